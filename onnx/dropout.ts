@@ -1,0 +1,110 @@
+/**
+ * Deterministic dropout: a mask is a function of seed, step and site, the same on every back end,
+ * so that a step can be replayed. ONNX's own random operators are neither.
+ *
+ * Masks are windows of one long random tensor that is made once; each site of a graph reads its
+ * window at an offset that changes with every step.
+ *
+ * @module
+ */
+import type { Graph, Tensor, TensorData } from "./graph.ts";
+import { mul, reshape } from "./operators.ts";
+import { hash, Random } from "./random.ts";
+import { product } from "./shape.ts";
+
+const OFFSETS = "dropout_offsets";
+
+/** What has to be fed for the dropout sites of a graph. */
+export interface DropoutSites {
+  /** How many places drop elements. */
+  count: number;
+  /** The distinct probabilities, each with a mask tensor of its own. */
+  probabilities: number[];
+}
+
+/** Adds dropout to a graph, site by site. */
+export class Dropout {
+  readonly sites: DropoutSites = { count: 0, probabilities: [] };
+  readonly #graph: Graph;
+  readonly #masks = new Map<number, Tensor>();
+  #offsets: Tensor | undefined;
+
+  constructor(graph: Graph) {
+    this.#graph = graph;
+  }
+
+  /**
+   * Zeroes each element with the given probability and scales the others by `1 / (1 - probability)`
+   * (Srivastava et al., 2014).
+   */
+  apply(x: Tensor, probability: number): Tensor {
+    if (probability === 0) return x;
+    const graph = this.#graph;
+    const integer = (value: number) => graph.integers([value]);
+    const offset = graph.append(
+      "Slice",
+      [this.#offsetInput(), integer(this.sites.count), integer(this.sites.count + 1)],
+      { shape: [1] },
+    );
+    this.sites.count++;
+    const size = graph.append("ReduceProd", [graph.dimensions(x.shape)], { shape: [1] });
+    const end = graph.append("Add", [offset, size], { shape: [1] });
+    const window = graph.append("Slice", [this.#maskInput(probability), offset, end], {
+      shape: [product(x.shape)],
+    });
+    return mul(x, reshape(window, x.shape));
+  }
+
+  #offsetInput(): Tensor {
+    return this.#offsets ??= this.#graph.input(OFFSETS, "int64", ["dropout_sites"]);
+  }
+
+  #maskInput(probability: number): Tensor {
+    const known = this.#masks.get(probability);
+    if (known !== undefined) return known;
+    const mask = this.#graph.input(maskName(probability), "float32", ["dropout_elements"]);
+    this.#masks.set(probability, mask);
+    this.sites.probabilities.push(probability);
+    return mask;
+  }
+}
+
+/** Makes the inputs that a graph with {@link Dropout} needs at each step. */
+export class DropoutFeeds {
+  readonly #seed: number;
+  readonly #sites: DropoutSites;
+  readonly #offsetLimit: number;
+  readonly #masks: Record<string, TensorData> = {};
+
+  /** @param largestSite The number of elements of the largest tensor that is dropped from. */
+  constructor(seed: number, sites: DropoutSites, largestSite: number) {
+    const size = Math.max(2 ** 20, 2 * largestSite);
+    this.#seed = seed;
+    this.#sites = sites;
+    this.#offsetLimit = size - largestSite;
+    for (const probability of sites.probabilities) {
+      const random = new Random(seed, probability * 2 ** 32);
+      const kept = Math.fround(1 / (1 - probability));
+      const data = Float32Array.from(
+        { length: size },
+        () => random.uniform() < probability ? 0 : kept,
+      );
+      this.#masks[maskName(probability)] = { type: "float32", shape: [size], data };
+    }
+  }
+
+  /** The inputs for one step. */
+  at(step: number): Record<string, TensorData> {
+    const { count } = this.#sites;
+    if (count === 0) return {};
+    const data = BigInt64Array.from(
+      { length: count },
+      (_, site) => BigInt(hash(this.#seed, step, site) % this.#offsetLimit),
+    );
+    return { ...this.#masks, [OFFSETS]: { type: "int64", shape: [count], data } };
+  }
+}
+
+function maskName(probability: number): string {
+  return `dropout_mask_${probability}`;
+}

@@ -1,0 +1,191 @@
+/**
+ * A graph of ONNX operators under construction. The functions of `operators.ts` append to it,
+ * `gradient.ts` differentiates it and `proto.ts` writes it as bytes.
+ *
+ * @module
+ */
+import { type Dimension, elementCount, formatShape, type Shape } from "./shape.ts";
+
+/** The element types that Graft's graphs use, under onnxruntime's names. */
+export type ElementType = "float32" | "int64" | "bool";
+
+/** Values in memory, row-major. */
+export interface TensorData {
+  type: "float32" | "int64";
+  /** All dimensions as numbers. */
+  shape: readonly number[];
+  data: Float32Array | BigInt64Array;
+}
+
+/** A value that a graph computes, takes as an input, or holds as a constant. */
+export interface Tensor {
+  readonly graph: Graph;
+  readonly name: string;
+  readonly type: ElementType;
+  readonly shape: Shape;
+}
+
+/** The gradient of a table from which rows were gathered: one value for every row that was read. */
+export interface IndexedSlices {
+  /** `[...indices.shape, ...row]` */
+  readonly values: Tensor;
+  /** Which row each value belongs to, int64; rows may repeat, and then their values add up. */
+  readonly indices: Tensor;
+  /** The shape of the whole table. */
+  readonly shape: Shape;
+}
+
+/** What `gradient()` gives for a tensor. */
+export type Gradient = Tensor | IndexedSlices;
+
+/** Appends the nodes for the gradients of a node's inputs; `undefined` where there is none. */
+export type GradientRule = (outputGradient: Tensor) => (Gradient | undefined)[];
+
+/** The attributes of a node: integers, lists of integers, `{ float }`, or text. */
+export type Attributes = Readonly<Record<string, number | string | readonly number[] | Float>>;
+
+/** A floating-point attribute; ONNX tells it from an integer one. */
+export interface Float {
+  readonly float: number;
+}
+
+/** One operator in a graph. */
+export interface Node {
+  readonly operator: string;
+  readonly domain: string;
+  readonly inputs: readonly Tensor[];
+  readonly outputs: readonly Tensor[];
+  readonly attributes: Attributes;
+  readonly gradient: GradientRule | undefined;
+}
+
+/** What {@link Graph.append} needs to know of a node's result. */
+export interface NodeOptions {
+  type?: ElementType;
+  shape: Shape;
+  attributes?: Attributes;
+  domain?: string;
+  gradient?: GradientRule;
+}
+
+/** A graph of ONNX operators. Nodes are kept in the order in which they can run. */
+export class Graph {
+  readonly nodes: Node[] = [];
+  readonly inputs: Tensor[] = [];
+  readonly outputs = new Map<string, Tensor>();
+  readonly initializers = new Map<Tensor, TensorData>();
+  readonly #constants = new Map<string, Tensor>();
+  readonly #symbols = new Map<string, Tensor>();
+  #nameCount = 0;
+
+  /** Declares an input. Its symbols may be used in the shapes of all later tensors. */
+  input(name: string, type: ElementType, shape: Shape): Tensor {
+    const tensor = { graph: this, name, type, shape };
+    this.inputs.push(tensor);
+    return tensor;
+  }
+
+  /** Names a tensor as an output of the graph. */
+  output(name: string, tensor: Tensor): void {
+    if (this.outputs.has(name)) {
+      throw new RangeError(`Cannot add output '${name}' to the graph: it exists already`);
+    }
+    this.outputs.set(name, tensor);
+  }
+
+  /** Stores values in the graph, such as trained weights. */
+  initializer(name: string, value: TensorData): Tensor {
+    if (elementCount(value.shape) !== value.data.length) {
+      throw new RangeError(
+        `Cannot store '${name}': shape ${
+          formatShape(value.shape)
+        } does not hold ${value.data.length} values`,
+      );
+    }
+    const tensor = { graph: this, name, type: value.type, shape: value.shape };
+    this.initializers.set(tensor, value);
+    return tensor;
+  }
+
+  /** A float32 scalar. */
+  scalar(value: number): Tensor {
+    return this.#constant(`float32 ${value}`, {
+      type: "float32",
+      shape: [],
+      data: Float32Array.of(value),
+    });
+  }
+
+  /** A list of int64 values, `[values.length]`. */
+  integers(values: readonly number[]): Tensor {
+    return this.#constant(`int64 ${values}`, {
+      type: "int64",
+      shape: [values.length],
+      data: BigInt64Array.from(values, BigInt),
+    });
+  }
+
+  /** The dimensions of a shape as an int64 tensor, symbols read from the inputs at run time. */
+  dimensions(shape: Shape): Tensor {
+    if (shape.every((dimension) => typeof dimension === "number")) return this.integers(shape);
+    return this.append("Concat", shape.map((dimension) => this.#dimension(dimension)), {
+      type: "int64",
+      shape: [shape.length],
+      attributes: { axis: 0 },
+    });
+  }
+
+  /** Appends a node with one output and returns that. */
+  append(operator: string, inputs: readonly Tensor[], options: NodeOptions): Tensor {
+    return this.appendMany(operator, inputs, [options.shape], options)[0]!;
+  }
+
+  /** Appends a node with several outputs; its gradient is that of the first one. */
+  appendMany(
+    operator: string,
+    inputs: readonly Tensor[],
+    shapes: readonly Shape[],
+    options: Omit<NodeOptions, "shape">,
+  ): Tensor[] {
+    const { type = inputs[0]?.type ?? "float32", attributes = {}, domain = "", gradient } = options;
+    const outputs = shapes.map((shape) => ({ graph: this, name: this.#name(), type, shape }));
+    this.nodes.push({ operator, domain, inputs, outputs, attributes, gradient });
+    return outputs;
+  }
+
+  #name(): string {
+    return `t${this.#nameCount++}`;
+  }
+
+  #constant(key: string, value: TensorData): Tensor {
+    const known = this.#constants.get(key);
+    if (known !== undefined) return known;
+    const tensor = this.initializer(this.#name(), value);
+    this.#constants.set(key, tensor);
+    return tensor;
+  }
+
+  /** One dimension as an int64 tensor of shape `[1]`. */
+  #dimension(dimension: Dimension): Tensor {
+    if (typeof dimension === "number") return this.integers([dimension]);
+    const known = this.#symbols.get(dimension);
+    if (known !== undefined) return known;
+    const tensor = dimension.includes("*")
+      ? dimension.split("*")
+        .map((part) => this.#dimension(/^\d+$/.test(part) ? Number(part) : part))
+        .reduce((a, b) => this.append("Mul", [a, b], { shape: [1] }))
+      : this.#symbol(dimension);
+    this.#symbols.set(dimension, tensor);
+    return tensor;
+  }
+
+  #symbol(symbol: string): Tensor {
+    for (const input of this.inputs) {
+      const axis = input.shape.indexOf(symbol);
+      if (axis < 0) continue;
+      const attributes = { start: axis, end: axis + 1 };
+      return this.append("Shape", [input], { type: "int64", shape: [1], attributes });
+    }
+    throw new RangeError(`Cannot resolve dimension '${symbol}': no graph input has it`);
+  }
+}

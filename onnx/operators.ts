@@ -1,0 +1,369 @@
+/**
+ * The operator catalogue: one function an operator, which checks the shapes, appends the ONNX node
+ * and says how its gradient is made. Nodes that no output needs are dropped when the graph is
+ * written, so that a rule may describe the gradients of all inputs.
+ *
+ * Names are ONNX's in camelCase; where an operand may be a number it becomes a scalar constant.
+ *
+ * @module
+ */
+import type { Attributes, ElementType, Float, Gradient, GradientRule, Tensor } from "./graph.ts";
+import { broadcast, type Dimension, formatShape, product, sameShape, type Shape } from "./shape.ts";
+
+const float = (value: number): Float => ({ float: value });
+
+/** `a + b` */
+export function add(a: Tensor, b: Tensor | number): Tensor {
+  return binary("Add", a, b, (g, a, b) => [sumTo(g, a.shape), sumTo(g, b.shape)]);
+}
+
+/** `a - b` */
+export function sub(a: Tensor, b: Tensor | number): Tensor {
+  return binary("Sub", a, b, (g, a, b) => [sumTo(g, a.shape), sumTo(neg(g), b.shape)]);
+}
+
+/** `a * b` */
+export function mul(a: Tensor, b: Tensor | number): Tensor {
+  return binary(
+    "Mul",
+    a,
+    b,
+    (g, a, b) => [sumTo(mul(g, b), a.shape), sumTo(mul(g, a), b.shape)],
+  );
+}
+
+/** `a / b` */
+export function div(a: Tensor, b: Tensor | number): Tensor {
+  return binary("Div", a, b, (g, a, b) => [
+    sumTo(div(g, b), a.shape),
+    sumTo(neg(div(mul(g, a), mul(b, b))), b.shape),
+  ]);
+}
+
+/** `-x` */
+export function neg(x: Tensor): Tensor {
+  return unary("Neg", x, (g) => neg(g));
+}
+
+/** `e ** x` */
+export function exp(x: Tensor): Tensor {
+  return unary("Exp", x, (g, y) => mul(g, y));
+}
+
+/** The Gauss error function. */
+export function erf(x: Tensor): Tensor {
+  return unary("Erf", x, (g) => mul(g, mul(exp(neg(mul(x, x))), 2 / Math.sqrt(Math.PI))));
+}
+
+/** The square root. */
+export function sqrt(x: Tensor): Tensor {
+  return unary("Sqrt", x, (g, y) => div(mul(g, 0.5), y));
+}
+
+/** The hyperbolic tangent. */
+export function tanh(x: Tensor): Tensor {
+  return unary("Tanh", x, (g, y) => mul(g, sub(x.graph.scalar(1), mul(y, y))));
+}
+
+/** `x * Φ(x)`, the exact form (Hendrycks and Gimpel, 2016). */
+export function gelu(x: Tensor): Tensor {
+  return unary("Gelu", x, (g) => {
+    const cumulative = mul(add(erf(mul(x, Math.SQRT1_2)), 1), 0.5);
+    const density = mul(exp(mul(mul(x, x), -0.5)), 1 / Math.sqrt(2 * Math.PI));
+    return mul(g, add(cumulative, mul(x, density)));
+  });
+}
+
+/** Converts to another element type; gradients do not pass. */
+export function cast(x: Tensor, type: ElementType): Tensor {
+  const to = { float32: 1, int64: 7, bool: 9 }[type];
+  return x.graph.append("Cast", [x], { type, shape: x.shape, attributes: { to } });
+}
+
+/** The sum over some axes, which are kept with length 1 if `keepDimensions`. */
+export function reduceSum(x: Tensor, axes: readonly number[], keepDimensions = false): Tensor {
+  return reduce("ReduceSum", x, axes, keepDimensions, (g) => g);
+}
+
+/**
+ * The mean over some axes, whose lengths must be known, kept with length 1 if `keepDimensions`.
+ *
+ * @throws {RangeError} If the length of an axis is a symbol.
+ */
+export function reduceMean(x: Tensor, axes: readonly number[], keepDimensions = false): Tensor {
+  const count = product(axes.map((axis) => x.shape.at(axis)!));
+  if (typeof count !== "number") {
+    throw new RangeError(`Cannot take the mean over ${count} values: use reduceSum and a factor`);
+  }
+  return reduce("ReduceMean", x, axes, keepDimensions, (g) => mul(g, 1 / count));
+}
+
+/** Adds up what broadcasting repeated, so that a gradient regains the shape of its operand. */
+function sumTo(x: Tensor, shape: Shape): Tensor {
+  const added = x.shape.length - shape.length;
+  const axes = x.shape
+    .map((dimension, axis) => axis < added || shape[axis - added] !== dimension ? axis : -1)
+    .filter((axis) => axis >= 0);
+  return axes.length === 0 ? x : reshape(reduceSum(x, axes, true), shape);
+}
+
+/** `e ** x` divided by its sum over the last axis. */
+export function softmax(x: Tensor): Tensor {
+  return unary("Softmax", x, (g, y) => {
+    const weighted = mul(g, y);
+    return sub(weighted, mul(y, reduceSum(weighted, [-1], true)));
+  }, { axis: -1 });
+}
+
+/** The logarithm of {@link softmax}, without overflow. */
+export function logSoftmax(x: Tensor): Tensor {
+  return unary(
+    "LogSoftmax",
+    x,
+    (g, y) => sub(g, mul(exp(y), reduceSum(g, [-1], true))),
+    { axis: -1 },
+  );
+}
+
+/**
+ * Layer normalisation over the last axis (Ba, Kiros and Hinton, 2016).
+ *
+ * @param x `[..., features]`
+ * @param scale `[features]`
+ * @param bias `[features]`
+ */
+export function layerNormalization(
+  x: Tensor,
+  scale: Tensor,
+  bias: Tensor,
+  epsilon: number,
+): Tensor {
+  const perRow = [...x.shape.slice(0, -1), 1];
+  const rowAxes = perRow.slice(0, -1).map((_, axis) => axis);
+  const [y, mean, inverseDeviation] = x.graph.appendMany(
+    "LayerNormalization",
+    [x, scale, bias],
+    [x.shape, perRow, perRow],
+    {
+      attributes: { axis: -1, epsilon: float(epsilon) },
+      gradient: (g) => {
+        const normalized = mul(sub(x, mean!), inverseDeviation!);
+        const scaled = mul(g, scale);
+        const centred = sub(scaled, reduceMean(scaled, [-1], true));
+        const alongNormalized = mul(normalized, reduceMean(mul(scaled, normalized), [-1], true));
+        return [
+          mul(inverseDeviation!, sub(centred, alongNormalized)),
+          reduceSum(mul(g, normalized), rowAxes),
+          reduceSum(g, rowAxes),
+        ];
+      },
+    },
+  );
+  return y!;
+}
+
+/** The matrix product over the last two axes; the axes before them broadcast. */
+export function matMul(a: Tensor, b: Tensor): Tensor {
+  const [inner, other] = [a.shape.at(-1), b.shape.at(-2)];
+  if (a.shape.length < 2 || b.shape.length < 2 || inner !== other) {
+    throw new RangeError(`Cannot multiply ${formatShape(a.shape)} by ${formatShape(b.shape)}`);
+  }
+  const batch = broadcast(a.shape.slice(0, -2), b.shape.slice(0, -2));
+  return a.graph.append("MatMul", [a, b], {
+    shape: [...batch, a.shape.at(-2)!, b.shape.at(-1)!],
+    gradient: (g) => [
+      sumTo(matMul(g, swapLastAxes(b)), a.shape),
+      sumTo(matMul(swapLastAxes(a), g), b.shape),
+    ],
+  });
+}
+
+/** Which operands of {@link gemm} are transposed first. */
+export interface GemmOptions {
+  transposeA?: boolean;
+  transposeB?: boolean;
+}
+
+/** The product of two matrices, plus `c` (broadcast) where it is given. */
+export function gemm(a: Tensor, b: Tensor, c?: Tensor, options: GemmOptions = {}): Tensor {
+  const { transposeA = false, transposeB = false } = options;
+  const [rows, inner] = transposeA ? a.shape.toReversed() : a.shape;
+  const [other, columns] = transposeB ? b.shape.toReversed() : b.shape;
+  if (a.shape.length !== 2 || b.shape.length !== 2 || inner !== other) {
+    throw new RangeError(
+      `Cannot multiply ${formatShape(a.shape)}${transposeA ? " transposed" : ""} by ` +
+        `${formatShape(b.shape)}${transposeB ? " transposed" : ""}`,
+    );
+  }
+  return a.graph.append("Gemm", c === undefined ? [a, b] : [a, b, c], {
+    shape: [rows!, columns!],
+    attributes: { transA: Number(transposeA), transB: Number(transposeB) },
+    gradient: (g) => [
+      transposeA
+        ? gemm(b, g, undefined, { transposeA: transposeB, transposeB: true })
+        : gemm(g, b, undefined, { transposeB: !transposeB }),
+      transposeB
+        ? gemm(g, a, undefined, { transposeA: true, transposeB: transposeA })
+        : gemm(a, g, undefined, { transposeA: !transposeA }),
+      c === undefined ? undefined : sumTo(g, c.shape),
+    ],
+  });
+}
+
+/** The same elements under another shape of equal size. */
+export function reshape(x: Tensor, shape: Shape): Tensor {
+  if (product(x.shape) !== product(shape)) {
+    throw new RangeError(`Cannot reshape ${formatShape(x.shape)} to ${formatShape(shape)}`);
+  }
+  if (sameShape(x.shape, shape)) return x;
+  // One unknown dimension is inferred; more have to be read from the inputs.
+  const unknown = shape.filter((dimension) => typeof dimension === "string");
+  const target = unknown.length > 1
+    ? x.graph.dimensions(shape)
+    : x.graph.integers(shape.map((dimension) => typeof dimension === "string" ? -1 : dimension));
+  return x.graph.append("Reshape", [x, target], {
+    shape,
+    gradient: (g) => [reshape(g, x.shape)],
+  });
+}
+
+/** Reorders the axes: axis `i` of the result is axis `permutation[i]` of `x`. */
+export function transpose(x: Tensor, permutation: readonly number[]): Tensor {
+  if (
+    permutation.toSorted().some((axis, i) => axis !== i) || permutation.length !== x.shape.length
+  ) {
+    throw new RangeError(`Cannot transpose ${formatShape(x.shape)} by [${permutation.join(", ")}]`);
+  }
+  const inverse = permutation.map((_, axis) => permutation.indexOf(axis));
+  return x.graph.append("Transpose", [x], {
+    shape: permutation.map((axis) => x.shape[axis]!),
+    attributes: { perm: permutation },
+    gradient: (g) => [transpose(g, inverse)],
+  });
+}
+
+function swapLastAxes(x: Tensor): Tensor {
+  const axes = x.shape.map((_, axis) => axis);
+  return transpose(x, [...axes.slice(0, -2), ...axes.slice(-2).reverse()]);
+}
+
+/** Repeats `x` along axes of length 1, or new ones in front, up to `shape`. */
+export function expand(x: Tensor, shape: Shape): Tensor {
+  if (sameShape(x.shape, shape)) return x;
+  if (!sameShape(broadcast(x.shape, shape), shape)) {
+    throw new RangeError(`Cannot expand ${formatShape(x.shape)} to ${formatShape(shape)}`);
+  }
+  return x.graph.append("Expand", [x, x.graph.dimensions(shape)], {
+    shape,
+    gradient: (g) => [sumTo(g, x.shape)],
+  });
+}
+
+/**
+ * Rows of a table.
+ *
+ * @param table `[rows, ...row]`
+ * @param indices int64, any shape
+ * @returns `[...indices.shape, ...row]`; its gradient keeps to the rows that were read
+ */
+export function gather(table: Tensor, indices: Tensor): Tensor {
+  return table.graph.append("Gather", [table, indices], {
+    shape: [...indices.shape, ...table.shape.slice(1)],
+    attributes: { axis: 0 },
+    gradient: (g) => [{ values: g, indices, shape: table.shape }],
+  });
+}
+
+/** The elements `start` to `end - 1` of one axis; if `end` is a symbol, `start` must be 0. */
+export function slice(x: Tensor, axis: number, start: number, end: Dimension): Tensor {
+  const { graph } = x;
+  const length = x.shape[axis];
+  const tooLong = typeof length === "number" && typeof end === "number" && end > length;
+  const empty = typeof end === "number" ? end <= start : start !== 0;
+  if (length === undefined || start < 0 || tooLong || empty) {
+    throw new RangeError(
+      `Cannot slice axis ${axis} of ${formatShape(x.shape)} from ${start} to ${end}`,
+    );
+  }
+  const shape = x.shape.with(axis, typeof end === "number" ? end - start : end);
+  const inputs = [graph.integers([start]), graph.dimensions([end]), graph.integers([axis])];
+  return graph.append("Slice", [x, ...inputs], {
+    shape,
+    gradient: (g) => {
+      const before = graph.integers(shape.map((_, i) => i === axis ? start : 0));
+      const subtract = (a: Tensor, b: Tensor) => graph.append("Sub", [a, b], { shape: a.shape });
+      const after = subtract(subtract(graph.dimensions(x.shape), before), graph.dimensions(shape));
+      const pads = graph.append("Concat", [before, after], {
+        shape: [2 * shape.length],
+        attributes: { axis: 0 },
+      });
+      return [graph.append("Pad", [g, pads], { shape: x.shape })];
+    },
+  });
+}
+
+/** Turns the gradient of gathered rows into one of the whole table. */
+export function densify(gradient: Gradient): Tensor {
+  if ("name" in gradient) return gradient;
+  const { values, indices, shape } = gradient;
+  const { graph } = values;
+  const count = product(indices.shape);
+  return graph.append(
+    "ScatterND",
+    [
+      expand(graph.scalar(0), shape),
+      reshape(indices, [count, 1]),
+      reshape(values, [count, ...shape.slice(1)]),
+    ],
+    { shape, attributes: { reduction: "add" } },
+  );
+}
+
+/** The sum of two gradients of one tensor. */
+export function addGradients(a: Gradient, b: Gradient): Tensor {
+  return add(densify(a), densify(b));
+}
+
+function unary(
+  operator: string,
+  x: Tensor,
+  gradient: (outputGradient: Tensor, output: Tensor) => Tensor,
+  attributes: Attributes = {},
+): Tensor {
+  const y: Tensor = x.graph.append(operator, [x], {
+    shape: x.shape,
+    attributes,
+    gradient: (g) => [gradient(g, y)],
+  });
+  return y;
+}
+
+function binary(
+  operator: string,
+  a: Tensor,
+  b: Tensor | number,
+  gradient: (outputGradient: Tensor, a: Tensor, b: Tensor) => Tensor[],
+): Tensor {
+  const right = typeof b === "number" ? a.graph.scalar(b) : b;
+  return a.graph.append(operator, [a, right], {
+    shape: broadcast(a.shape, right.shape),
+    gradient: (g) => gradient(g, a, right),
+  });
+}
+
+function reduce(
+  operator: string,
+  x: Tensor,
+  axes: readonly number[],
+  keepDimensions: boolean,
+  perElement: (outputGradient: Tensor) => Tensor,
+): Tensor {
+  const reduced = new Set(axes.map((axis) => axis < 0 ? axis + x.shape.length : axis));
+  const kept = x.shape.map((dimension, axis) => reduced.has(axis) ? 1 : dimension);
+  const gradient: GradientRule = (g) => [expand(reshape(perElement(g), kept), x.shape)];
+  return x.graph.append(operator, [x, x.graph.integers([...reduced])], {
+    shape: keepDimensions ? kept : x.shape.filter((_, axis) => !reduced.has(axis)),
+    attributes: { keepdims: Number(keepDimensions) },
+    gradient,
+  });
+}

@@ -1,0 +1,138 @@
+/**
+ * Writes a graph as the bytes of an ONNX ModelProto. Field numbers are those of `onnx.proto`.
+ *
+ * @module
+ */
+import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
+import type { Attributes, ElementType, Graph, Node, Tensor, TensorData } from "./graph.ts";
+
+const IR_VERSION = 10;
+const OPSET_VERSION = 21;
+const ELEMENT_TYPES: Record<ElementType, number> = { float32: 1, int64: 7, bool: 9 };
+const ATTRIBUTE_TYPES = { float: 1, integer: 2, string: 3, integers: 7 };
+
+/**
+ * Encodes the part of a graph that its outputs depend on: whatever no output needs is left out.
+ *
+ * @returns A serialised ModelProto, ready for `InferenceSession.create` or a `.onnx` file.
+ */
+export function encodeModel(graph: Graph): Uint8Array<ArrayBuffer> {
+  const writer = new BinaryWriter();
+  varint(writer, 1, IR_VERSION);
+  text(writer, 2, "graft");
+  message(writer, 7, () => writeGraph(writer, graph));
+  message(writer, 8, () => varint(writer, 2, OPSET_VERSION));
+  message(writer, 8, () => {
+    text(writer, 1, "com.microsoft");
+    varint(writer, 2, 1);
+  });
+  return writer.finish();
+}
+
+function writeGraph(writer: BinaryWriter, graph: Graph): void {
+  const { nodes, tensors } = neededFor(graph);
+  const names = new Map([...tensors].map((tensor) => [tensor, tensor.name]));
+  const given = new Set<Tensor>([...graph.inputs, ...graph.initializers.keys()]);
+  for (const [name, tensor] of graph.outputs) if (!given.has(tensor)) names.set(tensor, name);
+
+  for (const node of nodes) message(writer, 1, () => writeNode(writer, node, names));
+  // A tensor has one name; an output under a second one is a copy.
+  for (const [name, tensor] of graph.outputs) {
+    const source = names.get(tensor)!;
+    if (source === name) continue;
+    message(writer, 1, () => {
+      text(writer, 1, source);
+      text(writer, 2, name);
+      text(writer, 4, "Identity");
+    });
+  }
+  text(writer, 2, "graph");
+  for (const [tensor, value] of graph.initializers) {
+    if (tensors.has(tensor)) message(writer, 5, () => writeTensor(writer, tensor.name, value));
+  }
+  for (const input of graph.inputs) {
+    if (!tensors.has(input)) continue;
+    message(writer, 11, () => writeValueInfo(writer, input.name, input));
+  }
+  for (const [name, tensor] of graph.outputs) {
+    message(writer, 12, () => writeValueInfo(writer, name, tensor));
+  }
+}
+
+/** The nodes and tensors on which the graph's outputs depend. */
+function neededFor(graph: Graph): { nodes: Node[]; tensors: Set<Tensor> } {
+  const tensors = new Set(graph.outputs.values());
+  const nodes: Node[] = [];
+  for (const node of graph.nodes.toReversed()) {
+    if (!node.outputs.some((output) => tensors.has(output))) continue;
+    nodes.push(node);
+    for (const input of node.inputs) tensors.add(input);
+  }
+  return { nodes: nodes.reverse(), tensors };
+}
+
+function writeNode(writer: BinaryWriter, node: Node, names: Map<Tensor, string>): void {
+  for (const input of node.inputs) text(writer, 1, names.get(input)!);
+  // An empty name tells onnxruntime not to compute an optional output.
+  for (const output of node.outputs) text(writer, 2, names.get(output) ?? "");
+  text(writer, 4, node.operator);
+  for (const [name, value] of Object.entries(node.attributes)) {
+    message(writer, 5, () => writeAttribute(writer, name, value));
+  }
+  if (node.domain !== "") text(writer, 7, node.domain);
+}
+
+function writeAttribute(writer: BinaryWriter, name: string, value: Attributes[string]): void {
+  text(writer, 1, name);
+  if (typeof value === "number") {
+    varint(writer, 3, value);
+    varint(writer, 20, ATTRIBUTE_TYPES.integer);
+  } else if (typeof value === "string") {
+    text(writer, 4, value);
+    varint(writer, 20, ATTRIBUTE_TYPES.string);
+  } else if ("float" in value) {
+    writer.tag(2, WireType.Bit32).float(value.float);
+    varint(writer, 20, ATTRIBUTE_TYPES.float);
+  } else {
+    for (const item of value) varint(writer, 8, item);
+    varint(writer, 20, ATTRIBUTE_TYPES.integers);
+  }
+}
+
+function writeTensor(writer: BinaryWriter, name: string, { type, shape, data }: TensorData): void {
+  for (const dimension of shape) varint(writer, 1, dimension);
+  varint(writer, 2, ELEMENT_TYPES[type]);
+  text(writer, 8, name);
+  writer.tag(9, WireType.LengthDelimited)
+    .bytes(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+}
+
+function writeValueInfo(writer: BinaryWriter, name: string, { type, shape }: Tensor): void {
+  text(writer, 1, name);
+  message(writer, 2, () =>
+    message(writer, 1, () => {
+      varint(writer, 1, ELEMENT_TYPES[type]);
+      message(writer, 2, () => {
+        for (const dimension of shape) {
+          message(writer, 1, () => {
+            if (typeof dimension === "number") varint(writer, 1, dimension);
+            else text(writer, 2, dimension);
+          });
+        }
+      });
+    }));
+}
+
+function message(writer: BinaryWriter, field: number, write: () => void): void {
+  writer.tag(field, WireType.LengthDelimited).fork();
+  write();
+  writer.join();
+}
+
+function varint(writer: BinaryWriter, field: number, value: number): void {
+  writer.tag(field, WireType.Varint).int64(value);
+}
+
+function text(writer: BinaryWriter, field: number, value: string): void {
+  writer.tag(field, WireType.LengthDelimited).string(value);
+}

@@ -1,0 +1,65 @@
+/**
+ * Tensor shapes whose dimensions may be symbols, so that one graph serves every batch size and length.
+ *
+ * @module
+ */
+
+/**
+ * A dimension: a number, or a symbol for one that is known only at run time. Symbols multiply with
+ * `*`, as in `batch*length`.
+ */
+export type Dimension = number | string;
+
+/** A tensor's dimensions, outermost first; `[]` is a scalar. */
+export type Shape = readonly Dimension[];
+
+/** A shape as error messages print it, for example `[batch, 12, length, 32]`. */
+export function formatShape(shape: Shape): string {
+  return `[${shape.join(", ")}]`;
+}
+
+/** Whether both shapes have the same dimensions in the same order. */
+export function sameShape(a: Shape, b: Shape): boolean {
+  return a.length === b.length && a.every((dimension, axis) => dimension === b[axis]);
+}
+
+/** The product of dimensions: a number where all are known, otherwise a symbol such as `384*batch`. */
+export function product(shape: Shape): Dimension {
+  let factor = 1;
+  const symbols: string[] = [];
+  for (const dimension of shape) {
+    if (typeof dimension === "number") {
+      factor *= dimension;
+      continue;
+    }
+    for (const part of dimension.split("*")) {
+      if (/^\d+$/.test(part)) factor *= Number(part);
+      else symbols.push(part);
+    }
+  }
+  if (symbols.length === 0 || factor === 0) return factor;
+  return (factor === 1 ? symbols : [String(factor), ...symbols])
+    .sort((a, b) => Number(/^\d/.test(b)) - Number(/^\d/.test(a)) || (a < b ? -1 : 1))
+    .join("*");
+}
+
+/** The number of elements of a shape whose dimensions are all numbers. */
+export function elementCount(shape: readonly number[]): number {
+  return shape.reduce((count, dimension) => count * dimension, 1);
+}
+
+/**
+ * The shape that two operands have together under NumPy's broadcasting rule.
+ *
+ * @throws {RangeError} If two dimensions differ and neither is 1.
+ */
+export function broadcast(a: Shape, b: Shape): Shape {
+  const rank = Math.max(a.length, b.length);
+  return Array.from({ length: rank }, (_, axis) => {
+    const left = a[axis - rank + a.length] ?? 1;
+    const right = b[axis - rank + b.length] ?? 1;
+    if (left === right || right === 1) return left;
+    if (left === 1) return right;
+    throw new RangeError(`Cannot broadcast ${formatShape(a)} with ${formatShape(b)}`);
+  });
+}

@@ -1,0 +1,85 @@
+/**
+ * A model's `config.json`, as transformers writes it for BERT; keys keep transformers' names.
+ *
+ * @module
+ */
+import { z } from "zod";
+
+const size = z.number().int().positive();
+const probability = z.number().min(0).lt(1);
+
+/** The part of transformers' `BertConfig` that Graft uses; other keys are kept as they are. */
+export const BertConfig = z.looseObject({
+  model_type: z.literal("bert"),
+  vocab_size: size,
+  hidden_size: size,
+  num_hidden_layers: size,
+  num_attention_heads: size,
+  intermediate_size: size,
+  max_position_embeddings: size,
+  type_vocab_size: size.default(2),
+  hidden_act: z.literal("gelu").default("gelu"),
+  hidden_dropout_prob: probability.default(0.1),
+  attention_probs_dropout_prob: probability.default(0.1),
+  classifier_dropout: probability.nullable().default(null),
+  layer_norm_eps: z.number().positive().default(1e-12),
+  initializer_range: z.number().positive().default(0.02),
+  pad_token_id: z.number().int().nonnegative().default(0),
+  problem_type: z
+    .enum(["single_label_classification", "multi_label_classification", "regression"])
+    .default("single_label_classification"),
+  id2label: z.record(z.string(), z.string()).default({ 0: "LABEL_0", 1: "LABEL_1" }),
+}).refine(
+  (config) => config.hidden_size % config.num_attention_heads === 0,
+  { path: ["num_attention_heads"], message: "must divide hidden_size" },
+);
+
+/** See the schema of the same name. */
+export type BertConfig = z.infer<typeof BertConfig>;
+
+/** The sizes that can be trained from random weights, by the name in `scratch:NAME`. */
+export const SCRATCH_SIZES = {
+  tiny: { layers: 2, hidden: 128, heads: 2 },
+} as const;
+
+/** A name in {@link SCRATCH_SIZES}. */
+export type ScratchSize = keyof typeof SCRATCH_SIZES;
+
+/** The configuration of a model that is trained from random weights. */
+export function scratchConfig(
+  size: ScratchSize,
+  vocabularySize: number,
+  labels: readonly string[],
+): BertConfig {
+  const { layers, hidden, heads } = SCRATCH_SIZES[size];
+  return withLabels(
+    BertConfig.parse({
+      architectures: ["BertForSequenceClassification"],
+      model_type: "bert",
+      vocab_size: vocabularySize,
+      hidden_size: hidden,
+      num_hidden_layers: layers,
+      num_attention_heads: heads,
+      intermediate_size: 4 * hidden,
+      max_position_embeddings: 512,
+    }),
+    labels,
+  );
+}
+
+/** The configuration with these class names; class `i` is `labels[i]`. */
+export function withLabels(config: BertConfig, labels: readonly string[]): BertConfig {
+  return {
+    ...config,
+    id2label: Object.fromEntries(labels.map((label, id) => [String(id), label])),
+    label2id: Object.fromEntries(labels.map((label, id) => [label, id])),
+  };
+}
+
+/** The names of the classes in the order of the logits. */
+export function labelsOf(config: BertConfig): string[] {
+  return Object.keys(config.id2label)
+    .map(Number)
+    .sort((a, b) => a - b)
+    .map((id) => config.id2label[id]!);
+}

@@ -1,0 +1,69 @@
+/**
+ * The parameters of a classifier: which there are, their initial values, and the graph that holds
+ * trained ones as constants.
+ *
+ * @module
+ */
+import type { ParameterShape } from "../onnx/adamw.ts";
+import { Graph } from "../onnx/graph.ts";
+import { encodeModel } from "../onnx/proto.ts";
+import { Random } from "../onnx/random.ts";
+import { elementCount } from "../onnx/shape.ts";
+import { bertForSequenceClassification } from "./bert.ts";
+import type { BertConfig } from "./config.ts";
+
+/** Values by parameter name. */
+export type Weights = Record<string, Float32Array>;
+
+/** The parameters of a classifier in the order in which its graph uses them. */
+export function parameterShapes(config: BertConfig): ParameterShape[] {
+  const graph = new Graph();
+  const parameters: ParameterShape[] = [];
+  bertForSequenceClassification(graph, {
+    config,
+    parameter: (name, shape) => {
+      parameters.push({ name, shape });
+      return graph.input(name, "float32", shape);
+    },
+  });
+  return parameters;
+}
+
+/**
+ * Random initial weights, as transformers draws them: normal with deviation `initializer_range`,
+ * biases 0, layer normalisation 1, and the embedding of padding 0.
+ */
+export function initialWeights(config: BertConfig, seed: number): Weights {
+  const random = new Random(seed);
+  const weights: Weights = {};
+  for (const { name, shape } of parameterShapes(config)) {
+    const values = new Float32Array(elementCount(shape));
+    if (name.endsWith("LayerNorm.weight")) values.fill(1);
+    else if (name.endsWith(".weight")) {
+      for (let i = 0; i < values.length; i++) {
+        values[i] = random.normal() * config.initializer_range;
+      }
+    }
+    if (name.endsWith("word_embeddings.weight")) {
+      const row = config.pad_token_id * config.hidden_size;
+      values.fill(0, row, row + config.hidden_size);
+    }
+    weights[name] = values;
+  }
+  return weights;
+}
+
+/**
+ * The ONNX model of a trained classifier: int64 `input_ids`, `attention_mask` and `token_type_ids`,
+ * `[batch, length]`, to float32 `logits`, `[batch, labels]`.
+ */
+export function exportModel(config: BertConfig, weights: Weights): Uint8Array<ArrayBuffer> {
+  const graph = new Graph();
+  const logits = bertForSequenceClassification(graph, {
+    config,
+    parameter: (name, shape) =>
+      graph.initializer(name, { type: "float32", shape, data: weights[name]! }),
+  });
+  graph.output("logits", logits);
+  return encodeModel(graph);
+}

@@ -1,0 +1,138 @@
+/**
+ * Logits, loss, gradients and weights after three AdamW steps against values that PyTorch and
+ * transformers computed; `golden/README.md` says how.
+ *
+ * @module
+ */
+import { ok } from "node:assert";
+import { BertConfig } from "../models/config.ts";
+import { decodeSafetensors, type StoredTensor } from "../models/safetensors.ts";
+import { Executor, type Tensors } from "../onnx/executor.ts";
+import { trainingGraphs } from "../training/graphs.ts";
+
+const TOLERANCE = 1e-5;
+
+interface Golden {
+  config: unknown;
+  step_losses: number[];
+  step_grad_norms: number[];
+  step_lrs: number[];
+}
+
+/** ‖actual − expected‖ / ‖expected‖ */
+function relativeError(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
+  let difference = 0;
+  let size = 0;
+  for (let i = 0; i < expected.length; i++) {
+    difference += (actual[i]! - expected[i]!) ** 2;
+    size += expected[i]! ** 2;
+  }
+  return Math.sqrt(difference / size);
+}
+
+function close(actual: ArrayLike<number>, expected: ArrayLike<number>, what: string): void {
+  ok(actual.length === expected.length, `${what} has ${actual.length} values`);
+  const error = relativeError(actual, expected);
+  ok(error < TOLERANCE, `${what} differs by ${error}`);
+}
+
+async function load(name: string) {
+  const url = (extension: string) => new URL(`./golden/${name}.${extension}`, import.meta.url);
+  const golden: Golden = JSON.parse(await Deno.readTextFile(url("json")));
+  const { tensors } = decodeSafetensors(await Deno.readFile(url("safetensors")), name);
+  const numbers = (key: string) => tensors.get(key)!.data as Float32Array | Int32Array;
+  const group = (prefix: string) =>
+    new Map(
+      [...tensors].flatMap(([key, tensor]): [string, StoredTensor][] =>
+        key.startsWith(prefix) ? [[key.slice(prefix.length), tensor]] : []
+      ),
+    );
+  return { golden, config: BertConfig.parse(golden.config), tensors, numbers, group };
+}
+
+Deno.test("full fine-tuning agrees with PyTorch", async (t) => {
+  const { golden, config, tensors, numbers, group } = await load("full");
+  await using executor = await Executor.start({ threads: 2 });
+  const graphs = trainingGraphs(config);
+
+  const integers = (key: string): Tensors[string] => ({
+    type: "int64",
+    shape: tensors.get(key)!.shape,
+    data: BigInt64Array.from(numbers(key) as Int32Array, BigInt),
+  });
+  const labels = [...numbers("labels")];
+  const labelCount = Object.keys(config.id2label).length;
+  const batch: Tensors = {
+    input_ids: integers("input_ids"),
+    attention_mask: integers("attention_mask"),
+    token_type_ids: integers("token_type_ids"),
+    labels: {
+      type: "float32",
+      shape: [labels.length, labelCount],
+      data: Float32Array.from(
+        labels.flatMap((label) =>
+          Array.from({ length: labelCount }, (_, i) => Number(i === label))
+        ),
+      ),
+    },
+    example_weights: {
+      type: "float32",
+      shape: [labels.length],
+      data: new Float32Array(labels.length).fill(1 / labels.length),
+    },
+  };
+  const initial = Object.fromEntries(
+    [...group("initial/")].map(([name, { data }]) => [name, data as Float32Array]),
+  );
+  const session = await executor.loadTrainingSession(graphs, initial, {
+    optimizer: { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.01, maxGradientNorm: 1 },
+    dropoutSeed: 0,
+    largestDropoutSite: 0,
+  });
+
+  await t.step("logits", async () => {
+    const { logits } = await session.run(batch);
+    close(logits!.data as Float32Array, numbers("logits"), "logits");
+  });
+
+  await t.step("gradients", async () => {
+    const gradientSession = await executor.loadSession(graphs.training);
+    const weights = Object.fromEntries(
+      graphs.parameters.map(({ name, shape }) => [
+        name,
+        { type: "float32" as const, shape, data: initial[name]! },
+      ]),
+    );
+    const outputs = await gradientSession.run({ ...weights, ...batch });
+    close(outputs["loss"]!.data as Float32Array, numbers("loss"), "loss");
+    for (const { parameter, output, indices } of graphs.gradients) {
+      // Softmax ignores a shift of the keys, so their biases' gradients are rounding noise.
+      if (parameter.endsWith("key.bias")) continue;
+      const expected = numbers(`grad/${parameter}`) as Float32Array;
+      const values = outputs[output]!.data as Float32Array;
+      if (indices === undefined) {
+        close(values, expected, output);
+        continue;
+      }
+      const dense = new Float32Array(expected.length);
+      const width = config.hidden_size;
+      for (const [i, row] of [...outputs[indices]!.data as BigInt64Array].entries()) {
+        for (let k = 0; k < width; k++) dense[Number(row) * width + k]! += values[i * width + k]!;
+      }
+      close(dense, expected, output);
+    }
+  });
+
+  await t.step("three steps of AdamW", async () => {
+    for (const [i, rate] of golden.step_lrs.entries()) {
+      const { loss, gradientNorm } = await session.step(batch, i + 1, rate);
+      close([loss], [golden.step_losses[i]!], `loss of step ${i + 1}`);
+      close([gradientNorm], [golden.step_grad_norms[i]!], `gradient norm of step ${i + 1}`);
+    }
+    const weights = await session.weights();
+    for (const [name, { data }] of group("after3/")) {
+      if (name.endsWith("key.bias")) continue;
+      close(weights[name]!, data as Float32Array, name);
+    }
+  });
+});

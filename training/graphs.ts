@@ -1,0 +1,77 @@
+/**
+ * The graphs of a model in training: the loss with its gradients, and the logits for evaluation.
+ *
+ * @module
+ */
+import { bertForSequenceClassification } from "../models/bert.ts";
+import type { BertConfig } from "../models/config.ts";
+import type { ParameterShape } from "../onnx/adamw.ts";
+import { Dropout } from "../onnx/dropout.ts";
+import type { TrainingGraphs } from "../onnx/executor.ts";
+import { gradient } from "../onnx/gradient.ts";
+import { Graph, type Tensor } from "../onnx/graph.ts";
+import { logSoftmax, mul, neg, reduceSum } from "../onnx/operators.ts";
+import { encodeModel } from "../onnx/proto.ts";
+
+/**
+ * Builds both graphs. Beside the model's own inputs the training graph takes `labels`, float32
+ * `[batch, labels]`, and `example_weights`, float32 `[batch]`; the loss is the sum of the examples'
+ * losses times their weights, so that weights of `1 / batch` give the mean.
+ */
+export function trainingGraphs(config: BertConfig): TrainingGraphs {
+  const graph = new Graph();
+  const tensors: Tensor[] = [];
+  const parameters: ParameterShape[] = [];
+  const dropout = new Dropout(graph);
+  const logits = bertForSequenceClassification(graph, {
+    config,
+    dropout,
+    parameter: (name, shape) => {
+      const tensor = graph.input(name, "float32", shape);
+      parameters.push({ name, shape });
+      tensors.push(tensor);
+      return tensor;
+    },
+  });
+  const labels = graph.input("labels", "float32", logits.shape);
+  const exampleWeights = graph.input("example_weights", "float32", ["batch"]);
+  const loss = reduceSum(mul(crossEntropy(logits, labels), exampleWeights), [0]);
+  graph.output("loss", loss);
+
+  const gradients = gradient(loss, tensors).map((gradient, i) => {
+    const parameter = tensors[i]!.name;
+    const output = `gradient/${parameter}`;
+    if ("name" in gradient) {
+      graph.output(output, gradient);
+      return { parameter, output };
+    }
+    const indices = `indices/${parameter}`;
+    graph.output(output, gradient.values);
+    graph.output(indices, gradient.indices);
+    return { parameter, output, indices };
+  });
+
+  return {
+    training: encodeModel(graph),
+    inference: inferenceGraph(config),
+    parameters,
+    gradients,
+    dropout: dropout.sites,
+  };
+}
+
+/** The logits as a function of the same parameters, without dropout. */
+function inferenceGraph(config: BertConfig): Uint8Array {
+  const graph = new Graph();
+  const logits = bertForSequenceClassification(graph, {
+    config,
+    parameter: (name, shape) => graph.input(name, "float32", shape),
+  });
+  graph.output("logits", logits);
+  return encodeModel(graph);
+}
+
+/** The cross entropy of each example, `[batch]`; `labels` are probabilities, such as one-hot rows. */
+function crossEntropy(logits: Tensor, labels: Tensor): Tensor {
+  return neg(reduceSum(mul(logSoftmax(logits), labels), [1]));
+}

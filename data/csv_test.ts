@@ -1,0 +1,70 @@
+import { deepStrictEqual, rejects } from "node:assert";
+import fc from "fast-check";
+import { stringify } from "csv-stringify/sync";
+import { DataError, readExamples } from "./csv.ts";
+
+async function read(content: string | Uint8Array) {
+  const file = await Deno.makeTempFile({ suffix: ".csv" });
+  try {
+    await Deno.writeFile(
+      file,
+      typeof content === "string" ? new TextEncoder().encode(content) : content,
+    );
+    return await readExamples(file);
+  } finally {
+    await Deno.remove(file);
+  }
+}
+
+Deno.test("readExamples() reads texts and labels, quoted or not", async () => {
+  deepStrictEqual(await read('text,label\nplain,0\n"with, comma and ""quotes""",music\n'), [
+    { text: "plain", label: "0" },
+    { text: 'with, comma and "quotes"', label: "music" },
+  ]);
+});
+
+Deno.test("readExamples() accepts a byte-order mark, CRLF and further columns", async () => {
+  deepStrictEqual(await read("\uFEFFid,label,text\r\n7,a,one\r\n8,b,two\r\n"), [
+    { text: "one", label: "a" },
+    { text: "two", label: "b" },
+  ]);
+});
+
+Deno.test("readExamples() gives back whatever a CSV writer wrote", async () => {
+  const field = fc.string({ unit: "grapheme" }).filter((value) => value.trim() !== "");
+  const rows = fc.array(
+    fc.tuple(field, field).map(([text, label]) => ({ text, label: label.trim() })),
+    { minLength: 1, maxLength: 20 },
+  );
+  await fc.assert(
+    fc.asyncProperty(rows, async (rows) => {
+      deepStrictEqual(await read(stringify(rows, { header: true })), rows);
+    }),
+    { numRuns: 50 },
+  );
+});
+
+for (
+  const [fault, content, message] of [
+    ["too many fields", "text,label\na,1\nb,2,3\n", /line 3: expected 2 fields, got 3$/],
+    ["too few fields", "text,label\na,1\nb\n", /line 3: expected 2 fields, got 1$/],
+    ["an open quote", 'text,label\n"a,1\nb,2\n', /a quote is opened and never closed$/],
+    ["no rows", "text,label\n", /expected a header line and at least one row$/],
+    ["nothing at all", "", /expected a header line and at least one row$/],
+    ["no label column", "text,class\na,1\n", /expected a column 'label', found 'text', 'class'$/],
+    ["an empty text", "text,label\na,1\n  ,2\n", /line 3: the text is empty$/],
+    ["an empty label", "text,label\na,\n", /line 2: the label is empty$/],
+    ["bytes that are not UTF-8", Uint8Array.of(0x61, 0xff, 0x0a), /it is not UTF-8 text$/],
+  ] as const
+) {
+  Deno.test(`readExamples() refuses a file with ${fault}`, async () => {
+    await rejects(read(content), { name: DataError.name, message });
+  });
+}
+
+Deno.test("readExamples() refuses a file that is not there", async () => {
+  await rejects(
+    readExamples("nowhere.csv"),
+    /^DataError: Cannot read 'nowhere.csv': no such file$/,
+  );
+});

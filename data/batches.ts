@@ -1,0 +1,85 @@
+/**
+ * Batches of encoded texts. Texts of similar length go together and are padded to the longest of
+ * their batch: the same mathematics as padding all to one length, for a fraction of the work.
+ *
+ * @module
+ */
+import type { TensorData } from "../onnx/graph.ts";
+import { Random } from "../onnx/random.ts";
+
+/** A text as token ids, with `[CLS]` and `[SEP]`. */
+export type TokenIds = readonly number[];
+
+/** How many batches are sorted by length together: more pad less, fewer shuffle better. */
+const BATCHES_PER_CHUNK = 50;
+
+/** Settings of {@link trainingBatches}. */
+export interface TrainingBatchOptions {
+  batchSize: number;
+  seed: number;
+  /** Counted from 0; each has an order of its own. */
+  epoch: number;
+  /** Whether to shuffle; without it the examples keep their order. */
+  shuffle: boolean;
+}
+
+/**
+ * The batches of one epoch, as indices into `lengths`: a pure function of its arguments. Each index
+ * stands in one batch.
+ *
+ * Examples are shuffled, cut into chunks, sorted by length within a chunk and cut into batches,
+ * which are shuffled again, as transformers' `group_by_length` does.
+ */
+export function trainingBatches(
+  lengths: readonly number[],
+  { batchSize, seed, epoch, shuffle }: TrainingBatchOptions,
+): number[][] {
+  const indices = lengths.map((_, index) => index);
+  if (!shuffle) return chunks(indices, batchSize);
+  const random = new Random(seed, epoch);
+  const batches = chunks(random.shuffle(indices), batchSize * BATCHES_PER_CHUNK)
+    .flatMap((chunk) => chunks(byLength(chunk, lengths), batchSize));
+  return random.shuffle(batches);
+}
+
+/** Batches for evaluation: all examples sorted by length, as indices into `lengths`. */
+export function evaluationBatches(lengths: readonly number[], batchSize: number): number[][] {
+  return chunks(byLength(lengths.map((_, index) => index), lengths), batchSize);
+}
+
+/**
+ * A batch as a model takes it: `input_ids`, `attention_mask` and `token_type_ids`, int64
+ * `[batch, length]`.
+ *
+ * @param padId The id of `[PAD]`.
+ */
+export function collate(
+  texts: readonly TokenIds[],
+  padId: number,
+): Record<"input_ids" | "attention_mask" | "token_type_ids", TensorData> {
+  const length = Math.max(...texts.map((ids) => ids.length));
+  const shape = [texts.length, length];
+  const inputIds = new BigInt64Array(texts.length * length).fill(BigInt(padId));
+  const attentionMask = new BigInt64Array(texts.length * length);
+  for (const [row, ids] of texts.entries()) {
+    inputIds.set(ids.map(BigInt), row * length);
+    attentionMask.fill(1n, row * length, row * length + ids.length);
+  }
+  const tokenTypeIds = new BigInt64Array(texts.length * length);
+  return {
+    input_ids: { type: "int64", shape, data: inputIds },
+    attention_mask: { type: "int64", shape, data: attentionMask },
+    token_type_ids: { type: "int64", shape, data: tokenTypeIds },
+  };
+}
+
+function byLength(indices: readonly number[], lengths: readonly number[]): number[] {
+  return indices.toSorted((a, b) => lengths[a]! - lengths[b]!);
+}
+
+function chunks<T>(items: readonly T[], size: number): T[][] {
+  return Array.from(
+    { length: Math.ceil(items.length / size) },
+    (_, i) => items.slice(i * size, (i + 1) * size),
+  );
+}

@@ -1,0 +1,61 @@
+import { deepStrictEqual, notDeepStrictEqual, ok } from "node:assert";
+import fc from "fast-check";
+import { collate, evaluationBatches, trainingBatches } from "./batches.ts";
+
+const lengths = fc.array(fc.integer({ min: 1, max: 60 }), { minLength: 1, maxLength: 300 });
+const options = fc.record({
+  batchSize: fc.integer({ min: 1, max: 40 }),
+  seed: fc.integer(),
+  epoch: fc.nat(20),
+  shuffle: fc.boolean(),
+}, { noNullPrototype: true });
+
+Deno.test("trainingBatches() uses each example once and fills its batches", () => {
+  fc.assert(fc.property(lengths, options, (lengths, options) => {
+    const batches = trainingBatches(lengths, options);
+    deepStrictEqual(batches.flat().sort((a, b) => a - b), lengths.map((_, i) => i));
+    deepStrictEqual(batches.length, Math.ceil(lengths.length / options.batchSize));
+    ok(batches.every((batch) => batch.length <= options.batchSize));
+  }));
+});
+
+Deno.test("trainingBatches() is a pure function of its arguments", () => {
+  fc.assert(fc.property(lengths, options, (lengths, options) => {
+    deepStrictEqual(trainingBatches(lengths, options), trainingBatches(lengths, options));
+  }));
+});
+
+Deno.test("trainingBatches() orders each epoch and each seed differently", () => {
+  const lengths = Array.from({ length: 200 }, (_, i) => 3 + i % 9);
+  const options = { batchSize: 8, seed: 11, epoch: 0, shuffle: true };
+  const batches = trainingBatches(lengths, options);
+  notDeepStrictEqual(trainingBatches(lengths, { ...options, epoch: 1 }), batches);
+  notDeepStrictEqual(trainingBatches(lengths, { ...options, seed: 12 }), batches);
+});
+
+Deno.test("trainingBatches() pads little", () => {
+  const lengths = Array.from({ length: 5000 }, (_, i) => 3 + (i * 7919) % 30);
+  const batches = trainingBatches(lengths, { batchSize: 16, seed: 1, epoch: 0, shuffle: true });
+  const padded = batches.reduce(
+    (sum, batch) => sum + batch.length * Math.max(...batch.map((i) => lengths[i]!)),
+    0,
+  );
+  const used = lengths.reduce((sum, length) => sum + length, 0);
+  ok(padded < 1.05 * used, `${padded} tokens with padding, ${used} without`);
+});
+
+Deno.test("evaluationBatches() uses each example once, shortest first", () => {
+  fc.assert(fc.property(lengths, fc.integer({ min: 1, max: 40 }), (lengths, batchSize) => {
+    const order = evaluationBatches(lengths, batchSize).flat();
+    deepStrictEqual(order.toSorted((a, b) => a - b), lengths.map((_, i) => i));
+    deepStrictEqual(order.map((i) => lengths[i]), lengths.toSorted((a, b) => a - b));
+  }));
+});
+
+Deno.test("collate() pads to the longest text and masks the padding", () => {
+  const { input_ids, attention_mask, token_type_ids } = collate([[2, 7, 8, 3], [2, 3]], 9);
+  deepStrictEqual(input_ids.shape, [2, 4]);
+  deepStrictEqual([...input_ids.data], [2n, 7n, 8n, 3n, 2n, 3n, 9n, 9n]);
+  deepStrictEqual([...attention_mask.data], [1n, 1n, 1n, 1n, 1n, 1n, 0n, 0n]);
+  deepStrictEqual([...token_type_ids.data], [0n, 0n, 0n, 0n, 0n, 0n, 0n, 0n]);
+});

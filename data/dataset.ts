@@ -1,0 +1,74 @@
+/**
+ * A data set: a folder with `train_simple.csv`, `val_simple.csv` and `test_simple.csv`.
+ *
+ * @module
+ */
+import { basename, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { exists } from "./files.ts";
+import { DataError, type Example, readExamples } from "./csv.ts";
+
+/** The bundled sample's folder. */
+export const SAMPLE_DIR: string = fileURLToPath(new URL("./sample", import.meta.url));
+
+/** The file names of a data set, by what they are for. */
+export const SPLIT_FILES = {
+  train: "train_simple.csv",
+  validation: "val_simple.csv",
+  test: "test_simple.csv",
+} as const;
+
+/** A data set for training. */
+export interface Dataset {
+  dir: string;
+  /** The classes of the training examples; numbers in their order, names in alphabetical order. */
+  labels: string[];
+  train: Example[];
+  validation: Example[];
+  /** Empty where the folder has no test file. */
+  test: Example[];
+}
+
+/**
+ * Reads a data set.
+ *
+ * @throws {DataError} If a file is missing (the test file may be) or malformed, if there is one
+ * class only, or if the validation or test file has a label that the training file lacks.
+ */
+export async function readDataset(dir: string): Promise<Dataset> {
+  const train = await readExamples(join(dir, SPLIT_FILES.train));
+  const validation = await readExamples(join(dir, SPLIT_FILES.validation));
+  const hasTest = await exists(join(dir, SPLIT_FILES.test));
+  const test = hasTest ? await readExamples(join(dir, SPLIT_FILES.test)) : [];
+
+  const labels = distinctLabels(train);
+  if (labels.length < 2) {
+    throw new DataError(
+      `Cannot train on '${basename(dir)}': expected at least two classes, found only '${
+        labels[0]
+      }'`,
+    );
+  }
+  for (
+    const [examples, file] of [[validation, SPLIT_FILES.validation], [
+      test,
+      SPLIT_FILES.test,
+    ]] as const
+  ) {
+    const unknown = examples.find(({ label }) => !labels.includes(label));
+    if (unknown === undefined) continue;
+    throw new DataError(
+      `Cannot use '${
+        join(dir, file)
+      }': its label '${unknown.label}' is not in ${SPLIT_FILES.train}`,
+    );
+  }
+  return { dir, labels, train, validation, test };
+}
+
+function distinctLabels(examples: readonly Example[]): string[] {
+  const labels = [...new Set(examples.map(({ label }) => label))];
+  return labels.every((label) => /^-?\d+$/.test(label))
+    ? labels.sort((a, b) => Number(a) - Number(b))
+    : labels.sort();
+}

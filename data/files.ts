@@ -1,0 +1,44 @@
+/**
+ * Files that are either whole or not there.
+ *
+ * @module
+ */
+
+/**
+ * Writes a file aside and renames it, so that a reader, or a run that is killed, never meets half
+ * of one.
+ */
+export async function writeFileAtomically(
+  path: string,
+  content: string | Uint8Array,
+): Promise<void> {
+  const partial = `${path}.partial`;
+  const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
+  try {
+    using file = await Deno.open(partial, { write: true, create: true, truncate: true });
+    for (let written = 0; written < bytes.length;) {
+      written += await file.write(bytes.subarray(written));
+    }
+    await file.sync();
+  } catch (error) {
+    await Deno.remove(partial).catch(() => {});
+    throw error;
+  }
+  await Deno.rename(partial, path);
+}
+
+/** Writes a value as indented JSON, as {@link writeFileAtomically} does. */
+export async function writeJson(path: string, value: unknown): Promise<void> {
+  await writeFileAtomically(path, JSON.stringify(value, null, 2) + "\n");
+}
+
+/** Whether a file or folder is there. */
+export async function exists(path: string): Promise<boolean> {
+  try {
+    await Deno.stat(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,100 @@
+/**
+ * A classifier and its folder, which transformers, tokenizers and transformers.js load as it is.
+ *
+ * @module
+ */
+import { join } from "node:path";
+import { exists, writeFileAtomically, writeJson } from "../data/files.ts";
+import { BertConfig } from "./config.ts";
+import { decodeSafetensors, encodeSafetensors } from "./safetensors.ts";
+import { BertTokenizer } from "./tokenizer.ts";
+import { exportModel, parameterShapes, type Weights } from "./weights.ts";
+
+/** Everything that a classifier consists of. */
+export interface Classifier {
+  config: BertConfig;
+  tokenizer: BertTokenizer;
+  weights: Weights;
+}
+
+/** A model's folder that cannot be used; the message says why. */
+export class ModelError extends Error {
+  override name = "ModelError";
+}
+
+const CONFIG_FILE = "config.json";
+const WEIGHTS_FILE = "model.safetensors";
+const ONNX_FILE = "onnx/model.onnx";
+
+/** Writes a classifier into a folder. */
+export async function saveClassifier(dir: string, classifier: Classifier): Promise<void> {
+  const { config, tokenizer, weights } = classifier;
+  await Deno.mkdir(join(dir, "onnx"), { recursive: true });
+  for (const [name, content] of Object.entries(tokenizer.files())) {
+    await writeFileAtomically(join(dir, name), content);
+  }
+  await writeFileAtomically(join(dir, ONNX_FILE), exportModel(config, weights));
+  const tensors = new Map(
+    parameterShapes(config).map(({ name, shape }) => [name, { shape, data: weights[name]! }]),
+  );
+  await writeFileAtomically(
+    join(dir, WEIGHTS_FILE),
+    encodeSafetensors({ tensors, metadata: { format: "pt" } }),
+  );
+  await writeJson(join(dir, CONFIG_FILE), config);
+}
+
+/**
+ * Reads a classifier from its folder.
+ *
+ * @throws {ModelError} If the folder holds no classifier, or its weights disagree with its
+ * configuration.
+ */
+export async function loadClassifier(dir: string): Promise<Classifier> {
+  const file = join(dir, WEIGHTS_FILE);
+  const config = await readConfig(dir);
+  const tokenizer = await BertTokenizer.load(dir);
+  const { tensors } = decodeSafetensors(await Deno.readFile(file), file);
+  const weights: Weights = {};
+  for (const { name, shape } of parameterShapes(config)) {
+    const tensor = tensors.get(name);
+    if (tensor === undefined) throw new ModelError(`Cannot read '${file}': '${name}' is missing`);
+    if (String(tensor.shape) !== String(shape) || !(tensor.data instanceof Float32Array)) {
+      throw new ModelError(
+        `Cannot read '${file}': '${name}' must be float32 [${shape}], got [${tensor.shape}]`,
+      );
+    }
+    weights[name] = tensor.data;
+  }
+  return { config, tokenizer, weights };
+}
+
+/** Reads what a classifier needs for inference: the ONNX model in place of the weights. */
+export async function loadForInference(
+  dir: string,
+): Promise<Omit<Classifier, "weights"> & { model: Uint8Array }> {
+  const config = await readConfig(dir);
+  const tokenizer = await BertTokenizer.load(dir);
+  const onnxFile = join(dir, ONNX_FILE);
+  if (await exists(onnxFile)) return { config, tokenizer, model: await Deno.readFile(onnxFile) };
+  const { weights } = await loadClassifier(dir);
+  return { config, tokenizer, model: exportModel(config, weights) };
+}
+
+async function readConfig(dir: string): Promise<BertConfig> {
+  const file = join(dir, CONFIG_FILE);
+  let json: unknown;
+  try {
+    json = JSON.parse(await Deno.readTextFile(file));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
+      throw new ModelError(`Cannot read a model from '${dir}': it holds no ${CONFIG_FILE}`);
+    }
+    if (error instanceof SyntaxError) throw new ModelError(`Cannot read '${file}': it is not JSON`);
+    throw error;
+  }
+  const { success, data, error } = BertConfig.safeParse(json);
+  if (success) return data;
+  const { path, message } = error.issues[0]!;
+  throw new ModelError(`Cannot read '${file}': '${path.join(".")}' ${message}`);
+}

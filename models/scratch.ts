@@ -1,0 +1,33 @@
+/**
+ * Classifiers from random weights, with a vocabulary of their own.
+ *
+ * @module
+ */
+import type { Classifier } from "./classifier.ts";
+import { scratchConfig, type ScratchSize } from "./config.ts";
+import { BertTokenizer } from "./tokenizer.ts";
+import { initialWeights } from "./weights.ts";
+import { learnVocabulary } from "./wordpiece.ts";
+
+const VOCABULARY_SIZE = 8000;
+
+/**
+ * A classifier with random weights.
+ *
+ * @param texts What the vocabulary is learned from.
+ * @param labels The names of the classes.
+ */
+export function scratchClassifier(
+  size: ScratchSize,
+  texts: Iterable<string>,
+  labels: readonly string[],
+  seed: number,
+): Classifier {
+  const vocabulary = learnVocabulary(texts, { vocabularySize: VOCABULARY_SIZE });
+  const config = scratchConfig(size, vocabulary.length, labels);
+  return {
+    config,
+    tokenizer: BertTokenizer.fromVocabulary(vocabulary, config.max_position_embeddings),
+    weights: initialWeights(config, seed),
+  };
+}

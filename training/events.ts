@@ -1,0 +1,68 @@
+/**
+ * What a run reports while it goes: to the progress bar, to the server and to its event stream.
+ *
+ * @module
+ */
+import type { EvaluationReport } from "./evaluation.ts";
+
+/** The run is prepared and begins. */
+export interface StartEvent {
+  type: "start";
+  model: string;
+  device: string;
+  parameters: number;
+  steps: number;
+  epochs: number;
+  train_examples: number;
+  validation_examples: number;
+  /** Texts that are longer than the limit and lose their end. */
+  truncated: number;
+}
+
+/** An optimizer step is done. */
+export interface StepEvent {
+  type: "step";
+  /** Counted from 1. */
+  step: number;
+  /** How much of the training file has been seen, such as 1.5. */
+  epoch: number;
+  loss: number;
+  grad_norm: number;
+  learning_rate: number;
+  /** Tokens without padding, since the start. */
+  tokens_per_second: number;
+  seconds_left: number;
+}
+
+/** The validation file has been predicted. */
+export interface EvaluationEvent {
+  type: "evaluation";
+  step: number;
+  epoch: number;
+  loss: number;
+  accuracy: number;
+  f1_macro: number;
+  /** Whether no evaluation before was as good. */
+  best: boolean;
+}
+
+/** The model is written and the run is over. */
+export interface FinishEvent extends TrainResult {
+  type: "finish";
+}
+
+/** What a finished run gives; the keys are those of `train --json`. */
+export interface TrainResult {
+  run: string;
+  model_dir: string;
+  steps: number;
+  epochs: number;
+  best_epoch: number;
+  device: string;
+  tokens_per_second: number;
+  /** Of the test file, or of the validation file where there is no test file. */
+  metrics: EvaluationReport & { split: "test" | "validation" };
+}
+
+/** Anything that a run reports. */
+export type TrainEvent = StartEvent | StepEvent | EvaluationEvent | FinishEvent;

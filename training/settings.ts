@@ -1,0 +1,57 @@
+/**
+ * The settings of a training run. The command line, the server and `training_args.json` all take
+ * their names, limits and descriptions from here.
+ *
+ * @module
+ */
+import { z } from "zod";
+
+const count = z.number().int().positive();
+
+/** The schema of {@link TrainSettings}. */
+export const TrainSettings = z.strictObject({
+  mode: z.enum(["full"]).default("full").describe("What is trained: full = every weight"),
+  model: z.enum(["scratch:tiny"]).default("scratch:tiny")
+    .describe("The base; scratch:tiny = 2 layers, 128 wide, from random weights"),
+  epochs: count.max(1000).optional().describe("Passes over the training file"),
+  maxSteps: count.optional().describe("Stop after so many optimizer steps"),
+  batchSize: count.max(1024).default(16).describe("Texts in a step"),
+  learningRate: z.number().positive().max(1).optional().describe("The highest learning rate"),
+  warmupRatio: z.number().min(0).max(1).default(0.1)
+    .describe("Share of the steps over which the learning rate rises"),
+  weightDecay: z.number().min(0).max(1).default(0.01).describe("Decoupled weight decay"),
+  maxGradNorm: z.number().positive().default(1).describe("Gradients are clipped to this norm"),
+  dropout: z.number().min(0).max(0.9).default(0.1).describe("Dropout probability"),
+  maxLength: count.min(3).max(512).default(256).describe("Longer texts are cut to so many tokens"),
+  maxTrainSamples: count.optional().describe("Train on so many examples only"),
+  shuffle: z.boolean().default(true).describe("Take the examples in a new order each epoch"),
+  seed: z.number().int().min(0).max(2 ** 32 - 1).default(11)
+    .describe("Determines weights, order and dropout"),
+  threads: count.max(256).optional().describe("CPU threads; default: all cores"),
+});
+
+/** What a caller may say of a run; everything has a default. */
+export type TrainSettingsInput = z.input<typeof TrainSettings>;
+
+/** The settings of a run with the defaults filled in. */
+export type TrainSettings = z.infer<typeof TrainSettings>;
+
+/** What is right for each base when the caller does not say. */
+const DEFAULTS_BY_MODEL: Record<TrainSettings["model"], { learningRate: number; epochs: number }> =
+  {
+    // 5e-5, the usual rate for pretrained weights, leaves a model this small at a third of the way.
+    "scratch:tiny": { learningRate: 1e-3, epochs: 8 },
+  };
+
+/** The settings with the learning rate and number of epochs that suit the model. */
+export function withModelDefaults(
+  settings: TrainSettings,
+): TrainSettings & { learningRate: number; epochs: number } {
+  const { learningRate, epochs, ...rest } = settings;
+  const defaults = DEFAULTS_BY_MODEL[settings.model];
+  return {
+    ...rest,
+    learningRate: learningRate ?? defaults.learningRate,
+    epochs: epochs ?? defaults.epochs,
+  };
+}

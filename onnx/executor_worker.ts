@@ -3,6 +3,7 @@
  *
  * @module
  */
+import "./wasm_memory.ts";
 import * as Comlink from "comlink";
 import * as ort from "onnxruntime-web";
 import {

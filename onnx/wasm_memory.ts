@@ -1,0 +1,22 @@
+/**
+ * Works around a race between threads that share a WebAssembly memory; import it before onnxruntime.
+ *
+ * Deno's V8 checks the bounds of each access against a size that a thread learns of late when
+ * another thread has grown the memory: a thread of onnxruntime's pool that is handed work in fresh
+ * memory then dies of `memory access out of bounds`, and the run that waits for it never ends. A
+ * shared memory that has its full size from the start never grows. The system backs its pages only
+ * as they are touched.
+ *
+ * @module
+ */
+
+const OriginalMemory = WebAssembly.Memory;
+
+class FullSizeMemory extends OriginalMemory {
+  constructor(descriptor: WebAssembly.MemoryDescriptor) {
+    // One page short of 4 GiB, which onnxruntime could not count in 32 bits.
+    super(descriptor.shared ? { ...descriptor, initial: descriptor.maximum! - 1 } : descriptor);
+  }
+}
+
+WebAssembly.Memory = FullSizeMemory;

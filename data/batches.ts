@@ -11,7 +11,7 @@ import { Random } from "../onnx/random.ts";
 export type TokenIds = readonly number[];
 
 /** How many batches are sorted by length together: more pad less, fewer shuffle better. */
-const BATCHES_PER_CHUNK = 1;
+const BATCHES_PER_CHUNK = 50;
 
 /** Settings of {@link trainingBatches}. */
 export interface TrainingBatchOptions {

@@ -4,16 +4,12 @@
  * @module
  */
 import { CsvError, parse } from "csv-parse/sync";
+import { UserError } from "./user_error.ts";
 
 /** One row of a data file. */
 export interface Example {
   text: string;
   label: string;
-}
-
-/** A fault in a user's data file; its message says what and where. */
-export class DataError extends Error {
-  override name = "DataError";
 }
 
 /** A record as csv-parse gives it: the fields by column, and where it ended. */
@@ -25,12 +21,12 @@ interface ParsedRecord {
 /**
  * Reads the columns `text` and `label` of a CSV file in UTF-8, with or without a byte-order mark.
  *
- * @throws {DataError} If the file is missing, empty or malformed, lacks a column, or has a row
+ * @throws {UserError} If the file is missing, empty or malformed, lacks a column, or has a row
  * without a text or label.
  */
 export async function readExamples(file: string): Promise<Example[]> {
   const fail = (rule: string, line?: number) =>
-    new DataError(`Cannot read '${file}'${line === undefined ? "" : ` line ${line}`}: ${rule}`);
+    new UserError(`Cannot read '${file}'${line === undefined ? "" : ` line ${line}`}: ${rule}`);
 
   let bytes: Uint8Array;
   try {

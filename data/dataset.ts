@@ -6,7 +6,8 @@
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { exists } from "./files.ts";
-import { DataError, type Example, readExamples } from "./csv.ts";
+import { UserError } from "./user_error.ts";
+import { type Example, readExamples } from "./csv.ts";
 
 /** The bundled sample's folder. */
 export const SAMPLE_DIR: string = fileURLToPath(new URL("./sample", import.meta.url));
@@ -32,7 +33,7 @@ export interface Dataset {
 /**
  * Reads a data set.
  *
- * @throws {DataError} If a file is missing (the test file may be) or malformed, if there is one
+ * @throws {UserError} If a file is missing (the test file may be) or malformed, if there is one
  * class only, or if the validation or test file has a label that the training file lacks.
  */
 export async function readDataset(dir: string): Promise<Dataset> {
@@ -43,7 +44,7 @@ export async function readDataset(dir: string): Promise<Dataset> {
 
   const labels = distinctLabels(train);
   if (labels.length < 2) {
-    throw new DataError(
+    throw new UserError(
       `Cannot train on '${basename(dir)}': expected at least two classes, found only '${
         labels[0]
       }'`,
@@ -57,7 +58,7 @@ export async function readDataset(dir: string): Promise<Dataset> {
   ) {
     const unknown = examples.find(({ label }) => !labels.includes(label));
     if (unknown === undefined) continue;
-    throw new DataError(
+    throw new UserError(
       `Cannot use '${
         join(dir, file)
       }': its label '${unknown.label}' is not in ${SPLIT_FILES.train}`,

@@ -4,6 +4,7 @@
  * @module
  */
 import { join } from "node:path";
+import { UserError } from "../data/user_error.ts";
 import { exists, writeFileAtomically, writeJson } from "../data/files.ts";
 import { BertConfig } from "./config.ts";
 import { decodeSafetensors, encodeSafetensors } from "./safetensors.ts";
@@ -15,11 +16,6 @@ export interface Classifier {
   config: BertConfig;
   tokenizer: BertTokenizer;
   weights: Weights;
-}
-
-/** A model's folder that cannot be used; the message says why. */
-export class ModelError extends Error {
-  override name = "ModelError";
 }
 
 const CONFIG_FILE = "config.json";
@@ -47,7 +43,7 @@ export async function saveClassifier(dir: string, classifier: Classifier): Promi
 /**
  * Reads a classifier from its folder.
  *
- * @throws {ModelError} If the folder holds no classifier, or its weights disagree with its
+ * @throws {UserError} If the folder holds no classifier, or its weights disagree with its
  * configuration.
  */
 export async function loadClassifier(dir: string): Promise<Classifier> {
@@ -58,9 +54,9 @@ export async function loadClassifier(dir: string): Promise<Classifier> {
   const weights: Weights = {};
   for (const { name, shape } of parameterShapes(config)) {
     const tensor = tensors.get(name);
-    if (tensor === undefined) throw new ModelError(`Cannot read '${file}': '${name}' is missing`);
+    if (tensor === undefined) throw new UserError(`Cannot read '${file}': '${name}' is missing`);
     if (String(tensor.shape) !== String(shape) || !(tensor.data instanceof Float32Array)) {
-      throw new ModelError(
+      throw new UserError(
         `Cannot read '${file}': '${name}' must be float32 [${shape}], got [${tensor.shape}]`,
       );
     }
@@ -88,13 +84,13 @@ async function readConfig(dir: string): Promise<BertConfig> {
     json = JSON.parse(await Deno.readTextFile(file));
   } catch (error) {
     if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
-      throw new ModelError(`Cannot read a model from '${dir}': it holds no ${CONFIG_FILE}`);
+      throw new UserError(`Cannot read a model from '${dir}': it holds no ${CONFIG_FILE}`);
     }
-    if (error instanceof SyntaxError) throw new ModelError(`Cannot read '${file}': it is not JSON`);
+    if (error instanceof SyntaxError) throw new UserError(`Cannot read '${file}': it is not JSON`);
     throw error;
   }
   const { success, data, error } = BertConfig.safeParse(json);
   if (success) return data;
   const { path, message } = error.issues[0]!;
-  throw new ModelError(`Cannot read '${file}': '${path.join(".")}' ${message}`);
+  throw new UserError(`Cannot read '${file}': '${path.join(".")}' ${message}`);
 }

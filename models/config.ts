@@ -62,6 +62,8 @@ export function scratchConfig(
       num_attention_heads: heads,
       intermediate_size: 4 * hidden,
       max_position_embeddings: 512,
+      // BERT's 0.02 at 768 wide, scaled so that a product's result keeps its size.
+      initializer_range: 0.02 * Math.sqrt(768 / hidden),
     }),
     labels,
   );

@@ -24,7 +24,10 @@ export const TrainSettings = z.strictObject({
   dropout: z.number().min(0).max(0.9).default(0.1).describe("Dropout probability"),
   maxLength: count.min(3).max(512).default(256).describe("Longer texts are cut to so many tokens"),
   maxTrainSamples: count.optional().describe("Train on so many examples only"),
-  shuffle: z.boolean().default(true).describe("Take the examples in a new order each epoch"),
+  shuffle: z.boolean().default(true).meta({
+    description: "Take the examples in a new order each epoch",
+    negative: "Take the examples in the order of the file",
+  }),
   seed: z.number().int().min(0).max(2 ** 32 - 1).default(11)
     .describe("Determines weights, order and dropout"),
   threads: count.max(256).optional().describe("CPU threads; default: all cores"),

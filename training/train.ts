@@ -7,6 +7,7 @@ import { basename, join } from "node:path";
 import { collate, type TokenIds, trainingBatches } from "../data/batches.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { writeJson } from "../data/files.ts";
+import { UserError } from "../data/user_error.ts";
 import { type Classifier, saveClassifier } from "../models/classifier.ts";
 import type { BertConfig, ScratchSize } from "../models/config.ts";
 import { argMax, logitsOf, softmax } from "../models/inference.ts";
@@ -22,11 +23,6 @@ import { trainerState, trainingArgs } from "./trainer_state.ts";
 
 /** The device that this version trains on. */
 const DEVICE = "wasm";
-
-/** A run that went wrong; the message says what to try. */
-export class TrainingError extends Error {
-  override name = "TrainingError";
-}
 
 /** What {@link train} needs beside the data. */
 export interface TrainOptions {
@@ -50,7 +46,7 @@ interface EncodedExample {
  * Fine-tunes a classifier on a data set, keeps the weights that did best on the validation file, and
  * writes the model and its metrics into a folder.
  *
- * @throws {TrainingError} If the loss stops being a number.
+ * @throws {UserError} If the loss stops being a number.
  */
 export async function train(dataset: Dataset, options: TrainOptions): Promise<TrainResult> {
   const { outDir, onEvent = () => {}, signal } = options;
@@ -131,7 +127,7 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
         learningRate,
       );
       if (!Number.isFinite(loss)) {
-        throw new TrainingError(
+        throw new UserError(
           `Cannot go on after step ${step}: the loss is ${loss}; ` +
             `try a lower --learning-rate than ${settings.learningRate}`,
         );

@@ -1,0 +1,47 @@
+/**
+ * `eval`: measures a trained classifier.
+ *
+ * @module
+ */
+import { Command } from "commander";
+import { stringify } from "csv-stringify/sync";
+import { join } from "node:path";
+import { SPLIT_FILES } from "../data/dataset.ts";
+import { writeFileAtomically } from "../data/files.ts";
+import { TextClassifier } from "../models/text_classifier.ts";
+import { Executor } from "../onnx/executor.ts";
+import { evaluateFile } from "../training/evaluate_file.ts";
+import { dataDirOf, lastFinishedRun } from "../training/run_folder.ts";
+import { formatReport } from "./report.ts";
+
+interface Options {
+  model?: string;
+  file?: string;
+  predictions?: string;
+  json?: boolean;
+}
+
+/** The command and its options. */
+export function evalCommand(): Command {
+  return new Command("eval")
+    .description("Measure a trained classifier on a CSV file with columns text,label")
+    .option("--model <dir>", "The model's folder; default: the last finished run")
+    .option("--file <csv>", "The labelled texts; default: test_simple.csv of the training data")
+    .option("--predictions <csv>", "Write text,label,predicted,score of each text to this file")
+    .option("--json", "Print the report as JSON on standard output")
+    .action(run);
+}
+
+async function run(options: Options): Promise<void> {
+  const modelDir = options.model ?? await lastFinishedRun();
+  const file = options.file ?? join(await dataDirOf(modelDir), SPLIT_FILES.test);
+  await using executor = await Executor.start();
+  const classifier = await TextClassifier.load(executor, modelDir);
+  const { report, rows } = await evaluateFile(classifier, file);
+  if (options.predictions !== undefined) {
+    const columns = ["text", "label", "predicted", "score"];
+    await writeFileAtomically(options.predictions, stringify(rows, { header: true, columns }));
+  }
+  if (options.json) console.log(JSON.stringify(report));
+  else console.log(formatReport(report, `${modelDir} on ${file}`));
+}

@@ -1,0 +1,48 @@
+/**
+ * Hands the command line to its command and reports what goes wrong.
+ *
+ * @module
+ */
+import { Command, CommanderError } from "commander";
+import { UserError } from "../data/user_error.ts";
+import { evalCommand } from "./eval.ts";
+import { predictCommand } from "./predict.ts";
+import { trainCommand } from "./train.ts";
+
+/**
+ * Runs one command.
+ *
+ * @param args The words after `main.ts`.
+ * @returns The exit code.
+ */
+export async function main(args: readonly string[]): Promise<number> {
+  const program = new Command("graft")
+    .description("Fine-tune BERT text classifiers and serve them, on Deno, with no Python.")
+    .usage("<command> [options]")
+    .addCommand(trainCommand())
+    .addCommand(evalCommand())
+    .addCommand(predictCommand());
+  for (const command of [program, ...program.commands]) {
+    // Commander would read environment variables to find out whether to use colours.
+    command.exitOverride().configureOutput({
+      getOutHasColors: () => false,
+      getErrHasColors: () => false,
+    });
+  }
+  try {
+    await program.parseAsync(args, { from: "user" });
+    return 0;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode;
+    if (error instanceof UserError) console.error(`error: ${error.message}`);
+    else if (isSystemError(error)) console.error(`error: ${error.message}`);
+    else console.error(error);
+    return 1;
+  }
+}
+
+/** Whether the operating system refused something, such as a write to a full disk. */
+function isSystemError(error: unknown): error is Error {
+  return error instanceof Error &&
+    Object.values(Deno.errors).some((systemError) => error instanceof systemError);
+}

@@ -1,0 +1,84 @@
+/**
+ * Shows on standard error how training goes: a bar on a terminal, a line an epoch elsewhere.
+ *
+ * @module
+ */
+import cliProgress from "cli-progress";
+import type { EvaluationEvent, StartEvent, TrainEvent } from "../training/events.ts";
+import { percent } from "./report.ts";
+
+const FORMAT = "  {bar} {value}/{total} steps | loss {loss} | {rate} tokens/s | {left} left";
+/** Of the weight of the losses before, in the smoothed loss on the bar. */
+const SMOOTHING = 0.95;
+
+/** Shows the events of one run. */
+export class TrainProgress {
+  readonly #bar = new cliProgress.SingleBar({
+    format: FORMAT,
+    barsize: 28,
+    hideCursor: true,
+    clearOnComplete: true,
+    stopOnComplete: false,
+    stream: process.stderr,
+  }, cliProgress.Presets.shades_classic);
+  #smoothedLoss: number | undefined;
+
+  /** Shows one event. */
+  show(event: TrainEvent): void {
+    switch (event.type) {
+      case "start":
+        return this.#start(event);
+      case "step": {
+        const before = this.#smoothedLoss ?? event.loss;
+        this.#smoothedLoss = SMOOTHING * before + (1 - SMOOTHING) * event.loss;
+        return this.#bar.update(event.step, {
+          loss: this.#smoothedLoss.toFixed(3),
+          rate: Math.round(event.tokens_per_second).toLocaleString("en"),
+          left: formatDuration(event.seconds_left),
+        });
+      }
+      case "evaluation":
+        return this.#line(evaluationLine(event));
+      case "finish":
+        return this.stop();
+    }
+  }
+
+  /** Takes the bar away. */
+  stop(): void {
+    this.#bar.stop();
+  }
+
+  #start(event: StartEvent): void {
+    console.error(
+      `Training ${event.model} on ${event.device}: ${count(event.parameters)} parameters, ` +
+        `${count(event.train_examples)} texts, ${count(event.steps)} steps`,
+    );
+    if (event.truncated > 0) {
+      console.error(`${count(event.truncated)} texts are longer than --max-length and were cut`);
+    }
+    this.#bar.start(event.steps, 0, { loss: "-", rate: "-", left: "-" });
+  }
+
+  /** Prints a line above the bar. */
+  #line(text: string): void {
+    if (!Deno.stderr.isTerminal()) return console.error(text);
+    console.error(`\r\x1b[2K${text}`);
+  }
+}
+
+function evaluationLine({ epoch, loss, accuracy, f1_macro, best }: EvaluationEvent): string {
+  const epochs = Number.isInteger(epoch) ? String(epoch) : epoch.toFixed(1);
+  return `epoch ${epochs}: validation loss ${loss.toFixed(3)}, accuracy ${percent(accuracy)}, ` +
+    `macro-F1 ${f1_macro.toFixed(3)}${best ? ", the best so far" : ""}`;
+}
+
+function count(value: number): string {
+  return value.toLocaleString("en");
+}
+
+/** `75` -> `1:15` */
+function formatDuration(seconds: number): string {
+  const whole = Math.ceil(seconds);
+  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
+}

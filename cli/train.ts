@@ -1,0 +1,63 @@
+/**
+ * `train`: fine-tunes a classifier.
+ *
+ * @module
+ */
+import { Command } from "commander";
+import { relative } from "node:path";
+import { readDataset, SAMPLE_DIR } from "../data/dataset.ts";
+import { newRunDir, prepareOutDir } from "../training/run_folder.ts";
+import { TrainSettings } from "../training/settings.ts";
+import { train } from "../training/train.ts";
+import { TrainProgress } from "./progress.ts";
+import { formatReport } from "./report.ts";
+import { addSettingsOptions, parseSettings } from "./settings_options.ts";
+
+interface Options extends Record<string, unknown> {
+  data?: string;
+  out?: string;
+  overwrite?: boolean;
+  json?: boolean;
+}
+
+/** The command and its options. */
+export function trainCommand(): Command {
+  const command = new Command("train")
+    .description("Fine-tune a BERT classifier on a folder of CSV files with columns text,label")
+    .option(
+      "--data <dir>",
+      "Folder with train_simple.csv, val_simple.csv and test_simple.csv; default: the sample",
+    )
+    .option("--out <dir>", "Folder for the trained model; default: runs/<date>-<mode>-<model>")
+    .option("--overwrite", "Replace what the folder holds");
+  addSettingsOptions(command, TrainSettings);
+  return command
+    .option("--json", "Print the result as JSON on standard output")
+    .action(run);
+}
+
+async function run(options: Options): Promise<void> {
+  const settings = parseSettings(TrainSettings, options);
+  const dataset = await readDataset(options.data ?? SAMPLE_DIR);
+  const outDir = options.out ?? newRunDir(settings);
+  await prepareOutDir(outDir, { overwrite: options.overwrite ?? false });
+
+  const progress = new TrainProgress();
+  let result;
+  try {
+    result = await train(dataset, { settings, outDir, onEvent: (event) => progress.show(event) });
+  } finally {
+    progress.stop();
+  }
+  if (options.json) {
+    console.log(JSON.stringify(result));
+    return;
+  }
+  console.log(formatReport(result.metrics, `The ${result.metrics.split} file`));
+  console.log(`
+The model is in ${relative(Deno.cwd(), result.model_dir)}. Try next:
+  deno task predict "How to bake sourdough bread"     classify a text with it
+  deno task eval                                      measure it again, or on --file YOUR.csv
+  deno task serve                                     put it behind an HTTP endpoint
+  deno task train --mode full --data YOUR_FOLDER      train on your own CSV files`);
+}

@@ -1,0 +1,64 @@
+/**
+ * A trained classifier that is loaded and answers.
+ *
+ * @module
+ */
+import type { Executor, InferenceSession } from "../onnx/executor.ts";
+import { loadForInference } from "./classifier.ts";
+import { type BertConfig, labelsOf } from "./config.ts";
+import { logitsOf, softmax } from "./inference.ts";
+import type { BertTokenizer } from "./tokenizer.ts";
+
+/** A class and how probable it is. */
+export interface LabelScore {
+  label: string;
+  score: number;
+}
+
+/** Classifies texts with a trained model. */
+export class TextClassifier {
+  /** The names of the classes in the order of the logits. */
+  readonly labels: readonly string[];
+  readonly #config: BertConfig;
+  readonly #tokenizer: BertTokenizer;
+  readonly #session: InferenceSession;
+
+  private constructor(config: BertConfig, tokenizer: BertTokenizer, session: InferenceSession) {
+    this.labels = labelsOf(config);
+    this.#config = config;
+    this.#tokenizer = tokenizer;
+    this.#session = session;
+  }
+
+  /**
+   * Loads the model of a folder.
+   *
+   * @throws {UserError} If the folder holds no model that can be used.
+   */
+  static async load(executor: Executor, dir: string): Promise<TextClassifier> {
+    const { config, tokenizer, model } = await loadForInference(dir);
+    return new TextClassifier(config, tokenizer, await executor.loadSession(model));
+  }
+
+  /** The probabilities of the classes for each text, in the order of {@link labels}. */
+  async scores(texts: readonly string[]): Promise<number[][]> {
+    const maxLength = this.#config.max_position_embeddings;
+    const encoded = texts.map((text) => this.#tokenizer.encode(text, maxLength).ids);
+    const logits = await logitsOf(this.#session, encoded, this.#config.pad_token_id);
+    return logits.map(softmax);
+  }
+
+  /** The classes of each text, the most probable first. */
+  async classify(texts: readonly string[]): Promise<LabelScore[][]> {
+    const scores = await this.scores(texts);
+    return scores.map((row) =>
+      row.map((score, index) => ({ label: this.labels[index]!, score }))
+        .sort((a, b) => b.score - a.score)
+    );
+  }
+
+  /** Frees the model's memory. */
+  release(): Promise<void> {
+    return this.#session.release();
+  }
+}

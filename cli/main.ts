@@ -7,7 +7,9 @@ import { Command, CommanderError } from "commander";
 import { UserError } from "../data/user_error.ts";
 import { evalCommand } from "./eval.ts";
 import { predictCommand } from "./predict.ts";
+import { serveCommand } from "./serve.ts";
 import { trainCommand } from "./train.ts";
+import { workerCommand } from "./worker.ts";
 
 /**
  * Runs one command.
@@ -21,7 +23,9 @@ export async function main(args: readonly string[]): Promise<number> {
     .usage("<command> [options]")
     .addCommand(trainCommand())
     .addCommand(evalCommand())
-    .addCommand(predictCommand());
+    .addCommand(predictCommand())
+    .addCommand(serveCommand())
+    .addCommand(workerCommand(), { hidden: true });
   for (const command of [program, ...program.commands]) {
     // Commander would read environment variables to find out whether to use colours.
     command.exitOverride().configureOutput({

@@ -40,21 +40,34 @@ export async function prepareOutDir(dir: string, options: { overwrite: boolean }
   }
 }
 
+/** A finished run's folder. */
+export interface FinishedRun {
+  /** The folder's own name. */
+  name: string;
+  dir: string;
+  finishedAt: Date;
+}
+
+/** The runs of a folder that are finished, the last first. */
+export async function finishedRuns(runsDir: string): Promise<FinishedRun[]> {
+  const runs: FinishedRun[] = [];
+  if (!await exists(runsDir)) return runs;
+  for await (const { name } of Deno.readDir(runsDir)) {
+    const dir = join(runsDir, name);
+    const metrics = join(dir, METRICS_FILE);
+    if (!await exists(metrics)) continue;
+    runs.push({ name, dir, finishedAt: (await Deno.stat(metrics)).mtime ?? new Date(0) });
+  }
+  return runs.sort((a, b) => b.finishedAt.getTime() - a.finishedAt.getTime());
+}
+
 /**
  * The folder of the run that finished last.
  *
  * @throws {UserError} If there is none.
  */
 export async function lastFinishedRun(): Promise<string> {
-  let last: { dir: string; finished: number } | undefined;
-  if (await exists(RUNS_DIR)) {
-    for await (const { name } of Deno.readDir(RUNS_DIR)) {
-      const dir = join(RUNS_DIR, name);
-      if (!await exists(join(dir, METRICS_FILE))) continue;
-      const finished = (await Deno.stat(join(dir, METRICS_FILE))).mtime?.getTime() ?? 0;
-      if (last === undefined || finished > last.finished) last = { dir, finished };
-    }
-  }
+  const [last] = await finishedRuns(RUNS_DIR);
   if (last === undefined) {
     throw new UserError(`Cannot find a finished run in '${RUNS_DIR}': train first, or use --model`);
   }

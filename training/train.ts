@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { basename, join } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { collate, type TokenIds, trainingBatches } from "../data/batches.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { writeJson } from "../data/files.ts";
@@ -17,6 +17,7 @@ import { elementCount } from "../onnx/shape.ts";
 import { evaluate, type EvaluationReport } from "./evaluation.ts";
 import type { TrainEvent, TrainResult } from "./events.ts";
 import { trainingGraphs } from "./graphs.ts";
+import { METRICS_FILE, TRAINING_ARGS_FILE } from "./run_folder.ts";
 import { linearSchedule } from "./schedule.ts";
 import { type TrainSettings, withModelDefaults } from "./settings.ts";
 import { trainerState, trainingArgs } from "./trainer_state.ts";
@@ -177,9 +178,9 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
   };
 
   await saveClassifier(outDir, { ...classifier, weights: best.weights });
-  await writeJson(join(outDir, "training_args.json"), trainingArgs(settings, dataset.dir));
+  await writeJson(join(outDir, TRAINING_ARGS_FILE), trainingArgs(settings, resolve(dataset.dir)));
   await writeJson(join(outDir, "trainer_state.json"), trainerState(log, settings));
-  await writeJson(join(outDir, "metrics.json"), result.metrics);
+  await writeJson(join(outDir, METRICS_FILE), result.metrics);
   onEvent({ type: "finish", ...result });
   return result;
 }

@@ -5,6 +5,7 @@
  */
 import type { EvaluationEvent, TrainEvent } from "./events.ts";
 import type { TrainSettings } from "./settings.ts";
+import { mapKeys, snakeCase } from "./snake_case.ts";
 
 /** Between two entries of the log, in steps. */
 const LOGGING_STEPS = 50;
@@ -64,11 +65,5 @@ function evaluationEntry(event: EvaluationEvent): Record<string, number> {
 
 /** The content of `training_args.json`: the settings in snake_case, and where the data lay. */
 export function trainingArgs(settings: TrainSettings, data: string): Record<string, unknown> {
-  const entries = Object.entries({ ...settings, data });
-  return Object.fromEntries(entries.map(([key, value]) => [snakeCase(key), value]));
-}
-
-/** `learningRate` -> `learning_rate` */
-export function snakeCase(name: string): string {
-  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+  return { ...mapKeys(settings, snakeCase), data };
 }

@@ -1,0 +1,62 @@
+/**
+ * `serve`: predicts, trains and evaluates over HTTP.
+ *
+ * @module
+ */
+import { Command, InvalidArgumentError } from "commander";
+import { join } from "node:path";
+import { Executor } from "../onnx/executor.ts";
+import { createApp } from "../routes/app.ts";
+import { ModelRegistry } from "../serving/model_registry.ts";
+import { RUNS_DIR } from "../training/run_folder.ts";
+import { RunStore } from "../training/run_store.ts";
+import { Supervisor } from "../training/supervisor.ts";
+
+interface Options {
+  port: number;
+  host: string;
+  runs: string;
+  kv?: string;
+}
+
+/** The command and its options. */
+export function serveCommand(): Command {
+  return new Command("serve")
+    .description("Predict, train and evaluate over HTTP")
+    .option("--port <number>", "Port to listen on; 0 takes a free one", parsePort, 8000)
+    .option("--host <address>", "Address to listen on", "127.0.0.1")
+    .option("--runs <dir>", "Folder of the runs, whose models are served", RUNS_DIR)
+    .option("--kv <file>", "File for the state of the runs; default: state.kv in that folder")
+    .action(run);
+}
+
+async function run({ port, host, runs: runsDir, kv }: Options): Promise<void> {
+  await Deno.mkdir(runsDir, { recursive: true });
+  using store = await RunStore.open(kv ?? join(runsDir, "state.kv"));
+  const supervisor = new Supervisor(store);
+  await supervisor.recover();
+  await using executor = await Executor.start();
+  const models = new ModelRegistry(executor, store, runsDir);
+  const app = createApp({ store, supervisor, runsDir, models });
+
+  const server = Deno.serve({
+    port,
+    hostname: host,
+    onListen: ({ hostname, port }) => console.error(`Listening on http://${hostname}:${port}`),
+  }, app.fetch);
+  const stop = () => {
+    supervisor.close();
+    void server.shutdown();
+  };
+  Deno.addSignalListener("SIGINT", stop);
+  Deno.addSignalListener("SIGTERM", stop);
+  await server.finished;
+  Deno.removeSignalListener("SIGINT", stop);
+  Deno.removeSignalListener("SIGTERM", stop);
+}
+
+function parsePort(text: string): number {
+  const port = Number(text);
+  if (Number.isInteger(port) && port >= 0 && port <= 65_535) return port;
+  throw new InvalidArgumentError("It must be 0 to 65535.");
+}

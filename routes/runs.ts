@@ -1,0 +1,82 @@
+/**
+ * `/v1/runs`: training runs.
+ *
+ * @module
+ */
+import { Hono } from "hono";
+import { HTTPException } from "hono/http-exception";
+import { streamSSE } from "hono/streaming";
+import { join } from "node:path";
+import { z } from "zod";
+import { datasetDir, DATASETS } from "../data/datasets.ts";
+import type { Run, RunStore } from "../training/run_store.ts";
+import { TrainSettings } from "../training/settings.ts";
+import { camelCase, mapKeys, snakeCase } from "../training/snake_case.ts";
+import type { Supervisor } from "../training/supervisor.ts";
+import { readBody } from "./errors.ts";
+
+/** The settings of `train` in snake_case, with the names of the data set and of the model to be. */
+const RunRequest = z.strictObject({
+  ...mapKeys<z.ZodType>(TrainSettings.shape, snakeCase),
+  dataset: z.enum(DATASETS),
+  name: z.string().regex(
+    /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/,
+    "must be 1 to 64 of A-Z a-z 0-9 . _ -",
+  )
+    .optional(),
+});
+
+/** What the routes need. */
+export interface RunRoutesOptions {
+  store: RunStore;
+  supervisor: Supervisor;
+  /** Where the runs' folders are made. */
+  runsDir: string;
+}
+
+/** The routes. */
+export function runRoutes({ store, supervisor, runsDir }: RunRoutesOptions): Hono {
+  const find = async (id: string): Promise<Run> => {
+    const run = await store.get(id);
+    if (run === undefined) throw new HTTPException(404, { message: `There is no run '${id}'` });
+    return run;
+  };
+
+  return new Hono()
+    .post("/", async (context) => {
+      const { dataset, name, ...rest } = await readBody(context, RunRequest);
+      const id = crypto.randomUUID();
+      const run: Run = {
+        id,
+        name: name ?? id,
+        state: "queued",
+        settings: rest,
+        dataset,
+        created_at: new Date().toISOString(),
+        event_count: 0,
+      };
+      await supervisor.submit(run, {
+        settings: TrainSettings.parse(mapKeys(rest, camelCase)),
+        dataDir: datasetDir(dataset),
+        outDir: join(runsDir, id),
+      });
+      context.header("Location", `/v1/runs/${id}`);
+      return context.json(run, 202);
+    })
+    .get("/:id", async (context) => context.json(await find(context.req.param("id"))))
+    .get("/:id/events", async (context) => {
+      const { id } = await find(context.req.param("id"));
+      const after = Number(context.req.header("Last-Event-ID") ?? 0) || 0;
+      return streamSSE(context, async (stream) => {
+        const aborted = new AbortController();
+        stream.onAbort(() => aborted.abort());
+        for await (const { id: eventId, event } of store.events(id, after, aborted.signal)) {
+          await stream.writeSSE({
+            id: String(eventId),
+            event: event.type,
+            data: JSON.stringify(event),
+          });
+        }
+      });
+    });
+}

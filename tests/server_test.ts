@@ -1,0 +1,160 @@
+/**
+ * The way through over HTTP: train on the sample, follow the run, predict, evaluate.
+ *
+ * @module
+ */
+import { deepStrictEqual, match, ok } from "node:assert";
+import type { Hono } from "hono";
+import { Executor } from "../onnx/executor.ts";
+import { createApp } from "../routes/app.ts";
+import { ModelRegistry } from "../serving/model_registry.ts";
+import { RunStore } from "../training/run_store.ts";
+import { type SpawnWorker, spawnWorker, Supervisor } from "../training/supervisor.ts";
+
+/** Runs a test against an application whose state is gone afterwards. */
+async function withApp(
+  test: (app: Hono, store: RunStore) => Promise<void>,
+  spawn: SpawnWorker = spawnWorker,
+): Promise<void> {
+  const runsDir = await Deno.makeTempDir();
+  try {
+    using store = await RunStore.open(":memory:");
+    await using executor = await Executor.start({ threads: 1 });
+    const supervisor = new Supervisor(store, spawn);
+    const models = new ModelRegistry(executor, store, runsDir);
+    await test(createApp({ store, supervisor, runsDir, models }), store);
+    supervisor.close();
+  } finally {
+    await Deno.remove(runsDir, { recursive: true });
+  }
+}
+
+function post(app: Hono, path: string, body: unknown) {
+  return app.request(path, { method: "POST", body: JSON.stringify(body) });
+}
+
+/** The events of a stream's text. */
+function parseEvents(text: string): { id: number; event: string; data: { state?: string } }[] {
+  return text.trim().split("\n\n").map((block) => {
+    const fields = Object.fromEntries(
+      block.split("\n").map((line) => {
+        const colon = line.indexOf(": ");
+        return [line.slice(0, colon), line.slice(colon + 2)];
+      }),
+    );
+    return { id: Number(fields["id"]), event: fields["event"]!, data: JSON.parse(fields["data"]!) };
+  });
+}
+
+Deno.test("the server trains, reports, predicts and evaluates", async () => {
+  await withApp(async (app) => {
+    const settings = { mode: "full", dataset: "sample", max_steps: 20, threads: 1, name: "titles" };
+    const created = await post(app, "/v1/runs", settings);
+    deepStrictEqual(created.status, 202);
+    const { id, state } = await created.json();
+    deepStrictEqual(state, "queued");
+    deepStrictEqual(created.headers.get("Location"), `/v1/runs/${id}`);
+
+    const events = parseEvents(await (await app.request(`/v1/runs/${id}/events`)).text());
+    deepStrictEqual(events.map(({ id }) => id), events.map((_, i) => i + 1));
+    const kinds = new Set(events.map(({ event }) => event));
+    for (const kind of ["start", "step", "evaluation", "finish"]) ok(kinds.has(kind), kind);
+    deepStrictEqual(
+      events.flatMap(({ data }) => data.state ?? []),
+      ["queued", "running", "succeeded"],
+    );
+
+    const rest = await app.request(`/v1/runs/${id}/events`, { headers: { "Last-Event-ID": "2" } });
+    deepStrictEqual(parseEvents(await rest.text()), events.slice(2));
+
+    const run = await (await app.request(`/v1/runs/${id}`)).json();
+    deepStrictEqual(run.state, "succeeded");
+    deepStrictEqual(run.result.steps, 20);
+
+    const inputs = ["How to bake sourdough bread", "A duet about a recipe"];
+    const predicted = await post(app, "/v1/predict", { model: "titles", inputs, top_k: 2 });
+    const { predictions } = await predicted.json();
+    deepStrictEqual(predictions.length, 2);
+    for (const scores of predictions) {
+      deepStrictEqual(scores.length, 2);
+      ok(scores[0].score >= scores[1].score);
+    }
+
+    const evaluation = await post(app, "/v1/evaluations", { model: "titles", dataset: "sample" });
+    deepStrictEqual(evaluation.status, 202);
+    const path = evaluation.headers.get("Location")!;
+    let finished = await (await app.request(path)).json();
+    while (finished.state === "running") {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      finished = await (await app.request(path)).json();
+    }
+    deepStrictEqual(finished.state, "succeeded");
+    deepStrictEqual(finished.report.n, 600);
+    deepStrictEqual(finished.report.accuracy, run.result.metrics.accuracy);
+  });
+});
+
+Deno.test("a run whose process dies is failed, with its last words", async () => {
+  const dying: SpawnWorker = () =>
+    new Deno.Command("deno", {
+      args: ["eval", "console.error('out of luck'); Deno.exit(7)"],
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+  await withApp(async (app) => {
+    const { id } = await (await post(app, "/v1/runs", { dataset: "sample" })).json();
+    await (await app.request(`/v1/runs/${id}/events`)).text();
+    const run = await (await app.request(`/v1/runs/${id}`)).json();
+    deepStrictEqual(run.state, "failed");
+    match(run.error, /exit code 7: out of luck/);
+  }, dying);
+});
+
+Deno.test("a server that starts again marks what it left unfinished as failed", async () => {
+  using store = await RunStore.open(":memory:");
+  const run = {
+    id: "1",
+    name: "titles",
+    state: "queued" as const,
+    settings: {},
+    dataset: "sample",
+    created_at: "2026-01-01T00:00:00Z",
+    event_count: 0,
+  };
+  await store.create(run);
+  await store.setState("1", "running");
+  await new Supervisor(store).recover();
+  const found = await store.get("1");
+  deepStrictEqual([found?.state, found?.event_count], ["failed", 3]);
+});
+
+Deno.test("the server refuses bad requests with the field's name", async () => {
+  await withApp(async (app) => {
+    for (
+      const [path, body, status, error] of [
+        ["/v1/runs", { dataset: "sample", epochs: 0 }, 422, /^'epochs': /],
+        ["/v1/runs", { dataset: "../secret" }, 422, /^'dataset': /],
+        ["/v1/runs", { dataset: "sample", name: "../x" }, 422, /^'name': /],
+        ["/v1/runs", { dataset: "sample", model: "/etc" }, 422, /^'model': /],
+        ["/v1/runs", { dataset: "sample", epoch: 3 }, 422, /epoch/],
+        ["/v1/predict", { inputs: [] }, 422, /^'inputs': /],
+        ["/v1/predict", { inputs: [" "] }, 422, /^'inputs.0': /],
+        ["/v1/predict", { inputs: ["a"], top_k: 0 }, 422, /^'top_k': /],
+        ["/v1/predict", { inputs: ["a"] }, 422, /^'model': there is no trained model yet/],
+        ["/v1/predict", { inputs: ["a"], model: "no" }, 422, /^'model': there is no model 'no'/],
+        ["/v1/evaluations", { dataset: "sample", model: "no" }, 422, /^'model': /],
+        ["/v1/nothing", {}, 404, /nothing at POST \/v1\/nothing/],
+      ] as const
+    ) {
+      const response = await post(app, path, body);
+      deepStrictEqual(response.status, status, `${path} ${JSON.stringify(body)}`);
+      match((await response.json()).error, error);
+    }
+    const malformed = await app.request("/v1/predict", { method: "POST", body: "{" });
+    deepStrictEqual(malformed.status, 400);
+    deepStrictEqual((await app.request("/v1/runs/none")).status, 404);
+    deepStrictEqual((await app.request("/v1/runs/none/events")).status, 404);
+    deepStrictEqual((await app.request("/v1/evaluations/none")).status, 404);
+  });
+});

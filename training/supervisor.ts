@@ -1,0 +1,142 @@
+/**
+ * Runs queued training runs, one at a time, each in a subprocess: a run that dies, of memory for
+ * example, harms neither the server nor its state.
+ *
+ * @module
+ */
+import type { FinishEvent } from "./events.ts";
+import { isOver, type Run, type RunResult, type RunStore } from "./run_store.ts";
+import { type JobMessage, textLines, type TrainJob } from "./job.ts";
+
+/** Step events closer together than this are left out of a run's stream. */
+const STEP_EVENT_INTERVAL_MS = 250;
+/** How many of the subprocess's last words are kept to explain its death. */
+const ERROR_LINES = 5;
+
+/** Starts a training subprocess and gives its streams. */
+export type SpawnWorker = () => Deno.ChildProcess;
+
+/** The subprocess of {@link Supervisor}: this program's command `worker`. */
+export function spawnWorker(): Deno.ChildProcess {
+  const main = new URL("../main.ts", import.meta.url).href;
+  // Under `--allow-run=deno` the name is allowed and the path of the same executable is not.
+  return new Deno.Command("deno", {
+    args: ["run", "--quiet", "--allow-read", "--allow-write", main, "worker"],
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+}
+
+/** Takes runs from the queue and sees them through. */
+export class Supervisor {
+  readonly #store: RunStore;
+  readonly #spawn: SpawnWorker;
+  readonly #queue: { id: string; job: TrainJob }[] = [];
+  #current: { child: Deno.ChildProcess } | undefined;
+  #closed = false;
+
+  constructor(store: RunStore, spawn: SpawnWorker = spawnWorker) {
+    this.#store = store;
+    this.#spawn = spawn;
+  }
+
+  /** Marks as failed what a server that stopped has left unfinished. */
+  async recover(): Promise<void> {
+    const error = "the server stopped before the run was over";
+    const now = new Date().toISOString();
+    for (const run of await this.#store.list()) {
+      if (isOver(run)) continue;
+      await this.#store.setState(run.id, "failed", { error, finished_at: now });
+    }
+    for (const evaluation of await this.#store.listEvaluations()) {
+      if (isOver(evaluation)) continue;
+      await this.#store.putEvaluation({ ...evaluation, state: "failed", error, finished_at: now });
+    }
+  }
+
+  /** Writes a run into the store and queues it. */
+  async submit(run: Run, job: TrainJob): Promise<void> {
+    await this.#store.create(run);
+    this.#queue.push({ id: run.id, job });
+    if (this.#current === undefined) void this.#work();
+  }
+
+  /** Ends the subprocess that runs, and starts no other. */
+  close(): void {
+    this.#closed = true;
+    try {
+      this.#current?.child.kill("SIGTERM");
+    } catch (error) {
+      // It has ended by itself.
+      if (!(error instanceof TypeError)) throw error;
+    }
+  }
+
+  async #work(): Promise<void> {
+    let next;
+    while (!this.#closed && (next = this.#queue.shift()) !== undefined) {
+      const { id, job } = next;
+      try {
+        await this.#run(id, job);
+      } catch (error) {
+        if (this.#closed) return;
+        const message = error instanceof Error ? error.message : String(error);
+        const finished_at = new Date().toISOString();
+        await this.#store.setState(id, "failed", { error: message, finished_at });
+      } finally {
+        this.#current = undefined;
+      }
+    }
+  }
+
+  /** Trains in a subprocess; throws with the reason if it does not end well. */
+  async #run(id: string, job: TrainJob): Promise<void> {
+    const child = this.#spawn();
+    this.#current = { child };
+    const lastWords = readLastLines(child.stderr);
+    await this.#store.setState(id, "running", { started_at: new Date().toISOString() });
+
+    // The subprocess ends itself when this stream does, so that it cannot outlive the server.
+    const input = child.stdin.getWriter();
+    await input.write(new TextEncoder().encode(JSON.stringify(job) + "\n"));
+
+    let lastStepAt = -Infinity;
+    let finished = false;
+    for await (const line of textLines(child.stdout)) {
+      const message: JobMessage = JSON.parse(line);
+      if (message.type === "error") throw new Error(message.message);
+      if (message.type === "finish") {
+        finished = true;
+        const result = runResult(message);
+        await this.#store.append(id, { type: "finish", ...result }, { result });
+        continue;
+      }
+      if (message.type === "step") {
+        if (performance.now() - lastStepAt < STEP_EVENT_INTERVAL_MS) continue;
+        lastStepAt = performance.now();
+      }
+      await this.#store.append(id, message);
+    }
+    const { success, code, signal } = await child.status;
+    if (!success || !finished) {
+      const words = (await lastWords).join("\n");
+      throw new Error(`the training process ended with ${signal ?? `exit code ${code}`}: ${words}`);
+    }
+    await this.#store.setState(id, "succeeded", { finished_at: new Date().toISOString() });
+  }
+}
+
+function runResult({ type: _, metrics, ...result }: FinishEvent): RunResult {
+  const { per_class: _perClass, confusion_matrix: _confusion, ...headline } = metrics;
+  return { ...result, metrics: headline };
+}
+
+async function readLastLines(bytes: ReadableStream<Uint8Array>): Promise<string[]> {
+  const lines: string[] = [];
+  for await (const line of textLines(bytes)) {
+    lines.push(line);
+    if (lines.length > ERROR_LINES) lines.shift();
+  }
+  return lines;
+}

@@ -32,14 +32,6 @@ export function mul(a: Tensor, b: Tensor | number): Tensor {
   );
 }
 
-/** `a / b` */
-export function div(a: Tensor, b: Tensor | number): Tensor {
-  return binary("Div", a, b, (g, a, b) => [
-    sumTo(div(g, b), a.shape),
-    sumTo(neg(div(mul(g, a), mul(b, b))), b.shape),
-  ]);
-}
-
 /** `-x` */
 export function neg(x: Tensor): Tensor {
   return unary("Neg", x, (g) => neg(g));
@@ -53,11 +45,6 @@ export function exp(x: Tensor): Tensor {
 /** The Gauss error function. */
 export function erf(x: Tensor): Tensor {
   return unary("Erf", x, (g) => mul(g, mul(exp(neg(mul(x, x))), 2 / Math.sqrt(Math.PI))));
-}
-
-/** The square root. */
-export function sqrt(x: Tensor): Tensor {
-  return unary("Sqrt", x, (g, y) => div(mul(g, 0.5), y));
 }
 
 /** The hyperbolic tangent. */

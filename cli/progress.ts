@@ -13,14 +13,14 @@ const SMOOTHING = 0.95;
 
 /** Shows the events of one run. */
 export class TrainProgress {
-  readonly #bar = new cliProgress.SingleBar({
+  readonly #bars = new cliProgress.MultiBar({
     format: FORMAT,
     barsize: 28,
     hideCursor: true,
     clearOnComplete: true,
-    stopOnComplete: false,
     stream: process.stderr,
   }, cliProgress.Presets.shades_classic);
+  #bar: cliProgress.SingleBar | undefined;
   #smoothedLoss: number | undefined;
 
   /** Shows one event. */
@@ -31,11 +31,12 @@ export class TrainProgress {
       case "step": {
         const before = this.#smoothedLoss ?? event.loss;
         this.#smoothedLoss = SMOOTHING * before + (1 - SMOOTHING) * event.loss;
-        return this.#bar.update(event.step, {
+        this.#bar?.update(event.step, {
           loss: this.#smoothedLoss.toFixed(3),
           rate: Math.round(event.tokens_per_second).toLocaleString("en"),
           left: formatDuration(event.seconds_left),
         });
+        return;
       }
       case "evaluation":
         return this.#line(evaluationLine(event));
@@ -46,7 +47,7 @@ export class TrainProgress {
 
   /** Takes the bar away. */
   stop(): void {
-    this.#bar.stop();
+    this.#bars.stop();
   }
 
   #start(event: StartEvent): void {
@@ -57,13 +58,14 @@ export class TrainProgress {
     if (event.truncated > 0) {
       console.error(`${count(event.truncated)} texts are longer than --max-length and were cut`);
     }
-    this.#bar.start(event.steps, 0, { loss: "-", rate: "-", left: "-" });
+    this.#bar = this.#bars.create(event.steps, 0, { loss: "-", rate: "-", left: "-" });
   }
 
   /** Prints a line above the bar. */
   #line(text: string): void {
-    if (!Deno.stderr.isTerminal()) return console.error(text);
-    console.error(`\r\x1b[2K${text}`);
+    // Without a terminal there is no bar, and the bars' own log is never written.
+    if (Deno.stderr.isTerminal()) this.#bars.log(`${text}\n`);
+    else console.error(text);
   }
 }
 

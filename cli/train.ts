@@ -53,7 +53,7 @@ async function run(options: Options): Promise<void> {
     console.log(JSON.stringify(result));
     return;
   }
-  console.log(formatReport(result.metrics, `The ${result.metrics.split} file`));
+  console.log(`\n${formatReport(result.metrics, `The ${result.metrics.split} file`)}`);
   console.log(`
 The model is in ${relative(Deno.cwd(), result.model_dir)}. Try next:
   deno task predict "How to bake sourdough bread"     classify a text with it

@@ -10,7 +10,13 @@ const count = z.number().int().positive();
 
 /** The schema of {@link TrainSettings}. */
 export const TrainSettings = z.strictObject({
-  mode: z.enum(["full"]).default("full").describe("What is trained: full = every weight"),
+  mode: z.enum(["full", "prefix"])
+    .refine(
+      (mode) => mode === "full",
+      "a prefix is trained on a frozen base, and one with random weights has learned nothing",
+    )
+    .default("full")
+    .describe("What is trained: full = every weight; prefix needs a pretrained base"),
   model: z.enum(["scratch:tiny"]).default("scratch:tiny")
     .describe("The base; scratch:tiny = 2 layers, 128 wide, from random weights"),
   epochs: count.max(1000).optional().describe("Passes over the training file"),

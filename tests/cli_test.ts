@@ -1,0 +1,113 @@
+/**
+ * The commands as a person runs them.
+ *
+ * @module
+ */
+import { deepStrictEqual, match, ok } from "node:assert";
+import { fileURLToPath } from "node:url";
+
+const MAIN = fileURLToPath(new URL("../main.ts", import.meta.url));
+
+/** Runs a command in a folder and gives its exit code and what it printed. */
+async function graft(cwd: string, args: string[], input = "") {
+  const child = new Deno.Command("deno", {
+    args: ["run", "--no-prompt", "--allow-read", "--allow-write", MAIN, ...args],
+    cwd,
+    env: { NO_COLOR: "1" },
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const writer = child.stdin.getWriter();
+  await writer.write(new TextEncoder().encode(input));
+  await writer.close();
+  const { code, stdout, stderr } = await child.output();
+  const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  return { code, stdout: decode(stdout), stderr: decode(stderr) };
+}
+
+async function inEmptyFolder(test: (dir: string) => Promise<void>): Promise<void> {
+  const dir = await Deno.makeTempDir();
+  try {
+    await test(dir);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+}
+
+Deno.test("train, eval and predict work together without flags", async () => {
+  await inEmptyFolder(async (dir) => {
+    const trained = await graft(dir, ["train", "--max-steps", "10", "--threads", "1", "--json"]);
+    deepStrictEqual(trained.code, 0, trained.stderr);
+    const result = JSON.parse(trained.stdout);
+    deepStrictEqual([result.steps, result.device, result.metrics.n], [10, "wasm", 600]);
+    match(result.model_dir, /^runs\/\d{4}-\d\d-\d\d-\d{6}-full-scratch-tiny$/);
+    const files = [...Deno.readDirSync(`${dir}/${result.model_dir}`)].map(({ name }) => name);
+    deepStrictEqual(files.sort(), [
+      "config.json",
+      "metrics.json",
+      "model.safetensors",
+      "onnx",
+      "special_tokens_map.json",
+      "tokenizer.json",
+      "tokenizer_config.json",
+      "trainer_state.json",
+      "training_args.json",
+      "vocab.txt",
+    ]);
+
+    const evaluated = await graft(dir, ["eval", "--json", "--predictions", "predict.csv"]);
+    deepStrictEqual(evaluated.code, 0, evaluated.stderr);
+    const report = JSON.parse(evaluated.stdout);
+    deepStrictEqual(report.accuracy, result.metrics.accuracy);
+    deepStrictEqual(report.unseen.n, 600);
+    const predictions = await Deno.readTextFile(`${dir}/predict.csv`);
+    match(predictions, /^text,label,predicted,score\n/);
+
+    const predicted = await graft(dir, ["predict", "--json", "--top-k", "2"], "one\ntwo\n");
+    deepStrictEqual(predicted.code, 0, predicted.stderr);
+    deepStrictEqual(JSON.parse(predicted.stdout).map((row: unknown[]) => row.length), [2, 2]);
+
+    const again = await graft(dir, ["train", "--out", result.model_dir]);
+    deepStrictEqual(again.code, 1);
+    match(again.stderr, /^error: Cannot write to '.*': it holds '.*'; use --overwrite/);
+  });
+});
+
+Deno.test("the same command twice gives the same weights", async () => {
+  await inEmptyFolder(async (dir) => {
+    const weights: Uint8Array[] = [];
+    for (const out of ["a", "b"]) {
+      const args = ["train", "--max-steps", "12", "--threads", "2", "--out", out];
+      deepStrictEqual((await graft(dir, args)).code, 0);
+      weights.push(await Deno.readFile(`${dir}/${out}/model.safetensors`));
+    }
+    ok(weights[0]!.every((byte, i) => byte === weights[1]![i]));
+  });
+});
+
+Deno.test("a user's mistake is one line and a non-zero exit", async () => {
+  await inEmptyFolder(async (dir) => {
+    for (
+      const [args, message] of [
+        [["train", "--epochs", "0"], /^error: Cannot use --epochs 0: .*>0\n$/],
+        [
+          ["train", "--epoch", "3"],
+          /^error: unknown option '--epoch'\n\(Did you mean --epochs\?\)/,
+        ],
+        [["train", "--seed", "x"], /^error: option '--seed <number>' argument 'x' is invalid/],
+        [["train", "--mode", "prefix"], /^error: Cannot use --mode prefix: .*random weights/],
+        [["train", "--data", "no"], /^error: Cannot read 'no\/train_simple.csv': no such file\n$/],
+        [["eval"], /^error: Cannot find a finished run in 'runs': train first, or use --model\n$/],
+        [["eval", "--model", "no"], /^error: Cannot tell what 'no' was trained on: use --file\n$/],
+        [["predict", "--model", "no", "x"], /^error: Cannot read a model from 'no': /],
+        [["predict", "--top-k", "0", "x"], /^error: option '--top-k <number>' argument '0' is/],
+        [["trian"], /^error: unknown command 'trian'\n\(Did you mean train\?\)/],
+      ] as const
+    ) {
+      const { code, stdout, stderr } = await graft(dir, [...args]);
+      deepStrictEqual([code, stdout], [1, ""], args.join(" "));
+      match(stderr, message);
+    }
+  });
+});

@@ -45,8 +45,8 @@ async function run({ port, host, runs: runsDir, kv }: Options): Promise<void> {
     onListen: ({ hostname, port }) => console.error(`Listening on http://${hostname}:${port}`),
   }, app.fetch);
   const stop = () => {
-    supervisor.close();
-    void server.shutdown();
+    // Event streams end with their runs, and the server when they have.
+    void supervisor.close().then(() => server.shutdown());
   };
   Deno.addSignalListener("SIGINT", stop);
   Deno.addSignalListener("SIGTERM", stop);

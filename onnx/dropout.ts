@@ -10,21 +10,21 @@
 import type { Graph, Tensor, TensorData } from "./graph.ts";
 import { mul, reshape } from "./operators.ts";
 import { hash, Random } from "./random.ts";
-import { product } from "./shape.ts";
+import { product, type Shape } from "./shape.ts";
 
 const OFFSETS = "dropout_offsets";
 
 /** What has to be fed for the dropout sites of a graph. */
 export interface DropoutSites {
-  /** How many places drop elements. */
-  count: number;
+  /** The shape of the tensor at each place that drops elements. */
+  shapes: Shape[];
   /** The distinct probabilities, each with a mask tensor of its own. */
   probabilities: number[];
 }
 
 /** Adds dropout to a graph, site by site. */
 export class Dropout {
-  readonly sites: DropoutSites = { count: 0, probabilities: [] };
+  readonly sites: DropoutSites = { shapes: [], probabilities: [] };
   readonly #graph: Graph;
   readonly #masks = new Map<number, Tensor>();
   #offsets: Tensor | undefined;
@@ -41,12 +41,12 @@ export class Dropout {
     if (probability === 0) return x;
     const graph = this.#graph;
     const integer = (value: number) => graph.integers([value]);
+    const site = this.sites.shapes.push(x.shape) - 1;
     const offset = graph.append(
       "Slice",
-      [this.#offsetInput(), integer(this.sites.count), integer(this.sites.count + 1)],
+      [this.#offsetInput(), integer(site), integer(site + 1)],
       { shape: [1] },
     );
-    this.sites.count++;
     const size = graph.append("ReduceProd", [graph.dimensions(x.shape)], { shape: [1] });
     const end = graph.append("Add", [offset, size], { shape: [1] });
     const window = graph.append("Slice", [this.#maskInput(probability), offset, end], {
@@ -76,8 +76,9 @@ export class DropoutFeeds {
   readonly #offsetLimit: number;
   readonly #masks: Record<string, TensorData> = {};
 
-  /** @param largestSite The number of elements of the largest tensor that is dropped from. */
-  constructor(seed: number, sites: DropoutSites, largestSite: number) {
+  /** @param largest The largest value that each symbol of the sites' shapes will have. */
+  constructor(seed: number, sites: DropoutSites, largest: Readonly<Record<string, number>>) {
+    const largestSite = Math.max(0, ...sites.shapes.map((shape) => sizeOf(shape, largest)));
     const size = Math.max(2 ** 20, 2 * largestSite);
     this.#seed = seed;
     this.#sites = sites;
@@ -95,7 +96,7 @@ export class DropoutFeeds {
 
   /** The inputs for one step. */
   at(step: number): Record<string, TensorData> {
-    const { count } = this.#sites;
+    const count = this.#sites.shapes.length;
     if (count === 0) return {};
     const data = BigInt64Array.from(
       { length: count },
@@ -103,6 +104,13 @@ export class DropoutFeeds {
     );
     return { ...this.#masks, [OFFSETS]: { type: "int64", shape: [count], data } };
   }
+}
+
+function sizeOf(shape: Shape, values: Readonly<Record<string, number>>): number {
+  return String(product(shape))
+    .split("*")
+    .map((part) => values[part] ?? Number(part))
+    .reduce((a, b) => a * b, 1);
 }
 
 function maskName(probability: number): string {

@@ -6,9 +6,11 @@
  */
 import * as Comlink from "comlink";
 import type { workerApi } from "./executor_worker.ts";
-import type { StepResult, Tensors, TrainingGraphs, TrainingOptions } from "./session.ts";
+import type { Tensors } from "./session.ts";
+import type { StepResult, TrainingGraphs, TrainingOptions } from "./training_session.ts";
 
-export type { Tensors, TrainingGraphs, TrainingOptions } from "./session.ts";
+export type { Tensors } from "./session.ts";
+export type { TrainingGraphs, TrainingOptions } from "./training_session.ts";
 
 /** A graph that is loaded in the executor. */
 export interface InferenceSession {
@@ -18,7 +20,7 @@ export interface InferenceSession {
   release(): Promise<void>;
 }
 
-/** A model in training; see `TrainingSession` in `session.ts`. */
+/** A model in training; see `TrainingSession`. */
 export interface RemoteTrainingSession extends InferenceSession {
   /** Runs forward and backward on one batch and updates the weights; steps count from 1. */
   step(batch: Tensors, step: number, learningRate: number): Promise<StepResult>;

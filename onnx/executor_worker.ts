@@ -6,13 +6,8 @@
 import "./wasm_memory.ts";
 import * as Comlink from "comlink";
 import * as ort from "onnxruntime-web";
-import {
-  Session,
-  type Tensors,
-  type TrainingGraphs,
-  type TrainingOptions,
-  TrainingSession,
-} from "./session.ts";
+import { Session, type Tensors } from "./session.ts";
+import { type TrainingGraphs, type TrainingOptions, TrainingSession } from "./training_session.ts";
 
 /** Runs tasks one after the other: onnxruntime must never have two calls in flight. */
 class SerialQueue {

@@ -1,12 +1,10 @@
 /**
- * A graph that onnxruntime has loaded, for inference or for training. These run inside the
- * executor's Worker; `executor.ts` is the way to them.
+ * A graph that onnxruntime has loaded. It runs inside the executor's Worker; `executor.ts` is the
+ * way to it.
  *
  * @module
  */
 import * as ort from "onnxruntime-web";
-import { AdamW, type AdamWOptions, type ParameterShape } from "./adamw.ts";
-import { DropoutFeeds, type DropoutSites } from "./dropout.ts";
 import type { TensorData } from "./graph.ts";
 
 /** Named tensors, as a graph takes and gives them. */
@@ -48,149 +46,5 @@ export class Session {
   /** Frees the graph's memory. */
   async release(): Promise<void> {
     await this.#session.release();
-  }
-}
-
-/** Where a training graph gives the gradient of a parameter. */
-export interface GradientOutput {
-  parameter: string;
-  /** The output that holds the gradient, or the gradients of the rows that were read. */
-  output: string;
-  /** The output that says which rows those are; absent for the gradient of a whole parameter. */
-  indices?: string;
-}
-
-/** A model in training: two graphs over the same parameters, which are inputs of both. */
-export interface TrainingGraphs {
-  /** Gives `loss`, a scalar, and the gradients. */
-  training: Uint8Array;
-  /** Gives what evaluation needs. */
-  inference: Uint8Array;
-  parameters: ParameterShape[];
-  gradients: GradientOutput[];
-  dropout: DropoutSites;
-}
-
-/** The settings of a training session that stay the same. */
-export interface TrainingOptions {
-  optimizer: AdamWOptions;
-  dropoutSeed: number;
-  /** The number of elements of the largest tensor that dropout is applied to. */
-  largestDropoutSite: number;
-}
-
-/** What one step of training did. */
-export interface StepResult {
-  loss: number;
-  /** The norm of all gradients before clipping. */
-  gradientNorm: number;
-}
-
-/** A model in training, its weights and optimizer state next to the graphs that use them. */
-export class TrainingSession {
-  readonly #training: Session;
-  readonly #inference: Session;
-  readonly #graphs: TrainingGraphs;
-  readonly #optimizer: AdamW;
-  readonly #dropout: DropoutFeeds;
-  readonly #weights: Tensors = {};
-  /** The rows whose gradients are not zero, by parameter, from the step before. */
-  readonly #touchedRows = new Map<string, BigInt64Array>();
-
-  private constructor(
-    training: Session,
-    inference: Session,
-    graphs: TrainingGraphs,
-    optimizer: AdamW,
-    options: TrainingOptions,
-  ) {
-    this.#training = training;
-    this.#inference = inference;
-    this.#graphs = graphs;
-    this.#optimizer = optimizer;
-    this.#dropout = new DropoutFeeds(
-      options.dropoutSeed,
-      graphs.dropout,
-      options.largestDropoutSite,
-    );
-    for (const { name, shape } of graphs.parameters) {
-      this.#weights[name] = { type: "float32", shape, data: optimizer.weights(name) };
-    }
-  }
-
-  /** Loads the graphs and takes over the initial weights, by parameter name. */
-  static async load(
-    graphs: TrainingGraphs,
-    weights: Record<string, Float32Array>,
-    options: TrainingOptions,
-  ): Promise<TrainingSession> {
-    const training = await Session.load(graphs.training);
-    const inference = await Session.load(graphs.inference);
-    const optimizer = await AdamW.create(graphs.parameters, options.optimizer);
-    const session = new TrainingSession(training, inference, graphs, optimizer, options);
-    session.setWeights(weights);
-    return session;
-  }
-
-  /**
-   * Runs forward and backward on one batch and updates the weights.
-   *
-   * @param step Counted from 1; with the seed it determines the dropout masks.
-   */
-  async step(batch: Tensors, step: number, learningRate: number): Promise<StepResult> {
-    const feeds = { ...this.#weights, ...batch, ...this.#dropout.at(step) };
-    const outputs = await this.#training.run(feeds);
-    for (const gradient of this.#graphs.gradients) this.#takeGradient(gradient, outputs);
-    const gradientNorm = this.#optimizer.step(step, learningRate);
-    return { loss: Number(outputs["loss"]!.data[0]), gradientNorm };
-  }
-
-  /** Runs the inference graph with the present weights. */
-  run(batch: Tensors): Promise<Tensors> {
-    return this.#inference.run({ ...this.#weights, ...batch });
-  }
-
-  /** A copy of the present weights, by parameter name. */
-  weights(): Record<string, Float32Array> {
-    return Object.fromEntries(
-      this.#graphs.parameters.map(({ name }) => [name, this.#optimizer.weights(name).slice()]),
-    );
-  }
-
-  /** Replaces the weights of all parameters. */
-  setWeights(weights: Record<string, Float32Array>): void {
-    for (const { name } of this.#graphs.parameters) {
-      const values = weights[name];
-      if (values === undefined) throw new RangeError(`Cannot set weights: '${name}' is missing`);
-      this.#optimizer.weights(name).set(values);
-    }
-  }
-
-  /** Frees the graphs' memory. */
-  async release(): Promise<void> {
-    await this.#training.release();
-    await this.#inference.release();
-  }
-
-  #takeGradient({ parameter, output, indices }: GradientOutput, outputs: Tensors): void {
-    const target = this.#optimizer.gradient(parameter);
-    const values = outputs[output]!.data as Float32Array;
-    if (indices === undefined) {
-      target.set(values);
-      return;
-    }
-    const rows = outputs[indices]!.data as BigInt64Array;
-    const width = values.length / rows.length;
-    for (const row of this.#touchedRows.get(parameter) ?? []) {
-      target.fill(0, Number(row) * width, (Number(row) + 1) * width);
-    }
-    this.#touchedRows.set(parameter, rows);
-    for (let i = 0; i < rows.length; i++) {
-      const to = Number(rows[i]) * width;
-      const from = i * width;
-      for (let column = 0; column < width; column++) {
-        target[to + column]! += values[from + column]!;
-      }
-    }
   }
 }

@@ -87,7 +87,7 @@ Deno.test("full fine-tuning agrees with PyTorch", async (t) => {
   const session = await executor.loadTrainingSession(graphs, initial, {
     optimizer: { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.01, maxGradientNorm: 1 },
     dropoutSeed: 0,
-    largestDropoutSite: 0,
+    largestDimensions: {},
   });
 
   await t.step("logits", async () => {

@@ -23,7 +23,7 @@ async function withApp(
     const supervisor = new Supervisor(store, spawn);
     const models = new ModelRegistry(executor, store, runsDir);
     await test(createApp({ store, supervisor, runsDir, models }), store);
-    supervisor.close();
+    await supervisor.close();
   } finally {
     await Deno.remove(runsDir, { recursive: true });
   }

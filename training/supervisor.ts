@@ -21,7 +21,7 @@ export function spawnWorker(): Deno.ChildProcess {
   const main = new URL("../main.ts", import.meta.url).href;
   // Under `--allow-run=deno` the name is allowed and the path of the same executable is not.
   return new Deno.Command("deno", {
-    args: ["run", "--quiet", "--allow-read", "--allow-write", main, "worker"],
+    args: ["run", "--quiet", "--no-prompt", "--allow-read", "--allow-write", main, "worker"],
     stdin: "piped",
     stdout: "piped",
     stderr: "piped",
@@ -33,7 +33,8 @@ export class Supervisor {
   readonly #store: RunStore;
   readonly #spawn: SpawnWorker;
   readonly #queue: { id: string; job: TrainJob }[] = [];
-  #current: { child: Deno.ChildProcess } | undefined;
+  #child: Deno.ChildProcess | undefined;
+  #working: Promise<void> | undefined;
   #closed = false;
 
   constructor(store: RunStore, spawn: SpawnWorker = spawnWorker) {
@@ -59,18 +60,20 @@ export class Supervisor {
   async submit(run: Run, job: TrainJob): Promise<void> {
     await this.#store.create(run);
     this.#queue.push({ id: run.id, job });
-    if (this.#current === undefined) void this.#work();
+    this.#working ??= this.#work().finally(() => this.#working = undefined);
   }
 
-  /** Ends the subprocess that runs, and starts no other. */
-  close(): void {
+  /** Ends the subprocess that runs, starts no other, and marks as failed what is unfinished. */
+  async close(): Promise<void> {
     this.#closed = true;
     try {
-      this.#current?.child.kill("SIGTERM");
+      this.#child?.kill("SIGTERM");
     } catch (error) {
       // It has ended by itself.
       if (!(error instanceof TypeError)) throw error;
     }
+    await this.#working;
+    await this.recover();
   }
 
   async #work(): Promise<void> {
@@ -85,7 +88,7 @@ export class Supervisor {
         const finished_at = new Date().toISOString();
         await this.#store.setState(id, "failed", { error: message, finished_at });
       } finally {
-        this.#current = undefined;
+        this.#child = undefined;
       }
     }
   }
@@ -93,7 +96,7 @@ export class Supervisor {
   /** Trains in a subprocess; throws with the reason if it does not end well. */
   async #run(id: string, job: TrainJob): Promise<void> {
     const child = this.#spawn();
-    this.#current = { child };
+    this.#child = child;
     const lastWords = readLastLines(child.stderr);
     await this.#store.setState(id, "running", { started_at: new Date().toISOString() });
 

@@ -71,6 +71,7 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
   const trainExamples = trainRows.map(encode);
   const validationExamples = dataset.validation.map(encode);
 
+  const lengths = trainExamples.map(({ ids }) => ids.length);
   const stepsPerEpoch = Math.ceil(trainExamples.length / batchSize);
   const totalSteps = Math.min(epochs * stepsPerEpoch, settings.maxSteps ?? Infinity);
   const warmupSteps = Math.ceil(settings.warmupRatio * totalSteps);
@@ -88,7 +89,7 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
       maxGradientNorm: settings.maxGradNorm,
     },
     dropoutSeed: seed,
-    largestDropoutSite: largestDropoutSite(config, batchSize, trainExamples),
+    largestDimensions: { batch: batchSize, length: lengths.reduce((a, b) => Math.max(a, b)) },
   });
 
   const log: TrainEvent[] = [];
@@ -108,7 +109,6 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
     truncated: truncatedCount,
   });
 
-  const lengths = trainExamples.map(({ ids }) => ids.length);
   const started = performance.now();
   let trainingMs = 0;
   let tokens = 0;
@@ -223,16 +223,4 @@ async function measure(
 
 function withDropout(config: BertConfig, dropout: number): BertConfig {
   return { ...config, hidden_dropout_prob: dropout, attention_probs_dropout_prob: dropout };
-}
-
-/** The elements of the largest tensor that dropout is applied to, in any batch. */
-function largestDropoutSite(
-  config: BertConfig,
-  batchSize: number,
-  examples: readonly EncodedExample[],
-): number {
-  const length = examples.reduce((longest, { ids }) => Math.max(longest, ids.length), 0);
-  const hidden = length * config.hidden_size;
-  const attention = length * length * config.num_attention_heads;
-  return batchSize * Math.max(hidden, attention);
 }

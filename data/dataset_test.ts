@@ -1,0 +1,107 @@
+import { deepStrictEqual, rejects } from "node:assert";
+import { basename, join } from "node:path";
+import { type Dataset, readDataset, SPLIT_FILES } from "./dataset.ts";
+
+type Split = keyof typeof SPLIT_FILES;
+
+/** Reads a data set whose files have these labels; `undefined` stands for no file. */
+async function read(
+  labels: Partial<Record<Split, string[]>>,
+  test: (reading: Promise<Dataset>, dir: string) => Promise<void>,
+): Promise<void> {
+  const dir = await Deno.makeTempDir();
+  try {
+    for (const [split, values] of Object.entries(labels)) {
+      const rows = values.map((label, i) => `${split} ${i},${label}\n`);
+      await Deno.writeTextFile(
+        join(dir, SPLIT_FILES[split as Split]),
+        ["text,label\n", ...rows].join(""),
+      );
+    }
+    await test(readDataset(dir), dir);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+}
+
+Deno.test("readDataset() reads the three files", async () => {
+  await read(
+    { train: ["b", "a", "b"], validation: ["a"], test: ["b", "b"] },
+    async (reading, dir) => {
+      deepStrictEqual(await reading, {
+        dir,
+        labels: ["a", "b"],
+        train: [
+          { text: "train 0", label: "b" },
+          { text: "train 1", label: "a" },
+          { text: "train 2", label: "b" },
+        ],
+        validation: [{ text: "validation 0", label: "a" }],
+        test: [{ text: "test 0", label: "b" }, { text: "test 1", label: "b" }],
+      });
+    },
+  );
+});
+
+for (
+  const [kind, given, expected] of [
+    ["numbers by value", ["10", "9", "-1", "2", "9"], ["-1", "2", "9", "10"]],
+    ["names by alphabet", ["music", "b10", "b9", "food"], ["b10", "b9", "food", "music"]],
+    ["numbers among names as names", ["x", "10", "9"], ["10", "9", "x"]],
+  ] as const
+) {
+  Deno.test(`readDataset() orders ${kind}`, async () => {
+    await read({ train: [...given], validation: [given[0]] }, async (reading) => {
+      deepStrictEqual((await reading).labels, expected);
+    });
+  });
+}
+
+Deno.test("readDataset() does without a test file", async () => {
+  await read({ train: ["a", "b"], validation: ["a"] }, async (reading) => {
+    deepStrictEqual((await reading).test, []);
+  });
+});
+
+Deno.test("readDataset() refuses a data set without a training or validation file", async () => {
+  await read({ validation: ["a"], test: ["a"] }, async (reading, dir) => {
+    await rejects(reading, {
+      name: "UserError",
+      message: `Cannot read '${join(dir, "train_simple.csv")}': no such file`,
+    });
+  });
+  await read({ train: ["a", "b"], test: ["a"] }, async (reading, dir) => {
+    await rejects(reading, {
+      name: "UserError",
+      message: `Cannot read '${join(dir, "val_simple.csv")}': no such file`,
+    });
+  });
+});
+
+Deno.test("readDataset() refuses a single class", async () => {
+  await read({ train: ["a", "a"], validation: ["a"] }, async (reading, dir) => {
+    await rejects(reading, {
+      name: "UserError",
+      message: `Cannot train on '${basename(dir)}': expected at least two classes, found only 'a'`,
+    });
+  });
+});
+
+Deno.test("readDataset() refuses a label that the training file lacks", async () => {
+  await read({ train: ["a", "b"], validation: ["a", "c"], test: ["a"] }, async (reading, dir) => {
+    await rejects(reading, {
+      name: "UserError",
+      message: `Cannot use '${
+        join(dir, "val_simple.csv")
+      }': its label 'c' is not in train_simple.csv`,
+    });
+  });
+  await read({ train: ["a", "b"], validation: ["a"], test: ["d"] }, async (reading, dir) => {
+    await rejects(reading, {
+      name: "UserError",
+      message: `Cannot use '${
+        join(dir, "test_simple.csv")
+      }': its label 'd' is not in train_simple.csv`,
+    });
+  });
+});

@@ -1,0 +1,109 @@
+import { deepStrictEqual, rejects } from "node:assert";
+import { join } from "node:path";
+import { exists, writeFileAtomically, writeJson } from "./files.ts";
+
+/** Runs a test in a folder of its own. */
+async function withFolder(test: (dir: string) => Promise<void>): Promise<void> {
+  const dir = await Deno.makeTempDir();
+  try {
+    await test(dir);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+}
+
+async function namesIn(dir: string): Promise<string[]> {
+  return (await Array.fromAsync(Deno.readDir(dir))).map(({ name }) => name).sort();
+}
+
+Deno.test("writeFileAtomically() replaces what was there, with text or bytes", async () => {
+  await withFolder(async (dir) => {
+    const path = join(dir, "model");
+    await writeFileAtomically(path, "a longer text, é");
+    deepStrictEqual(await Deno.readTextFile(path), "a longer text, é");
+    await writeFileAtomically(path, Uint8Array.of(0, 255, 7));
+    deepStrictEqual(await Deno.readFile(path), Uint8Array.of(0, 255, 7));
+    await writeFileAtomically(path, "");
+    deepStrictEqual(await Deno.readTextFile(path), "");
+    deepStrictEqual(await namesIn(dir), ["model"]);
+  });
+});
+
+Deno.test("writeFileAtomically() writes all of a large file", async () => {
+  await withFolder(async (dir) => {
+    const path = join(dir, "model");
+    const content = Uint8Array.from({ length: 5_000_001 }, (_, i) => i % 251);
+    await writeFileAtomically(path, content);
+    deepStrictEqual(await Deno.readFile(path), content);
+  });
+});
+
+Deno.test("writeFileAtomically() starts anew after a run that was killed", async () => {
+  await withFolder(async (dir) => {
+    const path = join(dir, "model");
+    await Deno.writeTextFile(`${path}.partial`, "half of something much longer");
+    await writeFileAtomically(path, "whole");
+    deepStrictEqual(await Deno.readTextFile(path), "whole");
+    deepStrictEqual(await namesIn(dir), ["model"]);
+  });
+});
+
+Deno.test("writeFileAtomically() shows a reader the old content until the new is whole", async () => {
+  await withFolder(async (dir) => {
+    const path = join(dir, "model");
+    await Deno.writeTextFile(path, "old");
+    using old = await Deno.open(path);
+    await writeFileAtomically(path, "new");
+    deepStrictEqual(await new Response(old.readable).text(), "old");
+    deepStrictEqual(await Deno.readTextFile(path), "new");
+  });
+});
+
+Deno.test("writeFileAtomically() leaves the old content when the disk is full", async () => {
+  await withFolder(async (dir) => {
+    const path = join(dir, "model");
+    await Deno.writeTextFile(path, "old");
+    const { write } = Deno.FsFile.prototype;
+    let calls = 0;
+    Deno.FsFile.prototype.write = function (bytes) {
+      if (calls++ > 0) throw new Error("No space left on device");
+      return write.call(this, bytes.subarray(0, 2));
+    };
+    try {
+      await rejects(writeFileAtomically(path, "new content"), /No space left/);
+    } finally {
+      Deno.FsFile.prototype.write = write;
+    }
+    deepStrictEqual(await Deno.readTextFile(path), "old");
+    deepStrictEqual(await namesIn(dir), ["model"]);
+  });
+});
+
+Deno.test("writeFileAtomically() refuses a folder that is not there", async () => {
+  await withFolder(async (dir) => {
+    await rejects(writeFileAtomically(join(dir, "none", "model"), "new"), Deno.errors.NotFound);
+    deepStrictEqual(await namesIn(dir), []);
+  });
+});
+
+Deno.test("writeJson() writes indented JSON with a line's end", async () => {
+  await withFolder(async (dir) => {
+    const path = join(dir, "metrics.json");
+    await writeJson(path, { accuracy: 0.5, labels: ["a"] });
+    deepStrictEqual(
+      await Deno.readTextFile(path),
+      '{\n  "accuracy": 0.5,\n  "labels": [\n    "a"\n  ]\n}\n',
+    );
+  });
+});
+
+Deno.test("exists() tells files and folders from nothing", async () => {
+  await withFolder(async (dir) => {
+    const path = join(dir, "model");
+    await Deno.writeTextFile(path, "");
+    deepStrictEqual(await exists(path), true);
+    deepStrictEqual(await exists(dir), true);
+    deepStrictEqual(await exists(join(dir, "none")), false);
+    deepStrictEqual(await exists(join(path, "below a file")), false);
+  });
+});

@@ -1,0 +1,196 @@
+import { deepStrictEqual, notDeepStrictEqual, ok, rejects } from "node:assert";
+import { join } from "node:path";
+import { Executor } from "../onnx/executor.ts";
+import { type Classifier, loadClassifier, loadForInference, saveClassifier } from "./classifier.ts";
+import { decodeSafetensors, encodeSafetensors, type StoredTensor } from "./safetensors.ts";
+import { scratchClassifier } from "./scratch.ts";
+import { TextClassifier } from "./text_classifier.ts";
+
+const TEXTS = ["a duet for two pianos", "bread from sour dough", "how to tune a piano", "bake 2 x"];
+const LABELS = ["food", "music", "10"];
+
+/** Runs a test on the folder of a classifier with random weights. */
+async function withModel(
+  test: (dir: string, classifier: Classifier) => Promise<void>,
+): Promise<void> {
+  const parent = await Deno.makeTempDir();
+  try {
+    const dir = join(parent, "model");
+    const classifier = scratchClassifier("tiny", TEXTS, LABELS, 11);
+    await saveClassifier(dir, classifier);
+    await test(dir, classifier);
+  } finally {
+    await Deno.remove(parent, { recursive: true });
+  }
+}
+
+/** Changes the tensors of a model's model.safetensors. */
+async function changeTensors(
+  dir: string,
+  change: (tensors: Map<string, StoredTensor>) => void,
+): Promise<void> {
+  const file = join(dir, "model.safetensors");
+  const content = decodeSafetensors(await Deno.readFile(file), file);
+  change(content.tensors);
+  await Deno.writeFile(file, encodeSafetensors(content));
+}
+
+Deno.test("loadClassifier() gives back what saveClassifier() wrote", async () => {
+  await withModel(async (dir, classifier) => {
+    const loaded = await loadClassifier(dir);
+    deepStrictEqual(loaded.config, classifier.config);
+    deepStrictEqual(loaded.weights, classifier.weights);
+    deepStrictEqual(loaded.tokenizer.files(), classifier.tokenizer.files());
+    for (const text of [...TEXTS, "A Duet of 2 breads", ""]) {
+      deepStrictEqual(loaded.tokenizer.encode(text, 8), classifier.tokenizer.encode(text, 8));
+    }
+  });
+});
+
+Deno.test("saveClassifier() writes the files that transformers looks for", async () => {
+  await withModel(async (dir) => {
+    const names = (await Array.fromAsync(Deno.readDir(dir))).map(({ name }) => name);
+    deepStrictEqual(names.sort(), [
+      "config.json",
+      "model.safetensors",
+      "onnx",
+      "special_tokens_map.json",
+      "tokenizer.json",
+      "tokenizer_config.json",
+      "vocab.txt",
+    ]);
+    const { metadata } = decodeSafetensors(
+      await Deno.readFile(join(dir, "model.safetensors")),
+      "model",
+    );
+    deepStrictEqual(metadata, { format: "pt" });
+  });
+});
+
+Deno.test("loadForInference() makes the ONNX model from the weights if it is not there", async () => {
+  await withModel(async (dir) => {
+    const { model } = await loadForInference(dir);
+    await Deno.remove(join(dir, "onnx"), { recursive: true });
+    deepStrictEqual((await loadForInference(dir)).model, model);
+  });
+});
+
+Deno.test("scratchClassifier() is a pure function of its arguments", () => {
+  const classifier = (seed: number) => scratchClassifier("tiny", TEXTS, LABELS, seed);
+  deepStrictEqual(classifier(11).weights, classifier(11).weights);
+  notDeepStrictEqual(classifier(12).weights, classifier(11).weights);
+});
+
+Deno.test("loadClassifier() refuses a folder without a config.json", async () => {
+  await withModel(async (dir) => {
+    await Deno.remove(join(dir, "config.json"));
+    const error = (dir: string) => ({
+      name: "UserError",
+      message: `Cannot read a model from '${dir}': it holds no config.json`,
+    });
+    await rejects(loadClassifier(dir), error(dir));
+    const missing = join(dir, "nowhere");
+    await rejects(loadForInference(missing), error(missing));
+    const file = join(dir, "vocab.txt");
+    await rejects(loadForInference(file), error(file));
+  });
+});
+
+Deno.test("loadClassifier() refuses a config.json that is not JSON", async () => {
+  await withModel(async (dir) => {
+    const file = join(dir, "config.json");
+    await Deno.writeTextFile(file, "{");
+    await rejects(loadClassifier(dir), {
+      name: "UserError",
+      message: `Cannot read '${file}': it is not JSON`,
+    });
+  });
+});
+
+Deno.test("loadClassifier() names the key of config.json that is wrong", async () => {
+  await withModel(async (dir) => {
+    const file = join(dir, "config.json");
+    const config = JSON.parse(await Deno.readTextFile(file));
+    for (
+      const [key, value] of [
+        ["hidden_size", -128],
+        ["hidden_size", undefined],
+        ["num_hidden_layers", "2"],
+        ["num_attention_heads", 3],
+        ["model_type", "roberta"],
+        ["hidden_act", "relu"],
+        ["hidden_dropout_prob", 1],
+      ] as const
+    ) {
+      await Deno.writeTextFile(file, JSON.stringify({ ...config, [key]: value }));
+      await rejects(loadClassifier(dir), (error: Error) => {
+        deepStrictEqual(error.name, "UserError");
+        ok(error.message.startsWith(`Cannot read '${file}': '${key}' `), error.message);
+        return true;
+      });
+    }
+  });
+});
+
+Deno.test("loadClassifier() refuses weights that lack a tensor", async () => {
+  await withModel(async (dir) => {
+    await changeTensors(dir, (tensors) => tensors.delete("bert.pooler.dense.bias"));
+    await rejects(loadClassifier(dir), {
+      name: "UserError",
+      message: `Cannot read '${
+        join(dir, "model.safetensors")
+      }': 'bert.pooler.dense.bias' is missing`,
+    });
+  });
+});
+
+Deno.test("loadClassifier() refuses a tensor of another shape or type", async () => {
+  await withModel(async (dir) => {
+    const refuses = async (tensor: StoredTensor, got: string) => {
+      await changeTensors(dir, (tensors) => tensors.set("classifier.weight", tensor));
+      await rejects(loadClassifier(dir), {
+        name: "UserError",
+        message: `Cannot read '${join(dir, "model.safetensors")}': ` +
+          `'classifier.weight' must be float32 [3,128], got [${got}]`,
+      });
+    };
+    await refuses({ shape: [128, 3], data: new Float32Array(384) }, "128,3");
+    await refuses({ shape: [384], data: new Float32Array(384) }, "384");
+    await refuses({ shape: [3, 128], data: new Int32Array(384) }, "3,128");
+  });
+});
+
+Deno.test("TextClassifier scores a text alike alone and among longer ones", async () => {
+  await withModel(async (dir) => {
+    await using executor = await Executor.start({ threads: 1 });
+    const classifier = await TextClassifier.load(executor, dir);
+    const texts = [...TEXTS, "bake", "", TEXTS.join(" ").repeat(3)];
+    const together = await classifier.scores(texts);
+    for (const [i, text] of texts.entries()) {
+      const [alone] = await classifier.scores([text]);
+      deepStrictEqual(alone!.length, LABELS.length);
+      for (const [label, score] of alone!.entries()) {
+        const difference = Math.abs(together[i]![label]! - score);
+        ok(difference < 1e-5, `'${text}' differs by ${difference}`);
+      }
+    }
+    notDeepStrictEqual(together[0], together[1]);
+  });
+});
+
+Deno.test("TextClassifier.classify() names the classes, the most probable first", async () => {
+  await withModel(async (dir) => {
+    await using executor = await Executor.start({ threads: 1 });
+    const classifier = await TextClassifier.load(executor, dir);
+    deepStrictEqual(classifier.labels, LABELS);
+    const scores = await classifier.scores(TEXTS);
+    for (const [i, row] of (await classifier.classify(TEXTS)).entries()) {
+      const values = row.map(({ score }) => score);
+      deepStrictEqual(values, values.toSorted((a, b) => b - a));
+      ok(Math.abs(values.reduce((sum, value) => sum + value, 0) - 1) < 1e-12);
+      for (const { label, score } of row) {
+        deepStrictEqual(score, scores[i]![LABELS.indexOf(label)]);
+      }
+    }
+  });
+});

@@ -1,0 +1,86 @@
+import { deepStrictEqual, ok } from "node:assert";
+import fc from "fast-check";
+import { join } from "node:path";
+import { BertTokenizer } from "./tokenizer.ts";
+
+const CLS = 2;
+const SEP = 3;
+/** Digits among the tokens, which a JavaScript object moves to its front. */
+const VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "hug", "7", "pun", "##s", "1"];
+
+const tokenizer = BertTokenizer.fromVocabulary(VOCABULARY, 128);
+
+/** Texts of known and unknown words. */
+const texts = fc.array(
+  fc.constantFrom("hug", "Hugs", "pun", "7", "1s", "zug", ",", "[MASK]"),
+  { maxLength: 12 },
+).map((words) => words.join(" "));
+
+/** Writes a tokenizer's files into a folder and loads them. */
+async function reload(tokenizer: BertTokenizer): Promise<BertTokenizer> {
+  const dir = await Deno.makeTempDir();
+  try {
+    for (const [name, content] of Object.entries(tokenizer.files())) {
+      await Deno.writeTextFile(join(dir, name), content);
+    }
+    return await BertTokenizer.load(dir);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+}
+
+Deno.test("BertTokenizer.encode() frames the ids of the tokens", () => {
+  deepStrictEqual(tokenizer.encode("Hugs 7 zug", 512), {
+    ids: [CLS, 5, 8, 6, 1, SEP],
+    truncated: false,
+  });
+  deepStrictEqual(tokenizer.encode("", 512), { ids: [CLS, SEP], truncated: false });
+});
+
+Deno.test("BertTokenizer.encode() keeps [CLS] and [SEP] when it cuts a text", () => {
+  deepStrictEqual(tokenizer.encode("hug pun 7", 5), {
+    ids: [CLS, 5, 7, 6, SEP],
+    truncated: false,
+  });
+  deepStrictEqual(tokenizer.encode("hug pun 7", 4), { ids: [CLS, 5, 7, SEP], truncated: true });
+  deepStrictEqual(tokenizer.encode("hug pun 7", 2), { ids: [CLS, SEP], truncated: true });
+});
+
+Deno.test("BertTokenizer.encode() keeps the start of a text that is too long", () => {
+  fc.assert(fc.property(texts, fc.integer({ min: 2, max: 16 }), (text, maxLength) => {
+    const inner = tokenizer.encode(text, 512).ids.slice(1, -1);
+    const { ids, truncated } = tokenizer.encode(text, maxLength);
+    deepStrictEqual(ids, [CLS, ...inner.slice(0, maxLength - 2), SEP]);
+    deepStrictEqual(truncated, inner.length > maxLength - 2);
+  }));
+});
+
+Deno.test("BertTokenizer knows the size of its vocabulary", () => {
+  deepStrictEqual(tokenizer.vocabularySize, 10);
+});
+
+Deno.test("BertTokenizer.files() lists the tokens of vocab.txt in the order of their ids", () => {
+  deepStrictEqual(tokenizer.files()["vocab.txt"], VOCABULARY.join("\n") + "\n");
+});
+
+Deno.test("BertTokenizer.load() reads what files() wrote", async () => {
+  const loaded = await reload(tokenizer);
+  deepStrictEqual(loaded.files(), tokenizer.files());
+  deepStrictEqual(loaded.vocabularySize, tokenizer.vocabularySize);
+  fc.assert(fc.property(texts, fc.integer({ min: 2, max: 16 }), (text, maxLength) => {
+    deepStrictEqual(loaded.encode(text, maxLength), tokenizer.encode(text, maxLength));
+  }));
+});
+
+Deno.test("BertTokenizer.files() holds what transformers looks for", () => {
+  const files = tokenizer.files();
+  deepStrictEqual(Object.keys(files).sort(), [
+    "special_tokens_map.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.txt",
+  ]);
+  deepStrictEqual(JSON.parse(files["tokenizer_config.json"]!).model_max_length, 128);
+  deepStrictEqual(JSON.parse(files["special_tokens_map.json"]!).cls_token, "[CLS]");
+  ok(files["tokenizer.json"]!.endsWith("}\n"));
+});

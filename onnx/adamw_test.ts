@@ -1,0 +1,149 @@
+import { deepStrictEqual, ok, throws } from "node:assert";
+import fc from "fast-check";
+import { AdamW, type AdamWOptions, type ParameterShape } from "./adamw.ts";
+import { Random } from "./random.ts";
+import { elementCount } from "./shape.ts";
+
+const TOLERANCE = 1e-5;
+const STEPS = 4;
+const OPTIONS: AdamWOptions = {
+  beta1: 0.9,
+  beta2: 0.999,
+  epsilon: 1e-8,
+  weightDecay: 0.01,
+  maxGradientNorm: 1,
+};
+
+/**
+ * `torch.optim.AdamW` after `torch.nn.utils.clip_grad_norm_`, in float64 and over all parameters
+ * as one list.
+ */
+class Reference {
+  readonly firstMoments: number[];
+  readonly secondMoments: number[];
+
+  constructor(readonly weights: number[], readonly options: AdamWOptions) {
+    this.firstMoments = weights.map(() => 0);
+    this.secondMoments = weights.map(() => 0);
+  }
+
+  step(gradients: readonly number[], step: number, learningRate: number): number {
+    const { beta1, beta2, epsilon, weightDecay, maxGradientNorm } = this.options;
+    const norm = Math.sqrt(gradients.reduce((sum, gradient) => sum + gradient ** 2, 0));
+    const scale = Math.min(1, maxGradientNorm / (norm + 1e-6));
+    for (const [i, unclipped] of gradients.entries()) {
+      const gradient = unclipped * scale;
+      const first = beta1 * this.firstMoments[i]! + (1 - beta1) * gradient;
+      const second = beta2 * this.secondMoments[i]! + (1 - beta2) * gradient ** 2;
+      const correctedFirst = first / (1 - beta1 ** step);
+      const correctedSecond = second / (1 - beta2 ** step);
+      const decayed = this.weights[i]! * (1 - learningRate * weightDecay);
+      this.weights[i] = decayed -
+        learningRate * correctedFirst / (Math.sqrt(correctedSecond) + epsilon);
+      this.firstMoments[i] = first;
+      this.secondMoments[i] = second;
+    }
+    return norm;
+  }
+}
+
+/** Checks ‖actual − expected‖ / ‖expected‖. */
+function close(actual: readonly number[], expected: readonly number[], what: string): void {
+  deepStrictEqual(actual.length, expected.length);
+  const norm = (values: readonly number[]) => Math.hypot(...values);
+  const error = norm(actual.map((value, i) => value - expected[i]!)) / norm(expected);
+  ok(error < TOLERANCE, `${what} differ by ${error}`);
+}
+
+function normals(random: Random, count: number, deviation: number): number[] {
+  return Array.from({ length: count }, () => Math.fround(random.normal() * deviation));
+}
+
+/** Some with sizes that the kernels' four lanes do not divide, one that is never tiny. */
+const parameters: fc.Arbitrary<ParameterShape[]> = fc
+  .array(fc.array(fc.integer({ min: 1, max: 7 }), { maxLength: 3 }), { maxLength: 4 })
+  .map((shapes) => [[5, 3], ...shapes].map((shape, i) => ({ name: `parameter ${i}`, shape })));
+
+const options: fc.Arbitrary<AdamWOptions> = fc.record({
+  beta1: fc.constantFrom(0.9, 0.5),
+  beta2: fc.constantFrom(0.999, 0.95),
+  epsilon: fc.constantFrom(1e-8, 0.1),
+  weightDecay: fc.constantFrom(0, 0.01, 0.5),
+  maxGradientNorm: fc.constantFrom(1e-6, 0.5, 1, 1000),
+}, { noNullPrototype: true });
+
+/** Small ones show what the clipping adds to the norm, and where epsilon stands. */
+const gradientSize = fc.constantFrom(3, 1e-6);
+
+Deno.test("AdamW does what PyTorch's does", async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      parameters,
+      options,
+      gradientSize,
+      fc.nat(),
+      async (parameters, options, gradientSize, seed) => {
+        const random = new Random(seed);
+        const optimizer = await AdamW.create(parameters, options);
+        const all = (view: (name: string) => Float32Array) =>
+          parameters.flatMap(({ name }) => [...view(name)]);
+        const scatter = (values: readonly number[], view: (name: string) => Float32Array) => {
+          let start = 0;
+          for (const { name, shape } of parameters) {
+            const end = start + elementCount(shape);
+            view(name).set(values.slice(start, end));
+            start = end;
+          }
+        };
+
+        const size = parameters.reduce((sum, { shape }) => sum + elementCount(shape), 0);
+        const weights = normals(random, size, 1);
+        scatter(weights, (name) => optimizer.weights(name));
+        const reference = new Reference([...weights], options);
+        for (let step = 1; step <= STEPS; step++) {
+          const gradients = normals(random, size, gradientSize / step);
+          const learningRate = 0.1 / step;
+          scatter(gradients, (name) => optimizer.gradient(name));
+          const norm = optimizer.step(step, learningRate);
+          close([norm], [reference.step(gradients, step, learningRate)], "norms");
+          close(all((name) => optimizer.weights(name)), reference.weights, "weights");
+          close(all((name) => optimizer.firstMoments(name)), reference.firstMoments, "means");
+          close(all((name) => optimizer.secondMoments(name)), reference.secondMoments, "variances");
+        }
+      },
+    ),
+    { numRuns: 100 },
+  );
+});
+
+Deno.test("AdamW.step() gives the norm of all gradients before it clips them", async () => {
+  const optimizer = await AdamW.create(
+    [{ name: "a", shape: [1] }, { name: "b", shape: [2, 3] }],
+    OPTIONS,
+  );
+  optimizer.gradient("a").set([2]);
+  optimizer.gradient("b").set([0, 0, 4, 0, 0, 4]);
+  deepStrictEqual(optimizer.step(1, 0), 6);
+});
+
+Deno.test("AdamW starts from zeros of the parameters' sizes", async () => {
+  const optimizer = await AdamW.create(
+    [{ name: "scalar", shape: [] }, { name: "matrix", shape: [2, 3] }],
+    OPTIONS,
+  );
+  for (const [name, zeros] of [["scalar", [0]], ["matrix", [0, 0, 0, 0, 0, 0]]] as const) {
+    deepStrictEqual([...optimizer.weights(name)], zeros);
+    deepStrictEqual([...optimizer.firstMoments(name)], zeros);
+    deepStrictEqual([...optimizer.secondMoments(name)], zeros);
+    deepStrictEqual([...optimizer.gradient(name)], zeros);
+  }
+});
+
+Deno.test("AdamW refuses a parameter that it does not have", async () => {
+  const optimizer = await AdamW.create([{ name: "a", shape: [1] }], OPTIONS);
+  throws(() => optimizer.weights("b"), {
+    name: "RangeError",
+    message: "Cannot find parameter 'b'",
+  });
+  throws(() => optimizer.gradient("b"), /'b'/);
+});

@@ -1,0 +1,119 @@
+import { deepStrictEqual, ok, rejects } from "node:assert";
+import { Executor, type InferenceSession } from "./executor.ts";
+import { Graph, type TensorData } from "./graph.ts";
+import { expand, matMul, mul, reduceSum } from "./operators.ts";
+import { encodeModel } from "./proto.ts";
+
+function scalar(value: number): TensorData {
+  return { type: "float32", shape: [], data: Float32Array.of(value) };
+}
+
+/** A graph that multiplies `x` by a factor. */
+function scaling(factor: number): Uint8Array {
+  const graph = new Graph();
+  graph.output("y", mul(graph.input("x", "float32", []), factor));
+  return encodeModel(graph);
+}
+
+/** A graph that adds up the product of two matrices of ones, `[n, n]`: it gives `n ** 3`. */
+function onesProduct(): Uint8Array {
+  const graph = new Graph();
+  const x = graph.input("x", "float32", ["n", 1]);
+  const ones = expand(x, ["n", "n"]);
+  graph.output("y", reduceSum(matMul(ones, ones), [0, 1]));
+  return encodeModel(graph);
+}
+
+function ones(n: number): TensorData {
+  return { type: "float32", shape: [n, 1], data: new Float32Array(n).fill(1) };
+}
+
+async function y(session: InferenceSession, x: TensorData): Promise<number> {
+  const { y } = await session.run({ x });
+  return Number(y!.data[0]);
+}
+
+Deno.test("Executor answers calls in the order in which they are made", async () => {
+  await using executor = await Executor.start({ threads: 1 });
+  const session = await executor.loadSession(onesProduct());
+  const answers: number[] = [];
+  const sizes = [512, 2, 256, 8, 4];
+  await Promise.all(
+    sizes.map(async (n) => {
+      answers.push(await y(session, ones(n)));
+    }),
+  );
+  deepStrictEqual(answers, sizes.map((n) => n ** 3));
+});
+
+Deno.test("Executor keeps calls that overlap apart", async () => {
+  await using executor = await Executor.start({ threads: 1 });
+  const [tens, threes] = await Promise.all([
+    executor.loadSession(scaling(10)),
+    executor.loadSession(scaling(3)),
+  ]);
+  const inputs = Array.from({ length: 50 }, (_, i) => i);
+  const [byTen, byThree] = await Promise.all([
+    Promise.all(inputs.map((x) => y(tens, scalar(x)))),
+    Promise.all(inputs.map((x) => y(threes, scalar(x)))),
+  ]);
+  deepStrictEqual(byTen, inputs.map((x) => 10 * x));
+  deepStrictEqual(byThree, inputs.map((x) => 3 * x));
+});
+
+Deno.test("Executor leaves the main thread free", async () => {
+  await using executor = await Executor.start({ threads: 1 });
+  const session = await executor.loadSession(onesProduct());
+  let fired = false;
+  const timer = setTimeout(() => fired = true, 0);
+  deepStrictEqual(await y(session, ones(1024)), 2 ** 30);
+  clearTimeout(timer);
+  ok(fired);
+});
+
+Deno.test("Executor does not touch the feeds, and leaves out those that the graph lacks", async () => {
+  await using executor = await Executor.start({ threads: 1 });
+  const session = await executor.loadSession(scaling(10));
+  const x = scalar(4);
+  const { y } = await session.run({ x, other: scalar(1) });
+  deepStrictEqual([...y!.data], [40]);
+  deepStrictEqual([...x.data], [4]);
+});
+
+Deno.test("Executor names the input that is missing", async () => {
+  await using executor = await Executor.start({ threads: 1 });
+  const session = await executor.loadSession(scaling(10));
+  await rejects(session.run({ z: scalar(1) }), {
+    name: "RangeError",
+    message: "Cannot run the graph: no input 'x'",
+  });
+});
+
+Deno.test("Executor goes on after an error", async () => {
+  await using executor = await Executor.start({ threads: 1 });
+  const session = await executor.loadSession(scaling(10));
+  const integer: TensorData = { type: "int64", shape: [], data: BigInt64Array.of(1n) };
+  const results = await Promise.allSettled([
+    session.run({}),
+    session.run({ x: integer }),
+    executor.loadSession(Uint8Array.of(1, 2, 3)),
+    y(session, scalar(5)),
+  ]);
+  deepStrictEqual(results.map(({ status }) => status), [
+    "rejected",
+    "rejected",
+    "rejected",
+    "fulfilled",
+  ]);
+  deepStrictEqual(await y(session, scalar(6)), 60);
+  deepStrictEqual(await y(await executor.loadSession(scaling(3)), scalar(6)), 18);
+});
+
+Deno.test("Executor frees one graph and keeps the others", async () => {
+  await using executor = await Executor.start({ threads: 1 });
+  const tens = await executor.loadSession(scaling(10));
+  const threes = await executor.loadSession(scaling(3));
+  await tens.release();
+  await rejects(tens.run({ x: scalar(1) }));
+  deepStrictEqual(await y(threes, scalar(7)), 21);
+});

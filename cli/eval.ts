@@ -5,13 +5,13 @@
  */
 import { Command } from "commander";
 import { stringify } from "csv-stringify/sync";
-import { join } from "node:path";
-import { SPLIT_FILES } from "../data/dataset.ts";
+import { evaluationFile } from "../data/dataset.ts";
 import { writeFileAtomically } from "../data/files.ts";
 import { TextClassifier } from "../models/text_classifier.ts";
 import { Executor } from "../onnx/executor.ts";
 import { evaluateFile } from "../training/evaluate_file.ts";
-import { dataDirOf, lastFinishedRun } from "../training/run_folder.ts";
+import { UserError } from "../data/user_error.ts";
+import { dataDirOf, lastFinishedRun, trainingTextsOf } from "../training/run_folder.ts";
 import { formatReport } from "./report.ts";
 
 interface Options {
@@ -34,14 +34,24 @@ export function evalCommand(): Command {
 
 async function run(options: Options): Promise<void> {
   const modelDir = options.model ?? await lastFinishedRun();
-  const file = options.file ?? join(await dataDirOf(modelDir), SPLIT_FILES.test);
+  const file = options.file ?? await defaultFile(modelDir);
   await using executor = await Executor.start();
   const classifier = await TextClassifier.load(executor, modelDir);
-  const { report, rows } = await evaluateFile(classifier, file);
+  const { report, rows } = await evaluateFile(
+    classifier,
+    file,
+    await trainingTextsOf(modelDir),
+  );
   if (options.predictions !== undefined) {
     const columns = ["text", "label", "predicted", "score"];
     await writeFileAtomically(options.predictions, stringify(rows, { header: true, columns }));
   }
   if (options.json) console.log(JSON.stringify(report));
   else console.log(formatReport(report, `${modelDir} on ${file}`));
+}
+
+async function defaultFile(modelDir: string): Promise<string> {
+  const dataDir = await dataDirOf(modelDir);
+  if (dataDir !== undefined) return await evaluationFile(dataDir);
+  throw new UserError(`Cannot tell what '${modelDir}' was trained on: use --file`);
 }

@@ -16,7 +16,6 @@ export class TrainProgress {
   readonly #bars = new cliProgress.MultiBar({
     format: FORMAT,
     barsize: 28,
-    hideCursor: true,
     clearOnComplete: true,
     stream: process.stderr,
   }, cliProgress.Presets.shades_classic);

@@ -17,7 +17,7 @@ export function formatReport(report: EvaluationReport, title: string): string {
     `  macro-F1  ${decimals(report.f1_macro)}    ${range(interval.f1_macro, decimals)}`,
     `  always the commonest class: ${percent(report.majority)}`,
   ];
-  if (seen.n > 0) {
+  if (seen !== null && unseen !== null && seen.n > 0) {
     lines.push(
       `  seen in training: ${seen.n.toLocaleString("en")} texts, accuracy ${
         percent(seen.accuracy)

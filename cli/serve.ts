@@ -5,6 +5,7 @@
  */
 import { Command, InvalidArgumentError } from "commander";
 import { join } from "node:path";
+import { UserError } from "../data/user_error.ts";
 import { Executor } from "../onnx/executor.ts";
 import { createApp } from "../routes/app.ts";
 import { ModelRegistry } from "../serving/model_registry.ts";
@@ -32,6 +33,11 @@ export function serveCommand(): Command {
 
 async function run({ port, host, runs: runsDir, kv }: Options): Promise<void> {
   await Deno.mkdir(runsDir, { recursive: true });
+  // Held until the process ends: the state has one owner.
+  using lock = await Deno.open(join(runsDir, "lock"), { write: true, create: true });
+  if (!await lock.tryLock(true)) {
+    throw new UserError(`Cannot serve '${runsDir}': another server uses it`);
+  }
   using store = await RunStore.open(kv ?? join(runsDir, "state.kv"));
   const supervisor = new Supervisor(store);
   await supervisor.recover();
@@ -39,11 +45,7 @@ async function run({ port, host, runs: runsDir, kv }: Options): Promise<void> {
   const models = new ModelRegistry(executor, store, runsDir);
   const app = createApp({ store, supervisor, runsDir, models });
 
-  const server = Deno.serve({
-    port,
-    hostname: host,
-    onListen: ({ hostname, port }) => console.error(`Listening on http://${hostname}:${port}`),
-  }, app.fetch);
+  const server = listen(host, port, app.fetch);
   const stop = () => {
     // Event streams end with their runs, and the server when they have.
     void supervisor.close().then(() => server.shutdown());
@@ -53,6 +55,17 @@ async function run({ port, host, runs: runsDir, kv }: Options): Promise<void> {
   await server.finished;
   Deno.removeSignalListener("SIGINT", stop);
   Deno.removeSignalListener("SIGTERM", stop);
+}
+
+function listen(hostname: string, port: number, handler: Deno.ServeHandler): Deno.HttpServer {
+  const onListen = ({ hostname, port }: Deno.NetAddr) =>
+    console.error(`Listening on http://${hostname}:${port}`);
+  try {
+    return Deno.serve({ hostname, port, onListen }, handler);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+    throw new UserError(`Cannot listen on ${hostname} port ${port}: it is in use`);
+  }
 }
 
 function parsePort(text: string): number {

@@ -6,7 +6,7 @@
 import { Command } from "commander";
 import { relative } from "node:path";
 import { readDataset, SAMPLE_DIR } from "../data/dataset.ts";
-import { newRunDir, prepareOutDir } from "../training/run_folder.ts";
+import { newRunDir } from "../training/run_folder.ts";
 import { TrainSettings } from "../training/settings.ts";
 import { train } from "../training/train.ts";
 import { TrainProgress } from "./progress.ts";
@@ -39,13 +39,18 @@ export function trainCommand(): Command {
 async function run(options: Options): Promise<void> {
   const settings = parseSettings(TrainSettings, options);
   const dataset = await readDataset(options.data ?? SAMPLE_DIR);
-  const outDir = options.out ?? newRunDir(settings);
-  await prepareOutDir(outDir, { overwrite: options.overwrite ?? false });
+  const { out, overwrite = false } = options;
+  const outDir = out ?? newRunDir(settings);
 
   const progress = new TrainProgress();
   let result;
   try {
-    result = await train(dataset, { settings, outDir, onEvent: (event) => progress.show(event) });
+    result = await train(dataset, {
+      settings,
+      outDir,
+      overwrite,
+      onEvent: (event) => progress.show(event),
+    });
   } finally {
     progress.stop();
   }
@@ -54,10 +59,11 @@ async function run(options: Options): Promise<void> {
     return;
   }
   console.log(`\n${formatReport(result.metrics, `The ${result.metrics.split} file`)}`);
+  const modelFlag = out === undefined ? "" : ` --model ${out}`;
   console.log(`
 The model is in ${relative(Deno.cwd(), result.model_dir)}. Try next:
-  deno task predict "How to bake sourdough bread"     classify a text with it
-  deno task eval                                      measure it again, or on --file YOUR.csv
-  deno task serve                                     put it behind an HTTP endpoint
-  deno task train --mode full --data YOUR_FOLDER      train on your own CSV files`);
+  deno task predict${modelFlag} "How to bake sourdough bread"
+  deno task eval${modelFlag} --predictions predict.csv
+  deno task serve
+  deno task train --mode full --data YOUR_FOLDER`);
 }

@@ -6,7 +6,6 @@
 import { Command } from "commander";
 import { readDataset } from "../data/dataset.ts";
 import { type JobMessage, textLines, type TrainJob } from "../training/job.ts";
-import { prepareOutDir } from "../training/run_folder.ts";
 import { train } from "../training/train.ts";
 
 /** The command. */
@@ -25,7 +24,6 @@ async function run(): Promise<void> {
   const { settings, dataDir, outDir } = job;
   try {
     const dataset = await readDataset(dataDir);
-    await prepareOutDir(outDir, { overwrite: false });
     await train(dataset, { settings, outDir, onEvent: send });
     Deno.exit(0);
   } catch (error) {

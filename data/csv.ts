@@ -33,6 +33,7 @@ export async function readExamples(file: string): Promise<Example[]> {
     bytes = await Deno.readFile(file);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) throw fail("no such file");
+    if (error instanceof Deno.errors.NotADirectory) throw fail("no such file");
     if (error instanceof Deno.errors.IsADirectory) throw fail("it is a folder");
     throw error;
   }
@@ -74,6 +75,9 @@ function csvRule(error: CsvError): string {
     }
     case "CSV_QUOTE_NOT_CLOSED":
       return "a quote is opened and never closed";
+    case "CSV_INVALID_CLOSING_QUOTE":
+    case "INVALID_OPENING_QUOTE":
+      return "a quote stands inside a field; fields with quotes must be quoted and double them";
     default:
       return error.message;
   }

@@ -67,9 +67,26 @@ export async function readDataset(dir: string): Promise<Dataset> {
   return { dir, labels, train, validation, test };
 }
 
+/**
+ * The file of a data set that a model is measured on: the test file, or where there is none the
+ * validation file.
+ */
+export async function evaluationFile(dir: string): Promise<string> {
+  const test = join(dir, SPLIT_FILES.test);
+  return await exists(test) ? test : join(dir, SPLIT_FILES.validation);
+}
+
 function distinctLabels(examples: readonly Example[]): string[] {
   const labels = [...new Set(examples.map(({ label }) => label))];
   return labels.every((label) => /^-?\d+$/.test(label))
     ? labels.sort((a, b) => Number(a) - Number(b))
     : labels.sort();
+}
+
+/** The names by which requests can name a data set. */
+export const DATASETS = ["sample"] as const;
+
+/** The folder of a data set that a request named. */
+export function datasetDir(name: (typeof DATASETS)[number]): string {
+  return { sample: SAMPLE_DIR }[name];
 }

@@ -3,6 +3,8 @@
  *
  * @module
  */
+import type { z } from "zod";
+import { UserError } from "./user_error.ts";
 
 /**
  * Writes a file aside and renames it, so that a reader, or a run that is killed, never meets half
@@ -30,6 +32,29 @@ export async function writeFileAtomically(
 /** Writes a value as indented JSON, as {@link writeFileAtomically} does. */
 export async function writeJson(path: string, value: unknown): Promise<void> {
   await writeFileAtomically(path, JSON.stringify(value, null, 2) + "\n");
+}
+
+/**
+ * Reads a JSON file and checks it.
+ *
+ * @throws {UserError} If it is not JSON or breaks a rule of the schema; the message names the key.
+ */
+export async function readJson<Schema extends z.ZodType>(
+  path: string,
+  schema: Schema,
+): Promise<z.infer<Schema>> {
+  let json: unknown;
+  try {
+    json = JSON.parse(await Deno.readTextFile(path));
+  } catch (error) {
+    if (error instanceof SyntaxError) throw new UserError(`Cannot read '${path}': it is not JSON`);
+    throw error;
+  }
+  const result = schema.safeParse(json);
+  if (result.success) return result.data;
+  const { path: keys, message } = result.error.issues[0]!;
+  const place = keys.length === 0 ? "" : `'${keys.join(".")}' `;
+  throw new UserError(`Cannot read '${path}': ${place}${message}`);
 }
 
 /** Whether a file or folder is there. */

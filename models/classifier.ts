@@ -5,7 +5,7 @@
  */
 import { join } from "node:path";
 import { UserError } from "../data/user_error.ts";
-import { exists, writeFileAtomically, writeJson } from "../data/files.ts";
+import { exists, readJson, writeFileAtomically, writeJson } from "../data/files.ts";
 import { BertConfig } from "./config.ts";
 import { decodeSafetensors, encodeSafetensors } from "./safetensors.ts";
 import { BertTokenizer } from "./tokenizer.ts";
@@ -79,18 +79,8 @@ export async function loadForInference(
 
 async function readConfig(dir: string): Promise<BertConfig> {
   const file = join(dir, CONFIG_FILE);
-  let json: unknown;
-  try {
-    json = JSON.parse(await Deno.readTextFile(file));
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
-      throw new UserError(`Cannot read a model from '${dir}': it holds no ${CONFIG_FILE}`);
-    }
-    if (error instanceof SyntaxError) throw new UserError(`Cannot read '${file}': it is not JSON`);
-    throw error;
+  if (!await exists(file)) {
+    throw new UserError(`Cannot read a model from '${dir}': it holds no ${CONFIG_FILE}`);
   }
-  const { success, data, error } = BertConfig.safeParse(json);
-  if (success) return data;
-  const { path, message } = error.issues[0]!;
-  throw new UserError(`Cannot read '${file}': '${path.join(".")}' ${message}`);
+  return await readJson(file, BertConfig);
 }

@@ -45,6 +45,11 @@ export const SCRATCH_SIZES = {
 /** A name in {@link SCRATCH_SIZES}. */
 export type ScratchSize = keyof typeof SCRATCH_SIZES;
 
+/** `scratch:tiny` -> `tiny` */
+export function scratchSizeOf(model: `scratch:${ScratchSize}`): ScratchSize {
+  return model.slice("scratch:".length) as ScratchSize;
+}
+
 /** The configuration of a model that is trained from random weights. */
 export function scratchConfig(
   size: ScratchSize,
@@ -76,6 +81,11 @@ export function withLabels(config: BertConfig, labels: readonly string[]): BertC
     id2label: Object.fromEntries(labels.map((label, id) => [String(id), label])),
     label2id: Object.fromEntries(labels.map((label, id) => [label, id])),
   };
+}
+
+/** The configuration with one dropout probability everywhere. */
+export function withDropout(config: BertConfig, dropout: number): BertConfig {
+  return { ...config, hidden_dropout_prob: dropout, attention_probs_dropout_prob: dropout };
 }
 
 /** The names of the classes in the order of the logits. */

@@ -11,6 +11,13 @@ import { learnVocabulary } from "./wordpiece.ts";
 
 const VOCABULARY_SIZE = 8000;
 
+/** Settings of {@link scratchClassifier}. */
+export interface ScratchOptions {
+  seed: number;
+  /** The most tokens of a text, `[CLS]` and `[SEP]` included. */
+  maxLength: number;
+}
+
 /**
  * A classifier with random weights.
  *
@@ -21,13 +28,16 @@ export function scratchClassifier(
   size: ScratchSize,
   texts: Iterable<string>,
   labels: readonly string[],
-  seed: number,
+  { seed, maxLength }: ScratchOptions,
 ): Classifier {
   const vocabulary = learnVocabulary(texts, { vocabularySize: VOCABULARY_SIZE });
   const config = scratchConfig(size, vocabulary.length, labels);
   return {
     config,
-    tokenizer: BertTokenizer.fromVocabulary(vocabulary, config.max_position_embeddings),
+    // Positions beyond the longest text of training would stay random.
+    tokenizer: BertTokenizer.fromVocabulary(vocabulary, {
+      modelMaxLength: Math.min(maxLength, config.max_position_embeddings),
+    }),
     weights: initialWeights(config, seed),
   };
 }

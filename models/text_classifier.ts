@@ -42,8 +42,7 @@ export class TextClassifier {
 
   /** The probabilities of the classes for each text, in the order of {@link labels}. */
   async scores(texts: readonly string[]): Promise<number[][]> {
-    const maxLength = this.#config.max_position_embeddings;
-    const encoded = texts.map((text) => this.#tokenizer.encode(text, maxLength).ids);
+    const encoded = texts.map((text) => this.#tokenizer.encode(text).ids);
     const logits = await logitsOf(this.#session, encoded, this.#config.pad_token_id);
     return logits.map(softmax);
   }

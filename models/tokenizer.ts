@@ -5,6 +5,8 @@
  */
 import { Tokenizer } from "@huggingface/tokenizers";
 import { join } from "node:path";
+import { z } from "zod";
+import { readJson } from "../data/files.ts";
 import {
   SPECIAL_TOKENS_MAP,
   type TokenizerConfig,
@@ -12,6 +14,22 @@ import {
   type TokenizerJson,
   tokenizerJson,
 } from "./tokenizer_files.ts";
+
+const TokenizerFields = z.looseObject({
+  model: z.looseObject({ vocab: z.record(z.string(), z.number()) }),
+  added_tokens: z.array(z.unknown()),
+});
+const ConfigFields = z.looseObject({ model_max_length: z.number().min(2) });
+
+/** The files are kept as they are; the tokenizers library looks at the other fields. */
+const TokenizerFile = z.custom<TokenizerJson>(
+  (value) => TokenizerFields.safeParse(value).success,
+  "it does not describe a WordPiece tokenizer",
+);
+const TokenizerConfigFile = z.custom<TokenizerConfig>(
+  (value) => ConfigFields.safeParse(value).success,
+  "its model_max_length must be a number of at least 2",
+);
 
 /** A text as token ids. */
 export interface Encoding {
@@ -37,9 +55,12 @@ export class BertTokenizer {
    * The tokenizer over a vocabulary that was learned from lower-cased texts.
    *
    * @param vocabulary The tokens in id order.
-   * @param modelMaxLength The most tokens that the model takes at once.
+   * @param options Its `modelMaxLength` is the most tokens that a text is encoded to.
    */
-  static fromVocabulary(vocabulary: readonly string[], modelMaxLength: number): BertTokenizer {
+  static fromVocabulary(
+    vocabulary: readonly string[],
+    { modelMaxLength }: { modelMaxLength: number },
+  ): BertTokenizer {
     const lowercase = true;
     return new BertTokenizer(
       tokenizerJson(vocabulary, { lowercase }),
@@ -47,19 +68,24 @@ export class BertTokenizer {
     );
   }
 
-  /** Reads `tokenizer.json` and `tokenizer_config.json` from a model's folder. */
+  /**
+   * Reads `tokenizer.json` and `tokenizer_config.json` from a model's folder.
+   *
+   * @throws {UserError} If one of them is not such a file.
+   */
   static async load(dir: string): Promise<BertTokenizer> {
-    const read = async (file: string) => JSON.parse(await Deno.readTextFile(join(dir, file)));
-    return new BertTokenizer(await read("tokenizer.json"), await read("tokenizer_config.json"));
+    return new BertTokenizer(
+      await readJson(join(dir, "tokenizer.json"), TokenizerFile),
+      await readJson(join(dir, "tokenizer_config.json"), TokenizerConfigFile),
+    );
   }
 
-  /** How many tokens there are. */
-  get vocabularySize(): number {
-    return Object.keys(this.#json.model.vocab).length;
-  }
-
-  /** Encodes a text, cutting it to `maxLength` tokens, of which `[CLS]` and `[SEP]` are two. */
-  encode(text: string, maxLength: number): Encoding {
+  /**
+   * Encodes a text, cutting it to the tokenizer's `model_max_length`, of which `[CLS]` and `[SEP]`
+   * are two.
+   */
+  encode(text: string): Encoding {
+    const maxLength = this.#config.model_max_length;
     const { ids } = this.#tokenizer.encode(text);
     if (ids.length <= maxLength) return { ids, truncated: false };
     return { ids: [...ids.slice(0, maxLength - 1), ids.at(-1)!], truncated: true };

@@ -10,7 +10,7 @@
 import type { Graph, Tensor, TensorData } from "./graph.ts";
 import { mul, reshape } from "./operators.ts";
 import { hash, Random } from "./random.ts";
-import { product, type Shape } from "./shape.ts";
+import { bindDimensions, elementCount, product, type Shape } from "./shape.ts";
 
 const OFFSETS = "dropout_offsets";
 
@@ -78,7 +78,10 @@ export class DropoutFeeds {
 
   /** @param largest The largest value that each symbol of the sites' shapes will have. */
   constructor(seed: number, sites: DropoutSites, largest: Readonly<Record<string, number>>) {
-    const largestSite = Math.max(0, ...sites.shapes.map((shape) => sizeOf(shape, largest)));
+    const largestSite = Math.max(
+      0,
+      ...sites.shapes.map((shape) => elementCount(bindDimensions(shape, largest))),
+    );
     const size = Math.max(2 ** 20, 2 * largestSite);
     this.#seed = seed;
     this.#sites = sites;
@@ -104,13 +107,6 @@ export class DropoutFeeds {
     );
     return { ...this.#masks, [OFFSETS]: { type: "int64", shape: [count], data } };
   }
-}
-
-function sizeOf(shape: Shape, values: Readonly<Record<string, number>>): number {
-  return String(product(shape))
-    .split("*")
-    .map((part) => values[part] ?? Number(part))
-    .reduce((a, b) => a * b, 1);
 }
 
 function maskName(probability: number): string {

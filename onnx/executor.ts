@@ -33,7 +33,7 @@ export interface RemoteTrainingSession extends InferenceSession {
 /** Settings of {@link Executor}. */
 export interface ExecutorOptions {
   /** How many threads onnxruntime uses; all logical cores by default. */
-  threads?: number;
+  threads?: number | undefined;
 }
 
 /** Runs graphs on one device. */

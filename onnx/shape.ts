@@ -43,6 +43,24 @@ export function product(shape: Shape): Dimension {
     .join("*");
 }
 
+/**
+ * A shape with numbers for its symbols.
+ *
+ * @throws {RangeError} If a symbol has no number.
+ */
+export function bindDimensions(
+  shape: Shape,
+  values: Readonly<Record<string, number>>,
+): number[] {
+  return shape.map((dimension) =>
+    String(dimension).split("*").reduce((size, part) => {
+      const value = /^\d+$/.test(part) ? Number(part) : values[part];
+      if (value === undefined) throw new RangeError(`Cannot bind dimension '${part}': no value`);
+      return size * value;
+    }, 1)
+  );
+}
+
 /** The number of elements of a shape whose dimensions are all numbers. */
 export function elementCount(shape: readonly number[]): number {
   return shape.reduce((count, dimension) => count * dimension, 1);

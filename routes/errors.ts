@@ -10,9 +10,11 @@ import type { z } from "zod";
 
 const ERROR_TYPES: Partial<Record<ContentfulStatusCode, string>> = {
   400: "malformed",
+  403: "forbidden",
   404: "not_found",
   413: "too_large",
   422: "validation",
+  503: "not_ready",
 };
 
 /** A request whose value of one field is not allowed. */
@@ -26,7 +28,7 @@ export function onError(error: Error, context: Context): Response {
     const error_type = ERROR_TYPES[error.status] ?? "error";
     return context.json({ error: error.message, error_type }, error.status);
   }
-  console.error(error);
+  console.error(`Request ${context.get("requestId")}:`, error);
   return context.json({ error: "Something went wrong here", error_type: "internal" }, 500);
 }
 

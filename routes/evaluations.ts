@@ -7,14 +7,14 @@ import { Hono } from "hono";
 import { HTTPException } from "hono/http-exception";
 import { join } from "node:path";
 import { z } from "zod";
-import { SPLIT_FILES } from "../data/dataset.ts";
-import { datasetDir, DATASETS } from "../data/datasets.ts";
+import { datasetDir, DATASETS, evaluationFile } from "../data/dataset.ts";
 import { writeJson } from "../data/files.ts";
-import type { TextClassifier } from "../models/text_classifier.ts";
-import { type ModelRegistry, UnknownModelError } from "../serving/model_registry.ts";
+import type { LoadedModel, ModelRegistry } from "../serving/model_registry.ts";
 import { evaluateFile } from "../training/evaluate_file.ts";
-import type { Evaluation, RunStore } from "../training/run_store.ts";
-import { invalidField, readBody } from "./errors.ts";
+import { trainingTextsOf } from "../training/run_folder.ts";
+import { type Evaluation, MAX_ERROR_LENGTH, type RunStore } from "../training/run_store.ts";
+import { readBody } from "./errors.ts";
+import { loadedModel } from "./loaded_model.ts";
 
 const EvaluationRequest = z.strictObject({
   model: z.string().optional(),
@@ -34,37 +34,35 @@ export function evaluationRoutes(options: EvaluationRoutesOptions): Hono {
   const { store, models, reportsDir } = options;
   const reportFile = (id: string) => join(reportsDir, `${id}.json`);
 
-  const run = async (evaluation: Evaluation, classifier: TextClassifier, file: string) => {
+  const run = async (evaluation: Evaluation, { classifier, dir }: LoadedModel, file: string) => {
     const finish = (change: Partial<Evaluation>) =>
       store.putEvaluation({ ...evaluation, ...change, finished_at: new Date().toISOString() });
     try {
-      const { report } = await evaluateFile(classifier, file);
+      const { report } = await evaluateFile(classifier, file, await trainingTextsOf(dir));
       await Deno.mkdir(reportsDir, { recursive: true });
       await writeJson(reportFile(evaluation.id), report);
       await finish({ state: "succeeded" });
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
-      await finish({ state: "failed", error: message });
+      await finish({ state: "failed", error: message.slice(0, MAX_ERROR_LENGTH) });
     }
   };
 
   return new Hono()
     .post("/", async (context) => {
-      const { model, dataset } = await readBody(context, EvaluationRequest);
-      const { name, classifier } = await models.get(model).catch((error) => {
-        if (error instanceof UnknownModelError) throw invalidField("model", error.message);
-        throw error;
-      });
+      const { model: name, dataset } = await readBody(context, EvaluationRequest);
+      const model = await loadedModel(models, name);
       const id = crypto.randomUUID();
       const evaluation: Evaluation = {
         id,
         state: "running",
-        model: name,
+        model: model.name,
         dataset,
         created_at: new Date().toISOString(),
       };
       await store.putEvaluation(evaluation);
-      void run(evaluation, classifier, join(datasetDir(dataset), SPLIT_FILES.test));
+      // The last write fails when the server stops; it is made good at the next start.
+      run(evaluation, model, await evaluationFile(datasetDir(dataset))).catch(console.error);
       context.header("Location", `/v1/evaluations/${id}`);
       return context.json(evaluation, 202);
     })

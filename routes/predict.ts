@@ -5,8 +5,9 @@
  */
 import { Hono } from "hono";
 import { z } from "zod";
-import { type ModelRegistry, UnknownModelError } from "../serving/model_registry.ts";
-import { invalidField, readBody } from "./errors.ts";
+import type { ModelRegistry } from "../serving/model_registry.ts";
+import { readBody } from "./errors.ts";
+import { loadedModel } from "./loaded_model.ts";
 
 const MAX_INPUTS = 1024;
 const MAX_TEXT_LENGTH = 100_000;
@@ -23,10 +24,7 @@ const PredictRequest = z.strictObject({
 export function predictRoutes(models: ModelRegistry): Hono {
   return new Hono().post("/", async (context) => {
     const { model, inputs, top_k } = await readBody(context, PredictRequest);
-    const { name, classifier } = await models.get(model).catch((error) => {
-      if (error instanceof UnknownModelError) throw invalidField("model", error.message);
-      throw error;
-    });
+    const { name, classifier } = await loadedModel(models, model);
     const predictions = await classifier.classify(inputs);
     return context.json({
       model: name,

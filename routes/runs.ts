@@ -8,7 +8,7 @@ import { HTTPException } from "hono/http-exception";
 import { streamSSE } from "hono/streaming";
 import { join } from "node:path";
 import { z } from "zod";
-import { datasetDir, DATASETS } from "../data/datasets.ts";
+import { datasetDir, DATASETS } from "../data/dataset.ts";
 import type { Run, RunStore } from "../training/run_store.ts";
 import { TrainSettings } from "../training/settings.ts";
 import { camelCase, mapKeys, snakeCase } from "../training/snake_case.ts";
@@ -63,10 +63,11 @@ export function runRoutes({ store, supervisor, runsDir }: RunRoutesOptions): Hon
       context.header("Location", `/v1/runs/${id}`);
       return context.json(run, 202);
     })
+    .get("/", async (context) => context.json({ runs: await store.list() }))
     .get("/:id", async (context) => context.json(await find(context.req.param("id"))))
     .get("/:id/events", async (context) => {
       const { id } = await find(context.req.param("id"));
-      const after = Number(context.req.header("Last-Event-ID") ?? 0) || 0;
+      const after = Math.max(0, Math.trunc(Number(context.req.header("Last-Event-ID")) || 0));
       return streamSSE(context, async (stream) => {
         const aborted = new AbortController();
         stream.onAbort(() => aborted.abort());

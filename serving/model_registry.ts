@@ -3,9 +3,10 @@
  *
  * @module
  */
+import { join } from "node:path";
 import { TextClassifier } from "../models/text_classifier.ts";
 import type { Executor } from "../onnx/executor.ts";
-import { finishedRuns } from "../training/run_folder.ts";
+import { type FinishedRun, finishedRuns } from "../training/run_folder.ts";
 import type { RunStore } from "../training/run_store.ts";
 
 /** A name that belongs to no model. */
@@ -13,12 +14,19 @@ export class UnknownModelError extends Error {
   override name = "UnknownModelError";
 }
 
+/** A model that is loaded. */
+export interface LoadedModel {
+  name: string;
+  dir: string;
+  classifier: TextClassifier;
+}
+
 /** Finds models and keeps those in memory that have been used. */
 export class ModelRegistry {
   readonly #executor: Executor;
   readonly #store: RunStore;
   readonly #runsDir: string;
-  /** By folder. */
+  /** By folder and the moment at which the run finished. */
   readonly #loaded = new Map<string, Promise<TextClassifier>>();
 
   constructor(executor: Executor, store: RunStore, runsDir: string) {
@@ -28,45 +36,41 @@ export class ModelRegistry {
   }
 
   /**
-   * The folders of all models by name: the newest run of each name, and the finished runs of the
-   * command line under the names of their folders.
+   * Loads a model, unless it is loaded.
+   *
+   * @param name A run's id, the name that was given to a run (of several the newest), or the name of
+   * a folder with a finished run; may be left out where there is one model only.
+   * @throws {UnknownModelError} If the name belongs to none, or is left out and there are several.
    */
-  async list(): Promise<Map<string, string>> {
-    const models = new Map<string, string>();
-    const ids = new Set<string>();
-    for (const { id, name, state, result } of await this.#store.list()) {
-      ids.add(id);
-      if (state !== "succeeded" || result === undefined || models.has(name)) continue;
-      models.set(name, result.model_dir);
-    }
-    for (const { name, dir } of await finishedRuns(this.#runsDir)) {
-      if (!ids.has(name) && !models.has(name)) models.set(name, dir);
+  async get(name?: string): Promise<LoadedModel> {
+    const models = await this.#list();
+    const chosen = name ?? onlyName(models);
+    const run = models.get(chosen);
+    if (run === undefined) throw new UnknownModelError(`there is no model '${chosen}'`);
+    const key = `${join(run.dir)} ${run.finishedAt.getTime()}`;
+    const loaded = this.#loaded.get(key) ?? TextClassifier.load(this.#executor, run.dir);
+    this.#loaded.set(key, loaded);
+    // A model that could not be loaded is tried again next time.
+    loaded.catch(() => this.#loaded.delete(key));
+    return { name: chosen, dir: run.dir, classifier: await loaded };
+  }
+
+  /** The finished runs by the names of their folders, and by the names that they were given. */
+  async #list(): Promise<Map<string, FinishedRun>> {
+    const finished = await finishedRuns(this.#runsDir);
+    const models = new Map(finished.map((run) => [run.name, run]));
+    for (const { id, name } of await this.#store.list()) {
+      const run = models.get(id);
+      if (run !== undefined && !models.has(name)) models.set(name, run);
     }
     return models;
   }
-
-  /**
-   * Loads a model, unless it is loaded.
-   *
-   * @param name May be left out where there is one model only.
-   * @throws {UnknownModelError} If the name belongs to none, or is left out and there are several.
-   */
-  async get(name?: string): Promise<{ name: string; classifier: TextClassifier }> {
-    const models = await this.list();
-    const chosen = name ?? onlyOne([...models.keys()]);
-    const dir = models.get(chosen);
-    if (dir === undefined) throw new UnknownModelError(`there is no model '${chosen}'`);
-    const loaded = this.#loaded.get(dir) ?? TextClassifier.load(this.#executor, dir);
-    this.#loaded.set(dir, loaded);
-    // A model that could not be loaded is tried again next time.
-    loaded.catch(() => this.#loaded.delete(dir));
-    return { name: chosen, classifier: await loaded };
-  }
 }
 
-function onlyOne(names: readonly string[]): string {
-  if (names.length === 1) return names[0]!;
-  if (names.length === 0) throw new UnknownModelError("there is no trained model yet");
-  const known = names.map((name) => `'${name}'`).join(", ");
+function onlyName(models: ReadonlyMap<string, FinishedRun>): string {
+  const [first, ...others] = models;
+  if (first === undefined) throw new UnknownModelError("there is no trained model yet");
+  if (others.every(([, run]) => run === first[1])) return first[0];
+  const known = [...models.keys()].map((name) => `'${name}'`).join(", ");
   throw new UnknownModelError(`must be given, as there are several: ${known}`);
 }

@@ -74,6 +74,19 @@ Deno.test("train, eval and predict work together without flags", async () => {
   });
 });
 
+Deno.test("eval measures the model that train measured", async () => {
+  await inEmptyFolder(async (dir) => {
+    // Most titles are longer than this, and both have to cut them.
+    const args = ["train", "--max-steps", "20", "--max-length", "6", "--max-train-samples", "500"];
+    const trained = await graft(dir, [...args, "--out", "model", "--json"]);
+    deepStrictEqual(trained.code, 0, trained.stderr);
+    const { split: _, ...metrics } = JSON.parse(trained.stdout).metrics;
+    const evaluated = await graft(dir, ["eval", "--model", "model", "--json"]);
+    const { samples_per_second: _speed, ...report } = JSON.parse(evaluated.stdout);
+    deepStrictEqual(report, metrics);
+  });
+});
+
 Deno.test("the same command twice gives the same weights", async () => {
   await inEmptyFolder(async (dir) => {
     const weights: Uint8Array[] = [];

@@ -23,7 +23,7 @@ Deno.test({
     try {
       const { metrics } = await train(await readDataset(dir!), { settings, outDir });
       ok(metrics.accuracy >= 0.93, `accuracy ${metrics.accuracy}`);
-      ok(metrics.unseen.accuracy >= 0.6, `accuracy on unseen titles ${metrics.unseen.accuracy}`);
+      ok(metrics.unseen!.accuracy >= 0.6, `accuracy on unseen titles ${metrics.unseen!.accuracy}`);
     } finally {
       await Deno.remove(outDir, { recursive: true });
     }

@@ -13,7 +13,7 @@ import { type SpawnWorker, spawnWorker, Supervisor } from "../training/superviso
 
 /** Runs a test against an application whose state is gone afterwards. */
 async function withApp(
-  test: (app: Hono, store: RunStore) => Promise<void>,
+  test: (app: Hono, store: RunStore, supervisor: Supervisor) => Promise<void>,
   spawn: SpawnWorker = spawnWorker,
 ): Promise<void> {
   const runsDir = await Deno.makeTempDir();
@@ -22,7 +22,7 @@ async function withApp(
     await using executor = await Executor.start({ threads: 1 });
     const supervisor = new Supervisor(store, spawn);
     const models = new ModelRegistry(executor, store, runsDir);
-    await test(createApp({ store, supervisor, runsDir, models }), store);
+    await test(createApp({ store, supervisor, runsDir, models }), store, supervisor);
     await supervisor.close();
   } finally {
     await Deno.remove(runsDir, { recursive: true });
@@ -66,6 +66,13 @@ Deno.test("the server trains, reports, predicts and evaluates", async () => {
 
     const rest = await app.request(`/v1/runs/${id}/events`, { headers: { "Last-Event-ID": "2" } });
     deepStrictEqual(parseEvents(await rest.text()), events.slice(2));
+
+    const beyond = await app.request(`/v1/runs/${id}/events`, {
+      headers: { "Last-Event-ID": "9999" },
+    });
+    deepStrictEqual(await beyond.text(), "");
+    const { runs } = await (await app.request("/v1/runs")).json();
+    deepStrictEqual(runs.map((run: { id: string }) => run.id), [id]);
 
     const run = await (await app.request(`/v1/runs/${id}`)).json();
     deepStrictEqual(run.state, "succeeded");
@@ -111,6 +118,48 @@ Deno.test("a run whose process dies is failed, with its last words", async () =>
   }, dying);
 });
 
+Deno.test("a worker that says something odd is ended before the next run starts", async () => {
+  let alive = 0;
+  const babbling: SpawnWorker = () => {
+    const child = new Deno.Command("deno", {
+      args: ["eval", "console.log('hello'); for await (const _ of Deno.stdin.readable);"],
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    deepStrictEqual(alive++, 0);
+    void child.status.then(() => alive--);
+    return child;
+  };
+  await withApp(async (app) => {
+    const ids: string[] = [];
+    for (let i = 0; i < 2; i++) {
+      ids.push((await (await post(app, "/v1/runs", { dataset: "sample" })).json()).id);
+    }
+    for (const id of ids) {
+      await (await app.request(`/v1/runs/${id}/events`)).text();
+      deepStrictEqual((await (await app.request(`/v1/runs/${id}`)).json()).state, "failed");
+    }
+    deepStrictEqual(alive, 0);
+  }, babbling);
+});
+
+Deno.test("closing the supervisor ends the run that trains, and its event stream", async () => {
+  await withApp(async (app, _store, supervisor) => {
+    const { id } = await (await post(app, "/v1/runs", { dataset: "sample", threads: 1 })).json();
+    const events = await app.request(`/v1/runs/${id}/events`);
+    const reader = events.body!.getReader();
+    await reader.read();
+    await supervisor.close();
+    while (!(await reader.read()).done);
+    const run = await (await app.request(`/v1/runs/${id}`)).json();
+    deepStrictEqual([run.state, run.error], [
+      "failed",
+      "the server stopped before the run was over",
+    ]);
+  });
+});
+
 Deno.test("a server that starts again marks what it left unfinished as failed", async () => {
   using store = await RunStore.open(":memory:");
   const run = {
@@ -131,6 +180,10 @@ Deno.test("a server that starts again marks what it left unfinished as failed", 
 
 Deno.test("the server refuses bad requests with the field's name", async () => {
   await withApp(async (app) => {
+    const foreign = { method: "POST", body: "{}", headers: { Origin: "https://example.com" } };
+    deepStrictEqual((await app.request("/v1/runs", foreign)).status, 403);
+    const long = { method: "POST", body: JSON.stringify({ inputs: ["x".repeat(3_000_000)] }) };
+    deepStrictEqual((await app.request("/v1/predict", long)).status, 413);
     for (
       const [path, body, status, error] of [
         ["/v1/runs", { dataset: "sample", epochs: 0 }, 422, /^'epochs': /],

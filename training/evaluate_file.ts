@@ -3,10 +3,7 @@
  *
  * @module
  */
-import { dirname, join } from "node:path";
 import { readExamples } from "../data/csv.ts";
-import { SPLIT_FILES } from "../data/dataset.ts";
-import { exists } from "../data/files.ts";
 import { UserError } from "../data/user_error.ts";
 import { argMax } from "../models/inference.ts";
 import type { TextClassifier } from "../models/text_classifier.ts";
@@ -28,14 +25,15 @@ export interface FileEvaluation {
 }
 
 /**
- * Predicts every text of a CSV file and compares with its labels. A text counts as seen if it stands
- * in the `train_simple.csv` beside the file.
+ * Predicts every text of a CSV file and compares with its labels.
  *
+ * @param seenTexts The texts that the model was trained on, where they are known.
  * @throws {UserError} If the file cannot be read or has a label that the model does not know.
  */
 export async function evaluateFile(
   classifier: TextClassifier,
   file: string,
+  seenTexts: ReadonlySet<string> | undefined,
 ): Promise<FileEvaluation> {
   const examples = await readExamples(file);
   const labels = examples.map(({ label }) => {
@@ -44,8 +42,6 @@ export async function evaluateFile(
     const known = classifier.labels.map((name) => `'${name}'`).join(", ");
     throw new UserError(`Cannot evaluate '${file}': label '${label}' is not one of ${known}`);
   });
-  const trainFile = join(dirname(file), SPLIT_FILES.train);
-  const seen = await exists(trainFile) ? await readExamples(trainFile) : [];
 
   const started = performance.now();
   const scores = await classifier.scores(examples.map(({ text }) => text));
@@ -55,7 +51,7 @@ export async function evaluateFile(
   const report = evaluate(
     examples.map(({ text }, i) => ({ text, label: labels[i]!, predicted: predicted[i]! })),
     classifier.labels,
-    new Set(seen.map(({ text }) => text)),
+    seenTexts,
   );
   return {
     report: { ...report, samples_per_second: examples.length / seconds },

@@ -32,10 +32,10 @@ export interface EvaluationReport {
   per_class: ClassReport[];
   /** Rows are true classes, columns predicted ones. */
   confusion_matrix: number[][];
-  /** The texts that stand in the training file, too. */
-  seen: { n: number; accuracy: number; f1_macro: number };
-  /** The texts that do not, and what always predicting their commonest class would give. */
-  unseen: { n: number; accuracy: number; f1_macro: number; majority: number };
+  /** The texts that the model was trained on; `null` where those are not known. */
+  seen: { n: number; accuracy: number; f1_macro: number } | null;
+  /** The others, and what always predicting their commonest class would give. */
+  unseen: { n: number; accuracy: number; f1_macro: number; majority: number } | null;
   /** The accuracy of always predicting the commonest class. */
   majority: number;
   /** 95 % bootstrap intervals, resampling distinct texts. */
@@ -45,92 +45,110 @@ export interface EvaluationReport {
 const RESAMPLES = 1000;
 const RESAMPLING_SEED = 1;
 
+/** The two figures by which epochs are compared. */
+export type Headline = Pick<EvaluationReport, "accuracy" | "f1_macro">;
+
+/** Accuracy and macro-F1 alone, without the cost of intervals. */
+export function headline(predictions: readonly Prediction[], classCount: number): Headline {
+  const tally = Tally.of(predictions, classCount);
+  return { accuracy: tally.accuracy(), f1_macro: tally.macroF1() };
+}
+
 /**
  * Compares predictions with the truth. Ratios with nothing to divide by are 0; macro averages are
  * over the classes that are predicted or true at least once, as in scikit-learn.
  *
  * @param labels The names of the classes.
- * @param seenTexts The texts of the training file.
+ * @param seenTexts The texts that the model was trained on, where they are known.
  */
 export function evaluate(
   predictions: readonly Prediction[],
   labels: readonly string[],
-  seenTexts: ReadonlySet<string>,
+  seenTexts: ReadonlySet<string> | undefined,
 ): EvaluationReport {
-  const confusion = Confusion.of(predictions, labels.length);
-  const seen = Confusion.of(predictions.filter(({ text }) => seenTexts.has(text)), labels.length);
-  const unseen = Confusion.of(
-    predictions.filter(({ text }) => !seenTexts.has(text)),
-    labels.length,
-  );
-  const accuracy = confusion.accuracy();
+  const classCount = labels.length;
+  const all = Tally.of(predictions, classCount);
+  const accuracy = all.accuracy();
   return {
-    n: confusion.total,
+    n: all.total,
     accuracy,
-    f1_macro: confusion.macroF1(),
+    f1_macro: all.macroF1(),
     // Each text has one label, so micro-averaged precision, recall and F1 all are the accuracy.
     f1_micro: accuracy,
-    per_class: labels.map((label, index) => ({ label, ...confusion.classReport(index) })),
-    confusion_matrix: confusion.rows(),
-    seen: { n: seen.total, accuracy: seen.accuracy(), f1_macro: seen.macroF1() },
-    unseen: {
-      n: unseen.total,
-      accuracy: unseen.accuracy(),
-      f1_macro: unseen.macroF1(),
-      majority: unseen.majority(),
-    },
-    majority: confusion.majority(),
-    interval: bootstrapIntervals(predictions, labels.length),
+    per_class: labels.map((label, index) => ({ label, ...all.classReport(index) })),
+    confusion_matrix: confusionMatrix(predictions, classCount),
+    ...seenAndUnseen(predictions, classCount, seenTexts),
+    majority: all.majority(),
+    interval: bootstrapIntervals(predictions, classCount),
   };
 }
 
-/** Counts of true and predicted classes. */
-class Confusion {
-  readonly #counts: Uint32Array;
-  readonly #classCount: number;
+function seenAndUnseen(
+  predictions: readonly Prediction[],
+  classCount: number,
+  seenTexts: ReadonlySet<string> | undefined,
+): Pick<EvaluationReport, "seen" | "unseen"> {
+  if (seenTexts === undefined) return { seen: null, unseen: null };
+  const figures = (part: readonly Prediction[]) => ({
+    n: part.length,
+    ...headline(part, classCount),
+  });
+  const unseen = predictions.filter(({ text }) => !seenTexts.has(text));
+  return {
+    seen: figures(predictions.filter(({ text }) => seenTexts.has(text))),
+    unseen: { ...figures(unseen), majority: Tally.of(unseen, classCount).majority() },
+  };
+}
+
+/** How many predictions are right, by class. */
+class Tally {
+  readonly #correct: Uint32Array;
+  readonly #support: Uint32Array;
+  readonly #predicted: Uint32Array;
   total = 0;
 
   constructor(classCount: number) {
-    this.#counts = new Uint32Array(classCount * classCount);
-    this.#classCount = classCount;
+    this.#correct = new Uint32Array(classCount);
+    this.#support = new Uint32Array(classCount);
+    this.#predicted = new Uint32Array(classCount);
   }
 
-  static of(predictions: readonly Prediction[], classCount: number): Confusion {
-    const confusion = new Confusion(classCount);
-    for (const { label, predicted } of predictions) confusion.add(label, predicted);
-    return confusion;
+  static of(predictions: readonly Prediction[], classCount: number): Tally {
+    const tally = new Tally(classCount);
+    for (const prediction of predictions) tally.add(prediction);
+    return tally;
   }
 
-  add(label: number, predicted: number): void {
-    this.#counts[label * this.#classCount + predicted]!++;
+  add({ label, predicted }: Prediction): void {
+    this.#support[label]!++;
+    this.#predicted[predicted]!++;
+    if (label === predicted) this.#correct[label]!++;
     this.total++;
   }
 
-  rows(): number[][] {
-    return this.#classes().map((label) =>
-      this.#classes().map((predicted) => this.#count(label, predicted))
-    );
-  }
-
   accuracy(): number {
-    return ratio(sum(this.#classes().map((index) => this.#count(index, index))), this.total);
+    return ratio(this.#correct.reduce((a, b) => a + b, 0), this.total);
   }
 
   majority(): number {
-    return ratio(Math.max(...this.#classes().map((index) => this.#support(index))), this.total);
+    return ratio(Math.max(...this.#support), this.total);
   }
 
   macroF1(): number {
-    const used = this.#classes()
-      .filter((index) => this.#support(index) + this.#predictedCount(index) > 0)
-      .map((index) => this.classReport(index).f1);
-    return ratio(sum(used), used.length);
+    let sum = 0;
+    let used = 0;
+    for (let index = 0; index < this.#correct.length; index++) {
+      const size = this.#support[index]! + this.#predicted[index]!;
+      if (size === 0) continue;
+      sum += 2 * this.#correct[index]! / size;
+      used++;
+    }
+    return ratio(sum, used);
   }
 
   classReport(index: number): Omit<ClassReport, "label"> {
-    const correct = this.#count(index, index);
-    const support = this.#support(index);
-    const predicted = this.#predictedCount(index);
+    const [correct, support, predicted] = [this.#correct, this.#support, this.#predicted]
+      .map((counts) => counts[index]!) as [number, number, number];
     return {
       precision: ratio(correct, predicted),
       recall: ratio(correct, support),
@@ -138,22 +156,12 @@ class Confusion {
       support,
     };
   }
+}
 
-  #classes(): number[] {
-    return Array.from({ length: this.#classCount }, (_, index) => index);
-  }
-
-  #count(label: number, predicted: number): number {
-    return this.#counts[label * this.#classCount + predicted]!;
-  }
-
-  #support(label: number): number {
-    return sum(this.#classes().map((predicted) => this.#count(label, predicted)));
-  }
-
-  #predictedCount(predicted: number): number {
-    return sum(this.#classes().map((label) => this.#count(label, predicted)));
-  }
+function confusionMatrix(predictions: readonly Prediction[], classCount: number): number[][] {
+  const rows = Array.from({ length: classCount }, () => new Array<number>(classCount).fill(0));
+  for (const { label, predicted } of predictions) rows[label]![predicted]!++;
+  return rows;
 }
 
 /**
@@ -168,14 +176,12 @@ function bootstrapIntervals(
   const accuracies: number[] = [];
   const macroF1s: number[] = [];
   for (let resample = 0; resample < RESAMPLES; resample++) {
-    const confusion = new Confusion(classCount);
+    const tally = new Tally(classCount);
     for (let draw = 0; draw < byText.length; draw++) {
-      for (const { label, predicted } of byText[random.integer(byText.length)]!) {
-        confusion.add(label, predicted);
-      }
+      for (const prediction of byText[random.integer(byText.length)]!) tally.add(prediction);
     }
-    accuracies.push(confusion.accuracy());
-    macroF1s.push(confusion.macroF1());
+    accuracies.push(tally.accuracy());
+    macroF1s.push(tally.macroF1());
   }
   return { accuracy: middle95(accuracies), f1_macro: middle95(macroF1s) };
 }
@@ -184,10 +190,6 @@ function middle95(values: number[]): [number, number] {
   values.sort((a, b) => a - b);
   const at = (share: number) => values[Math.round(share * (values.length - 1))]!;
   return [at(0.025), at(0.975)];
-}
-
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
 }
 
 function ratio(part: number, whole: number): number {

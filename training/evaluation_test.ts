@@ -29,10 +29,15 @@ Deno.test("evaluate() reports what scikit-learn does", () => {
     support: 2,
   });
   deepStrictEqual(report.majority, 0.375);
-  deepStrictEqual(report.seen.n, 2);
-  deepStrictEqual(report.seen.accuracy, 0.5);
-  deepStrictEqual(report.unseen.n, 6);
-  deepStrictEqual(report.unseen.majority, 2 / 6);
+  deepStrictEqual(report.seen?.n, 2);
+  deepStrictEqual(report.seen?.accuracy, 0.5);
+  deepStrictEqual(report.unseen?.n, 6);
+  deepStrictEqual(report.unseen?.majority, 2 / 6);
+});
+
+Deno.test("evaluate() tells nothing of seen texts where they are not known", () => {
+  const { seen, unseen } = evaluate(predictions([[0, 1]]), LABELS, undefined);
+  deepStrictEqual([seen, unseen], [null, null]);
 });
 
 Deno.test("evaluate() averages over the classes that occur", () => {

@@ -3,10 +3,14 @@
  *
  * @module
  */
-import { join } from "node:path";
-import { exists } from "../data/files.ts";
+import { join, resolve } from "node:path";
+import { z } from "zod";
+import { readExamples } from "../data/csv.ts";
+import { SPLIT_FILES } from "../data/dataset.ts";
+import { exists, readJson, writeJson } from "../data/files.ts";
 import { UserError } from "../data/user_error.ts";
 import type { TrainSettings } from "./settings.ts";
+import { trainingArgs } from "./trainer_state.ts";
 
 /** Where runs go that were given no folder. */
 export const RUNS_DIR = "runs";
@@ -17,27 +21,37 @@ export const METRICS_FILE = "metrics.json";
 /** What was asked of a run, with the folder of its data under `data`. */
 export const TRAINING_ARGS_FILE = "training_args.json";
 
-/** The folder of a run that starts now: `runs/<date>-<mode>-<model>`. */
+/** The folder of a run that starts now, in UTC: `runs/<date>-<mode>-<model>`. */
 export function newRunDir({ mode, model }: Pick<TrainSettings, "mode" | "model">): string {
   const date = new Date().toISOString().slice(0, 19).replaceAll(":", "").replace("T", "-");
   return join(RUNS_DIR, `${date}-${mode}-${model.replaceAll(/[^A-Za-z0-9._-]+/g, "-")}`);
 }
 
 /**
- * Makes the folder of a run.
+ * Makes the folder of a run and writes down what was asked for.
  *
- * @throws {UserError} If it holds something and may not be overwritten.
+ * A folder that is overwritten counts as unfinished from now on; its files are replaced one by one
+ * when the new model is there.
+ *
+ * @throws {UserError} If the folder holds something and may not be overwritten, or holds no run.
  */
-export async function prepareOutDir(dir: string, options: { overwrite: boolean }): Promise<void> {
+export async function prepareOutDir(
+  dir: string,
+  settings: TrainSettings,
+  dataDir: string,
+  { overwrite }: { overwrite: boolean },
+): Promise<void> {
   await Deno.mkdir(dir, { recursive: true });
-  for await (const { name } of Deno.readDir(dir)) {
-    if (!options.overwrite) {
-      throw new UserError(
-        `Cannot write to '${dir}': it holds '${name}'; use --overwrite or another --out`,
-      );
+  const [first] = await Array.fromAsync(Deno.readDir(dir));
+  if (first !== undefined) {
+    const held = `Cannot write to '${dir}': it holds '${first.name}'`;
+    if (!overwrite) throw new UserError(`${held}; use --overwrite or another --out`);
+    if (!await exists(join(dir, TRAINING_ARGS_FILE))) {
+      throw new UserError(`${held} and is not the folder of a run; use another --out`);
     }
-    await Deno.remove(join(dir, name), { recursive: true });
+    await Deno.remove(join(dir, METRICS_FILE)).catch(() => {});
   }
+  await writeJson(join(dir, TRAINING_ARGS_FILE), trainingArgs(settings, resolve(dataDir)));
 }
 
 /** A finished run's folder. */
@@ -74,16 +88,27 @@ export async function lastFinishedRun(): Promise<string> {
   return last.dir;
 }
 
-/**
- * The folder of the data that a run was trained on.
- *
- * @throws {UserError} If the run does not say.
- */
-export async function dataDirOf(modelDir: string): Promise<string> {
+/** What a run was asked for, as far as {@link TRAINING_ARGS_FILE} tells. */
+const TrainingArgs = z.object({ data: z.string(), max_train_samples: z.number().optional() });
+
+/** The folder of the data that a model was trained on; `undefined` if its folder does not say. */
+export async function dataDirOf(modelDir: string): Promise<string | undefined> {
+  return (await readTrainingArgs(modelDir))?.data;
+}
+
+/** The texts that a model was trained on; `undefined` if they cannot be found. */
+export async function trainingTextsOf(modelDir: string): Promise<Set<string> | undefined> {
+  const args = await readTrainingArgs(modelDir);
+  if (args === undefined) return undefined;
+  const file = join(args.data, SPLIT_FILES.train);
+  if (!await exists(file)) return undefined;
+  const examples = await readExamples(file);
+  return new Set(examples.slice(0, args.max_train_samples).map(({ text }) => text));
+}
+
+async function readTrainingArgs(
+  modelDir: string,
+): Promise<z.infer<typeof TrainingArgs> | undefined> {
   const file = join(modelDir, TRAINING_ARGS_FILE);
-  if (await exists(file)) {
-    const { data } = JSON.parse(await Deno.readTextFile(file));
-    if (typeof data === "string") return data;
-  }
-  throw new UserError(`Cannot tell what '${modelDir}' was trained on: use --file`);
+  return await exists(file) ? await readJson(file, TrainingArgs) : undefined;
 }

@@ -1,6 +1,14 @@
 import { deepStrictEqual, match, rejects } from "node:assert";
 import { dirname, join } from "node:path";
-import { dataDirOf, finishedRuns, newRunDir, prepareOutDir, RUNS_DIR } from "./run_folder.ts";
+import {
+  dataDirOf,
+  finishedRuns,
+  newRunDir,
+  prepareOutDir,
+  RUNS_DIR,
+  trainingTextsOf,
+} from "./run_folder.ts";
+import { TrainSettings } from "./settings.ts";
 
 /** Runs a test in a folder of its own, with files by path within it. */
 async function withFolder(
@@ -29,18 +37,23 @@ Deno.test("newRunDir() names mode and model in a way that every file system take
   match(dir, /\d{4}-\d{2}-\d{2}-\d{6}-full-scratch-tiny$/);
 });
 
-Deno.test("prepareOutDir() makes a folder and those above it", async () => {
+function prepare(dir: string, overwrite: boolean): Promise<void> {
+  return prepareOutDir(dir, TrainSettings.parse({ seed: 7 }), "/data/titles", { overwrite });
+}
+
+Deno.test("prepareOutDir() makes a folder and writes down what was asked for", async () => {
   await withFolder({}, async (dir) => {
     const out = join(dir, "runs", "new");
-    await prepareOutDir(out, { overwrite: false });
-    await prepareOutDir(out, { overwrite: false });
-    deepStrictEqual(await namesIn(out), []);
+    await prepare(out, false);
+    deepStrictEqual(await namesIn(out), ["training_args.json"]);
+    const args = JSON.parse(await Deno.readTextFile(join(out, "training_args.json")));
+    deepStrictEqual([args.seed, args.batch_size, args.data], [7, 16, "/data/titles"]);
   });
 });
 
 Deno.test("prepareOutDir() refuses a folder that holds something, and leaves it alone", async () => {
   await withFolder({ "metrics.json": "{}" }, async (dir) => {
-    await rejects(prepareOutDir(dir, { overwrite: false }), {
+    await rejects(prepare(dir, false), {
       name: "UserError",
       message:
         `Cannot write to '${dir}': it holds 'metrics.json'; use --overwrite or another --out`,
@@ -49,11 +62,22 @@ Deno.test("prepareOutDir() refuses a folder that holds something, and leaves it 
   });
 });
 
-Deno.test("prepareOutDir() empties a folder that may be overwritten", async () => {
-  const files = { ".hidden": "", "metrics.json": "{}", "onnx/model.onnx": "", "vocab.txt": "a" };
+Deno.test("prepareOutDir() makes a run that is overwritten unfinished", async () => {
+  const files = { "metrics.json": "{}", "training_args.json": "{}", "vocab.txt": "a" };
   await withFolder(files, async (dir) => {
-    await prepareOutDir(dir, { overwrite: true });
-    deepStrictEqual(await namesIn(dir), []);
+    await prepare(dir, true);
+    deepStrictEqual(await namesIn(dir), ["training_args.json", "vocab.txt"]);
+  });
+});
+
+Deno.test("prepareOutDir() overwrites nothing but runs", async () => {
+  await withFolder({ "train_simple.csv": "text,label" }, async (dir) => {
+    await rejects(prepare(dir, true), {
+      name: "UserError",
+      message: `Cannot write to '${dir}': it holds 'train_simple.csv' and is not the folder of a ` +
+        "run; use another --out",
+    });
+    deepStrictEqual(await namesIn(dir), ["train_simple.csv"]);
   });
 });
 
@@ -89,14 +113,25 @@ Deno.test("dataDirOf() reads the folder of the data", async () => {
   });
 });
 
-Deno.test("dataDirOf() refuses a run that does not say", async () => {
-  const filesOf = [{}, { "training_args.json": "{}" }, { "training_args.json": '{"data":null}' }];
-  for (const files of filesOf) {
-    await withFolder(files as Record<string, string>, async (dir) => {
-      await rejects(dataDirOf(dir), {
-        name: "UserError",
-        message: `Cannot tell what '${dir}' was trained on: use --file`,
-      });
+Deno.test("dataDirOf() knows nothing of a folder that does not say", async () => {
+  await withFolder({}, async (dir) => deepStrictEqual(await dataDirOf(dir), undefined));
+});
+
+Deno.test("dataDirOf() refuses a file that no run wrote", async () => {
+  for (const content of ["{}", "[]", '{"data": 7}', "{"]) {
+    await withFolder({ "training_args.json": content }, async (dir) => {
+      await rejects(dataDirOf(dir), { name: "UserError", message: /training_args\.json': / });
     });
   }
+});
+
+Deno.test("trainingTextsOf() gives the texts that the run was trained on", async () => {
+  const files = { "data/train_simple.csv": "text,label\none,a\ntwo,b\nthree,a\n" };
+  await withFolder(files, async (dir) => {
+    const args = { data: join(dir, "data"), max_train_samples: 2 };
+    await Deno.writeTextFile(join(dir, "training_args.json"), JSON.stringify(args));
+    deepStrictEqual(await trainingTextsOf(dir), new Set(["one", "two"]));
+    await Deno.remove(join(dir, "data"), { recursive: true });
+    deepStrictEqual(await trainingTextsOf(dir), undefined);
+  });
 });

@@ -5,6 +5,9 @@
  */
 import type { FinishEvent, TrainEvent, TrainResult } from "./events.ts";
 
+/** Errors are cut to this, as a value of Deno KV ends at 64 KiB. */
+export const MAX_ERROR_LENGTH = 4000;
+
 /** Where a run stands. */
 export type RunState = "queued" | "running" | "succeeded" | "failed";
 
@@ -112,8 +115,16 @@ export class RunStore implements Disposable {
       .commit();
   }
 
-  /** Moves a run to another state, and tells those who follow it. */
+  /**
+   * Moves a run to another state, and tells those who follow it.
+   *
+   * @throws {RangeError} If the run is over.
+   */
   async setState(id: string, state: RunState, change: Partial<Run> = {}): Promise<void> {
+    const run = await this.get(id);
+    if (run !== undefined && isOver(run)) {
+      throw new RangeError(`Cannot change run '${id}' to ${state}: it has ${run.state} already`);
+    }
     const event: StateEvent = { type: "state", state };
     if (change.error !== undefined) event.error = change.error;
     await this.append(id, event, { ...change, state });
@@ -134,13 +145,15 @@ export class RunStore implements Disposable {
         const { done, value } = await changes.read();
         const run = value?.[0].value;
         if (done || run === undefined || run === null) return;
-        const fresh = this.#kv.list<RunEvent>({
-          start: ["events", id, last + 1],
-          end: ["events", id, run.event_count + 1],
-        });
-        for await (const { key, value: event } of fresh) {
-          last = Number(key[2]);
-          yield { id: last, event };
+        if (run.event_count > last) {
+          const fresh = this.#kv.list<RunEvent>({
+            start: ["events", id, last + 1],
+            end: ["events", id, run.event_count + 1],
+          });
+          for await (const { key, value: event } of fresh) {
+            last = Number(key[2]);
+            yield { id: last, event };
+          }
         }
         if (isOver(run)) return;
       }
@@ -160,7 +173,7 @@ export class RunStore implements Disposable {
     return (await this.#kv.get<Evaluation>(["evaluations", id])).value ?? undefined;
   }
 
-  /** All evaluations. */
+  /** All evaluations, in no particular order. */
   async listEvaluations(): Promise<Evaluation[]> {
     const entries = this.#kv.list<Evaluation>({ prefix: ["evaluations"] });
     return (await Array.fromAsync(entries)).map(({ value }) => value);

@@ -5,7 +5,7 @@
  * @module
  */
 import type { FinishEvent } from "./events.ts";
-import { isOver, type Run, type RunResult, type RunStore } from "./run_store.ts";
+import { isOver, MAX_ERROR_LENGTH, type Run, type RunResult, type RunStore } from "./run_store.ts";
 import { type JobMessage, textLines, type TrainJob } from "./job.ts";
 
 /** Step events closer together than this are left out of a run's stream. */
@@ -33,7 +33,7 @@ export class Supervisor {
   readonly #store: RunStore;
   readonly #spawn: SpawnWorker;
   readonly #queue: { id: string; job: TrainJob }[] = [];
-  #child: Deno.ChildProcess | undefined;
+  #endChild: (() => Promise<void>) | undefined;
   #working: Promise<void> | undefined;
   #closed = false;
 
@@ -56,8 +56,13 @@ export class Supervisor {
     }
   }
 
-  /** Writes a run into the store and queues it. */
+  /**
+   * Writes a run into the store and queues it.
+   *
+   * @throws {RangeError} If the supervisor is closed.
+   */
   async submit(run: Run, job: TrainJob): Promise<void> {
+    if (this.#closed) throw new RangeError("Cannot queue a run: the supervisor is closed");
     await this.#store.create(run);
     this.#queue.push({ id: run.id, job });
     this.#working ??= this.#work().finally(() => this.#working = undefined);
@@ -66,12 +71,7 @@ export class Supervisor {
   /** Ends the subprocess that runs, starts no other, and marks as failed what is unfinished. */
   async close(): Promise<void> {
     this.#closed = true;
-    try {
-      this.#child?.kill("SIGTERM");
-    } catch (error) {
-      // It has ended by itself.
-      if (!(error instanceof TypeError)) throw error;
-    }
+    await this.#endChild?.();
     await this.#working;
     await this.recover();
   }
@@ -85,28 +85,47 @@ export class Supervisor {
       } catch (error) {
         if (this.#closed) return;
         const message = error instanceof Error ? error.message : String(error);
-        const finished_at = new Date().toISOString();
-        await this.#store.setState(id, "failed", { error: message, finished_at });
-      } finally {
-        this.#child = undefined;
+        await this.#store.setState(id, "failed", {
+          error: message.slice(0, MAX_ERROR_LENGTH),
+          finished_at: new Date().toISOString(),
+        });
       }
     }
   }
 
   /** Trains in a subprocess; throws with the reason if it does not end well. */
   async #run(id: string, job: TrainJob): Promise<void> {
-    const child = this.#spawn();
-    this.#child = child;
-    const lastWords = readLastLines(child.stderr);
     await this.#store.setState(id, "running", { started_at: new Date().toISOString() });
-
-    // The subprocess ends itself when this stream does, so that it cannot outlive the server.
+    const child = this.#spawn();
     const input = child.stdin.getWriter();
-    await input.write(new TextEncoder().encode(JSON.stringify(job) + "\n"));
+    // A worker ends itself when its standard input ends. A signal would only reach what was spawned,
+    // which may be a wrapper around Deno.
+    this.#endChild = () => input.close().catch(() => {});
+    const lastWords = readLastLines(child.stderr);
+    try {
+      // A worker that is dead already is explained by its exit code.
+      await input.write(new TextEncoder().encode(JSON.stringify(job) + "\n")).catch(() => {});
+      const finished = await this.#follow(id, child.stdout);
+      const { success, code, signal } = await child.status;
+      if (!success || !finished) {
+        const words = (await lastWords).join("\n");
+        throw new Error(
+          `the training process ended with ${signal ?? `exit code ${code}`}: ${words}`,
+        );
+      }
+    } finally {
+      await this.#endChild();
+      this.#endChild = undefined;
+      await child.status;
+    }
+    await this.#store.setState(id, "succeeded", { finished_at: new Date().toISOString() });
+  }
 
+  /** Stores what a worker reports; whether it has finished. */
+  async #follow(id: string, output: ReadableStream<Uint8Array>): Promise<boolean> {
     let lastStepAt = -Infinity;
     let finished = false;
-    for await (const line of textLines(child.stdout)) {
+    for await (const line of textLines(output)) {
       const message: JobMessage = JSON.parse(line);
       if (message.type === "error") throw new Error(message.message);
       if (message.type === "finish") {
@@ -121,12 +140,7 @@ export class Supervisor {
       }
       await this.#store.append(id, message);
     }
-    const { success, code, signal } = await child.status;
-    if (!success || !finished) {
-      const words = (await lastWords).join("\n");
-      throw new Error(`the training process ended with ${signal ?? `exit code ${code}`}: ${words}`);
-    }
-    await this.#store.setState(id, "succeeded", { finished_at: new Date().toISOString() });
+    return finished;
   }
 }
 

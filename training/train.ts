@@ -3,24 +3,26 @@
  *
  * @module
  */
-import { basename, join, resolve } from "node:path";
+import { basename, join } from "node:path";
 import { collate, type TokenIds, trainingBatches } from "../data/batches.ts";
+import type { Example } from "../data/csv.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { writeJson } from "../data/files.ts";
 import { UserError } from "../data/user_error.ts";
-import { type Classifier, saveClassifier } from "../models/classifier.ts";
-import type { BertConfig, ScratchSize } from "../models/config.ts";
+import { saveClassifier } from "../models/classifier.ts";
+import { type BertConfig, labelsOf, scratchSizeOf, withDropout } from "../models/config.ts";
 import { argMax, logitsOf, softmax } from "../models/inference.ts";
 import { scratchClassifier } from "../models/scratch.ts";
+import type { BertTokenizer } from "../models/tokenizer.ts";
 import { Executor, type Tensors } from "../onnx/executor.ts";
 import { elementCount } from "../onnx/shape.ts";
-import { evaluate, type EvaluationReport } from "./evaluation.ts";
-import type { TrainEvent, TrainResult } from "./events.ts";
+import { evaluate, headline, type Prediction } from "./evaluation.ts";
+import type { StepEvent, TrainEvent, TrainResult } from "./events.ts";
 import { trainingGraphs } from "./graphs.ts";
-import { METRICS_FILE, TRAINING_ARGS_FILE } from "./run_folder.ts";
+import { METRICS_FILE, prepareOutDir } from "./run_folder.ts";
 import { linearSchedule } from "./schedule.ts";
 import { type TrainSettings, withModelDefaults } from "./settings.ts";
-import { trainerState, trainingArgs } from "./trainer_state.ts";
+import { trainerState } from "./trainer_state.ts";
 
 /** The device that this version trains on. */
 const DEVICE = "wasm";
@@ -30,16 +32,17 @@ export interface TrainOptions {
   settings: TrainSettings;
   /** The folder that becomes the model's. */
   outDir: string;
+  /** Whether the folder may hold a run already, which is replaced. */
+  overwrite?: boolean;
   /** Called as the run goes on. */
   onEvent?: (event: TrainEvent) => void;
-  /** Ends the run after the step that is running, with the signal's reason. */
-  signal?: AbortSignal;
 }
 
 /** A text that is ready for the model. */
 interface EncodedExample {
   text: string;
   ids: TokenIds;
+  /** The class's index. */
   label: number;
 }
 
@@ -47,40 +50,31 @@ interface EncodedExample {
  * Fine-tunes a classifier on a data set, keeps the weights that did best on the validation file, and
  * writes the model and its metrics into a folder.
  *
- * @throws {UserError} If the loss stops being a number.
+ * @throws {UserError} If the folder is taken, or the loss stops being a number.
  */
 export async function train(dataset: Dataset, options: TrainOptions): Promise<TrainResult> {
-  const { outDir, onEvent = () => {}, signal } = options;
+  const { outDir, overwrite = false, onEvent = () => {} } = options;
   const settings = withModelDefaults(options.settings);
-  const { epochs, batchSize, seed } = settings;
+  const { epochs, batchSize, seed, maxLength } = settings;
+  await prepareOutDir(outDir, settings, dataset.dir, { overwrite });
 
   const trainRows = dataset.train.slice(0, settings.maxTrainSamples);
   const texts = trainRows.map(({ text }) => text);
-  const size = settings.model.replace("scratch:", "") as ScratchSize;
-  const base = scratchClassifier(size, texts, dataset.labels, seed);
-  const classifier = { ...base, config: withDropout(base.config, settings.dropout) };
-  const { config, tokenizer } = classifier;
+  const size = scratchSizeOf(settings.model);
+  const base = scratchClassifier(size, texts, dataset.labels, { seed, maxLength });
+  const config = withDropout(base.config, settings.dropout);
+  const { tokenizer } = base;
 
-  const maxLength = Math.min(settings.maxLength, config.max_position_embeddings);
-  let truncatedCount = 0;
-  const encode = ({ text, label }: { text: string; label: string }): EncodedExample => {
-    const { ids, truncated } = tokenizer.encode(text, maxLength);
-    truncatedCount += Number(truncated);
-    return { text, ids, label: dataset.labels.indexOf(label) };
-  };
-  const trainExamples = trainRows.map(encode);
-  const validationExamples = dataset.validation.map(encode);
-
-  const lengths = trainExamples.map(({ ids }) => ids.length);
-  const stepsPerEpoch = Math.ceil(trainExamples.length / batchSize);
+  const encoded = encodeExamples(trainRows, tokenizer, dataset.labels);
+  const validation = encodeExamples(dataset.validation, tokenizer, dataset.labels);
+  const lengths = encoded.examples.map(({ ids }) => ids.length);
+  const stepsPerEpoch = Math.ceil(lengths.length / batchSize);
   const totalSteps = Math.min(epochs * stepsPerEpoch, settings.maxSteps ?? Infinity);
   const warmupSteps = Math.ceil(settings.warmupRatio * totalSteps);
 
-  await using executor = await Executor.start(
-    settings.threads === undefined ? {} : { threads: settings.threads },
-  );
   const graphs = trainingGraphs(config);
-  const session = await executor.loadTrainingSession(graphs, classifier.weights, {
+  await using executor = await Executor.start({ threads: settings.threads });
+  const session = await executor.loadTrainingSession(graphs, base.weights, {
     optimizer: {
       beta1: 0.9,
       beta2: 0.999,
@@ -104,22 +98,18 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
     parameters: graphs.parameters.reduce((sum, { shape }) => sum + elementCount(shape), 0),
     steps: totalSteps,
     epochs,
-    train_examples: trainExamples.length,
-    validation_examples: validationExamples.length,
-    truncated: truncatedCount,
+    train_examples: encoded.examples.length,
+    validation_examples: validation.examples.length,
+    truncated: encoded.truncated,
   });
 
-  const started = performance.now();
-  let trainingMs = 0;
-  let tokens = 0;
+  const pace = new Pace(totalSteps);
   let step = 0;
-  let best = { accuracy: -1, epoch: 0, weights: classifier.weights };
+  let best = { accuracy: -1, epoch: 0, weights: base.weights };
   for (let epoch = 0; step < totalSteps; epoch++) {
     const batches = trainingBatches(lengths, { batchSize, seed, epoch, shuffle: settings.shuffle });
     for (const batch of batches.slice(0, totalSteps - step)) {
-      signal?.throwIfAborted();
-      const stepStarted = performance.now();
-      const examples = batch.map((index) => trainExamples[index]!);
+      const examples = batch.map((index) => encoded.examples[index]!);
       const learningRate = settings.learningRate * linearSchedule(step, warmupSteps, totalSteps);
       step++;
       const { loss, gradientNorm } = await session.step(
@@ -127,15 +117,12 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
         step,
         learningRate,
       );
-      if (!Number.isFinite(loss)) {
+      if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
         throw new UserError(
-          `Cannot go on after step ${step}: the loss is ${loss}; ` +
-            `try a lower --learning-rate than ${settings.learningRate}`,
+          `Cannot go on after step ${step}: the loss is ${loss}, its gradient's norm ` +
+            `${gradientNorm}; try a lower --learning-rate than ${settings.learningRate}`,
         );
       }
-      trainingMs += performance.now() - stepStarted;
-      tokens += examples.reduce((sum, { ids }) => sum + ids.length, 0);
-      const elapsedMs = performance.now() - started;
       report({
         type: "step",
         step,
@@ -143,12 +130,12 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
         loss,
         grad_norm: gradientNorm,
         learning_rate: learningRate,
-        tokens_per_second: tokens / (trainingMs / 1000),
-        seconds_left: (elapsedMs / step) * (totalSteps - step) / 1000,
+        ...pace.after(step, examples),
       });
     }
 
-    const { accuracy, f1_macro, loss } = await measure(session, validationExamples, classifier);
+    const { loss, predictions } = await predict(session, validation.examples, config);
+    const { accuracy, f1_macro } = headline(predictions, dataset.labels.length);
     const isBest = accuracy > best.accuracy;
     if (isBest) best = { accuracy, epoch: epoch + 1, weights: await session.weights() };
     report({
@@ -164,8 +151,8 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
 
   await session.setWeights(best.weights);
   const split = dataset.test.length > 0 ? "test" : "validation";
-  const measured = split === "test" ? dataset.test.map(encode) : validationExamples;
-  const { loss: _, ...metrics } = await measure(session, measured, classifier, new Set(texts));
+  const { examples } = encodeExamples(dataset[split], tokenizer, dataset.labels);
+  const { predictions } = await predict(session, examples, config);
   const result: TrainResult = {
     run: basename(outDir),
     model_dir: outDir,
@@ -173,21 +160,36 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
     epochs: step / stepsPerEpoch,
     best_epoch: best.epoch,
     device: DEVICE,
-    tokens_per_second: tokens / (trainingMs / 1000),
-    metrics: { split, ...metrics },
+    tokens_per_second: pace.tokensPerSecond,
+    metrics: { split, ...evaluate(predictions, labelsOf(config), new Set(texts)) },
   };
 
-  await saveClassifier(outDir, { ...classifier, weights: best.weights });
-  await writeJson(join(outDir, TRAINING_ARGS_FILE), trainingArgs(settings, resolve(dataset.dir)));
+  await saveClassifier(outDir, { config, tokenizer, weights: best.weights });
   await writeJson(join(outDir, "trainer_state.json"), trainerState(log, settings));
   await writeJson(join(outDir, METRICS_FILE), result.metrics);
   onEvent({ type: "finish", ...result });
   return result;
 }
 
+/** Encodes texts and counts those that are longer than the tokenizer allows and lose their end. */
+function encodeExamples(
+  rows: readonly Example[],
+  tokenizer: BertTokenizer,
+  labels: readonly string[],
+): { examples: EncodedExample[]; truncated: number } {
+  const indices = new Map(labels.map((label, index) => [label, index]));
+  let truncatedCount = 0;
+  const examples = rows.map(({ text, label }) => {
+    const { ids, truncated } = tokenizer.encode(text);
+    truncatedCount += Number(truncated);
+    return { text, ids, label: indices.get(label)! };
+  });
+  return { examples, truncated: truncatedCount };
+}
+
 /** What one step takes; the loss is the mean over the batch. */
 function trainingFeeds(examples: readonly EncodedExample[], config: BertConfig): Tensors {
-  const labelCount = Object.keys(config.id2label).length;
+  const labelCount = labelsOf(config).length;
   const labels = new Float32Array(examples.length * labelCount);
   for (const [row, { label }] of examples.entries()) labels[row * labelCount + label] = 1;
   return {
@@ -201,26 +203,46 @@ function trainingFeeds(examples: readonly EncodedExample[], config: BertConfig):
   };
 }
 
-/** Predicts examples with a session's present weights and compares with their labels. */
-async function measure(
+/** Predicts examples with a session's present weights; the loss is the mean cross entropy. */
+async function predict(
   session: { run(feeds: Tensors): Promise<Tensors> },
   examples: readonly EncodedExample[],
-  { config }: Pick<Classifier, "config">,
-  seenTexts: ReadonlySet<string> = new Set(),
-): Promise<EvaluationReport & { loss: number }> {
+  config: BertConfig,
+): Promise<{ predictions: Prediction[]; loss: number }> {
   const logits = await logitsOf(session, examples.map(({ ids }) => ids), config.pad_token_id);
-  const predictions = examples.map(({ text, label }, i) => ({
-    text,
-    label,
-    predicted: argMax(logits[i]!),
-  }));
   const losses = examples.map(({ label }, i) => -Math.log(softmax(logits[i]!)[label]!));
   return {
-    ...evaluate(predictions, Object.values(config.id2label), seenTexts),
+    predictions: examples.map(({ text, label }, i) => ({
+      text,
+      label,
+      predicted: argMax(logits[i]!),
+    })),
     loss: losses.reduce((sum, loss) => sum + loss, 0) / losses.length,
   };
 }
 
-function withDropout(config: BertConfig, dropout: number): BertConfig {
-  return { ...config, hidden_dropout_prob: dropout, attention_probs_dropout_prob: dropout };
+/** How fast training goes, evaluations included. */
+class Pace {
+  readonly #started = performance.now();
+  readonly #totalSteps: number;
+  #tokens = 0;
+  tokensPerSecond = 0;
+
+  constructor(totalSteps: number) {
+    this.#totalSteps = totalSteps;
+  }
+
+  /** Counts a step that has just ended. */
+  after(
+    step: number,
+    examples: readonly EncodedExample[],
+  ): Pick<StepEvent, "tokens_per_second" | "seconds_left"> {
+    this.#tokens += examples.reduce((sum, { ids }) => sum + ids.length, 0);
+    const seconds = (performance.now() - this.#started) / 1000;
+    this.tokensPerSecond = this.#tokens / seconds;
+    return {
+      tokens_per_second: this.tokensPerSecond,
+      seconds_left: (seconds / step) * (this.#totalSteps - step),
+    };
+  }
 }

@@ -57,6 +57,7 @@ export class TrainProgress {
     if (event.truncated > 0) {
       console.error(`${count(event.truncated)} texts are longer than --max-length and were cut`);
     }
+    for (const note of event.notes) console.error(note);
     this.#bar = this.#bars.create(event.steps, 0, { loss: "-", rate: "-", left: "-" });
   }
 

@@ -22,11 +22,11 @@ export async function writeFileAtomically(
       written += await file.write(bytes.subarray(written));
     }
     await file.sync();
+    await Deno.rename(partial, path);
   } catch (error) {
     await Deno.remove(partial).catch(() => {});
     throw error;
   }
-  await Deno.rename(partial, path);
 }
 
 /** Writes a value as indented JSON, as {@link writeFileAtomically} does. */
@@ -37,7 +37,7 @@ export async function writeJson(path: string, value: unknown): Promise<void> {
 /**
  * Reads a JSON file and checks it.
  *
- * @throws {UserError} If it is not JSON or breaks a rule of the schema; the message names the key.
+ * @throws {UserError} If it is not there, is not JSON or breaks a rule of the schema; the message names the key.
  */
 export async function readJson<Schema extends z.ZodType>(
   path: string,
@@ -48,6 +48,9 @@ export async function readJson<Schema extends z.ZodType>(
     json = JSON.parse(await Deno.readTextFile(path));
   } catch (error) {
     if (error instanceof SyntaxError) throw new UserError(`Cannot read '${path}': it is not JSON`);
+    if (error instanceof Deno.errors.NotFound) {
+      throw new UserError(`Cannot read '${path}': no such file`);
+    }
     throw error;
   }
   const result = schema.safeParse(json);

@@ -5,9 +5,10 @@
  */
 import { join } from "node:path";
 import { UserError } from "../data/user_error.ts";
-import { exists, readJson, writeFileAtomically, writeJson } from "../data/files.ts";
-import { BertConfig } from "./config.ts";
-import { decodeSafetensors, encodeSafetensors } from "./safetensors.ts";
+import { exists, writeFileAtomically, writeJson } from "../data/files.ts";
+import { readWeights, WEIGHTS_FILE } from "./checkpoint.ts";
+import { type BertConfig, CONFIG_FILE, readConfig } from "./config.ts";
+import { encodeSafetensors } from "./safetensors.ts";
 import { BertTokenizer } from "./tokenizer.ts";
 import { exportModel, parameterShapes, type Weights } from "./weights.ts";
 
@@ -18,8 +19,6 @@ export interface Classifier {
   weights: Weights;
 }
 
-const CONFIG_FILE = "config.json";
-const WEIGHTS_FILE = "model.safetensors";
 const ONNX_FILE = "onnx/model.onnx";
 
 /** Writes a classifier into a folder. */
@@ -47,22 +46,13 @@ export async function saveClassifier(dir: string, classifier: Classifier): Promi
  * configuration.
  */
 export async function loadClassifier(dir: string): Promise<Classifier> {
-  const file = join(dir, WEIGHTS_FILE);
   const config = await readConfig(dir);
   const tokenizer = await BertTokenizer.load(dir);
-  const { tensors } = decodeSafetensors(await Deno.readFile(file), file);
-  const weights: Weights = {};
-  for (const { name, shape } of parameterShapes(config)) {
-    const tensor = tensors.get(name);
-    if (tensor === undefined) throw new UserError(`Cannot read '${file}': '${name}' is missing`);
-    if (String(tensor.shape) !== String(shape) || !(tensor.data instanceof Float32Array)) {
-      throw new UserError(
-        `Cannot read '${file}': '${name}' must be float32 [${shape}], got [${tensor.shape}]`,
-      );
-    }
-    weights[name] = tensor.data;
-  }
-  return { config, tokenizer, weights };
+  const parameters = parameterShapes(config);
+  const weights = await readWeights(dir, parameters);
+  const missing = parameters.find(({ name }) => !(name in weights));
+  if (missing === undefined) return { config, tokenizer, weights };
+  throw new UserError(`Cannot read '${dir}': its weights lack '${missing.name}'`);
 }
 
 /** Reads what a classifier needs for inference: the ONNX model in place of the weights. */
@@ -75,12 +65,4 @@ export async function loadForInference(
   if (await exists(onnxFile)) return { config, tokenizer, model: await Deno.readFile(onnxFile) };
   const { weights } = await loadClassifier(dir);
   return { config, tokenizer, model: exportModel(config, weights) };
-}
-
-async function readConfig(dir: string): Promise<BertConfig> {
-  const file = join(dir, CONFIG_FILE);
-  if (!await exists(file)) {
-    throw new UserError(`Cannot read a model from '${dir}': it holds no ${CONFIG_FILE}`);
-  }
-  return await readJson(file, BertConfig);
 }

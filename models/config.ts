@@ -3,7 +3,13 @@
  *
  * @module
  */
+import { join } from "node:path";
 import { z } from "zod";
+import { exists, readJson } from "../data/files.ts";
+import { UserError } from "../data/user_error.ts";
+
+/** The file that describes a model, in its folder. */
+export const CONFIG_FILE = "config.json";
 
 const size = z.number().int().positive();
 const probability = z.number().min(0).lt(1);
@@ -25,10 +31,12 @@ export const BertConfig = z.looseObject({
   layer_norm_eps: z.number().positive().default(1e-12),
   initializer_range: z.number().positive().default(0.02),
   pad_token_id: z.number().int().nonnegative().default(0),
-  problem_type: z
-    .enum(["single_label_classification", "multi_label_classification", "regression"])
-    .default("single_label_classification"),
-  id2label: z.record(z.string(), z.string()).default({ 0: "LABEL_0", 1: "LABEL_1" }),
+  id2label: z.record(z.string(), z.string())
+    .refine(
+      (labels) => Object.keys(labels).every((_, id) => String(id) in labels),
+      "must name the classes 0, 1, 2, …",
+    )
+    .default({ 0: "LABEL_0", 1: "LABEL_1" }),
 }).refine(
   (config) => config.hidden_size % config.num_attention_heads === 0,
   { path: ["num_attention_heads"], message: "must divide hidden_size" },
@@ -40,14 +48,21 @@ export type BertConfig = z.infer<typeof BertConfig>;
 /** The sizes that can be trained from random weights, by the name in `scratch:NAME`. */
 export const SCRATCH_SIZES = {
   tiny: { layers: 2, hidden: 128, heads: 2 },
+  mini: { layers: 4, hidden: 256, heads: 4 },
+  small: { layers: 4, hidden: 512, heads: 8 },
 } as const;
 
 /** A name in {@link SCRATCH_SIZES}. */
 export type ScratchSize = keyof typeof SCRATCH_SIZES;
 
-/** `scratch:tiny` -> `tiny` */
-export function scratchSizeOf(model: `scratch:${ScratchSize}`): ScratchSize {
-  return model.slice("scratch:".length) as ScratchSize;
+/** The names of the models that begin with random weights. */
+export const SCRATCH_MODELS = ["scratch:tiny", "scratch:mini", "scratch:small"] as const;
+
+/** `scratch:tiny` -> `tiny`; `undefined` for a model that does not begin with random weights. */
+export function scratchSizeOf(model: string): ScratchSize | undefined {
+  return SCRATCH_MODELS.some((name) => name === model)
+    ? model.slice("scratch:".length) as ScratchSize
+    : undefined;
 }
 
 /** The configuration of a model that is trained from random weights. */
@@ -94,4 +109,17 @@ export function labelsOf(config: BertConfig): string[] {
     .map(Number)
     .sort((a, b) => a - b)
     .map((id) => config.id2label[id]!);
+}
+
+/**
+ * Reads a model's `config.json`.
+ *
+ * @throws {UserError} If there is none, or it is not of a BERT that Graft can use.
+ */
+export async function readConfig(dir: string): Promise<BertConfig> {
+  const file = join(dir, CONFIG_FILE);
+  if (!await exists(file)) {
+    throw new UserError(`Cannot read a model from '${dir}': it holds no ${CONFIG_FILE}`);
+  }
+  return await readJson(file, BertConfig);
 }

@@ -5,10 +5,23 @@
  * @module
  */
 import { z } from "zod";
+import { UserError } from "../data/user_error.ts";
 import { elementCount } from "../onnx/shape.ts";
 
-/** The element types that Graft reads, with the arrays that hold them. */
+/** The element types that Graft writes, with the arrays that hold them. */
 const ARRAYS = { F32: Float32Array, I32: Int32Array, I64: BigInt64Array } as const;
+
+/** How each element type that Graft reads becomes an array; half precision becomes float32. */
+const DECODERS: Record<
+  string,
+  { bytes: number; decode: (data: ArrayBuffer) => StoredTensor["data"] }
+> = {
+  F32: { bytes: 4, decode: (data) => new Float32Array(data) },
+  F16: { bytes: 2, decode: (data) => Float32Array.from(new Float16Array(data)) },
+  BF16: { bytes: 2, decode: decodeBfloat16 },
+  I32: { bytes: 4, decode: (data) => new Int32Array(data) },
+  I64: { bytes: 8, decode: (data) => new BigInt64Array(data) },
+};
 
 /** A tensor of a safetensors file. */
 export interface StoredTensor {
@@ -38,11 +51,11 @@ const LENGTH_BYTES = 8;
  * Decodes a safetensors file. The tensors are copies of their bytes.
  *
  * @param file How error messages name the file.
- * @throws {SyntaxError} If the bytes are not a well-formed safetensors file, or hold a tensor of a
- * type other than F32, I32 and I64.
+ * @throws {UserError} If the bytes are not a well-formed safetensors file, or hold a tensor of a
+ * type other than F32, F16, BF16, I32 and I64.
  */
 export function decodeSafetensors(bytes: Uint8Array, file: string): Safetensors {
-  const fail = (rule: string) => new SyntaxError(`Cannot read '${file}': ${rule}`);
+  const fail = (rule: string) => new UserError(`Cannot read '${file}': ${rule}`);
   if (bytes.length < LENGTH_BYTES) {
     throw fail(`expected a safetensors header, got ${bytes.length} bytes`);
   }
@@ -66,25 +79,31 @@ export function decodeSafetensors(bytes: Uint8Array, file: string): Safetensors 
   const tensors = new Map<string, StoredTensor>();
   let end = 0;
   const inOrder = Object.entries(header).sort(([, a], [, b]) =>
-    a.data_offsets[0] - b.data_offsets[0]
+    a.data_offsets[0] - b.data_offsets[0] || a.data_offsets[1] - b.data_offsets[1]
   );
   for (const [name, { dtype, shape, data_offsets: [from, to] }] of inOrder) {
-    if (!(dtype in ARRAYS)) {
+    const type = Object.hasOwn(DECODERS, dtype) ? DECODERS[dtype] : undefined;
+    if (type === undefined) {
       throw fail(`tensor '${name}' has type ${dtype}, which is not supported`);
     }
-    const array = ARRAYS[dtype as keyof typeof ARRAYS];
-    if (to - from !== elementCount(shape) * array.BYTES_PER_ELEMENT) {
+    if (to - from !== elementCount(shape) * type.bytes) {
       throw fail(`tensor '${name}' has ${to - from} bytes, which is not [${shape}] of ${dtype}`);
     }
     if (from !== end) throw fail(`tensor '${name}' starts at byte ${from}, expected ${end}`);
     if (start + to > bytes.length) throw fail(`tensor '${name}' ends after the file's end`);
     end = to;
-    tensors.set(name, { shape, data: new array(bytes.slice(start + from, start + to).buffer) });
+    tensors.set(name, { shape, data: type.decode(bytes.slice(start + from, start + to).buffer) });
   }
   if (start + end !== bytes.length) {
     throw fail(`${bytes.length - start - end} bytes belong to no tensor`);
   }
   return { tensors, metadata };
+}
+
+/** A bfloat16 is the upper half of a float32. */
+function decodeBfloat16(data: ArrayBuffer): Float32Array {
+  const halves = new Uint16Array(data);
+  return new Float32Array(Uint32Array.from(halves, (half) => half << 16).buffer);
 }
 
 /** Encodes tensors as a safetensors file, in the order given. */

@@ -1,5 +1,6 @@
 import { deepStrictEqual, ok, throws } from "node:assert";
 import fc from "fast-check";
+import { UserError } from "../data/user_error.ts";
 import { elementCount } from "../onnx/shape.ts";
 import { decodeSafetensors, encodeSafetensors, type StoredTensor } from "./safetensors.ts";
 
@@ -136,8 +137,8 @@ for (
     ],
     [
       "a type that is not supported",
-      file({ a: { dtype: "BF16", shape: [2], data_offsets: [0, 4] } }, 4),
-      "tensor 'a' has type BF16, which is not supported",
+      file({ a: { dtype: "F64", shape: [1], data_offsets: [0, 8] } }, 8),
+      "tensor 'a' has type F64, which is not supported",
     ],
     ["a tensor cut off", file({ a: floats(2, 0, 8) }, 7), "tensor 'a' ends after the file's end"],
     [
@@ -149,7 +150,7 @@ for (
 ) {
   Deno.test(`decodeSafetensors() refuses ${fault}`, () => {
     throws(() => decodeSafetensors(bytes, "model"), {
-      name: "SyntaxError",
+      name: "UserError",
       message: `Cannot read 'model': ${message}`,
     });
   });
@@ -158,11 +159,11 @@ for (
 Deno.test("decodeSafetensors() refuses a file that is cut anywhere", () => {
   fc.assert(fc.property(content, fc.nat(), (content, cut) => {
     const bytes = encodeSafetensors(content);
-    throws(() => decodeSafetensors(bytes.subarray(0, cut % bytes.length), "model"), SyntaxError);
+    throws(() => decodeSafetensors(bytes.subarray(0, cut % bytes.length), "model"), UserError);
   }));
 });
 
-Deno.test("decodeSafetensors() throws nothing but SyntaxError, whatever the bytes", () => {
+Deno.test("decodeSafetensors() throws nothing but UserError, whatever the bytes", () => {
   const damaged = fc.tuple(content, fc.nat(), fc.nat(255)).map(([content, place, value]) => {
     const bytes = encodeSafetensors(content);
     return bytes.with(place % bytes.length, value);
@@ -187,9 +188,27 @@ Deno.test("decodeSafetensors() throws nothing but SyntaxError, whatever the byte
       try {
         decodeSafetensors(bytes, "model");
       } catch (error) {
-        ok(error instanceof SyntaxError, String(error));
+        ok(error instanceof UserError, String(error));
       }
     }),
     { numRuns: 1000 },
   );
+});
+
+Deno.test("decodeSafetensors() reads half precision as float32", () => {
+  // 1.5, -2 and the smallest step above 1, as float16 and as the upper halves of float32.
+  const halves = new Float16Array([1.5, -2, 1 + 2 ** -10]);
+  const floats = new Uint32Array(new Float32Array([1.5, -2, 1 + 2 ** -7]).buffer);
+  const upper = Uint16Array.from(floats, (bits) => bits >>> 16);
+  for (
+    const [dtype, data, expected] of [
+      ["F16", halves, [1.5, -2, 1 + 2 ** -10]],
+      ["BF16", upper, [1.5, -2, 1 + 2 ** -7]],
+    ] as const
+  ) {
+    const bytes = file({ a: { dtype, shape: [3], data_offsets: [0, 6] } }, 6);
+    bytes.set(new Uint8Array(data.buffer), bytes.length - 6);
+    const { tensors } = decodeSafetensors(bytes, "model");
+    deepStrictEqual(tensors.get("a"), { shape: [3], data: Float32Array.from(expected) });
+  }
 });

@@ -91,6 +91,20 @@ export class BertTokenizer {
     return { ids: [...ids.slice(0, maxLength - 1), ids.at(-1)!], truncated: true };
   }
 
+  /** How many tokens there are. */
+  get vocabularySize(): number {
+    return Math.max(...Object.values(this.#json.model.vocab)) + 1;
+  }
+
+  /** The same tokenizer, cutting texts to `maxLength` tokens unless it cuts them earlier. */
+  withMaxLength(maxLength: number): BertTokenizer {
+    const { model_max_length } = this.#config;
+    return new BertTokenizer(this.#json, {
+      ...this.#config,
+      model_max_length: Math.min(maxLength, model_max_length),
+    });
+  }
+
   /** The tokenizer's files by name, as transformers and tokenizers read them. */
   files(): Record<string, string> {
     const json = (value: unknown) => JSON.stringify(value, null, 2) + "\n";

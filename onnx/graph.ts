@@ -109,7 +109,7 @@ export class Graph {
 
   /** A float32 scalar. */
   scalar(value: number): Tensor {
-    return this.#constant(`float32 ${value}`, {
+    return this.#constant(`float32 ${Object.is(value, -0) ? "-0" : value}`, {
       type: "float32",
       shape: [],
       data: Float32Array.of(value),
@@ -154,7 +154,8 @@ export class Graph {
   }
 
   #name(): string {
-    return `t${this.#nameCount++}`;
+    // No input or output is named like this.
+    return `%${this.#nameCount++}`;
   }
 
   #constant(key: string, value: TensorData): Tensor {

@@ -118,8 +118,13 @@ export class TrainingSession {
   setWeights(weights: Record<string, Float32Array>): void {
     for (const { name } of this.#graphs.parameters) {
       const values = weights[name];
-      if (values === undefined) throw new RangeError(`Cannot set weights: '${name}' is missing`);
-      this.#optimizer.weights(name).set(values);
+      const present = this.#optimizer.weights(name);
+      if (values?.length !== present.length) {
+        throw new RangeError(
+          `Cannot set weights: '${name}' must have ${present.length} values, got ${values?.length}`,
+        );
+      }
+      present.set(values);
     }
   }
 

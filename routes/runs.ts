@@ -8,6 +8,7 @@ import { HTTPException } from "hono/http-exception";
 import { streamSSE } from "hono/streaming";
 import { join } from "node:path";
 import { z } from "zod";
+import { SCRATCH_MODELS } from "../models/config.ts";
 import { datasetDir, DATASETS } from "../data/dataset.ts";
 import type { Run, RunStore } from "../training/run_store.ts";
 import { TrainSettings } from "../training/settings.ts";
@@ -18,6 +19,8 @@ import { readBody } from "./errors.ts";
 /** The settings of `train` in snake_case, with the names of the data set and of the model to be. */
 const RunRequest = z.strictObject({
   ...mapKeys<z.ZodType>(TrainSettings.shape, snakeCase),
+  // Over HTTP a model is never a path.
+  model: z.enum(SCRATCH_MODELS).default("scratch:tiny"),
   dataset: z.enum(DATASETS),
   name: z.string().regex(
     /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/,

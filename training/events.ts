@@ -17,6 +17,8 @@ export interface StartEvent {
   validation_examples: number;
   /** Texts that are longer than the limit and lose their end. */
   truncated: number;
+  /** What a user should know of the base. */
+  notes: string[];
 }
 
 /** An optimizer step is done. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { join, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { z } from "zod";
 import { readExamples } from "../data/csv.ts";
 import { SPLIT_FILES } from "../data/dataset.ts";
@@ -24,7 +24,8 @@ export const TRAINING_ARGS_FILE = "training_args.json";
 /** The folder of a run that starts now, in UTC: `runs/<date>-<mode>-<model>`. */
 export function newRunDir({ mode, model }: Pick<TrainSettings, "mode" | "model">): string {
   const date = new Date().toISOString().slice(0, 19).replaceAll(":", "").replace("T", "-");
-  return join(RUNS_DIR, `${date}-${mode}-${model.replaceAll(/[^A-Za-z0-9._-]+/g, "-")}`);
+  const name = basename(model).replaceAll(/[^A-Za-z0-9._-]+/g, "-");
+  return join(RUNS_DIR, `${date}-${mode}-${name}`);
 }
 
 /**
@@ -49,7 +50,7 @@ export async function prepareOutDir(
     if (!await exists(join(dir, TRAINING_ARGS_FILE))) {
       throw new UserError(`${held} and is not the folder of a run; use another --out`);
     }
-    await Deno.remove(join(dir, METRICS_FILE)).catch(() => {});
+    if (await exists(join(dir, METRICS_FILE))) await Deno.remove(join(dir, METRICS_FILE));
   }
   await writeJson(join(dir, TRAINING_ARGS_FILE), trainingArgs(settings, resolve(dataDir)));
 }

@@ -106,13 +106,18 @@ export class RunStore implements Disposable {
 
   /** Adds an event to a run's stream and changes the run in the same moment. */
   async append(id: string, event: RunEvent, change: Partial<Run> = {}): Promise<void> {
-    const run = await this.get(id);
-    if (run === undefined) throw new RangeError(`Cannot change run '${id}': there is none`);
-    const eventCount = run.event_count + 1;
-    await this.#kv.atomic()
-      .set(["events", id, eventCount], event)
-      .set(["runs", id], { ...run, ...change, event_count: eventCount })
-      .commit();
+    // Another change may come between reading and writing; then this one is made on top of it.
+    for (let committed = false; !committed;) {
+      const entry = await this.#kv.get<Run>(["runs", id]);
+      if (entry.value === null) throw new RangeError(`Cannot change run '${id}': there is none`);
+      const eventCount = entry.value.event_count + 1;
+      const result = await this.#kv.atomic()
+        .check(entry)
+        .set(["events", id, eventCount], event)
+        .set(["runs", id], { ...entry.value, ...change, event_count: eventCount })
+        .commit();
+      committed = result.ok;
+    }
   }
 
   /**
@@ -136,6 +141,7 @@ export class RunStore implements Disposable {
    * @param after The id of the last event that is already known; 0 for none.
    */
   async *events(id: string, after: number, signal: AbortSignal): AsyncGenerator<NumberedEvent> {
+    if (signal.aborted) return;
     let last = after;
     const changes = this.#kv.watch<[Run]>([["runs", id]]).getReader();
     const stop = () => void changes.cancel();

@@ -212,3 +212,28 @@ Deno.test("RunStore keeps evaluations", async () => {
   deepStrictEqual(await store.getEvaluation("3"), undefined);
   deepStrictEqual((await store.listEvaluations()).map(({ id }) => id).sort(), ["1", "2"]);
 });
+
+Deno.test("RunStore.append() loses nothing when calls overlap", async () => {
+  using store = await RunStore.open(":memory:");
+  await store.create(run("1"));
+  await Promise.all(Array.from({ length: 8 }, (_, step) => store.append("1", evaluation(step))));
+  await store.setState("1", "succeeded");
+  const steps = (await readAll(store, "1")).flatMap(({ event }) =>
+    "step" in event ? event.step : []
+  );
+  deepStrictEqual(steps.sort(), [0, 1, 2, 3, 4, 5, 6, 7]);
+});
+
+Deno.test("RunStore.setState() leaves a run alone that is over", async () => {
+  using store = await RunStore.open(":memory:");
+  await store.create(run("1"));
+  await store.setState("1", "failed");
+  await rejects(store.setState("1", "succeeded"), /it has failed already/);
+  deepStrictEqual((await store.get("1"))?.state, "failed");
+});
+
+Deno.test("RunStore.events() is empty for a signal that is aborted already", async () => {
+  using store = await RunStore.open(":memory:");
+  await store.create(run("1"));
+  deepStrictEqual(await readAll(store, "1", 1, AbortSignal.abort()), []);
+});

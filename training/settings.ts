@@ -5,6 +5,7 @@
  * @module
  */
 import { z } from "zod";
+import { SCRATCH_MODELS, type ScratchSize, scratchSizeOf } from "../models/config.ts";
 
 const count = z.number().int().positive();
 
@@ -17,8 +18,13 @@ export const TrainSettings = z.strictObject({
     )
     .default("full")
     .describe("What is trained: full = every weight; prefix needs a pretrained base"),
-  model: z.enum(["scratch:tiny"]).default("scratch:tiny")
-    .describe("The base; scratch:tiny = 2 layers, 128 wide, from random weights"),
+  model: z.string().refine(
+    (model) => !model.startsWith("scratch:") || scratchSizeOf(model) !== undefined,
+    `there are ${SCRATCH_MODELS.join(", ")}`,
+  ).default("scratch:tiny").describe(
+    "The base: the folder of a BERT, or random weights in 2 layers of 128 (scratch:tiny), " +
+      "4 of 256 (scratch:mini) or 4 of 512 (scratch:small)",
+  ),
   epochs: count.max(1000).optional().describe("Passes over the training file"),
   maxSteps: count.optional().describe("Stop after so many optimizer steps"),
   batchSize: count.max(1024).default(16).describe("Texts in a step"),
@@ -46,18 +52,20 @@ export type TrainSettingsInput = z.input<typeof TrainSettings>;
 export type TrainSettings = z.infer<typeof TrainSettings>;
 
 /** What is right for each base when the caller does not say. */
-const DEFAULTS_BY_MODEL: Record<TrainSettings["model"], { learningRate: number; epochs: number }> =
-  {
-    // 5e-5, the usual rate for pretrained weights, leaves a model this small at a third of the way.
-    "scratch:tiny": { learningRate: 1e-3, epochs: 8 },
-  };
+const DEFAULTS: Record<"pretrained" | ScratchSize, { learningRate: number; epochs: number }> = {
+  pretrained: { learningRate: 5e-5, epochs: 4 },
+  // 5e-5 leaves a model this small at a third of the way.
+  tiny: { learningRate: 1e-3, epochs: 8 },
+  mini: { learningRate: 5e-4, epochs: 8 },
+  small: { learningRate: 3e-4, epochs: 8 },
+};
 
 /** The settings with the learning rate and number of epochs that suit the model. */
 export function withModelDefaults(
   settings: TrainSettings,
 ): TrainSettings & { learningRate: number; epochs: number } {
   const { learningRate, epochs, ...rest } = settings;
-  const defaults = DEFAULTS_BY_MODEL[settings.model];
+  const defaults = DEFAULTS[scratchSizeOf(settings.model) ?? "pretrained"];
   return {
     ...rest,
     learningRate: learningRate ?? defaults.learningRate,

@@ -12,6 +12,7 @@ import { UserError } from "../data/user_error.ts";
 import { saveClassifier } from "../models/classifier.ts";
 import { type BertConfig, labelsOf, scratchSizeOf, withDropout } from "../models/config.ts";
 import { argMax, logitsOf, softmax } from "../models/inference.ts";
+import { pretrainedClassifier } from "../models/pretrained.ts";
 import { scratchClassifier } from "../models/scratch.ts";
 import type { BertTokenizer } from "../models/tokenizer.ts";
 import { Executor, type Tensors } from "../onnx/executor.ts";
@@ -61,7 +62,9 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
   const trainRows = dataset.train.slice(0, settings.maxTrainSamples);
   const texts = trainRows.map(({ text }) => text);
   const size = scratchSizeOf(settings.model);
-  const base = scratchClassifier(size, texts, dataset.labels, { seed, maxLength });
+  const { notes, ...base } = size === undefined
+    ? await pretrainedClassifier(settings.model, dataset.labels, { seed, maxLength })
+    : { notes: [], ...scratchClassifier(size, texts, dataset.labels, { seed, maxLength }) };
   const config = withDropout(base.config, settings.dropout);
   const { tokenizer } = base;
 
@@ -101,6 +104,7 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
     train_examples: encoded.examples.length,
     validation_examples: validation.examples.length,
     truncated: encoded.truncated,
+    notes,
   });
 
   const pace = new Pace(totalSteps);

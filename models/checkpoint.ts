@@ -1,0 +1,76 @@
+/**
+ * Reads the weights of a BERT checkpoint in any of the forms in which they are published.
+ *
+ * @module
+ */
+import { join } from "node:path";
+import { z } from "zod";
+import { exists, readJson } from "../data/files.ts";
+import { UserError } from "../data/user_error.ts";
+import type { ParameterShape } from "../onnx/adamw.ts";
+import { decodeSafetensors, type StoredTensor } from "./safetensors.ts";
+import type { Weights } from "./weights.ts";
+
+/** The file that holds a model's weights, in its folder. */
+export const WEIGHTS_FILE = "model.safetensors";
+const INDEX_FILE = "model.safetensors.index.json";
+
+const WeightIndex = z.object({ weight_map: z.record(z.string(), z.string()) });
+
+/**
+ * Reads parameters from a folder's `model.safetensors`, in one file or in shards, with or without
+ * the prefix `bert.` in its names. What the checkpoint lacks is left out.
+ *
+ * @throws {UserError} If a file is missing or damaged, or a tensor has another shape.
+ */
+export async function readWeights(
+  dir: string,
+  parameters: readonly ParameterShape[],
+): Promise<Weights> {
+  const tensors = await readTensors(dir);
+  const weights: Weights = {};
+  for (const parameter of parameters) {
+    const tensor = find(tensors, parameter.name);
+    if (tensor !== undefined) weights[parameter.name] = floats(tensor, parameter, dir);
+  }
+  return weights;
+}
+
+/** All tensors of a checkpoint by name. */
+async function readTensors(dir: string): Promise<Map<string, StoredTensor>> {
+  const indexFile = join(dir, INDEX_FILE);
+  const files = new Set([WEIGHTS_FILE]);
+  if (!await exists(join(dir, WEIGHTS_FILE)) && await exists(indexFile)) {
+    const { weight_map } = await readJson(indexFile, WeightIndex);
+    files.clear();
+    for (const file of Object.values(weight_map)) files.add(file);
+  }
+  const all = new Map<string, StoredTensor>();
+  for (const name of files) {
+    const file = join(dir, name);
+    if (!await exists(file)) throw new UserError(`Cannot read '${dir}': it holds no ${name}`);
+    const { tensors } = decodeSafetensors(await Deno.readFile(file), file);
+    for (const [key, tensor] of tensors) all.set(key, tensor);
+  }
+  return all;
+}
+
+/** A parameter under the names that checkpoints have used for it. */
+function find(tensors: Map<string, StoredTensor>, name: string): StoredTensor | undefined {
+  const plain = name.replace(/^bert\./, "");
+  // Checkpoints that were converted from TensorFlow.
+  const converted = (name: string) =>
+    name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta");
+  return [name, plain, converted(name), converted(plain)]
+    .map((name) => tensors.get(name))
+    .find((tensor) => tensor !== undefined);
+}
+
+function floats(tensor: StoredTensor, { name, shape }: ParameterShape, dir: string): Float32Array {
+  if (tensor.data instanceof Float32Array && String(tensor.shape) === String(shape)) {
+    return tensor.data;
+  }
+  throw new UserError(
+    `Cannot read '${dir}': '${name}' must be floating-point [${shape}], got [${tensor.shape}]`,
+  );
+}

@@ -1,0 +1,73 @@
+/**
+ * Reads a pretrained BERT, whatever its head, as the base of a classifier.
+ *
+ * @module
+ */
+import { UserError } from "../data/user_error.ts";
+import { readWeights } from "./checkpoint.ts";
+import type { Classifier } from "./classifier.ts";
+import { labelsOf, readConfig, withLabels } from "./config.ts";
+import { BertTokenizer } from "./tokenizer.ts";
+import { initialWeights, parameterShapes, type Weights } from "./weights.ts";
+
+/** The parts that a checkpoint may lack, by the start of their names. */
+const HEAD = "classifier.";
+const POOLER = "bert.pooler.";
+
+/** A base, and what a user should know of how it was read. */
+export interface PretrainedClassifier extends Classifier {
+  notes: string[];
+}
+
+/** Settings of {@link pretrainedClassifier}. */
+export interface PretrainedOptions {
+  /** Determines what the checkpoint lacks. */
+  seed: number;
+  /** The most tokens of a text, `[CLS]` and `[SEP]` included. */
+  maxLength: number;
+}
+
+/**
+ * A classifier on the weights of a folder: `config.json`, the tokenizer's files and
+ * `model.safetensors`, in one file or in shards, with or without the prefix `bert.` in its names.
+ * The head is kept if it is for the same classes, and drawn anew otherwise.
+ *
+ * @throws {UserError} If the folder holds no BERT that can be used; the message says what is wrong.
+ */
+export async function pretrainedClassifier(
+  dir: string,
+  labels: readonly string[],
+  { seed, maxLength }: PretrainedOptions,
+): Promise<PretrainedClassifier> {
+  const stored = await readConfig(dir);
+  const config = withLabels(stored, labels);
+  const tokenizer = (await BertTokenizer.load(dir))
+    .withMaxLength(Math.min(maxLength, config.max_position_embeddings));
+  if (tokenizer.vocabularySize > config.vocab_size) {
+    throw new UserError(
+      `Cannot read '${dir}': its tokenizer has ${tokenizer.vocabularySize} tokens, its embeddings ` +
+        `${config.vocab_size}`,
+    );
+  }
+
+  const sameClasses = String(labelsOf(stored)) === String(labels);
+  const parameters = parameterShapes(config);
+  const found = await readWeights(
+    dir,
+    parameters.filter(({ name }) => sameClasses || !name.startsWith(HEAD)),
+  );
+  const fresh = initialWeights(config, seed);
+  const made = new Set<string>();
+  const weights: Weights = {};
+  for (const { name } of parameters) {
+    weights[name] = found[name] ?? fresh[name]!;
+    if (name in found) continue;
+    if (name.startsWith(HEAD)) made.add("head");
+    else if (name.startsWith(POOLER)) made.add("pooler");
+    else throw new UserError(`Cannot read '${dir}': its weights lack '${name}'`);
+  }
+  const notes = [...made].map((part) =>
+    `The base has no ${part} for these classes: a new one is drawn from seed ${seed}`
+  );
+  return { config, tokenizer, weights, notes };
+}

@@ -1,0 +1,151 @@
+import { deepStrictEqual, match, notDeepStrictEqual, rejects } from "node:assert";
+import { join } from "node:path";
+import { saveClassifier } from "./classifier.ts";
+import { labelsOf } from "./config.ts";
+import { pretrainedClassifier } from "./pretrained.ts";
+import { decodeSafetensors, encodeSafetensors, type StoredTensor } from "./safetensors.ts";
+import { scratchClassifier } from "./scratch.ts";
+
+const TEXTS = ["a duet for two pianos", "bread from sour dough", "how to tune a piano"];
+const LABELS = ["food", "music"];
+const OPTIONS = { seed: 12, maxLength: 32 };
+const { weights: WEIGHTS, ...REST } = scratchClassifier("tiny", TEXTS, LABELS, {
+  seed: 11,
+  maxLength: 64,
+});
+
+type Tensors = Map<string, StoredTensor>;
+
+/** Runs a test on a checkpoint whose tensors, or other files, were changed. */
+async function withCheckpoint(
+  change: (tensors: Tensors, dir: string) => Tensors | Promise<Tensors>,
+  test: (dir: string) => Promise<void>,
+): Promise<void> {
+  const dir = await Deno.makeTempDir();
+  try {
+    await saveClassifier(dir, { ...REST, weights: WEIGHTS });
+    const file = join(dir, "model.safetensors");
+    const { tensors, metadata } = decodeSafetensors(await Deno.readFile(file), file);
+    await Deno.remove(file);
+    const changed = await change(tensors, dir);
+    if (changed.size > 0) {
+      await Deno.writeFile(file, encodeSafetensors({ tensors: changed, metadata }));
+    }
+    await test(dir);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+}
+
+function renamed(tensors: Tensors, rename: (name: string) => string): Tensors {
+  return new Map([...tensors].map(([name, tensor]) => [rename(name), tensor]));
+}
+
+function without(tensors: Tensors, prefix: string): Tensors {
+  return new Map([...tensors].filter(([name]) => !name.startsWith(prefix)));
+}
+
+for (
+  const [form, rename] of [
+    ["as transformers writes it", (name) => name],
+    ["without the prefix 'bert.'", (name) => name.replace(/^bert\./, "")],
+    [
+      "converted from TensorFlow",
+      (name) =>
+        name.replace("LayerNorm.weight", "LayerNorm.gamma")
+          .replace("LayerNorm.bias", "LayerNorm.beta"),
+    ],
+  ] as [string, (name: string) => string][]
+) {
+  Deno.test(`pretrainedClassifier() reads a checkpoint ${form}`, async () => {
+    await withCheckpoint((tensors) => renamed(tensors, rename), async (dir) => {
+      const { weights, notes } = await pretrainedClassifier(dir, LABELS, OPTIONS);
+      deepStrictEqual(weights, WEIGHTS);
+      deepStrictEqual(notes, []);
+    });
+  });
+}
+
+Deno.test("pretrainedClassifier() reads a checkpoint in shards", async () => {
+  await withCheckpoint(async (tensors, dir) => {
+    const names = [...tensors.keys()];
+    const weight_map: Record<string, string> = {};
+    for (const [i, shard] of [names.slice(0, 7), names.slice(7)].entries()) {
+      const file = `model-0000${i + 1}-of-00002.safetensors`;
+      for (const name of shard) weight_map[name] = file;
+      const part = new Map(shard.map((name) => [name, tensors.get(name)!]));
+      await Deno.writeFile(join(dir, file), encodeSafetensors({ tensors: part, metadata: {} }));
+    }
+    const index = JSON.stringify({ metadata: {}, weight_map });
+    await Deno.writeTextFile(join(dir, "model.safetensors.index.json"), index);
+    return new Map();
+  }, async (dir) => {
+    deepStrictEqual((await pretrainedClassifier(dir, LABELS, OPTIONS)).weights, WEIGHTS);
+  });
+});
+
+Deno.test("pretrainedClassifier() draws a head for other classes, and says so", async () => {
+  await withCheckpoint((tensors) => tensors, async (dir) => {
+    const labels = ["a", "b", "c"];
+    const { config, weights, notes } = await pretrainedClassifier(dir, labels, OPTIONS);
+    deepStrictEqual(labelsOf(config), labels);
+    deepStrictEqual(weights["classifier.weight"]!.length, 3 * config.hidden_size);
+    deepStrictEqual(weights["bert.pooler.dense.weight"], WEIGHTS["bert.pooler.dense.weight"]);
+    deepStrictEqual(notes.length, 1);
+    match(notes[0]!, /no head for these classes: a new one is drawn from seed 12/);
+    deepStrictEqual((await pretrainedClassifier(dir, labels, OPTIONS)).weights, weights);
+    const other = await pretrainedClassifier(dir, labels, { ...OPTIONS, seed: 13 });
+    notDeepStrictEqual(other.weights["classifier.weight"], weights["classifier.weight"]);
+  });
+});
+
+Deno.test("pretrainedClassifier() draws the pooler that a checkpoint lacks", async () => {
+  await withCheckpoint((tensors) => without(tensors, "bert.pooler."), async (dir) => {
+    const { weights, notes } = await pretrainedClassifier(dir, LABELS, OPTIONS);
+    notDeepStrictEqual(weights["bert.pooler.dense.weight"], WEIGHTS["bert.pooler.dense.weight"]);
+    deepStrictEqual(weights["classifier.weight"], WEIGHTS["classifier.weight"]);
+    match(notes.join(), /no pooler/);
+  });
+});
+
+Deno.test("pretrainedClassifier() cuts texts to the shortest of the limits", async () => {
+  await withCheckpoint((tensors) => tensors, async (dir) => {
+    const long = "piano ".repeat(100);
+    for (const [maxLength, expected] of [[32, 32], [300, 64]] as const) {
+      const { tokenizer } = await pretrainedClassifier(dir, LABELS, { ...OPTIONS, maxLength });
+      deepStrictEqual(tokenizer.encode(long).ids.length, expected);
+    }
+  });
+});
+
+for (
+  const [fault, change, message] of [
+    [
+      "a missing tensor",
+      (tensors) => without(tensors, "bert.encoder.layer.1.output.dense.bias"),
+      /its weights lack 'bert.encoder.layer.1.output.dense.bias'$/,
+    ],
+    [
+      "a tensor of another shape",
+      (tensors) => tensors.set("bert.pooler.dense.bias", { shape: [2], data: new Float32Array(2) }),
+      /'bert.pooler.dense.bias' must be floating-point \[128\], got \[2\]$/,
+    ],
+    [
+      "more tokens than embeddings",
+      async (tensors, dir) => {
+        const file = join(dir, "config.json");
+        const config = JSON.parse(await Deno.readTextFile(file));
+        await Deno.writeTextFile(file, JSON.stringify({ ...config, vocab_size: 9 }));
+        return tensors;
+      },
+      /its tokenizer has \d+ tokens, its embeddings 9$/,
+    ],
+    ["no weights", () => new Map(), /it holds no model.safetensors$/],
+  ] as [string, Parameters<typeof withCheckpoint>[0], RegExp][]
+) {
+  Deno.test(`pretrainedClassifier() refuses a checkpoint with ${fault}`, async () => {
+    await withCheckpoint(change, async (dir) => {
+      await rejects(pretrainedClassifier(dir, LABELS, OPTIONS), { name: "UserError", message });
+    });
+  });
+}

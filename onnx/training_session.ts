@@ -7,6 +7,7 @@
 import { AdamW, type AdamWOptions, type ParameterShape } from "./adamw.ts";
 import { DropoutFeeds, type DropoutSites } from "./dropout.ts";
 import { Session, type Tensors } from "./session.ts";
+import { elementCount } from "./shape.ts";
 
 /** Where a training graph gives the gradient of a parameter. */
 export interface GradientOutput {
@@ -17,7 +18,10 @@ export interface GradientOutput {
   indices?: string;
 }
 
-/** A model in training: two graphs over the same parameters, which are inputs of both. */
+/**
+ * A model in training: two graphs over the same parameters, which are inputs of both. Parameters
+ * without a gradient are frozen.
+ */
 export interface TrainingGraphs {
   /** Gives `loss`, a scalar, and the gradients. */
   training: Uint8Array;
@@ -70,8 +74,12 @@ export class TrainingSession {
       graphs.dropout,
       options.largestDimensions,
     );
+    const trained = trainedParameters(graphs);
     for (const { name, shape } of graphs.parameters) {
-      this.#weights[name] = { type: "float32", shape, data: optimizer.weights(name) };
+      const data = trained.has(name)
+        ? optimizer.weights(name)
+        : new Float32Array(elementCount(shape));
+      this.#weights[name] = { type: "float32", shape, data };
     }
   }
 
@@ -83,7 +91,11 @@ export class TrainingSession {
   ): Promise<TrainingSession> {
     const training = await Session.load(graphs.training);
     const inference = await Session.load(graphs.inference);
-    const optimizer = await AdamW.create(graphs.parameters, options.optimizer);
+    const trained = trainedParameters(graphs);
+    const optimizer = await AdamW.create(
+      graphs.parameters.filter(({ name }) => trained.has(name)),
+      options.optimizer,
+    );
     const session = new TrainingSession(training, inference, graphs, optimizer, options);
     session.setWeights(weights);
     return session;
@@ -110,15 +122,17 @@ export class TrainingSession {
   /** A copy of the present weights, by parameter name. */
   weights(): Record<string, Float32Array> {
     return Object.fromEntries(
-      this.#graphs.parameters.map(({ name }) => [name, this.#optimizer.weights(name).slice()]),
+      Object.entries(this.#weights).map((
+        [name, { data }],
+      ) => [name, (data as Float32Array).slice()]),
     );
   }
 
   /** Replaces the weights of all parameters. */
   setWeights(weights: Record<string, Float32Array>): void {
-    for (const { name } of this.#graphs.parameters) {
+    for (const [name, { data }] of Object.entries(this.#weights)) {
       const values = weights[name];
-      const present = this.#optimizer.weights(name);
+      const present = data as Float32Array;
       if (values?.length !== present.length) {
         throw new RangeError(
           `Cannot set weights: '${name}' must have ${present.length} values, got ${values?.length}`,
@@ -155,4 +169,8 @@ export class TrainingSession {
       }
     }
   }
+}
+
+function trainedParameters({ gradients }: TrainingGraphs): Set<string> {
+  return new Set(gradients.map(({ parameter }) => parameter));
 }

@@ -10,6 +10,7 @@ export interface StartEvent {
   type: "start";
   model: string;
   device: string;
+  /** How many numbers are trained. */
   parameters: number;
   steps: number;
   epochs: number;

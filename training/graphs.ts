@@ -17,10 +17,15 @@ import { encodeModel } from "../onnx/proto.ts";
  * Builds both graphs. Beside the model's own inputs the training graph takes `labels`, float32
  * `[batch, labels]`, and `example_weights`, float32 `[batch]`; the loss is the sum of the examples'
  * losses times their weights, so that weights of `1 / batch` give the mean.
+ *
+ * @param frozen The names of the parameters that are not trained; they cost no gradient.
  */
-export function trainingGraphs(config: BertConfig): TrainingGraphs {
+export function trainingGraphs(
+  config: BertConfig,
+  frozen: ReadonlySet<string> = new Set(),
+): TrainingGraphs {
   const graph = new Graph();
-  const tensors: Tensor[] = [];
+  const trained: Tensor[] = [];
   const parameters: ParameterShape[] = [];
   const dropout = new Dropout(graph);
   const logits = bertForSequenceClassification(graph, {
@@ -29,7 +34,7 @@ export function trainingGraphs(config: BertConfig): TrainingGraphs {
     parameter: (name, shape) => {
       const tensor = graph.input(name, "float32", shape);
       parameters.push({ name, shape });
-      tensors.push(tensor);
+      if (!frozen.has(name)) trained.push(tensor);
       return tensor;
     },
   });
@@ -38,8 +43,8 @@ export function trainingGraphs(config: BertConfig): TrainingGraphs {
   const loss = reduceSum(mul(crossEntropy(logits, labels), exampleWeights), [0]);
   graph.output("loss", loss);
 
-  const gradients = gradient(loss, tensors).map((gradient, i) => {
-    const parameter = tensors[i]!.name;
+  const gradients = gradient(loss, trained).map((gradient, i) => {
+    const parameter = trained[i]!.name;
     const output = `gradient/${parameter}`;
     if ("name" in gradient) {
       graph.output(output, gradient);

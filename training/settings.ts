@@ -36,6 +36,9 @@ export const TrainSettings = z.strictObject({
   dropout: z.number().min(0).max(0.9).default(0.1).describe("Dropout probability"),
   maxLength: count.min(3).max(512).default(256).describe("Longer texts are cut to so many tokens"),
   maxTrainSamples: count.optional().describe("Train on so many examples only"),
+  freeze: z.string().optional()
+    .describe("Parameters that are not trained: names with *, separated by commas"),
+  patience: count.optional().describe("Stop after so many epochs without a better one"),
   shuffle: z.boolean().default(true).meta({
     description: "Take the examples in a new order each epoch",
     negative: "Take the examples in the order of the file",

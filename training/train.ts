@@ -19,6 +19,7 @@ import { Executor, type Tensors } from "../onnx/executor.ts";
 import { elementCount } from "../onnx/shape.ts";
 import { evaluate, headline, type Prediction } from "./evaluation.ts";
 import type { StepEvent, TrainEvent, TrainResult } from "./events.ts";
+import { frozenParameters } from "./freeze.ts";
 import { trainingGraphs } from "./graphs.ts";
 import { METRICS_FILE, prepareOutDir } from "./run_folder.ts";
 import { linearSchedule } from "./schedule.ts";
@@ -75,7 +76,10 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
   const totalSteps = Math.min(epochs * stepsPerEpoch, settings.maxSteps ?? Infinity);
   const warmupSteps = Math.ceil(settings.warmupRatio * totalSteps);
 
-  const graphs = trainingGraphs(config);
+  const frozen = settings.freeze === undefined
+    ? new Set<string>()
+    : frozenParameters(settings.freeze, Object.keys(base.weights));
+  const graphs = trainingGraphs(config, frozen);
   await using executor = await Executor.start({ threads: settings.threads });
   const session = await executor.loadTrainingSession(graphs, base.weights, {
     optimizer: {
@@ -98,7 +102,9 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
     type: "start",
     model: settings.model,
     device: DEVICE,
-    parameters: graphs.parameters.reduce((sum, { shape }) => sum + elementCount(shape), 0),
+    parameters: graphs.parameters
+      .filter(({ name }) => !frozen.has(name))
+      .reduce((sum, { shape }) => sum + elementCount(shape), 0),
     steps: totalSteps,
     epochs,
     train_examples: encoded.examples.length,
@@ -151,6 +157,7 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
       f1_macro,
       best: isBest,
     });
+    if (epoch + 1 - best.epoch >= (settings.patience ?? Infinity)) break;
   }
 
   await session.setWeights(best.weights);

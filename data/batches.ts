@@ -77,7 +77,8 @@ function byLength(indices: readonly number[], lengths: readonly number[]): numbe
   return indices.toSorted((a, b) => lengths[a]! - lengths[b]!);
 }
 
-function chunks<T>(items: readonly T[], size: number): T[][] {
+/** Consecutive pieces of a list, all of one size but for the last. */
+export function chunks<T>(items: readonly T[], size: number): T[][] {
   return Array.from(
     { length: Math.ceil(items.length / size) },
     (_, i) => items.slice(i * size, (i + 1) * size),

@@ -97,13 +97,13 @@ export class DropoutFeeds {
     }
   }
 
-  /** The inputs for one step. */
-  at(step: number): Record<string, TensorData> {
+  /** The inputs for one step, or for one part of a step that takes its batch in parts. */
+  at(step: number, part = 0): Record<string, TensorData> {
     const count = this.#sites.shapes.length;
     if (count === 0) return {};
     const data = BigInt64Array.from(
       { length: count },
-      (_, site) => BigInt(hash(this.#seed, step, site) % this.#offsetLimit),
+      (_, site) => BigInt(hash(this.#seed, step, part, site) % this.#offsetLimit),
     );
     return { ...this.#masks, [OFFSETS]: { type: "int64", shape: [count], data } };
   }

@@ -22,8 +22,11 @@ export interface InferenceSession {
 
 /** A model in training; see `TrainingSession`. */
 export interface RemoteTrainingSession extends InferenceSession {
-  /** Runs forward and backward on one batch and updates the weights; steps count from 1. */
-  step(batch: Tensors, step: number, learningRate: number): Promise<StepResult>;
+  /**
+   * Runs forward and backward on one batch, in one part or several whose losses and gradients add
+   * up, and updates the weights; steps count from 1.
+   */
+  step(parts: Tensors[], step: number, learningRate: number): Promise<StepResult>;
   /** A copy of the present weights, by parameter name. */
   weights(): Promise<Record<string, Float32Array>>;
   /** Replaces the weights of all parameters. */

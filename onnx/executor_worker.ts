@@ -50,8 +50,8 @@ export const workerApi = {
     return queue.run(async () => {
       const session = await TrainingSession.load(graphs, weights, options);
       return Comlink.proxy({
-        step: (batch: Tensors, step: number, learningRate: number) =>
-          queue.run(() => session.step(batch, step, learningRate)),
+        step: (parts: Tensors[], step: number, learningRate: number) =>
+          queue.run(() => session.step(parts, step, learningRate)),
         run: (batch: Tensors) => queue.run(() => session.run(batch)),
         weights: () => queue.run(() => session.weights()),
         setWeights: (weights: Record<string, Float32Array>) =>

@@ -56,7 +56,7 @@ export class TrainingSession {
   readonly #dropout: DropoutFeeds;
   readonly #weights: Tensors = {};
   /** The rows whose gradients are not zero, by parameter, from the step before. */
-  readonly #touchedRows = new Map<string, BigInt64Array>();
+  readonly #touchedRows = new Map<string, { rows: Set<number>; width: number }>();
 
   private constructor(
     training: Session,
@@ -102,16 +102,23 @@ export class TrainingSession {
   }
 
   /**
-   * Runs forward and backward on one batch and updates the weights.
+   * Runs forward and backward on one batch, which may come in parts, and updates the weights.
    *
+   * @param parts Their losses and gradients add up.
    * @param step Counted from 1; with the seed it determines the dropout masks.
    */
-  async step(batch: Tensors, step: number, learningRate: number): Promise<StepResult> {
-    const feeds = { ...this.#weights, ...batch, ...this.#dropout.at(step) };
-    const outputs = await this.#training.run(feeds);
-    for (const gradient of this.#graphs.gradients) this.#takeGradient(gradient, outputs);
-    const gradientNorm = this.#optimizer.step(step, learningRate);
-    return { loss: Number(outputs["loss"]!.data[0]), gradientNorm };
+  async step(parts: readonly Tensors[], step: number, learningRate: number): Promise<StepResult> {
+    this.#clearGradients();
+    let loss = 0;
+    for (const [part, batch] of parts.entries()) {
+      const feeds = { ...this.#weights, ...batch, ...this.#dropout.at(step, part) };
+      const outputs = await this.#training.run(feeds);
+      for (const gradient of this.#graphs.gradients) {
+        this.#takeGradient(gradient, outputs, part === 0);
+      }
+      loss += Number(outputs["loss"]!.data[0]);
+    }
+    return { loss, gradientNorm: this.#optimizer.step(step, learningRate) };
   }
 
   /** Runs the inference graph with the present weights. */
@@ -148,24 +155,46 @@ export class TrainingSession {
     await this.#inference.release();
   }
 
-  #takeGradient({ parameter, output, indices }: GradientOutput, outputs: Tensors): void {
+  /** Zeroes the rows that the step before has written; whole gradients are overwritten instead. */
+  #clearGradients(): void {
+    for (const [parameter, { rows, width }] of this.#touchedRows) {
+      const target = this.#optimizer.gradient(parameter);
+      for (const row of rows) target.fill(0, row * width, (row + 1) * width);
+      rows.clear();
+    }
+  }
+
+  /** Writes the gradient of a first part where the optimizer reads it, or adds that of another. */
+  #takeGradient(
+    { parameter, output, indices }: GradientOutput,
+    outputs: Tensors,
+    first: boolean,
+  ): void {
     const target = this.#optimizer.gradient(parameter);
     const values = outputs[output]!.data as Float32Array;
-    if (indices === undefined) {
+    if (indices !== undefined) {
+      this.#addRows(parameter, target, values, outputs[indices]!.data as BigInt64Array);
+    } else if (first) {
       target.set(values);
-      return;
+    } else {
+      for (let i = 0; i < values.length; i++) target[i]! += values[i]!;
     }
-    const rows = outputs[indices]!.data as BigInt64Array;
-    const width = values.length / rows.length;
-    for (const row of this.#touchedRows.get(parameter) ?? []) {
-      target.fill(0, Number(row) * width, (Number(row) + 1) * width);
-    }
-    this.#touchedRows.set(parameter, rows);
-    for (let i = 0; i < rows.length; i++) {
-      const to = Number(rows[i]) * width;
-      const from = i * width;
+  }
+
+  #addRows(
+    parameter: string,
+    target: Float32Array,
+    values: Float32Array,
+    indices: BigInt64Array,
+  ): void {
+    const width = values.length / indices.length;
+    const touched = this.#touchedRows.get(parameter) ?? { rows: new Set(), width };
+    this.#touchedRows.set(parameter, touched);
+    for (let i = 0; i < indices.length; i++) {
+      const row = Number(indices[i]);
+      touched.rows.add(row);
       for (let column = 0; column < width; column++) {
-        target[to + column]! += values[from + column]!;
+        target[row * width + column]! += values[i * width + column]!;
       }
     }
   }

@@ -125,7 +125,7 @@ Deno.test("full fine-tuning agrees with PyTorch", async (t) => {
 
   await t.step("three steps of AdamW", async () => {
     for (const [i, rate] of golden.step_lrs.entries()) {
-      const { loss, gradientNorm } = await session.step(batch, i + 1, rate);
+      const { loss, gradientNorm } = await session.step([batch], i + 1, rate);
       close([loss], [golden.step_losses[i]!], `loss of step ${i + 1}`);
       close([gradientNorm], [golden.step_grad_norms[i]!], `gradient norm of step ${i + 1}`);
     }

@@ -27,7 +27,9 @@ export const TrainSettings = z.strictObject({
   ),
   epochs: count.max(1000).optional().describe("Passes over the training file"),
   maxSteps: count.optional().describe("Stop after so many optimizer steps"),
-  batchSize: count.max(1024).default(16).describe("Texts in a step"),
+  batchSize: count.max(1024).default(16).describe("Texts in a batch"),
+  gradientAccumulationSteps: count.max(1024).default(1)
+    .describe("Batches whose gradients add up to one step"),
   learningRate: z.number().positive().max(1).optional().describe("The highest learning rate"),
   warmupRatio: z.number().min(0).max(1).default(0.1)
     .describe("Share of the steps over which the learning rate rises"),

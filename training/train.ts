@@ -4,7 +4,7 @@
  * @module
  */
 import { basename, join } from "node:path";
-import { collate, type TokenIds, trainingBatches } from "../data/batches.ts";
+import { chunks, collate, type TokenIds, trainingBatches } from "../data/batches.ts";
 import type { Example } from "../data/csv.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { writeJson } from "../data/files.ts";
@@ -72,7 +72,8 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
   const encoded = encodeExamples(trainRows, tokenizer, dataset.labels);
   const validation = encodeExamples(dataset.validation, tokenizer, dataset.labels);
   const lengths = encoded.examples.map(({ ids }) => ids.length);
-  const stepsPerEpoch = Math.ceil(lengths.length / batchSize);
+  const partsPerStep = settings.gradientAccumulationSteps;
+  const stepsPerEpoch = Math.ceil(Math.ceil(lengths.length / batchSize) / partsPerStep);
   const totalSteps = Math.min(epochs * stepsPerEpoch, settings.maxSteps ?? Infinity);
   const warmupSteps = Math.ceil(settings.warmupRatio * totalSteps);
 
@@ -118,12 +119,13 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
   let best = { accuracy: -1, epoch: 0, weights: base.weights };
   for (let epoch = 0; step < totalSteps; epoch++) {
     const batches = trainingBatches(lengths, { batchSize, seed, epoch, shuffle: settings.shuffle });
-    for (const batch of batches.slice(0, totalSteps - step)) {
-      const examples = batch.map((index) => encoded.examples[index]!);
+    for (const parts of chunks(batches, partsPerStep).slice(0, totalSteps - step)) {
+      const examples = parts.map((part) => part.map((index) => encoded.examples[index]!));
+      const count = examples.reduce((sum, part) => sum + part.length, 0);
       const learningRate = settings.learningRate * linearSchedule(step, warmupSteps, totalSteps);
       step++;
       const { loss, gradientNorm } = await session.step(
-        trainingFeeds(examples, config),
+        examples.map((part) => trainingFeeds(part, config, 1 / count)),
         step,
         learningRate,
       );
@@ -140,7 +142,7 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
         loss,
         grad_norm: gradientNorm,
         learning_rate: learningRate,
-        ...pace.after(step, examples),
+        ...pace.after(step, examples.flat()),
       });
     }
 
@@ -198,8 +200,12 @@ function encodeExamples(
   return { examples, truncated: truncatedCount };
 }
 
-/** What one step takes; the loss is the mean over the batch. */
-function trainingFeeds(examples: readonly EncodedExample[], config: BertConfig): Tensors {
+/** What a part of a step takes, each example with the same weight in the loss. */
+function trainingFeeds(
+  examples: readonly EncodedExample[],
+  config: BertConfig,
+  exampleWeight: number,
+): Tensors {
   const labelCount = labelsOf(config).length;
   const labels = new Float32Array(examples.length * labelCount);
   for (const [row, { label }] of examples.entries()) labels[row * labelCount + label] = 1;
@@ -209,7 +215,7 @@ function trainingFeeds(examples: readonly EncodedExample[], config: BertConfig):
     example_weights: {
       type: "float32",
       shape: [examples.length],
-      data: new Float32Array(examples.length).fill(1 / examples.length),
+      data: new Float32Array(examples.length).fill(exampleWeight),
     },
   };
 }

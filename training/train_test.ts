@@ -64,6 +64,28 @@ Deno.test("train() keeps the weights of the best epoch", async () => {
   });
 });
 
+Deno.test("train() takes the same steps in parts as in whole batches", async () => {
+  const steps = async (settings: TrainSettingsInput) => {
+    const found: number[] = [];
+    await trained({ dropout: 0, shuffle: false, epochs: 3, ...settings }, (_dir, events) => {
+      for (const event of events) {
+        if (event.type === "step") found.push(event.loss, event.grad_norm);
+      }
+    });
+    return found;
+  };
+  const whole = await steps({ batchSize: 8 });
+  deepStrictEqual(whole.length, 2 * 9);
+  for (const [batchSize, gradientAccumulationSteps] of [[4, 2], [1, 8]] as const) {
+    const inParts = await steps({ batchSize, gradientAccumulationSteps });
+    deepStrictEqual(inParts.length, whole.length);
+    for (const [i, value] of inParts.entries()) {
+      const error = Math.abs(value - whole[i]!) / whole[i]!;
+      ok(error < 1e-3, `figure ${i} is ${value}, in whole batches ${whole[i]}`);
+    }
+  }
+});
+
 Deno.test("train() stops when patience ends", async () => {
   await trained({ epochs: 30, patience: 2 }, (_dir, events) => {
     const done = evaluations(events);

@@ -44,6 +44,7 @@ Deno.test("train, eval and predict work together without flags", async () => {
     match(result.model_dir, /^runs\/\d{4}-\d\d-\d\d-\d{6}-full-scratch-tiny$/);
     const files = [...Deno.readDirSync(`${dir}/${result.model_dir}`)].map(({ name }) => name);
     deepStrictEqual(files.sort(), [
+      "README.md",
       "config.json",
       "metrics.json",
       "model.safetensors",

@@ -7,7 +7,7 @@ import { basename, join } from "node:path";
 import { chunks, collate, type TokenIds, trainingBatches } from "../data/batches.ts";
 import type { Example } from "../data/csv.ts";
 import type { Dataset } from "../data/dataset.ts";
-import { writeJson } from "../data/files.ts";
+import { writeFileAtomically, writeJson } from "../data/files.ts";
 import { UserError } from "../data/user_error.ts";
 import { saveClassifier } from "../models/classifier.ts";
 import { type BertConfig, labelsOf, scratchSizeOf, withDropout } from "../models/config.ts";
@@ -21,6 +21,7 @@ import { evaluate, headline, type Prediction } from "./evaluation.ts";
 import type { StepEvent, TrainEvent, TrainResult } from "./events.ts";
 import { frozenParameters } from "./freeze.ts";
 import { trainingGraphs } from "./graphs.ts";
+import { modelCard } from "./model_card.ts";
 import { METRICS_FILE, prepareOutDir } from "./run_folder.ts";
 import { linearSchedule } from "./schedule.ts";
 import { type TrainSettings, withModelDefaults } from "./settings.ts";
@@ -179,6 +180,7 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
 
   await saveClassifier(outDir, { config, tokenizer, weights: best.weights });
   await writeJson(join(outDir, "trainer_state.json"), trainerState(log, settings));
+  await writeFileAtomically(join(outDir, "README.md"), modelCard({ result, settings, dataset }));
   await writeJson(join(outDir, METRICS_FILE), result.metrics);
   onEvent({ type: "finish", ...result });
   return result;

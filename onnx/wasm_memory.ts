@@ -14,8 +14,17 @@ const OriginalMemory = WebAssembly.Memory;
 
 class FullSizeMemory extends OriginalMemory {
   constructor(descriptor: WebAssembly.MemoryDescriptor) {
-    // One page short of 4 GiB, which onnxruntime could not count in 32 bits.
-    super(descriptor.shared ? { ...descriptor, initial: descriptor.maximum! - 1 } : descriptor);
+    if (!descriptor.shared) {
+      super(descriptor);
+      return;
+    }
+    try {
+      // One page short of 4 GiB, which onnxruntime could not count in 32 bits.
+      super({ ...descriptor, initial: descriptor.maximum! - 1 });
+    } catch {
+      // A system that does not promise more memory than it has may refuse that much.
+      super(descriptor);
+    }
   }
 }
 

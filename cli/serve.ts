@@ -46,13 +46,16 @@ async function run({ port, host, runs: runsDir, kv }: Options): Promise<void> {
   const app = createApp({ store, supervisor, runsDir, models });
 
   const server = listen(host, port, app.fetch);
+  // A signal comes twice under `deno task`: from the terminal, and passed on by the task.
+  let stopping: Promise<void> | undefined;
   const stop = () => {
     // Event streams end with their runs, and the server when they have.
-    void supervisor.close().then(() => server.shutdown());
+    stopping ??= supervisor.close().then(() => server.shutdown());
   };
   Deno.addSignalListener("SIGINT", stop);
   Deno.addSignalListener("SIGTERM", stop);
   await server.finished;
+  await stopping;
   Deno.removeSignalListener("SIGINT", stop);
   Deno.removeSignalListener("SIGTERM", stop);
 }

@@ -10,22 +10,15 @@
  * @module
  */
 
-const OriginalMemory = WebAssembly.Memory;
-
-class FullSizeMemory extends OriginalMemory {
-  constructor(descriptor: WebAssembly.MemoryDescriptor) {
-    if (!descriptor.shared) {
-      super(descriptor);
-      return;
-    }
+WebAssembly.Memory = new Proxy(WebAssembly.Memory, {
+  construct(Memory, [descriptor]: [WebAssembly.MemoryDescriptor]) {
+    if (!descriptor.shared) return new Memory(descriptor);
     try {
       // One page short of 4 GiB, which onnxruntime could not count in 32 bits.
-      super({ ...descriptor, initial: descriptor.maximum! - 1 });
+      return new Memory({ ...descriptor, initial: descriptor.maximum! - 1 });
     } catch {
       // A system that does not promise more memory than it has may refuse that much.
-      super(descriptor);
+      return new Memory(descriptor);
     }
-  }
-}
-
-WebAssembly.Memory = FullSizeMemory;
+  },
+});

@@ -1,0 +1,57 @@
+/**
+ * `serve` as a process: its address, its claim on the folder, its end.
+ *
+ * @module
+ */
+import { deepStrictEqual, match } from "node:assert";
+import { fileURLToPath } from "node:url";
+
+const MAIN = fileURLToPath(new URL("../main.ts", import.meta.url));
+const PERMISSIONS = ["--allow-read", "--allow-write", "--allow-net", "--allow-run=deno"];
+
+function serve(runsDir: string): Deno.ChildProcess {
+  return new Deno.Command("deno", {
+    args: ["run", "--no-prompt", ...PERMISSIONS, MAIN, "serve", "--port", "0", "--runs", runsDir],
+    env: { NO_COLOR: "1" },
+    stdout: "null",
+    stderr: "piped",
+  }).spawn();
+}
+
+/** The address that a server prints when it listens. */
+async function address(stderr: ReadableStream<Uint8Array>): Promise<string> {
+  let printed = "";
+  for await (const text of stderr.pipeThrough(new TextDecoderStream())) {
+    printed += text;
+    const [url] = /http:\/\/\S+/.exec(printed) ?? [];
+    if (url !== undefined) return url;
+  }
+  throw new Error(`no address in '${printed}'`);
+}
+
+Deno.test("serve owns its folder, and on SIGTERM ends its runs and itself", async () => {
+  const runsDir = await Deno.makeTempDir();
+  try {
+    const server = serve(runsDir);
+    const url = await address(server.stderr);
+    deepStrictEqual(await (await fetch(`${url}/health`)).json(), { status: "ok" });
+
+    const body = JSON.stringify({ dataset: "sample", threads: 1 });
+    const { id } = await (await fetch(`${url}/v1/runs`, { method: "POST", body })).json();
+    const events = await fetch(`${url}/v1/runs/${id}/events`);
+
+    const second = await serve(runsDir).output();
+    deepStrictEqual(second.code, 1);
+    match(new TextDecoder().decode(second.stderr), /^error: Cannot serve '.*': another server/);
+    const run = await (await fetch(`${url}/v1/runs/${id}`)).json();
+    match(run.state, /^(queued|running)$/);
+
+    // Twice, as a terminal and `deno task` deliver it.
+    server.kill("SIGTERM");
+    server.kill("SIGTERM");
+    match(await events.text(), /"state":"failed","error":"the server stopped/);
+    deepStrictEqual((await server.status).code, 0);
+  } finally {
+    await Deno.remove(runsDir, { recursive: true });
+  }
+});

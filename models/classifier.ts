@@ -47,7 +47,7 @@ export async function saveClassifier(dir: string, classifier: Classifier): Promi
  */
 export async function loadClassifier(dir: string): Promise<Classifier> {
   const config = await readConfig(dir);
-  const tokenizer = await BertTokenizer.load(dir);
+  const tokenizer = await readTokenizer(dir, config);
   const parameters = parameterShapes(config);
   const weights = await readWeights(dir, parameters);
   const missing = parameters.find(({ name }) => !(name in weights));
@@ -60,9 +60,14 @@ export async function loadForInference(
   dir: string,
 ): Promise<Omit<Classifier, "weights"> & { model: Uint8Array }> {
   const config = await readConfig(dir);
-  const tokenizer = await BertTokenizer.load(dir);
+  const tokenizer = await readTokenizer(dir, config);
   const onnxFile = join(dir, ONNX_FILE);
   if (await exists(onnxFile)) return { config, tokenizer, model: await Deno.readFile(onnxFile) };
   const { weights } = await loadClassifier(dir);
   return { config, tokenizer, model: exportModel(config, weights) };
+}
+
+/** A folder's tokenizer, which cuts texts to what the model has positions for, or earlier. */
+async function readTokenizer(dir: string, config: BertConfig): Promise<BertTokenizer> {
+  return (await BertTokenizer.load(dir)).withMaxLength(config.max_position_embeddings);
 }

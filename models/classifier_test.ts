@@ -75,6 +75,16 @@ Deno.test("loadForInference() makes the ONNX model from the weights if it is not
   });
 });
 
+Deno.test("loadForInference() cuts texts to what the model has positions for", async () => {
+  await withModel(async (dir) => {
+    const file = join(dir, "tokenizer_config.json");
+    const config = JSON.parse(await Deno.readTextFile(file));
+    await Deno.writeTextFile(file, JSON.stringify({ ...config, model_max_length: 1e30 }));
+    const { tokenizer } = await loadForInference(dir);
+    deepStrictEqual(tokenizer.encode("a duet ".repeat(1000)).ids.length, 512);
+  });
+});
+
 Deno.test("scratchClassifier() is a pure function of its arguments", () => {
   const classifier = (seed: number) =>
     scratchClassifier("tiny", TEXTS, LABELS, { seed, maxLength: 32 });

@@ -6,7 +6,7 @@
 import { Tokenizer } from "@huggingface/tokenizers";
 import { join } from "node:path";
 import { z } from "zod";
-import { readJson } from "../data/files.ts";
+import { exists, readJson } from "../data/files.ts";
 import {
   SPECIAL_TOKENS_MAP,
   type TokenizerConfig,
@@ -21,6 +21,12 @@ const TokenizerFields = z.looseObject({
 });
 const ConfigFields = z.looseObject({ model_max_length: z.number().min(2) });
 
+/** What transformers' `BertTokenizer` assumes where its configuration says nothing. */
+const OldConfig = z.looseObject({
+  do_lower_case: z.boolean().default(true),
+  model_max_length: z.number().min(2).default(512),
+});
+
 /** The files are kept as they are; the tokenizers library looks at the other fields. */
 const TokenizerFile = z.custom<TokenizerJson>(
   (value) => TokenizerFields.safeParse(value).success,
@@ -30,6 +36,14 @@ const TokenizerConfigFile = z.custom<TokenizerConfig>(
   (value) => ConfigFields.safeParse(value).success,
   "its model_max_length must be a number of at least 2",
 );
+
+/** Settings of {@link BertTokenizer.fromVocabulary}. */
+export interface VocabularyOptions {
+  /** The most tokens that a text is encoded to, `[CLS]` and `[SEP]` included. */
+  modelMaxLength: number;
+  /** Whether texts are lower-cased and lose their accents; so by default. */
+  lowercase?: boolean;
+}
 
 /** A text as token ids. */
 export interface Encoding {
@@ -52,16 +66,15 @@ export class BertTokenizer {
   }
 
   /**
-   * The tokenizer over a vocabulary that was learned from lower-cased texts.
+   * The tokenizer over a vocabulary.
    *
    * @param vocabulary The tokens in id order.
-   * @param options Its `modelMaxLength` is the most tokens that a text is encoded to.
+   * @throws {UserError} If the vocabulary lacks one of BERT's special tokens.
    */
   static fromVocabulary(
     vocabulary: readonly string[],
-    { modelMaxLength }: { modelMaxLength: number },
+    { modelMaxLength, lowercase = true }: VocabularyOptions,
   ): BertTokenizer {
-    const lowercase = true;
     return new BertTokenizer(
       tokenizerJson(vocabulary, { lowercase }),
       tokenizerConfig({ lowercase, modelMaxLength }),
@@ -69,15 +82,29 @@ export class BertTokenizer {
   }
 
   /**
-   * Reads `tokenizer.json` and `tokenizer_config.json` from a model's folder.
+   * Reads `tokenizer.json` and `tokenizer_config.json` from a model's folder, or, as older folders
+   * have it, `vocab.txt` and what `tokenizer_config.json` says of case and length.
    *
    * @throws {UserError} If one of them is not such a file.
    */
   static async load(dir: string): Promise<BertTokenizer> {
-    return new BertTokenizer(
-      await readJson(join(dir, "tokenizer.json"), TokenizerFile),
-      await readJson(join(dir, "tokenizer_config.json"), TokenizerConfigFile),
-    );
+    const configFile = join(dir, "tokenizer_config.json");
+    const vocabularyFile = join(dir, "vocab.txt");
+    const tokenizerFile = join(dir, "tokenizer.json");
+    if (await exists(tokenizerFile) || !await exists(vocabularyFile)) {
+      return new BertTokenizer(
+        await readJson(tokenizerFile, TokenizerFile),
+        await readJson(configFile, TokenizerConfigFile),
+      );
+    }
+    const vocabulary = (await Deno.readTextFile(vocabularyFile)).trimEnd().split(/\r?\n/);
+    const { do_lower_case, model_max_length } = await exists(configFile)
+      ? await readJson(configFile, OldConfig)
+      : OldConfig.parse({});
+    return BertTokenizer.fromVocabulary(vocabulary, {
+      lowercase: do_lower_case,
+      modelMaxLength: model_max_length,
+    });
   }
 
   /**

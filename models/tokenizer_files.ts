@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { UserError } from "../data/user_error.ts";
 
 /** The content of `special_tokens_map.json`: which token BERT uses for which purpose. */
 export const SPECIAL_TOKENS_MAP = {
@@ -115,7 +116,7 @@ export function tokenizerJson(
 function specialTokenId(ids: ReadonlyMap<string, number>, token: string): number {
   const id = ids.get(token);
   if (id === undefined) {
-    throw new Error(`Cannot describe the tokenizer: the vocabulary must hold '${token}'`);
+    throw new UserError(`Cannot describe the tokenizer: the vocabulary must hold '${token}'`);
   }
   return id;
 }

@@ -1,4 +1,4 @@
-import { deepStrictEqual, ok } from "node:assert";
+import { deepStrictEqual, ok, rejects } from "node:assert";
 import fc from "fast-check";
 import { join } from "node:path";
 import { BertTokenizer } from "./tokenizer.ts";
@@ -82,4 +82,33 @@ Deno.test("BertTokenizer.files() holds what transformers looks for", () => {
   deepStrictEqual(JSON.parse(files["tokenizer_config.json"]!).model_max_length, 128);
   deepStrictEqual(JSON.parse(files["special_tokens_map.json"]!).cls_token, "[CLS]");
   ok(files["tokenizer.json"]!.endsWith("}\n"));
+});
+
+Deno.test("BertTokenizer.load() reads an older folder with vocab.txt alone", async () => {
+  const dir = await Deno.makeTempDir();
+  try {
+    await Deno.writeTextFile(join(dir, "vocab.txt"), [...VOCABULARY, "Hug"].join("\n") + "\n");
+    const text = "Hug pun 7";
+    deepStrictEqual((await BertTokenizer.load(dir)).encode(text).ids, [CLS, 5, 7, 6, SEP]);
+
+    const config = { do_lower_case: false, model_max_length: 4 };
+    await Deno.writeTextFile(join(dir, "tokenizer_config.json"), JSON.stringify(config));
+    const cased = await BertTokenizer.load(dir);
+    deepStrictEqual(cased.encode(text), { ids: [CLS, 10, 7, SEP], truncated: true });
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});
+
+Deno.test("BertTokenizer.load() refuses a vocabulary without the special tokens", async () => {
+  const dir = await Deno.makeTempDir();
+  try {
+    await Deno.writeTextFile(join(dir, "vocab.txt"), "a\nb\n");
+    await rejects(BertTokenizer.load(dir), {
+      name: "UserError",
+      message: "Cannot describe the tokenizer: the vocabulary must hold '[PAD]'",
+    });
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
 });

@@ -17,16 +17,20 @@ export async function writeFileAtomically(
   const partial = `${path}.partial`;
   const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
   try {
-    using file = await Deno.open(partial, { write: true, create: true, truncate: true });
-    for (let written = 0; written < bytes.length;) {
-      written += await file.write(bytes.subarray(written));
-    }
-    await file.sync();
+    await writeAndSync(partial, bytes);
     await Deno.rename(partial, path);
   } catch (error) {
     await Deno.remove(partial).catch(() => {});
     throw error;
   }
+}
+
+async function writeAndSync(path: string, bytes: Uint8Array): Promise<void> {
+  using file = await Deno.open(path, { write: true, create: true, truncate: true });
+  for (let written = 0; written < bytes.length;) {
+    written += await file.write(bytes.subarray(written));
+  }
+  await file.sync();
 }
 
 /** Writes a value as indented JSON, as {@link writeFileAtomically} does. */
@@ -37,7 +41,8 @@ export async function writeJson(path: string, value: unknown): Promise<void> {
 /**
  * Reads a JSON file and checks it.
  *
- * @throws {UserError} If it is not there, is not JSON or breaks a rule of the schema; the message names the key.
+ * @throws {UserError} If it is not there, is not JSON or breaks a rule of the schema; the message
+ * names the key.
  */
 export async function readJson<Schema extends z.ZodType>(
   path: string,

@@ -100,7 +100,13 @@ export function withLabels(config: BertConfig, labels: readonly string[]): BertC
 
 /** The configuration with one dropout probability everywhere. */
 export function withDropout(config: BertConfig, dropout: number): BertConfig {
-  return { ...config, hidden_dropout_prob: dropout, attention_probs_dropout_prob: dropout };
+  return {
+    ...config,
+    hidden_dropout_prob: dropout,
+    attention_probs_dropout_prob: dropout,
+    // Where it is null the classifier's is that of the hidden layers.
+    classifier_dropout: null,
+  };
 }
 
 /** The names of the classes in the order of the logits. */

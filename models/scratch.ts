@@ -34,7 +34,7 @@ export function scratchClassifier(
   const config = scratchConfig(size, vocabulary.length, labels);
   return {
     config,
-    // Positions beyond the longest text of training would stay random.
+    // Positions that no text of training reaches would stay random.
     tokenizer: BertTokenizer.fromVocabulary(vocabulary, {
       modelMaxLength: Math.min(maxLength, config.max_position_embeddings),
     }),

@@ -47,6 +47,7 @@ export function runRoutes({ store, supervisor, runsDir }: RunRoutesOptions): Hon
 
   return new Hono()
     .post("/", async (context) => {
+      if (supervisor.closed) throw new HTTPException(503, { message: "The server is stopping" });
       const { dataset, name, ...rest } = await readBody(context, RunRequest);
       const id = crypto.randomUUID();
       const run: Run = {

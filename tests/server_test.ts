@@ -152,6 +152,7 @@ Deno.test("closing the supervisor ends the run that trains, and its event stream
     await reader.read();
     await supervisor.close();
     while (!(await reader.read()).done);
+    deepStrictEqual((await post(app, "/v1/runs", { dataset: "sample" })).status, 503);
     const run = await (await app.request(`/v1/runs/${id}`)).json();
     deepStrictEqual([run.state, run.error], [
       "failed",

@@ -14,10 +14,11 @@ export const TrainSettings = z.strictObject({
   mode: z.enum(["full", "prefix"])
     .refine(
       (mode) => mode === "full",
-      "a prefix is trained on a frozen base, and one with random weights has learned nothing",
+      "prefix-tuning is to come, on pretrained bases: a frozen base with random weights has " +
+        "learned nothing",
     )
     .default("full")
-    .describe("What is trained: full = every weight; prefix needs a pretrained base"),
+    .describe("What is trained: full = every weight; prefix is to come"),
   model: z.string().refine(
     (model) => !model.startsWith("scratch:") || scratchSizeOf(model) !== undefined,
     `there are ${SCRATCH_MODELS.join(", ")}`,

@@ -42,6 +42,11 @@ export class Supervisor {
     this.#spawn = spawn;
   }
 
+  /** Whether no run is taken any more. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
   /** Marks as failed what a server that stopped has left unfinished. */
   async recover(): Promise<void> {
     const error = "the server stopped before the run was over";
@@ -96,6 +101,7 @@ export class Supervisor {
   /** Trains in a subprocess; throws with the reason if it does not end well. */
   async #run(id: string, job: TrainJob): Promise<void> {
     await this.#store.setState(id, "running", { started_at: new Date().toISOString() });
+    if (this.#closed) return;
     const child = this.#spawn();
     const input = child.stdin.getWriter();
     // A worker ends itself when its standard input ends. A signal would only reach what was spawned,

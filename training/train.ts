@@ -59,7 +59,6 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
   const { outDir, overwrite = false, onEvent = () => {} } = options;
   const settings = withModelDefaults(options.settings);
   const { epochs, batchSize, seed, maxLength } = settings;
-  await prepareOutDir(outDir, settings, dataset.dir, { overwrite });
 
   const trainRows = dataset.train.slice(0, settings.maxTrainSamples);
   const texts = trainRows.map(({ text }) => text);
@@ -82,6 +81,9 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
     ? new Set<string>()
     : frozenParameters(settings.freeze, Object.keys(base.weights));
   const graphs = trainingGraphs(config, frozen);
+
+  // Only now: a mistake in the settings must not cost the run that is overwritten.
+  await prepareOutDir(outDir, settings, dataset.dir, { overwrite });
   await using executor = await Executor.start({ threads: settings.threads });
   const session = await executor.loadTrainingSession(graphs, base.weights, {
     optimizer: {

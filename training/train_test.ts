@@ -108,6 +108,17 @@ Deno.test("train() leaves frozen parameters as they are and trains the others", 
   });
 });
 
+Deno.test("train() leaves the run that it was to overwrite when a setting is wrong", async () => {
+  await trained({ maxSteps: 1 }, async (outDir) => {
+    const metrics = await Deno.readTextFile(join(outDir, "metrics.json"));
+    for (const settings of [{ model: "/nowhere" }, { freeze: "nothing.like.this" }]) {
+      const options = { settings: TrainSettings.parse(settings), outDir, overwrite: true };
+      await rejects(train(DATASET, options), { name: "UserError" });
+      deepStrictEqual(await Deno.readTextFile(join(outDir, "metrics.json")), metrics);
+    }
+  });
+});
+
 Deno.test("train() stops with advice when the loss is no number", async () => {
   const base = await Deno.makeTempDir();
   try {

@@ -8,16 +8,19 @@ import { stringify } from "csv-stringify/sync";
 import { evaluationFile } from "../data/dataset.ts";
 import { writeFileAtomically } from "../data/files.ts";
 import { TextClassifier } from "../models/text_classifier.ts";
+import type { Device } from "../onnx/device.ts";
 import { Executor } from "../onnx/executor.ts";
 import { evaluateFile } from "../training/evaluate_file.ts";
 import { UserError } from "../data/user_error.ts";
 import { dataDirOf, lastFinishedRun, trainingTextsOf } from "../training/run_folder.ts";
 import { formatReport } from "./report.ts";
+import { deviceOption } from "./device_option.ts";
 
 interface Options {
   model?: string;
   file?: string;
   predictions?: string;
+  device: Device | "auto";
   json?: boolean;
 }
 
@@ -28,6 +31,7 @@ export function evalCommand(): Command {
     .option("--model <dir>", "The model's folder; default: the last finished run")
     .option("--file <csv>", "The labelled texts; default: test_simple.csv of the training data")
     .option("--predictions <csv>", "Write text,label,predicted,score of each text to this file")
+    .addOption(deviceOption())
     .option("--json", "Print the report as JSON on standard output")
     .action(run);
 }
@@ -35,7 +39,7 @@ export function evalCommand(): Command {
 async function run(options: Options): Promise<void> {
   const modelDir = options.model ?? await lastFinishedRun();
   const file = options.file ?? await defaultFile(modelDir);
-  await using executor = await Executor.start();
+  await using executor = await Executor.start({ device: options.device });
   const classifier = await TextClassifier.load(executor, modelDir);
   const { report, rows } = await evaluateFile(
     classifier,

@@ -5,6 +5,7 @@
  */
 import { Command, CommanderError } from "commander";
 import { UserError } from "../data/user_error.ts";
+import { DeviceError } from "../onnx/device.ts";
 import { evalCommand } from "./eval.ts";
 import { predictCommand } from "./predict.ts";
 import { serveCommand } from "./serve.ts";
@@ -38,8 +39,9 @@ export async function main(args: readonly string[]): Promise<number> {
     return 0;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode;
-    if (error instanceof UserError) console.error(`error: ${error.message}`);
-    else if (isSystemError(error)) console.error(`error: ${error.message}`);
+    if (error instanceof UserError || error instanceof DeviceError) {
+      console.error(`error: ${error.message}`);
+    } else if (isSystemError(error)) console.error(`error: ${error.message}`);
     else console.error(error);
     return 1;
   }

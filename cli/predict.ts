@@ -7,12 +7,15 @@ import { Command, InvalidArgumentError } from "commander";
 import { text } from "node:stream/consumers";
 import { UserError } from "../data/user_error.ts";
 import { type LabelScore, TextClassifier } from "../models/text_classifier.ts";
+import type { Device } from "../onnx/device.ts";
 import { Executor } from "../onnx/executor.ts";
 import { lastFinishedRun } from "../training/run_folder.ts";
+import { deviceOption } from "./device_option.ts";
 
 interface Options {
   model?: string;
   topK: number;
+  device: Device | "auto";
   json?: boolean;
 }
 
@@ -23,6 +26,7 @@ export function predictCommand(): Command {
     .argument("[texts...]", "The texts; without any, each line of standard input is one")
     .option("--model <dir>", "The model's folder; default: the last finished run")
     .option("--top-k <number>", "How many classes to print for a text", parseTopK, 3)
+    .addOption(deviceOption())
     .option("--json", "Print a list of {label, score} for each text as JSON")
     .action(run);
 }
@@ -34,7 +38,7 @@ async function run(args: string[], options: Options): Promise<void> {
   const empty = texts.findIndex((text) => text.trim() === "");
   if (empty >= 0) throw new UserError(`Cannot predict: text ${empty + 1} is empty`);
 
-  await using executor = await Executor.start();
+  await using executor = await Executor.start({ device: options.device });
   const classifier = await TextClassifier.load(executor, modelDir);
   const results = (await classifier.classify(texts)).map((row) => row.slice(0, options.topK));
   if (options.json) console.log(JSON.stringify(results));

@@ -51,7 +51,9 @@ export class TrainProgress {
 
   #start(event: StartEvent): void {
     console.error(
-      `Training ${event.model} on ${event.device}: ${count(event.parameters)} parameters, ` +
+      `Training ${event.model} on ${event.device} (${event.device_reason}): ${
+        count(event.parameters)
+      } parameters, ` +
         `${count(event.train_examples)} texts, ${count(event.steps)} steps`,
     );
     if (event.truncated > 0) {

@@ -6,18 +6,21 @@
 import { Command, InvalidArgumentError } from "commander";
 import { join } from "node:path";
 import { UserError } from "../data/user_error.ts";
+import type { Device } from "../onnx/device.ts";
 import { Executor } from "../onnx/executor.ts";
 import { createApp } from "../routes/app.ts";
 import { ModelRegistry } from "../serving/model_registry.ts";
 import { RUNS_DIR } from "../training/run_folder.ts";
 import { RunStore } from "../training/run_store.ts";
 import { Supervisor } from "../training/supervisor.ts";
+import { deviceOption } from "./device_option.ts";
 
 interface Options {
   port: number;
   host: string;
   runs: string;
   kv?: string;
+  device: Device | "auto";
 }
 
 /** The command and its options. */
@@ -28,10 +31,11 @@ export function serveCommand(): Command {
     .option("--host <address>", "Address to listen on", "127.0.0.1")
     .option("--runs <dir>", "Folder of the runs, whose models are served", RUNS_DIR)
     .option("--kv <file>", "File for the state of the runs; default: state.kv in that folder")
+    .addOption(deviceOption())
     .action(run);
 }
 
-async function run({ port, host, runs: runsDir, kv }: Options): Promise<void> {
+async function run({ port, host, runs: runsDir, kv, device }: Options): Promise<void> {
   await Deno.mkdir(runsDir, { recursive: true });
   // Held until the process ends: the state has one owner.
   using lock = await Deno.open(join(runsDir, "lock"), { write: true, create: true });
@@ -41,7 +45,7 @@ async function run({ port, host, runs: runsDir, kv }: Options): Promise<void> {
   using store = await RunStore.open(kv ?? join(runsDir, "state.kv"));
   const supervisor = new Supervisor(store);
   await supervisor.recover();
-  await using executor = await Executor.start();
+  await using executor = await Executor.start({ device });
   const models = new ModelRegistry(executor, store, runsDir);
   const app = createApp({ store, supervisor, runsDir, models });
 

@@ -1,6 +1,6 @@
 /**
  * AdamW on the CPU: weights, moments and gradients lie in one WebAssembly memory, and a SIMD kernel
- * (`kernels/`) updates them in place.
+ * (`kernels/kernels.as.ts`) updates them in place.
  *
  * @module
  */
@@ -22,10 +22,27 @@ export interface AdamWOptions {
   maxGradientNorm: number;
 }
 
-/** The part of AdamW's state that a checkpoint holds, by parameter. */
-export interface AdamWState {
-  firstMoments: Record<string, Float32Array>;
-  secondMoments: Record<string, Float32Array>;
+/** Added to the norm of the gradients before it divides, as PyTorch's `clip_grad_norm_` does. */
+export const NORM_EPSILON = 1e-6;
+
+/**
+ * What one step of AdamW needs beside the gradients:
+ * `weight = decay * weight - stepSize * first / (sqrt(second) + epsilon)`, which is PyTorch's update
+ * with its two bias corrections moved into the factors.
+ *
+ * @param step Counted from 1.
+ */
+export function stepFactors(
+  { beta1, beta2, epsilon, weightDecay }: AdamWOptions,
+  step: number,
+  learningRate: number,
+): { stepSize: number; epsilon: number; decay: number } {
+  const rootCorrection2 = Math.sqrt(1 - beta2 ** step);
+  return {
+    stepSize: learningRate * rootCorrection2 / (1 - beta1 ** step),
+    epsilon: epsilon * rootCorrection2,
+    decay: 1 - learningRate * weightDecay,
+  };
 }
 
 interface Kernels {
@@ -121,23 +138,23 @@ export class AdamW {
    * @returns The norm of all gradients before clipping.
    */
   step(step: number, learningRate: number): number {
-    const { beta1, beta2, epsilon, weightDecay, maxGradientNorm } = this.#options;
+    const { beta1, beta2, maxGradientNorm } = this.#options;
     const [weights, firstMoments, secondMoments, gradients] = [0, 1, 2, 3]
       .map((region) => region * this.#regionCount * BYTES) as [number, number, number, number];
     const norm = Math.sqrt(this.#kernels.sumOfSquares(gradients, this.#regionCount));
-    const rootCorrection2 = Math.sqrt(1 - beta2 ** step);
+    const { stepSize, epsilon, decay } = stepFactors(this.#options, step, learningRate);
     this.#kernels.adamw(
       weights,
       firstMoments,
       secondMoments,
       gradients,
       this.#regionCount,
-      Math.min(1, maxGradientNorm / (norm + 1e-6)),
+      Math.min(1, maxGradientNorm / (norm + NORM_EPSILON)),
       beta1,
       beta2,
-      learningRate * rootCorrection2 / (1 - beta1 ** step),
-      epsilon * rootCorrection2,
-      1 - learningRate * weightDecay,
+      stepSize,
+      epsilon,
+      decay,
     );
     return norm;
   }

@@ -74,7 +74,8 @@ export class DropoutFeeds {
   readonly #seed: number;
   readonly #sites: DropoutSites;
   readonly #offsetLimit: number;
-  readonly #masks: Record<string, TensorData> = {};
+  /** The inputs that are the same at each step. */
+  readonly masks: Record<string, TensorData & { type: "float32" }> = {};
 
   /** @param largest The largest value that each symbol of the sites' shapes will have. */
   constructor(seed: number, sites: DropoutSites, largest: Readonly<Record<string, number>>) {
@@ -93,19 +94,19 @@ export class DropoutFeeds {
         { length: size },
         () => random.uniform() < probability ? 0 : kept,
       );
-      this.#masks[maskName(probability)] = { type: "float32", shape: [size], data };
+      this.masks[maskName(probability)] = { type: "float32", shape: [size], data };
     }
   }
 
-  /** The inputs for one step, or for one part of a step that takes its batch in parts. */
-  at(step: number, part = 0): Record<string, TensorData> {
+  /** The others, for one step, or for one part of a step that takes its batch in parts. */
+  offsets(step: number, part = 0): Record<string, TensorData> {
     const count = this.#sites.shapes.length;
     if (count === 0) return {};
     const data = BigInt64Array.from(
       { length: count },
       (_, site) => BigInt(hash(this.#seed, step, part, site) % this.#offsetLimit),
     );
-    return { ...this.#masks, [OFFSETS]: { type: "int64", shape: [count], data } };
+    return { [OFFSETS]: { type: "int64", shape: [count], data } };
   }
 }
 

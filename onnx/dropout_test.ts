@@ -34,7 +34,11 @@ async function dropped(
   step: number,
   shape = [LARGEST.batch, LARGEST.width],
 ): Promise<{ first: number[]; second: number[] }> {
-  const { first, second } = await session.run({ x: ones(shape), ...feeds.at(step) });
+  const { first, second } = await session.run({
+    x: ones(shape),
+    ...feeds.masks,
+    ...feeds.offsets(step),
+  });
   deepStrictEqual([[...first!.shape], [...second!.shape]], [shape, shape]);
   return { first: Array.from(first!.data, Number), second: Array.from(second!.data, Number) };
 }
@@ -116,7 +120,11 @@ Deno.test("DropoutFeeds has masks for a site of the largest size", async () => {
   // More elements than a small site's masks have.
   const feeds = new DropoutFeeds(11, dropout.sites, { batch: 400, width: 700 });
   for (const step of [1, 2, 3]) {
-    const { y } = await session.run({ x: ones([400, 700, 4]), ...feeds.at(step) });
+    const { y } = await session.run({
+      x: ones([400, 700, 4]),
+      ...feeds.masks,
+      ...feeds.offsets(step),
+    });
     deepStrictEqual([...y!.shape], [280_000, 4]);
   }
 });
@@ -129,7 +137,8 @@ Deno.test("Dropout of probability 0 adds nothing", async () => {
   strictEqual(dropout.apply(x, 0), x);
   graph.output("y", neg(dropout.apply(x, 0)));
   deepStrictEqual(dropout.sites, { shapes: [], probabilities: [] });
-  deepStrictEqual(new DropoutFeeds(11, dropout.sites, {}).at(1), {});
+  const feeds = new DropoutFeeds(11, dropout.sites, {});
+  deepStrictEqual({ ...feeds.masks, ...feeds.offsets(1) }, {});
   const session = await executor.loadSession(encodeModel(graph));
   const { y } = await session.run({ x: ones([3]) });
   deepStrictEqual([...y!.data], [-1, -1, -1]);
@@ -146,11 +155,13 @@ Deno.test("Dropout's gradient passes where the element was kept, and scaled alik
   graph.output("y", y);
   graph.output("gradient", densify(gradient(loss, [x])[0]!));
   const session = await executor.loadSession(encodeModel(graph));
+  const feeds = new DropoutFeeds(11, dropout.sites, { rows: 8 });
 
   const outputs = await session.run({
     x: ones([8, 10]),
     weights: filled([8, 10], (i) => i + 1),
-    ...new DropoutFeeds(11, dropout.sites, { rows: 8 }).at(1),
+    ...feeds.masks,
+    ...feeds.offsets(1),
   });
   const kept = Array.from(outputs["y"]!.data, Number);
   ok(kept.includes(0) && kept.some((value) => value !== 0));

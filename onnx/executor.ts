@@ -5,10 +5,14 @@
  * @module
  */
 import * as Comlink from "comlink";
+import { chooseDevice, type Device, type DeviceChoice } from "./device.ts";
 import type { workerApi } from "./executor_worker.ts";
+import { handedOver } from "./hand_over.ts";
+import type { ParameterValues, TrainingState } from "./parameters.ts";
 import type { Tensors } from "./session.ts";
 import type { StepResult, TrainingGraphs, TrainingOptions } from "./training_session.ts";
 
+export type { ParameterValues, TrainingState } from "./parameters.ts";
 export type { Tensors } from "./session.ts";
 export type { TrainingGraphs, TrainingOptions } from "./training_session.ts";
 
@@ -28,32 +32,48 @@ export interface RemoteTrainingSession extends InferenceSession {
    */
   step(parts: Tensors[], step: number, learningRate: number): Promise<StepResult>;
   /** A copy of the present weights, by parameter name. */
-  weights(): Promise<Record<string, Float32Array>>;
-  /** Replaces the weights of all parameters. */
-  setWeights(weights: Record<string, Float32Array>): Promise<void>;
+  weights(): Promise<ParameterValues>;
+  /** Replaces the weights of all parameters, which are handed over. */
+  setWeights(weights: ParameterValues): Promise<void>;
+  /** A copy of everything that training changes. */
+  state(): Promise<TrainingState>;
+  /** Goes back to a {@link state}, which is handed over. */
+  setState(state: TrainingState): Promise<void>;
 }
 
 /** Settings of {@link Executor}. */
 export interface ExecutorOptions {
-  /** How many threads onnxruntime uses; all logical cores by default. */
+  /** `auto` takes the best that is there, see `chooseDevice`; by default wasm, which is everywhere. */
+  device?: Device | "auto" | undefined;
+  /** How many threads work on the CPU; as many as there are logical cores by default. */
   threads?: number | undefined;
 }
 
 /** Runs graphs on one device. */
 export class Executor implements AsyncDisposable {
+  /** Where the graphs run, and why there. */
+  readonly choice: DeviceChoice;
   readonly #worker: Worker;
   readonly #api: Comlink.Remote<typeof workerApi>;
 
-  private constructor(worker: Worker) {
+  private constructor(choice: DeviceChoice, worker: Worker) {
+    this.choice = choice;
     this.#worker = worker;
     this.#api = Comlink.wrap<typeof workerApi>(worker as unknown as Comlink.Endpoint);
   }
 
-  /** Starts the Worker. */
-  static async start(options: ExecutorOptions = {}): Promise<Executor> {
+  /**
+   * Starts the Worker.
+   *
+   * @throws {DeviceError} If the device is not there.
+   */
+  static async start({ device = "wasm", threads }: ExecutorOptions = {}): Promise<Executor> {
+    const choice = await chooseDevice(device);
     const worker = new Worker(new URL("./executor_worker.ts", import.meta.url), { type: "module" });
-    const executor = new Executor(worker);
-    await executor.#api.configure({ threads: options.threads ?? navigator.hardwareConcurrency });
+    const executor = new Executor(choice, worker);
+    await executor.#api.configure(choice.device, {
+      threads: threads ?? navigator.hardwareConcurrency,
+    });
     return executor;
   }
 
@@ -62,13 +82,22 @@ export class Executor implements AsyncDisposable {
     return await this.#api.loadSession(model);
   }
 
-  /** Loads a model for training, with its initial weights by parameter name. */
+  /** Loads a model for training, with its initial weights, which are handed over. */
   async loadTrainingSession(
     graphs: TrainingGraphs,
-    weights: Record<string, Float32Array>,
+    weights: ParameterValues,
     options: TrainingOptions,
   ): Promise<RemoteTrainingSession> {
-    return await this.#api.loadTrainingSession(graphs, weights, options);
+    const session = await this.#api.loadTrainingSession(graphs, handedOver(weights), options);
+    return {
+      step: (parts, step, learningRate) => session.step(parts, step, learningRate),
+      run: (feeds) => session.run(feeds),
+      weights: () => session.weights(),
+      setWeights: (weights) => session.setWeights(handedOver(weights)),
+      state: () => session.state(),
+      setState: (state) => session.setState(handedOver(state)),
+      release: () => session.release(),
+    };
   }
 
   /** Stops the Worker, with whatever it is running. */

@@ -5,7 +5,10 @@
  */
 import "./wasm_memory.ts";
 import * as Comlink from "comlink";
-import * as ort from "onnxruntime-web";
+import type { Device } from "./device.ts";
+import { handedOver } from "./hand_over.ts";
+import type { ParameterValues, TrainingState } from "./parameters.ts";
+import { loadRuntime, type Runtime, type RuntimeOptions } from "./runtime.ts";
 import { Session, type Tensors } from "./session.ts";
 import { type TrainingGraphs, type TrainingOptions, TrainingSession } from "./training_session.ts";
 
@@ -21,19 +24,19 @@ class SerialQueue {
 }
 
 const queue = new SerialQueue();
+let runtime: Runtime;
 
 /** What the Worker offers to `executor.ts`. */
 export const workerApi = {
-  /** Sets what has to be known before the first graph is loaded. */
-  configure({ threads }: { threads: number }): void {
-    ort.env.wasm.numThreads = threads;
-    ort.env.logLevel = "error";
+  /** Loads onnxruntime, before anything else is called. */
+  async configure(device: Device, options: RuntimeOptions): Promise<void> {
+    runtime = await loadRuntime(device, options);
   },
 
   /** Loads a graph for inference. */
   loadSession(model: Uint8Array) {
     return queue.run(async () => {
-      const session = await Session.load(model);
+      const session = await Session.load(runtime, model);
       return Comlink.proxy({
         run: (feeds: Tensors) => queue.run(() => session.run(feeds)),
         release: () => queue.run(() => session.release()),
@@ -44,18 +47,19 @@ export const workerApi = {
   /** Loads a model for training. */
   loadTrainingSession(
     graphs: TrainingGraphs,
-    weights: Record<string, Float32Array>,
+    weights: ParameterValues,
     options: TrainingOptions,
   ) {
     return queue.run(async () => {
-      const session = await TrainingSession.load(graphs, weights, options);
+      const session = await TrainingSession.load(runtime, graphs, weights, options);
       return Comlink.proxy({
         step: (parts: Tensors[], step: number, learningRate: number) =>
           queue.run(() => session.step(parts, step, learningRate)),
         run: (batch: Tensors) => queue.run(() => session.run(batch)),
-        weights: () => queue.run(() => session.weights()),
-        setWeights: (weights: Record<string, Float32Array>) =>
-          queue.run(() => session.setWeights(weights)),
+        weights: () => queue.run(async () => handedOver(await session.weights())),
+        setWeights: (weights: ParameterValues) => queue.run(() => session.setWeights(weights)),
+        state: () => queue.run(async () => handedOver(await session.state())),
+        setState: (state: TrainingState) => queue.run(() => session.setState(state)),
         release: () => queue.run(() => session.release()),
       });
     });

@@ -7,7 +7,8 @@
 import { ok } from "node:assert";
 import { BertConfig } from "../models/config.ts";
 import { decodeSafetensors, type StoredTensor } from "../models/safetensors.ts";
-import { Executor, type Tensors } from "../onnx/executor.ts";
+import type { Tensors } from "../onnx/executor.ts";
+import { testOnDevices } from "../onnx/testing.ts";
 import { trainingGraphs } from "../training/graphs.ts";
 
 const TOLERANCE = 1e-5;
@@ -30,10 +31,15 @@ function relativeError(actual: ArrayLike<number>, expected: ArrayLike<number>): 
   return Math.sqrt(difference / size);
 }
 
-function close(actual: ArrayLike<number>, expected: ArrayLike<number>, what: string): void {
+function close(
+  actual: ArrayLike<number>,
+  expected: ArrayLike<number>,
+  what: string,
+  tolerance = TOLERANCE,
+): void {
   ok(actual.length === expected.length, `${what} has ${actual.length} values`);
   const error = relativeError(actual, expected);
-  ok(error < TOLERANCE, `${what} differs by ${error}`);
+  ok(error < tolerance, `${what} differs by ${error}`);
 }
 
 async function load(name: string) {
@@ -50,9 +56,10 @@ async function load(name: string) {
   return { golden, config: BertConfig.parse(golden.config), tensors, numbers, group };
 }
 
-Deno.test("full fine-tuning agrees with PyTorch", async (t) => {
+testOnDevices("full fine-tuning agrees with PyTorch", async (executor, t) => {
   const { golden, config, tensors, numbers, group } = await load("full");
-  await using executor = await Executor.start({ threads: 2 });
+  // WebGPU's kernels round differently, and three steps of AdamW magnify that.
+  const weightTolerance = executor.choice.device === "webgpu" ? 1e-4 : TOLERANCE;
   const graphs = trainingGraphs(config);
 
   const integers = (key: string): Tensors[string] => ({
@@ -84,7 +91,7 @@ Deno.test("full fine-tuning agrees with PyTorch", async (t) => {
   const initial = Object.fromEntries(
     [...group("initial/")].map(([name, { data }]) => [name, data as Float32Array]),
   );
-  const session = await executor.loadTrainingSession(graphs, initial, {
+  const session = await executor.loadTrainingSession(graphs, structuredClone(initial), {
     optimizer: { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.01, maxGradientNorm: 1 },
     dropoutSeed: 0,
     largestDimensions: {},
@@ -132,7 +139,7 @@ Deno.test("full fine-tuning agrees with PyTorch", async (t) => {
     const weights = await session.weights();
     for (const [name, { data }] of group("after3/")) {
       if (name.endsWith("key.bias")) continue;
-      close(weights[name]!, data as Float32Array, name);
+      close(weights[name]!, data as Float32Array, name, weightTolerance);
     }
   });
 });

@@ -10,6 +10,8 @@ export interface StartEvent {
   type: "start";
   model: string;
   device: string;
+  /** Why there. */
+  device_reason: string;
   /** How many numbers are trained. */
   parameters: number;
   steps: number;

@@ -5,6 +5,7 @@
  * @module
  */
 import { z } from "zod";
+import { DEVICES } from "../onnx/device.ts";
 import { SCRATCH_MODELS, type ScratchSize, scratchSizeOf } from "../models/config.ts";
 
 const count = z.number().int().positive();
@@ -48,6 +49,9 @@ export const TrainSettings = z.strictObject({
   }),
   seed: z.number().int().min(0).max(2 ** 32 - 1).default(11)
     .describe("Determines weights, order and dropout"),
+  device: z.enum(["auto", ...DEVICES]).default("auto").describe(
+    "Where to train; auto = a GPU, else native code where it is installed, else wasm",
+  ),
   threads: count.max(256).optional().describe("CPU threads; default: all cores"),
 });
 

@@ -15,7 +15,7 @@ import { argMax, logitsOf, softmax } from "../models/inference.ts";
 import { pretrainedClassifier } from "../models/pretrained.ts";
 import { scratchClassifier } from "../models/scratch.ts";
 import type { BertTokenizer } from "../models/tokenizer.ts";
-import { Executor, type Tensors } from "../onnx/executor.ts";
+import { Executor, type ParameterValues, type Tensors } from "../onnx/executor.ts";
 import { elementCount } from "../onnx/shape.ts";
 import { evaluate, headline, type Prediction } from "./evaluation.ts";
 import type { StepEvent, TrainEvent, TrainResult } from "./events.ts";
@@ -26,9 +26,6 @@ import { METRICS_FILE, prepareOutDir } from "./run_folder.ts";
 import { linearSchedule } from "./schedule.ts";
 import { type TrainSettings, withModelDefaults } from "./settings.ts";
 import { trainerState } from "./trainer_state.ts";
-
-/** The device that this version trains on. */
-const DEVICE = "wasm";
 
 /** What {@link train} needs beside the data. */
 export interface TrainOptions {
@@ -84,7 +81,7 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
 
   // Only now: a mistake in the settings must not cost the run that is overwritten.
   await prepareOutDir(outDir, settings, dataset.dir, { overwrite });
-  await using executor = await Executor.start({ threads: settings.threads });
+  await using executor = await Executor.start(settings);
   const session = await executor.loadTrainingSession(graphs, base.weights, {
     optimizer: {
       beta1: 0.9,
@@ -105,7 +102,8 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
   report({
     type: "start",
     model: settings.model,
-    device: DEVICE,
+    device: executor.choice.device,
+    device_reason: executor.choice.reason,
     parameters: graphs.parameters
       .filter(({ name }) => !frozen.has(name))
       .reduce((sum, { shape }) => sum + elementCount(shape), 0),
@@ -119,7 +117,7 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
 
   const pace = new Pace(totalSteps);
   let step = 0;
-  let best = { accuracy: -1, epoch: 0, weights: base.weights };
+  let best = { accuracy: -1, epoch: 0, weights: {} as ParameterValues };
   for (let epoch = 0; step < totalSteps; epoch++) {
     const batches = trainingBatches(lengths, { batchSize, seed, epoch, shuffle: settings.shuffle });
     for (const parts of chunks(batches, partsPerStep).slice(0, totalSteps - step)) {
@@ -175,12 +173,12 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
     steps: step,
     epochs: step / stepsPerEpoch,
     best_epoch: best.epoch,
-    device: DEVICE,
+    device: executor.choice.device,
     tokens_per_second: pace.tokensPerSecond,
     metrics: { split, ...evaluate(predictions, labelsOf(config), new Set(texts)) },
   };
 
-  await saveClassifier(outDir, { config, tokenizer, weights: best.weights });
+  await saveClassifier(outDir, { config, tokenizer, weights: await session.weights() });
   await writeJson(join(outDir, "trainer_state.json"), trainerState(log, settings));
   await writeFileAtomically(join(outDir, "README.md"), modelCard({ result, settings, dataset }));
   await writeJson(join(outDir, METRICS_FILE), result.metrics);

@@ -1,0 +1,68 @@
+/**
+ * The parameters of a model in training, where the device has them: weights, gradients, and the
+ * optimizer's moments.
+ *
+ * @module
+ */
+import type { DeviceTensors } from "./session.ts";
+
+/** Values by parameter name. */
+export type ParameterValues = Record<string, Float32Array>;
+
+/** Everything that training changes. */
+export interface TrainingState {
+  /** The frozen ones included. */
+  weights: ParameterValues;
+  /** AdamW's, of what is trained. */
+  firstMoments: ParameterValues;
+  secondMoments: ParameterValues;
+}
+
+/** Where a training graph gives the gradient of a parameter. */
+export interface GradientOutput {
+  parameter: string;
+  /** The output that holds the gradient, or the gradients of the rows that were read. */
+  output: string;
+  /** The output that says which rows those are; absent for the gradient of a whole parameter. */
+  indices?: string;
+}
+
+/** What every device offers. */
+export interface Parameters {
+  /** The weights as inputs of a graph; their values change with {@link update}. */
+  readonly feeds: DeviceTensors;
+
+  /**
+   * Where the training graph can write gradients; others come as outputs of their own.
+   *
+   * @param first Whether nothing has been added to the gradients since the last {@link update}.
+   */
+  gradientTargets(first: boolean): DeviceTensors;
+
+  /**
+   * Adds the gradients of a part of a step, or begins anew with those of its first part. Frees the
+   * outputs.
+   */
+  addGradients(outputs: DeviceTensors, first: boolean): void;
+
+  /**
+   * Clips the gradients by their common norm, and updates weights and moments.
+   *
+   * @param step Counted from 1.
+   * @returns The norm of all gradients before clipping.
+   */
+  update(step: number, learningRate: number): Promise<number>;
+
+  /** A copy of the weights. */
+  weights(): Promise<ParameterValues>;
+  /** Replaces all weights. */
+  setWeights(weights: ParameterValues): void;
+
+  /** A copy of the weights and moments. */
+  state(): Promise<TrainingState>;
+  /** Replaces all weights and moments. */
+  setState(state: TrainingState): void;
+
+  /** Frees the device's memory. */
+  release(): void;
+}

@@ -1,0 +1,160 @@
+import { deepStrictEqual, notDeepStrictEqual, ok } from "node:assert";
+import { Dropout } from "./dropout.ts";
+import type { Executor, RemoteTrainingSession, Tensors, TrainingGraphs } from "./executor.ts";
+import { gradient } from "./gradient.ts";
+import { Graph, type Tensor } from "./graph.ts";
+import { gather, mul, reduceSum, reshape, sub } from "./operators.ts";
+import type { ParameterValues } from "./parameters.ts";
+import { encodeModel } from "./proto.ts";
+import { Random } from "./random.ts";
+import { testOnDevices } from "./testing.ts";
+
+const ROWS = 40;
+const WIDTH = 300;
+/** More than one workgroup, and not a multiple of a SIMD lane. */
+const SHAPES = { table: [ROWS, WIDTH], scale: [WIDTH], shift: [1], fixed: [WIDTH] };
+
+/** Rows of a table, scaled and shifted, are to come close to their targets. */
+function graphs(dropoutProbability: number): TrainingGraphs {
+  const build = (graph: Graph, dropout?: Dropout) => {
+    const parameter = (name: keyof typeof SHAPES) => graph.input(name, "float32", SHAPES[name]);
+    const parameters = Object.fromEntries(
+      Object.keys(SHAPES).map((name) => [name, parameter(name as keyof typeof SHAPES)]),
+    ) as Record<keyof typeof SHAPES, Tensor>;
+    const ids = graph.input("ids", "int64", ["batch", "length"]);
+    const rows = reshape(gather(parameters.table, ids), ["batch*length", WIDTH]);
+    const scaled = mul(mul(rows, parameters.scale), parameters.fixed);
+    const y = sub(dropout?.apply(scaled, dropoutProbability) ?? scaled, parameters.shift);
+    return { parameters, y };
+  };
+  const inference = new Graph();
+  inference.output("y", build(inference).y);
+
+  const training = new Graph();
+  const dropout = new Dropout(training);
+  const { parameters: { table, scale, shift }, y } = build(training, dropout);
+  const target = training.input("target", "float32", []);
+  const error = sub(y, target);
+  const loss = reduceSum(mul(error, error), [0, 1]);
+  training.output("loss", loss);
+  const gradients = gradient(loss, [table, scale, shift]).map((gradient, i) => {
+    const parameter = ["table", "scale", "shift"][i]!;
+    if ("name" in gradient) {
+      training.output(`gradient/${parameter}`, gradient);
+      return { parameter, output: `gradient/${parameter}` };
+    }
+    training.output(`gradient/${parameter}`, gradient.values);
+    training.output(`indices/${parameter}`, gradient.indices);
+    return { parameter, output: `gradient/${parameter}`, indices: `indices/${parameter}` };
+  });
+  return {
+    training: encodeModel(training),
+    inference: encodeModel(inference),
+    parameters: Object.entries(SHAPES).map(([name, shape]) => ({ name, shape })),
+    gradients,
+    dropout: dropout.sites,
+  };
+}
+
+function initialWeights(): ParameterValues {
+  const random = new Random(1);
+  return Object.fromEntries(
+    Object.entries(SHAPES).map(([name, shape]) => {
+      const count = shape.reduce((a, b) => a * b, 1);
+      return [name, Float32Array.from({ length: count }, () => 1 + 0.1 * random.normal())];
+    }),
+  );
+}
+
+/** Rows that repeat within a batch and from batch to batch. */
+function batch(texts: number[][]): Tensors {
+  return {
+    ids: {
+      type: "int64",
+      shape: [texts.length, texts[0]!.length],
+      data: BigInt64Array.from(texts.flat(), BigInt),
+    },
+    target: { type: "float32", shape: [], data: Float32Array.of(2) },
+  };
+}
+const BATCHES = [[[1, 2, 2], [3, 1, 39]], [[2, 2, 2], [0, 4, 5]], [[7, 1, 9], [10, 11, 0]]];
+
+function load(executor: Executor, dropoutProbability = 0): Promise<RemoteTrainingSession> {
+  return executor.loadTrainingSession(graphs(dropoutProbability), initialWeights(), {
+    optimizer: { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.1, maxGradientNorm: 5 },
+    dropoutSeed: 3,
+    largestDimensions: { batch: 4, length: 3 },
+  });
+}
+
+async function train(session: RemoteTrainingSession, from: number, to: number): Promise<void> {
+  for (let step = from; step <= to; step++) {
+    await session.step([batch(BATCHES[step % BATCHES.length]!)], step, 1e-2);
+  }
+}
+
+testOnDevices("a training session learns, and leaves what is frozen", async (executor) => {
+  const session = await load(executor);
+  const { loss: before } = await session.step([batch(BATCHES[0]!)], 1, 1e-2);
+  await train(session, 2, 60);
+  const { loss: after, gradientNorm } = await session.step([batch(BATCHES[0]!)], 61, 1e-2);
+  ok(after < 0.5 * before, `${before} became ${after}`);
+  ok(gradientNorm > 0);
+  const { table, fixed } = await session.weights();
+  deepStrictEqual(fixed, initialWeights()["fixed"]);
+  notDeepStrictEqual(table, initialWeights()["table"]);
+});
+
+testOnDevices("a step in parts is the step of the whole batch", async (executor) => {
+  const texts = BATCHES.flat();
+  const [whole, inParts] = [await load(executor), await load(executor)];
+  for (let step = 1; step <= 3; step++) {
+    const expected = await whole.step([batch(texts)], step, 1e-2);
+    const actual = await inParts.step(texts.map((text) => batch([text])), step, 1e-2);
+    for (const key of ["loss", "gradientNorm"] as const) {
+      ok(Math.abs(actual[key] / expected[key] - 1) < 1e-4, `${key} of step ${step}`);
+    }
+  }
+  const [expected, actual] = [await whole.weights(), await inParts.weights()];
+  for (const [name, values] of Object.entries(expected)) {
+    for (const [i, value] of values.entries()) {
+      ok(Math.abs(actual[name]![i]! - value) < 1e-4, `${name}[${i}]`);
+    }
+  }
+});
+
+testOnDevices("a state that is put back leads to the same bytes", async (executor) => {
+  const session = await load(executor, 0.3);
+  await train(session, 1, 3);
+  const state = await session.state();
+  const copy = structuredClone(state);
+  await train(session, 4, 8);
+  const expected = await session.state();
+
+  await session.setState(state);
+  await train(session, 4, 8);
+  deepStrictEqual(await session.state(), expected);
+
+  const other = await load(executor, 0.3);
+  await other.setState(copy);
+  await train(other, 4, 8);
+  deepStrictEqual(await other.state(), expected);
+});
+
+testOnDevices("the inference graph sees the present weights", async (executor) => {
+  const session = await load(executor);
+  const output = async () => Array.from((await session.run(batch([[1]])))["y"]!.data, Number);
+  const initial = initialWeights();
+  const expected = Array.from(
+    { length: WIDTH },
+    (_, i) =>
+      Math.fround(
+        Math.fround(initial["table"]![WIDTH + i]! * initial["scale"]![i]!) * initial["fixed"]![i]!,
+      ) - initial["shift"]![0]!,
+  );
+  for (const [i, value] of (await output()).entries()) {
+    ok(Math.abs(value - expected[i]!) < 1e-5, `y[${i}]`);
+  }
+  await train(session, 1, 1);
+  notDeepStrictEqual(await output(), expected);
+});

@@ -6,6 +6,7 @@
 import { Command, CommanderError } from "commander";
 import { UserError } from "../data/user_error.ts";
 import { DeviceError } from "../onnx/device.ts";
+import { benchCommand } from "./bench.ts";
 import { evalCommand } from "./eval.ts";
 import { predictCommand } from "./predict.ts";
 import { serveCommand } from "./serve.ts";
@@ -26,8 +27,15 @@ export async function main(args: readonly string[]): Promise<number> {
     .addCommand(evalCommand())
     .addCommand(predictCommand())
     .addCommand(serveCommand())
+    .addCommand(benchCommand())
     .addCommand(workerCommand(), { hidden: true });
-  for (const command of [program, ...program.commands]) {
+  for (
+    const command of [
+      program,
+      ...program.commands,
+      ...program.commands.flatMap((it) => it.commands),
+    ]
+  ) {
     // Commander would read environment variables to find out whether to use colours.
     command.exitOverride().configureOutput({
       getOutHasColors: () => false,

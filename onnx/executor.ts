@@ -53,6 +53,8 @@ export interface ExecutorOptions {
 export class Executor implements AsyncDisposable {
   /** Where the graphs run, and why there. */
   readonly choice: DeviceChoice;
+  /** The version of onnxruntime. */
+  onnxruntimeVersion = "";
   readonly #worker: Worker;
   readonly #api: Comlink.Remote<typeof workerApi>;
 
@@ -71,7 +73,7 @@ export class Executor implements AsyncDisposable {
     const choice = await chooseDevice(device);
     const worker = new Worker(new URL("./executor_worker.ts", import.meta.url), { type: "module" });
     const executor = new Executor(choice, worker);
-    await executor.#api.configure(choice.device, {
+    executor.onnxruntimeVersion = await executor.#api.configure(choice.device, {
       threads: threads ?? navigator.hardwareConcurrency,
     });
     return executor;

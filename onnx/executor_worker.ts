@@ -28,9 +28,10 @@ let runtime: Runtime;
 
 /** What the Worker offers to `executor.ts`. */
 export const workerApi = {
-  /** Loads onnxruntime, before anything else is called. */
-  async configure(device: Device, options: RuntimeOptions): Promise<void> {
+  /** Loads onnxruntime, before anything else is called, and gives its version. */
+  async configure(device: Device, options: RuntimeOptions): Promise<string> {
     runtime = await loadRuntime(device, options);
+    return runtime.ort.env.versions.common;
   },
 
   /** Loads a graph for inference. */

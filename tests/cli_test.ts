@@ -125,3 +125,29 @@ Deno.test("a user's mistake is one line and a non-zero exit", async () => {
     }
   });
 });
+
+Deno.test("bench train prints what it measured", async () => {
+  const args = ["bench", "train", "--size", "tiny", "--steps", "1", "--batch-size", "2"];
+  const child = new Deno.Command("deno", {
+    args: ["run", "--no-prompt", "--allow-read", "--allow-sys=cpus", MAIN, ...args]
+      .concat(["--length", "4", "--device", "wasm", "--json"]),
+  });
+  const { code, stdout } = await child.output();
+  deepStrictEqual(code, 0);
+  const { machine, versions, results } = JSON.parse(new TextDecoder().decode(stdout));
+  deepStrictEqual([machine.os, versions.deno], [Deno.build.os, Deno.version.deno]);
+  match(versions.onnxruntime, /^\d+\.\d+\.\d+$/);
+  deepStrictEqual(results.length, 1);
+  const { device, size, batch_size, length, ...figures } = results[0];
+  deepStrictEqual([device, size, batch_size, length], ["wasm", "tiny", 2, 4]);
+  deepStrictEqual(Object.keys(figures), [
+    "step_ms",
+    "forward_backward_ms",
+    "optimizer_ms",
+    "tokens_per_second",
+    "gflops",
+    "matmul_gflops",
+    "matmul_share",
+  ]);
+  for (const [name, value] of Object.entries(figures)) ok(Number(value) > 0, name);
+});

@@ -1,0 +1,207 @@
+/**
+ * How long a step of full fine-tuning takes, and how much of the device's own rate of matrix
+ * products it reaches.
+ *
+ * @module
+ */
+import { type BertConfig, BertConfig as BertConfigSchema, labelsOf } from "../models/config.ts";
+import { initialWeights } from "../models/weights.ts";
+import type { Device } from "../onnx/device.ts";
+import type { Executor, Tensors } from "../onnx/executor.ts";
+import { Graph, type TensorData } from "../onnx/graph.ts";
+import { matMul, reduceSum } from "../onnx/operators.ts";
+import { encodeModel } from "../onnx/proto.ts";
+import { Random } from "../onnx/random.ts";
+import { trainingGraphs } from "../training/graphs.ts";
+
+/** The models that are timed: scratch:tiny, all-MiniLM-L6-v2 and BERT-base with six classes. */
+export const BENCH_SIZES = {
+  tiny: { layers: 2, hidden: 128, heads: 2, words: 8000 },
+  minilm: { layers: 6, hidden: 384, heads: 12, words: 30_522 },
+  base: { layers: 12, hidden: 768, heads: 12, words: 28_996 },
+} as const;
+
+/** What is timed. */
+export interface TrainBenchOptions {
+  size: keyof typeof BENCH_SIZES;
+  batchSize: number;
+  /** Tokens of each text. */
+  length: number;
+  /** How many are timed. */
+  steps: number;
+}
+
+/** What {@link benchTrain} finds; times are medians. */
+export interface TrainBenchResult {
+  device: Device;
+  size: string;
+  batch_size: number;
+  length: number;
+  step_ms: number;
+  forward_backward_ms: number;
+  optimizer_ms: number;
+  tokens_per_second: number;
+  /** Matrix products of a step, forward and backward, in 10⁹ operations a second. */
+  gflops: number;
+  /** The same of matrix products alone, of the size of the model's feed-forward layers. */
+  matmul_gflops: number;
+  matmul_share: number;
+}
+
+/** The results, and where they were measured. */
+export interface TrainBench {
+  machine: { cpu: string; logical_cores: number; os: string; threads: number };
+  versions: { deno: string; onnxruntime: string };
+  results: TrainBenchResult[];
+}
+
+const WARM_UP_STEPS = 2;
+/** Products in the graph that measures their rate: enough that copies of inputs do not count. */
+const PRODUCT_PAIRS = 4;
+
+/** Times steps of full fine-tuning, with dropout, on random weights and texts. */
+export async function benchTrain(
+  executor: Executor,
+  { size, batchSize, length, steps }: TrainBenchOptions,
+): Promise<TrainBenchResult> {
+  const config = benchConfig(size);
+  const session = await executor.loadTrainingSession(
+    trainingGraphs(config),
+    initialWeights(config, 1),
+    {
+      optimizer: {
+        beta1: 0.9,
+        beta2: 0.999,
+        epsilon: 1e-8,
+        weightDecay: 0.01,
+        maxGradientNorm: 1,
+      },
+      dropoutSeed: 1,
+      largestDimensions: { batch: batchSize, length },
+    },
+  );
+  const batch = randomBatch(config, batchSize, length);
+  const times: { step: number; forwardBackward: number; optimizer: number }[] = [];
+  for (let step = 1; step <= WARM_UP_STEPS + steps; step++) {
+    const started = performance.now();
+    const { forwardBackwardMs, optimizerMs } = await session.step([batch], step, 1e-4);
+    if (step <= WARM_UP_STEPS) continue;
+    times.push({
+      step: performance.now() - started,
+      forwardBackward: forwardBackwardMs,
+      optimizer: optimizerMs,
+    });
+  }
+  await session.release();
+
+  const forwardBackwardMs = median(times.map(({ forwardBackward }) => forwardBackward));
+  const stepMs = median(times.map(({ step }) => step));
+  const gflops = stepFlops(config, batchSize, length) / forwardBackwardMs / 1e6;
+  const matmulGflops = await matrixProductGflops(executor, config, batchSize * length);
+  return {
+    device: executor.choice.device,
+    size,
+    batch_size: batchSize,
+    length,
+    step_ms: stepMs,
+    forward_backward_ms: forwardBackwardMs,
+    optimizer_ms: median(times.map(({ optimizer }) => optimizer)),
+    tokens_per_second: batchSize * length / stepMs * 1000,
+    gflops,
+    matmul_gflops: matmulGflops,
+    matmul_share: gflops / matmulGflops,
+  };
+}
+
+function benchConfig(size: keyof typeof BENCH_SIZES): BertConfig {
+  const { layers, hidden, heads, words } = BENCH_SIZES[size];
+  return BertConfigSchema.parse({
+    model_type: "bert",
+    vocab_size: words,
+    hidden_size: hidden,
+    num_hidden_layers: layers,
+    num_attention_heads: heads,
+    intermediate_size: 4 * hidden,
+    max_position_embeddings: 512,
+    id2label: Object.fromEntries(Array.from({ length: 6 }, (_, i) => [i, `class ${i}`])),
+  });
+}
+
+/** Texts of random words, without padding. */
+function randomBatch(config: BertConfig, batchSize: number, length: number): Tensors {
+  const random = new Random(1);
+  const labelCount = labelsOf(config).length;
+  const integers = (value: () => number): TensorData => ({
+    type: "int64",
+    shape: [batchSize, length],
+    data: BigInt64Array.from({ length: batchSize * length }, () => BigInt(value())),
+  });
+  const floats = (shape: number[], value: (i: number) => number): TensorData => ({
+    type: "float32",
+    shape,
+    data: Float32Array.from({ length: shape.reduce((a, b) => a * b) }, (_, i) => value(i)),
+  });
+  return {
+    input_ids: integers(() => random.integer(config.vocab_size)),
+    attention_mask: integers(() => 1),
+    token_type_ids: integers(() => 0),
+    labels: floats([batchSize, labelCount], (i) => Number(i % labelCount === 0)),
+    example_weights: floats([batchSize], () => 1 / batchSize),
+  };
+}
+
+/**
+ * The operations of a step's matrix products. The backward pass has two products for each of the
+ * forward pass; the last layer computes only the first token beyond its keys and values.
+ */
+function stepFlops(config: BertConfig, batchSize: number, length: number): number {
+  const { hidden_size: hidden, intermediate_size: inner, num_hidden_layers: layers } = config;
+  const product = (rows: number, from: number, to: number) => 2 * rows * from * to;
+  const tokens = batchSize * length;
+  const layer = (queries: number) =>
+    2 * product(tokens, hidden, hidden) + // keys and values
+    2 * product(queries, hidden, hidden) + // queries and output
+    2 * product(queries, length, hidden) + // scores and context
+    2 * product(queries, hidden, inner); // feed-forward
+  const forward = (layers - 1) * layer(tokens) + layer(batchSize) +
+    product(batchSize, hidden, hidden);
+  return 3 * forward;
+}
+
+async function matrixProductGflops(
+  executor: Executor,
+  { hidden_size: hidden, intermediate_size: inner }: BertConfig,
+  tokens: number,
+): Promise<number> {
+  const graph = new Graph();
+  const up = graph.input("up", "float32", [hidden, inner]);
+  const down = graph.input("down", "float32", [inner, hidden]);
+  let x = graph.input("x", "float32", [tokens, hidden]);
+  for (let i = 0; i < PRODUCT_PAIRS; i++) x = matMul(matMul(x, up), down);
+  graph.output("sum", reduceSum(x, [0, 1]));
+  const session = await executor.loadSession(encodeModel(graph));
+  const filled = (shape: number[]): TensorData => ({
+    type: "float32",
+    shape,
+    data: new Float32Array(shape[0]! * shape[1]!).fill(1 / inner),
+  });
+  const feeds = {
+    x: filled([tokens, hidden]),
+    up: filled(up.shape as number[]),
+    down: filled(down.shape as number[]),
+  };
+  const times: number[] = [];
+  for (let run = 0; run < 12; run++) {
+    const started = performance.now();
+    await session.run(feeds);
+    if (run >= WARM_UP_STEPS) times.push(performance.now() - started);
+  }
+  await session.release();
+  return PRODUCT_PAIRS * 2 * 2 * tokens * hidden * inner / median(times) / 1e6;
+}
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}

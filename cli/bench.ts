@@ -1,0 +1,106 @@
+/**
+ * `bench`: how fast this machine trains.
+ *
+ * @module
+ */
+import { Command, InvalidArgumentError, Option } from "commander";
+import Table from "cli-table3";
+import { cpus } from "node:os";
+import { BENCH_SIZES, benchTrain, type TrainBench } from "../bench/train.ts";
+import { chooseDevice, type Device, DEVICES } from "../onnx/device.ts";
+import { Executor } from "../onnx/executor.ts";
+
+interface Options {
+  size: keyof typeof BENCH_SIZES;
+  batchSize: number;
+  length: number;
+  steps: number;
+  device: Device | "auto" | "all";
+  threads?: number;
+  json?: boolean;
+}
+
+/** The command with its sub-commands. */
+export function benchCommand(): Command {
+  const sizes = Object.keys(BENCH_SIZES);
+  return new Command("bench")
+    .description("Measure how fast this machine trains")
+    .addCommand(
+      new Command("train")
+        .description("Time steps of full fine-tuning on random texts")
+        .addOption(new Option("--size <name>", "The model").choices(sizes).default("minilm"))
+        .option("--batch-size <number>", "Texts in a batch", parseCount, 16)
+        .option("--length <number>", "Tokens of a text", parseCount, 16)
+        .option("--steps <number>", "Steps whose median is taken", parseCount, 10)
+        .addOption(
+          new Option("--device <name>", "auto takes one as training does; all = every one there is")
+            .choices(["auto", "all", ...DEVICES]).default("auto"),
+        )
+        .option("--threads <number>", "CPU threads; default: all cores", parseCount)
+        .option("--json", "Print the results as JSON on standard output")
+        .action(run),
+    );
+}
+
+async function run(options: Options): Promise<void> {
+  const threads = options.threads ?? navigator.hardwareConcurrency;
+  const cores = cpus();
+  const bench: TrainBench = {
+    machine: {
+      cpu: cores[0]?.model.trim() ?? "unknown",
+      logical_cores: cores.length,
+      os: Deno.build.os,
+      threads,
+    },
+    versions: { deno: Deno.version.deno, onnxruntime: "" },
+    results: [],
+  };
+  for (const device of await devices(options.device)) {
+    console.error(`Timing ${options.steps} steps on ${device}`);
+    await using executor = await Executor.start({ device, threads });
+    bench.versions.onnxruntime = executor.onnxruntimeVersion;
+    bench.results.push(await benchTrain(executor, options));
+  }
+  console.log(options.json ? JSON.stringify(bench) : formatBench(bench));
+}
+
+async function devices(wanted: Options["device"]): Promise<Device[]> {
+  if (wanted !== "all") return [(await chooseDevice(wanted)).device];
+  const found = await Promise.all(
+    DEVICES.map((device) => chooseDevice(device).then(() => [device], () => [])),
+  );
+  return found.flat();
+}
+
+function formatBench({ machine, results }: TrainBench): string {
+  const table = new Table({
+    head: ["device", "step", "forward + backward", "optimizer", "tokens/s", "GFLOP/s", "share"],
+    colAligns: ["left", ...Array.from({ length: 6 }, () => "right" as const)],
+    style: { head: [], border: [], compact: true },
+  });
+  for (const result of results) {
+    table.push([
+      result.device,
+      milliseconds(result.step_ms),
+      milliseconds(result.forward_backward_ms),
+      milliseconds(result.optimizer_ms),
+      Math.round(result.tokens_per_second).toLocaleString("en"),
+      result.gflops.toFixed(1),
+      `${Math.round(100 * result.matmul_share)} % of ${result.matmul_gflops.toFixed(1)}`,
+    ]);
+  }
+  const { size, batch_size, length } = results[0]!;
+  return `${size}, ${batch_size} texts of ${length} tokens, on ${machine.cpu}, ${machine.threads} threads
+${table}
+The last column is the share of what the device reaches in matrix products alone.`;
+}
+
+function milliseconds(value: number): string {
+  return `${value.toFixed(value < 10 ? 1 : 0)} ms`;
+}
+
+function parseCount(text: string): number {
+  const count = Number(text);
+  if (Number.isInteger(count) && count >= 1) return count;
+  throw new InvalidArgumentError("It must be 1 or more.");
+}

@@ -52,6 +52,16 @@ export function tanh(x: Tensor): Tensor {
   return unary("Tanh", x, (g, y) => mul(g, sub(x.graph.scalar(1), mul(y, y))));
 }
 
+/** `1 / (1 + e ** -x)` */
+export function sigmoid(x: Tensor): Tensor {
+  return unary("Sigmoid", x, (g, y) => mul(mul(g, y), sub(x.graph.scalar(1), y)));
+}
+
+/** `log(1 + e ** x)`, without overflow. */
+export function softplus(x: Tensor): Tensor {
+  return unary("Softplus", x, (g) => mul(g, sigmoid(x)));
+}
+
 /** `x * Φ(x)`, the exact form (Hendrycks and Gimpel, 2016). */
 export function gelu(x: Tensor): Tensor {
   return unary("Gelu", x, (g) => {

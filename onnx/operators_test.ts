@@ -44,6 +44,8 @@ const CASES: Record<string, fc.Arbitrary<Case>> = {
   exp: unary(op.exp),
   erf: unary(op.erf),
   tanh: unary(op.tanh),
+  sigmoid: unary(op.sigmoid),
+  softplus: unary(op.softplus),
   gelu: unary(op.gelu),
   softmax: unary(op.softmax),
   logSoftmax: unary(op.logSoftmax),
@@ -154,6 +156,24 @@ Deno.test("gradients agree with central differences", async (t) => {
         { numRuns: RUNS },
       );
     });
+  }
+});
+
+Deno.test("softplus() and its gradient hold far from zero", async () => {
+  const graph = new Graph();
+  const x = graph.input("x", "float32", [5]);
+  const y = op.softplus(x);
+  graph.output("y", y);
+  graph.output("g", op.densify(gradient(op.reduceSum(y, [0]), [x])[0]!));
+  await using executor = await Executor.start({ threads: 1 });
+  const session = await executor.loadSession(encodeModel(graph));
+  const data = Float32Array.of(-200, -20, 0, 20, 200);
+  const { y: values, g } = await session.run({ x: { type: "float32", shape: [5], data } });
+  const close = (actual: number, expected: number) =>
+    ok(Math.abs(actual - expected) <= 1e-6 * Math.max(1, expected), `${actual}, not ${expected}`);
+  for (const [i, x] of data.entries()) {
+    close(Number(values!.data[i]), Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x))));
+    close(Number(g!.data[i]), 1 / (1 + Math.exp(-x)));
   }
 });
 

@@ -6,6 +6,7 @@
 import { join } from "node:path";
 import { z } from "zod";
 import { exists, readJson } from "../data/files.ts";
+import { PROBLEM_TYPES, type ProblemType } from "../data/labels.ts";
 import { UserError } from "../data/user_error.ts";
 
 /** The file that describes a model, in its folder. */
@@ -37,6 +38,7 @@ export const BertConfig = z.looseObject({
       "must name the classes 0, 1, 2, …",
     )
     .default({ 0: "LABEL_0", 1: "LABEL_1" }),
+  problem_type: z.enum(PROBLEM_TYPES).nullable().default(null),
 }).refine(
   (config) => config.hidden_size % config.num_attention_heads === 0,
   { path: ["num_attention_heads"], message: "must divide hidden_size" },
@@ -115,6 +117,15 @@ export function labelsOf(config: BertConfig): string[] {
     .map(Number)
     .sort((a, b) => a - b)
     .map((id) => config.id2label[id]!);
+}
+
+/** What the logits mean; where the configuration does not say, as transformers' pipeline takes them. */
+export function problemTypeOf(config: BertConfig): ProblemType {
+  const { problem_type, id2label } = config;
+  if (problem_type !== null) return problem_type;
+  return Object.keys(id2label).length === 1
+    ? "multi_label_classification"
+    : "single_label_classification";
 }
 
 /**

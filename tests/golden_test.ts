@@ -5,9 +5,9 @@
  * @module
  */
 import { ok } from "node:assert";
-import { BertConfig } from "../models/config.ts";
+import { BertConfig, labelsOf, problemTypeOf } from "../models/config.ts";
 import { decodeSafetensors, type StoredTensor } from "../models/safetensors.ts";
-import type { Tensors } from "../onnx/executor.ts";
+import type { Executor, Tensors } from "../onnx/executor.ts";
 import { testOnDevices } from "../onnx/testing.ts";
 import { trainingGraphs } from "../training/graphs.ts";
 
@@ -56,8 +56,19 @@ async function load(name: string) {
   return { golden, config: BertConfig.parse(golden.config), tensors, numbers, group };
 }
 
-testOnDevices("full fine-tuning agrees with PyTorch", async (executor, t) => {
-  const { golden, config, tensors, numbers, group } = await load("full");
+/** The labels as the loss takes them, `[batch, labels]`: classes become one-hot rows. */
+function labelRows(config: BertConfig, labels: Float32Array | Int32Array): Float32Array {
+  if (problemTypeOf(config) !== "single_label_classification") return Float32Array.from(labels);
+  const classes = labelsOf(config).map((_, index) => index);
+  return Float32Array.from([...labels].flatMap((label) => classes.map((i) => Number(i === label))));
+}
+
+async function compareFullFineTuning(
+  name: string,
+  executor: Executor,
+  t: Deno.TestContext,
+): Promise<void> {
+  const { golden, config, tensors, numbers, group } = await load(name);
   // WebGPU's kernels round differently, and three steps of AdamW magnify that.
   const weightTolerance = executor.choice.device === "webgpu" ? 1e-4 : TOLERANCE;
   const graphs = trainingGraphs(config);
@@ -67,25 +78,20 @@ testOnDevices("full fine-tuning agrees with PyTorch", async (executor, t) => {
     shape: tensors.get(key)!.shape,
     data: BigInt64Array.from(numbers(key) as Int32Array, BigInt),
   });
-  const labels = [...numbers("labels")];
-  const labelCount = Object.keys(config.id2label).length;
+  const examples = tensors.get("input_ids")!.shape[0]!;
   const batch: Tensors = {
     input_ids: integers("input_ids"),
     attention_mask: integers("attention_mask"),
     token_type_ids: integers("token_type_ids"),
     labels: {
       type: "float32",
-      shape: [labels.length, labelCount],
-      data: Float32Array.from(
-        labels.flatMap((label) =>
-          Array.from({ length: labelCount }, (_, i) => Number(i === label))
-        ),
-      ),
+      shape: [examples, labelsOf(config).length],
+      data: labelRows(config, numbers("labels") as Float32Array | Int32Array),
     },
     example_weights: {
       type: "float32",
-      shape: [labels.length],
-      data: new Float32Array(labels.length).fill(1 / labels.length),
+      shape: [examples],
+      data: new Float32Array(examples).fill(1 / examples),
     },
   };
   const initial = Object.fromEntries(
@@ -142,4 +148,17 @@ testOnDevices("full fine-tuning agrees with PyTorch", async (executor, t) => {
       close(weights[name]!, data as Float32Array, name, weightTolerance);
     }
   });
-});
+}
+
+for (
+  const [loss, name] of [
+    ["cross entropy", "full"],
+    ["binary cross entropy", "full_multi_label"],
+    ["mean squared error", "full_regression"],
+  ] as const
+) {
+  testOnDevices(
+    `full fine-tuning by ${loss} agrees with PyTorch`,
+    (executor, t) => compareFullFineTuning(name, executor, t),
+  );
+}

@@ -4,11 +4,13 @@
  * @module
  */
 import { CsvError, parse } from "csv-parse/sync";
+import { labelFault, type ProblemType } from "./labels.ts";
 import { UserError } from "./user_error.ts";
 
 /** One row of a data file. */
 export interface Example {
   text: string;
+  /** As the file has it; `labels.ts` says what it means. */
   label: string;
 }
 
@@ -22,9 +24,12 @@ interface ParsedRecord {
  * Reads the columns `text` and `label` of a CSV file in UTF-8, with or without a byte-order mark.
  *
  * @throws {UserError} If the file is missing, empty or malformed, lacks a column, or has a row
- * without a text or label.
+ * without a text or with a label that the kind of problem does not allow.
  */
-export async function readExamples(file: string): Promise<Example[]> {
+export async function readExamples(
+  file: string,
+  problemType: ProblemType = "single_label_classification",
+): Promise<Example[]> {
   const fail = (rule: string, line?: number) =>
     new UserError(`Cannot read '${file}'${line === undefined ? "" : ` line ${line}`}: ${rule}`);
 
@@ -62,7 +67,8 @@ export async function readExamples(file: string): Promise<Example[]> {
     const text = record["text"]!;
     const label = record["label"]!.trim();
     if (text.trim() === "") throw fail("the text is empty", info.lines);
-    if (label === "") throw fail("the label is empty", info.lines);
+    const fault = labelFault(label, problemType);
+    if (fault !== undefined) throw fail(fault, info.lines);
     return { text, label };
   });
 }

@@ -2,15 +2,16 @@ import { deepStrictEqual, rejects } from "node:assert";
 import fc from "fast-check";
 import { stringify } from "csv-stringify/sync";
 import { readExamples } from "./csv.ts";
+import type { ProblemType } from "./labels.ts";
 
-async function read(content: string | Uint8Array) {
+async function read(content: string | Uint8Array, problemType?: ProblemType) {
   const file = await Deno.makeTempFile({ suffix: ".csv" });
   try {
     await Deno.writeFile(
       file,
       typeof content === "string" ? new TextEncoder().encode(content) : content,
     );
-    return await readExamples(file);
+    return await readExamples(file, problemType);
   } finally {
     await Deno.remove(file);
   }
@@ -59,6 +60,26 @@ for (
 ) {
   Deno.test(`readExamples() refuses a file with ${fault}`, async () => {
     await rejects(read(content), { name: "UserError", message });
+  });
+}
+
+Deno.test("readExamples() allows an empty label where there may be several", async () => {
+  deepStrictEqual(await read("text,label\na,\nb,x|y\n", "multi_label_classification"), [
+    { text: "a", label: "" },
+    { text: "b", label: "x|y" },
+  ]);
+});
+
+for (
+  const [problemType, content, message] of [
+    ["multi_label_classification", "text,label\na,x\nb,x||y\n", /line 3: .* has an empty part$/],
+    ["multi_label_classification", "text,label\na,x|x\n", /line 2: .* names 'x' twice$/],
+    ["regression", "text,label\na,1\nb,\n", /line 3: the label is empty$/],
+    ["regression", "text,label\na,1\n\nb,two\n", /line 4: expected a number .* got 'two'$/],
+  ] as const
+) {
+  Deno.test(`readExamples() refuses ${JSON.stringify(content)} in ${problemType}`, async () => {
+    await rejects(read(content, problemType), { name: "UserError", message });
   });
 }
 

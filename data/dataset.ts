@@ -6,6 +6,7 @@
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { exists } from "./files.ts";
+import { canonicalLabel, classNames, type ProblemType, REGRESSION_LABELS } from "./labels.ts";
 import { UserError } from "./user_error.ts";
 import { type Example, readExamples } from "./csv.ts";
 
@@ -22,7 +23,10 @@ export const SPLIT_FILES = {
 /** A data set for training. */
 export interface Dataset {
   dir: string;
-  /** The classes of the training examples; numbers in their order, names in alphabetical order. */
+  /**
+   * The classes of the training examples; numbers in their order, names in alphabetical order. For
+   * regression the name of the one output.
+   */
   labels: string[];
   train: Example[];
   validation: Example[];
@@ -33,20 +37,25 @@ export interface Dataset {
 /**
  * Reads a data set.
  *
- * @throws {UserError} If a file is missing (the test file may be) or malformed, if there is one
- * class only, or if the validation or test file has a label that the training file lacks.
+ * @throws {UserError} If a file is missing (the test file may be) or malformed, if all training
+ * examples have the same label, or if the validation or test file has a class that the training file
+ * lacks.
  */
-export async function readDataset(dir: string): Promise<Dataset> {
-  const train = await readExamples(join(dir, SPLIT_FILES.train));
-  const validation = await readExamples(join(dir, SPLIT_FILES.validation));
-  const hasTest = await exists(join(dir, SPLIT_FILES.test));
-  const test = hasTest ? await readExamples(join(dir, SPLIT_FILES.test)) : [];
+export async function readDataset(
+  dir: string,
+  problemType: ProblemType = "single_label_classification",
+): Promise<Dataset> {
+  const read = (file: string) => readExamples(join(dir, file), problemType);
+  const train = await read(SPLIT_FILES.train);
+  const validation = await read(SPLIT_FILES.validation);
+  const test = await exists(join(dir, SPLIT_FILES.test)) ? await read(SPLIT_FILES.test) : [];
 
-  const labels = distinctLabels(train);
-  if (labels.length < 2) {
+  const labels = outputLabels(train, problemType);
+  if (new Set(train.map(({ label }) => canonicalLabel(label, problemType))).size < 2) {
+    const wanted = problemType === "single_label_classification" ? "classes" : "different labels";
     throw new UserError(
-      `Cannot train on '${basename(dir)}': expected at least two classes, found only '${
-        labels[0]
+      `Cannot train on '${basename(dir)}': expected at least two ${wanted}, found only '${
+        train[0]!.label
       }'`,
     );
   }
@@ -56,12 +65,12 @@ export async function readDataset(dir: string): Promise<Dataset> {
       SPLIT_FILES.test,
     ]] as const
   ) {
-    const unknown = examples.find(({ label }) => !labels.includes(label));
+    const unknown = examples
+      .flatMap(({ label }) => classNames(label, problemType))
+      .find((name) => !labels.includes(name));
     if (unknown === undefined) continue;
     throw new UserError(
-      `Cannot use '${
-        join(dir, file)
-      }': its label '${unknown.label}' is not in ${SPLIT_FILES.train}`,
+      `Cannot use '${join(dir, file)}': its label '${unknown}' is not in ${SPLIT_FILES.train}`,
     );
   }
   return { dir, labels, train, validation, test };
@@ -76,8 +85,9 @@ export async function evaluationFile(dir: string): Promise<string> {
   return await exists(test) ? test : join(dir, SPLIT_FILES.validation);
 }
 
-function distinctLabels(examples: readonly Example[]): string[] {
-  const labels = [...new Set(examples.map(({ label }) => label))];
+function outputLabels(examples: readonly Example[], problemType: ProblemType): string[] {
+  if (problemType === "regression") return [...REGRESSION_LABELS];
+  const labels = [...new Set(examples.flatMap(({ label }) => classNames(label, problemType)))];
   return labels.every((label) => /^-?\d+$/.test(label))
     ? labels.sort((a, b) => Number(a) - Number(b))
     : labels.sort();

@@ -1,6 +1,7 @@
 import { deepStrictEqual, rejects } from "node:assert";
 import { basename, join } from "node:path";
 import { type Dataset, readDataset, SPLIT_FILES } from "./dataset.ts";
+import type { ProblemType } from "./labels.ts";
 
 type Split = keyof typeof SPLIT_FILES;
 
@@ -8,6 +9,7 @@ type Split = keyof typeof SPLIT_FILES;
 async function read(
   labels: Partial<Record<Split, string[]>>,
   test: (reading: Promise<Dataset>, dir: string) => Promise<void>,
+  problemType?: ProblemType,
 ): Promise<void> {
   const dir = await Deno.makeTempDir();
   try {
@@ -18,7 +20,7 @@ async function read(
         ["text,label\n", ...rows].join(""),
       );
     }
-    await test(readDataset(dir), dir);
+    await test(readDataset(dir, problemType), dir);
   } finally {
     await Deno.remove(dir, { recursive: true });
   }
@@ -105,3 +107,51 @@ Deno.test("readDataset() refuses a label that the training file lacks", async ()
     });
   });
 });
+
+Deno.test("readDataset() takes labels with | whole where a text has one class", async () => {
+  await read({ train: ["a|b", "a", "a|b"], validation: ["a"] }, async (reading) => {
+    deepStrictEqual((await reading).labels, ["a", "a|b"]);
+  });
+});
+
+Deno.test("readDataset() finds the classes of several labels in their parts", async () => {
+  await read({ train: ["b|a", "", "c"], validation: ["a|c"] }, async (reading) => {
+    const { labels, train } = await reading;
+    deepStrictEqual(labels, ["a", "b", "c"]);
+    deepStrictEqual(train.map(({ label }) => label), ["b|a", "", "c"]);
+  }, "multi_label_classification");
+});
+
+Deno.test("readDataset() refuses a part that the training file lacks", async () => {
+  await read({ train: ["a", "b"], validation: ["a"], test: ["a|d"] }, async (reading, dir) => {
+    const file = join(dir, "test_simple.csv");
+    await rejects(reading, {
+      name: "UserError",
+      message: `Cannot use '${file}': its label 'd' is not in train_simple.csv`,
+    });
+  }, "multi_label_classification");
+});
+
+Deno.test("readDataset() gives a regression one output, whatever the numbers", async () => {
+  await read({ train: ["1", "2.5"], validation: ["-7"], test: ["1e3"] }, async (reading) => {
+    deepStrictEqual((await reading).labels, ["LABEL_0"]);
+  }, "regression");
+});
+
+for (
+  const [problemType, train, found] of [
+    ["multi_label_classification", ["b|a", "a|b"], "b|a"],
+    ["multi_label_classification", ["", ""], ""],
+    ["regression", ["1", "1.0", "1e0"], "1"],
+  ] as const
+) {
+  Deno.test(`readDataset() refuses ${train.join(" and ")} alone in ${problemType}`, async () => {
+    await read({ train: [...train], validation: [train[0]] }, async (reading, dir) => {
+      await rejects(reading, {
+        name: "UserError",
+        message: `Cannot train on '${basename(dir)}': ` +
+          `expected at least two different labels, found only '${found}'`,
+      });
+    }, problemType);
+  });
+}

@@ -1,5 +1,6 @@
 /**
- * What the label of a row means, by the kind of problem.
+ * What the label of a row means, by the kind of problem: the name of one class, the names of several
+ * joined by `|`, or a number.
  *
  * @module
  */
@@ -13,3 +14,61 @@ export const PROBLEM_TYPES = [
 
 /** One of {@link PROBLEM_TYPES}. */
 export type ProblemType = (typeof PROBLEM_TYPES)[number];
+
+/** What a model has to tell of a text. */
+export interface Problem {
+  problemType: ProblemType;
+  /** The names of the model's outputs in their order: the classes, or {@link REGRESSION_LABELS}. */
+  labels: readonly string[];
+}
+
+/** The one output of a regression, under transformers' name. */
+export const REGRESSION_LABELS: readonly string[] = ["LABEL_0"];
+
+/** Between the classes of a label. */
+const SEPARATOR = "|";
+
+/** The rule that a label breaks, with its value; `undefined` for a sound one. */
+export function labelFault(label: string, problemType: ProblemType): string | undefined {
+  if (problemType === "multi_label_classification") {
+    const names = classNames(label, problemType);
+    if (names.includes("")) return `the label '${label}' has an empty part`;
+    const repeated = names.find((name, i) => names.indexOf(name) < i);
+    return repeated === undefined ? undefined : `the label '${label}' names '${repeated}' twice`;
+  }
+  if (label === "") return "the label is empty";
+  if (problemType === "regression" && !Number.isFinite(Math.fround(Number(label)))) {
+    return `expected a number as the label, got '${label}'`;
+  }
+  return undefined;
+}
+
+/** The classes that a label names: for several labels none or more, for a number none. */
+export function classNames(label: string, problemType: ProblemType): string[] {
+  switch (problemType) {
+    case "single_label_classification":
+      return [label];
+    case "multi_label_classification":
+      return label === "" ? [] : label.split(SEPARATOR).map((name) => name.trim());
+    case "regression":
+      return [];
+  }
+}
+
+/** The label that names these classes. */
+export function joinClassNames(names: readonly string[]): string {
+  return names.join(SEPARATOR);
+}
+
+/** The same text for labels that mean the same, such as `b|a` and `a | b`, or `1` and `1.0`. */
+export function canonicalLabel(label: string, problemType: ProblemType): string {
+  if (problemType === "regression") return String(Number(label));
+  return joinClassNames(classNames(label, problemType).sort());
+}
+
+/** A label as a loss takes it, `[labels]`: 1 for each class that it names and 0 for the others, or the number. */
+export function labelRow(label: string, { problemType, labels }: Problem): number[] {
+  if (problemType === "regression") return [Number(label)];
+  const names = classNames(label, problemType);
+  return labels.map((name) => Number(names.includes(name)));
+}

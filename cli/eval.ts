@@ -30,7 +30,11 @@ export function evalCommand(): Command {
     .description("Measure a trained classifier on a CSV file with columns text,label")
     .option("--model <dir>", "The model's folder; default: the last finished run")
     .option("--file <csv>", "The labelled texts; default: test_simple.csv of the training data")
-    .option("--predictions <csv>", "Write text,label,predicted,score of each text to this file")
+    .option(
+      "--predictions <csv>",
+      "Write text,label,predicted,score of each text to this file: predicted is written as labels " +
+        "are, score is the probability of all that was predicted (empty for a number)",
+    )
     .addOption(deviceOption())
     .option("--json", "Print the report as JSON on standard output")
     .action(run);

@@ -9,8 +9,10 @@ import { UserError } from "../data/user_error.ts";
 import { type LabelScore, TextClassifier } from "../models/text_classifier.ts";
 import type { Device } from "../onnx/device.ts";
 import { Executor } from "../onnx/executor.ts";
+import { decimals } from "../training/metrics.ts";
 import { lastFinishedRun } from "../training/run_folder.ts";
 import { deviceOption } from "./device_option.ts";
+import { percent } from "./report.ts";
 
 interface Options {
   model?: string;
@@ -41,8 +43,14 @@ async function run(args: string[], options: Options): Promise<void> {
   await using executor = await Executor.start({ device: options.device });
   const classifier = await TextClassifier.load(executor, modelDir);
   const results = (await classifier.classify(texts)).map((row) => row.slice(0, options.topK));
-  if (options.json) console.log(JSON.stringify(results));
-  else for (const [i, result] of results.entries()) console.log(formatResult(texts[i]!, result));
+  if (options.json) {
+    console.log(JSON.stringify(results));
+    return;
+  }
+  const format = classifier.problemType === "regression" ? decimals : percent;
+  for (const [i, result] of results.entries()) {
+    console.log(formatResult(texts[i]!, result, format));
+  }
 }
 
 async function readLines(): Promise<string[]> {
@@ -50,10 +58,12 @@ async function readLines(): Promise<string[]> {
   return lines.filter((line) => line.trim() !== "");
 }
 
-function formatResult(text: string, scores: readonly LabelScore[]): string {
-  const lines = scores.map(({ label, score }) =>
-    `  ${(100 * score).toFixed(1).padStart(5)} %  ${label}`
-  );
+function formatResult(
+  text: string,
+  scores: readonly LabelScore[],
+  format: (score: number) => string,
+): string {
+  const lines = scores.map(({ label, score }) => `  ${format(score).padStart(7)}  ${label}`);
   return [text, ...lines].join("\n");
 }
 

@@ -5,7 +5,8 @@
  */
 import cliProgress from "cli-progress";
 import type { EvaluationEvent, StartEvent, TrainEvent } from "../training/events.ts";
-import { percent } from "./report.ts";
+import { decimals, describeMetrics } from "../training/metrics.ts";
+import { formatMetric } from "./report.ts";
 
 const FORMAT = "  {bar} {value}/{total} steps | loss {loss} | {rate} tokens/s | {left} left";
 /** Of the weight of the losses before, in the smoothed loss on the bar. */
@@ -71,10 +72,12 @@ export class TrainProgress {
   }
 }
 
-function evaluationLine({ epoch, loss, accuracy, f1_macro, best }: EvaluationEvent): string {
+function evaluationLine(event: EvaluationEvent): string {
+  const { epoch, loss, problem_type, best } = event;
   const epochs = Number.isInteger(epoch) ? String(epoch) : epoch.toFixed(1);
-  return `epoch ${epochs}: validation loss ${loss.toFixed(3)}, accuracy ${percent(accuracy)}, ` +
-    `macro-F1 ${f1_macro.toFixed(3)}${best ? ", the best so far" : ""}`;
+  const metrics = describeMetrics(event, problem_type, formatMetric);
+  return `epoch ${epochs}: validation loss ${decimals(loss)}, ${metrics}` +
+    (best ? ", the best so far" : "");
 }
 
 function count(value: number): string {

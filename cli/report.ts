@@ -4,56 +4,85 @@
  * @module
  */
 import Table from "cli-table3";
-import type { EvaluationReport } from "../training/evaluation.ts";
+import type { ClassReport, EvaluationReport } from "../training/evaluation.ts";
+import {
+  decimals,
+  describeMetrics,
+  type Metric,
+  METRIC_NAMES,
+  metricEntries,
+} from "../training/metrics.ts";
 
-/** A report as people read it: the headline, then a table of the classes and their confusion. */
+/** A report as people read it: the metrics, then a table of the classes and their confusion. */
 export function formatReport(report: EvaluationReport, title: string): string {
-  const { interval, seen, unseen } = report;
-  const range = ([low, high]: [number, number], format: (value: number) => string) =>
-    `95 % interval ${format(low)} to ${format(high)}`;
-  const lines = [
-    `${title}: ${report.n.toLocaleString("en")} texts`,
-    `  accuracy  ${percent(report.accuracy)}   ${range(interval.accuracy, percent)}`,
-    `  macro-F1  ${decimals(report.f1_macro)}    ${range(interval.f1_macro, decimals)}`,
-    `  always the commonest class: ${percent(report.majority)}`,
-  ];
+  const { problem_type, seen, unseen } = report;
+  const lines = [`${title}: ${report.n.toLocaleString("en")} texts`, ...metricLines(report)];
+  if (problem_type === "single_label_classification") {
+    lines.push(`  always the commonest class: ${percent(report.majority)}`);
+  }
   if (seen !== null && unseen !== null && seen.n > 0) {
+    const describe = (part: { n: number } & Partial<Record<Metric, number>>) =>
+      `${part.n.toLocaleString("en")} texts, ${describeMetrics(part, problem_type, formatMetric)}`;
     lines.push(
-      `  seen in training: ${seen.n.toLocaleString("en")} texts, accuracy ${
-        percent(seen.accuracy)
-      }`,
-      `  unseen: ${unseen.n.toLocaleString("en")} texts, accuracy ${percent(unseen.accuracy)}, ` +
-        `macro-F1 ${decimals(unseen.f1_macro)} (always the commonest class: ` +
-        `${percent(unseen.majority)})`,
+      `  seen in training: ${describe(seen)}`,
+      `  unseen: ${describe(unseen)}` +
+        ("majority" in unseen ? ` (always the commonest class: ${percent(unseen.majority)})` : ""),
     );
   }
-  return [...lines, "", classTable(report)].join("\n");
+  switch (problem_type) {
+    case "single_label_classification":
+      lines.push(
+        "",
+        classTable(report.per_class, report.confusion_matrix),
+        "The last columns count which class (→ number) the texts of a row were given.",
+      );
+      break;
+    case "multi_label_classification":
+      lines.push("", classTable(report.per_class));
+      break;
+    case "regression":
+  }
+  return lines.join("\n");
 }
 
-function classTable({ per_class, confusion_matrix }: EvaluationReport): string {
+/** Each metric with its interval, in columns. */
+function metricLines({ problem_type, interval, ...values }: EvaluationReport): string[] {
+  const intervals = new Map(metricEntries(interval, problem_type));
+  const rows = metricEntries(values, problem_type);
+  const width = Math.max(...rows.map(([metric]) => METRIC_NAMES[metric].length));
+  return rows.map(([metric, value]) => {
+    const [low, high] = intervals.get(metric)!.map((end) => formatMetric(end, metric));
+    return `  ${METRIC_NAMES[metric].padEnd(width)}  ${formatMetric(value, metric).padEnd(6)}   ` +
+      `95 % interval ${low} to ${high}`;
+  });
+}
+
+function classTable(classes: readonly ClassReport[], confusionMatrix?: number[][]): string {
+  const columns = confusionMatrix === undefined ? [] : classes.map((_, i) => `→ ${i + 1}`);
   const table = new Table({
-    head: ["class", "precision", "recall", "F1", "texts", ...per_class.map((_, i) => `→ ${i + 1}`)],
-    colAligns: ["left", ...Array.from({ length: per_class.length + 4 }, () => "right" as const)],
+    head: ["class", "precision", "recall", "F1", "texts", ...columns],
+    colAligns: ["left", ...Array.from({ length: columns.length + 4 }, () => "right" as const)],
     style: { head: [], border: [], compact: true },
   });
-  for (const [i, { label, precision, recall, f1, support }] of per_class.entries()) {
+  for (const [i, { label, precision, recall, f1, support }] of classes.entries()) {
     table.push([
       `${i + 1} ${label}`,
       decimals(precision),
       decimals(recall),
       decimals(f1),
       support,
-      ...confusion_matrix[i]!,
+      ...confusionMatrix?.[i] ?? [],
     ]);
   }
-  return `${table}\nThe last columns count which class (→ number) the texts of a row were given.`;
+  return String(table);
+}
+
+/** Shares in percent, other metrics as they are. */
+export function formatMetric(value: number, metric: Metric): string {
+  return metric === "accuracy" ? percent(value) : decimals(value);
 }
 
 /** `0.9346` -> `93.5 %` */
 export function percent(share: number): string {
   return `${(100 * share).toFixed(1)} %`;
-}
-
-function decimals(value: number): string {
-  return value.toFixed(3);
 }

@@ -38,7 +38,7 @@ export function trainCommand(): Command {
 
 async function run(options: Options): Promise<void> {
   const settings = parseSettings(TrainSettings, options);
-  const dataset = await readDataset(options.data ?? SAMPLE_DIR);
+  const dataset = await readDataset(options.data ?? SAMPLE_DIR, settings.problemType);
   const { out, overwrite = false } = options;
   const outDir = out ?? newRunDir(settings);
 

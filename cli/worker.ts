@@ -23,7 +23,7 @@ async function run(): Promise<void> {
 
   const { settings, dataDir, outDir } = job;
   try {
-    const dataset = await readDataset(dataDir);
+    const dataset = await readDataset(dataDir, settings.problemType);
     await train(dataset, { settings, outDir, onEvent: send });
     Deno.exit(0);
   } catch (error) {

@@ -6,7 +6,7 @@
 import { join } from "node:path";
 import { z } from "zod";
 import { exists, readJson } from "../data/files.ts";
-import { PROBLEM_TYPES, type ProblemType } from "../data/labels.ts";
+import { type Problem, PROBLEM_TYPES } from "../data/labels.ts";
 import { UserError } from "../data/user_error.ts";
 
 /** The file that describes a model, in its folder. */
@@ -119,13 +119,13 @@ export function labelsOf(config: BertConfig): string[] {
     .map((id) => config.id2label[id]!);
 }
 
-/** What the logits mean; where the configuration does not say, as transformers' pipeline takes them. */
-export function problemTypeOf(config: BertConfig): ProblemType {
-  const { problem_type, id2label } = config;
-  if (problem_type !== null) return problem_type;
-  return Object.keys(id2label).length === 1
+/** What the logits tell; where the configuration does not say, as transformers' pipeline takes them. */
+export function problemOf(config: BertConfig): Problem {
+  const labels = labelsOf(config);
+  const assumed = labels.length === 1
     ? "multi_label_classification"
     : "single_label_classification";
+  return { problemType: config.problem_type ?? assumed, labels };
 }
 
 /**

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { ProblemType } from "../data/labels.ts";
 import { collate, evaluationBatches, type TokenIds } from "../data/batches.ts";
 import type { InferenceSession } from "../onnx/executor.ts";
 
@@ -29,6 +30,35 @@ export async function logitsOf(
     }
   }
   return results;
+}
+
+/** The score from which on a class counts as predicted where a text may have several. */
+export const THRESHOLD = 0.5;
+
+/**
+ * What the logits say, as in transformers' text-classification pipeline: the probabilities of the
+ * classes, which add up to 1 where a text has one class and are independent where it may have
+ * several, or the values themselves.
+ */
+export function scoresOf(logits: ArrayLike<number>, problemType: ProblemType): number[] {
+  switch (problemType) {
+    case "single_label_classification":
+      return softmax(logits);
+    case "multi_label_classification":
+      return Array.from(logits, (logit) => 1 / (1 + Math.exp(-logit)));
+    case "regression":
+      return Array.from(logits);
+  }
+}
+
+/** The indices of the classes that scores predict, in ascending order. */
+export function predictedClasses(
+  scores: readonly number[],
+  problemType: Exclude<ProblemType, "regression">,
+): number[] {
+  return problemType === "single_label_classification"
+    ? [argMax(scores)]
+    : scores.flatMap((score, index) => score >= THRESHOLD ? index : []);
 }
 
 /** The probabilities of the classes. */

@@ -3,13 +3,14 @@
  *
  * @module
  */
+import type { ProblemType } from "../data/labels.ts";
 import type { Executor, InferenceSession } from "../onnx/executor.ts";
 import { loadForInference } from "./classifier.ts";
-import { type BertConfig, labelsOf } from "./config.ts";
-import { logitsOf, softmax } from "./inference.ts";
+import { type BertConfig, problemOf } from "./config.ts";
+import { logitsOf, scoresOf } from "./inference.ts";
 import type { BertTokenizer } from "./tokenizer.ts";
 
-/** A class and how probable it is. */
+/** A class and how probable it is, or the output of a regression and its value. */
 export interface LabelScore {
   label: string;
   score: number;
@@ -17,6 +18,8 @@ export interface LabelScore {
 
 /** Classifies texts with a trained model. */
 export class TextClassifier {
+  /** What the scores mean. */
+  readonly problemType: ProblemType;
   /** The names of the classes in the order of the logits. */
   readonly labels: readonly string[];
   readonly #config: BertConfig;
@@ -24,7 +27,7 @@ export class TextClassifier {
   readonly #session: InferenceSession;
 
   private constructor(config: BertConfig, tokenizer: BertTokenizer, session: InferenceSession) {
-    this.labels = labelsOf(config);
+    ({ problemType: this.problemType, labels: this.labels } = problemOf(config));
     this.#config = config;
     this.#tokenizer = tokenizer;
     this.#session = session;
@@ -40,14 +43,14 @@ export class TextClassifier {
     return new TextClassifier(config, tokenizer, await executor.loadSession(model));
   }
 
-  /** The probabilities of the classes for each text, in the order of {@link labels}. */
+  /** The scores of each text, in the order of {@link labels}. */
   async scores(texts: readonly string[]): Promise<number[][]> {
     const encoded = texts.map((text) => this.#tokenizer.encode(text).ids);
     const logits = await logitsOf(this.#session, encoded, this.#config.pad_token_id);
-    return logits.map(softmax);
+    return logits.map((row) => scoresOf(row, this.problemType));
   }
 
-  /** The classes of each text, the most probable first. */
+  /** The classes of each text with their scores, the highest first. */
   async classify(texts: readonly string[]): Promise<LabelScore[][]> {
     const scores = await this.scores(texts);
     return scores.map((row) =>

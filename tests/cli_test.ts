@@ -111,6 +111,10 @@ Deno.test("a user's mistake is one line and a non-zero exit", async () => {
         ],
         [["train", "--seed", "x"], /^error: option '--seed <number>' argument 'x' is invalid/],
         [["train", "--mode", "prefix"], /^error: Cannot use --mode prefix: .*random weights/],
+        [
+          ["train", "--problem-type", "regression"],
+          /^error: Cannot read '.*train_simple.csv' line 2: expected a number as the label, got '/,
+        ],
         [["train", "--data", "no"], /^error: Cannot read 'no\/train_simple.csv': no such file\n$/],
         [["eval"], /^error: Cannot find a finished run in 'runs': train first, or use --model\n$/],
         [["eval", "--model", "no"], /^error: Cannot tell what 'no' was trained on: use --file\n$/],

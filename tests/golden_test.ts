@@ -5,7 +5,7 @@
  * @module
  */
 import { ok } from "node:assert";
-import { BertConfig, labelsOf, problemTypeOf } from "../models/config.ts";
+import { BertConfig, labelsOf, problemOf } from "../models/config.ts";
 import { decodeSafetensors, type StoredTensor } from "../models/safetensors.ts";
 import type { Executor, Tensors } from "../onnx/executor.ts";
 import { testOnDevices } from "../onnx/testing.ts";
@@ -58,7 +58,9 @@ async function load(name: string) {
 
 /** The labels as the loss takes them, `[batch, labels]`: classes become one-hot rows. */
 function labelRows(config: BertConfig, labels: Float32Array | Int32Array): Float32Array {
-  if (problemTypeOf(config) !== "single_label_classification") return Float32Array.from(labels);
+  if (problemOf(config).problemType !== "single_label_classification") {
+    return Float32Array.from(labels);
+  }
   const classes = labelsOf(config).map((_, index) => index);
   return Float32Array.from([...labels].flatMap((label) => classes.map((i) => Number(i === label))));
 }

@@ -22,6 +22,7 @@ Deno.test({
     const outDir = await Deno.makeTempDir();
     try {
       const { metrics } = await train(await readDataset(dir!), { settings, outDir });
+      ok(metrics.problem_type === "single_label_classification");
       ok(metrics.accuracy >= 0.93, `accuracy ${metrics.accuracy}`);
       ok(metrics.unseen!.accuracy >= 0.6, `accuracy on unseen titles ${metrics.unseen!.accuracy}`);
     } finally {

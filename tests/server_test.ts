@@ -77,6 +77,8 @@ Deno.test("the server trains, reports, predicts and evaluates", async () => {
     const run = await (await app.request(`/v1/runs/${id}`)).json();
     deepStrictEqual(run.state, "succeeded");
     deepStrictEqual(run.result.steps, 20);
+    deepStrictEqual(run.result.metrics.problem_type, "single_label_classification");
+    ok(!("per_class" in run.result.metrics || "confusion_matrix" in run.result.metrics));
 
     const inputs = ["How to bake sourdough bread", "A duet about a recipe"];
     const predicted = await post(app, "/v1/predict", { model: "titles", inputs, top_k: 2 });
@@ -192,6 +194,7 @@ Deno.test("the server refuses bad requests with the field's name", async () => {
         ["/v1/runs", { dataset: "sample", name: "../x" }, 422, /^'name': /],
         ["/v1/runs", { dataset: "sample", model: "/etc" }, 422, /^'model': /],
         ["/v1/runs", { dataset: "sample", epoch: 3 }, 422, /epoch/],
+        ["/v1/runs", { dataset: "sample", problem_type: "ranking" }, 422, /^'problem_type': /],
         ["/v1/predict", { inputs: [] }, 422, /^'inputs': /],
         ["/v1/predict", { inputs: [" "] }, 422, /^'inputs.0': /],
         ["/v1/predict", { inputs: ["a"], top_k: 0 }, 422, /^'top_k': /],

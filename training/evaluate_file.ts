@@ -4,8 +4,9 @@
  * @module
  */
 import { readExamples } from "../data/csv.ts";
+import { classNames, joinClassNames, labelRow, type Problem } from "../data/labels.ts";
 import { UserError } from "../data/user_error.ts";
-import { argMax } from "../models/inference.ts";
+import { predictedClasses } from "../models/inference.ts";
 import type { TextClassifier } from "../models/text_classifier.ts";
 import { evaluate, type EvaluationReport } from "./evaluation.ts";
 
@@ -13,9 +14,10 @@ import { evaluate, type EvaluationReport } from "./evaluation.ts";
 export interface PredictionRow {
   text: string;
   label: string;
+  /** As a label is written: a class, classes joined by `|`, or a number. */
   predicted: string;
-  /** The probability of the predicted class. */
-  score: number;
+  /** The probability of the predicted class, or of all that was predicted at once; none of a number. */
+  score: number | undefined;
 }
 
 /** What {@link evaluateFile} finds. */
@@ -28,38 +30,57 @@ export interface FileEvaluation {
  * Predicts every text of a CSV file and compares with its labels.
  *
  * @param seenTexts The texts that the model was trained on, where they are known.
- * @throws {UserError} If the file cannot be read or has a label that the model does not know.
+ * @throws {UserError} If the file cannot be read or has a label that the model cannot give.
  */
 export async function evaluateFile(
   classifier: TextClassifier,
   file: string,
   seenTexts: ReadonlySet<string> | undefined,
 ): Promise<FileEvaluation> {
-  const examples = await readExamples(file);
-  const labels = examples.map(({ label }) => {
-    const index = classifier.labels.indexOf(label);
-    if (index >= 0) return index;
-    const known = classifier.labels.map((name) => `'${name}'`).join(", ");
-    throw new UserError(`Cannot evaluate '${file}': label '${label}' is not one of ${known}`);
-  });
+  const { problemType, labels } = classifier;
+  if (problemType === "regression" && labels.length > 1) {
+    const rule = `a label is one number, and the model gives ${labels.length}`;
+    throw new UserError(`Cannot evaluate '${file}': ${rule}`);
+  }
+  const examples = await readExamples(file, problemType);
+  const unknown = examples
+    .flatMap(({ label }) => classNames(label, problemType))
+    .find((name) => !labels.includes(name));
+  if (unknown !== undefined) {
+    const known = labels.map((name) => `'${name}'`).join(", ");
+    throw new UserError(`Cannot evaluate '${file}': label '${unknown}' is not one of ${known}`);
+  }
 
   const started = performance.now();
   const scores = await classifier.scores(examples.map(({ text }) => text));
   const seconds = (performance.now() - started) / 1000;
 
-  const predicted = scores.map(argMax);
-  const report = evaluate(
-    examples.map(({ text }, i) => ({ text, label: labels[i]!, predicted: predicted[i]! })),
-    classifier.labels,
-    seenTexts,
-  );
+  const predictions = examples.map(({ text, label }, i) => ({
+    text,
+    labels: labelRow(label, classifier),
+    scores: scores[i]!,
+  }));
+  const report = evaluate(predictions, classifier, seenTexts);
   return {
     report: { ...report, samples_per_second: examples.length / seconds },
-    rows: examples.map(({ text, label }, i) => ({
-      text,
-      label,
-      predicted: classifier.labels[predicted[i]!]!,
-      score: scores[i]![predicted[i]!]!,
-    })),
+    rows: examples.map((example, i) => ({ ...example, ...answer(scores[i]!, classifier) })),
+  };
+}
+
+/** What scores predict, as a label is written, and its probability. */
+function answer(
+  scores: readonly number[],
+  { problemType, labels }: Problem,
+): Pick<PredictionRow, "predicted" | "score"> {
+  if (problemType === "regression") return { predicted: String(scores[0]), score: undefined };
+  const classes = predictedClasses(scores, problemType);
+  return {
+    predicted: joinClassNames(classes.map((index) => labels[index]!)),
+    score: problemType === "single_label_classification"
+      ? scores[classes[0]!]
+      // The classes are independent: each that is predicted holds, and each of the others does not.
+      : scores
+        .map((score, index) => classes.includes(index) ? score : 1 - score)
+        .reduce((product, probability) => product * probability),
   };
 }

@@ -1,17 +1,20 @@
 /**
- * What a classifier's predictions are worth.
+ * What a model's predictions are worth.
  *
  * @module
  */
+import type { Problem, ProblemType } from "../data/labels.ts";
+import { predictedClasses, THRESHOLD } from "../models/inference.ts";
 import { Random } from "../onnx/random.ts";
+import type { Headline, Metric, MetricOf } from "./metrics.ts";
 
 /** A prediction next to the truth. */
 export interface Prediction {
   text: string;
-  /** The class's index. */
-  label: number;
-  /** The predicted class's index. */
-  predicted: number;
+  /** `[labels]`, as `labelRow` makes it. */
+  labels: readonly number[];
+  /** `[labels]`, as `scoresOf` makes it. */
+  scores: readonly number[];
 }
 
 /** How well one class is found. */
@@ -23,173 +26,308 @@ export interface ClassReport {
   support: number;
 }
 
-/** What {@link evaluate} finds; the keys are those of `eval --json`. */
-export interface EvaluationReport {
-  n: number;
-  accuracy: number;
-  f1_macro: number;
+/** Metrics of some texts, and how many there are. */
+type Part<Name extends Metric> = { n: number } & Record<Name, number>;
+
+/** What every report has beside its metrics. */
+interface Context<Name extends Metric> {
+  /** The texts that the model was trained on; `null` where those are not known. */
+  seen: Part<Name> | null;
+  /** The others. */
+  unseen: Part<Name> | null;
+  /** 95 % bootstrap intervals, resampling distinct texts. */
+  interval: Record<Name, [number, number]>;
+}
+
+type Report<Type extends ProblemType> =
+  & { problem_type: Type }
+  & Part<MetricOf<Type>>
+  & Context<MetricOf<Type>>;
+
+/** A report on one class a text. */
+export interface SingleLabelReport extends Report<"single_label_classification"> {
   f1_micro: number;
   per_class: ClassReport[];
   /** Rows are true classes, columns predicted ones. */
   confusion_matrix: number[][];
-  /** The texts that the model was trained on; `null` where those are not known. */
-  seen: { n: number; accuracy: number; f1_macro: number } | null;
-  /** The others, and what always predicting their commonest class would give. */
-  unseen: { n: number; accuracy: number; f1_macro: number; majority: number } | null;
   /** The accuracy of always predicting the commonest class. */
   majority: number;
-  /** 95 % bootstrap intervals, resampling distinct texts. */
-  interval: { accuracy: [number, number]; f1_macro: [number, number] };
+  /** The others, and what always predicting their commonest class would give. */
+  unseen: (Part<MetricOf<"single_label_classification">> & { majority: number }) | null;
 }
+
+/** A report on any number of classes a text; a text counts as right if all its classes are. */
+export interface MultiLabelReport extends Report<"multi_label_classification"> {
+  /** The score from which on a class counts as predicted. */
+  threshold: number;
+  per_class: ClassReport[];
+}
+
+/** A report on predicted numbers. */
+export type RegressionReport = Report<"regression">;
+
+/** What {@link evaluate} finds; the keys are those of `eval --json`. */
+export type EvaluationReport = SingleLabelReport | MultiLabelReport | RegressionReport;
 
 const RESAMPLES = 1000;
 const RESAMPLING_SEED = 1;
 
-/** The two figures by which epochs are compared. */
-export type Headline = Pick<EvaluationReport, "accuracy" | "f1_macro">;
-
-/** Accuracy and macro-F1 alone, without the cost of intervals. */
-export function headline(predictions: readonly Prediction[], classCount: number): Headline {
-  const tally = Tally.of(predictions, classCount);
-  return { accuracy: tally.accuracy(), f1_macro: tally.macroF1() };
+/** The metrics alone, without the cost of intervals. */
+export function headline(predictions: readonly Prediction[], problem: Problem): Headline {
+  const { problemType, labels } = problem;
+  switch (problemType) {
+    case "single_label_classification": {
+      const rows = classified(predictions, problemType);
+      return { problem_type: problemType, ...singleLabelMetrics(rows, labels.length) };
+    }
+    case "multi_label_classification": {
+      const rows = classified(predictions, problemType);
+      return { problem_type: problemType, ...multiLabelMetrics(rows, labels.length) };
+    }
+    case "regression":
+      return { problem_type: problemType, ...regressionMetrics(predictions) };
+  }
 }
 
 /**
- * Compares predictions with the truth. Ratios with nothing to divide by are 0; macro averages are
- * over the classes that are predicted or true at least once, as in scikit-learn.
+ * Compares predictions with the truth. Ratios with nothing to divide by are 0. Macro averages are as
+ * in scikit-learn: over the classes that are predicted or true at least once where a text has one
+ * class, over all classes where it may have several.
  *
- * @param labels The names of the classes.
  * @param seenTexts The texts that the model was trained on, where they are known.
  */
 export function evaluate(
   predictions: readonly Prediction[],
-  labels: readonly string[],
+  problem: Problem,
   seenTexts: ReadonlySet<string> | undefined,
 ): EvaluationReport {
+  const { problemType, labels } = problem;
   const classCount = labels.length;
-  const all = Tally.of(predictions, classCount);
-  const accuracy = all.accuracy();
-  return {
-    n: all.total,
-    accuracy,
-    f1_macro: all.macroF1(),
-    // Each text has one label, so micro-averaged precision, recall and F1 all are the accuracy.
-    f1_micro: accuracy,
-    per_class: labels.map((label, index) => ({ label, ...all.classReport(index) })),
-    confusion_matrix: confusionMatrix(predictions, classCount),
-    ...seenAndUnseen(predictions, classCount, seenTexts),
-    majority: all.majority(),
-    interval: bootstrapIntervals(predictions, classCount),
-  };
-}
-
-function seenAndUnseen(
-  predictions: readonly Prediction[],
-  classCount: number,
-  seenTexts: ReadonlySet<string> | undefined,
-): Pick<EvaluationReport, "seen" | "unseen"> {
-  if (seenTexts === undefined) return { seen: null, unseen: null };
-  const figures = (part: readonly Prediction[]) => ({
-    n: part.length,
-    ...headline(part, classCount),
-  });
-  const unseen = predictions.filter(({ text }) => !seenTexts.has(text));
-  return {
-    seen: figures(predictions.filter(({ text }) => seenTexts.has(text))),
-    unseen: { ...figures(unseen), majority: Tally.of(unseen, classCount).majority() },
-  };
-}
-
-/** How many predictions are right, by class. */
-class Tally {
-  readonly #correct: Uint32Array;
-  readonly #support: Uint32Array;
-  readonly #predicted: Uint32Array;
-  total = 0;
-
-  constructor(classCount: number) {
-    this.#correct = new Uint32Array(classCount);
-    this.#support = new Uint32Array(classCount);
-    this.#predicted = new Uint32Array(classCount);
-  }
-
-  static of(predictions: readonly Prediction[], classCount: number): Tally {
-    const tally = new Tally(classCount);
-    for (const prediction of predictions) tally.add(prediction);
-    return tally;
-  }
-
-  add({ label, predicted }: Prediction): void {
-    this.#support[label]!++;
-    this.#predicted[predicted]!++;
-    if (label === predicted) this.#correct[label]!++;
-    this.total++;
-  }
-
-  accuracy(): number {
-    return ratio(this.#correct.reduce((a, b) => a + b, 0), this.total);
-  }
-
-  majority(): number {
-    return ratio(Math.max(...this.#support), this.total);
-  }
-
-  macroF1(): number {
-    let sum = 0;
-    let used = 0;
-    for (let index = 0; index < this.#correct.length; index++) {
-      const size = this.#support[index]! + this.#predicted[index]!;
-      if (size === 0) continue;
-      sum += 2 * this.#correct[index]! / size;
-      used++;
+  switch (problemType) {
+    case "single_label_classification": {
+      const rows = classified(predictions, problemType);
+      const metrics = (rows: readonly Classified[]) => singleLabelMetrics(rows, classCount);
+      const majority = (rows: readonly Classified[]) => Tally.of(rows, classCount).majority();
+      const { unseen, ...measured } = measure(rows, metrics, seenTexts);
+      return {
+        problem_type: problemType,
+        ...measured,
+        // Each text has one label, so micro-averaged precision, recall and F1 all are the accuracy.
+        f1_micro: measured.accuracy,
+        per_class: Tally.of(rows, classCount).classReports(labels),
+        confusion_matrix: confusionMatrix(rows, classCount),
+        unseen: unseen &&
+          { ...unseen, majority: majority(rows.filter(({ text }) => !seenTexts!.has(text))) },
+        majority: majority(rows),
+      };
     }
-    return ratio(sum, used);
-  }
-
-  classReport(index: number): Omit<ClassReport, "label"> {
-    const [correct, support, predicted] = [this.#correct, this.#support, this.#predicted]
-      .map((counts) => counts[index]!) as [number, number, number];
-    return {
-      precision: ratio(correct, predicted),
-      recall: ratio(correct, support),
-      f1: ratio(2 * correct, support + predicted),
-      support,
-    };
+    case "multi_label_classification": {
+      const rows = classified(predictions, problemType);
+      const metrics = (rows: readonly Classified[]) => multiLabelMetrics(rows, classCount);
+      return {
+        problem_type: problemType,
+        ...measure(rows, metrics, seenTexts),
+        threshold: THRESHOLD,
+        per_class: Tally.of(rows, classCount).classReports(labels),
+      };
+    }
+    case "regression":
+      return { problem_type: problemType, ...measure(predictions, regressionMetrics, seenTexts) };
   }
 }
 
-function confusionMatrix(predictions: readonly Prediction[], classCount: number): number[][] {
-  const rows = Array.from({ length: classCount }, () => new Array<number>(classCount).fill(0));
-  for (const { label, predicted } of predictions) rows[label]![predicted]!++;
-  return rows;
+/** Metrics of all rows, of those that were seen and that were not, and their intervals. */
+function measure<Row extends { text: string }, Name extends Metric>(
+  rows: readonly Row[],
+  metrics: (rows: readonly Row[]) => Record<Name, number>,
+  seenTexts: ReadonlySet<string> | undefined,
+): Part<Name> & Context<Name> {
+  const part = (rows: readonly Row[]) => ({ n: rows.length, ...metrics(rows) });
+  const [seen, unseen] = seenTexts === undefined ? [null, null] : [
+    part(rows.filter(({ text }) => seenTexts.has(text))),
+    part(rows.filter(({ text }) => !seenTexts.has(text))),
+  ];
+  return { ...part(rows), seen, unseen, interval: bootstrapIntervals(rows, metrics) };
 }
 
 /**
  * Percentile intervals (Efron, 1979). Rows of one text are drawn together: they are not independent.
  */
-function bootstrapIntervals(
-  predictions: readonly Prediction[],
-  classCount: number,
-): EvaluationReport["interval"] {
-  const byText = [...Map.groupBy(predictions, ({ text }) => text).values()];
+function bootstrapIntervals<Row extends { text: string }, Name extends Metric>(
+  rows: readonly Row[],
+  metrics: (rows: readonly Row[]) => Record<Name, number>,
+): Record<Name, [number, number]> {
+  const byText = [...Map.groupBy(rows, ({ text }) => text).values()];
   const random = new Random(RESAMPLING_SEED);
-  const accuracies: number[] = [];
-  const macroF1s: number[] = [];
-  for (let resample = 0; resample < RESAMPLES; resample++) {
-    const tally = new Tally(classCount);
-    for (let draw = 0; draw < byText.length; draw++) {
-      for (const prediction of byText[random.integer(byText.length)]!) tally.add(prediction);
-    }
-    accuracies.push(tally.accuracy());
-    macroF1s.push(tally.macroF1());
-  }
-  return { accuracy: middle95(accuracies), f1_macro: middle95(macroF1s) };
+  const samples = Array.from({ length: RESAMPLES }, () => {
+    const draws = byText.map(() => byText[random.integer(byText.length)]!);
+    return metrics(draws.flat());
+  });
+  const names = Object.keys(samples[0]!) as Name[];
+  return Object.fromEntries(
+    names.map((name) => [name, middle95(samples.map((sample) => sample[name]))]),
+  ) as Record<Name, [number, number]>;
 }
 
 function middle95(values: number[]): [number, number] {
   values.sort((a, b) => a - b);
   const at = (share: number) => values[Math.round(share * (values.length - 1))]!;
   return [at(0.025), at(0.975)];
+}
+
+/** The classes of a text by their indices, in ascending order. */
+interface Classified {
+  text: string;
+  classes: readonly number[];
+  predicted: readonly number[];
+}
+
+function classified(
+  predictions: readonly Prediction[],
+  problemType: Exclude<ProblemType, "regression">,
+): Classified[] {
+  return predictions.map(({ text, labels, scores }) => ({
+    text,
+    classes: labels.flatMap((label, index) => label === 1 ? index : []),
+    predicted: predictedClasses(scores, problemType),
+  }));
+}
+
+function singleLabelMetrics(
+  rows: readonly Classified[],
+  classCount: number,
+): Record<MetricOf<"single_label_classification">, number> {
+  const tally = Tally.of(rows, classCount);
+  return { accuracy: tally.accuracy(), f1_macro: tally.macroF1OfUsed() };
+}
+
+function multiLabelMetrics(
+  rows: readonly Classified[],
+  classCount: number,
+): Record<MetricOf<"multi_label_classification">, number> {
+  const tally = Tally.of(rows, classCount);
+  return { accuracy: tally.accuracy(), f1_macro: tally.macroF1(), f1_micro: tally.microF1() };
+}
+
+/** How many predictions are right, in all and by class. */
+class Tally {
+  readonly #correct: Uint32Array;
+  readonly #support: Uint32Array;
+  readonly #predicted: Uint32Array;
+  #exact = 0;
+  #total = 0;
+
+  private constructor(classCount: number) {
+    this.#correct = new Uint32Array(classCount);
+    this.#support = new Uint32Array(classCount);
+    this.#predicted = new Uint32Array(classCount);
+  }
+
+  static of(rows: readonly Classified[], classCount: number): Tally {
+    const tally = new Tally(classCount);
+    for (const row of rows) tally.#add(row);
+    return tally;
+  }
+
+  #add({ classes, predicted }: Classified): void {
+    let correct = 0;
+    for (const index of classes) this.#support[index]!++;
+    for (const index of predicted) {
+      this.#predicted[index]!++;
+      if (!classes.includes(index)) continue;
+      this.#correct[index]!++;
+      correct++;
+    }
+    if (correct === classes.length && correct === predicted.length) this.#exact++;
+    this.#total++;
+  }
+
+  /** The share of the texts whose classes are all found, and no others. */
+  accuracy(): number {
+    return ratio(this.#exact, this.#total);
+  }
+
+  majority(): number {
+    return ratio(Math.max(...this.#support), this.#total);
+  }
+
+  /** Over all classes. */
+  macroF1(): number {
+    return ratio(sum(this.#f1s()), this.#support.length);
+  }
+
+  /** Over the classes that are predicted or true at least once. */
+  macroF1OfUsed(): number {
+    const used = this.#support.filter((support, index) => support + this.#predicted[index]! > 0);
+    return ratio(sum(this.#f1s()), used.length);
+  }
+
+  microF1(): number {
+    return ratio(2 * sum(this.#correct), sum(this.#support) + sum(this.#predicted));
+  }
+
+  classReports(labels: readonly string[]): ClassReport[] {
+    const f1s = this.#f1s();
+    return labels.map((label, index) => {
+      const [correct, support] = [this.#correct[index]!, this.#support[index]!];
+      return {
+        label,
+        precision: ratio(correct, this.#predicted[index]!),
+        recall: ratio(correct, support),
+        f1: f1s[index]!,
+        support,
+      };
+    });
+  }
+
+  #f1s(): number[] {
+    return Array.from(
+      this.#correct,
+      (correct, index) => ratio(2 * correct, this.#support[index]! + this.#predicted[index]!),
+    );
+  }
+}
+
+function confusionMatrix(rows: readonly Classified[], classCount: number): number[][] {
+  const matrix = Array.from({ length: classCount }, () => new Array<number>(classCount).fill(0));
+  for (const { classes: [label], predicted: [predicted] } of rows) matrix[label!]![predicted!]!++;
+  return matrix;
+}
+
+function regressionMetrics(
+  rows: readonly Prediction[],
+): Record<MetricOf<"regression">, number> {
+  const labels = rows.map(({ labels }) => labels[0]!);
+  const predicted = rows.map(({ scores }) => scores[0]!);
+  const errors = labels.map((label, i) => predicted[i]! - label);
+  const squaredError = dot(errors, errors);
+  const mse = ratio(squaredError, rows.length);
+  const [x, y] = [centred(labels), centred(predicted)];
+  const variation = dot(x, x);
+  return {
+    mse,
+    rmse: Math.sqrt(mse),
+    mae: ratio(sum(errors.map(Math.abs)), rows.length),
+    pearson: ratio(dot(x, y), Math.sqrt(variation) * Math.sqrt(dot(y, y))),
+    r2: variation === 0 ? 0 : 1 - squaredError / variation,
+  };
+}
+
+/** The values less their mean; exact zeros where all are equal. */
+function centred(values: readonly number[]): number[] {
+  const shifted = values.map((value) => value - values[0]!);
+  const mean = ratio(sum(shifted), shifted.length);
+  return shifted.map((value) => value - mean);
+}
+
+function dot(a: readonly number[], b: readonly number[]): number {
+  return sum(a.map((value, i) => value * b[i]!));
+}
+
+function sum(values: readonly number[] | Uint32Array): number {
+  let total = 0;
+  for (const value of values) total += value;
+  return total;
 }
 
 function ratio(part: number, whole: number): number {

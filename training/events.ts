@@ -4,6 +4,7 @@
  * @module
  */
 import type { EvaluationReport } from "./evaluation.ts";
+import type { Headline } from "./metrics.ts";
 
 /** The run is prepared and begins. */
 export interface StartEvent {
@@ -40,16 +41,14 @@ export interface StepEvent {
 }
 
 /** The validation file has been predicted. */
-export interface EvaluationEvent {
+export type EvaluationEvent = Headline & {
   type: "evaluation";
   step: number;
   epoch: number;
   loss: number;
-  accuracy: number;
-  f1_macro: number;
   /** Whether no evaluation before was as good. */
   best: boolean;
-}
+};
 
 /** The model is written and the run is over. */
 export interface FinishEvent extends TrainResult {

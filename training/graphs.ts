@@ -3,22 +3,21 @@
  *
  * @module
  */
-import type { ProblemType } from "../data/labels.ts";
 import { bertForSequenceClassification } from "../models/bert.ts";
-import { type BertConfig, problemTypeOf } from "../models/config.ts";
+import { type BertConfig, problemOf } from "../models/config.ts";
 import type { ParameterShape } from "../onnx/adamw.ts";
 import { Dropout } from "../onnx/dropout.ts";
 import type { TrainingGraphs } from "../onnx/executor.ts";
 import { gradient } from "../onnx/gradient.ts";
 import { Graph, type Tensor } from "../onnx/graph.ts";
-import { logSoftmax, mul, neg, reduceMean, reduceSum, softplus, sub } from "../onnx/operators.ts";
+import { mul, reduceSum } from "../onnx/operators.ts";
 import { encodeModel } from "../onnx/proto.ts";
+import { appendLoss } from "./loss.ts";
 
 /**
  * Builds both graphs. Beside the model's own inputs the training graph takes `labels`, float32
  * `[batch, labels]`, and `example_weights`, float32 `[batch]`; the loss is the sum of the examples'
- * losses times their weights, so that weights of `1 / batch` give the mean. Which loss that is follows
- * from the configuration's problem type, as in transformers' `BertForSequenceClassification`.
+ * losses times their weights, so that weights of `1 / batch` give the mean.
  *
  * @param frozen The names of the parameters that are not trained; they cost no gradient.
  */
@@ -42,7 +41,7 @@ export function trainingGraphs(
   });
   const labels = graph.input("labels", "float32", logits.shape);
   const exampleWeights = graph.input("example_weights", "float32", ["batch"]);
-  const exampleLosses = LOSSES[problemTypeOf(config)](logits, labels);
+  const exampleLosses = appendLoss(logits, labels, problemOf(config).problemType);
   const loss = reduceSum(mul(exampleLosses, exampleWeights), [0]);
   graph.output("loss", loss);
 
@@ -77,27 +76,4 @@ function inferenceGraph(config: BertConfig): Uint8Array {
   });
   graph.output("logits", logits);
   return encodeModel(graph);
-}
-
-/** The loss of each example, `[batch]`, from logits and labels, both `[batch, labels]`. */
-const LOSSES: Record<ProblemType, (logits: Tensor, labels: Tensor) => Tensor> = {
-  single_label_classification: crossEntropy,
-  multi_label_classification: binaryCrossEntropy,
-  regression: squaredError,
-};
-
-/** `labels` are probabilities of the classes, such as one-hot rows. */
-function crossEntropy(logits: Tensor, labels: Tensor): Tensor {
-  return neg(reduceSum(mul(logSoftmax(logits), labels), [1]));
-}
-
-/** `labels` are the probability of each class by itself; the mean over the classes. */
-function binaryCrossEntropy(logits: Tensor, labels: Tensor): Tensor {
-  return reduceMean(sub(softplus(logits), mul(logits, labels)), [1]);
-}
-
-/** `labels` are the values to predict; the mean over them, of which there mostly is one. */
-function squaredError(logits: Tensor, labels: Tensor): Tensor {
-  const error = sub(logits, labels);
-  return reduceMean(mul(error, error), [1]);
 }

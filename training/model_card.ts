@@ -6,6 +6,7 @@
 import { basename } from "node:path";
 import type { Dataset } from "../data/dataset.ts";
 import type { TrainResult } from "./events.ts";
+import { BEST_METRIC, decimals, describeMetrics, METRIC_NAMES, metricEntries } from "./metrics.ts";
 import type { TrainSettings } from "./settings.ts";
 
 /** What a model card tells of. */
@@ -19,11 +20,15 @@ export interface ModelCard {
 export function modelCard({ result, settings, dataset }: ModelCard): string {
   const { metrics } = result;
   const trainCount = Math.min(settings.maxTrainSamples ?? Infinity, dataset.train.length);
-  const figure = (value: number) => value.toFixed(3);
-  const rows = [
-    ["accuracy", metrics.accuracy, ...metrics.interval.accuracy],
-    ["macro-F1", metrics.f1_macro, ...metrics.interval.f1_macro],
-  ] as const;
+  const { problem_type } = metrics;
+  const intervals = new Map(metricEntries(metrics.interval, problem_type));
+  const rows = metricEntries(metrics, problem_type).map(([metric, value]) => {
+    const figures = [value, ...intervals.get(metric)!].map(decimals);
+    return `| ${METRIC_NAMES[metric]} | ${figures.join(" | ")} |`;
+  });
+  if (problem_type === "single_label_classification") {
+    rows.push(`| accuracy of the commonest class | ${decimals(metrics.majority)} | | |`);
+  }
   return `---
 library_name: transformers
 pipeline_tag: text-classification
@@ -32,11 +37,11 @@ tags: [graft]
 
 # ${result.run}
 
-A BERT text classifier, fine-tuned from \`${
-    basename(settings.model)
-  }\` (mode \`${settings.mode}\`) with Graft.
+A BERT ${
+    problem_type === "regression" ? "that gives a text a number" : "text classifier"
+  }, fine-tuned from \`${basename(settings.model)}\` (mode \`${settings.mode}\`) with Graft.
 
-Classes: ${dataset.labels.map((label) => `\`${label}\``).join(", ")}.
+${outputs(metrics, dataset.labels)}
 
 ## Evaluation
 
@@ -44,26 +49,42 @@ On the ${metrics.n} texts of the ${metrics.split} file, with 95 % bootstrap inte
 
 | | | from | to |
 | --- | ---: | ---: | ---: |
-${rows.map(([name, ...values]) => `| ${name} | ${values.map(figure).join(" | ")} |`).join("\n")}
-| accuracy of the commonest class | ${figure(metrics.majority)} | | |
+${rows.join("\n")}
 
 ${leakage(result)}
 
 ## Training
 
 ${trainCount} texts for training, ${dataset.validation.length} for validation, ${dataset.test.length} for testing.
-${result.steps} steps, the weights of epoch ${result.best_epoch} by validation accuracy; the settings are in
+${result.steps} steps, the weights of epoch ${result.best_epoch} by validation ${
+    METRIC_NAMES[BEST_METRIC[problem_type].metric]
+  }; the settings are in
 \`training_args.json\`, the course of the run in \`trainer_state.json\`.
 
 ## Use
 
 \`\`\`python
 from transformers import pipeline
-print(pipeline("text-classification", model="FOLDER")("a text"))
+print(pipeline("text-classification", model="FOLDER"${
+    problem_type === "multi_label_classification" ? ", top_k=None" : ""
+  })("a text"))
 \`\`\`
 
 or \`deno task predict --model FOLDER "a text"\` with Graft.
 `;
+}
+
+/** What the model tells of a text. */
+function outputs(metrics: TrainResult["metrics"], labels: readonly string[]): string {
+  const names = labels.map((label) => `\`${label}\``).join(", ");
+  switch (metrics.problem_type) {
+    case "single_label_classification":
+      return `Classes: ${names}.`;
+    case "multi_label_classification":
+      return `Classes, of which a text has those that score ${metrics.threshold} or more: ${names}.`;
+    case "regression":
+      return `The score of ${names} is the number.`;
+  }
 }
 
 /** How many of the measured texts the model was trained on. */
@@ -73,7 +94,5 @@ function leakage({ metrics }: TrainResult): string {
     return "None of these texts stands in the training file.";
   }
   return `${seen.n} of these texts stand word for word in the training file. On the other ` +
-    `${unseen.n} accuracy is ${unseen.accuracy.toFixed(3)}, macro-F1 ${
-      unseen.f1_macro.toFixed(3)
-    }.`;
+    `${unseen.n}: ${describeMetrics(unseen, metrics.problem_type, decimals)}.`;
 }

@@ -1,9 +1,10 @@
 import { match, ok } from "node:assert";
+import type { SingleLabelReport } from "./evaluation.ts";
 import type { TrainResult } from "./events.ts";
 import { modelCard } from "./model_card.ts";
 import { TrainSettings } from "./settings.ts";
 
-const RESULT: TrainResult = {
+const RESULT: TrainResult & { metrics: SingleLabelReport } = {
   run: "titles",
   model_dir: "runs/titles",
   steps: 40,
@@ -12,6 +13,7 @@ const RESULT: TrainResult = {
   device: "wasm",
   tokens_per_second: 1000,
   metrics: {
+    problem_type: "single_label_classification",
     split: "test",
     n: 100,
     accuracy: 0.9,
@@ -41,4 +43,54 @@ Deno.test("modelCard() says when no text was seen in training", () => {
   const result = { ...RESULT, metrics };
   const card = modelCard({ result, settings: TrainSettings.parse({}), dataset: DATASET });
   ok(card.includes("None of these texts stands in the training file."));
+});
+
+Deno.test("modelCard() tells of several labels and of numbers in their own metrics", () => {
+  const settings = TrainSettings.parse({});
+  const multi = { accuracy: 0.5, f1_macro: 0.6, f1_micro: 0.7 };
+  const classes = modelCard({
+    result: {
+      ...RESULT,
+      metrics: {
+        problem_type: "multi_label_classification",
+        split: "test",
+        n: 10,
+        ...multi,
+        threshold: 0.5,
+        per_class: [],
+        seen: { n: 4, ...multi },
+        unseen: { n: 6, ...multi },
+        interval: { accuracy: [0.4, 0.6], f1_macro: [0.5, 0.7], f1_micro: [0.6, 0.8] },
+      },
+    },
+    settings,
+    dataset: DATASET,
+  });
+  match(classes, /those that score 0\.5 or more: `food`, `music`\./);
+  match(classes, /\| micro-F1 \| 0\.700 \| 0\.600 \| 0\.800 \|/);
+  match(classes, /by validation micro-F1/);
+  match(classes, /top_k=None/);
+  ok(!classes.includes("commonest"));
+
+  const regression = { mse: 0.25, rmse: 0.5, mae: 0.4, pearson: 0.9, r2: 0.8 };
+  const range: [number, number] = [0.1, 0.3];
+  const numbers = modelCard({
+    result: {
+      ...RESULT,
+      metrics: {
+        problem_type: "regression",
+        split: "test",
+        n: 10,
+        ...regression,
+        seen: null,
+        unseen: null,
+        interval: { mse: range, rmse: range, mae: range, pearson: range, r2: range },
+      },
+    },
+    settings,
+    dataset: { ...DATASET, labels: ["LABEL_0"] },
+  });
+  match(numbers, /\| MSE \| 0\.250 \| 0\.100 \| 0\.300 \|/);
+  match(numbers, /by validation MSE/);
+  ok(!numbers.includes("Classes"));
 });

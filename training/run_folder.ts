@@ -8,6 +8,7 @@ import { z } from "zod";
 import { readExamples } from "../data/csv.ts";
 import { SPLIT_FILES } from "../data/dataset.ts";
 import { exists, readJson, writeJson } from "../data/files.ts";
+import { PROBLEM_TYPES } from "../data/labels.ts";
 import { UserError } from "../data/user_error.ts";
 import type { TrainSettings } from "./settings.ts";
 import { trainingArgs } from "./trainer_state.ts";
@@ -90,7 +91,11 @@ export async function lastFinishedRun(): Promise<string> {
 }
 
 /** What a run was asked for, as far as {@link TRAINING_ARGS_FILE} tells. */
-const TrainingArgs = z.object({ data: z.string(), max_train_samples: z.number().optional() });
+const TrainingArgs = z.object({
+  data: z.string(),
+  max_train_samples: z.number().optional(),
+  problem_type: z.enum(PROBLEM_TYPES).optional(),
+});
 
 /** The folder of the data that a model was trained on; `undefined` if its folder does not say. */
 export async function dataDirOf(modelDir: string): Promise<string | undefined> {
@@ -103,7 +108,7 @@ export async function trainingTextsOf(modelDir: string): Promise<Set<string> | u
   if (args === undefined) return undefined;
   const file = join(args.data, SPLIT_FILES.train);
   if (!await exists(file)) return undefined;
-  const examples = await readExamples(file);
+  const examples = await readExamples(file, args.problem_type);
   return new Set(examples.slice(0, args.max_train_samples).map(({ text }) => text));
 }
 

@@ -48,6 +48,7 @@ Deno.test("prepareOutDir() makes a folder and writes down what was asked for", a
     deepStrictEqual(await namesIn(out), ["training_args.json"]);
     const args = JSON.parse(await Deno.readTextFile(join(out, "training_args.json")));
     deepStrictEqual([args.seed, args.batch_size, args.data], [7, 16, "/data/titles"]);
+    deepStrictEqual([args.metric_for_best_model, args.greater_is_better], ["accuracy", true]);
   });
 });
 
@@ -133,5 +134,13 @@ Deno.test("trainingTextsOf() gives the texts that the run was trained on", async
     deepStrictEqual(await trainingTextsOf(dir), new Set(["one", "two"]));
     await Deno.remove(join(dir, "data"), { recursive: true });
     deepStrictEqual(await trainingTextsOf(dir), undefined);
+  });
+});
+
+Deno.test("trainingTextsOf() reads labels as the run read them", async () => {
+  await withFolder({ "data/train_simple.csv": "text,label\none,a|b\ntwo,\n" }, async (dir) => {
+    const args = { data: join(dir, "data"), problem_type: "multi_label_classification" };
+    await Deno.writeTextFile(join(dir, "training_args.json"), JSON.stringify(args));
+    deepStrictEqual(await trainingTextsOf(dir), new Set(["one", "two"]));
   });
 });

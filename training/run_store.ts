@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { EvaluationReport } from "./evaluation.ts";
 import type { FinishEvent, TrainEvent, TrainResult } from "./events.ts";
 
 /** Errors are cut to this, as a value of Deno KV ends at 64 KiB. */
@@ -40,8 +41,13 @@ export interface StateEvent {
 
 /** What a run gave, small enough for a value of Deno KV; the folder has the whole of it. */
 export interface RunResult extends Omit<TrainResult, "metrics"> {
-  metrics: Omit<TrainResult["metrics"], "per_class" | "confusion_matrix">;
+  metrics: Summary<TrainResult["metrics"]>;
 }
+
+/** A report without what grows with the number of classes. */
+type Summary<Report extends EvaluationReport> = Report extends unknown
+  ? Omit<Report, "per_class" | "confusion_matrix">
+  : never;
 
 /** The event stream of a run carries what the run reports, and changes of its state. */
 export type RunEvent = Exclude<TrainEvent, FinishEvent> | StateEvent | RunFinishEvent;

@@ -23,7 +23,12 @@ function run(id: string, fields: Partial<Run> = {}): Run {
 
 function evaluation(step: number): RunEvent {
   const values = { epoch: 1, loss: 0.5, accuracy: 0.5, f1_macro: 0.5, best: true };
-  return { type: "evaluation", step, ...values };
+  return {
+    type: "evaluation",
+    problem_type: "single_label_classification",
+    step,
+    ...values,
+  };
 }
 
 function state(state: RunState): RunEvent {

@@ -6,6 +6,7 @@
  */
 import { z } from "zod";
 import { DEVICES } from "../onnx/device.ts";
+import { PROBLEM_TYPES } from "../data/labels.ts";
 import { SCRATCH_MODELS, type ScratchSize, scratchSizeOf } from "../models/config.ts";
 
 const count = z.number().int().positive();
@@ -26,6 +27,9 @@ export const TrainSettings = z.strictObject({
   ).default("scratch:tiny").describe(
     "The base: the folder of a BERT, or random weights in 2 layers of 128 (scratch:tiny), " +
       "4 of 256 (scratch:mini) or 4 of 512 (scratch:small)",
+  ),
+  problemType: z.enum(PROBLEM_TYPES).default("single_label_classification").describe(
+    "What a label is: the name of a class, names joined by | (empty for none), or a number",
   ),
   epochs: count.max(1000).optional().describe("Passes over the training file"),
   maxSteps: count.optional().describe("Stop after so many optimizer steps"),

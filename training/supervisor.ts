@@ -151,8 +151,9 @@ export class Supervisor {
 }
 
 function runResult({ type: _, metrics, ...result }: FinishEvent): RunResult {
-  const { per_class: _perClass, confusion_matrix: _confusion, ...headline } = metrics;
-  return { ...result, metrics: headline };
+  const summary = Object.entries(metrics)
+    .filter(([key]) => key !== "per_class" && key !== "confusion_matrix");
+  return { ...result, metrics: Object.fromEntries(summary) as unknown as RunResult["metrics"] };
 }
 
 async function readLastLines(bytes: ReadableStream<Uint8Array>): Promise<string[]> {

@@ -8,10 +8,11 @@ import { chunks, collate, type TokenIds, trainingBatches } from "../data/batches
 import type { Example } from "../data/csv.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { writeFileAtomically, writeJson } from "../data/files.ts";
+import { labelRow } from "../data/labels.ts";
 import { UserError } from "../data/user_error.ts";
 import { saveClassifier } from "../models/classifier.ts";
-import { type BertConfig, labelsOf, scratchSizeOf, withDropout } from "../models/config.ts";
-import { argMax, logitsOf, softmax } from "../models/inference.ts";
+import { type BertConfig, problemOf, scratchSizeOf, withDropout } from "../models/config.ts";
+import { logitsOf, scoresOf } from "../models/inference.ts";
 import { pretrainedClassifier } from "../models/pretrained.ts";
 import { scratchClassifier } from "../models/scratch.ts";
 import type { BertTokenizer } from "../models/tokenizer.ts";
@@ -21,6 +22,8 @@ import { evaluate, headline, type Prediction } from "./evaluation.ts";
 import type { StepEvent, TrainEvent, TrainResult } from "./events.ts";
 import { frozenParameters } from "./freeze.ts";
 import { trainingGraphs } from "./graphs.ts";
+import { lossOf } from "./loss.ts";
+import { type Headline, isBetter } from "./metrics.ts";
 import { modelCard } from "./model_card.ts";
 import { METRICS_FILE, prepareOutDir } from "./run_folder.ts";
 import { linearSchedule } from "./schedule.ts";
@@ -42,8 +45,8 @@ export interface TrainOptions {
 interface EncodedExample {
   text: string;
   ids: TokenIds;
-  /** The class's index. */
-  label: number;
+  /** As the data has it. */
+  label: string;
 }
 
 /**
@@ -55,7 +58,7 @@ interface EncodedExample {
 export async function train(dataset: Dataset, options: TrainOptions): Promise<TrainResult> {
   const { outDir, overwrite = false, onEvent = () => {} } = options;
   const settings = withModelDefaults(options.settings);
-  const { epochs, batchSize, seed, maxLength } = settings;
+  const { epochs, batchSize, seed, maxLength, problemType } = settings;
 
   const trainRows = dataset.train.slice(0, settings.maxTrainSamples);
   const texts = trainRows.map(({ text }) => text);
@@ -63,11 +66,12 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
   const { notes, ...base } = size === undefined
     ? await pretrainedClassifier(settings.model, dataset.labels, { seed, maxLength })
     : { notes: [], ...scratchClassifier(size, texts, dataset.labels, { seed, maxLength }) };
-  const config = withDropout(base.config, settings.dropout);
+  const config = { ...withDropout(base.config, settings.dropout), problem_type: problemType };
+  const problem = problemOf(config);
   const { tokenizer } = base;
 
-  const encoded = encodeExamples(trainRows, tokenizer, dataset.labels);
-  const validation = encodeExamples(dataset.validation, tokenizer, dataset.labels);
+  const encoded = encodeExamples(trainRows, tokenizer);
+  const validation = encodeExamples(dataset.validation, tokenizer);
   const lengths = encoded.examples.map(({ ids }) => ids.length);
   const partsPerStep = settings.gradientAccumulationSteps;
   const stepsPerEpoch = Math.ceil(Math.ceil(lengths.length / batchSize) / partsPerStep);
@@ -117,7 +121,10 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
 
   const pace = new Pace(totalSteps);
   let step = 0;
-  let best = { accuracy: -1, epoch: 0, weights: {} as ParameterValues };
+  let best: { metrics?: Headline; epoch: number; weights: ParameterValues } = {
+    epoch: 0,
+    weights: {},
+  };
   for (let epoch = 0; step < totalSteps; epoch++) {
     const batches = trainingBatches(lengths, { batchSize, seed, epoch, shuffle: settings.shuffle });
     for (const parts of chunks(batches, partsPerStep).slice(0, totalSteps - step)) {
@@ -148,16 +155,15 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
     }
 
     const { loss, predictions } = await predict(session, validation.examples, config);
-    const { accuracy, f1_macro } = headline(predictions, dataset.labels.length);
-    const isBest = accuracy > best.accuracy;
-    if (isBest) best = { accuracy, epoch: epoch + 1, weights: await session.weights() };
+    const metrics = headline(predictions, problem);
+    const isBest = best.metrics === undefined || isBetter(metrics, best.metrics);
+    if (isBest) best = { metrics, epoch: epoch + 1, weights: await session.weights() };
     report({
       type: "evaluation",
       step,
       epoch: step / stepsPerEpoch,
       loss,
-      accuracy,
-      f1_macro,
+      ...metrics,
       best: isBest,
     });
     if (epoch + 1 - best.epoch >= (settings.patience ?? Infinity)) break;
@@ -165,7 +171,7 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
 
   await session.setWeights(best.weights);
   const split = dataset.test.length > 0 ? "test" : "validation";
-  const { examples } = encodeExamples(dataset[split], tokenizer, dataset.labels);
+  const { examples } = encodeExamples(dataset[split], tokenizer);
   const { predictions } = await predict(session, examples, config);
   const result: TrainResult = {
     run: basename(outDir),
@@ -175,7 +181,7 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
     best_epoch: best.epoch,
     device: executor.choice.device,
     tokens_per_second: pace.tokensPerSecond,
-    metrics: { split, ...evaluate(predictions, labelsOf(config), new Set(texts)) },
+    metrics: { split, ...evaluate(predictions, problem, new Set(texts)) },
   };
 
   await saveClassifier(outDir, { config, tokenizer, weights: await session.weights() });
@@ -190,14 +196,12 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
 function encodeExamples(
   rows: readonly Example[],
   tokenizer: BertTokenizer,
-  labels: readonly string[],
 ): { examples: EncodedExample[]; truncated: number } {
-  const indices = new Map(labels.map((label, index) => [label, index]));
   let truncatedCount = 0;
   const examples = rows.map(({ text, label }) => {
     const { ids, truncated } = tokenizer.encode(text);
     truncatedCount += Number(truncated);
-    return { text, ids, label: indices.get(label)! };
+    return { text, ids, label };
   });
   return { examples, truncated: truncatedCount };
 }
@@ -208,12 +212,14 @@ function trainingFeeds(
   config: BertConfig,
   exampleWeight: number,
 ): Tensors {
-  const labelCount = labelsOf(config).length;
-  const labels = new Float32Array(examples.length * labelCount);
-  for (const [row, { label }] of examples.entries()) labels[row * labelCount + label] = 1;
+  const problem = problemOf(config);
   return {
     ...collate(examples.map(({ ids }) => ids), config.pad_token_id),
-    labels: { type: "float32", shape: [examples.length, labelCount], data: labels },
+    labels: {
+      type: "float32",
+      shape: [examples.length, problem.labels.length],
+      data: Float32Array.from(examples.flatMap(({ label }) => labelRow(label, problem))),
+    },
     example_weights: {
       type: "float32",
       shape: [examples.length],
@@ -222,20 +228,24 @@ function trainingFeeds(
   };
 }
 
-/** Predicts examples with a session's present weights; the loss is the mean cross entropy. */
+/** Predicts examples with a session's present weights, and gives their mean loss. */
 async function predict(
   session: { run(feeds: Tensors): Promise<Tensors> },
   examples: readonly EncodedExample[],
   config: BertConfig,
 ): Promise<{ predictions: Prediction[]; loss: number }> {
+  const problem = problemOf(config);
   const logits = await logitsOf(session, examples.map(({ ids }) => ids), config.pad_token_id);
-  const losses = examples.map(({ label }, i) => -Math.log(softmax(logits[i]!)[label]!));
+  const predictions = examples.map(({ text, label }, i) => ({
+    text,
+    labels: labelRow(label, problem),
+    scores: scoresOf(logits[i]!, problem.problemType),
+  }));
+  const losses = predictions.map(({ labels }, i) =>
+    lossOf(logits[i]!, labels, problem.problemType)
+  );
   return {
-    predictions: examples.map(({ text, label }, i) => ({
-      text,
-      label,
-      predicted: argMax(logits[i]!),
-    })),
+    predictions,
     loss: losses.reduce((sum, loss) => sum + loss, 0) / losses.length,
   };
 }

@@ -1,9 +1,16 @@
-import { deepStrictEqual, notDeepStrictEqual, ok, rejects } from "node:assert";
+import { deepStrictEqual, match, notDeepStrictEqual, ok, rejects } from "node:assert";
 import { join } from "node:path";
+import { z } from "zod";
 import type { Dataset } from "../data/dataset.ts";
+import { readJson } from "../data/files.ts";
 import { loadClassifier, saveClassifier } from "../models/classifier.ts";
+import { labelsOf } from "../models/config.ts";
 import { scratchClassifier } from "../models/scratch.ts";
+import { type LabelScore, TextClassifier } from "../models/text_classifier.ts";
+import { Executor } from "../onnx/executor.ts";
+import { evaluateFile } from "./evaluate_file.ts";
 import type { EvaluationEvent, TrainEvent } from "./events.ts";
+import type { Metric } from "./metrics.ts";
 import { TrainSettings, type TrainSettingsInput } from "./settings.ts";
 import { train } from "./train.ts";
 
@@ -20,16 +27,23 @@ const DATASET: Dataset = {
   test: [],
 };
 
+/** The words of texts that name none, one or both of two classes. */
+const SEVERAL = Array.from({ length: 32 }, (_, i) => {
+  const names = ["food", "music"].filter((_, bit) => (i >> bit) % 2 === 1);
+  return { text: `${names.join(" and ")} for number ${i}`, label: names.join("|") };
+});
+
 /** Trains in a folder of its own and passes on what came out. */
 async function trained(
   settings: TrainSettingsInput,
   test: (dir: string, events: TrainEvent[]) => Promise<void> | void,
+  dataset: Dataset = DATASET,
 ): Promise<void> {
   const parent = await Deno.makeTempDir();
   try {
     const outDir = join(parent, "model");
     const events: TrainEvent[] = [];
-    await train(DATASET, {
+    await train(dataset, {
       settings: TrainSettings.parse({ threads: 1, batchSize: 8, ...settings }),
       outDir,
       onEvent: (event) => events.push(event),
@@ -44,24 +58,116 @@ function evaluations(events: readonly TrainEvent[]): EvaluationEvent[] {
   return events.filter((event) => event.type === "evaluation");
 }
 
+/** A metric of each epoch. */
+function metricOf(events: readonly TrainEvent[], metric: Metric): number[] {
+  return evaluations(events).map((event) => (event as Partial<Record<Metric, number>>)[metric]!);
+}
+
 Deno.test("train() learns what can be learned", async () => {
   await trained({ epochs: 12 }, (_dir, events) => {
     const losses = events.flatMap((event) => event.type === "step" ? event.loss : []);
     deepStrictEqual(losses.length, 36);
     ok(losses.at(-1)! < 0.1, `the last loss is ${losses.at(-1)}`);
-    deepStrictEqual(evaluations(events).at(-1)!.accuracy, 1);
+    deepStrictEqual(metricOf(events, "accuracy").at(-1), 1);
   });
 });
 
 Deno.test("train() keeps the weights of the best epoch", async () => {
   await trained({ epochs: 6 }, (_dir, events) => {
-    const accuracies = evaluations(events).map(({ accuracy }) => accuracy);
+    const accuracies = metricOf(events, "accuracy");
     const finish = events.at(-1)!;
-    ok(finish.type === "finish");
+    ok(finish.type === "finish" && "accuracy" in finish.metrics);
     deepStrictEqual(finish.best_epoch, accuracies.indexOf(Math.max(...accuracies)) + 1);
     deepStrictEqual(finish.metrics.split, "validation");
     deepStrictEqual(finish.metrics.accuracy, Math.max(...accuracies));
   });
+});
+
+Deno.test("train() learns several labels a text, and the folder gives them back", async () => {
+  const settings = { problemType: "multi_label_classification", epochs: 20 } as const;
+  const dataset = { ...DATASET, train: SEVERAL, validation: SEVERAL.slice(0, 8) };
+  await trained(settings, async (dir, events) => {
+    const microF1s = metricOf(events, "f1_micro");
+    deepStrictEqual(Math.max(...microF1s), 1);
+    const finish = events.at(-1)!;
+    ok(finish.type === "finish");
+    deepStrictEqual(finish.best_epoch, microF1s.indexOf(1) + 1);
+
+    const { config } = await loadClassifier(dir);
+    deepStrictEqual([config.problem_type, labelsOf(config)], [
+      "multi_label_classification",
+      ["food", "music"],
+    ]);
+    const state = await readJson(join(dir, "trainer_state.json"), z.looseObject({}));
+    deepStrictEqual(state["best_metric"], 1);
+    match(JSON.stringify(state["log_history"]), /"eval_f1_micro":1/);
+
+    await using executor = await Executor.start({ threads: 1 });
+    const classifier = await TextClassifier.load(executor, dir);
+    const file = join(dir, "some.csv");
+    const examples = SEVERAL.slice(0, 8);
+    const lines = examples.map(({ text, label }) => `${text},${label}\n`);
+    await Deno.writeTextFile(file, ["text,label\n", ...lines].join(""));
+    const { report, rows } = await evaluateFile(classifier, file, undefined);
+    ok(report.problem_type === "multi_label_classification");
+    deepStrictEqual([report.accuracy, report.f1_micro], [1, 1]);
+    deepStrictEqual(rows.map(({ predicted }) => predicted), examples.map(({ label }) => label));
+    const scores = await classifier.scores(examples.map(({ text }) => text));
+    for (const [i, { score }] of rows.entries()) {
+      const product = scores[i]!.reduce(
+        (product, score) => product * Math.max(score, 1 - score),
+        1,
+      );
+      ok(Math.abs(score! - product) < 1e-6, `${score}, not ${product}`);
+    }
+
+    await Deno.writeTextFile(file, "text,label\na song,music|dance\n");
+    await rejects(evaluateFile(classifier, file, undefined), {
+      name: "UserError",
+      message: `Cannot evaluate '${file}': label 'dance' is not one of 'food', 'music'`,
+    });
+  }, dataset);
+});
+
+Deno.test("train() learns a number, and the folder gives it back", async () => {
+  const numbers = SEVERAL.map(({ text }) => ({
+    text,
+    label: String(1.5 * Number(text.includes("food")) - Number(text.includes("music"))),
+  }));
+  const dataset = {
+    ...DATASET,
+    labels: ["LABEL_0"],
+    train: numbers,
+    validation: numbers.slice(0, 8),
+  };
+  await trained({ problemType: "regression", epochs: 20 }, async (dir, events) => {
+    const errors = metricOf(events, "mse");
+    const least = Math.min(...errors);
+    ok(least < 0.05, `the least error is ${least}`);
+    for (const { loss, ...event } of evaluations(events)) {
+      ok("mse" in event && Math.abs(loss - event.mse) < 1e-12);
+    }
+    const finish = events.at(-1)!;
+    ok(finish.type === "finish" && finish.metrics.problem_type === "regression");
+    deepStrictEqual(finish.best_epoch, errors.indexOf(least) + 1);
+    deepStrictEqual(finish.metrics.mse, least);
+
+    const { config } = await loadClassifier(dir);
+    deepStrictEqual([config.problem_type, labelsOf(config)], ["regression", ["LABEL_0"]]);
+    await using executor = await Executor.start({ threads: 1 });
+    const classifier = await TextClassifier.load(executor, dir);
+    const [[answer]] = await classifier.classify(["food for number 3"]) as [[LabelScore]];
+    deepStrictEqual(answer.label, "LABEL_0");
+    ok(Math.abs(answer.score - 1.5) < 0.6, `food is ${answer.score}`);
+
+    const file = join(dir, "some.csv");
+    await Deno.writeTextFile(file, "text,label\nfood for number 3,1.5\n");
+    const { report, rows } = await evaluateFile(classifier, file, undefined);
+    ok(report.problem_type === "regression");
+    ok(Math.abs(report.mae - Math.abs(answer.score - 1.5)) < 1e-6);
+    deepStrictEqual(rows.map(({ label, score }) => [label, score]), [["1.5", undefined]]);
+    ok(Math.abs(Number(rows[0]!.predicted) - answer.score) < 1e-6);
+  }, dataset);
 });
 
 Deno.test("train() takes the same steps in parts as in whole batches", async () => {

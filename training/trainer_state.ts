@@ -5,6 +5,7 @@
  */
 import type { EvaluationEvent, TrainEvent } from "./events.ts";
 import type { TrainSettings } from "./settings.ts";
+import { BEST_METRIC, bestMetricOf } from "./metrics.ts";
 import { mapKeys, snakeCase } from "./snake_case.ts";
 
 /** Between two entries of the log, in steps. */
@@ -21,7 +22,7 @@ export function trainerState(
   const last = steps.at(-1);
   return {
     best_global_step: best?.step ?? null,
-    best_metric: best?.accuracy ?? null,
+    best_metric: best === undefined ? null : bestMetricOf(best),
     epoch: last?.epoch ?? 0,
     global_step: last?.step ?? 0,
     max_steps: settings.maxSteps ?? -1,
@@ -54,16 +55,20 @@ function logHistory(log: readonly TrainEvent[]): Record<string, number>[] {
 }
 
 function evaluationEntry(event: EvaluationEvent): Record<string, number> {
-  return {
-    epoch: event.epoch,
-    step: event.step,
-    eval_loss: event.loss,
-    eval_accuracy: event.accuracy,
-    eval_f1_macro: event.f1_macro,
-  };
+  const { type: _type, problem_type: _problem, best: _best, epoch, step, ...metrics } = event;
+  return { epoch, step, ...mapKeys<number>(metrics, (name) => `eval_${name}`) };
 }
 
-/** The content of `training_args.json`: the settings in snake_case, and where the data lay. */
+/**
+ * The content of `training_args.json`: the settings in snake_case, where the data lay, and by what
+ * epochs are compared.
+ */
 export function trainingArgs(settings: TrainSettings, data: string): Record<string, unknown> {
-  return { ...mapKeys(settings, snakeCase), data };
+  const { metric, greaterIsBetter } = BEST_METRIC[settings.problemType];
+  return {
+    ...mapKeys<unknown>(settings, snakeCase),
+    data,
+    metric_for_best_model: metric,
+    greater_is_better: greaterIsBetter,
+  };
 }

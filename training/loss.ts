@@ -1,0 +1,58 @@
+/**
+ * The losses of transformers' `BertForSequenceClassification`, by the kind of problem: as nodes of a
+ * graph, which training differentiates, and of logits in hand, for evaluation.
+ *
+ * @module
+ */
+import type { ProblemType } from "../data/labels.ts";
+import { argMax, softmax } from "../models/inference.ts";
+import type { Tensor } from "../onnx/graph.ts";
+import { logSoftmax, mul, neg, reduceMean, reduceSum, softplus, sub } from "../onnx/operators.ts";
+
+/**
+ * Appends the nodes of a loss.
+ *
+ * @param logits `[batch, labels]`
+ * @param labels `[batch, labels]`, rows as `labelRow` makes them
+ * @returns The loss of each example, `[batch]`.
+ */
+export function appendLoss(logits: Tensor, labels: Tensor, problemType: ProblemType): Tensor {
+  switch (problemType) {
+    case "single_label_classification":
+      return neg(reduceSum(mul(logSoftmax(logits), labels), [1]));
+    case "multi_label_classification":
+      return reduceMean(sub(softplus(logits), mul(logits, labels)), [1]);
+    case "regression": {
+      const error = sub(logits, labels);
+      return reduceMean(mul(error, error), [1]);
+    }
+  }
+}
+
+/**
+ * The loss of one example.
+ *
+ * @param logits `[labels]`
+ * @param labels `[labels]`, as `labelRow` makes it
+ */
+export function lossOf(
+  logits: ArrayLike<number>,
+  labels: readonly number[],
+  problemType: ProblemType,
+): number {
+  switch (problemType) {
+    case "single_label_classification":
+      return -Math.log(softmax(logits)[argMax(labels)]!);
+    case "multi_label_classification":
+      return mean(labels.map((label, i) => {
+        const logit = logits[i]!;
+        return Math.max(logit, 0) + Math.log1p(Math.exp(-Math.abs(logit))) - logit * label;
+      }));
+    case "regression":
+      return mean(labels.map((label, i) => (logits[i]! - label) ** 2));
+  }
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}

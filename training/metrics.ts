@@ -1,0 +1,84 @@
+/**
+ * The metrics of each kind of problem: what they are called, and by which of them epochs are compared.
+ *
+ * @module
+ */
+import type { ProblemType } from "../data/labels.ts";
+
+/** The metrics of each kind of problem, under the keys of `eval --json`. */
+export const METRICS = {
+  single_label_classification: ["accuracy", "f1_macro"],
+  multi_label_classification: ["accuracy", "f1_macro", "f1_micro"],
+  regression: ["mse", "rmse", "mae", "pearson", "r2"],
+} as const satisfies Record<ProblemType, readonly string[]>;
+
+/** A metric of a kind of problem. */
+export type MetricOf<Type extends ProblemType> = (typeof METRICS)[Type][number];
+
+/** Any metric. */
+export type Metric = MetricOf<ProblemType>;
+
+/** The metrics of some predictions, without the cost of intervals. */
+export type Headline = {
+  [Type in ProblemType]: { problem_type: Type } & Record<MetricOf<Type>, number>;
+}[ProblemType];
+
+/** The metrics' names in tables and sentences. */
+export const METRIC_NAMES: Readonly<Record<Metric, string>> = {
+  accuracy: "accuracy",
+  f1_macro: "macro-F1",
+  f1_micro: "micro-F1",
+  mse: "MSE",
+  rmse: "RMSE",
+  mae: "MAE",
+  pearson: "Pearson's r",
+  r2: "R²",
+};
+
+/** The metric by which epochs are compared. */
+export const BEST_METRIC: Readonly<
+  Record<ProblemType, { metric: Metric; greaterIsBetter: boolean }>
+> = {
+  single_label_classification: { metric: "accuracy", greaterIsBetter: true },
+  multi_label_classification: { metric: "f1_micro", greaterIsBetter: true },
+  regression: { metric: "mse", greaterIsBetter: false },
+};
+
+/** The value of the metric by which epochs are compared. */
+export function bestMetricOf(headline: Headline): number {
+  const values: Partial<Record<Metric, number>> = headline;
+  return values[BEST_METRIC[headline.problem_type].metric]!;
+}
+
+/** Whether predictions are better than others of the same problem; equal ones are not. */
+export function isBetter(headline: Headline, other: Headline): boolean {
+  const [value, otherValue] = [bestMetricOf(headline), bestMetricOf(other)];
+  return BEST_METRIC[headline.problem_type].greaterIsBetter
+    ? value > otherValue
+    : value < otherValue;
+}
+
+/** The values of a problem's metrics, or their intervals, out of something that holds them. */
+export function metricEntries<Value>(
+  values: Partial<Record<Metric, Value>>,
+  problemType: ProblemType,
+): [Metric, Value][] {
+  return METRICS[problemType].map((metric) => [metric, values[metric]!]);
+}
+
+/** A problem's metrics in a sentence: `accuracy 0.931, macro-F1 0.912`. */
+export function describeMetrics(
+  values: Partial<Record<Metric, number>>,
+  problemType: ProblemType,
+  format: (value: number, metric: Metric) => string,
+): string {
+  return metricEntries(values, problemType)
+    .map(([metric, value]) => `${METRIC_NAMES[metric]} ${format(value, metric)}`)
+    .join(", ");
+}
+
+/** Three decimals, or four digits of an error so small or large that those would tell nothing. */
+export function decimals(value: number): string {
+  const size = Math.abs(value);
+  return size === 0 || (size >= 1e-3 && size < 1e6) ? value.toFixed(3) : value.toPrecision(4);
+}

@@ -9,15 +9,18 @@ import { UserError } from "./user_error.ts";
 /**
  * Writes a file aside and renames it, so that a reader, or a run that is killed, never meets half
  * of one.
+ *
+ * @param content The whole, or its parts as they come; an error of theirs leaves no file.
+ * @param partial Where the file stands until it is whole.
  */
 export async function writeFileAtomically(
   path: string,
-  content: string | Uint8Array,
+  content: string | Uint8Array | AsyncIterable<Uint8Array>,
+  partial = `${path}.partial`,
 ): Promise<void> {
-  const partial = `${path}.partial`;
   const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
   try {
-    await writeAndSync(partial, bytes);
+    await writeAndSync(partial, bytes instanceof Uint8Array ? [bytes] : bytes);
     await Deno.rename(partial, path);
   } catch (error) {
     await Deno.remove(partial).catch(() => {});
@@ -25,10 +28,15 @@ export async function writeFileAtomically(
   }
 }
 
-async function writeAndSync(path: string, bytes: Uint8Array): Promise<void> {
+async function writeAndSync(
+  path: string,
+  parts: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+): Promise<void> {
   using file = await Deno.open(path, { write: true, create: true, truncate: true });
-  for (let written = 0; written < bytes.length;) {
-    written += await file.write(bytes.subarray(written));
+  for await (const bytes of parts) {
+    for (let written = 0; written < bytes.length;) {
+      written += await file.write(bytes.subarray(written));
+    }
   }
   await file.sync();
 }

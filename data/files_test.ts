@@ -79,6 +79,23 @@ Deno.test("writeFileAtomically() leaves the old content when the disk is full", 
   });
 });
 
+Deno.test("writeFileAtomically() writes parts as they come, and nothing if one fails", async () => {
+  await withFolder(async (dir) => {
+    const path = join(dir, "model");
+    async function* parts(fails: boolean) {
+      yield new TextEncoder().encode("one ");
+      deepStrictEqual(await namesIn(dir), ["aside"]);
+      if (fails) throw new Error("the source is gone");
+      yield new TextEncoder().encode("two");
+    }
+    await rejects(writeFileAtomically(path, parts(true), join(dir, "aside")), /the source is gone/);
+    deepStrictEqual(await namesIn(dir), []);
+    await writeFileAtomically(path, parts(false), join(dir, "aside"));
+    deepStrictEqual(await Deno.readTextFile(path), "one two");
+    deepStrictEqual(await namesIn(dir), ["model"]);
+  });
+});
+
 Deno.test("writeFileAtomically() refuses a folder that is not there", async () => {
   await withFolder(async (dir) => {
     await rejects(writeFileAtomically(join(dir, "none", "model"), "new"), Deno.errors.NotFound);

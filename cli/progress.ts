@@ -4,11 +4,13 @@
  * @module
  */
 import cliProgress from "cli-progress";
+import type { DownloadEvent } from "../models/hub.ts";
 import type { EvaluationEvent, StartEvent, TrainEvent } from "../training/events.ts";
 import { decimals, describeMetrics } from "../training/metrics.ts";
 import { formatMetric } from "./report.ts";
 
 const FORMAT = "  {bar} {value}/{total} steps | loss {loss} | {rate} tokens/s | {left} left";
+const DOWNLOAD_FORMAT = "  {bar} {percentage} % | {file}";
 /** Of the weight of the losses before, in the smoothed loss on the bar. */
 const SMOOTHING = 0.95;
 
@@ -20,12 +22,20 @@ export class TrainProgress {
     clearOnComplete: true,
     stream: process.stderr,
   }, cliProgress.Presets.shades_classic);
+  readonly #downloadBar = new cliProgress.SingleBar({
+    format: DOWNLOAD_FORMAT,
+    barsize: 28,
+    clearOnComplete: true,
+    stream: process.stderr,
+  }, cliProgress.Presets.shades_classic);
   #bar: cliProgress.SingleBar | undefined;
   #smoothedLoss: number | undefined;
 
   /** Shows one event. */
   show(event: TrainEvent): void {
     switch (event.type) {
+      case "download":
+        return this.#download(event);
       case "start":
         return this.#start(event);
       case "step": {
@@ -45,12 +55,23 @@ export class TrainProgress {
     }
   }
 
-  /** Takes the bar away. */
+  /** Takes the bars away. */
   stop(): void {
+    this.#downloadBar.stop();
     this.#bars.stop();
   }
 
+  #download({ file, received, size }: DownloadEvent): void {
+    if (received === 0) {
+      if (!Deno.stderr.isTerminal()) console.error(`Downloading ${file}`);
+      this.#downloadBar.start(size ?? 0, 0, { file });
+    }
+    this.#downloadBar.update(received);
+    if (received === size) this.#downloadBar.stop();
+  }
+
   #start(event: StartEvent): void {
+    this.#downloadBar.stop();
     console.error(
       `Training ${event.model} on ${event.device} (${event.device_reason}): ${
         count(event.parameters)

@@ -13,9 +13,12 @@ import type { Weights } from "./weights.ts";
 
 /** The file that holds a model's weights, in its folder. */
 export const WEIGHTS_FILE = "model.safetensors";
-const INDEX_FILE = "model.safetensors.index.json";
 
-const WeightIndex = z.object({ weight_map: z.record(z.string(), z.string()) });
+/** The file that says which shard holds which tensor, where the weights are in several. */
+export const WEIGHTS_INDEX_FILE = "model.safetensors.index.json";
+
+const ShardFile = z.string().regex(/^\w[\w.-]*$/, "must be the name of a file");
+const WeightIndex = z.object({ weight_map: z.record(z.string(), ShardFile) });
 
 /**
  * Reads parameters from a folder's `model.safetensors`, in one file or in shards, with or without
@@ -36,15 +39,21 @@ export async function readWeights(
   return weights;
 }
 
+/**
+ * The files over which a folder's weights are spread, by its {@link WEIGHTS_INDEX_FILE}.
+ *
+ * @throws {UserError} If that is missing or damaged.
+ */
+export async function shardFiles(dir: string): Promise<Set<string>> {
+  const { weight_map } = await readJson(join(dir, WEIGHTS_INDEX_FILE), WeightIndex);
+  return new Set(Object.values(weight_map));
+}
+
 /** All tensors of a checkpoint by name. */
 async function readTensors(dir: string): Promise<Map<string, StoredTensor>> {
-  const indexFile = join(dir, INDEX_FILE);
-  const files = new Set([WEIGHTS_FILE]);
-  if (!await exists(join(dir, WEIGHTS_FILE)) && await exists(indexFile)) {
-    const { weight_map } = await readJson(indexFile, WeightIndex);
-    files.clear();
-    for (const file of Object.values(weight_map)) files.add(file);
-  }
+  const isSharded = !await exists(join(dir, WEIGHTS_FILE)) &&
+    await exists(join(dir, WEIGHTS_INDEX_FILE));
+  const files = isSharded ? await shardFiles(dir) : [WEIGHTS_FILE];
   const all = new Map<string, StoredTensor>();
   for (const name of files) {
     const file = join(dir, name);

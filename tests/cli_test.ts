@@ -5,15 +5,25 @@
  */
 import { deepStrictEqual, match, ok } from "node:assert";
 import { fileURLToPath } from "node:url";
+import { LocalHub } from "./local_hub.ts";
 
 const MAIN = fileURLToPath(new URL("../main.ts", import.meta.url));
+const DENO_JSON = new URL("../deno.json", import.meta.url);
+
+interface GraftOptions {
+  input?: string;
+  env?: Record<string, string>;
+  /** Beside reading and writing files. */
+  permissions?: string[];
+}
 
 /** Runs a command in a folder and gives its exit code and what it printed. */
-async function graft(cwd: string, args: string[], input = "") {
+async function graft(cwd: string, args: string[], options: GraftOptions = {}) {
+  const { input = "", env = {}, permissions = [] } = options;
   const child = new Deno.Command("deno", {
-    args: ["run", "--no-prompt", "--allow-read", "--allow-write", MAIN, ...args],
+    args: ["run", "--no-prompt", "--allow-read", "--allow-write", ...permissions, MAIN, ...args],
     cwd,
-    env: { NO_COLOR: "1" },
+    env: { NO_COLOR: "1", ...env },
     stdin: "piped",
     stdout: "piped",
     stderr: "piped",
@@ -65,7 +75,9 @@ Deno.test("train, eval and predict work together without flags", async () => {
     const predictions = await Deno.readTextFile(`${dir}/predict.csv`);
     match(predictions, /^text,label,predicted,score\n/);
 
-    const predicted = await graft(dir, ["predict", "--json", "--top-k", "2"], "one\ntwo\n");
+    const predicted = await graft(dir, ["predict", "--json", "--top-k", "2"], {
+      input: "one\ntwo\n",
+    });
     deepStrictEqual(predicted.code, 0, predicted.stderr);
     deepStrictEqual(JSON.parse(predicted.stdout).map((row: unknown[]) => row.length), [2, 2]);
 
@@ -100,6 +112,46 @@ Deno.test("the same command twice gives the same weights", async () => {
   });
 });
 
+Deno.test("train takes a model of the hub by its name", async () => {
+  await inEmptyFolder(async (dir) => {
+    const made = await graft(dir, ["train", "--max-steps", "1", "--threads", "1", "--out", "base"]);
+    deepStrictEqual(made.code, 0, made.stderr);
+    const names = ["config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"];
+    await using hub = new LocalHub(
+      names.map((name) => [name, Deno.readFileSync(`${dir}/base/${name}`)]),
+    );
+    const env = { HF_ENDPOINT: hub.endpoint, HF_HUB_CACHE: `${dir}/cache` };
+    const command: string = JSON.parse(await Deno.readTextFile(DENO_JSON)).tasks.train.command;
+    const allowEnv = command.split(" ").filter((word) => word.startsWith("--allow-env="));
+    const permissions = [...allowEnv, "--allow-net=127.0.0.1"];
+
+    const args = (
+      model: string,
+      out: string,
+    ) => ["train", "--json", "--max-steps", "3", "--threads", "1", "--model", model, "--out", out];
+    const trained = await graft(dir, args("tiny@v1", "by-name"), { env, permissions });
+    deepStrictEqual(trained.code, 0, trained.stderr);
+    match(trained.stderr, /^Downloading config.json\n/);
+    const { metrics } = JSON.parse(trained.stdout);
+    const expected = JSON.parse((await graft(dir, args("base", "from-folder"))).stdout);
+    deepStrictEqual(metrics, expected.metrics);
+    const weights = (out: string) => Deno.readFile(`${dir}/${out}/model.safetensors`);
+    deepStrictEqual(await weights("by-name"), await weights("from-folder"));
+
+    for (
+      const [options, message] of [
+        [{ env, permissions: allowEnv }, /connections to 127\.0\.0\.1:\d+ are not allowed/],
+        [{ env }, /^error: Cannot find 'tiny': no folder of that name, and .* permissions/],
+      ] as [GraftOptions, RegExp][]
+    ) {
+      const { code, stdout, stderr } = await graft(dir, args("tiny", "no"), options);
+      deepStrictEqual([code, stdout], [1, ""], stderr);
+      match(stderr, /^error: [^\n]*\n$/);
+      match(stderr, message);
+    }
+  });
+});
+
 Deno.test("a user's mistake is one line and a non-zero exit", async () => {
   await inEmptyFolder(async (dir) => {
     for (
@@ -110,6 +162,10 @@ Deno.test("a user's mistake is one line and a non-zero exit", async () => {
           /^error: unknown option '--epoch'\n\(Did you mean --epochs\?\)/,
         ],
         [["train", "--seed", "x"], /^error: option '--seed <number>' argument 'x' is invalid/],
+        [
+          ["train", "--model", "./no"],
+          /^error: Cannot read a model from '.\/no': it holds no config.json\n$/,
+        ],
         [["train", "--mode", "prefix"], /^error: Cannot use --mode prefix: .*random weights/],
         [
           ["train", "--problem-type", "regression"],

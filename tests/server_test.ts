@@ -193,6 +193,7 @@ Deno.test("the server refuses bad requests with the field's name", async () => {
         ["/v1/runs", { dataset: "../secret" }, 422, /^'dataset': /],
         ["/v1/runs", { dataset: "sample", name: "../x" }, 422, /^'name': /],
         ["/v1/runs", { dataset: "sample", model: "/etc" }, 422, /^'model': /],
+        ["/v1/runs", { dataset: "sample", model: "bert-base-cased" }, 422, /^'model': /],
         ["/v1/runs", { dataset: "sample", epoch: 3 }, 422, /epoch/],
         ["/v1/runs", { dataset: "sample", problem_type: "ranking" }, 422, /^'problem_type': /],
         ["/v1/predict", { inputs: [] }, 422, /^'inputs': /],

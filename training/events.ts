@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { DownloadEvent } from "../models/hub.ts";
 import type { EvaluationReport } from "./evaluation.ts";
 import type { Headline } from "./metrics.ts";
 
@@ -69,4 +70,4 @@ export interface TrainResult {
 }
 
 /** Anything that a run reports. */
-export type TrainEvent = StartEvent | StepEvent | EvaluationEvent | FinishEvent;
+export type TrainEvent = DownloadEvent | StartEvent | StepEvent | EvaluationEvent | FinishEvent;

@@ -25,7 +25,8 @@ export const TrainSettings = z.strictObject({
     (model) => !model.startsWith("scratch:") || scratchSizeOf(model) !== undefined,
     `there are ${SCRATCH_MODELS.join(", ")}`,
   ).default("scratch:tiny").describe(
-    "The base: the folder of a BERT, or random weights in 2 layers of 128 (scratch:tiny), " +
+    "The base: the folder of a BERT, its name on the Hugging Face hub (NAME or OWNER/NAME, with " +
+      "@REVISION for another than main), or random weights in 2 layers of 128 (scratch:tiny), " +
       "4 of 256 (scratch:mini) or 4 of 512 (scratch:small)",
   ),
   problemType: z.enum(PROBLEM_TYPES).default("single_label_classification").describe(

@@ -13,6 +13,7 @@ import { UserError } from "../data/user_error.ts";
 import { saveClassifier } from "../models/classifier.ts";
 import { type BertConfig, problemOf, scratchSizeOf, withDropout } from "../models/config.ts";
 import { logitsOf, scoresOf } from "../models/inference.ts";
+import { modelDir } from "../models/hub.ts";
 import { pretrainedClassifier } from "../models/pretrained.ts";
 import { scratchClassifier } from "../models/scratch.ts";
 import type { BertTokenizer } from "../models/tokenizer.ts";
@@ -64,7 +65,11 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
   const texts = trainRows.map(({ text }) => text);
   const size = scratchSizeOf(settings.model);
   const { notes, ...base } = size === undefined
-    ? await pretrainedClassifier(settings.model, dataset.labels, { seed, maxLength })
+    ? await pretrainedClassifier(
+      await modelDir(settings.model, { onDownload: onEvent }),
+      dataset.labels,
+      { seed, maxLength },
+    )
     : { notes: [], ...scratchClassifier(size, texts, dataset.labels, { seed, maxLength }) };
   const config = { ...withDropout(base.config, settings.dropout), problem_type: problemType };
   const problem = problemOf(config);

@@ -1,0 +1,356 @@
+/**
+ * Models by their name on the Hugging Face hub. Their files are kept in the cache of Python's
+ * `huggingface_hub`, in its layout, so that either uses what the other has downloaded.
+ *
+ * @module
+ */
+import { dirname, join, relative } from "node:path";
+import { exists, writeFileAtomically } from "../data/files.ts";
+import { UserError } from "../data/user_error.ts";
+import { shardFiles, WEIGHTS_FILE, WEIGHTS_INDEX_FILE } from "./checkpoint.ts";
+import { CONFIG_FILE, readConfig } from "./config.ts";
+
+const DEFAULT_ENDPOINT = "https://huggingface.co";
+const MAX_REDIRECTS = 10;
+
+/** `name` or `owner/name`, and perhaps `@revision`; never a path that is absolute or leads upwards. */
+const HUB_NAME =
+  /^(?![^@]*--)(?!.*\.\.)(?<id>\w[\w.-]*(?:\/\w[\w.-]*)?)(?:@(?<revision>\w(?:[\w./-]*\w)?))?$/;
+const COMMIT = /^[0-9a-f]{40}$/;
+/** What a server may have a file of the cache be called. */
+const ETAG = /^[\w-]+$/;
+
+/** How far the download of a file is. */
+export interface DownloadEvent {
+  type: "download";
+  file: string;
+  /** Bytes so far; 0 at the start. */
+  received: number;
+  /** Bytes of the whole file; `null` if the server does not say. */
+  size: number | null;
+}
+
+/** Settings of {@link modelDir}. */
+export interface HubOptions {
+  /**
+   * Where `HF_ENDPOINT`, `HF_TOKEN`, `HF_HOME`, `HF_HUB_CACHE` and `HF_HUB_OFFLINE` are looked up,
+   * which mean what they mean to `huggingface_hub`; by default the process's environment.
+   */
+  environment?: { get(name: string): string | undefined };
+  /** Called as files are downloaded. */
+  onDownload?: (event: DownloadEvent) => void;
+}
+
+/**
+ * The folder of a model: the one that is named, or that of the hub's model of this name in the
+ * cache. What the cache does not hold is downloaded: the configuration, the tokenizer's files and
+ * the weights as safetensors. What it holds is used without asking the hub for something newer.
+ *
+ * @param model A folder, or a name as `bert-base-cased` or `owner/name`, with `@revision` for a
+ * branch, tag or commit other than `main`. A missing folder that cannot be a name is returned as it
+ * is.
+ * @throws {UserError} If there is no such model, it cannot be downloaded, or it is not a BERT with
+ * safetensors.
+ */
+export async function modelDir(model: string, options: HubOptions = {}): Promise<string> {
+  const name = HUB_NAME.exec(model)?.groups;
+  if (name === undefined || await exists(model)) return model;
+  try {
+    const repository = new HubRepository(model, name["id"]!, name["revision"] ?? "main", options);
+    return await repository.cachedSnapshot() ?? await repository.download();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotCapable)) throw error;
+    throw new UserError(
+      `Cannot find '${model}': no folder of that name, and a name on the hub needs more ` +
+        `permissions, as the task 'train' of deno.json has them (${error.message})`,
+    );
+  }
+}
+
+/** A model's repository on the hub, and its folder in the cache. */
+class HubRepository {
+  /** What the user wrote. */
+  readonly #model: string;
+  readonly #id: string;
+  readonly #revision: string;
+  readonly #endpoint: string;
+  readonly #token: string | undefined;
+  readonly #offline: boolean;
+  readonly #cacheDir: string;
+  readonly #dir: string;
+  readonly #onDownload: (event: DownloadEvent) => void;
+
+  constructor(model: string, id: string, revision: string, options: HubOptions) {
+    const { environment = Deno.env, onDownload = () => {} } = options;
+    this.#model = model;
+    this.#id = id;
+    this.#revision = revision;
+    this.#endpoint = (environment.get("HF_ENDPOINT") || DEFAULT_ENDPOINT).replace(/\/+$/, "");
+    if (!/^https?:\/\//.test(this.#endpoint) || !URL.canParse(this.#endpoint)) {
+      throw new UserError(`Cannot use HF_ENDPOINT '${this.#endpoint}': it must be an http(s) URL`);
+    }
+    this.#token = environment.get("HF_TOKEN")?.trim() || undefined;
+    this.#offline = /^(1|on|yes|true)$/i.test(environment.get("HF_HUB_OFFLINE") ?? "");
+    this.#cacheDir = cacheDirOf(environment);
+    this.#dir = join(this.#cacheDir, ["models", ...id.split("/")].join("--"));
+    this.#onDownload = onDownload;
+  }
+
+  /** The revision's folder, if the cache holds all of it. */
+  async cachedSnapshot(): Promise<string | undefined> {
+    const commit = await this.#cachedCommit();
+    if (commit === undefined) return undefined;
+    const snapshot = this.#snapshot(commit);
+    let known = true;
+    const missing = await missingFile(snapshot, async (file) => {
+      if (await exists(join(snapshot, file))) return true;
+      known &&= await exists(this.#absenceMark(commit, file));
+      return false;
+    });
+    return known && missing === undefined ? snapshot : undefined;
+  }
+
+  /** Downloads what the cache lacks of the revision; gives its folder. */
+  async download(): Promise<string> {
+    if (this.#offline) throw this.#notFoundLocally("HF_HUB_OFFLINE is set");
+    const commit = await this.#downloadFile(CONFIG_FILE, this.#revision);
+    if (commit === undefined) throw this.#lacks(CONFIG_FILE);
+    const snapshot = this.#snapshot(commit);
+    // Weights are large, and those of another kind of model would be of no use.
+    await readConfig(snapshot);
+    const missing = await missingFile(
+      snapshot,
+      async (file) =>
+        await exists(join(snapshot, file)) || await this.#downloadFile(file, commit) !== undefined,
+    );
+    if (missing !== undefined) throw this.#lacks(missing);
+    if (this.#revision !== commit) await this.#write(this.#ref, commit);
+    return snapshot;
+  }
+
+  get #ref(): string {
+    return join(this.#dir, "refs", this.#revision);
+  }
+
+  #snapshot(commit: string): string {
+    return join(this.#dir, "snapshots", commit);
+  }
+
+  /** The file that is there where a commit is known to lack a file. */
+  #absenceMark(commit: string, file: string): string {
+    return join(this.#dir, ".no_exist", commit, file);
+  }
+
+  async #cachedCommit(): Promise<string | undefined> {
+    if (COMMIT.test(this.#revision)) return this.#revision;
+    if (!await exists(this.#ref)) return undefined;
+    const commit = (await Deno.readTextFile(this.#ref)).trim();
+    return COMMIT.test(commit) ? commit : undefined;
+  }
+
+  /** Downloads a file into the cache; gives the commit, `undefined` if that lacks the file. */
+  async #downloadFile(file: string, revision: string): Promise<string | undefined> {
+    const url = `${this.#endpoint}/${this.#id}/resolve/${encodeURIComponent(revision)}/${file}`;
+    const { response, headers } = await this.#request(new URL(url));
+    const isCommit = COMMIT.test(revision);
+    if (!response.ok) {
+      await response.body?.cancel();
+      const code = headers.get("X-Error-Code");
+      const isAbsent = code === "EntryNotFound" || (code === null && isCommit);
+      if (response.status !== 404 || !isAbsent) throw this.#refusal(response, code);
+      if (isCommit) await this.#write(this.#absenceMark(revision, file), "");
+      return undefined;
+    }
+    const commit = headers.get("X-Repo-Commit") ?? "";
+    // An ETag is quoted, and marked W/ where a proxy has compressed the file.
+    const etag = (headers.get("X-Linked-ETag") ?? headers.get("ETag") ?? "")
+      .replace(/^W\//, "").replaceAll('"', "");
+    if (!COMMIT.test(commit) || !ETAG.test(etag)) {
+      await response.body?.cancel();
+      throw this.#failure(`${this.#endpoint} does not answer as the hub does`);
+    }
+    const blob = join(this.#dir, "blobs", etag);
+    if (await exists(blob)) {
+      await response.body?.cancel();
+    } else {
+      const size = headers.get("X-Linked-Size") ?? response.headers.get("Content-Length");
+      const chunks = this.#chunks(response, file, size === null ? null : Number(size));
+      await this.#write(blob, chunks);
+    }
+    await link(blob, join(this.#snapshot(commit), file));
+    return commit;
+  }
+
+  /** Writes a file of the cache. */
+  async #write(path: string, content: string | AsyncIterable<Uint8Array>): Promise<void> {
+    const blobs = join(this.#dir, "blobs");
+    for (const dir of [blobs, dirname(path)]) await Deno.mkdir(dir, { recursive: true });
+    // Two processes may write the same file.
+    await writeFileAtomically(path, content, join(blobs, `${crypto.randomUUID()}.incomplete`));
+  }
+
+  /** The bytes of an answer; an error if it ends too early. */
+  async *#chunks(
+    response: Response,
+    file: string,
+    size: number | null,
+  ): AsyncGenerator<Uint8Array> {
+    let received = 0;
+    let broken = false;
+    this.#onDownload({ type: "download", file, received, size });
+    try {
+      for await (const chunk of response.body ?? []) {
+        received += chunk.length;
+        yield chunk;
+        this.#onDownload({ type: "download", file, received, size });
+      }
+    } catch {
+      broken = true;
+    }
+    if (!broken && (size === null || size === received)) return;
+    throw this.#failure(
+      `${file} ended after ${received} bytes${size === null ? "" : ` of ${size}`}; try again`,
+    );
+  }
+
+  /**
+   * Asks for a URL and follows its redirects. Files are often redirected to another host, which
+   * must not see the token; the headers that describe the file are on the hub's own answer.
+   */
+  async #request(url: URL): Promise<{ response: Response; headers: Headers }> {
+    const { origin } = new URL(this.#endpoint);
+    let described: Response | undefined;
+    for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
+      const isHub = url.origin === origin;
+      const headers = new Headers({ "Accept-Encoding": "identity" });
+      if (isHub && this.#token !== undefined) {
+        headers.set("Authorization", `Bearer ${this.#token}`);
+      }
+      const response = await this.#fetch(url, headers);
+      if (response.headers.has("X-Repo-Commit")) described ??= response;
+      const location = response.headers.get("Location");
+      if (response.status < 300 || response.status >= 400 || location === null) {
+        const { headers } = described ??= response;
+        if (response.ok || response === described) return { response, headers };
+        await response.body?.cancel();
+        throw this.#failure(answered(url.origin, response));
+      }
+      await response.body?.cancel();
+      url = new URL(location, url);
+      // Deno's fetch would read files too.
+      if (!/^https?:$/.test(url.protocol)) break;
+    }
+    throw this.#failure(`${this.#endpoint} redirects to '${url}'`);
+  }
+
+  async #fetch(url: URL, headers: Headers): Promise<Response> {
+    try {
+      return await fetch(url, { headers, redirect: "manual" });
+    } catch (error) {
+      if (error instanceof Deno.errors.NotCapable) {
+        throw this.#failure(
+          `connections to ${url.host} are not allowed; add it to --allow-net in the task 'train' ` +
+            "of deno.json",
+        );
+      }
+      if (!(error instanceof TypeError)) throw error;
+      const { message } = error.cause instanceof Error ? error.cause : error;
+      const reason = message.replace(/^.*? for url \(.*?\): /, "");
+      throw this.#notFoundLocally(`${url.origin} cannot be reached (${reason})`);
+    }
+  }
+
+  #refusal(response: Response, code: string | null): UserError {
+    const { status } = response;
+    const page = `${this.#endpoint}/${this.#id}`;
+    if (code === "RevisionNotFound") {
+      return this.#failure(`${page} has no revision '${this.#revision}'`);
+    }
+    if (code === "GatedRepo" || status === 403) {
+      return this.#failure(`it needs permission; ask for it on ${page} and set HF_TOKEN`);
+    }
+    if (status === 401 && code !== "RepoNotFound" && this.#token !== undefined) {
+      return this.#failure(`${this.#endpoint} does not accept the token in HF_TOKEN`);
+    }
+    // Without a token the hub does not tell a private model from none.
+    if (status === 401 || status === 404) {
+      return new UserError(
+        `Cannot find '${this.#model}': no folder of that name, and ` +
+          (this.#token === undefined
+            ? `no public model on ${this.#endpoint}; for a private one set HF_TOKEN`
+            : `no model on ${this.#endpoint} that HF_TOKEN may read`),
+      );
+    }
+    return this.#failure(answered(this.#endpoint, response));
+  }
+
+  #notFoundLocally(reason: string): UserError {
+    return new UserError(
+      `Cannot find '${this.#model}': no folder of that name, not all of it in the cache ` +
+        `'${this.#cacheDir}', and ${reason}; --model also takes a folder with the model's files`,
+    );
+  }
+
+  #failure(reason: string): UserError {
+    return new UserError(`Cannot download '${this.#model}': ${reason}`);
+  }
+
+  #lacks(file: string): UserError {
+    return new UserError(
+      `Cannot use '${this.#model}': ${this.#endpoint}/${this.#id} holds no ${file}`,
+    );
+  }
+}
+
+function answered(server: string, { status, statusText }: Response): string {
+  return `${server} answered ${status} ${statusText}`.trimEnd();
+}
+
+/**
+ * Gets a classifier's files one after another, as far as they are needed, and gives the name of one
+ * that is needed and not there.
+ *
+ * @param get Sees that the folder holds a file; `false` if there is none.
+ */
+async function missingFile(
+  dir: string,
+  get: (file: string) => Promise<boolean>,
+): Promise<string | undefined> {
+  if (!await get(CONFIG_FILE)) return CONFIG_FILE;
+  await get("tokenizer_config.json");
+  if (!await get("tokenizer.json") && !await get("vocab.txt")) return "tokenizer.json or vocab.txt";
+  if (await get(WEIGHTS_FILE)) return undefined;
+  if (!await get(WEIGHTS_INDEX_FILE)) {
+    return `${WEIGHTS_FILE}; other formats, as pytorch_model.bin, are not read`;
+  }
+  for (const shard of await shardFiles(dir)) {
+    if (!await get(shard)) return shard;
+  }
+  return undefined;
+}
+
+/** Where `huggingface_hub` keeps models. */
+function cacheDirOf(environment: { get(name: string): string | undefined }): string {
+  const get = (name: string) => environment.get(name) || undefined;
+  const given = get("HF_HUB_CACHE");
+  if (given !== undefined) return given;
+  const hfHome = get("HF_HOME");
+  if (hfHome !== undefined) return join(hfHome, "hub");
+  const xdgCacheHome = get("XDG_CACHE_HOME");
+  if (xdgCacheHome !== undefined) return join(xdgCacheHome, "huggingface", "hub");
+  const home = get("HOME") ?? get("USERPROFILE");
+  if (home !== undefined) return join(home, ".cache", "huggingface", "hub");
+  throw new UserError("Cannot tell where to keep downloads: set HF_HOME to a folder");
+}
+
+/** Makes a snapshot's file, which is a link to its content. */
+async function link(blob: string, path: string): Promise<void> {
+  await Deno.mkdir(dirname(path), { recursive: true });
+  try {
+    await Deno.symlink(relative(dirname(path), blob), path, { type: "file" });
+  } catch (error) {
+    if (error instanceof Deno.errors.AlreadyExists) return;
+    // Windows lets few users make links, and some file systems hold none.
+    await Deno.rename(blob, path);
+  }
+}

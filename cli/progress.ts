@@ -82,7 +82,12 @@ export class TrainProgress {
       console.error(`${count(event.truncated)} texts are longer than --max-length and were cut`);
     }
     for (const note of event.notes) console.error(note);
-    this.#bar = this.#bars.create(event.steps, 0, { loss: "-", rate: "-", left: "-" });
+    if (event.steps_done > 0) console.error(`Going on after step ${count(event.steps_done)}`);
+    this.#bar = this.#bars.create(event.steps, event.steps_done, {
+      loss: "-",
+      rate: "-",
+      left: "-",
+    });
   }
 
   /** Prints a line above the bar. */

@@ -6,9 +6,12 @@
 import { Command } from "commander";
 import { relative } from "node:path";
 import { readDataset, SAMPLE_DIR } from "../data/dataset.ts";
-import { newRunDir } from "../training/run_folder.ts";
+import { UserError } from "../data/user_error.ts";
+import { lastUnfinishedRun, newRunDir, readUnfinishedRun } from "../training/run_folder.ts";
 import { TrainSettings } from "../training/settings.ts";
-import { train } from "../training/train.ts";
+import { train, TrainingInterrupted } from "../training/train.ts";
+import { resumedSettings } from "../training/training_args.ts";
+import { Interruption } from "./interruption.ts";
 import { TrainProgress } from "./progress.ts";
 import { formatReport } from "./report.ts";
 import { addSettingsOptions, parseSettings } from "./settings_options.ts";
@@ -17,6 +20,7 @@ interface Options extends Record<string, unknown> {
   data?: string;
   out?: string;
   overwrite?: boolean;
+  resume?: boolean;
   json?: boolean;
 }
 
@@ -29,28 +33,39 @@ export function trainCommand(): Command {
       "Folder with train_simple.csv, val_simple.csv and test_simple.csv; default: the sample",
     )
     .option("--out <dir>", "Folder for the trained model; default: runs/<date>-<mode>-<model>")
-    .option("--overwrite", "Replace what the folder holds");
+    .option("--overwrite", "Replace what the folder holds")
+    .option(
+      "--resume",
+      "Go on with the run in the folder, or with the last unfinished one in runs/",
+    );
   addSettingsOptions(command, TrainSettings);
   return command
     .option("--json", "Print the result as JSON on standard output")
     .action(run);
 }
 
-async function run(options: Options): Promise<void> {
-  const settings = parseSettings(TrainSettings, options);
-  const dataset = await readDataset(options.data ?? SAMPLE_DIR, settings.problemType);
-  const { out, overwrite = false } = options;
-  const outDir = out ?? newRunDir(settings);
-
+async function run(options: Options, command: Command): Promise<void> {
+  const { outDir, settings, dataDir } = options.resume === true
+    ? await runToResume(options, command)
+    : newRun(options);
+  const dataset = await readDataset(dataDir, settings.problemType);
   const progress = new TrainProgress();
+  using interruption = new Interruption("Stopping after this step; press again to stop at once");
   let result;
   try {
     result = await train(dataset, {
       settings,
       outDir,
-      overwrite,
+      overwrite: options.overwrite ?? false,
+      resume: options.resume ?? false,
       onEvent: (event) => progress.show(event),
+      signal: interruption.signal,
     });
+  } catch (error) {
+    progress.stop();
+    if (!(error instanceof TrainingInterrupted)) throw error;
+    const message = `${error.message}:\n  deno task train --resume --out ${outDir}`;
+    command.error(message, { exitCode: interruption.exitCode });
   } finally {
     progress.stop();
   }
@@ -59,11 +74,38 @@ async function run(options: Options): Promise<void> {
     return;
   }
   console.log(`\n${formatReport(result.metrics, `The ${result.metrics.split} file`)}`);
-  const modelFlag = out === undefined ? "" : ` --model ${out}`;
+  const modelFlag = options.out === undefined ? "" : ` --model ${options.out}`;
   console.log(`
 The model is in ${relative(Deno.cwd(), result.model_dir)}. Try next:
   deno task predict${modelFlag} "How to bake sourdough bread"
   deno task eval${modelFlag} --predictions predict.csv
   deno task serve
   deno task train --mode full --data YOUR_FOLDER`);
+}
+
+interface RunToTrain {
+  outDir: string;
+  settings: TrainSettings;
+  dataDir: string;
+}
+
+function newRun(options: Options): RunToTrain {
+  const settings = parseSettings(TrainSettings, options);
+  return {
+    outDir: options.out ?? newRunDir(settings),
+    settings,
+    dataDir: options.data ?? SAMPLE_DIR,
+  };
+}
+
+async function runToResume(options: Options, command: Command): Promise<RunToTrain> {
+  if (options.overwrite === true) {
+    throw new UserError("Cannot use --resume with --overwrite: one keeps what the other replaces");
+  }
+  const outDir = options.out ?? await lastUnfinishedRun();
+  const args = await readUnfinishedRun(outDir);
+  const given = Object.entries(parseSettings(TrainSettings, options))
+    .filter(([key]) => command.getOptionValueSource(key) === "cli");
+  const settings = resumedSettings(outDir, args, Object.fromEntries(given), options.data);
+  return { outDir, settings, dataDir: args.dataDir };
 }

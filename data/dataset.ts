@@ -76,6 +76,12 @@ export async function readDataset(
   return { dir, labels, train, validation, test };
 }
 
+/** The SHA-256 of what a data set gives to train on, in hexadecimal. */
+export async function digestOf({ train, validation }: Dataset): Promise<string> {
+  const bytes = new TextEncoder().encode(JSON.stringify([train, validation]));
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
+}
+
 /**
  * The file of a data set that a model is measured on: the test file, or where there is none the
  * validation file.

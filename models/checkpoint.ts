@@ -8,7 +8,7 @@ import { z } from "zod";
 import { exists, readJson } from "../data/files.ts";
 import { UserError } from "../data/user_error.ts";
 import type { ParameterShape } from "../onnx/adamw.ts";
-import { decodeSafetensors, type StoredTensor } from "./safetensors.ts";
+import { SafetensorsFile, type StoredTensor } from "./safetensors.ts";
 import type { Weights } from "./weights.ts";
 
 /** The file that holds a model's weights, in its folder. */
@@ -30,11 +30,17 @@ export async function readWeights(
   dir: string,
   parameters: readonly ParameterShape[],
 ): Promise<Weights> {
-  const tensors = await readTensors(dir);
   const weights: Weights = {};
-  for (const parameter of parameters) {
-    const tensor = find(tensors, parameter.name);
-    if (tensor !== undefined) weights[parameter.name] = floats(tensor, parameter, dir);
+  for (const name of await weightFiles(dir)) {
+    const path = join(dir, name);
+    if (!await exists(path)) throw new UserError(`Cannot read '${dir}': it holds no ${name}`);
+    using file = await SafetensorsFile.open(path);
+    const stored = new Set(file.names());
+    for (const parameter of parameters) {
+      const key = namesOf(parameter.name).find((name) => stored.has(name));
+      if (key === undefined) continue;
+      weights[parameter.name] = floats(await file.read(key), parameter, dir);
+    }
   }
   return weights;
 }
@@ -49,30 +55,19 @@ export async function shardFiles(dir: string): Promise<Set<string>> {
   return new Set(Object.values(weight_map));
 }
 
-/** All tensors of a checkpoint by name. */
-async function readTensors(dir: string): Promise<Map<string, StoredTensor>> {
+async function weightFiles(dir: string): Promise<Iterable<string>> {
   const isSharded = !await exists(join(dir, WEIGHTS_FILE)) &&
     await exists(join(dir, WEIGHTS_INDEX_FILE));
-  const files = isSharded ? await shardFiles(dir) : [WEIGHTS_FILE];
-  const all = new Map<string, StoredTensor>();
-  for (const name of files) {
-    const file = join(dir, name);
-    if (!await exists(file)) throw new UserError(`Cannot read '${dir}': it holds no ${name}`);
-    const { tensors } = decodeSafetensors(await Deno.readFile(file), file);
-    for (const [key, tensor] of tensors) all.set(key, tensor);
-  }
-  return all;
+  return isSharded ? await shardFiles(dir) : [WEIGHTS_FILE];
 }
 
-/** A parameter under the names that checkpoints have used for it. */
-function find(tensors: Map<string, StoredTensor>, name: string): StoredTensor | undefined {
+/** The names that checkpoints have used for a parameter. */
+function namesOf(name: string): string[] {
   const plain = name.replace(/^bert\./, "");
   // Checkpoints that were converted from TensorFlow.
   const converted = (name: string) =>
     name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta");
-  return [name, plain, converted(name), converted(plain)]
-    .map((name) => tensors.get(name))
-    .find((tensor) => tensor !== undefined);
+  return [name, plain, converted(name), converted(plain)];
 }
 
 function floats(tensor: StoredTensor, { name, shape }: ParameterShape, dir: string): Float32Array {

@@ -21,21 +21,31 @@ export interface Classifier {
 
 const ONNX_FILE = "onnx/model.onnx";
 
-/** Writes a classifier into a folder. */
+/** Writes a classifier into a folder, and as an ONNX model beside it. */
 export async function saveClassifier(dir: string, classifier: Classifier): Promise<void> {
-  const { config, tokenizer, weights } = classifier;
+  const { config, weights } = classifier;
   await Deno.mkdir(join(dir, "onnx"), { recursive: true });
-  for (const [name, content] of Object.entries(tokenizer.files())) {
-    await writeFileAtomically(join(dir, name), content);
-  }
   await writeFileAtomically(join(dir, ONNX_FILE), exportModel(config, weights));
   const tensors = new Map(
     parameterShapes(config).map(({ name, shape }) => [name, { shape, data: weights[name]! }]),
   );
-  await writeFileAtomically(
-    join(dir, WEIGHTS_FILE),
-    encodeSafetensors({ tensors, metadata: { format: "pt" } }),
-  );
+  await saveModel(dir, classifier, encodeSafetensors({ tensors, metadata: { format: "pt" } }));
+}
+
+/**
+ * Writes the folder of a classifier, without an ONNX model.
+ *
+ * @param safetensors Its weights, as the content of a file, perhaps in pieces.
+ */
+export async function saveModel(
+  dir: string,
+  { config, tokenizer }: Omit<Classifier, "weights">,
+  safetensors: Uint8Array | AsyncIterable<Uint8Array>,
+): Promise<void> {
+  for (const [name, content] of Object.entries(tokenizer.files())) {
+    await writeFileAtomically(join(dir, name), content);
+  }
+  await writeFileAtomically(join(dir, WEIGHTS_FILE), safetensors);
   await writeJson(join(dir, CONFIG_FILE), config);
 }
 

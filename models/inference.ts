@@ -14,14 +14,17 @@ const BATCH_SIZE = 64;
  * The logits of each text, in the order of the texts.
  *
  * @param session A graph that takes {@link collate}'s tensors and gives `logits`.
+ * @throws What the signal says, if it aborts.
  */
 export async function logitsOf(
   session: Pick<InferenceSession, "run">,
   texts: readonly TokenIds[],
   padId: number,
+  signal?: AbortSignal,
 ): Promise<Float32Array[]> {
   const results = new Array<Float32Array>(texts.length);
   for (const batch of evaluationBatches(texts.map((ids) => ids.length), BATCH_SIZE)) {
+    signal?.throwIfAborted();
     const { logits } = await session.run(collate(batch.map((index) => texts[index]!), padId));
     const data = logits!.data as Float32Array;
     const labelCount = data.length / batch.length;

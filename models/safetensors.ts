@@ -47,6 +47,16 @@ const Metadata = z.record(z.string(), z.string());
 
 const LENGTH_BYTES = 8;
 
+/** Where a tensor stands in a file. */
+interface Place {
+  dtype: string;
+  shape: readonly number[];
+  /** The first byte, from the start of the file. */
+  from: number;
+  /** The byte behind the last. */
+  to: number;
+}
+
 /**
  * Decodes a safetensors file. The tensors are copies of their bytes.
  *
@@ -55,28 +65,120 @@ const LENGTH_BYTES = 8;
  * type other than F32, F16, BF16, I32 and I64.
  */
 export function decodeSafetensors(bytes: Uint8Array, file: string): Safetensors {
-  const fail = (rule: string) => new UserError(`Cannot read '${file}': ${rule}`);
-  if (bytes.length < LENGTH_BYTES) {
-    throw fail(`expected a safetensors header, got ${bytes.length} bytes`);
+  const headerEnd = headerEndOf(bytes, bytes.length, file);
+  const { places, metadata } = parseHeader(bytes.subarray(0, headerEnd), bytes.length, file);
+  const tensors = new Map<string, StoredTensor>();
+  for (const [name, { dtype, shape, from, to }] of places) {
+    tensors.set(name, { shape, data: DECODERS[dtype]!.decode(bytes.slice(from, to).buffer) });
   }
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const headerLength = Number(view.getBigUint64(0, true));
-  const start = LENGTH_BYTES + headerLength;
-  if (start > bytes.length) {
-    throw fail(`its header needs ${headerLength} bytes, ${bytes.length - LENGTH_BYTES} are there`);
+  return { tensors, metadata };
+}
+
+/** A safetensors file whose tensors are read one at a time. */
+export class SafetensorsFile implements Disposable {
+  readonly #file: Deno.FsFile;
+  readonly #path: string;
+  readonly #places: ReadonlyMap<string, Place>;
+
+  private constructor(file: Deno.FsFile, path: string, places: ReadonlyMap<string, Place>) {
+    this.#file = file;
+    this.#path = path;
+    this.#places = places;
   }
+
+  /**
+   * Reads the header.
+   *
+   * @throws {UserError} As {@link decodeSafetensors} does.
+   */
+  static async open(path: string): Promise<SafetensorsFile> {
+    const file = await Deno.open(path);
+    try {
+      const { size } = await file.stat();
+      const length = await readBytes(file, 0, Math.min(LENGTH_BYTES, size));
+      const header = await readBytes(file, 0, headerEndOf(length, size, path));
+      return new SafetensorsFile(file, path, parseHeader(header, size, path).places);
+    } catch (error) {
+      file.close();
+      throw error;
+    }
+  }
+
+  /** The tensors' names. */
+  names(): Iterable<string> {
+    return this.#places.keys();
+  }
+
+  /**
+   * Reads one tensor.
+   *
+   * @throws {UserError} If there is none of this name.
+   */
+  async read(name: string): Promise<StoredTensor> {
+    const place = this.#places.get(name);
+    if (place === undefined) {
+      throw new UserError(`Cannot read '${this.#path}': it holds no tensor '${name}'`);
+    }
+    const { dtype, shape, from, to } = place;
+    const { buffer } = await readBytes(this.#file, from, to);
+    return { shape, data: DECODERS[dtype]!.decode(buffer) };
+  }
+
+  [Symbol.dispose](): void {
+    this.#file.close();
+  }
+}
+
+async function readBytes(
+  file: Deno.FsFile,
+  from: number,
+  to: number,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const bytes = new Uint8Array(to - from);
+  await file.seek(from, Deno.SeekMode.Start);
+  for (let read = 0; read < bytes.length;) {
+    const count = await file.read(bytes.subarray(read));
+    if (count === null) throw new Error("the file has become shorter while it was read");
+    read += count;
+  }
+  return bytes;
+}
+
+/** Where the header ends. */
+function headerEndOf(start: Uint8Array, fileLength: number, file: string): number {
+  if (start.length < LENGTH_BYTES) {
+    throw fault(file, `expected a safetensors header, got ${start.length} bytes`);
+  }
+  const view = new DataView(start.buffer, start.byteOffset, start.byteLength);
+  const length = Number(view.getBigUint64(0, true));
+  if (LENGTH_BYTES + length > fileLength) {
+    throw fault(
+      file,
+      `its header needs ${length} bytes, ${fileLength - LENGTH_BYTES} are there`,
+    );
+  }
+  return LENGTH_BYTES + length;
+}
+
+/** The tensors' places in the order of their bytes, which must fill the file. */
+function parseHeader(
+  bytes: Uint8Array,
+  fileLength: number,
+  file: string,
+): { places: Map<string, Place>; metadata: Record<string, string> } {
   let header: z.infer<typeof Header>;
   let metadata: Record<string, string>;
   try {
-    const json = JSON.parse(new TextDecoder().decode(bytes.subarray(LENGTH_BYTES, start)));
+    const json = JSON.parse(new TextDecoder().decode(bytes.subarray(LENGTH_BYTES)));
     const { __metadata__ = {}, ...entries } = json;
     header = Header.parse(entries);
     metadata = Metadata.parse(__metadata__);
   } catch {
-    throw fail("its header is not a safetensors header");
+    throw fault(file, "its header is not a safetensors header");
   }
 
-  const tensors = new Map<string, StoredTensor>();
+  const start = bytes.length;
+  const places = new Map<string, Place>();
   let end = 0;
   const inOrder = Object.entries(header).sort(([, a], [, b]) =>
     a.data_offsets[0] - b.data_offsets[0] || a.data_offsets[1] - b.data_offsets[1]
@@ -84,20 +186,27 @@ export function decodeSafetensors(bytes: Uint8Array, file: string): Safetensors 
   for (const [name, { dtype, shape, data_offsets: [from, to] }] of inOrder) {
     const type = Object.hasOwn(DECODERS, dtype) ? DECODERS[dtype] : undefined;
     if (type === undefined) {
-      throw fail(`tensor '${name}' has type ${dtype}, which is not supported`);
+      throw fault(file, `tensor '${name}' has type ${dtype}, which is not supported`);
     }
     if (to - from !== elementCount(shape) * type.bytes) {
-      throw fail(`tensor '${name}' has ${to - from} bytes, which is not [${shape}] of ${dtype}`);
+      throw fault(
+        file,
+        `tensor '${name}' has ${to - from} bytes, which is not [${shape}] of ${dtype}`,
+      );
     }
-    if (from !== end) throw fail(`tensor '${name}' starts at byte ${from}, expected ${end}`);
-    if (start + to > bytes.length) throw fail(`tensor '${name}' ends after the file's end`);
+    if (from !== end) throw fault(file, `tensor '${name}' starts at byte ${from}, expected ${end}`);
+    if (start + to > fileLength) throw fault(file, `tensor '${name}' ends after the file's end`);
     end = to;
-    tensors.set(name, { shape, data: type.decode(bytes.slice(start + from, start + to).buffer) });
+    places.set(name, { dtype, shape, from: start + from, to: start + to });
   }
-  if (start + end !== bytes.length) {
-    throw fail(`${bytes.length - start - end} bytes belong to no tensor`);
+  if (start + end !== fileLength) {
+    throw fault(file, `${fileLength - start - end} bytes belong to no tensor`);
   }
-  return { tensors, metadata };
+  return { places, metadata };
+}
+
+function fault(file: string, rule: string): UserError {
+  return new UserError(`Cannot read '${file}': ${rule}`);
 }
 
 /** A bfloat16 is the upper half of a float32. */
@@ -108,27 +217,72 @@ function decodeBfloat16(data: ArrayBuffer): Float32Array {
 
 /** Encodes tensors as a safetensors file, in the order given. */
 export function encodeSafetensors({ tensors, metadata }: Safetensors): Uint8Array<ArrayBuffer> {
-  const header: Record<string, unknown> = { __metadata__: metadata };
-  let offset = 0;
-  for (const [name, { shape, data }] of tensors) {
-    const dtype = Object.entries(ARRAYS).find(([, array]) => data instanceof array)![0];
-    header[name] = { dtype, shape, data_offsets: [offset, offset + data.byteLength] };
-    offset += data.byteLength;
-  }
-  // Readers map the file into memory, so the tensors start at a multiple of eight.
-  const json = new TextEncoder().encode(JSON.stringify(header));
-  const headerLength = Math.ceil(json.length / LENGTH_BYTES) * LENGTH_BYTES;
-  const bytes = new Uint8Array(LENGTH_BYTES + headerLength + offset).fill(
-    0x20,
-    0,
-    LENGTH_BYTES + headerLength,
+  const header = encodeHeader(
+    [...tensors].map(([name, { shape, data }]) => {
+      const dtype = Object.entries(ARRAYS).find(([, array]) => data instanceof array)![0];
+      return { name, dtype, shape, byteLength: data.byteLength };
+    }),
+    metadata,
   );
-  new DataView(bytes.buffer).setBigUint64(0, BigInt(headerLength), true);
-  bytes.set(json, LENGTH_BYTES);
-  let position = LENGTH_BYTES + headerLength;
+  const size = tensors.values().reduce((sum, { data }) => sum + data.byteLength, header.length);
+  const bytes = new Uint8Array(size);
+  bytes.set(header);
+  let position = header.length;
   for (const { data } of tensors.values()) {
-    bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), position);
+    bytes.set(bytesOf(data), position);
     position += data.byteLength;
   }
   return bytes;
+}
+
+/** A float32 tensor whose values are asked for when it is their turn to be written. */
+export interface TensorSource {
+  name: string;
+  shape: readonly number[];
+  read(): Float32Array | Promise<Float32Array>;
+}
+
+/** A safetensors file of float32 tensors in pieces, so that only one tensor is in memory at a time. */
+export async function* safetensorsParts(
+  sources: readonly TensorSource[],
+  metadata: Record<string, string>,
+): AsyncGenerator<Uint8Array> {
+  yield encodeHeader(
+    sources.map(({ name, shape }) => ({
+      name,
+      dtype: "F32",
+      shape,
+      byteLength: elementCount(shape) * Float32Array.BYTES_PER_ELEMENT,
+    })),
+    metadata,
+  );
+  for (const { read } of sources) yield bytesOf(await read());
+}
+
+function encodeHeader(
+  tensors: readonly {
+    name: string;
+    dtype: string;
+    shape: readonly number[];
+    byteLength: number;
+  }[],
+  metadata: Record<string, string>,
+): Uint8Array {
+  const header: Record<string, unknown> = { __metadata__: metadata };
+  let offset = 0;
+  for (const { name, dtype, shape, byteLength } of tensors) {
+    header[name] = { dtype, shape, data_offsets: [offset, offset + byteLength] };
+    offset += byteLength;
+  }
+  // Readers map the file into memory, so the tensors start at a multiple of eight.
+  const json = new TextEncoder().encode(JSON.stringify(header));
+  const length = Math.ceil(json.length / LENGTH_BYTES) * LENGTH_BYTES;
+  const bytes = new Uint8Array(LENGTH_BYTES + length).fill(" ".charCodeAt(0));
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(length), true);
+  bytes.set(json, LENGTH_BYTES);
+  return bytes;
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: StoredTensor["data"]): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
 }

@@ -1,8 +1,14 @@
-import { deepStrictEqual, ok, throws } from "node:assert";
+import { deepStrictEqual, ok, rejects, throws } from "node:assert";
 import fc from "fast-check";
 import { UserError } from "../data/user_error.ts";
 import { elementCount } from "../onnx/shape.ts";
-import { decodeSafetensors, encodeSafetensors, type StoredTensor } from "./safetensors.ts";
+import {
+  decodeSafetensors,
+  encodeSafetensors,
+  SafetensorsFile,
+  safetensorsParts,
+  type StoredTensor,
+} from "./safetensors.ts";
 
 const HEADER_LENGTH_BYTES = 8;
 
@@ -211,4 +217,55 @@ Deno.test("decodeSafetensors() reads half precision as float32", () => {
     const { tensors } = decodeSafetensors(bytes, "model");
     deepStrictEqual(tensors.get("a"), { shape: [3], data: Float32Array.from(expected) });
   }
+});
+
+Deno.test("SafetensorsFile reads what decodeSafetensors() reads, tensor by tensor", async () => {
+  const path = await Deno.makeTempFile();
+  try {
+    await fc.assert(fc.asyncProperty(content, async (content) => {
+      await Deno.writeFile(path, encodeSafetensors(content));
+      using file = await SafetensorsFile.open(path);
+      deepStrictEqual([...file.names()].sort(), [...content.tensors.keys()].sort());
+      for (const [name, tensor] of content.tensors) deepStrictEqual(await file.read(name), tensor);
+    }));
+  } finally {
+    await Deno.remove(path);
+  }
+});
+
+Deno.test("SafetensorsFile refuses a file that is cut anywhere, and a tensor that is not there", async () => {
+  const path = await Deno.makeTempFile();
+  try {
+    const bytes = file({ a: floats(2, 0, 8) }, 8);
+    for (let length = 0; length < bytes.length; length++) {
+      await Deno.writeFile(path, bytes.subarray(0, length));
+      await rejects(SafetensorsFile.open(path), { name: "UserError" }, `${length} bytes`);
+    }
+    await Deno.writeFile(path, bytes);
+    using whole = await SafetensorsFile.open(path);
+    await rejects(whole.read("b"), {
+      name: "UserError",
+      message: `Cannot read '${path}': it holds no tensor 'b'`,
+    });
+  } finally {
+    await Deno.remove(path);
+  }
+});
+
+Deno.test("safetensorsParts() writes what encodeSafetensors() writes", async () => {
+  const tensors = new Map([
+    ["a", { shape: [2, 2], data: Float32Array.of(1, 2, 3, 4) }],
+    ["b", { shape: [], data: Float32Array.of(5) }],
+  ]);
+  const metadata = { format: "pt" };
+  const sources = [...tensors].map(([name, { shape, data }]) => ({
+    name,
+    shape,
+    read: () => Promise.resolve(data),
+  }));
+  const parts = await Array.fromAsync(safetensorsParts(sources, metadata));
+  deepStrictEqual(
+    parts.flatMap((part) => [...part]),
+    [...encodeSafetensors({ tensors, metadata })],
+  );
 });

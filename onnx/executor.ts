@@ -7,12 +7,11 @@
 import * as Comlink from "comlink";
 import { chooseDevice, type Device, type DeviceChoice } from "./device.ts";
 import type { workerApi } from "./executor_worker.ts";
-import { handedOver } from "./hand_over.ts";
-import type { ParameterValues, TrainingState } from "./parameters.ts";
+import type { ParameterKind, ParameterValues } from "./parameters.ts";
 import type { Tensors } from "./session.ts";
 import type { StepResult, TrainingGraphs, TrainingOptions } from "./training_session.ts";
 
-export type { ParameterValues, TrainingState } from "./parameters.ts";
+export type { ParameterKind, ParameterValues } from "./parameters.ts";
 export type { Tensors } from "./session.ts";
 export type { TrainingGraphs, TrainingOptions } from "./training_session.ts";
 
@@ -31,14 +30,10 @@ export interface RemoteTrainingSession extends InferenceSession {
    * up, and updates the weights; steps count from 1.
    */
   step(parts: Tensors[], step: number, learningRate: number): Promise<StepResult>;
-  /** A copy of the present weights, by parameter name. */
-  weights(): Promise<ParameterValues>;
-  /** Replaces the weights of all parameters, which are handed over. */
-  setWeights(weights: ParameterValues): Promise<void>;
-  /** A copy of everything that training changes. */
-  state(): Promise<TrainingState>;
-  /** Goes back to a {@link state}, which is handed over. */
-  setState(state: TrainingState): Promise<void>;
+  /** A copy of one parameter's present weights or moments. */
+  values(kind: ParameterKind, name: string): Promise<Float32Array>;
+  /** Replaces one parameter's weights or moments with values that are handed over. */
+  setValues(kind: ParameterKind, name: string, values: Float32Array): Promise<void>;
 }
 
 /** Settings of {@link Executor}. */
@@ -90,14 +85,15 @@ export class Executor implements AsyncDisposable {
     weights: ParameterValues,
     options: TrainingOptions,
   ): Promise<RemoteTrainingSession> {
-    const session = await this.#api.loadTrainingSession(graphs, handedOver(weights), options);
+    const buffers = Object.values(weights).map(({ buffer }) => buffer as ArrayBuffer);
+    const handedOver = Comlink.transfer(weights, buffers);
+    const session = await this.#api.loadTrainingSession(graphs, handedOver, options);
     return {
       step: (parts, step, learningRate) => session.step(parts, step, learningRate),
       run: (feeds) => session.run(feeds),
-      weights: () => session.weights(),
-      setWeights: (weights) => session.setWeights(handedOver(weights)),
-      state: () => session.state(),
-      setState: (state) => session.setState(handedOver(state)),
+      values: (kind, name) => session.values(kind, name),
+      setValues: (kind, name, values) =>
+        session.setValues(kind, name, Comlink.transfer(values, [values.buffer as ArrayBuffer])),
       release: () => session.release(),
     };
   }

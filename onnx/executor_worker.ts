@@ -6,8 +6,7 @@
 import "./wasm_memory.ts";
 import * as Comlink from "comlink";
 import type { Device } from "./device.ts";
-import { handedOver } from "./hand_over.ts";
-import type { ParameterValues, TrainingState } from "./parameters.ts";
+import type { ParameterKind, ParameterValues } from "./parameters.ts";
 import { loadRuntime, type Runtime, type RuntimeOptions } from "./runtime.ts";
 import { Session, type Tensors } from "./session.ts";
 import { type TrainingGraphs, type TrainingOptions, TrainingSession } from "./training_session.ts";
@@ -57,10 +56,13 @@ export const workerApi = {
         step: (parts: Tensors[], step: number, learningRate: number) =>
           queue.run(() => session.step(parts, step, learningRate)),
         run: (batch: Tensors) => queue.run(() => session.run(batch)),
-        weights: () => queue.run(async () => handedOver(await session.weights())),
-        setWeights: (weights: ParameterValues) => queue.run(() => session.setWeights(weights)),
-        state: () => queue.run(async () => handedOver(await session.state())),
-        setState: (state: TrainingState) => queue.run(() => session.setState(state)),
+        values: (kind: ParameterKind, name: string) =>
+          queue.run(async () => {
+            const values = await session.values(kind, name);
+            return Comlink.transfer(values, [values.buffer as ArrayBuffer]);
+          }),
+        setValues: (kind: ParameterKind, name: string, values: Float32Array) =>
+          queue.run(() => session.setValues(kind, name, values)),
         release: () => queue.run(() => session.release()),
       });
     });

@@ -3,9 +3,14 @@
  *
  * @module
  */
-import type * as ort from "onnxruntime-web";
 import { AdamW, type AdamWOptions, type ParameterShape } from "./adamw.ts";
-import type { GradientOutput, Parameters, ParameterValues, TrainingState } from "./parameters.ts";
+import {
+  checkCount,
+  type GradientOutput,
+  type ParameterKind,
+  type Parameters,
+  unknownParameter,
+} from "./parameters.ts";
 import type { Runtime } from "./runtime.ts";
 import type { DeviceTensors } from "./session.ts";
 import { elementCount } from "./shape.ts";
@@ -81,40 +86,27 @@ export class HostParameters implements Parameters {
   }
 
   // deno-lint-ignore require-await
-  async weights(): Promise<ParameterValues> {
-    return copies(Object.entries(this.feeds).map(([name, tensor]) => [name, floats(tensor)]));
+  async values(kind: ParameterKind, name: string): Promise<Float32Array> {
+    return this.#view(kind, name).slice();
   }
 
-  setWeights(weights: ParameterValues): void {
-    setAll(Object.entries(this.feeds).map(([name, tensor]) => [name, floats(tensor)]), weights);
-  }
-
-  async state(): Promise<TrainingState> {
-    const { first, second } = this.#moments();
-    return {
-      weights: await this.weights(),
-      firstMoments: copies(first),
-      secondMoments: copies(second),
-    };
-  }
-
-  setState({ weights, firstMoments, secondMoments }: TrainingState): void {
-    const { first, second } = this.#moments();
-    this.setWeights(weights);
-    setAll(first, firstMoments);
-    setAll(second, secondMoments);
+  setValues(kind: ParameterKind, name: string, values: Float32Array): void {
+    const view = this.#view(kind, name);
+    checkCount(name, values, view.length);
+    view.set(values);
   }
 
   release(): void {
     // The memory goes with the object.
   }
 
-  #moments(): Record<"first" | "second", [string, Float32Array][]> {
-    const names = this.#gradients.map(({ parameter }) => parameter);
-    return {
-      first: names.map((name) => [name, this.#optimizer.firstMoments(name)]),
-      second: names.map((name) => [name, this.#optimizer.secondMoments(name)]),
-    };
+  #view(kind: ParameterKind, name: string): Float32Array {
+    const weights = this.feeds[name]?.data as Float32Array | undefined;
+    const isTrained = this.#gradients.some(({ parameter }) => parameter === name);
+    if (weights === undefined || (kind !== "weights" && !isTrained)) {
+      throw unknownParameter(kind, name);
+    }
+    return kind === "weights" ? weights : this.#optimizer[kind](name);
   }
 
   /** Zeroes the rows that the step before has written; whole gradients are overwritten instead. */
@@ -143,33 +135,4 @@ export class HostParameters implements Parameters {
       }
     }
   }
-}
-
-function floats(tensor: ort.Tensor): Float32Array {
-  return tensor.data as Float32Array;
-}
-
-function copies(entries: readonly [string, Float32Array][]): ParameterValues {
-  return Object.fromEntries(entries.map(([name, values]) => [name, values.slice()]));
-}
-
-function setAll(targets: readonly [string, Float32Array][], values: ParameterValues): void {
-  for (const [name, target] of targets) target.set(checkedValues(values, name, target.length));
-}
-
-/**
- * One parameter's values.
- *
- * @throws {RangeError} If they are missing, or are not so many.
- */
-export function checkedValues(
-  values: ParameterValues,
-  name: string,
-  count: number,
-): Float32Array {
-  const found = values[name];
-  if (found?.length === count) return found;
-  throw new RangeError(
-    `Cannot set '${name}': it must have ${count} values, got ${found?.length ?? "none"}`,
-  );
 }

@@ -9,14 +9,8 @@ import type { DeviceTensors } from "./session.ts";
 /** Values by parameter name. */
 export type ParameterValues = Record<string, Float32Array>;
 
-/** Everything that training changes. */
-export interface TrainingState {
-  /** The frozen ones included. */
-  weights: ParameterValues;
-  /** AdamW's, of what is trained. */
-  firstMoments: ParameterValues;
-  secondMoments: ParameterValues;
-}
+/** What training changes: weights, and AdamW's moments of those that are not frozen. */
+export type ParameterKind = "weights" | "firstMoments" | "secondMoments";
 
 /** Where a training graph gives the gradient of a parameter. */
 export interface GradientOutput {
@@ -53,16 +47,27 @@ export interface Parameters {
    */
   update(step: number, learningRate: number): Promise<number>;
 
-  /** A copy of the weights. */
-  weights(): Promise<ParameterValues>;
-  /** Replaces all weights. */
-  setWeights(weights: ParameterValues): void;
+  /** A copy of one parameter's weights or moments. */
+  values(kind: ParameterKind, name: string): Promise<Float32Array>;
 
-  /** A copy of the weights and moments. */
-  state(): Promise<TrainingState>;
-  /** Replaces all weights and moments. */
-  setState(state: TrainingState): void;
+  /**
+   * Replaces one parameter's weights or moments.
+   *
+   * @throws {RangeError} If there is no such parameter, or it has another number of values.
+   */
+  setValues(kind: ParameterKind, name: string, values: Float32Array): void;
 
   /** Frees the device's memory. */
   release(): void;
+}
+
+/** The error of a parameter that does not exist, or is not of this kind because it is frozen. */
+export function unknownParameter(kind: ParameterKind, name: string): RangeError {
+  return new RangeError(`Cannot find ${kind} of '${name}'`);
+}
+
+/** Checks a number of values. */
+export function checkCount(name: string, values: Float32Array, count: number): void {
+  if (values.length === count) return;
+  throw new RangeError(`Cannot set '${name}': it has ${count} values, got ${values.length}`);
 }

@@ -7,7 +7,7 @@
 import type { AdamWOptions, ParameterShape } from "./adamw.ts";
 import { DropoutFeeds, type DropoutSites } from "./dropout.ts";
 import { HostParameters } from "./host_parameters.ts";
-import type { GradientOutput, Parameters, ParameterValues, TrainingState } from "./parameters.ts";
+import type { GradientOutput, ParameterKind, Parameters, ParameterValues } from "./parameters.ts";
 import { type Runtime, upload } from "./runtime.ts";
 import { type DeviceTensors, hostTensors, Session, type Tensors } from "./session.ts";
 import { WebGpuParameters } from "./webgpu_parameters.ts";
@@ -79,7 +79,7 @@ export class TrainingSession {
     const inferenceSession = await Session.load(runtime, inference);
     const Parameters = runtime.device === "webgpu" ? WebGpuParameters : HostParameters;
     const parameters = await Parameters.create(runtime, shapes, gradients, optimizer);
-    parameters.setWeights(weights);
+    for (const { name } of shapes) parameters.setValues("weights", name, weights[name]!);
     const dropout = new DropoutFeeds(dropoutSeed, sites, largestDimensions);
     const masks: DeviceTensors = {};
     for (const [name, mask] of Object.entries(dropout.masks)) {
@@ -127,24 +127,14 @@ export class TrainingSession {
     return hostTensors(await this.#inference.runOnDevice(feeds));
   }
 
-  /** A copy of the present weights, by parameter name. */
-  weights(): Promise<ParameterValues> {
-    return this.#parameters.weights();
+  /** A copy of one parameter's present weights or moments. */
+  values(kind: ParameterKind, name: string): Promise<Float32Array> {
+    return this.#parameters.values(kind, name);
   }
 
-  /** Replaces the weights of all parameters. */
-  setWeights(weights: ParameterValues): void {
-    this.#parameters.setWeights(weights);
-  }
-
-  /** A copy of everything that training changes. */
-  state(): Promise<TrainingState> {
-    return this.#parameters.state();
-  }
-
-  /** Goes back to a {@link state}. */
-  setState(state: TrainingState): void {
-    this.#parameters.setState(state);
+  /** Replaces one parameter's weights or moments. */
+  setValues(kind: ParameterKind, name: string, values: Float32Array): void {
+    this.#parameters.setValues(kind, name, values);
   }
 
   /** Frees the device's memory. */

@@ -1,10 +1,10 @@
-import { deepStrictEqual, notDeepStrictEqual, ok } from "node:assert";
+import { deepStrictEqual, notDeepStrictEqual, ok, rejects } from "node:assert";
 import { Dropout } from "./dropout.ts";
 import type { Executor, RemoteTrainingSession, Tensors, TrainingGraphs } from "./executor.ts";
 import { gradient } from "./gradient.ts";
 import { Graph, type Tensor } from "./graph.ts";
 import { gather, mul, reduceSum, reshape, sub } from "./operators.ts";
-import type { ParameterValues } from "./parameters.ts";
+import type { ParameterKind, ParameterValues } from "./parameters.ts";
 import { encodeModel } from "./proto.ts";
 import { Random } from "./random.ts";
 import { testOnDevices } from "./testing.ts";
@@ -100,9 +100,8 @@ testOnDevices("a training session learns, and leaves what is frozen", async (exe
   const { loss: after, gradientNorm } = await session.step([batch(BATCHES[0]!)], 61, 1e-2);
   ok(after < 0.5 * before, `${before} became ${after}`);
   ok(gradientNorm > 0);
-  const { table, fixed } = await session.weights();
-  deepStrictEqual(fixed, initialWeights()["fixed"]);
-  notDeepStrictEqual(table, initialWeights()["table"]);
+  deepStrictEqual(await session.values("weights", "fixed"), initialWeights()["fixed"]);
+  notDeepStrictEqual(await session.values("weights", "table"), initialWeights()["table"]);
 });
 
 testOnDevices("a step in parts is the step of the whole batch", async (executor) => {
@@ -115,30 +114,54 @@ testOnDevices("a step in parts is the step of the whole batch", async (executor)
       ok(Math.abs(actual[key] / expected[key] - 1) < 1e-4, `${key} of step ${step}`);
     }
   }
-  const [expected, actual] = [await whole.weights(), await inParts.weights()];
-  for (const [name, values] of Object.entries(expected)) {
-    for (const [i, value] of values.entries()) {
-      ok(Math.abs(actual[name]![i]! - value) < 1e-4, `${name}[${i}]`);
+  for (const name of Object.keys(SHAPES)) {
+    const actual = await inParts.values("weights", name);
+    for (const [i, expected] of (await whole.values("weights", name)).entries()) {
+      ok(Math.abs(actual[i]! - expected) < 1e-4, `${name}[${i}]`);
     }
   }
 });
 
+const STATE: [ParameterKind, string][] = [
+  ...Object.keys(SHAPES).map((name): [ParameterKind, string] => ["weights", name]),
+  ...(["firstMoments", "secondMoments"] as const).flatMap((kind) =>
+    ["table", "scale", "shift"].map((name): [ParameterKind, string] => [kind, name])
+  ),
+];
+
+async function state(session: RemoteTrainingSession): Promise<Float32Array[]> {
+  return await Promise.all(STATE.map(([kind, name]) => session.values(kind, name)));
+}
+
+async function putBack(session: RemoteTrainingSession, values: Float32Array[]): Promise<void> {
+  for (const [i, [kind, name]] of STATE.entries()) {
+    await session.setValues(kind, name, values[i]!.slice());
+  }
+}
+
 testOnDevices("a state that is put back leads to the same bytes", async (executor) => {
   const session = await load(executor, 0.3);
   await train(session, 1, 3);
-  const state = await session.state();
-  const copy = structuredClone(state);
+  const before = await state(session);
   await train(session, 4, 8);
-  const expected = await session.state();
+  const expected = await state(session);
+  notDeepStrictEqual(before, expected);
 
-  await session.setState(state);
-  await train(session, 4, 8);
-  deepStrictEqual(await session.state(), expected);
+  for (const other of [session, await load(executor, 0.3)]) {
+    await putBack(other, before);
+    await train(other, 4, 8);
+    deepStrictEqual(await state(other), expected);
+  }
+});
 
-  const other = await load(executor, 0.3);
-  await other.setState(copy);
-  await train(other, 4, 8);
-  deepStrictEqual(await other.state(), expected);
+testOnDevices("a training session refuses values that it has no place for", async (executor) => {
+  const session = await load(executor);
+  await rejects(session.setValues("weights", "table", new Float32Array(3)), {
+    name: "RangeError",
+    message: "Cannot set 'table': it has 12000 values, got 3",
+  });
+  await rejects(session.values("weights", "other"), /Cannot find weights of 'other'/);
+  await rejects(session.values("firstMoments", "fixed"), /Cannot find firstMoments of 'fixed'/);
 });
 
 testOnDevices("the inference graph sees the present weights", async (executor) => {

@@ -40,20 +40,14 @@ export function arrayTensor({ Tensor }: Ort, { buffer }: GpuArray, dims: readonl
 /** Copies values from the GPU. */
 export async function download(
   device: GPUDevice,
-  arrays: readonly GpuArray[],
-): Promise<Float32Array[]> {
-  const staging = arrays.map(({ size }) =>
-    device.createBuffer({ size, usage: MAP_READ | COPY_DST })
-  );
+  { buffer, size }: GpuArray,
+): Promise<Float32Array> {
+  const staging = device.createBuffer({ size, usage: MAP_READ | COPY_DST });
   const encoder = device.createCommandEncoder();
-  for (const [i, { buffer, size }] of arrays.entries()) {
-    encoder.copyBufferToBuffer(buffer, 0, staging[i]!, 0, size);
-  }
+  encoder.copyBufferToBuffer(buffer, 0, staging, 0, size);
   device.queue.submit([encoder.finish()]);
-  return await Promise.all(staging.map(async (buffer) => {
-    await buffer.mapAsync(GPUMapMode.READ);
-    const values = new Float32Array(buffer.getMappedRange().slice(0));
-    buffer.destroy();
-    return values;
-  }));
+  await staging.mapAsync(GPUMapMode.READ);
+  const values = new Float32Array(staging.getMappedRange().slice(0));
+  staging.destroy();
+  return values;
 }

@@ -5,8 +5,13 @@
  * @module
  */
 import { type AdamWOptions, NORM_EPSILON, type ParameterShape, stepFactors } from "./adamw.ts";
-import { checkedValues } from "./host_parameters.ts";
-import type { GradientOutput, Parameters, ParameterValues, TrainingState } from "./parameters.ts";
+import {
+  checkCount,
+  type GradientOutput,
+  type ParameterKind,
+  type Parameters,
+  unknownParameter,
+} from "./parameters.ts";
 import type { Runtime } from "./runtime.ts";
 import type { DeviceTensors } from "./session.ts";
 import { elementCount } from "./shape.ts";
@@ -147,30 +152,18 @@ export class WebGpuParameters implements Parameters {
       this.#dispatch(encoder, "adamw", adamw, workgroupsFor(weights));
     }
     this.#device.queue.submit([encoder.finish()]);
-    const [clipping] = await download(this.#device, [this.#clipping]);
-    return clipping![0]!;
+    const [norm] = await download(this.#device, this.#clipping);
+    return norm!;
   }
 
-  async weights(): Promise<ParameterValues> {
-    return await this.#downloaded([...this.#weights]);
+  values(kind: ParameterKind, name: string): Promise<Float32Array> {
+    return download(this.#device, this.#array(kind, name));
   }
 
-  setWeights(weights: ParameterValues): void {
-    this.#write([...this.#weights], weights);
-  }
-
-  async state(): Promise<TrainingState> {
-    return {
-      weights: await this.weights(),
-      firstMoments: await this.#downloaded(this.#trainedBuffers("firstMoments")),
-      secondMoments: await this.#downloaded(this.#trainedBuffers("secondMoments")),
-    };
-  }
-
-  setState({ weights, firstMoments, secondMoments }: TrainingState): void {
-    this.setWeights(weights);
-    this.#write(this.#trainedBuffers("firstMoments"), firstMoments);
-    this.#write(this.#trainedBuffers("secondMoments"), secondMoments);
+  setValues(kind: ParameterKind, name: string, values: Float32Array): void {
+    const { buffer, size } = this.#array(kind, name);
+    checkCount(name, values, size / BYTES);
+    this.#device.queue.writeBuffer(buffer, 0, values as Float32Array<ArrayBuffer>);
   }
 
   release(): void {
@@ -211,20 +204,12 @@ export class WebGpuParameters implements Parameters {
     });
   }
 
-  #trainedBuffers(kind: "firstMoments" | "secondMoments"): [string, GpuArray][] {
-    return this.#trained.map((trained) => [trained.gradient.parameter, trained[kind]]);
-  }
-
-  async #downloaded(entries: readonly [string, GpuArray][]): Promise<ParameterValues> {
-    const values = await download(this.#device, entries.map(([, array]) => array));
-    return Object.fromEntries(entries.map(([name], i) => [name, values[i]!]));
-  }
-
-  #write(entries: readonly [string, GpuArray][], values: ParameterValues): void {
-    for (const [name, { buffer, size }] of entries) {
-      const data = checkedValues(values, name, size / BYTES);
-      this.#device.queue.writeBuffer(buffer, 0, data as Float32Array<ArrayBuffer>);
-    }
+  #array(kind: ParameterKind, name: string): GpuArray {
+    const array = kind === "weights"
+      ? this.#weights.get(name)
+      : this.#trained.find(({ gradient }) => gradient.parameter === name)?.[kind];
+    if (array === undefined) throw unknownParameter(kind, name);
+    return array;
   }
 
   #uploaded(list: Uint32Array<ArrayBuffer>): GpuArray {

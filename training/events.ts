@@ -17,6 +17,8 @@ export interface StartEvent {
   /** How many numbers are trained. */
   parameters: number;
   steps: number;
+  /** Steps that are done already, by the run that this one resumes. */
+  steps_done: number;
   epochs: number;
   train_examples: number;
   validation_examples: number;
@@ -51,6 +53,14 @@ export type EvaluationEvent = Headline & {
   best: boolean;
 };
 
+/** Everything is saved that is needed to go on from here. */
+export interface CheckpointEvent {
+  type: "checkpoint";
+  step: number;
+  /** Its folder. */
+  dir: string;
+}
+
 /** The model is written and the run is over. */
 export interface FinishEvent extends TrainResult {
   type: "finish";
@@ -70,4 +80,10 @@ export interface TrainResult {
 }
 
 /** Anything that a run reports. */
-export type TrainEvent = DownloadEvent | StartEvent | StepEvent | EvaluationEvent | FinishEvent;
+export type TrainEvent =
+  | DownloadEvent
+  | StartEvent
+  | StepEvent
+  | EvaluationEvent
+  | CheckpointEvent
+  | FinishEvent;

@@ -3,24 +3,25 @@
  *
  * @module
  */
-import { basename, join, resolve } from "node:path";
-import { z } from "zod";
+import { basename, join } from "node:path";
 import { readExamples } from "../data/csv.ts";
-import { SPLIT_FILES } from "../data/dataset.ts";
-import { exists, readJson, writeJson } from "../data/files.ts";
-import { PROBLEM_TYPES } from "../data/labels.ts";
+import { type Dataset, SPLIT_FILES } from "../data/dataset.ts";
+import { exists } from "../data/files.ts";
 import { UserError } from "../data/user_error.ts";
+import { CHECKPOINTS_DIR } from "./checkpoints.ts";
 import type { TrainSettings } from "./settings.ts";
-import { trainingArgs } from "./trainer_state.ts";
+import {
+  readTrainingArgs,
+  TRAINING_ARGS_FILE,
+  type TrainingArgs,
+  writeTrainingArgs,
+} from "./training_args.ts";
 
 /** Where runs go that were given no folder. */
 export const RUNS_DIR = "runs";
 
 /** Written last, so that a folder that has it holds a finished run. */
 export const METRICS_FILE = "metrics.json";
-
-/** What was asked of a run, with the folder of its data under `data`. */
-export const TRAINING_ARGS_FILE = "training_args.json";
 
 /** The folder of a run that starts now, in UTC: `runs/<date>-<mode>-<model>`. */
 export function newRunDir({ mode, model }: Pick<TrainSettings, "mode" | "model">): string {
@@ -32,28 +33,60 @@ export function newRunDir({ mode, model }: Pick<TrainSettings, "mode" | "model">
 /**
  * Makes the folder of a run and writes down what was asked for.
  *
- * A folder that is overwritten counts as unfinished from now on; its files are replaced one by one
- * when the new model is there.
+ * A folder that is overwritten counts as unfinished from now on; its checkpoints go, and its files
+ * are replaced one by one when the new model is there.
  *
  * @throws {UserError} If the folder holds something and may not be overwritten, or holds no run.
  */
 export async function prepareOutDir(
   dir: string,
   settings: TrainSettings,
-  dataDir: string,
+  dataset: Dataset,
   { overwrite }: { overwrite: boolean },
 ): Promise<void> {
   await Deno.mkdir(dir, { recursive: true });
   const [first] = await Array.fromAsync(Deno.readDir(dir));
   if (first !== undefined) {
     const held = `Cannot write to '${dir}': it holds '${first.name}'`;
-    if (!overwrite) throw new UserError(`${held}; use --overwrite or another --out`);
+    if (!overwrite) {
+      throw new UserError(`${held}; use --resume, --overwrite or another --out`);
+    }
     if (!await exists(join(dir, TRAINING_ARGS_FILE))) {
       throw new UserError(`${held} and is not the folder of a run; use another --out`);
     }
-    if (await exists(join(dir, METRICS_FILE))) await Deno.remove(join(dir, METRICS_FILE));
+    for (const name of [METRICS_FILE, CHECKPOINTS_DIR]) {
+      const path = join(dir, name);
+      if (await exists(path)) await Deno.remove(path, { recursive: true });
+    }
   }
-  await writeJson(join(dir, TRAINING_ARGS_FILE), trainingArgs(settings, resolve(dataDir)));
+  await writeTrainingArgs(dir, settings, dataset);
+}
+
+/**
+ * What was asked of a run that is not finished.
+ *
+ * @throws {UserError} If the folder holds no run, or a finished one.
+ */
+export async function readUnfinishedRun(dir: string): Promise<TrainingArgs> {
+  const args = await readTrainingArgs(dir);
+  if (!await exists(join(dir, METRICS_FILE))) return args;
+  throw new UserError(`Cannot resume '${dir}': it is finished`);
+}
+
+/**
+ * The folder of the run that was started last and is not finished.
+ *
+ * @throws {UserError} If there is none.
+ */
+export async function lastUnfinishedRun(): Promise<string> {
+  const runs = await exists(RUNS_DIR) ? await Array.fromAsync(Deno.readDir(RUNS_DIR)) : [];
+  // The names begin with the date.
+  for (const { name } of runs.toSorted((a, b) => a.name < b.name ? 1 : -1)) {
+    const dir = join(RUNS_DIR, name);
+    const isRun = await exists(join(dir, TRAINING_ARGS_FILE));
+    if (isRun && !await exists(join(dir, METRICS_FILE))) return dir;
+  }
+  throw new UserError(`Cannot find an unfinished run in '${RUNS_DIR}': name one with --out`);
 }
 
 /** A finished run's folder. */
@@ -90,31 +123,26 @@ export async function lastFinishedRun(): Promise<string> {
   return last.dir;
 }
 
-/** What a run was asked for, as far as {@link TRAINING_ARGS_FILE} tells. */
-const TrainingArgs = z.object({
-  data: z.string(),
-  max_train_samples: z.number().optional(),
-  problem_type: z.enum(PROBLEM_TYPES).optional(),
-});
-
 /** The folder of the data that a model was trained on; `undefined` if its folder does not say. */
 export async function dataDirOf(modelDir: string): Promise<string | undefined> {
-  return (await readTrainingArgs(modelDir))?.data;
+  return (await trainingArgsOf(modelDir))?.dataDir;
 }
 
 /** The texts that a model was trained on; `undefined` if they cannot be found. */
 export async function trainingTextsOf(modelDir: string): Promise<Set<string> | undefined> {
-  const args = await readTrainingArgs(modelDir);
+  const args = await trainingArgsOf(modelDir);
   if (args === undefined) return undefined;
-  const file = join(args.data, SPLIT_FILES.train);
+  const file = join(args.dataDir, SPLIT_FILES.train);
   if (!await exists(file)) return undefined;
-  const examples = await readExamples(file, args.problem_type);
-  return new Set(examples.slice(0, args.max_train_samples).map(({ text }) => text));
+  const { problemType, maxTrainSamples } = args.settings;
+  const examples = await readExamples(file, problemType);
+  return new Set(examples.slice(0, maxTrainSamples).map(({ text }) => text));
 }
 
-async function readTrainingArgs(
-  modelDir: string,
-): Promise<z.infer<typeof TrainingArgs> | undefined> {
-  const file = join(modelDir, TRAINING_ARGS_FILE);
-  return await exists(file) ? await readJson(file, TrainingArgs) : undefined;
+/** What was asked of the run that a model comes from; a checkpoint belongs to its run. */
+async function trainingArgsOf(modelDir: string): Promise<TrainingArgs | undefined> {
+  for (const dir of [modelDir, join(modelDir, "..", "..")]) {
+    if (await exists(join(dir, TRAINING_ARGS_FILE))) return await readTrainingArgs(dir);
+  }
+  return undefined;
 }

@@ -8,6 +8,7 @@ import {
   RUNS_DIR,
   trainingTextsOf,
 } from "./run_folder.ts";
+import type { Dataset } from "../data/dataset.ts";
 import { TrainSettings } from "./settings.ts";
 
 /** Runs a test in a folder of its own, with files by path within it. */
@@ -37,8 +38,16 @@ Deno.test("newRunDir() names mode and model in a way that every file system take
   match(dir, /\d{4}-\d{2}-\d{2}-\d{6}-full-scratch-tiny$/);
 });
 
+const DATASET: Dataset = {
+  dir: "/data/titles",
+  labels: ["a", "b"],
+  train: [{ text: "one", label: "a" }, { text: "two", label: "b" }],
+  validation: [{ text: "three", label: "b" }],
+  test: [],
+};
+
 function prepare(dir: string, overwrite: boolean): Promise<void> {
-  return prepareOutDir(dir, TrainSettings.parse({ seed: 7 }), "/data/titles", { overwrite });
+  return prepareOutDir(dir, TrainSettings.parse({ seed: 7 }), DATASET, { overwrite });
 }
 
 Deno.test("prepareOutDir() makes a folder and writes down what was asked for", async () => {
@@ -57,7 +66,7 @@ Deno.test("prepareOutDir() refuses a folder that holds something, and leaves it 
     await rejects(prepare(dir, false), {
       name: "UserError",
       message:
-        `Cannot write to '${dir}': it holds 'metrics.json'; use --overwrite or another --out`,
+        `Cannot write to '${dir}': it holds 'metrics.json'; use --resume, --overwrite or another --out`,
     });
     deepStrictEqual(await namesIn(dir), ["metrics.json"]);
   });

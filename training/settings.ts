@@ -54,6 +54,8 @@ export const TrainSettings = z.strictObject({
   }),
   seed: z.number().int().min(0).max(2 ** 32 - 1).default(11)
     .describe("Determines weights, order and dropout"),
+  saveSteps: count.optional()
+    .describe("Write a checkpoint each so many steps; default: each epoch and each 5 minutes"),
   device: z.enum(["auto", ...DEVICES]).default("auto").describe(
     "Where to train; auto = a GPU, else native code where it is installed, else wasm",
   ),

@@ -4,32 +4,39 @@
  * @module
  */
 import { basename, join } from "node:path";
-import { chunks, collate, type TokenIds, trainingBatches } from "../data/batches.ts";
-import type { Example } from "../data/csv.ts";
-import type { Dataset } from "../data/dataset.ts";
+import { chunks, trainingBatches } from "../data/batches.ts";
+import { type Dataset, digestOf } from "../data/dataset.ts";
 import { writeFileAtomically, writeJson } from "../data/files.ts";
-import { labelRow } from "../data/labels.ts";
 import { UserError } from "../data/user_error.ts";
-import { saveClassifier } from "../models/classifier.ts";
-import { type BertConfig, problemOf, scratchSizeOf, withDropout } from "../models/config.ts";
-import { logitsOf, scoresOf } from "../models/inference.ts";
+import { readWeights } from "../models/checkpoint.ts";
+import { type Classifier, loadClassifier, saveClassifier } from "../models/classifier.ts";
+import { problemOf, scratchSizeOf, withDropout } from "../models/config.ts";
 import { modelDir } from "../models/hub.ts";
 import { pretrainedClassifier } from "../models/pretrained.ts";
 import { scratchClassifier } from "../models/scratch.ts";
-import type { BertTokenizer } from "../models/tokenizer.ts";
-import { Executor, type ParameterValues, type Tensors } from "../onnx/executor.ts";
+import { Executor } from "../onnx/executor.ts";
 import { elementCount } from "../onnx/shape.ts";
-import { evaluate, headline, type Prediction } from "./evaluation.ts";
-import type { StepEvent, TrainEvent, TrainResult } from "./events.ts";
+import {
+  checkpointName,
+  lastCheckpoint,
+  readTrainerState,
+  restoreMoments,
+  saveCheckpoint,
+} from "./checkpoints.ts";
+import { evaluate, headline } from "./evaluation.ts";
+import type { TrainEvent, TrainResult } from "./events.ts";
+import { encodeExamples, predictExamples, trainingFeeds } from "./examples.ts";
 import { frozenParameters } from "./freeze.ts";
 import { trainingGraphs } from "./graphs.ts";
-import { lossOf } from "./loss.ts";
-import { type Headline, isBetter } from "./metrics.ts";
 import { modelCard } from "./model_card.ts";
-import { METRICS_FILE, prepareOutDir } from "./run_folder.ts";
+import { Pace } from "./pace.ts";
+import { METRICS_FILE, prepareOutDir, readUnfinishedRun } from "./run_folder.ts";
 import { linearSchedule } from "./schedule.ts";
 import { type TrainSettings, withModelDefaults } from "./settings.ts";
-import { trainerState } from "./trainer_state.ts";
+import { TRAINER_STATE_FILE, TrainerState } from "./trainer_state.ts";
+
+/** How long a run goes without a checkpoint if it is not told otherwise. */
+const CHECKPOINT_INTERVAL_MS = 5 * 60_000;
 
 /** What {@link train} needs beside the data. */
 export interface TrainOptions {
@@ -38,46 +45,54 @@ export interface TrainOptions {
   outDir: string;
   /** Whether the folder may hold a run already, which is replaced. */
   overwrite?: boolean;
+  /** Whether the folder holds an unfinished run of these settings, which goes on. */
+  resume?: boolean;
   /** Called as the run goes on. */
   onEvent?: (event: TrainEvent) => void;
+  /** Stops the run after the present step, with a checkpoint. */
+  signal?: AbortSignal;
 }
 
-/** A text that is ready for the model. */
-interface EncodedExample {
-  text: string;
-  ids: TokenIds;
-  /** As the data has it. */
-  label: string;
+/** A run was told to stop; it can be resumed. */
+export class TrainingInterrupted extends Error {
+  override name = "TrainingInterrupted";
+  /** Steps that are done. */
+  readonly step: number;
+
+  constructor(step: number, outDir: string) {
+    super(`Stopped after step ${step}; '${outDir}' holds all that is needed to go on`);
+    this.step = step;
+  }
 }
 
 /**
  * Fine-tunes a classifier on a data set, keeps the weights that did best on the validation file, and
  * writes the model and its metrics into a folder.
  *
+ * A run that is resumed ends with the same bytes of weights as one that was never stopped, on the
+ * same device with as many threads (WebGPU: where the GPU's own arithmetic can be repeated).
+ *
  * @throws {UserError} If the folder is taken, or the loss stops being a number.
+ * @throws {TrainingInterrupted} If the signal aborts.
  */
 export async function train(dataset: Dataset, options: TrainOptions): Promise<TrainResult> {
-  const { outDir, overwrite = false, onEvent = () => {} } = options;
+  const { outDir, overwrite = false, resume = false, onEvent = () => {}, signal } = options;
   const settings = withModelDefaults(options.settings);
-  const { epochs, batchSize, seed, maxLength, problemType } = settings;
+  const { epochs, batchSize, seed, problemType } = settings;
 
   const trainRows = dataset.train.slice(0, settings.maxTrainSamples);
   const texts = trainRows.map(({ text }) => text);
-  const size = scratchSizeOf(settings.model);
-  const { notes, ...base } = size === undefined
-    ? await pretrainedClassifier(
-      await modelDir(settings.model, { onDownload: onEvent }),
-      dataset.labels,
-      { seed, maxLength },
-    )
-    : { notes: [], ...scratchClassifier(size, texts, dataset.labels, { seed, maxLength }) };
+  const checkpoint = resume ? await checkpointOf(outDir, dataset) : undefined;
+  const { notes, ...base } = checkpoint === undefined
+    ? await newClassifier(settings, dataset.labels, texts, onEvent)
+    : { notes: [], ...await loadClassifier(checkpoint) };
   const config = { ...withDropout(base.config, settings.dropout), problem_type: problemType };
   const problem = problemOf(config);
   const { tokenizer } = base;
 
-  const encoded = encodeExamples(trainRows, tokenizer);
+  const { examples, truncated } = encodeExamples(trainRows, tokenizer);
   const validation = encodeExamples(dataset.validation, tokenizer);
-  const lengths = encoded.examples.map(({ ids }) => ids.length);
+  const lengths = examples.map(({ ids }) => ids.length);
   const partsPerStep = settings.gradientAccumulationSteps;
   const stepsPerEpoch = Math.ceil(Math.ceil(lengths.length / batchSize) / partsPerStep);
   const totalSteps = Math.min(epochs * stepsPerEpoch, settings.maxSteps ?? Infinity);
@@ -87,9 +102,10 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
     ? new Set<string>()
     : frozenParameters(settings.freeze, Object.keys(base.weights));
   const graphs = trainingGraphs(config, frozen);
+  const trained = graphs.gradients.map(({ parameter }) => parameter);
 
   // Only now: a mistake in the settings must not cost the run that is overwritten.
-  await prepareOutDir(outDir, settings, dataset.dir, { overwrite });
+  if (!resume) await prepareOutDir(outDir, settings, dataset, { overwrite });
   await using executor = await Executor.start(settings);
   const session = await executor.loadTrainingSession(graphs, base.weights, {
     optimizer: {
@@ -102,13 +118,14 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
     dropoutSeed: seed,
     largestDimensions: { batch: batchSize, length: lengths.reduce((a, b) => Math.max(a, b)) },
   });
+  const state = new TrainerState(
+    settings,
+    stepsPerEpoch,
+    checkpoint === undefined ? undefined : await readTrainerState(checkpoint),
+  );
+  if (checkpoint !== undefined) await restoreMoments(checkpoint, session, trained);
 
-  const log: TrainEvent[] = [];
-  const report = (event: TrainEvent) => {
-    log.push(event);
-    onEvent(event);
-  };
-  report({
+  onEvent({
     type: "start",
     model: settings.model,
     device: executor.choice.device,
@@ -117,166 +134,154 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
       .filter(({ name }) => !frozen.has(name))
       .reduce((sum, { shape }) => sum + elementCount(shape), 0),
     steps: totalSteps,
+    steps_done: state.step,
     epochs,
-    train_examples: encoded.examples.length,
+    train_examples: examples.length,
     validation_examples: validation.examples.length,
-    truncated: encoded.truncated,
+    truncated,
     notes,
   });
 
-  const pace = new Pace(totalSteps);
-  let step = 0;
-  let best: { metrics?: Headline; epoch: number; weights: ParameterValues } = {
-    epoch: 0,
-    weights: {},
+  let savedAt = performance.now();
+  const save = async () => {
+    const model = { config, tokenizer };
+    const dir = await saveCheckpoint(outDir, { model, session, trained, state });
+    savedAt = performance.now();
+    onEvent({ type: "checkpoint", step: state.step, dir });
   };
-  for (let epoch = 0; step < totalSteps; epoch++) {
-    const batches = trainingBatches(lengths, { batchSize, seed, epoch, shuffle: settings.shuffle });
-    for (const parts of chunks(batches, partsPerStep).slice(0, totalSteps - step)) {
-      const examples = parts.map((part) => part.map((index) => encoded.examples[index]!));
-      const count = examples.reduce((sum, part) => sum + part.length, 0);
-      const learningRate = settings.learningRate * linearSchedule(step, warmupSteps, totalSteps);
-      step++;
-      const { loss, gradientNorm } = await session.step(
-        examples.map((part) => trainingFeeds(part, config, 1 / count)),
-        step,
-        learningRate,
-      );
-      if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
-        throw new UserError(
-          `Cannot go on after step ${step}: the loss is ${loss}, its gradient's norm ` +
-            `${gradientNorm}; try a lower --learning-rate than ${settings.learningRate}`,
-        );
-      }
-      report({
-        type: "step",
-        step,
-        epoch: step / stepsPerEpoch,
-        loss,
-        grad_norm: gradientNorm,
-        learning_rate: learningRate,
-        ...pace.after(step, examples.flat()),
-      });
-    }
+  const saveIsDue = () =>
+    settings.saveSteps === undefined
+      ? performance.now() - savedAt > CHECKPOINT_INTERVAL_MS
+      : state.step % settings.saveSteps === 0;
 
-    const { loss, predictions } = await predict(session, validation.examples, config);
-    const metrics = headline(predictions, problem);
-    const isBest = best.metrics === undefined || isBetter(metrics, best.metrics);
-    if (isBest) best = { metrics, epoch: epoch + 1, weights: await session.weights() };
-    report({
-      type: "evaluation",
-      step,
-      epoch: step / stepsPerEpoch,
-      loss,
-      ...metrics,
-      best: isBest,
-    });
-    if (epoch + 1 - best.epoch >= (settings.patience ?? Infinity)) break;
+  const pace = new Pace(state.step, totalSteps);
+  const epochCount = Math.ceil(totalSteps / stepsPerEpoch);
+  try {
+    for (let epoch = state.epochsDone; epoch < epochCount && !state.outOfPatience; epoch++) {
+      const { shuffle } = settings;
+      const batches = chunks(
+        trainingBatches(lengths, { batchSize, seed, epoch, shuffle }),
+        partsPerStep,
+      );
+      const firstStep = epoch * stepsPerEpoch;
+      for (const parts of batches.slice(state.step - firstStep, totalSteps - firstStep)) {
+        signal?.throwIfAborted();
+        const batch = parts.map((part) => part.map((index) => examples[index]!));
+        const count = batch.reduce((sum, part) => sum + part.length, 0);
+        const step = state.step + 1;
+        const learningRate = settings.learningRate *
+          linearSchedule(state.step, warmupSteps, totalSteps);
+        const { loss, gradientNorm } = await session.step(
+          batch.map((part) => trainingFeeds(part, config, 1 / count)),
+          step,
+          learningRate,
+        );
+        if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
+          throw await divergence(step, loss, gradientNorm, settings, outDir);
+        }
+        const event = {
+          type: "step",
+          step,
+          epoch: step / stepsPerEpoch,
+          loss,
+          grad_norm: gradientNorm,
+          learning_rate: learningRate,
+          ...pace.after(step, batch.flat()),
+        } as const;
+        state.addStep(event);
+        onEvent(event);
+        const evaluationFollows = step === totalSteps || step % stepsPerEpoch === 0;
+        if (saveIsDue() && !evaluationFollows) await save();
+      }
+
+      const { loss, predictions } = await predictExamples(
+        session,
+        validation.examples,
+        config,
+        signal,
+      );
+      const metrics = headline(predictions, problem);
+      const best = state.addEvaluation(loss, metrics);
+      const { step, epoch: epochsSeen } = state;
+      onEvent({ type: "evaluation", step, epoch: epochsSeen, loss, ...metrics, best });
+      await save();
+    }
+    signal?.throwIfAborted();
+  } catch (error) {
+    if (error !== signal?.reason) throw error;
+    await save();
+    throw new TrainingInterrupted(state.step, outDir);
   }
 
-  await session.setWeights(best.weights);
+  const best = state.best!;
+  const weights = await readWeights(join(outDir, checkpointName(best.step)), graphs.parameters);
+  for (const [name, values] of Object.entries(weights)) {
+    await session.setValues("weights", name, values.slice());
+  }
   const split = dataset.test.length > 0 ? "test" : "validation";
-  const { examples } = encodeExamples(dataset[split], tokenizer);
-  const { predictions } = await predict(session, examples, config);
+  const measured = encodeExamples(dataset[split], tokenizer);
+  const { predictions } = await predictExamples(session, measured.examples, config);
+  // The export needs much memory too.
+  await session.release();
+  executor.close();
+
   const result: TrainResult = {
     run: basename(outDir),
     model_dir: outDir,
-    steps: step,
-    epochs: step / stepsPerEpoch,
+    steps: state.step,
+    epochs: state.epoch,
     best_epoch: best.epoch,
     device: executor.choice.device,
     tokens_per_second: pace.tokensPerSecond,
     metrics: { split, ...evaluate(predictions, problem, new Set(texts)) },
   };
-
-  await saveClassifier(outDir, { config, tokenizer, weights: await session.weights() });
-  await writeJson(join(outDir, "trainer_state.json"), trainerState(log, settings));
+  await saveClassifier(outDir, { config, tokenizer, weights });
+  await writeJson(join(outDir, TRAINER_STATE_FILE), state.toJSON(checkpointName));
   await writeFileAtomically(join(outDir, "README.md"), modelCard({ result, settings, dataset }));
   await writeJson(join(outDir, METRICS_FILE), result.metrics);
   onEvent({ type: "finish", ...result });
   return result;
 }
 
-/** Encodes texts and counts those that are longer than the tokenizer allows and lose their end. */
-function encodeExamples(
-  rows: readonly Example[],
-  tokenizer: BertTokenizer,
-): { examples: EncodedExample[]; truncated: number } {
-  let truncatedCount = 0;
-  const examples = rows.map(({ text, label }) => {
-    const { ids, truncated } = tokenizer.encode(text);
-    truncatedCount += Number(truncated);
-    return { text, ids, label };
-  });
-  return { examples, truncated: truncatedCount };
+/** A classifier before its first step, and what a user should know of how it was made. */
+async function newClassifier(
+  { model, seed, maxLength }: TrainSettings,
+  labels: readonly string[],
+  texts: readonly string[],
+  onEvent: (event: TrainEvent) => void,
+): Promise<Classifier & { notes: string[] }> {
+  const size = scratchSizeOf(model);
+  if (size !== undefined) {
+    return { notes: [], ...scratchClassifier(size, texts, labels, { seed, maxLength }) };
+  }
+  const dir = await modelDir(model, { onDownload: onEvent });
+  return await pretrainedClassifier(dir, labels, { seed, maxLength });
 }
 
-/** What a part of a step takes, each example with the same weight in the loss. */
-function trainingFeeds(
-  examples: readonly EncodedExample[],
-  config: BertConfig,
-  exampleWeight: number,
-): Tensors {
-  const problem = problemOf(config);
-  return {
-    ...collate(examples.map(({ ids }) => ids), config.pad_token_id),
-    labels: {
-      type: "float32",
-      shape: [examples.length, problem.labels.length],
-      data: Float32Array.from(examples.flatMap(({ label }) => labelRow(label, problem))),
-    },
-    example_weights: {
-      type: "float32",
-      shape: [examples.length],
-      data: new Float32Array(examples.length).fill(exampleWeight),
-    },
-  };
+/**
+ * The checkpoint from which a run goes on; `undefined` if it was stopped before its first.
+ *
+ * @throws {UserError} If there is nothing to resume, or the data are not those of the run.
+ */
+async function checkpointOf(outDir: string, dataset: Dataset): Promise<string | undefined> {
+  const { dataSha256 } = await readUnfinishedRun(outDir);
+  if (dataSha256 !== await digestOf(dataset)) {
+    throw new UserError(`Cannot resume '${outDir}': the data in '${dataset.dir}' have changed`);
+  }
+  return await lastCheckpoint(outDir);
 }
 
-/** Predicts examples with a session's present weights, and gives their mean loss. */
-async function predict(
-  session: { run(feeds: Tensors): Promise<Tensors> },
-  examples: readonly EncodedExample[],
-  config: BertConfig,
-): Promise<{ predictions: Prediction[]; loss: number }> {
-  const problem = problemOf(config);
-  const logits = await logitsOf(session, examples.map(({ ids }) => ids), config.pad_token_id);
-  const predictions = examples.map(({ text, label }, i) => ({
-    text,
-    labels: labelRow(label, problem),
-    scores: scoresOf(logits[i]!, problem.problemType),
-  }));
-  const losses = predictions.map(({ labels }, i) =>
-    lossOf(logits[i]!, labels, problem.problemType)
+async function divergence(
+  step: number,
+  loss: number,
+  gradientNorm: number,
+  { learningRate }: TrainSettings,
+  outDir: string,
+): Promise<UserError> {
+  const checkpoint = await lastCheckpoint(outDir);
+  return new UserError(
+    `Cannot go on after step ${step}: the loss is ${loss}, its gradient's norm ${gradientNorm}; ` +
+      `try a lower --learning-rate than ${learningRate}` +
+      (checkpoint === undefined ? "" : `. The last good weights are in '${checkpoint}'`),
   );
-  return {
-    predictions,
-    loss: losses.reduce((sum, loss) => sum + loss, 0) / losses.length,
-  };
-}
-
-/** How fast training goes, evaluations included. */
-class Pace {
-  readonly #started = performance.now();
-  readonly #totalSteps: number;
-  #tokens = 0;
-  tokensPerSecond = 0;
-
-  constructor(totalSteps: number) {
-    this.#totalSteps = totalSteps;
-  }
-
-  /** Counts a step that has just ended. */
-  after(
-    step: number,
-    examples: readonly EncodedExample[],
-  ): Pick<StepEvent, "tokens_per_second" | "seconds_left"> {
-    this.#tokens += examples.reduce((sum, { ids }) => sum + ids.length, 0);
-    const seconds = (performance.now() - this.#started) / 1000;
-    this.tokensPerSecond = this.#tokens / seconds;
-    return {
-      tokens_per_second: this.tokensPerSecond,
-      seconds_left: (seconds / step) * (this.#totalSteps - step),
-    };
-  }
 }

@@ -242,3 +242,85 @@ Deno.test("train() stops with advice when the loss is no number", async () => {
     await Deno.remove(base, { recursive: true });
   }
 });
+
+/** Trains and is stopped after each of these steps; gives the weights and the log in the end. */
+async function trainedInPieces(
+  settings: TrainSettingsInput,
+  stops: readonly number[],
+): Promise<{ weights: Uint8Array; events: TrainEvent[] }> {
+  const outDir = await Deno.makeTempDir();
+  try {
+    const events: TrainEvent[] = [];
+    for (const [attempt, stop] of [...stops, Infinity].entries()) {
+      const controller = new AbortController();
+      const run = train(DATASET, {
+        settings: TrainSettings.parse({ threads: 1, batchSize: 8, ...settings }),
+        outDir,
+        resume: attempt > 0,
+        signal: controller.signal,
+        onEvent: (event) => {
+          events.push(event);
+          if (event.type === "step" && event.step === stop) controller.abort();
+        },
+      });
+      if (stop === Infinity) await run;
+      else await rejects(run, { name: "TrainingInterrupted", step: stop });
+    }
+    return { weights: await Deno.readFile(join(outDir, "model.safetensors")), events };
+  } finally {
+    await Deno.remove(outDir, { recursive: true });
+  }
+}
+
+Deno.test("train() that is stopped and resumed ends as if it had not been", async () => {
+  const settings = { epochs: 5, dropout: 0.2, patience: 4, saveSteps: 2 };
+  const whole = await trainedInPieces(settings, []);
+  // Three steps an epoch: within one, at its end, twice in a row, at the very end.
+  for (const stops of [[4], [3], [1, 2, 7], [15]]) {
+    const inPieces = await trainedInPieces(settings, stops);
+    deepStrictEqual(inPieces.weights, whole.weights, `${stops}`);
+    const figures = ({ events }: typeof whole) =>
+      events.flatMap((event) =>
+        event.type === "step" ? [event.loss] : event.type === "evaluation" ? [event.loss] : []
+      );
+    deepStrictEqual(figures(inPieces), figures(whole), `${stops}`);
+  }
+});
+
+Deno.test("train() keeps the last checkpoint and the best", async () => {
+  await trained({ epochs: 6 }, async (dir, events) => {
+    const finish = events.at(-1)!;
+    ok(finish.type === "finish");
+    const kept = [...Deno.readDirSync(join(dir, "checkpoints"))].map(({ name }) => name).sort();
+    const steps = [...new Set([3 * finish.best_epoch, 18])].map((step) => `checkpoint-${step}`);
+    deepStrictEqual(kept, steps.sort());
+    const best = await Deno.readFile(
+      join(dir, "checkpoints", `checkpoint-${3 * finish.best_epoch}`, "model.safetensors"),
+    );
+    deepStrictEqual(best, await Deno.readFile(join(dir, "model.safetensors")));
+  });
+});
+
+Deno.test("train() resumes only unfinished runs, on the same data", async () => {
+  const outDir = await Deno.makeTempDir();
+  try {
+    const settings = TrainSettings.parse({ threads: 1, maxSteps: 4, epochs: 4 });
+    const resume = (dataset: Dataset) => train(dataset, { settings, outDir, resume: true });
+    await rejects(resume(DATASET), {
+      message: `Cannot read '${outDir}': it is not the folder of a run`,
+    });
+
+    const controller = new AbortController();
+    const onEvent = ({ type }: TrainEvent) => type === "step" && controller.abort();
+    const { signal } = controller;
+    await rejects(train(DATASET, { settings, outDir, signal, onEvent }), { step: 1 });
+    await rejects(resume({ ...DATASET, train: EXAMPLES.toReversed() }), {
+      name: "UserError",
+      message: `Cannot resume '${outDir}': the data in '/data' have changed`,
+    });
+    await resume(DATASET);
+    await rejects(resume(DATASET), { message: `Cannot resume '${outDir}': it is finished` });
+  } finally {
+    await Deno.remove(outDir, { recursive: true });
+  }
+});

@@ -1,0 +1,131 @@
+/**
+ * The checkpoints of a run: `checkpoints/checkpoint-N/` holds everything that step N has left, so
+ * that a run which was stopped anywhere goes on from there as if it had not been.
+ *
+ * Each is a model's folder of its own, with the optimizer's moments beside the weights.
+ *
+ * @module
+ */
+import { join } from "node:path";
+import { exists, readJson, writeFileAtomically, writeJson } from "../data/files.ts";
+import { type Classifier, saveModel } from "../models/classifier.ts";
+import { parameterShapes } from "../models/weights.ts";
+import { SafetensorsFile, safetensorsParts, type TensorSource } from "../models/safetensors.ts";
+import type { RemoteTrainingSession } from "../onnx/executor.ts";
+import { StoredTrainerState, TRAINER_STATE_FILE, type TrainerState } from "./trainer_state.ts";
+
+/** The folder of the checkpoints, in that of a run. */
+export const CHECKPOINTS_DIR = "checkpoints";
+
+/** The file that holds the optimizer's moments, under the names that PyTorch's AdamW has for them. */
+const OPTIMIZER_FILE = "optimizer.safetensors";
+const MOMENTS = { firstMoments: "exp_avg", secondMoments: "exp_avg_sq" } as const;
+
+/** A checkpoint's folder, relative to that of its run. */
+export function checkpointName(step: number): string {
+  return `${CHECKPOINTS_DIR}/checkpoint-${step}`;
+}
+
+/** What {@link saveCheckpoint} writes. */
+export interface CheckpointContent {
+  model: Omit<Classifier, "weights">;
+  session: Pick<RemoteTrainingSession, "values">;
+  /** The names of the parameters that are trained. */
+  trained: readonly string[];
+  state: TrainerState;
+}
+
+/**
+ * Writes the checkpoint of the present step. It takes its name when all of it is there; then those
+ * before it are removed, except for the best.
+ */
+export async function saveCheckpoint(
+  outDir: string,
+  { model, session, trained, state }: CheckpointContent,
+): Promise<string> {
+  const dir = join(outDir, checkpointName(state.step));
+  if (await exists(dir)) {
+    // Evaluation has come after it; weights and moments are the same.
+    await writeState(dir, state);
+  } else {
+    const partial = `${dir}.partial`;
+    await removeIfThere(partial);
+    await Deno.mkdir(partial, { recursive: true });
+    const shapes = parameterShapes(model.config);
+    const weights = shapes.map(({ name, shape }) => ({
+      name,
+      shape,
+      read: () => session.values("weights", name),
+    }));
+    await saveModel(partial, model, safetensorsParts(weights, { format: "pt" }));
+    const isTrained = new Set(trained);
+    const moments = shapes.filter(({ name }) => isTrained.has(name)).flatMap(({ name, shape }) =>
+      (["firstMoments", "secondMoments"] as const).map((kind): TensorSource => ({
+        name: `${MOMENTS[kind]}.${name}`,
+        shape,
+        read: () => session.values(kind, name),
+      }))
+    );
+    await writeFileAtomically(join(partial, OPTIMIZER_FILE), safetensorsParts(moments, {}));
+    await writeState(partial, state);
+    await Deno.rename(partial, dir);
+  }
+  const kept = [state.step, state.best?.step];
+  for (const { step, dir } of await checkpoints(outDir)) {
+    if (!kept.includes(step)) await Deno.remove(dir, { recursive: true });
+  }
+  return dir;
+}
+
+/** The folder of the newest checkpoint, if there is one. */
+export async function lastCheckpoint(outDir: string): Promise<string | undefined> {
+  const found = await checkpoints(outDir);
+  return found.sort((a, b) => a.step - b.step).at(-1)?.dir;
+}
+
+/**
+ * Where a checkpoint has left its run.
+ *
+ * @throws {UserError} If its file is damaged.
+ */
+export async function readTrainerState(dir: string): Promise<StoredTrainerState> {
+  return await readJson(join(dir, TRAINER_STATE_FILE), StoredTrainerState);
+}
+
+/**
+ * Gives a session the optimizer's moments of a checkpoint.
+ *
+ * @throws {UserError} If they are not there or damaged.
+ */
+export async function restoreMoments(
+  dir: string,
+  session: Pick<RemoteTrainingSession, "setValues">,
+  trained: readonly string[],
+): Promise<void> {
+  using file = await SafetensorsFile.open(join(dir, OPTIMIZER_FILE));
+  for (const name of trained) {
+    for (const kind of ["firstMoments", "secondMoments"] as const) {
+      const { data } = await file.read(`${MOMENTS[kind]}.${name}`);
+      await session.setValues(kind, name, data as Float32Array);
+    }
+  }
+}
+
+async function writeState(dir: string, state: TrainerState): Promise<void> {
+  await writeJson(join(dir, TRAINER_STATE_FILE), state.toJSON(checkpointName));
+}
+
+/** The checkpoints that are whole. */
+async function checkpoints(outDir: string): Promise<{ step: number; dir: string }[]> {
+  const parent = join(outDir, CHECKPOINTS_DIR);
+  if (!await exists(parent)) return [];
+  const names = (await Array.fromAsync(Deno.readDir(parent))).map(({ name }) => name);
+  return names.flatMap((name) => {
+    const step = /^checkpoint-(\d+)$/.exec(name)?.[1];
+    return step === undefined ? [] : { step: Number(step), dir: join(parent, name) };
+  });
+}
+
+async function removeIfThere(path: string): Promise<void> {
+  if (await exists(path)) await Deno.remove(path, { recursive: true });
+}

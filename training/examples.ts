@@ -1,0 +1,86 @@
+/**
+ * Examples on their way into a model: encoded, in batches, and predicted.
+ *
+ * @module
+ */
+import { collate, type TokenIds } from "../data/batches.ts";
+import type { Example } from "../data/csv.ts";
+import { labelRow } from "../data/labels.ts";
+import { type BertConfig, problemOf } from "../models/config.ts";
+import { logitsOf, scoresOf } from "../models/inference.ts";
+import type { BertTokenizer } from "../models/tokenizer.ts";
+import type { InferenceSession, Tensors } from "../onnx/executor.ts";
+import type { Prediction } from "./evaluation.ts";
+import { lossOf } from "./loss.ts";
+
+/** A text that is ready for the model. */
+export interface EncodedExample {
+  text: string;
+  ids: TokenIds;
+  /** As the data has it. */
+  label: string;
+}
+
+/** Encodes texts and counts those that are longer than the tokenizer allows and lose their end. */
+export function encodeExamples(
+  rows: readonly Example[],
+  tokenizer: BertTokenizer,
+): { examples: EncodedExample[]; truncated: number } {
+  let truncatedCount = 0;
+  const examples = rows.map(({ text, label }) => {
+    const { ids, truncated } = tokenizer.encode(text);
+    truncatedCount += Number(truncated);
+    return { text, ids, label };
+  });
+  return { examples, truncated: truncatedCount };
+}
+
+/** What a part of a step takes, each example with the same weight in the loss. */
+export function trainingFeeds(
+  examples: readonly EncodedExample[],
+  config: BertConfig,
+  exampleWeight: number,
+): Tensors {
+  const problem = problemOf(config);
+  return {
+    ...collate(examples.map(({ ids }) => ids), config.pad_token_id),
+    labels: {
+      type: "float32",
+      shape: [examples.length, problem.labels.length],
+      data: Float32Array.from(examples.flatMap(({ label }) => labelRow(label, problem))),
+    },
+    example_weights: {
+      type: "float32",
+      shape: [examples.length],
+      data: new Float32Array(examples.length).fill(exampleWeight),
+    },
+  };
+}
+
+/**
+ * Predicts examples with a session's present weights, and gives their mean loss.
+ *
+ * @throws What the signal says, if it aborts.
+ */
+export async function predictExamples(
+  session: Pick<InferenceSession, "run">,
+  examples: readonly EncodedExample[],
+  config: BertConfig,
+  signal?: AbortSignal,
+): Promise<{ predictions: Prediction[]; loss: number }> {
+  const problem = problemOf(config);
+  const texts = examples.map(({ ids }) => ids);
+  const logits = await logitsOf(session, texts, config.pad_token_id, signal);
+  const predictions = examples.map(({ text, label }, i) => ({
+    text,
+    labels: labelRow(label, problem),
+    scores: scoresOf(logits[i]!, problem.problemType),
+  }));
+  const losses = predictions.map(({ labels }, i) =>
+    lossOf(logits[i]!, labels, problem.problemType)
+  );
+  return {
+    predictions,
+    loss: losses.reduce((sum, loss) => sum + loss, 0) / losses.length,
+  };
+}

@@ -1,0 +1,36 @@
+/**
+ * How fast a run goes.
+ *
+ * @module
+ */
+import type { EncodedExample } from "./examples.ts";
+import type { StepEvent } from "./events.ts";
+
+/** How fast this process trains, evaluations included. */
+export class Pace {
+  readonly #started = performance.now();
+  readonly #firstStep: number;
+  readonly #totalSteps: number;
+  #tokens = 0;
+  tokensPerSecond = 0;
+
+  /** @param stepsDone Steps that an earlier process has done. */
+  constructor(stepsDone: number, totalSteps: number) {
+    this.#firstStep = stepsDone;
+    this.#totalSteps = totalSteps;
+  }
+
+  /** Counts a step that has just ended. */
+  after(
+    step: number,
+    examples: readonly EncodedExample[],
+  ): Pick<StepEvent, "tokens_per_second" | "seconds_left"> {
+    this.#tokens += examples.reduce((sum, { ids }) => sum + ids.length, 0);
+    const seconds = (performance.now() - this.#started) / 1000;
+    this.tokensPerSecond = this.#tokens / seconds;
+    return {
+      tokens_per_second: this.tokensPerSecond,
+      seconds_left: (seconds / (step - this.#firstStep)) * (this.#totalSteps - step),
+    };
+  }
+}

@@ -1,0 +1,96 @@
+/**
+ * `training_args.json`: what was asked of a run.
+ *
+ * @module
+ */
+import { join, resolve } from "node:path";
+import { z } from "zod";
+import { type Dataset, digestOf } from "../data/dataset.ts";
+import { exists, readJson, writeJson } from "../data/files.ts";
+import { UserError } from "../data/user_error.ts";
+import { BEST_METRIC } from "./metrics.ts";
+import { TrainSettings } from "./settings.ts";
+import { camelCase, mapKeys, snakeCase } from "./snake_case.ts";
+
+/** The file's name, in the folder of a run. */
+export const TRAINING_ARGS_FILE = "training_args.json";
+
+/** What a run was asked for. */
+export interface TrainingArgs {
+  settings: TrainSettings;
+  /** The folder of the data. */
+  dataDir: string;
+  dataSha256: string | undefined;
+}
+
+/** Settings that change where and how safely a run goes on, but not what it does. */
+const FREE_SETTINGS: (keyof TrainSettings)[] = ["device", "threads", "saveSteps"];
+
+/** Writes down what is asked of a run: the settings, the data, and by what epochs are compared. */
+export async function writeTrainingArgs(
+  dir: string,
+  settings: TrainSettings,
+  dataset: Dataset,
+): Promise<void> {
+  const { metric, greaterIsBetter } = BEST_METRIC[settings.problemType];
+  await writeJson(join(dir, TRAINING_ARGS_FILE), {
+    ...mapKeys<unknown>(settings, snakeCase),
+    data: resolve(dataset.dir),
+    data_sha256: await digestOf(dataset),
+    metric_for_best_model: metric,
+    greater_is_better: greaterIsBetter,
+  });
+}
+
+const Stored = z.looseObject({ data: z.string(), data_sha256: z.string().optional() });
+
+/**
+ * Reads what a run was asked for.
+ *
+ * @throws {UserError} If the folder is not that of a run, or the file breaks a rule.
+ */
+export async function readTrainingArgs(dir: string): Promise<TrainingArgs> {
+  const file = join(dir, TRAINING_ARGS_FILE);
+  if (!await exists(file)) {
+    throw new UserError(`Cannot read '${dir}': it is not the folder of a run`);
+  }
+  const { data, data_sha256, ...rest } = await readJson(file, Stored);
+  const settings = TrainSettings.safeParse(
+    Object.fromEntries(
+      Object.entries(mapKeys<unknown>(rest, camelCase)).filter(([key]) =>
+        key in TrainSettings.shape
+      ),
+    ),
+  );
+  if (!settings.success) {
+    const { path, message } = settings.error.issues[0]!;
+    throw new UserError(`Cannot read '${file}': '${snakeCase(String(path[0]))}' ${message}`);
+  }
+  return { settings: settings.data, dataDir: data, dataSha256: data_sha256 };
+}
+
+/**
+ * The settings with which a run goes on: its own, but for those that may change.
+ *
+ * @param given What the caller has said, which may not differ otherwise.
+ * @throws {UserError} If something differs; the message names what.
+ */
+export function resumedSettings(
+  dir: string,
+  { settings, dataDir }: TrainingArgs,
+  given: Partial<TrainSettings>,
+  givenDataDir: string | undefined,
+): TrainSettings {
+  const differences = Object.entries(given).flatMap(([key, value]) => {
+    const own = settings[key as keyof TrainSettings];
+    if (FREE_SETTINGS.includes(key as keyof TrainSettings) || own === value) return [];
+    return `${snakeCase(key)} is ${own ?? "not set"} there, not ${value}`;
+  });
+  if (givenDataDir !== undefined && resolve(givenDataDir) !== dataDir) {
+    differences.push(`data is ${dataDir} there, not ${resolve(givenDataDir)}`);
+  }
+  if (differences.length > 0) {
+    throw new UserError(`Cannot resume '${dir}' with other settings: ${differences.join("; ")}`);
+  }
+  return { ...settings, ...given };
+}

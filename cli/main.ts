@@ -4,6 +4,7 @@
  * @module
  */
 import { Command, CommanderError } from "commander";
+import { isSystemError } from "../data/files.ts";
 import { UserError } from "../data/user_error.ts";
 import { DeviceError } from "../onnx/device.ts";
 import { benchCommand } from "./bench.ts";
@@ -53,10 +54,4 @@ export async function main(args: readonly string[]): Promise<number> {
     else console.error(error);
     return 1;
   }
-}
-
-/** Whether the operating system refused something, such as a write to a full disk. */
-function isSystemError(error: unknown): error is Error {
-  return error instanceof Error &&
-    Object.values(Deno.errors).some((systemError) => error instanceof systemError);
 }

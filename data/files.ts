@@ -12,6 +12,7 @@ import { UserError } from "./user_error.ts";
  *
  * @param content The whole, or its parts as they come; an error of theirs leaves no file.
  * @param partial Where the file stands until it is whole.
+ * @throws {UserError} If the file cannot be written, as on a full disk.
  */
 export async function writeFileAtomically(
   path: string,
@@ -24,8 +25,17 @@ export async function writeFileAtomically(
     await Deno.rename(partial, path);
   } catch (error) {
     await Deno.remove(partial).catch(() => {});
-    throw error;
+    if (!isSystemError(error)) throw error;
+    throw new UserError(`Cannot write '${path}': ${error.message}`, { cause: error });
   }
+}
+
+/** Whether the operating system refused something, as a write to a full disk. */
+export function isSystemError(error: unknown): error is Error {
+  if (!(error instanceof Error)) return false;
+  if (Object.values(Deno.errors).some((systemError) => error instanceof systemError)) return true;
+  // Not all of them have a class of their own: ENOSPC has none.
+  return "code" in error && /^E[A-Z]+$/.test(String(error.code));
 }
 
 async function writeAndSync(

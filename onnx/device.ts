@@ -30,8 +30,6 @@ export class DeviceError extends Error {
 
 /** What {@link chooseDevice} looks for; tests put something else in its place. */
 export interface Surroundings {
-  /** Whether it is worth asking for an adapter. */
-  hasGpu(): Promise<boolean>;
   gpuAdapter(): Promise<GPUAdapter | null>;
   hasNative(): Promise<boolean>;
 }
@@ -45,7 +43,7 @@ export interface Surroundings {
  */
 export async function chooseDevice(
   wanted: Device | "auto",
-  { hasGpu, gpuAdapter, hasNative }: Surroundings = SURROUNDINGS,
+  { gpuAdapter, hasNative }: Surroundings = SURROUNDINGS,
 ): Promise<DeviceChoice> {
   if (wanted === "wasm") return { device: "wasm", reason: "as asked" };
   if (wanted === "native") {
@@ -56,7 +54,7 @@ export async function chooseDevice(
     );
   }
 
-  const adapter = wanted === "webgpu" || await hasGpu() ? await gpuAdapter() : null;
+  const adapter = await gpuAdapter();
   const name = adapter === null ? "" : adapter.info.description || adapter.info.device;
   if (wanted === "webgpu") {
     if (adapter !== null) return { device: "webgpu", reason: `as asked, on ${name}` };
@@ -71,15 +69,7 @@ export async function chooseDevice(
     : { device: "wasm", reason: noGpu };
 }
 
-/** One of them is there on a Linux with a GPU; the last is that of Linux under Windows. */
-const LINUX_GPU_FILES = ["/dev/dri", "/dev/nvidiactl", "/dev/dxg"];
-
 const SURROUNDINGS: Surroundings = {
-  async hasGpu() {
-    if (Deno.build.os !== "linux") return true;
-    // A server without a GPU may have drivers, which complain that there is no screen.
-    return (await Promise.all(LINUX_GPU_FILES.map(fileExists))).includes(true);
-  },
   async gpuAdapter() {
     return await navigator.gpu?.requestAdapter() ?? null;
   },
@@ -87,10 +77,6 @@ const SURROUNDINGS: Surroundings = {
     // To find out must never download anything, nor end in an error.
     const { state } = await Deno.permissions.query({ name: "ffi" });
     if (state !== "granted") return false;
-    return await fileExists(NATIVE_PACKAGE);
+    return await Deno.stat(NATIVE_PACKAGE).then(() => true, () => false);
   },
 };
-
-function fileExists(path: string | URL): Promise<boolean> {
-  return Deno.stat(path).then(() => true, () => false);
-}

@@ -4,7 +4,6 @@ import { chooseDevice } from "./device.ts";
 function surroundings(gpu: "none" | "real" | "software", native: boolean) {
   const info = { description: "Some GPU", device: "", isFallbackAdapter: gpu === "software" };
   return {
-    hasGpu: () => Promise.resolve(gpu !== "none"),
     gpuAdapter: () => Promise.resolve(gpu === "none" ? null : { info } as GPUAdapter),
     hasNative: () => Promise.resolve(native),
   };

@@ -23,7 +23,8 @@ async function graft(cwd: string, args: string[], options: GraftOptions = {}) {
   const child = new Deno.Command("deno", {
     args: ["run", "--no-prompt", "--allow-read", "--allow-write", ...permissions, MAIN, ...args],
     cwd,
-    env: { NO_COLOR: "1", ...env },
+    // Without the second, Mesa's driver complains on standard error.
+    env: { NO_COLOR: "1", XDG_RUNTIME_DIR: cwd, ...env },
     stdin: "piped",
     stdout: "piped",
     stderr: "piped",
@@ -55,6 +56,7 @@ Deno.test("train, eval and predict work together without flags", async () => {
     const files = [...Deno.readDirSync(`${dir}/${result.model_dir}`)].map(({ name }) => name);
     deepStrictEqual(files.sort(), [
       "README.md",
+      "checkpoints",
       "config.json",
       "metrics.json",
       "model.safetensors",

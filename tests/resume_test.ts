@@ -14,7 +14,8 @@ const TRAIN = ["--max-train-samples", "320", "--epochs", "2", "--threads", "1", 
 function spawnTrain(args: readonly string[]): Deno.ChildProcess {
   return new Deno.Command("deno", {
     args: ["run", "--no-prompt", "--allow-read", "--allow-write", MAIN, "train", ...args],
-    env: { NO_COLOR: "1" },
+    // Without the second, Mesa's driver complains on standard error.
+    env: { NO_COLOR: "1", XDG_RUNTIME_DIR: Deno.cwd() },
     stdout: "piped",
     stderr: "piped",
   }).spawn();

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { exists, readJson, writeFileAtomically, writeJson } from "../data/files.ts";
 import { type Classifier, saveModel } from "../models/classifier.ts";
 import { parameterShapes } from "../models/weights.ts";
@@ -41,40 +41,51 @@ export interface CheckpointContent {
  */
 export async function saveCheckpoint(
   outDir: string,
-  { model, session, trained, state }: CheckpointContent,
+  content: CheckpointContent,
 ): Promise<string> {
+  const { state } = content;
   const dir = join(outDir, checkpointName(state.step));
   if (await exists(dir)) {
     // Evaluation has come after it; weights and moments are the same.
     await writeState(dir, state);
   } else {
     const partial = `${dir}.partial`;
-    await removeIfThere(partial);
-    await Deno.mkdir(partial, { recursive: true });
-    const shapes = parameterShapes(model.config);
-    const weights = shapes.map(({ name, shape }) => ({
-      name,
-      shape,
-      read: () => session.values("weights", name),
-    }));
-    await saveModel(partial, model, safetensorsParts(weights, { format: "pt" }));
-    const isTrained = new Set(trained);
-    const moments = shapes.filter(({ name }) => isTrained.has(name)).flatMap(({ name, shape }) =>
-      (["firstMoments", "secondMoments"] as const).map((kind): TensorSource => ({
-        name: `${MOMENTS[kind]}.${name}`,
-        shape,
-        read: () => session.values(kind, name),
-      }))
-    );
-    await writeFileAtomically(join(partial, OPTIMIZER_FILE), safetensorsParts(moments, {}));
-    await writeState(partial, state);
-    await Deno.rename(partial, dir);
+    try {
+      await writeCheckpoint(partial, content);
+      await Deno.rename(partial, dir);
+    } catch (error) {
+      await Deno.remove(partial, { recursive: true }).catch(() => {});
+      throw error;
+    }
   }
   const kept = [state.step, state.best?.step];
-  for (const { step, dir } of await checkpoints(outDir)) {
-    if (!kept.includes(step)) await Deno.remove(dir, { recursive: true });
-  }
+  const wholeAndKept = (await checkpoints(outDir)).filter(({ step }) => kept.includes(step));
+  await removeOthers(join(outDir, CHECKPOINTS_DIR), wholeAndKept.map(({ dir }) => basename(dir)));
   return dir;
+}
+
+async function writeCheckpoint(
+  dir: string,
+  { model, session, trained, state }: CheckpointContent,
+): Promise<void> {
+  await Deno.mkdir(dir, { recursive: true });
+  const shapes = parameterShapes(model.config);
+  const weights = shapes.map(({ name, shape }) => ({
+    name,
+    shape,
+    read: () => session.values("weights", name),
+  }));
+  await saveModel(dir, model, safetensorsParts(weights, { format: "pt" }));
+  const isTrained = new Set(trained);
+  const moments = shapes.filter(({ name }) => isTrained.has(name)).flatMap(({ name, shape }) =>
+    (["firstMoments", "secondMoments"] as const).map((kind): TensorSource => ({
+      name: `${MOMENTS[kind]}.${name}`,
+      shape,
+      read: () => session.values(kind, name),
+    }))
+  );
+  await writeFileAtomically(join(dir, OPTIMIZER_FILE), safetensorsParts(moments, {}));
+  await writeState(dir, state);
 }
 
 /** The folder of the newest checkpoint, if there is one. */
@@ -126,6 +137,9 @@ async function checkpoints(outDir: string): Promise<{ step: number; dir: string 
   });
 }
 
-async function removeIfThere(path: string): Promise<void> {
-  if (await exists(path)) await Deno.remove(path, { recursive: true });
+/** Removes what a folder holds beside some entries: older checkpoints, and parts of some. */
+async function removeOthers(dir: string, kept: readonly string[]): Promise<void> {
+  for (const { name } of await Array.fromAsync(Deno.readDir(dir))) {
+    if (!kept.includes(name)) await Deno.remove(join(dir, name), { recursive: true });
+  }
 }

@@ -85,7 +85,7 @@ Deno.test("train, eval and predict work together without flags", async () => {
 
     const again = await graft(dir, ["train", "--out", result.model_dir]);
     deepStrictEqual(again.code, 1);
-    match(again.stderr, /^error: Cannot write to '.*': it holds '.*'; use --overwrite/);
+    match(again.stderr, /^error: Cannot write to '.*': it holds a finished run; use --overwrite/);
   });
 });
 

@@ -47,12 +47,16 @@ export async function prepareOutDir(
   await Deno.mkdir(dir, { recursive: true });
   const [first] = await Array.fromAsync(Deno.readDir(dir));
   if (first !== undefined) {
-    const held = `Cannot write to '${dir}': it holds '${first.name}'`;
-    if (!overwrite) {
-      throw new UserError(`${held}; use --resume, --overwrite or another --out`);
-    }
+    const held = `Cannot write to '${dir}': it holds`;
     if (!await exists(join(dir, TRAINING_ARGS_FILE))) {
-      throw new UserError(`${held} and is not the folder of a run; use another --out`);
+      throw new UserError(`${held} '${first.name}' and is not that of a run; use another --out`);
+    }
+    if (!overwrite) {
+      throw new UserError(
+        await exists(join(dir, METRICS_FILE))
+          ? `${held} a finished run; use --overwrite or another --out`
+          : `${held} an unfinished run; use --resume, --overwrite or another --out`,
+      );
     }
     for (const name of [METRICS_FILE, CHECKPOINTS_DIR]) {
       const path = join(dir, name);

@@ -61,15 +61,21 @@ Deno.test("prepareOutDir() makes a folder and writes down what was asked for", a
   });
 });
 
-Deno.test("prepareOutDir() refuses a folder that holds something, and leaves it alone", async () => {
-  await withFolder({ "metrics.json": "{}" }, async (dir) => {
-    await rejects(prepare(dir, false), {
-      name: "UserError",
-      message:
-        `Cannot write to '${dir}': it holds 'metrics.json'; use --resume, --overwrite or another --out`,
+Deno.test("prepareOutDir() refuses a folder that holds a run, and leaves it alone", async () => {
+  for (
+    const [files, message] of [
+      [["training_args.json", "metrics.json"], "a finished run; use --overwrite"],
+      [["training_args.json"], "an unfinished run; use --resume, --overwrite"],
+    ] as const
+  ) {
+    await withFolder(Object.fromEntries(files.map((name) => [name, "{}"])), async (dir) => {
+      await rejects(prepare(dir, false), {
+        name: "UserError",
+        message: `Cannot write to '${dir}': it holds ${message} or another --out`,
+      });
+      deepStrictEqual(await namesIn(dir), files.toSorted());
     });
-    deepStrictEqual(await namesIn(dir), ["metrics.json"]);
-  });
+  }
 });
 
 Deno.test("prepareOutDir() makes a run that is overwritten unfinished", async () => {
@@ -82,11 +88,13 @@ Deno.test("prepareOutDir() makes a run that is overwritten unfinished", async ()
 
 Deno.test("prepareOutDir() overwrites nothing but runs", async () => {
   await withFolder({ "train_simple.csv": "text,label" }, async (dir) => {
-    await rejects(prepare(dir, true), {
-      name: "UserError",
-      message: `Cannot write to '${dir}': it holds 'train_simple.csv' and is not the folder of a ` +
-        "run; use another --out",
-    });
+    for (const overwrite of [false, true]) {
+      await rejects(prepare(dir, overwrite), {
+        name: "UserError",
+        message:
+          `Cannot write to '${dir}': it holds 'train_simple.csv' and is not that of a run; use another --out`,
+      });
+    }
     deepStrictEqual(await namesIn(dir), ["train_simple.csv"]);
   });
 });

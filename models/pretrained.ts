@@ -8,7 +8,7 @@ import { readWeights } from "./checkpoint.ts";
 import type { Classifier } from "./classifier.ts";
 import { labelsOf, readConfig, withLabels } from "./config.ts";
 import { BertTokenizer } from "./tokenizer.ts";
-import { initialWeights, parameterShapes, type Weights } from "./weights.ts";
+import { initialWeights, parameterShapes } from "./weights.ts";
 
 /** The parts that a checkpoint may lack, by the start of their names. */
 const HEAD = "classifier.";
@@ -56,16 +56,14 @@ export async function pretrainedClassifier(
     dir,
     parameters.filter(({ name }) => sameClasses || !name.startsWith(HEAD)),
   );
-  const fresh = initialWeights(config, seed);
+  const missing = parameters.filter(({ name }) => !(name in found));
   const made = new Set<string>();
-  const weights: Weights = {};
-  for (const { name } of parameters) {
-    weights[name] = found[name] ?? fresh[name]!;
-    if (name in found) continue;
+  for (const { name } of missing) {
     if (name.startsWith(HEAD)) made.add("head");
     else if (name.startsWith(POOLER)) made.add("pooler");
     else throw new UserError(`Cannot read '${dir}': its weights lack '${name}'`);
   }
+  const weights = { ...found, ...initialWeights(config, seed, missing) };
   const notes = [...made].map((part) =>
     `The base has no ${part} for these classes: a new one is drawn from seed ${seed}`
   );

@@ -32,11 +32,17 @@ export function parameterShapes(config: BertConfig): ParameterShape[] {
 /**
  * Random initial weights, as transformers draws them: normal with deviation `initializer_range`,
  * biases 0, layer normalisation 1, and the embedding of padding 0.
+ *
+ * @param parameters Those that are wanted; all by default.
  */
-export function initialWeights(config: BertConfig, seed: number): Weights {
+export function initialWeights(
+  config: BertConfig,
+  seed: number,
+  parameters: readonly ParameterShape[] = parameterShapes(config),
+): Weights {
   const random = new Random(seed);
   const weights: Weights = {};
-  for (const { name, shape } of parameterShapes(config)) {
+  for (const { name, shape } of parameters) {
     const values = new Float32Array(elementCount(shape));
     if (name.endsWith("LayerNorm.weight")) values.fill(1);
     else if (name.endsWith(".weight")) {

@@ -22,6 +22,11 @@ class SerialQueue {
   }
 }
 
+/** Frees memory that garbage collection, which counts objects, would free late. */
+function free({ buffer }: Float32Array): void {
+  (buffer as ArrayBuffer).transfer(0);
+}
+
 const queue = new SerialQueue();
 let runtime: Runtime;
 
@@ -52,6 +57,7 @@ export const workerApi = {
   ) {
     return queue.run(async () => {
       const session = await TrainingSession.load(runtime, graphs, weights, options);
+      for (const values of Object.values(weights)) free(values);
       return Comlink.proxy({
         step: (parts: Tensors[], step: number, learningRate: number) =>
           queue.run(() => session.step(parts, step, learningRate)),
@@ -62,7 +68,10 @@ export const workerApi = {
             return Comlink.transfer(values, [values.buffer as ArrayBuffer]);
           }),
         setValues: (kind: ParameterKind, name: string, values: Float32Array) =>
-          queue.run(() => session.setValues(kind, name, values)),
+          queue.run(() => {
+            session.setValues(kind, name, values);
+            free(values);
+          }),
         release: () => queue.run(() => session.release()),
       });
     });

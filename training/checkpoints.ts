@@ -8,6 +8,7 @@
  */
 import { basename, join } from "node:path";
 import { exists, readJson, writeFileAtomically, writeJson } from "../data/files.ts";
+import { WEIGHTS_FILE } from "../models/checkpoint.ts";
 import { type Classifier, saveModel } from "../models/classifier.ts";
 import { parameterShapes } from "../models/weights.ts";
 import { SafetensorsFile, safetensorsParts, type TensorSource } from "../models/safetensors.ts";
@@ -101,6 +102,22 @@ export async function lastCheckpoint(outDir: string): Promise<string | undefined
  */
 export async function readTrainerState(dir: string): Promise<StoredTrainerState> {
   return await readJson(join(dir, TRAINER_STATE_FILE), StoredTrainerState);
+}
+
+/**
+ * Gives a session the weights of a checkpoint.
+ *
+ * @throws {UserError} If they are not there or damaged.
+ */
+export async function restoreWeights(
+  dir: string,
+  session: Pick<RemoteTrainingSession, "setValues">,
+): Promise<void> {
+  using file = await SafetensorsFile.open(join(dir, WEIGHTS_FILE));
+  for (const name of file.names()) {
+    const { data } = await file.read(name);
+    await session.setValues("weights", name, data as Float32Array);
+  }
 }
 
 /**

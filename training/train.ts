@@ -21,6 +21,7 @@ import {
   lastCheckpoint,
   readTrainerState,
   restoreMoments,
+  restoreWeights,
   saveCheckpoint,
 } from "./checkpoints.ts";
 import { evaluate, headline } from "./evaluation.ts";
@@ -214,10 +215,8 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
   }
 
   const best = state.best!;
-  const weights = await readWeights(join(outDir, checkpointName(best.step)), graphs.parameters);
-  for (const [name, values] of Object.entries(weights)) {
-    await session.setValues("weights", name, values.slice());
-  }
+  const bestDir = join(outDir, checkpointName(best.step));
+  await restoreWeights(bestDir, session);
   const split = dataset.test.length > 0 ? "test" : "validation";
   const measured = encodeExamples(dataset[split], tokenizer);
   const { predictions } = await predictExamples(session, measured.examples, config);
@@ -235,6 +234,7 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
     tokens_per_second: pace.tokensPerSecond,
     metrics: { split, ...evaluate(predictions, problem, new Set(texts)) },
   };
+  const weights = await readWeights(bestDir, graphs.parameters);
   await saveClassifier(outDir, { config, tokenizer, weights });
   await writeJson(join(outDir, TRAINER_STATE_FILE), state.toJSON(checkpointName));
   await writeFileAtomically(join(outDir, "README.md"), modelCard({ result, settings, dataset }));

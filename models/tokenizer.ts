@@ -19,7 +19,7 @@ const TokenizerFields = z.looseObject({
   model: z.looseObject({ vocab: z.record(z.string(), z.number()) }),
   added_tokens: z.array(z.unknown()),
 });
-const ConfigFields = z.looseObject({ model_max_length: z.number().min(2) });
+const ConfigFields = z.looseObject({ model_max_length: z.number().min(2).optional() });
 
 /** What transformers' `BertTokenizer` assumes where its configuration says nothing. */
 const OldConfig = z.looseObject({
@@ -32,10 +32,16 @@ const TokenizerFile = z.custom<TokenizerJson>(
   (value) => TokenizerFields.safeParse(value).success,
   "it does not describe a WordPiece tokenizer",
 );
-const TokenizerConfigFile = z.custom<TokenizerConfig>(
+const TokenizerConfigFile = z.custom<Partial<TokenizerConfig>>(
   (value) => ConfigFields.safeParse(value).success,
   "its model_max_length must be a number of at least 2",
 );
+
+/** The `model_max_length` of a tokenizer that has none, as transformers has it. */
+const NO_MAX_LENGTH = 1e30;
+
+/** Only the length is sure to be there. */
+type LoadedConfig = Partial<TokenizerConfig> & Pick<TokenizerConfig, "model_max_length">;
 
 /** Settings of {@link BertTokenizer.fromVocabulary}. */
 export interface VocabularyOptions {
@@ -57,9 +63,9 @@ export interface Encoding {
 export class BertTokenizer {
   readonly #tokenizer: Tokenizer;
   readonly #json: TokenizerJson;
-  readonly #config: TokenizerConfig;
+  readonly #config: LoadedConfig;
 
-  private constructor(json: TokenizerJson, config: TokenizerConfig) {
+  private constructor(json: TokenizerJson, config: LoadedConfig) {
     this.#tokenizer = new Tokenizer(json, config);
     this.#json = json;
     this.#config = config;
@@ -92,10 +98,14 @@ export class BertTokenizer {
     const vocabularyFile = join(dir, "vocab.txt");
     const tokenizerFile = join(dir, "tokenizer.json");
     if (await exists(tokenizerFile) || !await exists(vocabularyFile)) {
-      return new BertTokenizer(
-        await readJson(tokenizerFile, TokenizerFile),
-        await readJson(configFile, TokenizerConfigFile),
-      );
+      const json = await readJson(tokenizerFile, TokenizerFile);
+      const config = await exists(configFile)
+        ? await readJson(configFile, TokenizerConfigFile)
+        : {};
+      return new BertTokenizer(json, {
+        ...config,
+        model_max_length: config.model_max_length ?? NO_MAX_LENGTH,
+      });
     }
     const vocabulary = (await Deno.readTextFile(vocabularyFile)).trimEnd().split(/\r?\n/);
     const { do_lower_case, model_max_length } = await exists(configFile)

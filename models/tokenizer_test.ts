@@ -112,3 +112,23 @@ Deno.test("BertTokenizer.load() refuses a vocabulary without the special tokens"
     await Deno.remove(dir, { recursive: true });
   }
 });
+
+Deno.test("BertTokenizer.load() needs neither tokenizer_config.json nor a length in it", async () => {
+  const dir = await Deno.makeTempDir();
+  try {
+    const tokenizer = BertTokenizer.fromVocabulary(VOCABULARY, { modelMaxLength: 128 });
+    const { "tokenizer.json": json } = tokenizer.files();
+    await Deno.writeTextFile(join(dir, "tokenizer.json"), json!);
+    for (const config of [undefined, "{}"]) {
+      if (config !== undefined) {
+        await Deno.writeTextFile(join(dir, "tokenizer_config.json"), config);
+      }
+      const loaded = await BertTokenizer.load(dir);
+      const words = Array.from({ length: 600 }, () => VOCABULARY.at(-1)).join(" ");
+      deepStrictEqual(loaded.encode(words).truncated, false);
+      deepStrictEqual(loaded.withMaxLength(5).encode(words).ids.length, 5);
+    }
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});

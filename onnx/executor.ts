@@ -98,13 +98,13 @@ export class Executor implements AsyncDisposable {
     };
   }
 
-  /** Stops the Worker, with whatever it is running. */
-  close(): void {
+  /** Frees the device and stops the Worker. */
+  async close(): Promise<void> {
+    await this.#api.close();
     this.#worker.terminate();
   }
 
-  // deno-lint-ignore require-await
   async [Symbol.asyncDispose](): Promise<void> {
-    this.close();
+    await this.close();
   }
 }

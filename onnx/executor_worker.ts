@@ -9,6 +9,7 @@ import type { Device } from "./device.ts";
 import type { ParameterKind, ParameterValues } from "./parameters.ts";
 import { loadRuntime, type Runtime, type RuntimeOptions } from "./runtime.ts";
 import { Session, type Tensors } from "./session.ts";
+import { gpuDevice } from "./webgpu.ts";
 import { type TrainingGraphs, type TrainingOptions, TrainingSession } from "./training_session.ts";
 
 /** Runs tasks one after the other: onnxruntime must never have two calls in flight. */
@@ -36,6 +37,11 @@ export const workerApi = {
   async configure(device: Device, options: RuntimeOptions): Promise<string> {
     runtime = await loadRuntime(device, options);
     return runtime.ort.env.versions.common;
+  },
+
+  /** Lets go of the device, which a GPU's driver may not bear to be left to a Worker's end. */
+  async close(): Promise<void> {
+    if (runtime.device === "webgpu") (await gpuDevice(runtime.ort))?.destroy();
   },
 
   /** Loads a graph for inference. */

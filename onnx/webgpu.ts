@@ -10,7 +10,7 @@ export const WORKGROUP_SIZE = 256;
 
 const { STORAGE, COPY_SRC, COPY_DST, MAP_READ } = GPUBufferUsage;
 
-/** The GPU that onnxruntime uses; it is there once a graph has been loaded. */
+/** The GPU that onnxruntime uses, once a graph has been loaded. */
 export async function gpuDevice({ env }: Ort): Promise<GPUDevice> {
   return await env.webgpu.device as unknown as GPUDevice;
 }

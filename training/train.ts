@@ -222,7 +222,7 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
   const { predictions } = await predictExamples(session, measured.examples, config);
   // The export needs much memory too.
   await session.release();
-  executor.close();
+  await executor.close();
 
   const result: TrainResult = {
     run: basename(outDir),

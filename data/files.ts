@@ -20,14 +20,9 @@ export async function writeFileAtomically(
   partial = `${path}.partial`,
 ): Promise<void> {
   const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
-  try {
-    await writeAndSync(partial, bytes instanceof Uint8Array ? [bytes] : bytes);
-    await Deno.rename(partial, path);
-  } catch (error) {
-    await Deno.remove(partial).catch(() => {});
-    if (!isSystemError(error)) throw error;
-    throw new UserError(`Cannot write '${path}': ${error.message}`, { cause: error });
-  }
+  await using file = await PartialFile.create(path, partial);
+  for await (const part of bytes instanceof Uint8Array ? [bytes] : bytes) await file.write(part);
+  await file.publish();
 }
 
 /** Whether the operating system refused something, as a write to a full disk. */
@@ -38,17 +33,63 @@ export function isSystemError(error: unknown): error is Error {
   return "code" in error && /^E[A-Z]+$/.test(String(error.code));
 }
 
-async function writeAndSync(
-  path: string,
-  parts: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
-): Promise<void> {
-  using file = await Deno.open(path, { write: true, create: true, truncate: true });
-  for await (const bytes of parts) {
+/**
+ * A file that is written in pieces, aside, and takes its name when all of it is there. Disposing of
+ * it before takes it away. What the system refuses is a {@link UserError} with the file's name.
+ */
+export class PartialFile implements AsyncDisposable {
+  readonly #path: string;
+  readonly #partial: string;
+  readonly #file: Deno.FsFile;
+  #isClosed = false;
+  #isPublished = false;
+
+  private constructor(path: string, partial: string, file: Deno.FsFile) {
+    this.#path = path;
+    this.#partial = partial;
+    this.#file = file;
+  }
+
+  /** Starts a file that will be at `path`, and stands at `partial` until it is whole. */
+  static async create(path: string, partial = `${path}.partial`): Promise<PartialFile> {
+    const options = { write: true, create: true, truncate: true };
+    const file = await named(path, Deno.open(partial, options));
+    return new PartialFile(path, partial, file);
+  }
+
+  /** Adds to its end. */
+  async write(bytes: Uint8Array): Promise<void> {
     for (let written = 0; written < bytes.length;) {
-      written += await file.write(bytes.subarray(written));
+      written += await named(this.#path, this.#file.write(bytes.subarray(written)));
     }
   }
-  await file.sync();
+
+  /** Gives it its name. */
+  async publish(): Promise<void> {
+    await named(this.#path, this.#file.sync());
+    this.#close();
+    await named(this.#path, Deno.rename(this.#partial, this.#path));
+    this.#isPublished = true;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#close();
+    if (!this.#isPublished) await Deno.remove(this.#partial).catch(() => {});
+  }
+
+  #close(): void {
+    if (!this.#isClosed) this.#file.close();
+    this.#isClosed = true;
+  }
+}
+
+async function named<T>(path: string, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (!isSystemError(error)) throw error;
+    throw new UserError(`Cannot write '${path}': ${error.message}`, { cause: error });
+  }
 }
 
 /** Writes a value as indented JSON, as {@link writeFileAtomically} does. */

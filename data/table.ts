@@ -1,0 +1,240 @@
+/**
+ * Reads tables row by row, in little memory: CSV, TSV (`.tsv`, `.tab`) and JSON Lines (`.jsonl`,
+ * `.ndjson`). Faults name the file and the line.
+ *
+ * @module
+ */
+import { CsvError, parse } from "csv-parse";
+import { extname } from "node:path";
+import { pipeline, Readable } from "node:stream";
+import { UserError } from "./user_error.ts";
+
+/** One row of a table. */
+export interface TableRow {
+  /** The fields by column. */
+  values: Record<string, string>;
+  /** The line on which the row ends, counted from 1. */
+  line: number;
+}
+
+/** What {@link readRows} may be told. */
+export interface ReadRowsOptions {
+  /** Called with each piece of the file as it is read. */
+  onBytes?: (bytes: Uint8Array) => void;
+}
+
+/** A row or a line longer than this is a fault of the file, such as a quote that never ends. */
+const MAX_ROW_BYTES = 2 ** 24;
+const BLOCK_BYTES = 2 ** 20;
+const NEWLINE = 0x0a;
+
+/** The error of a file that cannot be read: the file, the line where it is known, the rule. */
+export function readError(file: string, rule: string, line?: number): UserError {
+  return new UserError(
+    `Cannot read '${file}'${line === undefined ? "" : ` line ${line}`}: ${rule}`,
+  );
+}
+
+/**
+ * Reads the rows of a table in UTF-8, with or without a byte-order mark, with LF or CRLF. Only the
+ * wanted columns are kept.
+ *
+ * @param columns The names of the wanted columns.
+ * @throws {UserError} If the file is missing, empty or malformed, or lacks a column.
+ */
+export async function* readRows(
+  file: string,
+  columns: readonly string[],
+  { onBytes = () => {} }: ReadRowsOptions = {},
+): AsyncGenerator<TableRow> {
+  const blocks = textBlocks(file, onBytes);
+  const extension = extname(file).toLowerCase();
+  const isJson = extension === ".jsonl" || extension === ".ndjson";
+  const rows = isJson
+    ? jsonRows(file, columns, blocks)
+    : delimitedRows(file, columns, blocks, [".tsv", ".tab"].includes(extension) ? "\t" : ",");
+  let isEmpty = true;
+  for await (const row of rows) {
+    isEmpty = false;
+    yield row;
+  }
+  if (isEmpty) {
+    throw readError(file, `expected ${isJson ? "" : "a header line and "}at least one row`);
+  }
+}
+
+/** Whole lines of a file at a time, decoded. */
+async function* textBlocks(
+  file: string,
+  onBytes: (bytes: Uint8Array) => void,
+): AsyncGenerator<string> {
+  using source = await open(file);
+  const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+  let firstLine = 1;
+  const decode = (bytes: Uint8Array) => {
+    try {
+      const text = decoder.decode(bytes);
+      const isStart = firstLine === 1 && text.startsWith("\uFEFF");
+      firstLine += countNewlines(bytes);
+      return isStart ? text.slice(1) : text;
+    } catch {
+      throw readError(file, "it is not UTF-8 text", firstLine + lineOfFault(bytes));
+    }
+  };
+  // Cut at line ends, so that no character is cut and a fault has a line.
+  let rest = new Uint8Array(0);
+  const buffer = new Uint8Array(BLOCK_BYTES);
+  for (let size; (size = await source.read(buffer)) !== null;) {
+    const bytes = buffer.subarray(0, size);
+    onBytes(bytes);
+    const end = bytes.lastIndexOf(NEWLINE) + 1;
+    if (end === 0 && rest.length + size > MAX_ROW_BYTES) {
+      throw readError(file, "the line is longer than 16 MiB", firstLine);
+    }
+    if (end > 0) yield decode(concat(rest, bytes.subarray(0, end)));
+    rest = end > 0 ? bytes.slice(end) : concat(rest, bytes);
+  }
+  if (rest.length > 0) yield decode(rest);
+}
+
+async function open(file: string): Promise<Deno.FsFile> {
+  try {
+    const source = await Deno.open(file);
+    if (!(await source.stat()).isDirectory) return source;
+    source.close();
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) throw readError(file, "no such file");
+    if (error instanceof Deno.errors.NotADirectory) throw readError(file, "no such file");
+    throw error;
+  }
+  throw readError(file, "it is a folder");
+}
+
+/** How many lines of a piece come before the one that is not UTF-8. */
+function lineOfFault(bytes: Uint8Array): number {
+  const decoder = new TextDecoder("utf-8", { fatal: true });
+  for (let line = 0, start = 0;; line++) {
+    const end = bytes.indexOf(NEWLINE, start);
+    try {
+      decoder.decode(bytes.subarray(start, end < 0 ? bytes.length : end));
+    } catch {
+      return line;
+    }
+    start = end + 1;
+  }
+}
+
+function countNewlines(bytes: Uint8Array): number {
+  let count = 0;
+  for (let at = bytes.indexOf(NEWLINE); at >= 0; at = bytes.indexOf(NEWLINE, at + 1)) count++;
+  return count;
+}
+
+function concat(a: Uint8Array, b: Uint8Array): Uint8Array<ArrayBuffer> {
+  const both = new Uint8Array(a.length + b.length);
+  both.set(a);
+  both.set(b, a.length);
+  return both;
+}
+
+async function* delimitedRows(
+  file: string,
+  columns: readonly string[],
+  blocks: AsyncIterable<string>,
+  delimiter: string,
+): AsyncGenerator<TableRow> {
+  // Of the last whole row: where a quote never ends the parser itself stands far from the fault.
+  let lastLine = 1;
+  const parser = parse({
+    delimiter,
+    skip_empty_lines: true,
+    max_record_size: MAX_ROW_BYTES,
+    columns: (header: string[]) => {
+      requireColumns(file, columns, header);
+      return header.map((name) => columns.includes(name) ? name : false);
+    },
+    on_record: (values: Record<string, string>, { lines }): TableRow => {
+      lastLine = lines;
+      return { values, line: lines };
+    },
+  });
+  // The iteration below meets every error.
+  pipeline(Readable.from(blocks), parser, () => {});
+  try {
+    yield* parser as AsyncIterable<TableRow>;
+  } catch (error) {
+    if (!(error instanceof CsvError)) throw error;
+    const opensQuote = ["CSV_QUOTE_NOT_CLOSED", "CSV_MAX_RECORD_SIZE"].includes(error.code);
+    throw readError(file, csvRule(error), opensQuote ? lastLine + 1 : Number(error["lines"]));
+  }
+}
+
+function csvRule(error: CsvError): string {
+  switch (error.code) {
+    case "CSV_RECORD_INCONSISTENT_COLUMNS": {
+      const expected = (error["columns"] as unknown[]).length;
+      return `expected ${expected} fields, got ${(error["record"] as unknown[]).length}`;
+    }
+    case "CSV_QUOTE_NOT_CLOSED":
+      return "a quote is opened and never closed";
+    case "CSV_MAX_RECORD_SIZE":
+      return "the row is longer than 16 MiB; a quote may be opened and never closed";
+    case "CSV_INVALID_CLOSING_QUOTE":
+    case "INVALID_OPENING_QUOTE":
+      return "a quote stands inside a field; fields with quotes must be quoted and double them";
+    default:
+      return error.message;
+  }
+}
+
+async function* jsonRows(
+  file: string,
+  columns: readonly string[],
+  blocks: AsyncIterable<string>,
+): AsyncGenerator<TableRow> {
+  let line = 0;
+  for await (const block of blocks) {
+    // A block ends with its last line's end, but for the last block.
+    for (const text of block.replace(/\n$/, "").split("\n")) {
+      line++;
+      if (text.trim() !== "") yield { values: jsonValues(file, columns, text, line), line };
+    }
+  }
+}
+
+function jsonValues(
+  file: string,
+  columns: readonly string[],
+  text: string,
+  line: number,
+): Record<string, string> {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    throw readError(file, "it is not JSON", line);
+  }
+  if (typeof json !== "object" || json === null || Array.isArray(json)) {
+    throw readError(file, "expected an object", line);
+  }
+  requireColumns(file, columns, Object.keys(json), line);
+  return Object.fromEntries(columns.map((column) => {
+    const value = (json as Record<string, unknown>)[column];
+    if (typeof value === "object" && value !== null) {
+      throw readError(file, `expected '${column}' to be a text, a number or a boolean`, line);
+    }
+    return [column, value === null ? "" : String(value)];
+  }));
+}
+
+function requireColumns(
+  file: string,
+  columns: readonly string[],
+  found: readonly string[],
+  line?: number,
+): void {
+  const missing = columns.find((column) => !found.includes(column));
+  if (missing === undefined) return;
+  const names = found.map((name) => `'${name}'`).join(", ");
+  throw readError(file, `expected a column '${missing}', found ${names}`, line);
+}

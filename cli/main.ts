@@ -8,6 +8,7 @@ import { isSystemError } from "../data/files.ts";
 import { UserError } from "../data/user_error.ts";
 import { DeviceError } from "../onnx/device.ts";
 import { benchCommand } from "./bench.ts";
+import { dataCommand } from "./data.ts";
 import { evalCommand } from "./eval.ts";
 import { predictCommand } from "./predict.ts";
 import { serveCommand } from "./serve.ts";
@@ -28,6 +29,7 @@ export async function main(args: readonly string[]): Promise<number> {
     .addCommand(evalCommand())
     .addCommand(predictCommand())
     .addCommand(serveCommand())
+    .addCommand(dataCommand())
     .addCommand(benchCommand())
     .addCommand(workerCommand(), { hidden: true });
   for (

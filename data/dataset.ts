@@ -93,7 +93,12 @@ export async function evaluationFile(dir: string): Promise<string> {
 
 function outputLabels(examples: readonly Example[], problemType: ProblemType): string[] {
   if (problemType === "regression") return [...REGRESSION_LABELS];
-  const labels = [...new Set(examples.flatMap(({ label }) => classNames(label, problemType)))];
+  return inClassOrder(examples.flatMap(({ label }) => classNames(label, problemType)));
+}
+
+/** Distinct labels in the order of their classes: numbers by value, names by alphabet. */
+export function inClassOrder(names: Iterable<string>): string[] {
+  const labels = [...new Set(names)];
   return labels.every((label) => /^-?\d+$/.test(label))
     ? labels.sort((a, b) => Number(a) - Number(b))
     : labels.sort();

@@ -5,17 +5,25 @@
  */
 import Table from "cli-table3";
 import { Command } from "commander";
+import { join } from "node:path";
+import { audit } from "../data/audit.ts";
+import { writeFileAtomically } from "../data/files.ts";
 import { prepare, type PreparedDataset } from "../data/prepare.ts";
 import { PrepareSettings } from "../data/prepare_settings.ts";
 import { SIDES } from "../data/split.ts";
 import { UserError } from "../data/user_error.ts";
+import { scratchVocabulary } from "../models/scratch.ts";
+import { BertTokenizer } from "../models/tokenizer.ts";
+import { auditPage } from "./audit_page.ts";
+import { formatAudit } from "./audit_report.ts";
 import { addSettingsOptions, parseSettings } from "./settings_options.ts";
 
 /** The command and its subcommands. */
 export function dataCommand(): Command {
   return new Command("data")
     .description("Prepare, audit and fetch data sets")
-    .addCommand(prepareCommand());
+    .addCommand(prepareCommand())
+    .addCommand(auditCommand());
 }
 
 interface PrepareOptions extends Record<string, unknown> {
@@ -46,6 +54,48 @@ async function runPrepare(raw: string, options: PrepareOptions): Promise<void> {
     prepare(raw, { settings, outDir, overwrite, signal })
   );
   console.log(json ? JSON.stringify(dataset) : formatPrepared(dataset, outDir));
+}
+
+interface AuditCommandOptions {
+  model?: string;
+  html?: string;
+  json?: boolean;
+}
+
+function auditCommand(): Command {
+  return new Command("audit")
+    .description("Say what a data set is worth: leakage, duplicates, conflicts, classes, baselines")
+    .argument("<dir>", "Folder with train_simple.csv, val_simple.csv and test_simple.csv")
+    .option(
+      "--model <dir>",
+      "Folder of the model whose word pieces are counted; default: those that a model from " +
+        "random weights would learn",
+    )
+    .option("--html <file>", "The page with pictures; default: audit.html in the folder")
+    .option("--json", "Print the report as JSON on standard output")
+    .action(runAudit);
+}
+
+async function runAudit(dir: string, { model, html, json }: AuditCommandOptions): Promise<void> {
+  const tokenizer = model === undefined ? undefined : await BertTokenizer.load(model);
+  const report = await audit(dir, {
+    wordPieceCounter: (trainingTexts) => {
+      const counter = tokenizer ?? BertTokenizer.fromVocabulary(
+        scratchVocabulary(trainingTexts),
+        { modelMaxLength: Infinity },
+      );
+      // Without [CLS] and [SEP].
+      return (text) => counter.encode(text).ids.length - 2;
+    },
+  });
+  const page = html ?? join(dir, "audit.html");
+  await writeFileAtomically(page, auditPage(report));
+  if (json) {
+    console.log(JSON.stringify(report));
+    return;
+  }
+  console.log(formatAudit(report));
+  console.log(`\nThe same with pictures is in ${page}`);
 }
 
 /** Does some work that Ctrl+C stops in order. */

@@ -20,6 +20,9 @@ export const SPLIT_FILES = {
   test: "test_simple.csv",
 } as const;
 
+/** The file that names the classes of a data set by their numbers, where there is one. */
+export const LABELS_FILE = "labels.json";
+
 /** A data set for training. */
 export interface Dataset {
   dir: string;

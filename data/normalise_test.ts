@@ -1,5 +1,6 @@
 import { deepStrictEqual } from "node:assert";
 import fc from "fast-check";
+import { readDataset } from "./dataset.ts";
 import { duplicateKey, type NormaliseOptions, normaliser } from "./normalise.ts";
 
 const off: NormaliseOptions = {
@@ -67,4 +68,23 @@ Deno.test("duplicateKey() is the same for case, spaces and punctuation", () => {
   deepStrictEqual(duplicateKey("ｆｕｌｌ width"), "full width");
   deepStrictEqual(duplicateKey("हिन्दी"), "हिन्दी");
   deepStrictEqual(duplicateKey(" !? "), "!?");
+});
+
+const publishedDir = Deno.env.get("GRAFT_YOUTUBE_DIR");
+
+Deno.test({
+  name: "normaliser() leaves the published texts as they are, stop words apart",
+  ignore: publishedDir === undefined,
+  fn: async () => {
+    const { train, validation, test } = await readDataset(publishedDir!);
+    const normalise = normaliser({
+      stopwords: false,
+      stripPunctuation: true,
+      lowercase: true,
+      latinWords: true,
+    });
+    const texts = [...train, ...validation, ...test].map(({ text }) => text);
+    deepStrictEqual(texts.length, 23_383);
+    deepStrictEqual(texts.filter((text) => normalise(text) !== text), []);
+  },
 });

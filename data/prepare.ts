@@ -8,7 +8,7 @@ import { stringify } from "csv-stringify/sync";
 import { createHash, hash } from "node:crypto";
 import { basename, join } from "node:path";
 import { z } from "zod";
-import { inClassOrder, SPLIT_FILES } from "./dataset.ts";
+import { inClassOrder, LABELS_FILE, SPLIT_FILES } from "./dataset.ts";
 import { exists, PartialFile, readJson } from "./files.ts";
 import { duplicateKey, normaliser } from "./normalise.ts";
 import {
@@ -21,8 +21,6 @@ import { balancedRows, groupedSplit, randomSplit, SIDES, stratifiedSplit } from 
 import { UserError } from "./user_error.ts";
 import { YOUTUBE_CATEGORIES } from "./youtube_categories.ts";
 
-/** The file that names the labels of a data set. */
-export const LABELS_FILE = "labels.json";
 /** The file that says how a data set was made. */
 export const DATASET_FILE = "dataset.json";
 

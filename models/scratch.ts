@@ -30,7 +30,7 @@ export function scratchClassifier(
   labels: readonly string[],
   { seed, maxLength }: ScratchOptions,
 ): Classifier {
-  const vocabulary = learnVocabulary(texts, { vocabularySize: VOCABULARY_SIZE });
+  const vocabulary = scratchVocabulary(texts);
   const config = scratchConfig(size, vocabulary.length, labels);
   return {
     config,
@@ -40,4 +40,9 @@ export function scratchClassifier(
     }),
     weights: initialWeights(config, seed),
   };
+}
+
+/** The word pieces that a classifier with random weights learns from its training texts. */
+export function scratchVocabulary(texts: Iterable<string>): string[] {
+  return learnVocabulary(texts, { vocabularySize: VOCABULARY_SIZE });
 }

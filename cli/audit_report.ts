@@ -1,0 +1,108 @@
+/**
+ * Audits of data sets as text.
+ *
+ * @module
+ */
+import Table from "cli-table3";
+import type { AuditReport, BaselineFigures, FileAudit, Lengths } from "../data/audit.ts";
+import { type Side, SIDES } from "../data/split.ts";
+import { percent } from "./report.ts";
+
+/** Tables of more classes are cut. */
+const MAX_CLASSES = 30;
+
+/** An audit as people read it: the leakage, then tables of the files, classes and baselines. */
+export function formatAudit(report: AuditReport): string {
+  const files = SIDES.flatMap((side) => report.files[side] ?? []);
+  const rows = files.reduce((sum, file) => sum + file.rows, 0);
+  const { labels_not_in_training: unknown } = report;
+  return [
+    `${report.dir}: ${count(rows)} rows in ${count(report.labels.length)} classes`,
+    report.leakage,
+    ...unknown.length > 0 ? [`Labels that the training file lacks: ${unknown.join(", ")}`] : [],
+    "",
+    `${fileTable(report)}`,
+    "Seen and near ask whether a row's text, or one almost the same, stands in the file named;",
+    `near: ${report.near_duplicates.method} of at least ${report.near_duplicates.threshold}.`,
+    "",
+    `${classTable(report)}`,
+    "",
+    `${baselineTable(report)}`,
+    "A neural model has to beat these, above all on the unseen rows.",
+  ].join("\n");
+}
+
+function fileTable(report: AuditReport): Table.Table {
+  const present = SIDES.filter((side) => report.files[side] !== undefined);
+  const table = tableOf(["", ...present]);
+  const add = (name: string, value: (file: FileAudit, side: Side) => string) =>
+    table.push([name, ...present.map((side) => value(report.files[side]!, side))]);
+  const overlap = (of: Side, within: Side, value: (o: AuditReport["overlaps"][0]) => string) => {
+    const found = report.overlaps.find((other) => other.of === of && other.in === within);
+    return found === undefined ? "" : value(found);
+  };
+  add("rows", ({ rows }) => count(rows));
+  add("distinct texts", (file) => count(file.distinct_texts));
+  add("repeated rows", (file) => count(file.duplicate_rows));
+  add("near-duplicate texts", (file) => count(file.near_duplicate_texts));
+  add("texts with several labels", (file) => count(file.conflicting_texts));
+  add("rows without a letter", (file) => count(file.non_text_rows));
+  const lengths = ({ p50, p95, p99, max }: Lengths) => `${p50}/${p95}/${p99}/${max}`;
+  add("words, 50/95/99/100 %", ({ words }) => lengths(words));
+  add("word pieces, the same", (file) => lengths(file.word_pieces));
+  for (const within of ["train", "validation"] as const) {
+    add(
+      `seen in ${within}`,
+      (_, side) =>
+        overlap(side, within, ({ seen, rows }) => `${count(seen)} (${percent(seen / rows)})`),
+    );
+    add(`near in ${within}`, (_, side) => overlap(side, within, ({ near }) => count(near)));
+  }
+  return table;
+}
+
+function classTable({ labels, label_names, files }: AuditReport): string {
+  const present = SIDES.filter((side) => files[side] !== undefined);
+  const table = tableOf(["class", ...present.flatMap((side) => [side, "share"])]);
+  for (const [i, label] of labels.slice(0, MAX_CLASSES).entries()) {
+    const name = label_names[i]!;
+    table.push([
+      name === label ? label : `${label} ${name}`,
+      ...present.flatMap((side) => {
+        const { classes, rows } = files[side]!;
+        return [count(classes[label]!), percent(classes[label]! / rows)];
+      }),
+    ]);
+  }
+  const left = labels.length - MAX_CLASSES;
+  return left > 0 ? `${table}\n… and ${count(left)} more classes` : `${table}`;
+}
+
+function baselineTable({ baselines: { measured_on, results } }: AuditReport): Table.Table {
+  const [first] = results;
+  const table = tableOf([
+    `on the ${measured_on} file`,
+    `all ${count(first!.all.n)}`,
+    "macro-F1",
+    `unseen ${count(first!.unseen.n)}`,
+    "macro-F1",
+  ]);
+  const figures = ({ accuracy, f1_macro }: BaselineFigures) =>
+    accuracy === null || f1_macro === null ? ["", ""] : [percent(accuracy), f1_macro.toFixed(3)];
+  for (const { name, all, unseen } of results) {
+    table.push([name, ...figures(all), ...figures(unseen)]);
+  }
+  return table;
+}
+
+function tableOf(head: string[]): Table.Table {
+  return new Table({
+    head,
+    colAligns: ["left", ...head.slice(1).map(() => "right" as const)],
+    style: { head: [], border: [], compact: true },
+  });
+}
+
+function count(value: number): string {
+  return value.toLocaleString("en");
+}

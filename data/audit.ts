@@ -1,0 +1,289 @@
+/**
+ * What a reader should know about a data set before believing a model's figures on it.
+ *
+ * @module
+ */
+import { join } from "node:path";
+import { z } from "zod";
+import { type Example, readExamples } from "./csv.ts";
+import { inClassOrder, LABELS_FILE, SPLIT_FILES } from "./dataset.ts";
+import { exists, readJson } from "./files.ts";
+import { labelsByText, type Leakage, leakageLine, leakageOf } from "./leakage.ts";
+import { LinearBaseline } from "./linear_baseline.ts";
+import { NEAR_THRESHOLD, nearDuplicateSets } from "./near_duplicates.ts";
+import { type Side, SIDES } from "./split.ts";
+
+/** How long texts are, in some unit. */
+export interface Lengths {
+  mean: number;
+  p50: number;
+  p90: number;
+  p95: number;
+  p99: number;
+  max: number;
+  /** Texts by length: bar `i` counts those from `i * width` to `(i + 1) * width - 1`. */
+  histogram: { width: number; counts: number[] };
+}
+
+/** What one file holds. */
+export interface FileAudit {
+  file: string;
+  rows: number;
+  distinct_texts: number;
+  /** Rows whose text stands in an earlier row. */
+  duplicate_rows: number;
+  /** Distinct texts that are all but the same as another of the file. */
+  near_duplicate_texts: number;
+  /** Distinct texts with more than one label. */
+  conflicting_texts: number;
+  /** Rows whose text has no letter. */
+  non_text_rows: number;
+  /** Rows by label. */
+  classes: Record<string, number>;
+  words: Lengths;
+  /** `[CLS]` and `[SEP]` not counted. */
+  word_pieces: Lengths;
+}
+
+/** What of one file stands in another. */
+export interface Overlap extends Leakage {
+  of: Side;
+  in: Side;
+  /** Rows that do not stand there, but have a near duplicate that does. */
+  near: number;
+}
+
+/** How good something is on some rows; `null` figures where there are none. */
+export interface BaselineFigures {
+  n: number;
+  accuracy: number | null;
+  f1_macro: number | null;
+}
+
+/** How good a baseline is on the held-out file. */
+export interface Baseline {
+  name: string;
+  all: BaselineFigures;
+  /** Rows whose text is not in the training file. */
+  unseen: BaselineFigures;
+}
+
+/** What {@link audit} finds; the content of `data audit --json`. */
+export interface AuditReport {
+  dir: string;
+  labels: string[];
+  /** The names of the labels, where `labels.json` tells; else the labels. */
+  label_names: string[];
+  files: Partial<Record<Side, FileAudit>>;
+  /** The leakage in a sentence. */
+  leakage: string;
+  overlaps: Overlap[];
+  near_duplicates: { method: string; threshold: number };
+  /** Labels that stand in another file and not in the training file. */
+  labels_not_in_training: string[];
+  /** Some of the training texts with more than one label. */
+  conflict_examples: { text: string; labels: string[] }[];
+  baselines: { measured_on: Side; trained_on: number; results: Baseline[] };
+}
+
+/** What {@link audit} cannot know by itself. */
+export interface AuditOptions {
+  /** Makes the function that counts a text's word pieces, from the training texts. */
+  wordPieceCounter: (trainingTexts: readonly string[]) => (text: string) => number;
+}
+
+const CONFLICT_EXAMPLES = 10;
+const MAX_BARS = 40;
+const LETTER = /\p{L}/u;
+
+/**
+ * Examines the files of a data set; the test file may be missing.
+ *
+ * @throws {UserError} If a file cannot be read.
+ */
+export async function audit(
+  dir: string,
+  { wordPieceCounter }: AuditOptions,
+): Promise<AuditReport> {
+  const train = await readExamples(join(dir, SPLIT_FILES.train));
+  const validation = await readExamples(join(dir, SPLIT_FILES.validation));
+  const hasTest = await exists(join(dir, SPLIT_FILES.test));
+  const test = hasTest ? await readExamples(join(dir, SPLIT_FILES.test)) : undefined;
+  const files = new Map<Side, Example[]>([["train", train], ["validation", validation]]);
+  if (test !== undefined) files.set("test", test);
+
+  const near = new NearDuplicates(files);
+  const countPieces = wordPieceCounter(train.map(({ text }) => text));
+  const labels = inClassOrder(new Set([...files.values()].flat().map(({ label }) => label)));
+  const known = new Set(train.map(({ label }) => label));
+  const pairs: [Side, Side][] = [
+    ["test", "train"],
+    ["validation", "train"],
+    ["test", "validation"],
+  ];
+  return {
+    dir,
+    labels,
+    label_names: await labelNames(dir, labels),
+    files: Object.fromEntries(
+      [...files].map(([side, rows]) => [side, auditFile(side, rows, labels, near, countPieces)]),
+    ),
+    leakage: leakageLine({ train, validation, test: test ?? [] }),
+    overlaps: pairs.filter(([of]) => files.has(of)).map(([of, within]) => ({
+      of,
+      in: within,
+      ...leakageOf(files.get(within)!, files.get(of)!),
+      near: near.rowsOf(files.get(of)!, files.get(within)!, within),
+    })),
+    near_duplicates: {
+      method: "MinHash on character trigrams, Jaccard similarity",
+      threshold: NEAR_THRESHOLD,
+    },
+    labels_not_in_training: labels.filter((label) => !known.has(label)),
+    conflict_examples: conflicts(train).slice(0, CONFLICT_EXAMPLES),
+    baselines: {
+      measured_on: test === undefined ? "validation" : "test",
+      trained_on: train.length,
+      results: baselines(train, test ?? validation, labels),
+    },
+  };
+}
+
+async function labelNames(dir: string, labels: readonly string[]): Promise<string[]> {
+  const file = join(dir, LABELS_FILE);
+  if (!await exists(file)) return [...labels];
+  const names = await readJson(file, z.record(z.string(), z.string()));
+  return labels.map((label, id) => names[id] ?? label);
+}
+
+/** Which texts are almost the same, over all files. */
+class NearDuplicates {
+  readonly #found: ReadonlyMap<string, number>;
+
+  constructor(files: ReadonlyMap<Side, readonly Example[]>) {
+    const sets = new Map<string, number>();
+    for (const [side, rows] of files) {
+      for (const { text } of rows) sets.set(text, (sets.get(text) ?? 0) | bitOf(side));
+    }
+    const texts = [...sets.keys()];
+    const found = nearDuplicateSets(texts, Uint8Array.from(sets.values()));
+    this.#found = new Map(texts.map((text, i) => [text, found[i]!]));
+  }
+
+  /** Whether another text of a file is almost the same. */
+  has(text: string, within: Side): boolean {
+    return (this.#found.get(text)! & bitOf(within)) !== 0;
+  }
+
+  /** How many rows are not in another file, but almost. */
+  rowsOf(rows: readonly Example[], others: readonly Example[], within: Side): number {
+    const exact = new Set(others.map(({ text }) => text));
+    return rows.filter(({ text }) => !exact.has(text) && this.has(text, within)).length;
+  }
+}
+
+function bitOf(side: Side): number {
+  return 1 << SIDES.indexOf(side);
+}
+
+function auditFile(
+  side: Side,
+  rows: readonly Example[],
+  labels: readonly string[],
+  near: NearDuplicates,
+  countPieces: (text: string) => number,
+): FileAudit {
+  const texts = rows.map(({ text }) => text);
+  const distinct = [...new Set(texts)];
+  const counts = Map.groupBy(rows, ({ label }) => label);
+  return {
+    file: SPLIT_FILES[side],
+    rows: rows.length,
+    distinct_texts: distinct.length,
+    duplicate_rows: rows.length - distinct.length,
+    near_duplicate_texts: distinct.filter((text) => near.has(text, side)).length,
+    conflicting_texts: conflicts(rows).length,
+    non_text_rows: texts.filter((text) => !LETTER.test(text)).length,
+    classes: Object.fromEntries(labels.map((label) => [label, counts.get(label)?.length ?? 0])),
+    words: lengthsOf(texts.map((text) => text.trim().split(/\s+/).length)),
+    word_pieces: lengthsOf(texts.map(countPieces)),
+  };
+}
+
+/** Texts with more than one label. */
+function conflicts(rows: readonly Example[]): { text: string; labels: string[] }[] {
+  return [...labelsByText(rows)].filter(([, labels]) => labels.size > 1)
+    .map(([text, labels]) => ({ text, labels: inClassOrder(labels) }));
+}
+
+function lengthsOf(values: readonly number[]): Lengths {
+  const sorted = Uint32Array.from(values).sort();
+  const at = (share: number) => sorted[Math.ceil(share * sorted.length) - 1]!;
+  const max = sorted.at(-1)!;
+  // The longest texts are few and would make all other bars thin: they share the last.
+  const width = Math.ceil((at(0.995) + 1) / MAX_BARS);
+  const counts = new Array<number>(Math.floor(at(0.995) / width) + 1).fill(0);
+  for (const value of sorted) counts[Math.min(Math.floor(value / width), counts.length - 1)]!++;
+  return {
+    mean: sorted.reduce((sum, value) => sum + value, 0) / sorted.length,
+    p50: at(0.5),
+    p90: at(0.9),
+    p95: at(0.95),
+    p99: at(0.99),
+    max,
+    histogram: { width, counts },
+  };
+}
+
+function baselines(
+  train: readonly Example[],
+  heldOut: readonly Example[],
+  labels: readonly string[],
+): Baseline[] {
+  const trainTexts = train.map(({ text }) => text);
+  const seen = new Set(trainTexts);
+  const all = heldOut.map(({ text, label }) => ({ text, label: labels.indexOf(label) }));
+  const unseen = all.filter(({ text }) => !seen.has(text));
+  const figures = (rows: typeof all, predict: (text: string) => number): BaselineFigures => {
+    const [gold, predicted] = [
+      rows.map(({ label }) => label),
+      rows.map(({ text }) => predict(text)),
+    ];
+    return { n: rows.length, ...accuracyAndMacroF1(gold, predicted) };
+  };
+  const always = (rows: typeof all) => {
+    const majority = commonest(rows.map(({ label }) => label));
+    return figures(rows, () => majority);
+  };
+  const trainLabels = train.map(({ label }) => labels.indexOf(label));
+  const linear = LinearBaseline.fit(trainTexts, trainLabels, labels.length);
+  const predict = (text: string) => linear.predict(text);
+  return [
+    { name: "always the commonest class", all: always(all), unseen: always(unseen) },
+    { name: "TF-IDF + linear SVM", all: figures(all, predict), unseen: figures(unseen, predict) },
+  ];
+}
+
+/** As `eval` reports them: macro-F1 is over the classes that are predicted or true at least once. */
+function accuracyAndMacroF1(
+  gold: readonly number[],
+  predicted: readonly number[],
+): Pick<BaselineFigures, "accuracy" | "f1_macro"> {
+  if (gold.length === 0) return { accuracy: null, f1_macro: null };
+  const isRight = (row: number) => gold[row] === predicted[row];
+  const f1s = [...new Set([...gold, ...predicted])].map((label) => {
+    const right = gold.filter((other, row) => other === label && isRight(row)).length;
+    const named = [...gold, ...predicted].filter((other) => other === label).length;
+    return 2 * right / named;
+  });
+  return {
+    accuracy: gold.filter((_, row) => isRight(row)).length / gold.length,
+    f1_macro: f1s.reduce((sum, f1) => sum + f1, 0) / f1s.length,
+  };
+}
+
+/** The value that stands most often; of equally common ones the first to appear. */
+function commonest(values: readonly number[]): number {
+  const groups = [...Map.groupBy(values, (value) => value).values()];
+  return groups.reduce((most, group) => group.length > most.length ? group : most, [])[0] ?? 0;
+}

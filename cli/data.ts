@@ -3,10 +3,12 @@
  *
  * @module
  */
+import cliProgress from "cli-progress";
 import Table from "cli-table3";
 import { Command } from "commander";
 import { join } from "node:path";
 import { audit } from "../data/audit.ts";
+import { fetchFiles, type KnownFile, PUBLISHED_FILES, PUBLISHED_URL } from "../data/fetch.ts";
 import { writeFileAtomically } from "../data/files.ts";
 import { prepare, type PreparedDataset } from "../data/prepare.ts";
 import { PrepareSettings } from "../data/prepare_settings.ts";
@@ -23,7 +25,8 @@ export function dataCommand(): Command {
   return new Command("data")
     .description("Prepare, audit and fetch data sets")
     .addCommand(prepareCommand())
-    .addCommand(auditCommand());
+    .addCommand(auditCommand())
+    .addCommand(fetchCommand());
 }
 
 interface PrepareOptions extends Record<string, unknown> {
@@ -96,6 +99,37 @@ async function runAudit(dir: string, { model, html, json }: AuditCommandOptions)
   }
   console.log(formatAudit(report));
   console.log(`\nThe same with pictures is in ${page}`);
+}
+
+function fetchCommand(): Command {
+  return new Command("fetch")
+    .description("Download the published splits of YouTube titles, 1 MB, and check them")
+    .requiredOption("--out <dir>", "Folder for the data set")
+    .option("--from <url>", "The folder that holds the three files", PUBLISHED_URL)
+    .action(runFetch);
+}
+
+async function runFetch({ out: outDir, from }: { out: string; from: string }): Promise<void> {
+  const bar = new cliProgress.SingleBar({
+    format: "  {bar} {value}/{total} bytes | {file}",
+    barsize: 28,
+    clearOnComplete: true,
+    stream: process.stderr,
+  }, cliProgress.Presets.shades_classic);
+  const total = PUBLISHED_FILES.reduce((sum, { bytes }) => sum + bytes, 0);
+  bar.start(total, 0, { file: "" });
+  const sizes = new Map<string, number>();
+  const onProgress = ({ name }: KnownFile, bytes: number) => {
+    sizes.set(name, bytes);
+    bar.update([...sizes.values()].reduce((sum, size) => sum + size), { file: name });
+  };
+  try {
+    await fetchFiles(PUBLISHED_FILES, { from, outDir, onProgress });
+  } finally {
+    bar.stop();
+  }
+  console.log(`The published splits are in ${outDir}, checked by SHA-256. Try next:
+  deno task data audit ${outDir}`);
 }
 
 /** Does some work that Ctrl+C stops in order. */

@@ -8,6 +8,7 @@ import Table from "cli-table3";
 import { Command } from "commander";
 import { join } from "node:path";
 import { audit } from "../data/audit.ts";
+import { parseColumnMapping } from "../data/columns.ts";
 import { fetchFiles, type KnownFile, PUBLISHED_FILES, PUBLISHED_URL } from "../data/fetch.ts";
 import { writeFileAtomically } from "../data/files.ts";
 import { prepare, type PreparedDataset } from "../data/prepare.ts";
@@ -62,6 +63,7 @@ async function runPrepare(raw: string, options: PrepareOptions): Promise<void> {
 interface AuditCommandOptions {
   model?: string;
   html?: string;
+  columnMapping?: string;
   json?: boolean;
 }
 
@@ -74,14 +76,17 @@ function auditCommand(): Command {
       "Folder of the model whose word pieces are counted; default: those that a model from " +
         "random weights would learn",
     )
+    .option("--column-mapping <text>", "Other names of the columns: text=title,label=category")
     .option("--html <file>", "The page with pictures; default: audit.html in the folder")
     .option("--json", "Print the report as JSON on standard output")
     .action(runAudit);
 }
 
-async function runAudit(dir: string, { model, html, json }: AuditCommandOptions): Promise<void> {
+async function runAudit(dir: string, options: AuditCommandOptions): Promise<void> {
+  const { model, html, json, columnMapping } = options;
   const tokenizer = model === undefined ? undefined : await BertTokenizer.load(model);
   const report = await audit(dir, {
+    columns: parseColumnMapping(columnMapping),
     wordPieceCounter: (trainingTexts) => {
       const counter = tokenizer ?? BertTokenizer.fromVocabulary(
         scratchVocabulary(trainingTexts),

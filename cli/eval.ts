@@ -5,6 +5,7 @@
  */
 import { Command } from "commander";
 import { stringify } from "csv-stringify/sync";
+import { parseColumnMapping } from "../data/columns.ts";
 import { evaluationFile } from "../data/dataset.ts";
 import { writeFileAtomically } from "../data/files.ts";
 import { TextClassifier } from "../models/text_classifier.ts";
@@ -12,13 +13,14 @@ import type { Device } from "../onnx/device.ts";
 import { Executor } from "../onnx/executor.ts";
 import { evaluateFile } from "../training/evaluate_file.ts";
 import { UserError } from "../data/user_error.ts";
-import { dataDirOf, lastFinishedRun, trainingTextsOf } from "../training/run_folder.ts";
+import { columnsOf, dataDirOf, lastFinishedRun, trainingTextsOf } from "../training/run_folder.ts";
 import { formatReport } from "./report.ts";
 import { deviceOption } from "./device_option.ts";
 
 interface Options {
   model?: string;
   file?: string;
+  columnMapping?: string;
   predictions?: string;
   device: Device | "auto";
   json?: boolean;
@@ -27,9 +29,12 @@ interface Options {
 /** The command and its options. */
 export function evalCommand(): Command {
   return new Command("eval")
-    .description("Measure a trained classifier on a CSV file with columns text,label")
+    .description(
+      "Measure a trained classifier on a CSV, TSV or JSON Lines file with columns text,label",
+    )
     .option("--model <dir>", "The model's folder; default: the last finished run")
     .option("--file <csv>", "The labelled texts; default: test_simple.csv of the training data")
+    .option("--column-mapping <text>", "Other names of the columns: text=title,label=category")
     .option(
       "--predictions <csv>",
       "Write text,label,predicted,score of each text to this file: predicted is written as labels " +
@@ -49,6 +54,9 @@ async function run(options: Options): Promise<void> {
     classifier,
     file,
     await trainingTextsOf(modelDir),
+    options.columnMapping === undefined && options.file === undefined
+      ? await columnsOf(modelDir)
+      : parseColumnMapping(options.columnMapping),
   );
   if (options.predictions !== undefined) {
     const columns = ["text", "label", "predicted", "score"];

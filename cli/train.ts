@@ -5,6 +5,7 @@
  */
 import { Command } from "commander";
 import { relative } from "node:path";
+import { parseColumnMapping } from "../data/columns.ts";
 import { readDataset, SAMPLE_DIR } from "../data/dataset.ts";
 import { UserError } from "../data/user_error.ts";
 import { lastUnfinishedRun, newRunDir, readUnfinishedRun } from "../training/run_folder.ts";
@@ -27,7 +28,9 @@ interface Options extends Record<string, unknown> {
 /** The command and its options. */
 export function trainCommand(): Command {
   const command = new Command("train")
-    .description("Fine-tune a BERT classifier on a folder of CSV files with columns text,label")
+    .description(
+      "Fine-tune a BERT classifier on a folder of CSV, TSV or JSON Lines files with columns text,label",
+    )
     .option(
       "--data <dir>",
       "Folder with train_simple.csv, val_simple.csv and test_simple.csv; default: the sample",
@@ -48,7 +51,8 @@ async function run(options: Options, command: Command): Promise<void> {
   const { outDir, settings, dataDir } = options.resume === true
     ? await runToResume(options, command)
     : newRun(options);
-  const dataset = await readDataset(dataDir, settings.problemType);
+  const columns = parseColumnMapping(settings.columnMapping);
+  const dataset = await readDataset(dataDir, settings.problemType, columns);
   const progress = new TrainProgress();
   using interruption = new Interruption("Stopping after this step; press again to stop at once");
   let result;

@@ -4,6 +4,7 @@
  * @module
  */
 import { Command } from "commander";
+import { parseColumnMapping } from "../data/columns.ts";
 import { readDataset } from "../data/dataset.ts";
 import { type JobMessage, textLines, type TrainJob } from "../training/job.ts";
 import { train } from "../training/train.ts";
@@ -23,7 +24,11 @@ async function run(): Promise<void> {
 
   const { settings, dataDir, outDir } = job;
   try {
-    const dataset = await readDataset(dataDir, settings.problemType);
+    const dataset = await readDataset(
+      dataDir,
+      settings.problemType,
+      parseColumnMapping(settings.columnMapping),
+    );
     await train(dataset, { settings, outDir, onEvent: send });
     Deno.exit(0);
   } catch (error) {

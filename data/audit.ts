@@ -3,10 +3,11 @@
  *
  * @module
  */
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { z } from "zod";
+import { type Columns, DEFAULT_COLUMNS } from "./columns.ts";
 import { type Example, readExamples } from "./csv.ts";
-import { inClassOrder, LABELS_FILE, SPLIT_FILES } from "./dataset.ts";
+import { inClassOrder, LABELS_FILE, splitFile } from "./dataset.ts";
 import { exists, readJson } from "./files.ts";
 import { labelsByText, type Leakage, leakageLine, leakageOf } from "./leakage.ts";
 import { LinearBaseline } from "./linear_baseline.ts";
@@ -90,6 +91,7 @@ export interface AuditReport {
 export interface AuditOptions {
   /** Makes the function that counts a text's word pieces, from the training texts. */
   wordPieceCounter: (trainingTexts: readonly string[]) => (text: string) => number;
+  columns?: Columns;
 }
 
 const CONFLICT_EXAMPLES = 10;
@@ -103,12 +105,17 @@ const LETTER = /\p{L}/u;
  */
 export async function audit(
   dir: string,
-  { wordPieceCounter }: AuditOptions,
+  { wordPieceCounter, columns = DEFAULT_COLUMNS }: AuditOptions,
 ): Promise<AuditReport> {
-  const train = await readExamples(join(dir, SPLIT_FILES.train));
-  const validation = await readExamples(join(dir, SPLIT_FILES.validation));
-  const hasTest = await exists(join(dir, SPLIT_FILES.test));
-  const test = hasTest ? await readExamples(join(dir, SPLIT_FILES.test)) : undefined;
+  const read = (file: string) => readExamples(file, undefined, columns);
+  const paths = {
+    train: await splitFile(dir, "train"),
+    validation: await splitFile(dir, "validation"),
+    test: await splitFile(dir, "test"),
+  };
+  const train = await read(paths.train);
+  const validation = await read(paths.validation);
+  const test = await exists(paths.test) ? await read(paths.test) : undefined;
   const files = new Map<Side, Example[]>([["train", train], ["validation", validation]]);
   if (test !== undefined) files.set("test", test);
 
@@ -126,7 +133,10 @@ export async function audit(
     labels,
     label_names: await labelNames(dir, labels),
     files: Object.fromEntries(
-      [...files].map(([side, rows]) => [side, auditFile(side, rows, labels, near, countPieces)]),
+      [...files].map(([side, rows]) => [side, {
+        file: basename(paths[side]),
+        ...auditRows(side, rows, labels, near, countPieces),
+      }]),
     ),
     leakage: leakageLine({ train, validation, test: test ?? [] }),
     overlaps: pairs.filter(([of]) => files.has(of)).map(([of, within]) => ({
@@ -186,18 +196,17 @@ function bitOf(side: Side): number {
   return 1 << SIDES.indexOf(side);
 }
 
-function auditFile(
+function auditRows(
   side: Side,
   rows: readonly Example[],
   labels: readonly string[],
   near: NearDuplicates,
   countPieces: (text: string) => number,
-): FileAudit {
+): Omit<FileAudit, "file"> {
   const texts = rows.map(({ text }) => text);
   const distinct = [...new Set(texts)];
   const counts = Map.groupBy(rows, ({ label }) => label);
   return {
-    file: SPLIT_FILES[side],
     rows: rows.length,
     distinct_texts: distinct.length,
     duplicate_rows: rows.length - distinct.length,

@@ -31,6 +31,25 @@ Deno.test("readExamples() accepts a byte-order mark, CRLF and further columns", 
   ]);
 });
 
+Deno.test("readExamples() reads TSV and JSON Lines, and columns of other names", async () => {
+  const columns = { text: "title", label: "kind" };
+  const examples = [{ text: "one", label: "1" }, { text: "two, three", label: "b" }];
+  for (
+    const [suffix, content] of [
+      [".tsv", "id\ttitle\tkind\n7\tone\t1\n8\ttwo, three\tb\n"],
+      [".jsonl", '{"title": "one", "kind": 1}\n{"kind": "b", "title": "two, three"}\n'],
+    ] as const
+  ) {
+    const file = await Deno.makeTempFile({ suffix });
+    try {
+      await Deno.writeTextFile(file, content);
+      deepStrictEqual(await readExamples(file, undefined, columns), examples);
+    } finally {
+      await Deno.remove(file);
+    }
+  }
+});
+
 Deno.test("readExamples() gives back whatever a CSV writer wrote", async () => {
   const field = fc.string({ unit: "grapheme" }).filter((value) => value.trim() !== "");
   const rows = fc.array(

@@ -1,10 +1,12 @@
 /**
- * A data set: a folder with `train_simple.csv`, `val_simple.csv` and `test_simple.csv`.
+ * A data set: a folder with `train_simple.csv`, `val_simple.csv` and `test_simple.csv`, or the same
+ * as TSV or JSON Lines.
  *
  * @module
  */
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { type Columns, DEFAULT_COLUMNS } from "./columns.ts";
 import { exists } from "./files.ts";
 import { canonicalLabel, classNames, type ProblemType, REGRESSION_LABELS } from "./labels.ts";
 import { UserError } from "./user_error.ts";
@@ -19,6 +21,31 @@ export const SPLIT_FILES = {
   validation: "val_simple.csv",
   test: "test_simple.csv",
 } as const;
+
+/** What a file of a data set may end in, the first being the usual. */
+const EXTENSIONS = [".csv", ".tsv", ".jsonl"];
+
+/** One of the files of a data set. */
+export type Split = keyof typeof SPLIT_FILES;
+
+/**
+ * The file of a data set for some use, whether it is there or not.
+ *
+ * @throws {UserError} If it is there in more than one format.
+ */
+export async function splitFile(dir: string, split: Split): Promise<string> {
+  const [usual, ...others] = EXTENSIONS.map((extension) =>
+    join(dir, SPLIT_FILES[split].replace(/\.csv$/, extension))
+  ) as [string, ...string[]];
+  const found: string[] = [];
+  for (const file of [usual, ...others]) if (await exists(file)) found.push(file);
+  if (found.length > 1) {
+    throw new UserError(
+      `Cannot choose the ${split} file: there are '${found[0]}' and '${found[1]}'`,
+    );
+  }
+  return found[0] ?? usual;
+}
 
 /** The file that names the classes of a data set by their numbers, where there is one. */
 export const LABELS_FILE = "labels.json";
@@ -47,11 +74,17 @@ export interface Dataset {
 export async function readDataset(
   dir: string,
   problemType: ProblemType = "single_label_classification",
+  columns: Columns = DEFAULT_COLUMNS,
 ): Promise<Dataset> {
-  const read = (file: string) => readExamples(join(dir, file), problemType);
-  const train = await read(SPLIT_FILES.train);
-  const validation = await read(SPLIT_FILES.validation);
-  const test = await exists(join(dir, SPLIT_FILES.test)) ? await read(SPLIT_FILES.test) : [];
+  const read = (file: string) => readExamples(file, problemType, columns);
+  const files = {
+    train: await splitFile(dir, "train"),
+    validation: await splitFile(dir, "validation"),
+    test: await splitFile(dir, "test"),
+  };
+  const train = await read(files.train);
+  const validation = await read(files.validation);
+  const test = await exists(files.test) ? await read(files.test) : [];
 
   const labels = outputLabels(train, problemType);
   if (new Set(train.map(({ label }) => canonicalLabel(label, problemType))).size < 2) {
@@ -62,18 +95,13 @@ export async function readDataset(
       }'`,
     );
   }
-  for (
-    const [examples, file] of [[validation, SPLIT_FILES.validation], [
-      test,
-      SPLIT_FILES.test,
-    ]] as const
-  ) {
+  for (const [examples, file] of [[validation, files.validation], [test, files.test]] as const) {
     const unknown = examples
       .flatMap(({ label }) => classNames(label, problemType))
       .find((name) => !labels.includes(name));
     if (unknown === undefined) continue;
     throw new UserError(
-      `Cannot use '${join(dir, file)}': its label '${unknown}' is not in ${SPLIT_FILES.train}`,
+      `Cannot use '${file}': its label '${unknown}' is not in ${basename(files.train)}`,
     );
   }
   return { dir, labels, train, validation, test };
@@ -90,8 +118,8 @@ export async function digestOf({ train, validation }: Dataset): Promise<string> 
  * validation file.
  */
 export async function evaluationFile(dir: string): Promise<string> {
-  const test = join(dir, SPLIT_FILES.test);
-  return await exists(test) ? test : join(dir, SPLIT_FILES.validation);
+  const test = await splitFile(dir, "test");
+  return await exists(test) ? test : await splitFile(dir, "validation");
 }
 
 function outputLabels(examples: readonly Example[], problemType: ProblemType): string[] {

@@ -155,3 +155,27 @@ for (
     }, problemType);
   });
 }
+
+Deno.test("readDataset() reads TSV and JSON Lines, and refuses to choose between two", async () => {
+  const dir = await Deno.makeTempDir();
+  try {
+    const write = (name: string, content: string) => Deno.writeTextFile(join(dir, name), content);
+    await write("train_simple.tsv", "title\tlabel\none\ta\ntwo\tb\n");
+    await write("val_simple.jsonl", '{"title": "three", "label": "a"}\n');
+    const columns = { text: "title", label: "label" };
+    const { train, validation } = await readDataset(dir, undefined, columns);
+    deepStrictEqual([train, validation], [
+      [{ text: "one", label: "a" }, { text: "two", label: "b" }],
+      [{ text: "three", label: "a" }],
+    ]);
+    await write("train_simple.csv", "title,label\none,a\n");
+    await rejects(readDataset(dir), {
+      name: "UserError",
+      message: `Cannot choose the train file: there are '${join(dir, "train_simple.csv")}' and '${
+        join(dir, "train_simple.tsv")
+      }'`,
+    });
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Columns } from "../data/columns.ts";
 import { readExamples } from "../data/csv.ts";
 import { classNames, joinClassNames, labelRow, type Problem } from "../data/labels.ts";
 import { UserError } from "../data/user_error.ts";
@@ -36,13 +37,14 @@ export async function evaluateFile(
   classifier: TextClassifier,
   file: string,
   seenTexts: ReadonlySet<string> | undefined,
+  columns?: Columns,
 ): Promise<FileEvaluation> {
   const { problemType, labels } = classifier;
   if (problemType === "regression" && labels.length > 1) {
     const rule = `a label is one number, and the model gives ${labels.length}`;
     throw new UserError(`Cannot evaluate '${file}': ${rule}`);
   }
-  const examples = await readExamples(file, problemType);
+  const examples = await readExamples(file, problemType, columns);
   const unknown = examples
     .flatMap(({ label }) => classNames(label, problemType))
     .find((name) => !labels.includes(name));

@@ -4,8 +4,9 @@
  * @module
  */
 import { basename, join } from "node:path";
+import { type Columns, parseColumnMapping } from "../data/columns.ts";
 import { readExamples } from "../data/csv.ts";
-import { type Dataset, SPLIT_FILES } from "../data/dataset.ts";
+import { type Dataset, splitFile } from "../data/dataset.ts";
 import { exists } from "../data/files.ts";
 import { UserError } from "../data/user_error.ts";
 import { CHECKPOINTS_DIR } from "./checkpoints.ts";
@@ -132,14 +133,19 @@ export async function dataDirOf(modelDir: string): Promise<string | undefined> {
   return (await trainingArgsOf(modelDir))?.dataDir;
 }
 
+/** The columns of the data that a model was trained on. */
+export async function columnsOf(modelDir: string): Promise<Columns> {
+  return parseColumnMapping((await trainingArgsOf(modelDir))?.settings.columnMapping);
+}
+
 /** The texts that a model was trained on; `undefined` if they cannot be found. */
 export async function trainingTextsOf(modelDir: string): Promise<Set<string> | undefined> {
   const args = await trainingArgsOf(modelDir);
   if (args === undefined) return undefined;
-  const file = join(args.dataDir, SPLIT_FILES.train);
+  const file = await splitFile(args.dataDir, "train");
   if (!await exists(file)) return undefined;
-  const { problemType, maxTrainSamples } = args.settings;
-  const examples = await readExamples(file, problemType);
+  const { problemType, maxTrainSamples, columnMapping } = args.settings;
+  const examples = await readExamples(file, problemType, parseColumnMapping(columnMapping));
   return new Set(examples.slice(0, maxTrainSamples).map(({ text }) => text));
 }
 

@@ -43,6 +43,8 @@ export const TrainSettings = z.strictObject({
   weightDecay: z.number().min(0).max(1).default(0.01).describe("Decoupled weight decay"),
   maxGradNorm: z.number().positive().default(1).describe("Gradients are clipped to this norm"),
   dropout: z.number().min(0).max(0.9).default(0.1).describe("Dropout probability"),
+  columnMapping: z.string().optional()
+    .describe("The columns of the data where they have other names: text=title,label=category"),
   maxLength: count.min(3).max(512).default(256).describe("Longer texts are cut to so many tokens"),
   maxTrainSamples: count.optional().describe("Train on so many examples only"),
   freeze: z.string().optional()

@@ -1,0 +1,107 @@
+/**
+ * The `data` commands, and training on what they make, as a user meets them: in a process and a
+ * folder of their own.
+ *
+ * @module
+ */
+import { deepStrictEqual, match } from "node:assert";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const MAIN = fileURLToPath(new URL("../main.ts", import.meta.url));
+const SAMPLE = fileURLToPath(new URL("../data/sample", import.meta.url));
+
+async function graft(cwd: string, args: string[]) {
+  const { code, stdout, stderr } = await new Deno.Command("deno", {
+    args: ["run", "--no-prompt", "--allow-read", "--allow-write", MAIN, ...args],
+    cwd,
+    env: { NO_COLOR: "1" },
+  }).output();
+  const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  return { code, stdout: decode(stdout), stderr: decode(stderr) };
+}
+
+/** Runs a test in a folder with a raw file of three columns. */
+async function withRaw(test: (dir: string) => Promise<void>): Promise<void> {
+  const dir = await Deno.makeTempDir();
+  try {
+    const sample = await Deno.readTextFile(join(SAMPLE, "train_simple.csv"));
+    await Deno.writeTextFile(join(dir, "raw.csv"), sample.replace("text,label", "title,kind"));
+    await test(dir);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+}
+
+Deno.test("prepare, audit, train and eval work together", async () => {
+  await withRaw(async (dir) => {
+    const columns = ["--text", "title", "--label", "kind"];
+    const prepared = await graft(dir, ["data", "prepare", "raw.csv", "--out", "set", ...columns]);
+    deepStrictEqual([prepared.code, prepared.stderr], [0, ""]);
+    match(prepared.stdout, /^raw\.csv: 1,559 rows, 1,559 with a text, 1,559 distinct texts\n/);
+
+    const audited = await graft(dir, ["data", "audit", "set", "--json"]);
+    deepStrictEqual(audited.code, 0, audited.stderr);
+    const { files, leakage } = JSON.parse(audited.stdout);
+    deepStrictEqual(leakage, "No test or validation text was seen in training.");
+    match(await Deno.readTextFile(join(dir, "set", "audit.html")), /^<!DOCTYPE html>/);
+
+    const trained = await graft(dir, ["train", "--data", "set", "--max-steps", "2", "--json"]);
+    deepStrictEqual(trained.code, 0, trained.stderr);
+    deepStrictEqual(JSON.parse(trained.stdout).metrics.n, files.test.rows);
+  });
+});
+
+Deno.test("train and eval take JSON Lines with columns of other names", async () => {
+  await withRaw(async (dir) => {
+    for (const side of ["train", "val"]) {
+      const rows = Array.from(
+        { length: 40 },
+        (_, i) => JSON.stringify({ title: `${side} title ${i}`, kind: i % 2 }),
+      );
+      await Deno.writeTextFile(join(dir, `${side}_simple.jsonl`), rows.join("\n"));
+    }
+    const mapping = ["--column-mapping", "text=title,label=kind"];
+    const train = ["train", "--data", ".", "--max-steps", "2", ...mapping, "--json"];
+    const trained = await graft(dir, train);
+    deepStrictEqual(trained.code, 0, trained.stderr);
+    const evaluated = await graft(dir, ["eval", "--json"]);
+    deepStrictEqual(evaluated.code, 0, evaluated.stderr);
+    const { n, unseen } = JSON.parse(evaluated.stdout);
+    deepStrictEqual([n, unseen.n], [40, 40]);
+    const file = ["eval", "--file", "train_simple.jsonl", ...mapping, "--json"];
+    deepStrictEqual(JSON.parse((await graft(dir, file)).stdout).seen.n, 40);
+  });
+});
+
+Deno.test("a mistake with data is one line and a non-zero exit", async () => {
+  await withRaw(async (dir) => {
+    const out = ["--out", "set"];
+    for (
+      const [args, message] of [
+        [["prepare", "raw.csv"], /^error: required option '--out <dir>' not specified\n$/],
+        [["prepare", "no.csv", ...out], /^error: Cannot read 'no.csv': no such file\n$/],
+        [
+          ["prepare", "raw.csv", ...out],
+          /: expected a column 'category_id', found 'title', 'kind'/,
+        ],
+        [["prepare", "raw.csv", ...out, "--seed", "-1"], /^error: Cannot use --seed -1: /],
+        [["prepare", "raw.csv", ...out, "--split", "fair"], /Allowed choices are grouped, strat/],
+        [["audit", "no"], /^error: Cannot read 'no\/train_simple.csv': no such file\n$/],
+        [
+          ["audit", ".", "--column-mapping", "x"],
+          /^error: Cannot use --column-mapping x: expected/,
+        ],
+        [["fetch", ...out, "--from", "x"], /^error: Cannot fetch from 'x': it is not a URL\n$/],
+        [
+          ["fetch", ...out],
+          /^error: Cannot fetch 'https:\/\/raw\.githubusercontent\.com\/.*--allow-/,
+        ],
+      ] as const
+    ) {
+      const { code, stdout, stderr } = await graft(dir, ["data", ...args]);
+      deepStrictEqual([code, stdout], [1, ""], args.join(" "));
+      match(stderr, message);
+    }
+  });
+});

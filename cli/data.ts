@@ -14,9 +14,9 @@ import { writeFileAtomically } from "../data/files.ts";
 import { prepare, type PreparedDataset } from "../data/prepare.ts";
 import { PrepareSettings } from "../data/prepare_settings.ts";
 import { SIDES } from "../data/split.ts";
-import { UserError } from "../data/user_error.ts";
 import { scratchVocabulary } from "../models/scratch.ts";
 import { BertTokenizer } from "../models/tokenizer.ts";
+import { Interruption } from "./interruption.ts";
 import { auditPage } from "./audit_page.ts";
 import { formatAudit } from "./audit_report.ts";
 import { addSettingsOptions, parseSettings } from "./settings_options.ts";
@@ -51,13 +51,20 @@ function prepareCommand(): Command {
     .action(runPrepare);
 }
 
-async function runPrepare(raw: string, options: PrepareOptions): Promise<void> {
+async function runPrepare(raw: string, options: PrepareOptions, command: Command): Promise<void> {
   const settings = parseSettings(PrepareSettings, options);
   const { out: outDir, overwrite = false, json = false } = options;
-  const dataset = await untilInterrupted((signal) =>
-    prepare(raw, { settings, outDir, overwrite, signal })
-  );
-  console.log(json ? JSON.stringify(dataset) : formatPrepared(dataset, outDir));
+  using interruption = new Interruption("Stopping");
+  const { signal } = interruption;
+  try {
+    const dataset = await prepare(raw, { settings, outDir, overwrite, signal });
+    console.log(json ? JSON.stringify(dataset) : formatPrepared(dataset, outDir));
+  } catch (error) {
+    if (!signal.aborted || error !== signal.reason) throw error;
+    command.error(`Stopped: nothing was written to '${outDir}'`, {
+      exitCode: interruption.exitCode,
+    });
+  }
 }
 
 interface AuditCommandOptions {
@@ -135,20 +142,6 @@ async function runFetch({ out: outDir, from }: { out: string; from: string }): P
   }
   console.log(`The published splits are in ${outDir}, checked by SHA-256. Try next:
   deno task data audit ${outDir}`);
-}
-
-/** Does some work that Ctrl+C stops in order. */
-async function untilInterrupted<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  const controller = new AbortController();
-  const interrupt = () => controller.abort(new UserError("Interrupted: nothing was written"));
-  Deno.addSignalListener("SIGINT", interrupt);
-  Deno.addSignalListener("SIGTERM", interrupt);
-  try {
-    return await work(controller.signal);
-  } finally {
-    Deno.removeSignalListener("SIGINT", interrupt);
-    Deno.removeSignalListener("SIGTERM", interrupt);
-  }
 }
 
 function formatPrepared({ input, counts, classes, files }: PreparedDataset, dir: string): string {

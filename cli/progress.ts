@@ -81,6 +81,7 @@ export class TrainProgress {
     if (event.truncated > 0) {
       console.error(`${count(event.truncated)} texts are longer than --max-length and were cut`);
     }
+    console.error(event.leakage);
     for (const note of event.notes) console.error(note);
     if (event.steps_done > 0) console.error(`Going on after step ${count(event.steps_done)}`);
     this.#bar = this.#bars.create(event.steps, event.steps_done, {

@@ -24,6 +24,8 @@ export interface StartEvent {
   validation_examples: number;
   /** Texts that are longer than the limit and lose their end. */
   truncated: number;
+  /** How many held-out texts are in the training file, as `data audit` says it. */
+  leakage: string;
   /** What a user should know of the base. */
   notes: string[];
 }

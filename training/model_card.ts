@@ -5,6 +5,7 @@
  */
 import { basename } from "node:path";
 import type { Dataset } from "../data/dataset.ts";
+import { leakageLine } from "../data/leakage.ts";
 import type { TrainResult } from "./events.ts";
 import { BEST_METRIC, decimals, describeMetrics, METRIC_NAMES, metricEntries } from "./metrics.ts";
 import type { TrainSettings } from "./settings.ts";
@@ -19,7 +20,7 @@ export interface ModelCard {
 /** The card in Markdown, with the metadata that the Hugging Face hub reads. */
 export function modelCard({ result, settings, dataset }: ModelCard): string {
   const { metrics } = result;
-  const trainCount = Math.min(settings.maxTrainSamples ?? Infinity, dataset.train.length);
+  const train = dataset.train.slice(0, settings.maxTrainSamples);
   const { problem_type } = metrics;
   const intervals = new Map(metricEntries(metrics.interval, problem_type));
   const rows = metricEntries(metrics, problem_type).map(([metric, value]) => {
@@ -55,7 +56,8 @@ ${leakage(result)}
 
 ## Training
 
-${trainCount} texts for training, ${dataset.validation.length} for validation, ${dataset.test.length} for testing.
+${train.length} texts for training, ${dataset.validation.length} for validation, ${dataset.test.length} for testing.
+${leakageLine({ ...dataset, train })}
 ${result.steps} steps, the weights of epoch ${result.best_epoch} by validation ${
     METRIC_NAMES[BEST_METRIC[problem_type].metric]
   }; the settings are in

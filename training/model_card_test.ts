@@ -27,7 +27,12 @@ const RESULT: TrainResult & { metrics: SingleLabelReport } = {
     interval: { accuracy: [0.84, 0.95], f1_macro: [0.8, 0.9] },
   },
 };
-const DATASET = { labels: ["food", "music"], train: [], validation: [], test: [] };
+const DATASET = {
+  labels: ["food", "music"],
+  train: [{ text: "pie", label: "food" }, { text: "duet", label: "music" }],
+  validation: [{ text: "cake", label: "food" }],
+  test: [{ text: "pie", label: "food" }, { text: "song", label: "music" }],
+};
 
 Deno.test("modelCard() gives the figures with their intervals and the leakage", () => {
   const card = modelCard({ result: RESULT, settings: TrainSettings.parse({}), dataset: DATASET });
@@ -36,6 +41,10 @@ Deno.test("modelCard() gives the figures with their intervals and the leakage", 
   match(card, /Classes: `food`, `music`\./);
   match(card, /\| accuracy \| 0\.900 \| 0\.840 \| 0\.950 \|/);
   match(card, /80 of these texts stand word for word in the training file\. On the other 20/);
+  match(
+    card,
+    /^Seen in training: 1 of 2 test texts \(50\.0 %\), 0 of 1 validation texts \(0\.0 %\)\.$/m,
+  );
 });
 
 Deno.test("modelCard() says when no text was seen in training", () => {

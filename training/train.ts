@@ -7,6 +7,7 @@ import { basename, join } from "node:path";
 import { chunks, trainingBatches } from "../data/batches.ts";
 import { type Dataset, digestOf } from "../data/dataset.ts";
 import { writeFileAtomically, writeJson } from "../data/files.ts";
+import { leakageLine } from "../data/leakage.ts";
 import { UserError } from "../data/user_error.ts";
 import { readWeights } from "../models/checkpoint.ts";
 import { type Classifier, loadClassifier, saveClassifier } from "../models/classifier.ts";
@@ -140,6 +141,7 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
     train_examples: examples.length,
     validation_examples: validation.examples.length,
     truncated,
+    leakage: leakageLine({ ...dataset, train: trainRows }),
     notes,
   });
 

@@ -6,6 +6,7 @@
 import { basename, resolve } from "node:path";
 import type { AuditReport, BaselineFigures, FileAudit, Lengths } from "../data/audit.ts";
 import { type Side, SIDES } from "../data/split.ts";
+import { classCount } from "./audit_report.ts";
 import { percent } from "./report.ts";
 
 /** Further classes are counted, not drawn. */
@@ -29,9 +30,7 @@ export function auditPage(report: AuditReport): string {
 <header>
 <p class="kicker">Data audit</p>
 <h1>${name}</h1>
-<p class="lead">${count(rows)} rows in ${count(report.labels.length)} classes. ${
-    escape(report.leakage)
-  }</p>
+<p class="lead">${count(rows)} rows${classCount(report)}. ${escape(report.leakage)}</p>
 </header>
 <main>
 ${leakageSection(report)}
@@ -87,6 +86,7 @@ const LEAKAGE_NAMES = {
 };
 
 function baselineSection({ baselines: { measured_on, results } }: AuditReport): string {
+  if (results.length === 0) return "";
   const bar = (name: string, { n, accuracy, f1_macro }: BaselineFigures, kind: string) =>
     accuracy === null || f1_macro === null ? "" : barRow(
       `${name} <small>${count(n)}</small>`,
@@ -112,6 +112,7 @@ function classSection(
   { labels, label_names, files }: AuditReport,
   sides: readonly Side[],
 ): string {
+  if (labels.length === 0) return "";
   const shares = (label: string) =>
     sides.map((side) => {
       const { classes, rows } = files[side]!;

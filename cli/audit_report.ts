@@ -17,19 +17,27 @@ export function formatAudit(report: AuditReport): string {
   const rows = files.reduce((sum, file) => sum + file.rows, 0);
   const { labels_not_in_training: unknown } = report;
   return [
-    `${report.dir}: ${count(rows)} rows in ${count(report.labels.length)} classes`,
+    `${report.dir}: ${count(rows)} rows${classCount(report)}`,
     report.leakage,
     ...unknown.length > 0 ? [`Labels that the training file lacks: ${unknown.join(", ")}`] : [],
     "",
     `${fileTable(report)}`,
     "Seen and near ask whether a row's text, or one almost the same, stands in the file named;",
     `near: ${report.near_duplicates.method} of at least ${report.near_duplicates.threshold}.`,
-    "",
-    `${classTable(report)}`,
-    "",
-    `${baselineTable(report)}`,
-    "A neural model has to beat these, above all on the unseen rows.",
+    ...report.labels.length > 0 ? ["", classTable(report)] : [],
+    ...report.baselines.results.length > 0
+      ? [
+        "",
+        `${baselineTable(report)}`,
+        "A neural model has to beat these, above all on the unseen rows.",
+      ]
+      : [],
   ].join("\n");
+}
+
+/** ` in 6 classes`, or nothing where labels are numbers. */
+export function classCount({ labels }: AuditReport): string {
+  return labels.length === 0 ? "" : ` in ${count(labels.length)} classes`;
 }
 
 function fileTable(report: AuditReport): Table.Table {

@@ -5,20 +5,21 @@
  */
 import cliProgress from "cli-progress";
 import Table from "cli-table3";
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { join } from "node:path";
 import { audit } from "../data/audit.ts";
 import { parseColumnMapping } from "../data/columns.ts";
 import { fetchFiles, type KnownFile, PUBLISHED_FILES, PUBLISHED_URL } from "../data/fetch.ts";
 import { writeFileAtomically } from "../data/files.ts";
+import { PROBLEM_TYPES, type ProblemType } from "../data/labels.ts";
 import { prepare, type PreparedDataset } from "../data/prepare.ts";
 import { PrepareSettings } from "../data/prepare_settings.ts";
 import { SIDES } from "../data/split.ts";
 import { scratchVocabulary } from "../models/scratch.ts";
 import { BertTokenizer } from "../models/tokenizer.ts";
-import { Interruption } from "./interruption.ts";
 import { auditPage } from "./audit_page.ts";
 import { formatAudit } from "./audit_report.ts";
+import { Interruption } from "./interruption.ts";
 import { addSettingsOptions, parseSettings } from "./settings_options.ts";
 
 /** The command and its subcommands. */
@@ -71,6 +72,7 @@ interface AuditCommandOptions {
   model?: string;
   html?: string;
   columnMapping?: string;
+  problemType: ProblemType;
   json?: boolean;
 }
 
@@ -83,6 +85,10 @@ function auditCommand(): Command {
       "Folder of the model whose word pieces are counted; default: those that a model from " +
         "random weights would learn",
     )
+    .addOption(
+      new Option("--problem-type <name>", "What labels are").choices(PROBLEM_TYPES)
+        .default("single_label_classification"),
+    )
     .option("--column-mapping <text>", "Other names of the columns: text=title,label=category")
     .option("--html <file>", "The page with pictures; default: audit.html in the folder")
     .option("--json", "Print the report as JSON on standard output")
@@ -90,9 +96,10 @@ function auditCommand(): Command {
 }
 
 async function runAudit(dir: string, options: AuditCommandOptions): Promise<void> {
-  const { model, html, json, columnMapping } = options;
+  const { model, html, json, columnMapping, problemType } = options;
   const tokenizer = model === undefined ? undefined : await BertTokenizer.load(model);
   const report = await audit(dir, {
+    problemType,
     columns: parseColumnMapping(columnMapping),
     wordPieceCounter: (trainingTexts) => {
       const counter = tokenizer ?? BertTokenizer.fromVocabulary(

@@ -9,6 +9,7 @@ import { type Columns, DEFAULT_COLUMNS } from "./columns.ts";
 import { type Example, readExamples } from "./csv.ts";
 import { inClassOrder, LABELS_FILE, splitFile } from "./dataset.ts";
 import { exists, readJson } from "./files.ts";
+import { canonicalLabel, classNames, type ProblemType } from "./labels.ts";
 import { labelsByText, type Leakage, leakageLine, leakageOf } from "./leakage.ts";
 import { LinearBaseline } from "./linear_baseline.ts";
 import { NEAR_THRESHOLD, nearDuplicateSets } from "./near_duplicates.ts";
@@ -39,7 +40,7 @@ export interface FileAudit {
   conflicting_texts: number;
   /** Rows whose text has no letter. */
   non_text_rows: number;
-  /** Rows by label. */
+  /** Rows by class; where a text may have several, each of them counts. */
   classes: Record<string, number>;
   words: Lengths;
   /** `[CLS]` and `[SEP]` not counted. */
@@ -91,6 +92,8 @@ export interface AuditReport {
 export interface AuditOptions {
   /** Makes the function that counts a text's word pieces, from the training texts. */
   wordPieceCounter: (trainingTexts: readonly string[]) => (text: string) => number;
+  /** One class a text by default; the baselines are for that only. */
+  problemType?: ProblemType;
   columns?: Columns;
 }
 
@@ -105,9 +108,17 @@ const LETTER = /\p{L}/u;
  */
 export async function audit(
   dir: string,
-  { wordPieceCounter, columns = DEFAULT_COLUMNS }: AuditOptions,
+  {
+    wordPieceCounter,
+    problemType = "single_label_classification",
+    columns = DEFAULT_COLUMNS,
+  }: AuditOptions,
 ): Promise<AuditReport> {
-  const read = (file: string) => readExamples(file, undefined, columns);
+  const read = async (file: string): Promise<Example[]> =>
+    (await readExamples(file, problemType, columns))
+      .map(({ text, label }) => ({ text, label: canonicalLabel(label, problemType) }));
+  const classesOf = (rows: readonly Example[]) =>
+    rows.flatMap(({ label }) => classNames(label, problemType));
   const paths = {
     train: await splitFile(dir, "train"),
     validation: await splitFile(dir, "validation"),
@@ -121,8 +132,8 @@ export async function audit(
 
   const near = new NearDuplicates(files);
   const countPieces = wordPieceCounter(train.map(({ text }) => text));
-  const labels = inClassOrder(new Set([...files.values()].flat().map(({ label }) => label)));
-  const known = new Set(train.map(({ label }) => label));
+  const labels = inClassOrder([...files.values()].flatMap(classesOf));
+  const known = new Set(classesOf(train));
   const pairs: [Side, Side][] = [
     ["test", "train"],
     ["validation", "train"],
@@ -135,7 +146,8 @@ export async function audit(
     files: Object.fromEntries(
       [...files].map(([side, rows]) => [side, {
         file: basename(paths[side]),
-        ...auditRows(side, rows, labels, near, countPieces),
+        ...auditRows(side, rows, near, countPieces),
+        classes: countEach(labels, classesOf(rows)),
       }]),
     ),
     leakage: leakageLine({ train, validation, test: test ?? [] }),
@@ -154,7 +166,9 @@ export async function audit(
     baselines: {
       measured_on: test === undefined ? "validation" : "test",
       trained_on: train.length,
-      results: baselines(train, test ?? validation, labels),
+      results: problemType === "single_label_classification"
+        ? baselines(train, test ?? validation, labels)
+        : [],
     },
   };
 }
@@ -199,13 +213,11 @@ function bitOf(side: Side): number {
 function auditRows(
   side: Side,
   rows: readonly Example[],
-  labels: readonly string[],
   near: NearDuplicates,
   countPieces: (text: string) => number,
-): Omit<FileAudit, "file"> {
+): Omit<FileAudit, "file" | "classes"> {
   const texts = rows.map(({ text }) => text);
   const distinct = [...new Set(texts)];
-  const counts = Map.groupBy(rows, ({ label }) => label);
   return {
     rows: rows.length,
     distinct_texts: distinct.length,
@@ -213,10 +225,14 @@ function auditRows(
     near_duplicate_texts: distinct.filter((text) => near.has(text, side)).length,
     conflicting_texts: conflicts(rows).length,
     non_text_rows: texts.filter((text) => !LETTER.test(text)).length,
-    classes: Object.fromEntries(labels.map((label) => [label, counts.get(label)?.length ?? 0])),
     words: lengthsOf(texts.map((text) => text.trim().split(/\s+/).length)),
     word_pieces: lengthsOf(texts.map(countPieces)),
   };
+}
+
+function countEach(labels: readonly string[], found: readonly string[]): Record<string, number> {
+  const groups = Map.groupBy(found, (label) => label);
+  return Object.fromEntries(labels.map((label) => [label, groups.get(label)?.length ?? 0]));
 }
 
 /** Texts with more than one label. */

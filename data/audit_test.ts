@@ -1,20 +1,24 @@
 import { deepStrictEqual, ok, rejects } from "node:assert";
 import { join } from "node:path";
-import { exists } from "./files.ts";
 import { audit, type AuditOptions, type AuditReport } from "./audit.ts";
+import { exists } from "./files.ts";
+import type { ProblemType } from "./labels.ts";
 
 const options: AuditOptions = {
   wordPieceCounter: () => (text) => text.length,
 };
 
 /** Audits a data set with these files. */
-async function auditFiles(files: Record<string, string>): Promise<AuditReport> {
+async function auditFiles(
+  files: Record<string, string>,
+  problemType?: ProblemType,
+): Promise<AuditReport> {
   const dir = await Deno.makeTempDir();
   try {
     for (const [name, content] of Object.entries(files)) {
       await Deno.writeTextFile(join(dir, name), content);
     }
-    return await audit(dir, options);
+    return await audit(dir, problemType === undefined ? options : { ...options, problemType });
   } finally {
     await Deno.remove(dir, { recursive: true });
   }
@@ -80,6 +84,24 @@ Deno.test("audit() does without a test file, and reads the names of labels", asy
   deepStrictEqual(report.baselines.measured_on, "validation");
   deepStrictEqual(Object.keys(report.files), ["train", "validation"]);
   deepStrictEqual(report.overlaps.length, 1);
+});
+
+Deno.test("audit() counts each of several labels, and knows when two are the same", async () => {
+  const { files, labels, conflict_examples, baselines } = await auditFiles({
+    "train_simple.csv": "text,label\none,a|b\none,b | a\ntwo,\ntwo,a\n",
+    "val_simple.csv": "text,label\nthree,b\n",
+  }, "multi_label_classification");
+  deepStrictEqual([labels, files.train!.classes], [["a", "b"], { a: 3, b: 2 }]);
+  deepStrictEqual(conflict_examples, [{ text: "two", labels: ["", "a"] }]);
+  deepStrictEqual(baselines.results, []);
+});
+
+Deno.test("audit() takes numbers for numbers, not for classes", async () => {
+  const { files, labels, conflict_examples } = await auditFiles({
+    "train_simple.csv": "text,label\none,1\none,1.0\ntwo,2.5\n",
+    "val_simple.csv": "text,label\nthree,3\n",
+  }, "regression");
+  deepStrictEqual([labels, files.train!.classes, conflict_examples], [[], {}, []]);
 });
 
 Deno.test("audit() refuses a folder without a training file", async () => {

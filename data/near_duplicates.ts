@@ -89,8 +89,8 @@ function jaccard(a: Uint32Array, b: Uint32Array): number {
   for (let i = 0, j = 0; i < a.length && j < b.length;) {
     const difference = a[i]! - b[j]!;
     if (difference === 0) common++;
-    if (difference <= 0) i++;
-    if (difference >= 0) j++;
+    if (difference > 0) j++;
+    else i++;
   }
   return common / (a.length + b.length - common);
 }

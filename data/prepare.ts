@@ -114,19 +114,16 @@ export async function prepare(rawFile: string, options: PrepareOptions): Promise
   for (const side of SIDES) {
     writers.push(new SideWriter(SPLIT_FILES[side], await partial(SPLIT_FILES[side])));
   }
+  const changed = new UserError(`Cannot prepare '${rawFile}': it changed while it was read`);
   let row = 0;
-  const again = table.rows();
-  for await (const { text } of again) {
+  for await (const { text } of table.rows()) {
     if (text === "") continue;
+    if (row === labels.length) throw changed;
     const side = sides[row]!;
-    if (side !== DROPPED) {
-      await writers[side]!.add(text, classes.list[labels[row]!]!.label);
-    }
+    if (side !== DROPPED) await writers[side]!.add(text, classes.list[labels[row]!]!.label);
     row++;
   }
-  if (table.sha256 !== survey.sha256) {
-    throw new UserError(`Cannot prepare '${rawFile}': it changed while it was read`);
-  }
+  if (table.sha256 !== survey.sha256) throw changed;
   const files = await Promise.all(writers.map((writer) => writer.finish()));
 
   const dataset: PreparedDataset = {

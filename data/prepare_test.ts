@@ -253,6 +253,33 @@ Deno.test("prepare() replaces a data set only when told to", async () => {
   });
 });
 
+for (
+  const [change, content] of [
+    ["changes", twelve.replace("text 0", "text X")],
+    ["grows", `${twelve}one more,1\n`],
+  ] as const
+) {
+  Deno.test(`prepare() refuses a file that ${change} between its readings`, async () => {
+    await withRaw(`text,label\n${twelve}`, async (raw, _, out) => {
+      const { open } = Deno;
+      let readings = 0;
+      Deno.open = async (path, options) => {
+        if (path === raw && ++readings === 2) {
+          await Deno.writeTextFile(raw, `text,label\n${content}`);
+        }
+        return await open(path, options);
+      };
+      try {
+        const preparing = prepare(raw, { settings: plain, outDir: out });
+        await rejects(preparing, /^UserError: .*: it changed while it was read$/);
+      } finally {
+        Deno.open = open;
+      }
+      deepStrictEqual(await namesIn(out), []);
+    });
+  });
+}
+
 Deno.test("prepare() leaves nothing half-written when it is interrupted or the disk is full", async () => {
   await withRaw(`text,label\n${twelve}`, async (raw, _, out) => {
     const { write } = Deno.FsFile.prototype;

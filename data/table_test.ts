@@ -64,10 +64,10 @@ Deno.test("readRows() gives back whatever a CSV writer wrote", async () => {
 });
 
 Deno.test("readRows() reads files of several blocks, whatever bytes the blocks are cut at", async () => {
-  const texts = Array.from({ length: 60_000 }, (_, i) => `${i} €uro 日本`);
+  const texts = Array.from({ length: 200_000 }, (_, i) => `${i} €uro 日本`);
   const rows = await read(["a,b", ...texts.map((text) => `${text},x`)].join("\n"), ["a"]);
   deepStrictEqual(rows.map(({ values }) => values["a"]), texts);
-  deepStrictEqual(rows.at(-1)!.line, 60_001);
+  deepStrictEqual(rows.at(-1)!.line, 200_001);
 });
 
 const long = encode("a,b\n" + "x,y\n".repeat(400_000) + "x");

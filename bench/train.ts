@@ -21,6 +21,9 @@ export const BENCH_SIZES = {
   base: { layers: 12, hidden: 768, heads: 12, words: 28_996 },
 } as const;
 
+/** The positions that the models have. */
+export const MAX_LENGTH = 512;
+
 /** What is timed. */
 export interface TrainBenchOptions {
   size: keyof typeof BENCH_SIZES;
@@ -122,7 +125,7 @@ function benchConfig(size: keyof typeof BENCH_SIZES): BertConfig {
     num_hidden_layers: layers,
     num_attention_heads: heads,
     intermediate_size: 4 * hidden,
-    max_position_embeddings: 512,
+    max_position_embeddings: MAX_LENGTH,
     id2label: Object.fromEntries(Array.from({ length: 6 }, (_, i) => [i, `class ${i}`])),
   });
 }

@@ -6,7 +6,7 @@
 import { Command, InvalidArgumentError, Option } from "commander";
 import Table from "cli-table3";
 import { cpus } from "node:os";
-import { BENCH_SIZES, benchTrain, type TrainBench } from "../bench/train.ts";
+import { BENCH_SIZES, benchTrain, MAX_LENGTH, type TrainBench } from "../bench/train.ts";
 import { chooseDevice, type Device, DEVICES } from "../onnx/device.ts";
 import { Executor } from "../onnx/executor.ts";
 
@@ -30,7 +30,7 @@ export function benchCommand(): Command {
         .description("Time steps of full fine-tuning on random texts")
         .addOption(new Option("--size <name>", "The model").choices(sizes).default("minilm"))
         .option("--batch-size <number>", "Texts in a batch", parseCount, 16)
-        .option("--length <number>", "Tokens of a text", parseCount, 16)
+        .option("--length <number>", "Tokens of a text, 512 at most", parseLength, 16)
         .option("--steps <number>", "Steps whose median is taken", parseCount, 10)
         .addOption(
           new Option("--device <name>", "auto takes one as training does; all = every one there is")
@@ -97,6 +97,12 @@ The last column is the share of what the device reaches in matrix products alone
 
 function milliseconds(value: number): string {
   return `${value.toFixed(value < 10 ? 1 : 0)} ms`;
+}
+
+function parseLength(text: string): number {
+  const length = parseCount(text);
+  if (length <= MAX_LENGTH) return length;
+  throw new InvalidArgumentError(`It must be ${MAX_LENGTH} or less.`);
 }
 
 function parseCount(text: string): number {

@@ -6,7 +6,7 @@
 import { Command, CommanderError } from "commander";
 import { isSystemError } from "../data/files.ts";
 import { UserError } from "../data/user_error.ts";
-import { DeviceError } from "../onnx/device.ts";
+import { isDeviceError } from "../onnx/device.ts";
 import { benchCommand } from "./bench.ts";
 import { dataCommand } from "./data.ts";
 import { evalCommand } from "./eval.ts";
@@ -50,7 +50,7 @@ export async function main(args: readonly string[]): Promise<number> {
     return 0;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode;
-    if (error instanceof UserError || error instanceof DeviceError) {
+    if (error instanceof UserError || isDeviceError(error)) {
       console.error(`error: ${error.message}`);
     } else if (isSystemError(error)) console.error(`error: ${error.message}`);
     else console.error(error);

@@ -27,10 +27,8 @@ export async function writeFileAtomically(
 
 /** Whether the operating system refused something, as a write to a full disk. */
 export function isSystemError(error: unknown): error is Error {
-  if (!(error instanceof Error)) return false;
-  if (Object.values(Deno.errors).some((systemError) => error instanceof systemError)) return true;
-  // Not all of them have a class of their own: ENOSPC has none.
-  return "code" in error && /^E[A-Z]+$/.test(String(error.code));
+  return error instanceof Deno.errors.NotCapable ||
+    error instanceof Error && "code" in error && /^E[A-Z]+$/.test(String(error.code));
 }
 
 /**

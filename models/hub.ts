@@ -349,7 +349,12 @@ async function link(blob: string, path: string): Promise<void> {
   try {
     await Deno.symlink(relative(dirname(path), blob), path, { type: "file" });
   } catch (error) {
-    if (error instanceof Deno.errors.AlreadyExists) return;
+    if (error instanceof Deno.errors.AlreadyExists) {
+      if (await exists(path)) return;
+      // A link to content that someone has removed.
+      await Deno.remove(path);
+      return await link(blob, path);
+    }
     // Windows lets few users make links, and some file systems hold none.
     await Deno.rename(blob, path);
   }

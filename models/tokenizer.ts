@@ -130,7 +130,7 @@ export class BertTokenizer {
 
   /** How many tokens there are. */
   get vocabularySize(): number {
-    return Math.max(...Object.values(this.#json.model.vocab)) + 1;
+    return Object.values(this.#json.model.vocab).reduce((a, b) => Math.max(a, b)) + 1;
   }
 
   /** The same tokenizer, cutting texts to `maxLength` tokens unless it cuts them earlier. */

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { DeviceError } from "./device.ts";
 import { elementCount } from "./shape.ts";
 
 /** A trained tensor's name, as transformers has it, and shape. */
@@ -64,6 +65,10 @@ interface Kernels {
 
 const BYTES = Float32Array.BYTES_PER_ELEMENT;
 const PAGE_BYTES = 65_536;
+/** What a WebAssembly memory can address: 4 GiB. */
+const MAX_PAGES = 65_536;
+/** Weights, two kinds of moments, gradients. */
+const REGIONS = 4;
 /** The kernels take four elements at a time. */
 const LANES = 4;
 
@@ -91,7 +96,11 @@ export class AdamW {
     this.#options = options;
   }
 
-  /** Reserves memory for the parameters, their moments and gradients, all zero at first. */
+  /**
+   * Reserves memory for the parameters, their moments and gradients, all zero at first.
+   *
+   * @throws {DeviceError} If they do not fit.
+   */
   static async create(
     parameters: readonly ParameterShape[],
     options: AdamWOptions,
@@ -103,7 +112,14 @@ export class AdamW {
       places.set(name, { start: regionCount, count });
       regionCount += Math.ceil(count / LANES) * LANES;
     }
-    const pages = Math.ceil((4 * regionCount * BYTES) / PAGE_BYTES);
+    const pages = Math.ceil((REGIONS * regionCount * BYTES) / PAGE_BYTES);
+    if (pages > MAX_PAGES) {
+      const most = Math.floor(MAX_PAGES * PAGE_BYTES / REGIONS / BYTES);
+      throw new DeviceError(
+        `Cannot train ${regionCount.toLocaleString("en")} parameters on the CPU: ` +
+          `its memory takes ${most.toLocaleString("en")}; freeze some`,
+      );
+    }
     const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
     const bytes = await Deno.readFile(new URL("./kernels/kernels.wasm", import.meta.url));
     const { instance } = await WebAssembly.instantiate(bytes, { env: { memory } });

@@ -23,9 +23,14 @@ export interface DeviceChoice {
   reason: string;
 }
 
-/** A device that is asked for is not there. */
+/** A device is not there, or cannot do what it is asked for. */
 export class DeviceError extends Error {
   override name = "DeviceError";
+}
+
+/** Whether an error is a {@link DeviceError}, perhaps one that has come out of a Worker as a copy. */
+export function isDeviceError(error: unknown): error is Error {
+  return error instanceof Error && error.name === "DeviceError";
 }
 
 /** What {@link chooseDevice} looks for; tests put something else in its place. */
@@ -77,6 +82,6 @@ const SURROUNDINGS: Surroundings = {
     // To find out must never download anything, nor end in an error.
     const { state } = await Deno.permissions.query({ name: "ffi" });
     if (state !== "granted") return false;
-    return await Deno.stat(NATIVE_PACKAGE).then(() => true, () => false);
+    return await Deno.stat(new URL("package.json", NATIVE_PACKAGE)).then(() => true, () => false);
   },
 };

@@ -3,28 +3,30 @@
  *
  * @module
  */
-import { type Device, DeviceError, DEVICES } from "./device.ts";
+import { chooseDevice, type Device, DEVICES } from "./device.ts";
 import { Executor } from "./executor.ts";
 
-/** Declares a test for each device, which says so and ends where its device is not there. */
+/** The devices that are not there. */
+const MISSING: ReadonlySet<Device> = new Set(
+  (await Promise.all(
+    DEVICES.map((device) => chooseDevice(device).then(() => [], () => [device])),
+  )).flat(),
+);
+for (const device of MISSING) console.log(`Tests on ${device} are left out: it is not there`);
+
+/** Declares a test for each device; it is ignored where its device is not there. */
 export function testOnDevices(
   name: string,
   test: (executor: Executor, t: Deno.TestContext) => Promise<void>,
 ): void {
   for (const device of DEVICES) {
-    Deno.test(`${name}, on ${device}`, async (t) => {
-      await using executor = await startOrSkip(device);
-      if (executor !== undefined) await test(executor, t);
+    Deno.test({
+      name: `${name}, on ${device}`,
+      ignore: MISSING.has(device),
+      async fn(t) {
+        await using executor = await Executor.start({ device, threads: 2 });
+        await test(executor, t);
+      },
     });
-  }
-}
-
-async function startOrSkip(device: Device): Promise<Executor | undefined> {
-  try {
-    return await Executor.start({ device, threads: 2 });
-  } catch (error) {
-    if (!(error instanceof DeviceError)) throw error;
-    console.log(`Skipped: ${error.message}`);
-    return undefined;
   }
 }

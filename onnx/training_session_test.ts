@@ -181,3 +181,18 @@ testOnDevices("the inference graph sees the present weights", async (executor) =
   await train(session, 1, 1);
   notDeepStrictEqual(await output(), expected);
 });
+
+testOnDevices(
+  "a training session refuses a parameter that the device has no room for",
+  async (executor) => {
+    const { training, inference, gradients, dropout } = graphs(0);
+    const parameters = Object.keys(SHAPES).map((name) => ({ name, shape: [300_000_000] }));
+    const options = {
+      optimizer: { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, maxGradientNorm: 1 },
+      dropoutSeed: 1,
+      largestDimensions: {},
+    };
+    const huge = { training, inference, gradients, dropout, parameters };
+    await rejects(executor.loadTrainingSession(huge, {}, options), { name: "DeviceError" });
+  },
+);

@@ -3,16 +3,31 @@
  *
  * @module
  */
+import { DeviceError } from "./device.ts";
 import type { Ort } from "./runtime.ts";
-
-/** Threads of a workgroup; every adapter has as many. */
-export const WORKGROUP_SIZE = 256;
 
 const { STORAGE, COPY_SRC, COPY_DST, MAP_READ } = GPUBufferUsage;
 
 /** The GPU that onnxruntime uses, once a graph has been loaded. */
 export async function gpuDevice({ env }: Ort): Promise<GPUDevice> {
   return await env.webgpu.device as unknown as GPUDevice;
+}
+
+/**
+ * Watches a GPU for what goes wrong there, which no call that caused it says.
+ *
+ * @returns A check that throws a {@link DeviceError} once something has.
+ */
+export function watch(device: GPUDevice): () => void {
+  let failure: string | undefined;
+  device.addEventListener("uncapturederror", (event) => {
+    failure ??= (event as GPUUncapturedErrorEvent).error.message;
+  });
+  void device.lost.then(({ message }) => failure ??= message);
+  return () => {
+    if (failure === undefined) return;
+    throw new DeviceError(`Cannot go on with device 'webgpu': ${failure}`);
+  };
 }
 
 /** A tensor's place in a buffer. */
@@ -22,19 +37,31 @@ export interface GpuArray {
   size: number;
 }
 
-/** Room for values that shaders and onnxruntime can read and write, zero at first. */
+/**
+ * Room for values that shaders and onnxruntime can read and write, zero at first.
+ *
+ * @throws {DeviceError} If the GPU has no buffers of this size.
+ */
 export function createArray(device: GPUDevice, size: number): GpuArray {
   // Shaders of onnxruntime take four elements at a time.
   const padded = Math.ceil(size / 16) * 16;
+  const { maxBufferSize, maxStorageBufferBindingSize } = device.limits;
+  const limit = Math.min(maxBufferSize, maxStorageBufferBindingSize);
+  if (padded > limit) {
+    throw new DeviceError(
+      `Cannot use device 'webgpu': a tensor needs ${padded} bytes in one buffer, the GPU allows ${limit}`,
+    );
+  }
   return {
     buffer: device.createBuffer({ size: padded, usage: STORAGE | COPY_SRC | COPY_DST }),
     size,
   };
 }
 
-/** Values as a float32 tensor of onnxruntime. */
+/** Values as a float32 tensor of onnxruntime, whose disposal frees them. */
 export function arrayTensor({ Tensor }: Ort, { buffer }: GpuArray, dims: readonly number[]) {
-  return Tensor.fromGpuBuffer(buffer as never, { dataType: "float32", dims });
+  const dispose = () => buffer.destroy();
+  return Tensor.fromGpuBuffer(buffer as never, { dataType: "float32", dims, dispose });
 }
 
 /** Copies values from the GPU. */

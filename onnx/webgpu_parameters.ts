@@ -15,17 +15,12 @@ import {
 import type { Runtime } from "./runtime.ts";
 import type { DeviceTensors } from "./session.ts";
 import { elementCount } from "./shape.ts";
-import {
-  arrayTensor,
-  createArray,
-  download,
-  type GpuArray,
-  gpuDevice,
-  WORKGROUP_SIZE,
-} from "./webgpu.ts";
+import { arrayTensor, createArray, download, type GpuArray, gpuDevice, watch } from "./webgpu.ts";
 
 const BYTES = Float32Array.BYTES_PER_ELEMENT;
-/** Workgroups that share the sum of squares of one gradient, as in the shader. */
+/** Threads of a workgroup; every adapter has as many. */
+const THREADS = 256;
+/** Workgroups that share the sum of squares of one gradient. */
 const PARTIAL_SUMS = 64;
 /** The most workgroups in one direction that every adapter allows. */
 const MAX_WORKGROUPS = 65_535;
@@ -45,6 +40,7 @@ interface Trained {
 export class WebGpuParameters implements Parameters {
   readonly feeds: DeviceTensors = {};
   readonly #device: GPUDevice;
+  readonly #check: () => void;
   readonly #pipelines: Pipelines;
   readonly #options: AdamWOptions;
   readonly #weights = new Map<string, GpuArray>();
@@ -64,6 +60,7 @@ export class WebGpuParameters implements Parameters {
     options: AdamWOptions,
   ) {
     this.#device = device;
+    this.#check = watch(device);
     this.#pipelines = pipelines;
     this.#options = options;
     this.#partialSums = createArray(device, gradients.length * PARTIAL_SUMS * BYTES);
@@ -86,7 +83,11 @@ export class WebGpuParameters implements Parameters {
     }
   }
 
-  /** Reserves memory; all values are zero at first. A graph must have been loaded before. */
+  /**
+   * Reserves memory; all values are zero at first. A graph must have been loaded before.
+   *
+   * @throws {DeviceError} If a parameter is too large for the GPU.
+   */
   static async create(
     runtime: Runtime,
     shapes: readonly ParameterShape[],
@@ -153,11 +154,14 @@ export class WebGpuParameters implements Parameters {
     }
     this.#device.queue.submit([encoder.finish()]);
     const [norm] = await download(this.#device, this.#clipping);
+    this.#check();
     return norm!;
   }
 
-  values(kind: ParameterKind, name: string): Promise<Float32Array> {
-    return download(this.#device, this.#array(kind, name));
+  async values(kind: ParameterKind, name: string): Promise<Float32Array> {
+    const values = await download(this.#device, this.#array(kind, name));
+    this.#check();
+    return values;
   }
 
   setValues(kind: ParameterKind, name: string, values: Float32Array): void {
@@ -244,8 +248,9 @@ type Kernel = (typeof KERNELS)[number];
 type Pipelines = Record<Kernel, GPUComputePipeline>;
 
 async function createPipelines(device: GPUDevice): Promise<Pipelines> {
-  const code = await Deno.readTextFile(new URL("./kernels/kernels.wgsl", import.meta.url));
-  const module = device.createShaderModule({ code });
+  const kernels = await Deno.readTextFile(new URL("./kernels/kernels.wgsl", import.meta.url));
+  const constants = `const THREADS = ${THREADS}u; const PARTIAL_SUMS = ${PARTIAL_SUMS}u;\n`;
+  const module = device.createShaderModule({ code: constants + kernels });
   const pipelines = KERNELS.map(async (entryPoint) => [
     entryPoint,
     await device.createComputePipelineAsync({ layout: "auto", compute: { module, entryPoint } }),
@@ -278,5 +283,5 @@ function createUniform(device: GPUDevice, size: number): GpuArray {
 }
 
 function workgroupsFor({ size }: GpuArray): number {
-  return Math.min(Math.ceil(size / BYTES / WORKGROUP_SIZE), MAX_WORKGROUPS);
+  return Math.min(Math.ceil(size / BYTES / THREADS), MAX_WORKGROUPS);
 }

@@ -5,7 +5,7 @@
  * @module
  */
 import type { ProblemType } from "../data/labels.ts";
-import { argMax, softmax } from "../models/inference.ts";
+import { argMax } from "../models/inference.ts";
 import type { Tensor } from "../onnx/graph.ts";
 import { logSoftmax, mul, neg, reduceMean, reduceSum, softplus, sub } from "../onnx/operators.ts";
 
@@ -42,7 +42,7 @@ export function lossOf(
 ): number {
   switch (problemType) {
     case "single_label_classification":
-      return -Math.log(softmax(logits)[argMax(labels)]!);
+      return logSumExp(logits) - logits[argMax(labels)]!;
     case "multi_label_classification":
       return mean(labels.map((label, i) => {
         const logit = logits[i]!;
@@ -51,6 +51,14 @@ export function lossOf(
     case "regression":
       return mean(labels.map((label, i) => (logits[i]! - label) ** 2));
   }
+}
+
+/** The logarithm of the sum of exponentials, without overflow. */
+function logSumExp(logits: ArrayLike<number>): number {
+  const values = Array.from(logits);
+  const largest = Math.max(...values);
+  return largest +
+    Math.log(values.reduce((sum, value) => sum + Math.exp(value - largest), 0));
 }
 
 function mean(values: readonly number[]): number {

@@ -54,3 +54,10 @@ for (const problemType of PROBLEM_TYPES) {
     await fc.assert(property, { numRuns: 50 });
   });
 }
+
+Deno.test("lossOf() is finite however sure and wrong the model is", () => {
+  const loss = (type: (typeof PROBLEM_TYPES)[number]) => lossOf([1000, 0], [0, 1], type);
+  deepStrictEqual(loss("single_label_classification"), 1000);
+  deepStrictEqual(loss("multi_label_classification"), (1000 + Math.LN2) / 2);
+  deepStrictEqual(loss("regression"), (1000 ** 2 + 1) / 2);
+});

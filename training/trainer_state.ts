@@ -23,13 +23,14 @@ const EVALUATION_PREFIX = "eval_";
 export const StoredTrainerState = z.object({
   global_step: z.number().int().nonnegative(),
   best_global_step: z.number().int().nullable(),
-  log_history: z.array(z.record(z.string(), z.number())),
+  // JSON has no infinity, which a loss may be, and writes null.
+  log_history: z.array(z.record(z.string(), z.number().nullable())),
 });
 
 /** See the schema of the same name. */
 export type StoredTrainerState = z.infer<typeof StoredTrainerState>;
 
-type LogEntry = Record<string, number>;
+type LogEntry = Record<string, number | null>;
 
 /** The evaluation that was the best. */
 export interface BestEvaluation {
@@ -132,6 +133,6 @@ export class TrainerState {
 /** The metrics of an entry that is an evaluation's. */
 function headlineOf(entry: LogEntry, problemType: ProblemType): Headline | undefined {
   const metrics = METRICS[problemType].map((metric) => [metric, entry[EVALUATION_PREFIX + metric]]);
-  if (metrics.some(([, value]) => value === undefined)) return undefined;
+  if (metrics.some(([, value]) => value == null)) return undefined;
   return { problem_type: problemType, ...Object.fromEntries(metrics) };
 }

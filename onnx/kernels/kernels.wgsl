@@ -1,8 +1,5 @@
 // AdamW on the GPU. Sums are taken in a fixed order, so that a step can be repeated to the bit.
-
-const THREADS = 256u;
-// Workgroups that share the sum of squares of one gradient.
-const PARTIAL_SUMS = 64u;
+// webgpu_parameters.ts puts THREADS, those of a workgroup, and PARTIAL_SUMS in front.
 
 struct Step {
   beta1: f32,
@@ -92,7 +89,8 @@ fn adamw(
     let second = step.beta2 * second_moments[i] + (1.0 - step.beta2) * gradient * gradient;
     first_moments[i] = first;
     second_moments[i] = second;
-    weights[i] = step.decay * weights[i] - step.step_size * first / (sqrt(second) + step.epsilon);
+    let direction = first / (sqrt(second) + step.epsilon);
+    weights[i] = step.decay * weights[i] - step.step_size * direction;
   }
 }
 

@@ -44,6 +44,11 @@ export interface ExecutorOptions {
   threads?: number | undefined;
 }
 
+/** The executor has ended, by a crash or by {@link Executor.close}, and answers nothing any more. */
+export class ExecutorEndedError extends Error {
+  override name = "ExecutorEndedError";
+}
+
 /** Runs graphs on one device. */
 export class Executor implements AsyncDisposable {
   /** Where the graphs run, and why there. */
@@ -52,11 +57,24 @@ export class Executor implements AsyncDisposable {
   onnxruntimeVersion = "";
   readonly #worker: Worker;
   readonly #api: Comlink.Remote<typeof workerApi>;
+  /** Rejects those calls that wait for an answer. */
+  readonly #waiting = new Set<(error: Error) => void>();
+  #ended: ExecutorEndedError | undefined;
 
   private constructor(choice: DeviceChoice, worker: Worker) {
     this.choice = choice;
     this.#worker = worker;
     this.#api = Comlink.wrap<typeof workerApi>(worker as unknown as Comlink.Endpoint);
+    worker.addEventListener("error", (event) => {
+      // Otherwise the error would end the whole process.
+      event.preventDefault();
+      this.#end(`the executor crashed: ${event.message}`);
+    });
+  }
+
+  /** Whether it answers nothing any more. */
+  get ended(): boolean {
+    return this.#ended !== undefined;
   }
 
   /**
@@ -68,15 +86,19 @@ export class Executor implements AsyncDisposable {
     const choice = await chooseDevice(device);
     const worker = new Worker(new URL("./executor_worker.ts", import.meta.url), { type: "module" });
     const executor = new Executor(choice, worker);
-    executor.onnxruntimeVersion = await executor.#api.configure(choice.device, {
-      threads: threads ?? navigator.hardwareConcurrency,
-    });
+    executor.onnxruntimeVersion = await executor.#answer(
+      executor.#api.configure(choice.device, { threads: threads ?? navigator.hardwareConcurrency }),
+    );
     return executor;
   }
 
   /** Loads a serialised ModelProto for inference. */
   async loadSession(model: Uint8Array): Promise<InferenceSession> {
-    return await this.#api.loadSession(model);
+    const session = await this.#answer(this.#api.loadSession(model));
+    return {
+      run: (feeds) => this.#answer(session.run(feeds)),
+      release: () => this.#answer(session.release()),
+    };
   }
 
   /** Loads a model for training, with its initial weights, which are handed over. */
@@ -87,21 +109,47 @@ export class Executor implements AsyncDisposable {
   ): Promise<RemoteTrainingSession> {
     const buffers = Object.values(weights).map(({ buffer }) => buffer as ArrayBuffer);
     const handedOver = Comlink.transfer(weights, buffers);
-    const session = await this.#api.loadTrainingSession(graphs, handedOver, options);
+    const session = await this.#answer(
+      this.#api.loadTrainingSession(graphs, handedOver, options),
+    );
     return {
-      step: (parts, step, learningRate) => session.step(parts, step, learningRate),
-      run: (feeds) => session.run(feeds),
-      values: (kind, name) => session.values(kind, name),
+      step: (parts, step, learningRate) => this.#answer(session.step(parts, step, learningRate)),
+      run: (feeds) => this.#answer(session.run(feeds)),
+      values: (kind, name) => this.#answer(session.values(kind, name)),
       setValues: (kind, name, values) =>
-        session.setValues(kind, name, Comlink.transfer(values, [values.buffer as ArrayBuffer])),
-      release: () => session.release(),
+        this.#answer(
+          session.setValues(kind, name, Comlink.transfer(values, [values.buffer as ArrayBuffer])),
+        ),
+      release: () => this.#answer(session.release()),
     };
   }
 
   /** Frees the device and stops the Worker. */
   async close(): Promise<void> {
-    await this.#api.close();
+    // One that crashed meanwhile has nothing to free.
+    await this.#answer(this.#api.close()).catch(() => {});
+    this.#end("the executor was closed");
+  }
+
+  /**
+   * What the Worker answers to a call.
+   *
+   * @throws {ExecutorEndedError} If the Worker ends before it answers.
+   */
+  #answer<Result>(call: Promise<Result>): Promise<Result> {
+    if (this.#ended !== undefined) return Promise.reject(this.#ended);
+    const { promise, resolve, reject } = Promise.withResolvers<Result>();
+    this.#waiting.add(reject);
+    call.then(resolve, reject).finally(() => this.#waiting.delete(reject));
+    return promise;
+  }
+
+  #end(reason: string): void {
+    if (this.#ended !== undefined) return;
+    this.#ended = new ExecutorEndedError(reason);
     this.#worker.terminate();
+    for (const reject of this.#waiting) reject(this.#ended);
+    this.#waiting.clear();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,4 +1,5 @@
 import { deepStrictEqual, ok, rejects } from "node:assert";
+import { crashableExecutor } from "./crashable_executor.ts";
 import { Executor, type InferenceSession } from "./executor.ts";
 import { Graph, type TensorData } from "./graph.ts";
 import { expand, matMul, mul, reduceSum } from "./operators.ts";
@@ -116,4 +117,20 @@ Deno.test("Executor frees one graph and keeps the others", async () => {
   await tens.release();
   await rejects(tens.run({ x: scalar(1) }));
   deepStrictEqual(await y(threes, scalar(7)), 21);
+});
+
+Deno.test("Executor lets nobody wait when its Worker crashes or is closed", async () => {
+  const { executor: crashing, crash } = await crashableExecutor();
+  const session = await crashing.loadSession(onesProduct());
+  crash();
+  const calls = [y(session, ones(2)), session.release(), crashing.loadSession(scaling(2))];
+  const message = /^the executor crashed: /;
+  await Promise.all(calls.map((call) => rejects(call, { name: "ExecutorEndedError", message })));
+  ok(crashing.ended);
+  await rejects(y(session, ones(2)), { name: "ExecutorEndedError" });
+
+  const closing = await Executor.start({ threads: 1 });
+  const closed = await closing.loadSession(onesProduct());
+  await closing.close();
+  await rejects(y(closed, ones(2)), { message: "the executor was closed" });
 });

@@ -10,14 +10,39 @@ import type { InferenceSession } from "../onnx/executor.ts";
 /** Texts that go through a model together when nobody waits for one of them. */
 const BATCH_SIZE = 64;
 
+/** A graph that takes {@link collate}'s tensors and gives `logits`. */
+type ClassifierSession = Pick<InferenceSession, "run">;
+
+/** A text, or a pair of which the second begins at `secondStart`. */
+export interface EncodedText {
+  ids: TokenIds;
+  secondStart?: number;
+}
+
+/** The logits of texts that go through a model together, in the order of the texts. */
+export async function batchLogits(
+  session: ClassifierSession,
+  batch: readonly EncodedText[],
+  padId: number,
+): Promise<Float32Array[]> {
+  const tensors = collate(batch.map(({ ids }) => ids), padId);
+  const { data: types, shape: [, length] } = tensors.token_type_ids;
+  for (const [row, { ids, secondStart = ids.length }] of batch.entries()) {
+    (types as BigInt64Array).fill(1n, row * length! + secondStart, row * length! + ids.length);
+  }
+  const { logits } = await session.run(tensors);
+  const data = logits!.data as Float32Array;
+  const labelCount = data.length / batch.length;
+  return batch.map((_, row) => data.slice(row * labelCount, (row + 1) * labelCount));
+}
+
 /**
  * The logits of each text, in the order of the texts.
  *
- * @param session A graph that takes {@link collate}'s tensors and gives `logits`.
  * @throws What the signal says, if it aborts.
  */
 export async function logitsOf(
-  session: Pick<InferenceSession, "run">,
+  session: ClassifierSession,
   texts: readonly TokenIds[],
   padId: number,
   signal?: AbortSignal,
@@ -25,12 +50,12 @@ export async function logitsOf(
   const results = new Array<Float32Array>(texts.length);
   for (const batch of evaluationBatches(texts.map((ids) => ids.length), BATCH_SIZE)) {
     signal?.throwIfAborted();
-    const { logits } = await session.run(collate(batch.map((index) => texts[index]!), padId));
-    const data = logits!.data as Float32Array;
-    const labelCount = data.length / batch.length;
-    for (const [row, index] of batch.entries()) {
-      results[index] = data.slice(row * labelCount, (row + 1) * labelCount);
-    }
+    const logits = await batchLogits(
+      session,
+      batch.map((index) => ({ ids: texts[index]! })),
+      padId,
+    );
+    for (const [row, index] of batch.entries()) results[index] = logits[row]!;
   }
   return results;
 }

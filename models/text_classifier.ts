@@ -7,8 +7,8 @@ import type { ProblemType } from "../data/labels.ts";
 import type { Executor, InferenceSession } from "../onnx/executor.ts";
 import { loadForInference } from "./classifier.ts";
 import { type BertConfig, problemOf } from "./config.ts";
-import { logitsOf, scoresOf } from "./inference.ts";
-import type { BertTokenizer } from "./tokenizer.ts";
+import { batchLogits, type EncodedText, logitsOf, scoresOf } from "./inference.ts";
+import type { BertTokenizer, Encoding } from "./tokenizer.ts";
 
 /** A class and how probable it is, or the output of a regression and its value. */
 export interface LabelScore {
@@ -43,6 +43,23 @@ export class TextClassifier {
     return new TextClassifier(config, tokenizer, await executor.loadSession(model));
   }
 
+  /** The most tokens that a text may have. */
+  get maxLength(): number {
+    return this.#tokenizer.maxLength;
+  }
+
+  /** A text, or a pair of texts, as {@link logits} takes it. */
+  encode(text: string, pair?: string): Encoding {
+    return pair === undefined
+      ? this.#tokenizer.encode(text)
+      : this.#tokenizer.encodePair(text, pair);
+  }
+
+  /** The logits of texts that go through the model together, in their order. */
+  logits(batch: readonly EncodedText[]): Promise<Float32Array[]> {
+    return batchLogits(this.#session, batch, this.#config.pad_token_id);
+  }
+
   /** The scores of each text, in the order of {@link labels}. */
   async scores(texts: readonly string[]): Promise<number[][]> {
     const encoded = texts.map((text) => this.#tokenizer.encode(text).ids);
@@ -52,15 +69,17 @@ export class TextClassifier {
 
   /** The classes of each text with their scores, the highest first. */
   async classify(texts: readonly string[]): Promise<LabelScore[][]> {
-    const scores = await this.scores(texts);
-    return scores.map((row) =>
-      row.map((score, index) => ({ label: this.labels[index]!, score }))
-        .sort((a, b) => b.score - a.score)
-    );
+    return (await this.scores(texts)).map((row) => labelScores(row, this.labels));
   }
 
   /** Frees the model's memory. */
   release(): Promise<void> {
     return this.#session.release();
   }
+}
+
+/** Scores with their labels, the highest first. */
+export function labelScores(scores: readonly number[], labels: readonly string[]): LabelScore[] {
+  return scores.map((score, index) => ({ label: labels[index]!, score }))
+    .sort((a, b) => b.score - a.score);
 }

@@ -51,10 +51,12 @@ export interface VocabularyOptions {
   lowercase?: boolean;
 }
 
-/** A text as token ids. */
+/** A text, or a pair of texts, as token ids. */
 export interface Encoding {
-  /** With `[CLS]` in front and `[SEP]` at the end. */
+  /** With `[CLS]` in front and `[SEP]` at the end of each text. */
   ids: number[];
+  /** Where the second text of a pair begins. */
+  secondStart?: number;
   /** Whether the text was longer than allowed and lost its end. */
   truncated: boolean;
 }
@@ -122,10 +124,31 @@ export class BertTokenizer {
    * are two.
    */
   encode(text: string): Encoding {
-    const maxLength = this.#config.model_max_length;
+    const { maxLength } = this;
     const { ids } = this.#tokenizer.encode(text);
     if (ids.length <= maxLength) return { ids, truncated: false };
     return { ids: [...ids.slice(0, maxLength - 1), ids.at(-1)!], truncated: true };
+  }
+
+  /** Encodes a pair of texts, cutting the end of the longer one while they are too long together. */
+  encodePair(first: string, second: string): Encoding {
+    const [ids, secondIds] = [
+      this.#tokenizer.encode(first).ids,
+      this.#tokenizer.encode(second).ids,
+    ];
+    const separator = ids.pop()!;
+    // Without `[CLS]` and `[SEP]`.
+    const rest = secondIds.slice(1, -1);
+    const most = this.maxLength - 2;
+    const truncated = ids.length + rest.length > most;
+    while (ids.length + rest.length > most) (ids.length - 1 > rest.length ? ids : rest).pop();
+    const secondStart = ids.length + 1;
+    return { ids: [...ids, separator, ...rest, separator], secondStart, truncated };
+  }
+
+  /** The most tokens that a text is encoded to, `[CLS]` and `[SEP]` included. */
+  get maxLength(): number {
+    return this.#config.model_max_length;
   }
 
   /** How many tokens there are. */

@@ -59,6 +59,36 @@ Deno.test("BertTokenizer.encode() keeps the start of a text that is too long", (
   }));
 });
 
+Deno.test("BertTokenizer.encodePair() joins two texts and says where the second begins", () => {
+  deepStrictEqual(tokenizer.encodePair("hug", "pun 7"), {
+    ids: [CLS, 5, SEP, 7, 6, SEP],
+    secondStart: 3,
+    truncated: false,
+  });
+});
+
+Deno.test("BertTokenizer.encodePair() cuts the longer text first", () => {
+  deepStrictEqual(withLength(6).encodePair("hug", "pun 7 hug hug"), {
+    ids: [CLS, 5, SEP, 7, 6, SEP],
+    secondStart: 3,
+    truncated: true,
+  });
+  fc.assert(
+    fc.property(texts, texts, fc.integer({ min: 3, max: 16 }), (first, second, maxLength) => {
+      const { ids, secondStart, truncated } = withLength(maxLength).encodePair(first, second);
+      const whole = tokenizer.encodePair(first, second);
+      deepStrictEqual(ids.length, Math.min(whole.ids.length, maxLength));
+      deepStrictEqual(truncated, whole.ids.length > maxLength);
+      deepStrictEqual([ids[0], ids[secondStart! - 1], ids.at(-1)], [CLS, SEP, SEP]);
+      const left = [secondStart! - 2, ids.length - secondStart! - 1];
+      const had = [whole.secondStart! - 2, whole.ids.length - whole.secondStart! - 1];
+      for (const i of [0, 1]) {
+        if (left[i]! < had[i]!) ok(left[i]! >= left[1 - i]! - 1, "the shorter text was cut");
+      }
+    }),
+  );
+});
+
 Deno.test("BertTokenizer.files() lists the tokens of vocab.txt in the order of their ids", () => {
   deepStrictEqual(tokenizer.files()["vocab.txt"], VOCABULARY.join("\n") + "\n");
 });

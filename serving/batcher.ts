@@ -1,0 +1,206 @@
+/**
+ * The queue of texts in front of the device. There is no timer: while the device works texts
+ * gather, and the next batch takes what is there.
+ *
+ * @module
+ */
+import type { EncodedText } from "../models/inference.ts";
+
+/** A batch is to take about so long where its size is not given. */
+const TARGET_BATCH_MS = 100;
+/** Padded tokens of a batch before any was timed. */
+const FIRST_BATCH_TOKENS = 512;
+const MAX_BATCH_TOKENS = 16_384;
+
+/** What runs a batch. Rows that name the same object may share one. */
+export interface BatchGroup<Row extends EncodedText = EncodedText> {
+  /** The logits of rows that go through a model together, in their order. */
+  logits(rows: readonly Row[]): Promise<Float32Array[]>;
+}
+
+/** What the rows of one request got, and how long it took. */
+export interface BatchedLogits {
+  /** In the order of the rows. */
+  logits: Float32Array[];
+  /** From the request's arrival until the last of its batches began, without those before. */
+  queueMs: number;
+  /** The sum over its batches. */
+  inferenceMs: number;
+}
+
+/** A batch that has run. */
+export interface BatchReport {
+  rows: number;
+  /** With padding. */
+  tokens: number;
+  durationMs: number;
+}
+
+/** Settings of {@link Batcher}. */
+export interface BatcherOptions {
+  /**
+   * The most padded tokens of a batch; a longer text goes alone. By default as many as the device
+   * does in about 100 ms.
+   */
+  maxBatchTokens?: number | undefined;
+  /** Told of each batch that has run. */
+  onBatch?: (report: BatchReport) => void;
+}
+
+/** The rows of one call, on their way. */
+interface Request {
+  group: BatchGroup;
+  signal: AbortSignal | undefined;
+  arrivedAt: number;
+  logits: Float32Array[];
+  missing: number;
+  inferenceMs: number;
+  finished: boolean;
+  resolve: (result: BatchedLogits) => void;
+  reject: (error: unknown) => void;
+}
+
+interface Waiting {
+  request: Request;
+  index: number;
+  row: EncodedText;
+  /** In tokens. */
+  length: number;
+}
+
+/** Puts rows of many requests together, one batch at a time. */
+export class Batcher {
+  readonly #maxBatchTokens: number | undefined;
+  readonly #onBatch: (report: BatchReport) => void;
+  /** How many tokens a group does in {@link TARGET_BATCH_MS}. */
+  readonly #measured = new WeakMap<BatchGroup, number>();
+  /** In the order of arrival. */
+  #queue: Waiting[] = [];
+  #working = false;
+
+  constructor({ maxBatchTokens, onBatch = () => {} }: BatcherOptions = {}) {
+    this.#maxBatchTokens = maxBatchTokens;
+    this.#onBatch = onBatch;
+  }
+
+  /** How many rows wait. */
+  get queueLength(): number {
+    return this.#queue.length;
+  }
+
+  /**
+   * The logits of rows, which may travel in several batches and with rows of other requests.
+   *
+   * @param signal Aborted when nobody waits any more; rows that have not begun are dropped then.
+   * @throws What the group throws, or the signal's reason.
+   */
+  run<Row extends EncodedText>(
+    group: BatchGroup<Row>,
+    rows: readonly Row[],
+    signal?: AbortSignal,
+  ): Promise<BatchedLogits> {
+    const { promise, resolve, reject } = Promise.withResolvers<BatchedLogits>();
+    const request: Request = {
+      group: group as BatchGroup,
+      signal,
+      arrivedAt: performance.now(),
+      logits: new Array<Float32Array>(rows.length),
+      missing: rows.length,
+      inferenceMs: 0,
+      finished: false,
+      resolve,
+      reject,
+    };
+    for (const [index, row] of rows.entries()) {
+      this.#queue.push({ request, index, row, length: row.ids.length });
+    }
+    if (!this.#working) void this.#work();
+    return promise;
+  }
+
+  async #work(): Promise<void> {
+    this.#working = true;
+    // Calls of the same moment share the first batch.
+    await Promise.resolve();
+    for (let batch; (batch = this.#takeBatch()) !== undefined;) await this.#run(batch);
+    this.#working = false;
+  }
+
+  /** The batch that holds the row which has waited longest. */
+  #takeBatch(): Waiting[] | undefined {
+    this.#queue = this.#queue.filter(({ request }) => {
+      if (request.signal?.aborted) fail(request, request.signal.reason);
+      return !request.finished;
+    });
+    const [oldest] = this.#queue;
+    if (oldest === undefined) return undefined;
+    const { group } = oldest.request;
+    const rows = this.#queue.filter(({ request }) => request.group === group);
+    const batch = cutBatches(rows, this.#budget(group)).find((rows) => rows.includes(oldest))!;
+    const taken = new Set(batch);
+    this.#queue = this.#queue.filter((waiting) => !taken.has(waiting));
+    return batch;
+  }
+
+  async #run(batch: readonly Waiting[]): Promise<void> {
+    const { group } = batch[0]!.request;
+    const startedAt = performance.now();
+    try {
+      const logits = await group.logits(batch.map(({ row }) => row));
+      const durationMs = performance.now() - startedAt;
+      const tokens = batch[0]!.length * batch.length;
+      this.#measure(group, tokens, durationMs);
+      this.#onBatch({ rows: batch.length, tokens, durationMs });
+      for (const request of new Set(batch.map(({ request }) => request))) {
+        request.inferenceMs += durationMs;
+      }
+      for (const [i, { request, index }] of batch.entries()) {
+        request.logits[index] = logits[i]!;
+        if (--request.missing === 0) succeed(request);
+      }
+    } catch (error) {
+      for (const { request } of batch) fail(request, error);
+    }
+  }
+
+  #budget(group: BatchGroup): number {
+    return this.#maxBatchTokens ?? this.#measured.get(group) ?? FIRST_BATCH_TOKENS;
+  }
+
+  #measure(group: BatchGroup, tokens: number, durationMs: number): void {
+    // A batch that is small tells less of the device than of the way to it.
+    if (tokens < this.#budget(group) / 2) return;
+    const budget = Math.round(tokens * TARGET_BATCH_MS / durationMs);
+    this.#measured.set(group, Math.min(budget, MAX_BATCH_TOKENS));
+  }
+}
+
+/**
+ * Cuts rows into batches, the longest first, so that little is padded.
+ *
+ * @param maxTokens The most padded tokens of a batch; a row that is longer goes alone.
+ */
+export function cutBatches<Row extends { length: number }>(
+  rows: readonly Row[],
+  maxTokens: number,
+): Row[][] {
+  const batches: Row[][] = [];
+  for (const row of rows.toSorted((a, b) => b.length - a.length)) {
+    const batch = batches.at(-1);
+    if (batch !== undefined && batch[0]!.length * (batch.length + 1) <= maxTokens) batch.push(row);
+    else batches.push([row]);
+  }
+  return batches;
+}
+
+function succeed(request: Request): void {
+  request.finished = true;
+  const { logits, inferenceMs, arrivedAt } = request;
+  const queueMs = Math.max(0, performance.now() - arrivedAt - inferenceMs);
+  request.resolve({ logits, queueMs, inferenceMs });
+}
+
+function fail(request: Request, error: unknown): void {
+  request.finished = true;
+  request.reject(error);
+}

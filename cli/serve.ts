@@ -3,13 +3,19 @@
  *
  * @module
  */
-import { Command, InvalidArgumentError } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import { join } from "node:path";
+import { readJson } from "../data/files.ts";
 import { UserError } from "../data/user_error.ts";
 import type { Device } from "../onnx/device.ts";
 import { Executor } from "../onnx/executor.ts";
+import { type ApiKey, apiKey, ApiKeyFile, apiKeysOf, isLoopback } from "../routes/access.ts";
 import { createApp } from "../routes/app.ts";
-import { ModelRegistry } from "../serving/model_registry.ts";
+import { Metrics } from "../serving/metrics.ts";
+import { ModelCache } from "../serving/model_cache.ts";
+import { ModelRegistry, UnknownModelError } from "../serving/model_registry.ts";
+import { ModelStore } from "../serving/model_store.ts";
+import { borrowModel, Predictor } from "../serving/predictor.ts";
 import { RUNS_DIR } from "../training/run_folder.ts";
 import { RunStore } from "../training/run_store.ts";
 import { Supervisor } from "../training/supervisor.ts";
@@ -19,8 +25,21 @@ interface Options {
   port: number;
   host: string;
   runs: string;
+  models?: string;
   kv?: string;
   device: Device | "auto";
+  preload: string[];
+  modelMemory?: number;
+  idleUnload?: number;
+  maxBatchTokens?: number;
+  maxClientBatchSize: number;
+  maxConcurrentRequests: number;
+  payloadLimit: number;
+  drainTimeout: number;
+  apiKey: string[];
+  apiKeyFile?: string;
+  rateLimit?: number;
+  insecure?: true;
 }
 
 /** The command and its options. */
@@ -30,53 +49,179 @@ export function serveCommand(): Command {
     .option("--port <number>", "Port to listen on; 0 takes a free one", parsePort, 8000)
     .option("--host <address>", "Address to listen on", "127.0.0.1")
     .option("--runs <dir>", "Folder of the runs, whose models are served", RUNS_DIR)
-    .option("--kv <file>", "File for the state of the runs; default: state.kv in that folder")
+    .option("--models <dir>", "Folder of other models that are served, each in a folder")
+    .option("--kv <file>", "File for the state of runs and models; default: state.kv in --runs")
     .addOption(deviceOption())
+    .option("--preload <model>", "Load a model before the server is ready; repeatable", collect, [])
+    .option("--model-memory <size>", "Most that loaded models may hold, as 500MB", parseSize)
+    .option("--idle-unload <seconds>", "Unload models that nobody asks for", parseSeconds)
+    .option(
+      "--max-batch-tokens <number>",
+      "Most tokens of a batch, with padding; default: what takes 100 ms",
+      parseCount,
+    )
+    .option("--max-client-batch-size <number>", "Most texts of a request", parseCount, 32)
+    .option("--max-concurrent-requests <number>", "Most predictions at once", parseCount, 512)
+    .addOption(
+      new Option("--payload-limit <size>", "Largest body").argParser(parseSize)
+        .default(2_000_000, "2MB"),
+    )
+    .option("--drain-timeout <seconds>", "How long to finish when told to stop", parseSeconds, 30)
+    .option("--api-key <key>", "Key that requests must bear; repeatable", collect, [])
+    .option("--api-key-file <file>", "JSON of hashed keys with their scopes and limits")
+    .option("--rate-limit <number>", "Most requests of a key in a minute", parseCount)
+    .option("--insecure", "Listen on a public address without a key")
     .action(run);
 }
 
-async function run({ port, host, runs: runsDir, kv, device }: Options): Promise<void> {
+async function run(options: Options): Promise<void> {
+  const { host, port, runs: runsDir, models: modelsDir, device, maxBatchTokens } = options;
+  const apiKeys = await readKeys(options);
+  if (!isLoopback(host) && apiKeys.length === 0 && !options.insecure) {
+    throw new UserError(
+      `Cannot listen on '${host}' without --api-key: others could reach it; or use --insecure`,
+    );
+  }
   await Deno.mkdir(runsDir, { recursive: true });
   // Held until the process ends: the state has one owner.
   using lock = await Deno.open(join(runsDir, "lock"), { write: true, create: true });
   if (!await lock.tryLock(true)) {
     throw new UserError(`Cannot serve '${runsDir}': another server uses it`);
   }
-  using store = await RunStore.open(kv ?? join(runsDir, "state.kv"));
+  // It starts while everything else does.
+  await using cache = new ModelCache({
+    startExecutor: () => Executor.start({ device }),
+    maxBytes: options.modelMemory,
+    idleMs: options.idleUnload === undefined ? undefined : options.idleUnload * 1000,
+  });
+  const executor = cache.executor();
+  executor.catch(() => {});
+
+  const kv = options.kv ?? join(runsDir, "state.kv");
+  using store = await RunStore.open(kv);
+  using modelStore = await ModelStore.open(kv);
   const supervisor = new Supervisor(store);
   await supervisor.recover();
-  await using executor = await Executor.start({ device });
-  const models = new ModelRegistry(executor, store, runsDir);
-  const app = createApp({ store, supervisor, runsDir, models });
+  const models = await ModelRegistry.open({ store: modelStore, runs: store, runsDir, modelsDir });
+  const metrics = new Metrics();
+  const predictor = new Predictor(models, cache, metrics, maxBatchTokens);
 
-  const server = listen(host, port, app.fetch);
+  let ready = false;
+  const app = createApp({
+    store,
+    supervisor,
+    runsDir,
+    models,
+    cache,
+    predictor,
+    metrics,
+    limits: {
+      maxBatchTokens,
+      maxClientBatchSize: options.maxClientBatchSize,
+      maxConcurrentRequests: options.maxConcurrentRequests,
+      payloadLimitBytes: options.payloadLimit,
+    },
+    isReady: () => ready,
+    apiKeys,
+    requestsPerMinute: options.rateLimit,
+    log: (entry) => console.error(JSON.stringify(entry)),
+  });
+
+  const aborted = new AbortController();
+  const server = listen(host, port, app.fetch, aborted.signal);
   // A signal comes twice under `deno task`: from the terminal, and passed on by the task.
   let stopping: Promise<void> | undefined;
   const stop = () => {
-    // Event streams end with their runs, and the server when they have.
-    stopping ??= supervisor.close().then(() => server.shutdown());
+    ready = false;
+    // Event streams end with their runs, and the server when all requests are answered.
+    stopping ??= Promise.all([server.shutdown(), supervisor.close()]).then(() => {});
+    const timeout = setTimeout(() => aborted.abort(), options.drainTimeout * 1000);
+    void server.finished.finally(() => clearTimeout(timeout));
   };
   Deno.addSignalListener("SIGINT", stop);
   Deno.addSignalListener("SIGTERM", stop);
-  await server.finished;
-  await stopping;
-  Deno.removeSignalListener("SIGINT", stop);
-  Deno.removeSignalListener("SIGTERM", stop);
+  try {
+    await executor;
+    await preload(options.preload, models, cache);
+    ready = stopping === undefined;
+  } catch (error) {
+    stop();
+    throw error;
+  } finally {
+    await server.finished;
+    await stopping;
+    Deno.removeSignalListener("SIGINT", stop);
+    Deno.removeSignalListener("SIGTERM", stop);
+  }
 }
 
-function listen(hostname: string, port: number, handler: Deno.ServeHandler): Deno.HttpServer {
+async function readKeys({ apiKey: keys, apiKeyFile }: Options): Promise<ApiKey[]> {
+  const given = keys.map((key, index) => apiKey(`--api-key ${index + 1}`, key));
+  if (apiKeyFile === undefined) return given;
+  return [...given, ...apiKeysOf(await readJson(apiKeyFile, ApiKeyFile))];
+}
+
+async function preload(
+  names: readonly string[],
+  models: ModelRegistry,
+  cache: ModelCache,
+): Promise<void> {
+  for (const name of names) {
+    try {
+      using _model = await borrowModel(cache, await models.resolve(name));
+    } catch (error) {
+      if (error instanceof UnknownModelError) {
+        throw new UserError(`Cannot preload '${name}': ${error.message}`);
+      }
+      throw error;
+    }
+  }
+}
+
+function listen(
+  hostname: string,
+  port: number,
+  handler: Deno.ServeHandler,
+  signal: AbortSignal,
+): Deno.HttpServer {
   const onListen = ({ hostname, port }: Deno.NetAddr) =>
     console.error(`Listening on http://${hostname}:${port}`);
   try {
-    return Deno.serve({ hostname, port, onListen }, handler);
+    return Deno.serve({ hostname, port, onListen, signal }, handler);
   } catch (error) {
     if (!(error instanceof Deno.errors.AddrInUse)) throw error;
     throw new UserError(`Cannot listen on ${hostname} port ${port}: it is in use`);
   }
 }
 
+function collect(value: string, values: string[]): string[] {
+  return [...values, value];
+}
+
 function parsePort(text: string): number {
   const port = Number(text);
   if (Number.isInteger(port) && port >= 0 && port <= 65_535) return port;
   throw new InvalidArgumentError("It must be 0 to 65535.");
+}
+
+function parseCount(text: string): number {
+  const count = Number(text);
+  if (Number.isInteger(count) && count >= 1) return count;
+  throw new InvalidArgumentError("It must be 1 or more.");
+}
+
+function parseSeconds(text: string): number {
+  const seconds = Number(text);
+  if (text.trim() !== "" && seconds >= 0 && seconds <= 1e6) return seconds;
+  throw new InvalidArgumentError("It must be a number of seconds.");
+}
+
+const UNITS = { "": 1, KB: 1e3, MB: 1e6, GB: 1e9 } as const;
+
+/** `2MB` -> 2,000,000 */
+function parseSize(text: string): number {
+  const [, number, unit] = /^(\d+(?:\.\d+)?) ?(|KB|MB|GB)$/i.exec(text) ?? [];
+  const bytes = Math.round(Number(number) * UNITS[unit?.toUpperCase() as keyof typeof UNITS]);
+  if (bytes >= 1) return bytes;
+  throw new InvalidArgumentError("It must be a number of bytes, KB, MB or GB.");
 }

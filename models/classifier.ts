@@ -77,6 +77,14 @@ export async function loadForInference(
   return { config, tokenizer, model: exportModel(config, weights) };
 }
 
+/** How many bytes the weights of a model's folder hold, as {@link loadForInference} reads them. */
+export async function modelBytes(dir: string): Promise<number> {
+  for (const file of [ONNX_FILE, WEIGHTS_FILE]) {
+    if (await exists(join(dir, file))) return (await Deno.stat(join(dir, file))).size;
+  }
+  return 0;
+}
+
 /** A folder's tokenizer, which cuts texts to what the model has positions for, or earlier. */
 async function readTokenizer(dir: string, config: BertConfig): Promise<BertTokenizer> {
   return (await BertTokenizer.load(dir)).withMaxLength(config.max_position_embeddings);

@@ -3,50 +3,89 @@
  *
  * @module
  */
-import { Hono, type MiddlewareHandler } from "hono";
+import type { OpenAPIHono } from "@hono/zod-openapi";
 import { bodyLimit } from "hono/body-limit";
 import { HTTPException } from "hono/http-exception";
 import { requestId } from "hono/request-id";
 import { join } from "node:path";
+import type { Metrics } from "../serving/metrics.ts";
+import type { ModelCache } from "../serving/model_cache.ts";
 import type { ModelRegistry } from "../serving/model_registry.ts";
+import type { Predictor } from "../serving/predictor.ts";
+import { type ApiKey, checkAccess, refuseForeignOrigin } from "./access.ts";
+import { addDocs } from "./docs.ts";
 import { onError, onNotFound } from "./errors.ts";
 import { evaluationRoutes } from "./evaluations.ts";
+import { healthRoutes, type IsReady } from "./health.ts";
+import { huggingFaceRoutes } from "./hugging_face.ts";
+import { infoRoutes, type Limits } from "./info.ts";
+import { type Log, observeRequests } from "./log.ts";
+import { metricsRoutes } from "./metrics.ts";
+import { modelRoutes } from "./models.ts";
+import { openInferenceRoutes } from "./open_inference.ts";
 import { predictRoutes } from "./predict.ts";
+import { limitConcurrency } from "./predictions.ts";
+import { createRouter, readJsonBody } from "./router.ts";
 import { runRoutes, type RunRoutesOptions } from "./runs.ts";
-
-const MAX_BODY_BYTES = 2_000_000;
+import { textEmbeddingsInferenceRoutes } from "./text_embeddings_inference.ts";
 
 /** What the routes work on. */
 export interface AppOptions extends RunRoutesOptions {
   models: ModelRegistry;
+  cache: ModelCache;
+  predictor: Predictor;
+  metrics: Metrics;
+  limits: Limits;
+  isReady: IsReady;
+  /** Who may use the server; without any, everyone who reaches it. */
+  apiKeys?: readonly ApiKey[];
+  requestsPerMinute?: number | undefined;
+  log?: Log;
 }
+
+const PREDICT_ROUTES = [
+  "/",
+  "/predict",
+  "/models/:model",
+  "/v1/predict",
+  "/v2/models/:model/infer",
+  "/v2/models/:model/versions/:version/infer",
+];
 
 /** The whole application. */
-export function createApp({ models, ...runs }: AppOptions): Hono {
-  const { store, runsDir } = runs;
-  const reportsDir = join(runsDir, "evaluations");
-  const app = new Hono();
+export function createApp(options: AppOptions): OpenAPIHono {
+  const { models, cache, predictor, metrics, limits, isReady, store, runsDir } = options;
+  const { apiKeys = [], requestsPerMinute, log = () => {} } = options;
+  const app = createRouter();
   app.use(requestId());
+  app.use(observeRequests(metrics, log));
   app.use(refuseForeignOrigin);
-  app.use(bodyLimit({ maxSize: MAX_BODY_BYTES, onError: tooLarge }));
+  app.use(checkAccess(apiKeys, requestsPerMinute));
+  const limitPredictions = limitConcurrency(limits.maxConcurrentRequests);
+  for (const path of PREDICT_ROUTES) app.post(path, limitPredictions);
+  app.use(bodyLimit({
+    maxSize: limits.payloadLimitBytes,
+    onError: () => {
+      const message = `The body must be at most ${limits.payloadLimitBytes} bytes`;
+      throw new HTTPException(413, { message });
+    },
+  }));
+  app.use(readJsonBody);
   app.onError(onError);
   app.notFound(onNotFound);
-  app.get("/health", (context) => context.json({ status: "ok" }));
-  app.route("/v1/predict", predictRoutes(models));
-  app.route("/v1/runs", runRoutes(runs));
-  app.route("/v1/evaluations", evaluationRoutes({ store, models, reportsDir }));
+
+  const predictOptions = { predictor, maxClientBatchSize: limits.maxClientBatchSize };
+  app.route("/", healthRoutes(isReady));
+  app.route("/", predictRoutes(predictOptions));
+  app.route("/", textEmbeddingsInferenceRoutes(predictOptions));
+  app.route("/", huggingFaceRoutes(predictOptions));
+  app.route("/", openInferenceRoutes({ ...predictOptions, models, isReady }));
+  app.route("/", modelRoutes(models, cache));
+  app.route("/", runRoutes(options));
+  const reportsDir = join(runsDir, "evaluations");
+  app.route("/", evaluationRoutes({ store, models, cache, reportsDir }));
+  app.route("/", infoRoutes(models, limits));
+  app.route("/", metricsRoutes(metrics));
+  addDocs(app);
   return app;
 }
-
-function tooLarge(): never {
-  throw new HTTPException(413, { message: `The body must be at most ${MAX_BODY_BYTES} bytes` });
-}
-
-/** Keeps web pages of other sites from using a server that listens on this machine only. */
-const refuseForeignOrigin: MiddlewareHandler = async (context, next) => {
-  const origin = context.req.header("Origin");
-  if (origin !== undefined && URL.parse(origin)?.host !== context.req.header("Host")) {
-    throw new HTTPException(403, { message: `Requests from ${origin} are not allowed` });
-  }
-  await next();
-};

@@ -6,55 +6,71 @@
 import type { Context } from "hono";
 import { HTTPException } from "hono/http-exception";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
-import type { z } from "zod";
+import { NoRoomError } from "../serving/model_cache.ts";
+import { ModelConflictError, UnknownModelError } from "../serving/model_registry.ts";
+import { InferenceError } from "../serving/predictor.ts";
 
 const ERROR_TYPES: Partial<Record<ContentfulStatusCode, string>> = {
   400: "malformed",
+  401: "unauthorized",
   403: "forbidden",
   404: "not_found",
+  409: "conflict",
   413: "too_large",
   422: "validation",
+  424: "backend",
+  429: "overloaded",
   503: "not_ready",
 };
+
+/** Of clients that have gone; nobody reads it, but logs and metrics. */
+const CLIENT_CLOSED_REQUEST = 499 as ContentfulStatusCode;
 
 /** A request whose value of one field is not allowed. */
 export function invalidField(field: string, rule: string): HTTPException {
   return new HTTPException(422, { message: `'${field}': ${rule}` });
 }
 
+/** A request that may be made again after a while. */
+export function retryLater(
+  status: 429 | 503,
+  message: string,
+  afterSeconds: number,
+): HTTPException {
+  const res = new Response(null, { headers: { "Retry-After": String(afterSeconds) } });
+  return new HTTPException(status, { message, res });
+}
+
 /** Answers an error that a route threw. */
 export function onError(error: Error, context: Context): Response {
-  if (error instanceof HTTPException) {
-    const error_type = ERROR_TYPES[error.status] ?? "error";
-    return context.json({ error: error.message, error_type }, error.status);
+  const known = httpError(error, context);
+  if (known !== undefined) {
+    const error_type = ERROR_TYPES[known.status] ?? "error";
+    known.res?.headers.forEach((value, name) => context.header(name, value));
+    context.set("errorType", error_type);
+    return context.json({ error: known.message, error_type }, known.status);
   }
   console.error(`Request ${context.get("requestId")}:`, error);
+  context.set("errorType", "internal");
   return context.json({ error: "Something went wrong here", error_type: "internal" }, 500);
+}
+
+function httpError(error: Error, context: Context): HTTPException | undefined {
+  const { message } = error;
+  if (error instanceof HTTPException) return error;
+  if (error instanceof UnknownModelError) return new HTTPException(404, { message });
+  if (error instanceof ModelConflictError) return new HTTPException(409, { message });
+  if (error instanceof NoRoomError) return retryLater(503, message, 1);
+  if (error instanceof InferenceError) return new HTTPException(424, { message });
+  if (context.req.raw.signal.aborted) {
+    return new HTTPException(CLIENT_CLOSED_REQUEST, { message: "The client has gone" });
+  }
+  return undefined;
 }
 
 /** Answers a path that is not there. */
 export function onNotFound(context: Context): Response {
   const error = `There is nothing at ${context.req.method} ${context.req.path}`;
+  context.set("errorType", "not_found");
   return context.json({ error, error_type: "not_found" }, 404);
-}
-
-/**
- * Reads a request's body as JSON and checks it.
- *
- * @throws {HTTPException} 400 if it is not JSON, 422 if a field breaks its rule.
- */
-export async function readBody<Schema extends z.ZodType>(
-  context: Context,
-  schema: Schema,
-): Promise<z.infer<Schema>> {
-  let body: unknown;
-  try {
-    body = await context.req.json();
-  } catch {
-    throw new HTTPException(400, { message: "The body must be JSON" });
-  }
-  const result = schema.safeParse(body);
-  if (result.success) return result.data;
-  const { path, message } = result.error.issues[0]!;
-  throw invalidField(path.join(".") || "body", message);
 }

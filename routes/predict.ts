@@ -1,34 +1,77 @@
 /**
- * `POST /v1/predict`: classifies texts.
+ * `POST /v1/predict`: classifies texts, each of which may name a model of its own.
  *
  * @module
  */
-import { Hono } from "hono";
+import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
 import { z } from "zod";
-import type { ModelRegistry } from "../serving/model_registry.ts";
-import { readBody } from "./errors.ts";
-import { loadedModel } from "./loaded_model.ts";
+import { SCORE_FUNCTIONS } from "../serving/predictor.ts";
+import { LabelScore, predictions, type PredictRoutesOptions, Text, TopK } from "./predictions.ts";
+import { createRouter, errorAnswers, jsonBody, jsonContent } from "./router.ts";
 
-const MAX_INPUTS = 1024;
-const MAX_TEXT_LENGTH = 100_000;
+const ModelReference = z.string().min(1)
+  .describe("A model's name, name@version or name:alias; by default the default model");
 
-const PredictRequest = z.strictObject({
-  model: z.string().optional(),
+const Request = z.strictObject({
+  model: ModelReference.optional(),
   inputs: z.array(
-    z.string().max(MAX_TEXT_LENGTH).refine((text) => text.trim() !== "", "must not be empty"),
-  ).min(1).max(MAX_INPUTS),
-  top_k: z.number().int().min(1).optional(),
+    z.union([
+      Text,
+      z.strictObject({
+        text: Text,
+        text_pair: Text.optional(),
+        model: ModelReference.optional(),
+      }),
+    ], { error: "must be a text that is not empty, or {text, text_pair?, model?}" }),
+  ).min(1).describe("Texts, or texts with a second text or a model of their own"),
+  top_k: TopK.optional(),
+  function_to_apply: z.enum(SCORE_FUNCTIONS).optional()
+    .describe("What makes scores of logits; by default what suits the model"),
+  truncate: z.boolean().default(false).describe("Whether a text that is too long loses its end"),
+}).meta({ id: "PredictRequest" });
+
+const Answer = z.object({
+  model: z.string().nullable()
+    .describe("The model that answered, as name@version; null if there were several"),
+  predictions: z.array(z.array(LabelScore)),
+  models: z.array(z.string()).describe("The model of each text, as name@version"),
+}).meta({ id: "PredictAnswer" });
+
+const route = createRoute({
+  method: "post",
+  path: "/v1/predict",
+  tags: ["predict"],
+  summary: "Classify texts with one model or several",
+  request: { body: jsonBody(Request) },
+  responses: {
+    200: jsonContent(Answer, "The classes of each text, the most probable first"),
+    ...errorAnswers(413, 422, 424, 429, 503),
+  },
 });
 
-/** The route, over these models. */
-export function predictRoutes(models: ModelRegistry): Hono {
-  return new Hono().post("/", async (context) => {
-    const { model, inputs, top_k } = await readBody(context, PredictRequest);
-    const { name, classifier } = await loadedModel(models, model);
-    const predictions = await classifier.classify(inputs);
-    return context.json({
-      model: name,
-      predictions: predictions.map((scores) => scores.slice(0, top_k)),
+/** The route. */
+export function predictRoutes(options: PredictRoutesOptions): OpenAPIHono {
+  return createRouter().openapi(route, async (context) => {
+    const { model, inputs, top_k, function_to_apply, truncate } = context.req.valid("json");
+    const rows = await predictions(context, options, {
+      inputs: inputs.map((input) =>
+        typeof input === "string"
+          ? { text: input, model }
+          : { text: input.text, pair: input.text_pair, model: input.model ?? model }
+      ),
+      scoreFunction: function_to_apply,
+      truncate,
+      modelField: (index) => {
+        const input = inputs[index]!;
+        const ownModel = typeof input === "string" ? undefined : input.model;
+        return ownModel === undefined ? "model" : `inputs.${index}.model`;
+      },
     });
+    const models = rows.map(({ model: { name, version } }) => `${name}@${version}`);
+    return context.json({
+      model: new Set(models).size === 1 ? models[0]! : null,
+      predictions: rows.map(({ scores }) => scores.slice(0, top_k)),
+      models,
+    }, 200);
   });
 }

@@ -1,76 +1,319 @@
 /**
- * The models that can be served, by name.
+ * The models that can be served: their names, versions and aliases.
  *
  * @module
  */
+import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { TextClassifier } from "../models/text_classifier.ts";
-import type { Executor } from "../onnx/executor.ts";
-import { type FinishedRun, finishedRuns } from "../training/run_folder.ts";
+import { exists } from "../data/files.ts";
+import { CONFIG_FILE } from "../models/config.ts";
+import { finishedRuns } from "../training/run_folder.ts";
 import type { RunStore } from "../training/run_store.ts";
+import type { ModelStore, StoredAlias, StoredVersion, WeightedVersion } from "./model_store.ts";
 
-/** A name that belongs to no model. */
+/** The alias of the model that answers requests which name none; one model has it at a time. */
+export const DEFAULT_ALIAS = "default";
+
+/** Folders are looked through again after so long. */
+const SCAN_INTERVAL_MS = 1000;
+
+/** A name that belongs to no model, version or alias. */
 export class UnknownModelError extends Error {
   override name = "UnknownModelError";
 }
 
-/** A model that is loaded. */
-export interface LoadedModel {
-  name: string;
-  dir: string;
-  classifier: TextClassifier;
+/** A change that something else rules out. */
+export class ModelConflictError extends Error {
+  override name = "ModelConflictError";
 }
 
-/** Finds models and keeps those in memory that have been used. */
-export class ModelRegistry {
-  readonly #executor: Executor;
-  readonly #store: RunStore;
-  readonly #runsDir: string;
-  /** By folder and the moment at which the run finished. */
-  readonly #loaded = new Map<string, Promise<TextClassifier>>();
+/** A model at one state of its training. */
+export interface ModelVersion {
+  name: string;
+  /** Counted from 1. */
+  version: number;
+  dir: string;
+  finishedAt: Date;
+}
 
-  constructor(executor: Executor, store: RunStore, runsDir: string) {
-    this.#executor = executor;
-    this.#store = store;
-    this.#runsDir = runsDir;
+/** A model with all that can be asked of it. */
+export interface Model {
+  name: string;
+  /** The oldest first; there is at least one. */
+  versions: ModelVersion[];
+  aliases: Map<string, WeightedVersion[]>;
+}
+
+/** Where models are found. */
+export interface ModelRegistryOptions {
+  store: ModelStore;
+  /** Knows the names that runs were given. */
+  runs: RunStore;
+  /** Folder of runs; those that are finished can be served. */
+  runsDir: string;
+  /** Folder of models, which are served under the names of their folders. */
+  modelsDir?: string | undefined;
+}
+
+/** A model's files, as the folders have them. */
+interface Found {
+  name: string;
+  dir: string;
+  finishedAt: Date;
+}
+
+/** Knows every model by name, `name@version` and `name:alias`. */
+export class ModelRegistry {
+  readonly #options: ModelRegistryOptions;
+  #versions: StoredVersion[];
+  #aliases: StoredAlias[];
+  #models = new Map<string, Model>();
+  #scan: Promise<void> | undefined;
+  #scannedAt = -Infinity;
+
+  private constructor(
+    options: ModelRegistryOptions,
+    versions: StoredVersion[],
+    aliases: StoredAlias[],
+  ) {
+    this.#options = options;
+    this.#versions = versions;
+    this.#aliases = aliases;
+  }
+
+  /** Reads what is known of models. */
+  static async open(options: ModelRegistryOptions): Promise<ModelRegistry> {
+    const { store } = options;
+    return new ModelRegistry(options, await store.versions(), await store.aliases());
+  }
+
+  /** All models by name, as they are now. */
+  async list(): Promise<Model[]> {
+    await this.#refresh();
+    return [...this.#models.values()].sort((a, b) => a.name < b.name ? -1 : 1);
   }
 
   /**
-   * Loads a model, unless it is loaded.
+   * The model of a name.
    *
-   * @param name A run's id, the name that was given to a run (of several the newest), or the name of
-   * a folder with a finished run; may be left out where there is one model only.
-   * @throws {UnknownModelError} If the name belongs to none, or is left out and there are several.
+   * @throws {UnknownModelError} If there is none.
    */
-  async get(name?: string): Promise<LoadedModel> {
-    const models = await this.#list();
-    const chosen = name ?? onlyName(models);
-    const run = models.get(chosen);
-    if (run === undefined) throw new UnknownModelError(`there is no model '${chosen}'`);
-    const key = `${join(run.dir)} ${run.finishedAt.getTime()}`;
-    const loaded = this.#loaded.get(key) ?? TextClassifier.load(this.#executor, run.dir);
-    this.#loaded.set(key, loaded);
-    // A model that could not be loaded is tried again next time.
-    loaded.catch(() => this.#loaded.delete(key));
-    return { name: chosen, dir: run.dir, classifier: await loaded };
+  async model(name: string): Promise<Model> {
+    await this.#refresh();
+    return this.#model(name);
   }
 
-  /** The finished runs by the names of their folders, and by the names that they were given. */
-  async #list(): Promise<Map<string, FinishedRun>> {
-    const finished = await finishedRuns(this.#runsDir);
-    const models = new Map(finished.map((run) => [run.name, run]));
-    for (const { id, name } of await this.#store.list()) {
-      const run = models.get(id);
-      if (run !== undefined && !models.has(name)) models.set(name, run);
+  /**
+   * The version that a request means.
+   *
+   * @param reference A name, whose newest version is taken, `name@version`, `name:alias` or a run's
+   * id. Without one, the alias {@link DEFAULT_ALIAS}, or the only model where there is one only.
+   * @param key Requests of one key get one version of an alias that divides them.
+   * @throws {UnknownModelError} If there is none.
+   */
+  async resolve(reference?: string, key?: string): Promise<ModelVersion> {
+    if (performance.now() - this.#scannedAt > SCAN_INTERVAL_MS) await this.#refresh();
+    try {
+      return this.#resolve(reference, key);
+    } catch (error) {
+      if (!(error instanceof UnknownModelError)) throw error;
+      // It may have been trained just now.
+      await this.#refresh();
+      return this.#resolve(reference, key);
     }
-    return models;
+  }
+
+  /**
+   * Points an alias at versions, for all requests from now on.
+   *
+   * @throws {UnknownModelError} If there is no such model or version.
+   */
+  async setAlias(name: string, alias: string, versions: WeightedVersion[]): Promise<void> {
+    const model = await this.model(name);
+    for (const { version } of versions) versionOf(model, version);
+    const stored = { name, alias, versions };
+    const replaced = this.#aliases.filter((other) =>
+      other.alias === alias && (other.name === name || alias === DEFAULT_ALIAS)
+    );
+    await this.#options.store.putAlias(stored, replaced.filter((other) => other.name !== name));
+    this.#aliases = [...this.#aliases.filter((other) => !replaced.includes(other)), stored];
+    this.#index();
+  }
+
+  /**
+   * Takes an alias away.
+   *
+   * @throws {UnknownModelError} If there is no such alias.
+   */
+  async deleteAlias(name: string, alias: string): Promise<void> {
+    const stored = this.#aliases.find((other) => other.name === name && other.alias === alias);
+    if (stored === undefined) {
+      throw new UnknownModelError(`model '${name}' has no alias '${alias}'`);
+    }
+    await this.#options.store.deleteAlias(stored);
+    this.#aliases = this.#aliases.filter((other) => other !== stored);
+    this.#index();
+  }
+
+  /**
+   * Serves a model, or one version of it, no more; the files stay.
+   *
+   * @param reference A name or `name@version`.
+   * @returns The versions that are gone.
+   * @throws {UnknownModelError} If there is none.
+   * @throws {ModelConflictError} If an alias points at the version.
+   */
+  async delete(reference: string): Promise<ModelVersion[]> {
+    await this.#refresh();
+    const whole = this.#models.get(reference);
+    const versions = whole?.versions ?? [this.#resolve(reference)];
+    const { name } = versions[0]!;
+    const aliases = this.#aliases.filter((alias) => alias.name === name);
+    if (whole === undefined) {
+      const { version } = versions[0]!;
+      const alias = aliases.find(({ versions }) => versions.some((it) => it.version === version));
+      if (alias !== undefined) {
+        throw new ModelConflictError(`alias '${alias.alias}' points at '${reference}'`);
+      }
+    } else {
+      for (const { alias } of aliases) await this.deleteAlias(name, alias);
+    }
+    const gone = new Set(versions.map(({ version }) => version));
+    for (const stored of this.#versions) {
+      if (stored.name !== name || !gone.has(stored.version)) continue;
+      stored.deleted = true;
+      await this.#options.store.putVersion(stored);
+    }
+    await this.#refresh();
+    return versions;
+  }
+
+  #model(name: string): Model {
+    const model = this.#models.get(name);
+    if (model === undefined) throw new UnknownModelError(`there is no model '${name}'`);
+    return model;
+  }
+
+  #resolve(reference: string | undefined, key?: string): ModelVersion {
+    if (reference === undefined) return this.#default(key);
+    const model = this.#models.get(reference);
+    if (model !== undefined) return model.versions.at(-1)!;
+    const [, name, sign, rest] = /^(.+)([@:])([^@:]+)$/.exec(reference) ?? [];
+    if (name === undefined) return this.#ofRun(reference);
+    const owner = this.#model(name);
+    if (sign === "@") return versionOf(owner, Number(rest));
+    const versions = owner.aliases.get(rest!);
+    if (versions !== undefined) return versionOf(owner, choose(versions, reference, key));
+    throw new UnknownModelError(`model '${name}' has no alias '${rest}'`);
+  }
+
+  #default(key: string | undefined): ModelVersion {
+    const models = [...this.#models.values()];
+    const [first, ...others] = models;
+    if (first === undefined) throw new UnknownModelError("there is no trained model yet");
+    const chosen = models.find(({ aliases }) => aliases.has(DEFAULT_ALIAS));
+    if (chosen !== undefined) return this.#resolve(`${chosen.name}:${DEFAULT_ALIAS}`, key);
+    if (others.length === 0) return first.versions.at(-1)!;
+    const known = models.map(({ name }) => `'${name}'`).join(", ");
+    throw new UnknownModelError(`must be given, as there are several: ${known}`);
+  }
+
+  /** Runs that were given a name are known by their ids, too, which are the names of their folders. */
+  #ofRun(id: string): ModelVersion {
+    const dir = join(this.#options.runsDir, id);
+    for (const { versions } of this.#models.values()) {
+      const found = versions.find((version) => version.dir === dir);
+      if (found !== undefined) return found;
+    }
+    throw new UnknownModelError(`there is no model '${id}'`);
+  }
+
+  /** Looks through the folders; calls that overlap share the next look that begins. */
+  async #refresh(): Promise<void> {
+    await this.#scan;
+    await (this.#scan ??= this.#findModels().finally(() => this.#scan = undefined));
+  }
+
+  async #findModels(): Promise<void> {
+    const found = await this.#foundModels();
+    const existing = new Set(found.map((model) => fingerprint(model.dir, model.finishedAt)));
+    const known = new Set(this.#versions.map((it) => fingerprint(it.dir, it.finished_at)));
+    for (const { name, dir, finishedAt } of found) {
+      if (known.has(fingerprint(dir, finishedAt))) continue;
+      const numbers = this.#versions.filter((it) => it.name === name).map((it) => it.version);
+      const version = Math.max(0, ...numbers) + 1;
+      const stored = { name, version, dir, finished_at: finishedAt.toISOString() };
+      await this.#options.store.putVersion(stored);
+      this.#versions.push(stored);
+    }
+    this.#index(existing);
+    this.#scannedAt = performance.now();
+  }
+
+  /** Makes {@link #models} from what is stored. */
+  #index(existing?: ReadonlySet<string>): void {
+    const served = existing ?? new Set(
+      [...this.#models.values()].flatMap(({ versions }) =>
+        versions.map(({ dir, finishedAt }) => fingerprint(dir, finishedAt))
+      ),
+    );
+    const models = new Map<string, Model>();
+    for (const { name, version, dir, finished_at, deleted } of this.#versions) {
+      if (deleted || !served.has(fingerprint(dir, finished_at))) continue;
+      const model: Model = models.get(name) ?? { name, versions: [], aliases: new Map() };
+      model.versions.push({ name, version, dir, finishedAt: new Date(finished_at) });
+      models.set(name, model);
+    }
+    for (const { versions } of models.values()) versions.sort((a, b) => a.version - b.version);
+    for (const { name, alias, versions } of this.#aliases) {
+      models.get(name)?.aliases.set(alias, versions);
+    }
+    this.#models = models;
+  }
+
+  /** What the folders hold, the oldest first. */
+  async #foundModels(): Promise<Found[]> {
+    const { runs, runsDir, modelsDir } = this.#options;
+    const names = new Map((await runs.list()).map(({ id, name }) => [id, name]));
+    const found: Found[] = (await finishedRuns(runsDir))
+      .map((run) => ({ ...run, name: names.get(run.name) ?? run.name }));
+    if (modelsDir !== undefined) found.push(...await modelFolders(modelsDir));
+    return found.sort((a, b) => a.finishedAt.getTime() - b.finishedAt.getTime());
   }
 }
 
-function onlyName(models: ReadonlyMap<string, FinishedRun>): string {
-  const [first, ...others] = models;
-  if (first === undefined) throw new UnknownModelError("there is no trained model yet");
-  if (others.every(([, run]) => run === first[1])) return first[0];
-  const known = [...models.keys()].map((name) => `'${name}'`).join(", ");
-  throw new UnknownModelError(`must be given, as there are several: ${known}`);
+async function modelFolders(dir: string): Promise<Found[]> {
+  const found: Found[] = [];
+  for await (const { name } of Deno.readDir(dir)) {
+    const config = join(dir, name, CONFIG_FILE);
+    if (!await exists(config)) continue;
+    const { mtime } = await Deno.stat(config);
+    found.push({ name, dir: join(dir, name), finishedAt: mtime ?? new Date(0) });
+  }
+  return found;
+}
+
+function fingerprint(dir: string, finishedAt: Date | string): string {
+  return `${dir} ${new Date(finishedAt).toISOString()}`;
+}
+
+function versionOf({ name, versions }: Model, number: number): ModelVersion {
+  const found = versions.find(({ version }) => version === number);
+  if (found !== undefined) return found;
+  const known = versions.map(({ version }) => version).join(", ");
+  throw new UnknownModelError(`model '${name}' has no such version; it has ${known}`);
+}
+
+/** Divides requests among versions: one key always gets the same as long as the weights stay. */
+function choose(versions: readonly WeightedVersion[], alias: string, key?: string): number {
+  const share = key === undefined
+    ? Math.random()
+    : createHash("sha256").update(`${alias} ${key}`).digest().readUInt32BE() / 2 ** 32;
+  const total = versions.reduce((sum, { weight }) => sum + weight, 0);
+  let rest = share * total;
+  for (const { version, weight } of versions) {
+    if (rest < weight) return version;
+    rest -= weight;
+  }
+  return versions.findLast(({ weight }) => weight > 0)!.version;
 }

@@ -29,12 +29,24 @@ async function address(stderr: ReadableStream<Uint8Array>): Promise<string> {
   throw new Error(`no address in '${printed}'`);
 }
 
+/** Waits until a server says that it can predict. */
+async function untilReady(url: string): Promise<void> {
+  while (true) {
+    const response = await fetch(`${url}/health`);
+    await response.body?.cancel();
+    if (response.ok) return;
+    deepStrictEqual(response.status, 503);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
 Deno.test("serve owns its folder, and on SIGTERM ends its runs and itself", async () => {
   const runsDir = await Deno.makeTempDir();
   try {
     const server = serve(runsDir);
     const url = await address(server.stderr);
-    deepStrictEqual(await (await fetch(`${url}/health`)).json(), { status: "ok" });
+    deepStrictEqual(await (await fetch(`${url}/health/live`)).json(), { status: "ok" });
+    await untilReady(url);
 
     const body = JSON.stringify({ dataset: "sample", threads: 1 });
     const { id } = await (await fetch(`${url}/v1/runs`, { method: "POST", body })).json();

@@ -4,32 +4,21 @@
  * @module
  */
 import { deepStrictEqual, match, ok } from "node:assert";
-import type { Hono } from "hono";
-import { Executor } from "../onnx/executor.ts";
-import { createApp } from "../routes/app.ts";
-import { ModelRegistry } from "../serving/model_registry.ts";
+import type { OpenAPIHono } from "@hono/zod-openapi";
 import { RunStore } from "../training/run_store.ts";
-import { type SpawnWorker, spawnWorker, Supervisor } from "../training/supervisor.ts";
+import { type SpawnWorker, Supervisor } from "../training/supervisor.ts";
+import { LocalServer } from "./local_server.ts";
 
 /** Runs a test against an application whose state is gone afterwards. */
 async function withApp(
-  test: (app: Hono, store: RunStore, supervisor: Supervisor) => Promise<void>,
-  spawn: SpawnWorker = spawnWorker,
+  test: (app: OpenAPIHono, store: RunStore, supervisor: Supervisor) => Promise<void>,
+  spawn?: SpawnWorker,
 ): Promise<void> {
-  const runsDir = await Deno.makeTempDir();
-  try {
-    using store = await RunStore.open(":memory:");
-    await using executor = await Executor.start({ threads: 1 });
-    const supervisor = new Supervisor(store, spawn);
-    const models = new ModelRegistry(executor, store, runsDir);
-    await test(createApp({ store, supervisor, runsDir, models }), store, supervisor);
-    await supervisor.close();
-  } finally {
-    await Deno.remove(runsDir, { recursive: true });
-  }
+  await using server = await LocalServer.start(spawn === undefined ? {} : { spawn });
+  await test(server.app, server.store, server.supervisor);
 }
 
-function post(app: Hono, path: string, body: unknown) {
+function post(app: OpenAPIHono, path: string, body: unknown) {
   return app.request(path, { method: "POST", body: JSON.stringify(body) });
 }
 

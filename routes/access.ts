@@ -1,0 +1,156 @@
+/**
+ * Who may do what: API keys with scopes, how often each may ask, and pages of other sites.
+ *
+ * @module
+ */
+import { Buffer } from "node:buffer";
+import { createHash, timingSafeEqual } from "node:crypto";
+import type { MiddlewareHandler } from "hono";
+import { HTTPException } from "hono/http-exception";
+import { z } from "zod";
+import { retryLater } from "./errors.ts";
+
+/** What a key may be allowed: to predict and look, or to train and change models. */
+export const SCOPES = ["predict", "manage"] as const;
+
+/** One of {@link SCOPES}. */
+export type Scope = (typeof SCOPES)[number];
+
+/** Someone who may use the server. */
+export interface ApiKey {
+  /** What logs call the key. */
+  name: string;
+  /** The SHA-256 of the key. */
+  sha256: Uint8Array;
+  scopes: readonly Scope[];
+  requestsPerMinute?: number | undefined;
+}
+
+/** A file of keys: the keys themselves are not in it. */
+export const ApiKeyFile = z.strictObject({
+  keys: z.array(z.strictObject({
+    name: z.string().min(1),
+    sha256: z.string().regex(/^[0-9a-f]{64}$/i, "must be 64 hexadecimal digits"),
+    scopes: z.array(z.enum(SCOPES)).min(1).default([...SCOPES]),
+    requests_per_minute: z.int().min(1).optional(),
+  })),
+});
+
+/** The keys of a file. */
+export function apiKeysOf({ keys }: z.infer<typeof ApiKeyFile>): ApiKey[] {
+  return keys.map(({ name, sha256, scopes, requests_per_minute }) => ({
+    name,
+    sha256: Buffer.from(sha256, "hex"),
+    scopes,
+    requestsPerMinute: requests_per_minute,
+  }));
+}
+
+/** A key that may do everything. */
+export function apiKey(name: string, key: string): ApiKey {
+  return { name, sha256: sha256(key), scopes: SCOPES };
+}
+
+/** What a request needs: no key, any key, or one with this scope. */
+function neededScope(method: string, path: string): Scope | undefined {
+  if (OPEN_PATHS.test(path)) return undefined;
+  if (method === "GET" ? READABLE_PATHS.test(path) : PREDICT_PATHS.test(path)) return "predict";
+  return "manage";
+}
+
+const OPEN_PATHS = /^\/(health(\/live|\/ready)?|v2\/health\/(live|ready)|docs|openapi\.json)$/;
+const READABLE_PATHS = /^\/(info|metrics|v1\/models(\/[^/]+)?|v2(\/.*)?)$/;
+const PREDICT_PATHS = /^\/(|predict|v1\/predict|models\/.+|v2\/models\/.+)$/;
+
+/**
+ * Lets requests through whose key, `Authorization: Bearer KEY`, may do what they ask; without any
+ * keys, all. The key's name is `apiKey` in the context.
+ *
+ * @param requestsPerMinute For each key that has no limit of its own, and for all requests together
+ * where there are no keys.
+ * @throws {HTTPException} 401 without a key that is known, 403 if it lacks the scope, 429 if it asks
+ * too often.
+ */
+export function checkAccess(
+  keys: readonly ApiKey[],
+  requestsPerMinute: number | undefined,
+): MiddlewareHandler {
+  const limits = new Map<ApiKey | undefined, RateLimit>();
+  for (const key of [undefined, ...keys]) {
+    const limit = key?.requestsPerMinute ?? requestsPerMinute;
+    if (limit !== undefined) limits.set(key, new RateLimit(limit));
+  }
+  return async (context, next) => {
+    const scope = neededScope(context.req.method, context.req.path);
+    if (scope === undefined) return await next();
+    const key = keys.length === 0 ? undefined : findKey(keys, context.req.header("Authorization"));
+    if (key !== undefined) {
+      context.set("apiKey", key.name);
+      if (!key.scopes.includes(scope)) {
+        throw new HTTPException(403, { message: `The API key lacks the scope '${scope}'` });
+      }
+    }
+    const waitSeconds = limits.get(key)?.take(performance.now()) ?? 0;
+    if (waitSeconds > 0) {
+      throw retryLater(429, "There are too many requests of this key", Math.ceil(waitSeconds));
+    }
+    await next();
+  };
+}
+
+function findKey(keys: readonly ApiKey[], authorization: string | undefined): ApiKey {
+  const [, given] = /^Bearer +(.+)$/i.exec(authorization ?? "") ?? [];
+  const hash = sha256(given ?? "");
+  // All are compared, each in constant time: how long it takes tells nothing of a key.
+  const found = keys.filter((key) => timingSafeEqual(key.sha256, hash));
+  if (given !== undefined && found.length > 0) return found[0]!;
+  throw new HTTPException(401, {
+    message: "An API key is needed: Authorization: Bearer KEY",
+    res: new Response(null, { headers: { "WWW-Authenticate": "Bearer" } }),
+  });
+}
+
+/** A bucket that fills evenly and holds a minute's requests. */
+export class RateLimit {
+  readonly #perMinute: number;
+  #left: number;
+  #filledAt = 0;
+
+  constructor(perMinute: number) {
+    this.#perMinute = perMinute;
+    this.#left = perMinute;
+  }
+
+  /**
+   * Takes a request out of the bucket.
+   *
+   * @param nowMs The time, by a clock that never goes back.
+   * @returns The seconds until there is one to take; 0 if it was taken.
+   */
+  take(nowMs: number): number {
+    const filled = (nowMs - this.#filledAt) / 60_000 * this.#perMinute;
+    this.#left = Math.min(this.#perMinute, this.#left + filled);
+    this.#filledAt = nowMs;
+    if (this.#left < 1) return (1 - this.#left) * 60 / this.#perMinute;
+    this.#left--;
+    return 0;
+  }
+}
+
+/** Keeps web pages of other sites from using a server that their visitors can reach. */
+export const refuseForeignOrigin: MiddlewareHandler = async (context, next) => {
+  const origin = context.req.header("Origin");
+  if (origin !== undefined && URL.parse(origin)?.host !== context.req.header("Host")) {
+    throw new HTTPException(403, { message: `Requests from ${origin} are not allowed` });
+  }
+  await next();
+};
+
+/** Whether an address is reached from this machine alone. */
+export function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || /^127\.\d+\.\d+\.\d+$/.test(host);
+}
+
+function sha256(text: string): Buffer {
+  return createHash("sha256").update(text).digest();
+}

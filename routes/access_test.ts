@@ -1,0 +1,107 @@
+import { deepStrictEqual, ok, strictEqual } from "node:assert";
+import { createHash } from "node:crypto";
+import fc from "fast-check";
+import { Hono } from "hono";
+import { apiKey, ApiKeyFile, apiKeysOf, checkAccess, isLoopback, RateLimit } from "./access.ts";
+import { onError } from "./errors.ts";
+
+const KEY_FILE = ApiKeyFile.parse({
+  keys: [{
+    name: "reader",
+    sha256: createHash("sha256").update("read").digest("hex"),
+    scopes: ["predict"],
+    requests_per_minute: 3,
+  }],
+});
+
+type Guarded = Hono<{ Variables: { apiKey?: string } }>;
+
+function guarded(): Guarded {
+  const app: Guarded = new Hono();
+  app.use(checkAccess([apiKey("owner", "own"), ...apiKeysOf(KEY_FILE)], undefined));
+  app.onError(onError);
+  app.all("*", (context) => context.text(context.get("apiKey") ?? "nobody"));
+  return app;
+}
+
+async function ask(app: Guarded, method: string, path: string, authorization?: string) {
+  const headers: HeadersInit = authorization === undefined ? {} : { Authorization: authorization };
+  const response = await app.request(path, { method, headers });
+  return { status: response.status, headers: response.headers, text: await response.text() };
+}
+
+Deno.test("checkAccess() asks for a key that is known", async () => {
+  for (const given of [undefined, "Bearer ", "Bearer owner", "Bearer ow", "own", "Basic own"]) {
+    const { status, headers } = await ask(guarded(), "POST", "/predict", given);
+    deepStrictEqual([status, headers.get("WWW-Authenticate")], [401, "Bearer"]);
+  }
+  strictEqual((await ask(guarded(), "POST", "/predict", "Bearer own")).text, "owner");
+  strictEqual((await ask(guarded(), "POST", "/predict", "bearer read")).text, "reader");
+});
+
+Deno.test("checkAccess() tells what predicts from what changes something", async () => {
+  for (
+    const [method, path, owner, reader, nobody] of [
+      ["GET", "/health", 200, 200, 200],
+      ["GET", "/health/ready", 200, 200, 200],
+      ["GET", "/v2/health/live", 200, 200, 200],
+      ["GET", "/openapi.json", 200, 200, 200],
+      ["GET", "/metrics", 200, 200, 401],
+      ["GET", "/v1/models", 200, 200, 401],
+      ["POST", "/", 200, 200, 401],
+      ["POST", "/models/a", 200, 200, 401],
+      ["POST", "/v1/predict", 200, 200, 401],
+      ["POST", "/v2/models/a/versions/1/infer", 200, 200, 401],
+      ["GET", "/v1/runs", 200, 403, 401],
+      ["POST", "/v1/runs", 200, 403, 401],
+      ["POST", "/v1/evaluations", 200, 403, 401],
+      ["PUT", "/v1/models/a/aliases/b", 200, 403, 401],
+      ["DELETE", "/v1/models/a", 200, 403, 401],
+      ["GET", "/what/comes/later", 200, 403, 401],
+    ] as const
+  ) {
+    const statuses = await Promise.all(
+      ["Bearer own", "Bearer read", undefined].map((key) => ask(guarded(), method, path, key)),
+    );
+    deepStrictEqual(statuses.map(({ status }) => status), [owner, reader, nobody], path);
+  }
+});
+
+Deno.test("checkAccess() limits how often a key may ask, by itself", async () => {
+  const app = guarded();
+  const statuses: number[] = [];
+  for (let i = 0; i < 4; i++) {
+    statuses.push((await ask(app, "POST", "/predict", "Bearer read")).status);
+  }
+  deepStrictEqual(statuses, [200, 200, 200, 429]);
+  const refused = await ask(app, "POST", "/predict", "Bearer read");
+  ok(Number(refused.headers.get("Retry-After")) >= 1);
+  strictEqual((await ask(app, "POST", "/predict", "Bearer own")).status, 200);
+});
+
+Deno.test("RateLimit lets no more through than a full bucket and what flows in", () => {
+  const waits = fc.array(fc.integer({ min: 0, max: 30_000 }), { maxLength: 200 });
+  fc.assert(fc.property(fc.integer({ min: 1, max: 100 }), waits, (perMinute, waits) => {
+    const limit = new RateLimit(perMinute);
+    let now = 0;
+    let taken = 0;
+    for (const wait of waits) {
+      now += wait;
+      const seconds = limit.take(now);
+      if (seconds === 0) taken++;
+      else strictEqual(limit.take(now + seconds * 1000 + 1), 0, "after the wait there is one");
+      if (seconds > 0) {
+        now += seconds * 1000 + 1;
+        taken++;
+      }
+    }
+    ok(taken <= perMinute * (1 + now / 60_000) + 1e-6);
+  }));
+});
+
+Deno.test("isLoopback() knows the addresses of this machine", () => {
+  for (const host of ["127.0.0.1", "127.1.2.3", "localhost", "::1"]) ok(isLoopback(host), host);
+  for (const host of ["0.0.0.0", "::", "192.168.0.1", "127.0.0.1.example.com", "1127.0.0.1"]) {
+    ok(!isLoopback(host), host);
+  }
+});

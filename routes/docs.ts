@@ -1,0 +1,81 @@
+/**
+ * `/openapi.json` and `/docs`: the routes described, for machines and for people.
+ *
+ * @module
+ */
+import type { OpenAPIHono } from "@hono/zod-openapi";
+import { html } from "hono/html";
+import config from "../deno.json" with { type: "json" };
+
+const INFO = {
+  openapi: "3.1.0",
+  info: {
+    title: "Graft",
+    version: config.version,
+    description: "Classifies texts with fine-tuned BERT models, and trains them.",
+  },
+  security: [{ bearer: [] }],
+};
+
+/** What the page shows of a route. */
+interface Operation {
+  summary?: string;
+  tags?: string[];
+  requestBody?: unknown;
+  parameters?: unknown;
+  responses?: unknown;
+}
+
+/** Adds the descriptions of an application's routes to it. */
+export function addDocs(app: OpenAPIHono): void {
+  app.openAPIRegistry.registerComponent("securitySchemes", "bearer", {
+    type: "http",
+    scheme: "bearer",
+  });
+  const describe = () => app.getOpenAPI31Document(INFO);
+  app.get("/openapi.json", (context) => context.json(describe()));
+  app.get("/docs", (context) => {
+    const { paths = {}, components } = describe();
+    const operations = Object.entries(paths).flatMap(([path, methods]) =>
+      Object.entries(methods as Record<string, Operation>)
+        .map(([method, operation]) => ({ path, method: method.toUpperCase(), operation }))
+    );
+    return context.html(page(operations, components?.schemas ?? {}));
+  });
+}
+
+/** A page that needs no network. */
+function page(
+  operations: { path: string; method: string; operation: Operation }[],
+  schemas: Record<string, unknown>,
+) {
+  const json = (value: unknown) => html`<pre>${JSON.stringify(value, null, 2)}</pre>`;
+  return html`<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>Graft</title>
+<style>
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
+code, pre { font: 14px/1.4 ui-monospace, monospace }
+pre { overflow-x: auto; padding: .5rem; background: #8881 }
+summary { cursor: pointer }
+</style>
+<h1>Graft</h1>
+<p>The same for machines: <a href="/openapi.json">/openapi.json</a></p>
+${
+    operations.map(({ path, method, operation: { summary, parameters, requestBody, responses } }) =>
+      html`<details>
+<summary><code>${method} ${path}</code> ${summary}</summary>
+${json({ parameters, requestBody, responses })}
+</details>`
+    )
+  }
+<h2>Schemas</h2>
+${
+    Object.entries(schemas).map(([name, schema]) =>
+      html`<details><summary><code>${name}</code></summary>${json(schema)}</details>`
+    )
+  }
+</html>`;
+}

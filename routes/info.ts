@@ -1,0 +1,76 @@
+/**
+ * `/info`: what the server serves and its limits, in text-embeddings-inference's shape.
+ *
+ * @module
+ */
+import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
+import { z } from "zod";
+import config from "../deno.json" with { type: "json" };
+import { labelsOf, readConfig } from "../models/config.ts";
+import { type ModelRegistry, UnknownModelError } from "../serving/model_registry.ts";
+import { createRouter, jsonContent } from "./router.ts";
+
+/** The limits that the server was started with. */
+export interface Limits {
+  /** By default what the device does in about 100 ms. */
+  maxBatchTokens?: number | undefined;
+  maxClientBatchSize: number;
+  maxConcurrentRequests: number;
+  payloadLimitBytes: number;
+}
+
+const Classifier = z.object({
+  id2label: z.record(z.string(), z.string()),
+  label2id: z.record(z.string(), z.int()),
+});
+
+const Info = z.object({
+  model_id: z.string().nullable().describe("The default model; null if there is none"),
+  model_version: z.int().nullable(),
+  model_dtype: z.literal("float32"),
+  model_type: z.object({ classifier: Classifier }).nullable(),
+  max_input_length: z.int().nullable(),
+  max_batch_tokens: z.int().nullable()
+    .describe("null if it is what the device does in about 100 ms"),
+  max_client_batch_size: z.int(),
+  max_concurrent_requests: z.int(),
+  payload_limit: z.int(),
+  version: z.string(),
+}).meta({ id: "Info" });
+
+const route = createRoute({
+  method: "get",
+  path: "/info",
+  tags: ["health"],
+  summary: "The default model and the limits",
+  responses: { 200: jsonContent(Info, "What the server was started with") },
+});
+
+/** The route. */
+export function infoRoutes(models: ModelRegistry, limits: Limits): OpenAPIHono {
+  return createRouter().openapi(route, async (context) => {
+    const model = await models.resolve().catch((error) => {
+      if (error instanceof UnknownModelError) return undefined;
+      throw error;
+    });
+    const bert = model && await readConfig(model.dir);
+    const labels = bert && labelsOf(bert);
+    return context.json({
+      model_id: model?.name ?? null,
+      model_version: model?.version ?? null,
+      model_dtype: "float32" as const,
+      model_type: labels === undefined ? null : {
+        classifier: {
+          id2label: Object.fromEntries(labels.map((label, id) => [String(id), label])),
+          label2id: Object.fromEntries(labels.map((label, id) => [label, id])),
+        },
+      },
+      max_input_length: bert?.max_position_embeddings ?? null,
+      max_batch_tokens: limits.maxBatchTokens ?? null,
+      max_client_batch_size: limits.maxClientBatchSize,
+      max_concurrent_requests: limits.maxConcurrentRequests,
+      payload_limit: limits.payloadLimitBytes,
+      version: config.version,
+    }, 200);
+  });
+}

@@ -1,0 +1,58 @@
+/**
+ * What is written down of each request.
+ *
+ * @module
+ */
+import type { MiddlewareHandler } from "hono";
+import { routePath } from "hono/route";
+import type { Metrics } from "../serving/metrics.ts";
+
+/** A request that was answered. */
+export interface LogEntry {
+  time: string;
+  level: "info" | "error";
+  message: string;
+  request_id: string;
+  method: string;
+  path: string;
+  status: number;
+  duration_ms: number;
+  /** The name of the API key, where there was one. */
+  key?: string;
+  /** Of a request that failed. */
+  error_type?: string;
+}
+
+/** Writes an entry. */
+export type Log = (entry: LogEntry) => void;
+
+/** Logs and counts each request. */
+export function observeRequests(metrics: Metrics, log: Log): MiddlewareHandler {
+  return async (context, next) => {
+    const startedAt = performance.now();
+    await next();
+    const durationMs = performance.now() - startedAt;
+    const { method, path } = context.req;
+    const { status } = context.res;
+    const errorType: string | undefined = context.get("errorType");
+    const key: string | undefined = context.get("apiKey");
+    // What matched no route is counted as one: its paths have no end.
+    const route = errorType === "not_found" && routePath(context, -1).endsWith("*")
+      ? "none"
+      : routePath(context, -1);
+    metrics.request(method, route, status, durationMs);
+    if (errorType !== undefined) metrics.failure(errorType);
+    log({
+      time: new Date().toISOString(),
+      level: status >= 500 ? "error" : "info",
+      message: "request",
+      request_id: context.get("requestId"),
+      method,
+      path,
+      status,
+      duration_ms: Math.round(durationMs * 10) / 10,
+      ...key !== undefined && { key },
+      ...errorType !== undefined && { error_type: errorType },
+    });
+  };
+}

@@ -1,0 +1,145 @@
+/**
+ * `/v1/models`: the models, their versions and their aliases.
+ *
+ * @module
+ */
+import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
+import { z } from "zod";
+import type { ModelCache } from "../serving/model_cache.ts";
+import {
+  type Model as ModelInfo,
+  type ModelRegistry,
+  UnknownModelError,
+} from "../serving/model_registry.ts";
+import { invalidField } from "./errors.ts";
+import { createRouter, errorAnswers, jsonBody, jsonContent } from "./router.ts";
+
+const WeightedVersion = z.object({
+  version: z.int().min(1),
+  weight: z.number().min(0).max(1e6),
+});
+
+const Model = z.object({
+  name: z.string(),
+  versions: z.array(z.object({
+    version: z.int(),
+    finished_at: z.string(),
+    loaded: z.boolean().describe("Whether it is in memory"),
+  })),
+  aliases: z.record(z.string(), z.array(WeightedVersion)),
+}).meta({ id: "Model" });
+
+const AliasName = z.string().regex(
+  /^[A-Za-z][A-Za-z0-9._-]{0,63}$/,
+  "must begin with a letter and be 1 to 64 of A-Z a-z 0-9 . _ -",
+);
+
+const AliasRequest = z.union([
+  z.strictObject({ version: z.int().min(1) }),
+  z.strictObject({
+    versions: z.array(WeightedVersion).min(1).max(16)
+      .refine((versions) => versions.some(({ weight }) => weight > 0), "one needs a weight over 0")
+      .refine(
+        (versions) => new Set(versions.map((it) => it.version)).size === versions.length,
+        "each version may be named once",
+      ),
+  }),
+], { error: "must be {version} or {versions: [{version, weight}, …]}" }).meta({ id: "Alias" });
+
+const tags = ["models"];
+const NameParams = z.object({ name: z.string() });
+const AliasParams = z.object({ name: z.string(), alias: AliasName });
+
+const list = createRoute({
+  method: "get",
+  path: "/v1/models",
+  tags,
+  summary: "All models",
+  responses: { 200: jsonContent(z.object({ models: z.array(Model) }), "The models by name") },
+});
+
+const show = createRoute({
+  method: "get",
+  path: "/v1/models/{name}",
+  tags,
+  summary: "One model",
+  request: { params: NameParams },
+  responses: { 200: jsonContent(Model, "The model"), ...errorAnswers(404) },
+});
+
+const putAlias = createRoute({
+  method: "put",
+  path: "/v1/models/{name}/aliases/{alias}",
+  tags,
+  summary: "Point an alias at a version, or divide its requests among several",
+  request: { params: AliasParams, body: jsonBody(AliasRequest) },
+  responses: { 200: jsonContent(Model, "The model"), ...errorAnswers(404, 422) },
+});
+
+const deleteAlias = createRoute({
+  method: "delete",
+  path: "/v1/models/{name}/aliases/{alias}",
+  tags,
+  summary: "Take an alias away",
+  request: { params: AliasParams },
+  responses: { 204: { description: "It is gone" }, ...errorAnswers(404, 422) },
+});
+
+const remove = createRoute({
+  method: "delete",
+  path: "/v1/models/{name}",
+  tags,
+  summary: "Serve a model, or its version name@version, no more; the files stay",
+  request: { params: NameParams },
+  responses: { 204: { description: "It is gone" }, ...errorAnswers(404, 409) },
+});
+
+/** The routes. */
+export function modelRoutes(models: ModelRegistry, cache: ModelCache): OpenAPIHono {
+  const describe = ({ name, versions, aliases }: ModelInfo): z.infer<typeof Model> => {
+    const loaded = new Set(
+      cache.loaded.filter(({ version }) => version.name === name).map((it) => it.version.version),
+    );
+    return {
+      name,
+      versions: versions.map(({ version, finishedAt }) => ({
+        version,
+        finished_at: finishedAt.toISOString(),
+        loaded: loaded.has(version),
+      })),
+      aliases: Object.fromEntries(aliases),
+    };
+  };
+  return createRouter()
+    .openapi(
+      list,
+      async (context) => context.json({ models: (await models.list()).map(describe) }, 200),
+    )
+    .openapi(
+      show,
+      async (context) =>
+        context.json(describe(await models.model(context.req.valid("param").name)), 200),
+    )
+    .openapi(putAlias, async (context) => {
+      const { name, alias } = context.req.valid("param");
+      const body = context.req.valid("json");
+      const versions = "version" in body ? [{ version: body.version, weight: 1 }] : body.versions;
+      await models.model(name);
+      try {
+        await models.setAlias(name, alias, versions);
+      } catch (error) {
+        if (!(error instanceof UnknownModelError)) throw error;
+        throw invalidField("version" in body ? "version" : "versions", error.message);
+      }
+      return context.json(describe(await models.model(name)), 200);
+    })
+    .openapi(deleteAlias, async (context) => {
+      const { name, alias } = context.req.valid("param");
+      await models.deleteAlias(name, alias);
+      return context.body(null, 204);
+    })
+    .openapi(remove, async (context) => {
+      cache.forget(await models.delete(context.req.valid("param").name));
+      return context.body(null, 204);
+    });
+}

@@ -1,0 +1,110 @@
+/**
+ * What the routes that predict have in common.
+ *
+ * @module
+ */
+import type { Context, MiddlewareHandler } from "hono";
+import { HTTPException } from "hono/http-exception";
+import { z } from "zod";
+import {
+  InputError,
+  type PredictedRow,
+  type PredictInput,
+  type PredictOptions,
+  type Predictor,
+  TextTooLongError,
+} from "../serving/predictor.ts";
+import { invalidField, retryLater } from "./errors.ts";
+
+/** Requests with one value of this header get one version of an alias that divides them. */
+export const ROUTING_KEY_HEADER = "X-Routing-Key";
+
+const MAX_TEXT_LENGTH = 100_000;
+
+/** A text that can be classified. */
+export const Text = z.string().max(MAX_TEXT_LENGTH)
+  .refine((text) => text.trim() !== "", "must not be empty");
+
+/** How many classes of a text are given. */
+export const TopK = z.int().min(1)
+  .describe("How many classes of each text are given; by default all");
+
+/** A class and its score. */
+export const LabelScore = z.object({ label: z.string(), score: z.number() })
+  .meta({ id: "LabelScore" });
+
+/** What the routes that predict need. */
+export interface PredictRoutesOptions {
+  predictor: Predictor;
+  /** The most texts of a request. */
+  maxClientBatchSize: number;
+}
+
+/** A request that is to be answered with predictions. */
+export interface PredictRequest extends Omit<PredictOptions, "key" | "signal"> {
+  inputs: PredictInput[];
+  /** The field of a text, by its place in `inputs`. */
+  textField?: (index: number) => string;
+  /** The field that named the model of a text; by default the path did, or nothing. */
+  modelField?: (index: number) => string;
+}
+
+/**
+ * Classifies a request's texts, and tells in its headers how long that took, as
+ * text-embeddings-inference does.
+ *
+ * @throws {HTTPException} 413 if there are too many texts or one is too long.
+ */
+export async function predictions(
+  context: Context,
+  { predictor, maxClientBatchSize }: PredictRoutesOptions,
+  { inputs, textField = (index) => `inputs.${index}`, modelField, ...options }: PredictRequest,
+): Promise<PredictedRow[]> {
+  if (inputs.length > maxClientBatchSize) {
+    const message = `'inputs': there are ${inputs.length}, and at most ${maxClientBatchSize} are ` +
+      "allowed";
+    throw new HTTPException(413, { message });
+  }
+  const { signal } = context.req.raw;
+  const key = context.req.header(ROUTING_KEY_HEADER);
+  try {
+    const { rows, timing } = await predictor.predict(inputs, { ...options, key, signal });
+    for (
+      const [name, value] of Object.entries({
+        "x-compute-characters": timing.characters,
+        "x-compute-tokens": timing.tokens,
+        "x-compute-time": timing.totalMs,
+        "x-total-time": timing.totalMs,
+        "x-tokenization-time": timing.tokenizationMs,
+        "x-queue-time": timing.queueMs,
+        "x-inference-time": timing.inferenceMs,
+      })
+    ) context.header(name, String(Math.round(value)));
+    return rows;
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    const { index, field, message } = error;
+    if (error instanceof TextTooLongError) {
+      throw new HTTPException(413, { message: `'${textField(index)}': ${message}` });
+    }
+    if (field === "text") throw invalidField(textField(index), message);
+    if (modelField !== undefined) throw invalidField(modelField(index), message);
+    throw new HTTPException(404, { message });
+  }
+}
+
+/** Refuses requests while so many are being answered. */
+export function limitConcurrency(max: number): MiddlewareHandler {
+  let count = 0;
+  return async (_context, next) => {
+    if (count >= max) {
+      throw retryLater(429, `The server answers ${max} requests at once, and no more`, 1);
+    }
+    count++;
+    try {
+      await next();
+    } finally {
+      count--;
+    }
+  };
+}

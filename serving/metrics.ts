@@ -1,0 +1,123 @@
+/**
+ * What the server counts and times, as Prometheus reads it.
+ *
+ * @module
+ */
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
+import type { BatchReport } from "./batcher.ts";
+
+const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+const ROWS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
+const TOKENS = [16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16_384];
+
+/** The metrics of one server. */
+export class Metrics {
+  /** All of them, to be printed. */
+  readonly registry: Registry = new Registry();
+  readonly #requests = new Counter({
+    name: "graft_requests_total",
+    help: "Requests that were answered",
+    labelNames: ["method", "route", "status"],
+    registers: [this.registry],
+  });
+  readonly #requestSeconds = this.#histogram(
+    "graft_request_duration_seconds",
+    "Time from a request to its answer",
+    SECONDS,
+    ["route"],
+  );
+  readonly #failures = new Counter({
+    name: "graft_failures_total",
+    help: "Requests that failed, by the kind of their error",
+    labelNames: ["error_type"],
+    registers: [this.registry],
+  });
+  readonly #predictions = new Counter({
+    name: "graft_predictions_total",
+    help: "Texts that were classified",
+    labelNames: ["model", "version"],
+    registers: [this.registry],
+  });
+  readonly #predictionSeconds = this.#histogram(
+    "graft_prediction_duration_seconds",
+    "Time from a text's arrival to its scores",
+    SECONDS,
+    ["model", "version"],
+  );
+  readonly #tokenizationSeconds = this.#histogram(
+    "graft_tokenization_duration_seconds",
+    "Time that the texts of a request took to become tokens",
+    SECONDS,
+  );
+  readonly #queueSeconds = this.#histogram(
+    "graft_queue_duration_seconds",
+    "Time that a request waited for the device",
+    SECONDS,
+  );
+  readonly #inferenceSeconds = this.#histogram(
+    "graft_inference_duration_seconds",
+    "Time that a batch took on the device",
+    SECONDS,
+  );
+  readonly #batchRows = this.#histogram("graft_batch_rows", "Texts of a batch", ROWS);
+  readonly #batchTokens = this.#histogram(
+    "graft_batch_tokens",
+    "Tokens of a batch, padding included",
+    TOKENS,
+  );
+
+  constructor() {
+    collectDefaultMetrics({ register: this.registry });
+  }
+
+  /** Adds a value that is asked for when the metrics are read. */
+  gauge(name: string, help: string, value: () => number): void {
+    new Gauge({
+      name,
+      help,
+      registers: [this.registry],
+      collect() {
+        this.set(value());
+      },
+    });
+  }
+
+  /** A request was answered. */
+  request(method: string, route: string, status: number, durationMs: number): void {
+    this.#requests.inc({ method, route, status });
+    this.#requestSeconds.observe({ route }, durationMs / 1000);
+  }
+
+  /** A request failed. */
+  failure(errorType: string): void {
+    this.#failures.inc({ error_type: errorType });
+  }
+
+  /** A request's texts for one version were classified. */
+  prediction(model: string, version: number, texts: number, durationMs: number): void {
+    this.#predictions.inc({ model, version }, texts);
+    this.#predictionSeconds.observe({ model, version }, durationMs / 1000);
+  }
+
+  /** The texts of a request became tokens and passed the queue. */
+  stages(tokenizationMs: number, queueMs: number): void {
+    this.#tokenizationSeconds.observe(tokenizationMs / 1000);
+    this.#queueSeconds.observe(queueMs / 1000);
+  }
+
+  /** A batch has run. */
+  batch({ rows, tokens, durationMs }: BatchReport): void {
+    this.#batchRows.observe(rows);
+    this.#batchTokens.observe(tokens);
+    this.#inferenceSeconds.observe(durationMs / 1000);
+  }
+
+  #histogram<Label extends string = never>(
+    name: string,
+    help: string,
+    buckets: number[],
+    labelNames: Label[] = [],
+  ): Histogram<Label> {
+    return new Histogram({ name, help, buckets, labelNames, registers: [this.registry] });
+  }
+}

@@ -1,0 +1,261 @@
+/**
+ * From texts, each of which may name a model of its own, to scores.
+ *
+ * @module
+ */
+import { scoresOf } from "../models/inference.ts";
+import { type LabelScore, labelScores } from "../models/text_classifier.ts";
+import type { Encoding } from "../models/tokenizer.ts";
+import { type BatchedLogits, Batcher } from "./batcher.ts";
+import type { Metrics } from "./metrics.ts";
+import { type BorrowedModel, type ModelCache, NoRoomError } from "./model_cache.ts";
+import { type ModelRegistry, type ModelVersion, UnknownModelError } from "./model_registry.ts";
+
+/** What makes scores of logits, under transformers' names. */
+export const SCORE_FUNCTIONS = ["sigmoid", "softmax", "none"] as const;
+
+/** One of {@link SCORE_FUNCTIONS}. */
+export type ScoreFunction = (typeof SCORE_FUNCTIONS)[number];
+
+/** After so long, texts that are still to be encoded let other requests through first. */
+const ENCODING_SLICE_MS = 10;
+
+/** A text that is to be classified. */
+export interface PredictInput {
+  text: string;
+  /** The second text of a pair. */
+  pair?: string | undefined;
+  /** As `ModelRegistry.resolve` takes it. */
+  model?: string | undefined;
+}
+
+/** How texts are classified. */
+export interface PredictOptions {
+  /** Whether a text that is too long loses its end; otherwise it is refused. */
+  truncate?: boolean | undefined;
+  /** By default what suits the model's kind of problem. */
+  scoreFunction?: ScoreFunction | undefined;
+  /** Requests of one key get one version of an alias that divides them. */
+  key?: string | undefined;
+  /** Aborted when nobody waits any more. */
+  signal?: AbortSignal | undefined;
+}
+
+/** What a text got. */
+export interface PredictedRow {
+  model: ModelVersion;
+  /** All classes, the highest score first. */
+  scores: LabelScore[];
+}
+
+/** What a request took. */
+export interface PredictTiming {
+  totalMs: number;
+  tokenizationMs: number;
+  queueMs: number;
+  inferenceMs: number;
+  /** Without padding. */
+  tokens: number;
+  characters: number;
+}
+
+/** What {@link Predictor.predict} gives, in the order of the texts. */
+export interface Predictions {
+  rows: PredictedRow[];
+  timing: PredictTiming;
+}
+
+/** A text that cannot be classified, by its place in the request. */
+export class InputError extends Error {
+  override name = "InputError";
+  /** Counted from 0. */
+  readonly index: number;
+  /** The part of the input that is at fault. */
+  readonly field: "text" | "model";
+
+  constructor(index: number, field: InputError["field"], message: string) {
+    super(message);
+    this.index = index;
+    this.field = field;
+  }
+}
+
+/** A text has more tokens than its model takes. */
+export class TextTooLongError extends InputError {
+  override name = "TextTooLongError";
+}
+
+/** The model could not be loaded or run; the cause says why. */
+export class InferenceError extends Error {
+  override name = "InferenceError";
+}
+
+/** Rows of one model, by their places in the request. */
+interface ModelRows {
+  version: ModelVersion;
+  indices: number[];
+}
+
+/** Classifies texts of many requests, in shared batches. */
+export class Predictor {
+  readonly #registry: ModelRegistry;
+  readonly #cache: ModelCache;
+  readonly #batcher: Batcher;
+  readonly #metrics: Metrics;
+
+  constructor(
+    registry: ModelRegistry,
+    cache: ModelCache,
+    metrics: Metrics,
+    maxBatchTokens?: number,
+  ) {
+    this.#registry = registry;
+    this.#cache = cache;
+    this.#metrics = metrics;
+    this.#batcher = new Batcher({ maxBatchTokens, onBatch: (report) => metrics.batch(report) });
+    metrics.gauge(
+      "graft_queue_rows",
+      "Texts that wait for the device",
+      () => this.#batcher.queueLength,
+    );
+    metrics.gauge("graft_loaded_models", "Models in memory", () => cache.loaded.length);
+  }
+
+  /**
+   * Classifies texts.
+   *
+   * @throws {InputError} If a text names no model, or is too long for its model.
+   * @throws {NoRoomError} If a model cannot be loaded beside those in use.
+   * @throws {InferenceError} If a model cannot be loaded or run.
+   */
+  async predict(
+    inputs: readonly PredictInput[],
+    options: PredictOptions = {},
+  ): Promise<Predictions> {
+    const startedAt = performance.now();
+    const parts = await this.#byModel(inputs, options.key);
+    const results = await Promise.all(
+      parts.map((part) => this.#predictPart(part, inputs, options)),
+    );
+    const rows = new Array<PredictedRow>(inputs.length);
+    for (const [i, { version, indices }] of parts.entries()) {
+      for (const [j, index] of indices.entries()) {
+        rows[index] = { model: version, scores: results[i]!.scores[j]! };
+      }
+    }
+    const sum = (part: "tokenizationMs" | "tokens") =>
+      results.reduce((total, result) => total + result[part], 0);
+    const most = (part: "queueMs" | "inferenceMs") =>
+      Math.max(...results.map((result) => result[part]));
+    const timing = {
+      totalMs: performance.now() - startedAt,
+      tokenizationMs: sum("tokenizationMs"),
+      queueMs: most("queueMs"),
+      inferenceMs: most("inferenceMs"),
+      tokens: sum("tokens"),
+      characters: inputs.reduce((n, { text, pair = "" }) => n + text.length + pair.length, 0),
+    };
+    this.#metrics.stages(timing.tokenizationMs, timing.queueMs);
+    for (const { version: { name, version }, indices } of parts) {
+      this.#metrics.prediction(name, version, indices.length, timing.totalMs);
+    }
+    return { rows, timing };
+  }
+
+  async #byModel(inputs: readonly PredictInput[], key?: string): Promise<ModelRows[]> {
+    const versions = new Map<string | undefined, ModelVersion>();
+    const parts = new Map<string, ModelRows>();
+    for (const [index, { model }] of inputs.entries()) {
+      const version = versions.get(model) ?? await this.#registry.resolve(model, key)
+        .catch((error) => {
+          if (!(error instanceof UnknownModelError)) throw error;
+          throw new InputError(index, "model", error.message);
+        });
+      versions.set(model, version);
+      const part = parts.get(version.dir) ?? { version, indices: [] };
+      part.indices.push(index);
+      parts.set(version.dir, part);
+    }
+    return [...parts.values()];
+  }
+
+  async #predictPart(
+    { version, indices }: ModelRows,
+    inputs: readonly PredictInput[],
+    { truncate = false, scoreFunction, signal }: PredictOptions,
+  ) {
+    using model = await borrowModel(this.#cache, version);
+    const { classifier } = model;
+    let tokenizationMs = 0;
+    let sliceStartedAt = performance.now();
+    const encoded: Encoding[] = [];
+    for (const index of indices) {
+      const { text, pair } = inputs[index]!;
+      const startedAt = performance.now();
+      const encoding = classifier.encode(text, pair);
+      tokenizationMs += performance.now() - startedAt;
+      if (encoding.truncated && !truncate) {
+        const rule = `has more than the ${classifier.maxLength} tokens that the model takes`;
+        throw new TextTooLongError(index, "text", `${rule}; shorten it, or ask to truncate`);
+      }
+      encoded.push(encoding);
+      if (performance.now() - sliceStartedAt < ENCODING_SLICE_MS) continue;
+      await new Promise((resolve) => setTimeout(resolve));
+      sliceStartedAt = performance.now();
+    }
+    const { logits, queueMs, inferenceMs } = await this.#run(model, encoded, signal);
+    const problemType = scoreFunction === undefined
+      ? classifier.problemType
+      : PROBLEM_TYPE_OF[scoreFunction];
+    return {
+      scores: logits.map((row) => labelScores(scoresOf(row, problemType), classifier.labels)),
+      tokenizationMs,
+      queueMs,
+      inferenceMs,
+      tokens: encoded.reduce((total, { ids }) => total + ids.length, 0),
+    };
+  }
+
+  async #run(
+    { classifier }: BorrowedModel,
+    rows: readonly Encoding[],
+    signal: AbortSignal | undefined,
+  ): Promise<BatchedLogits> {
+    try {
+      return await this.#batcher.run(classifier, rows, signal);
+    } catch (error) {
+      if (signal?.aborted) throw signal.reason;
+      throw inferenceError("Cannot run the model", error);
+    }
+  }
+}
+
+/**
+ * A model of the cache.
+ *
+ * @throws {NoRoomError} If it cannot be loaded beside those in use.
+ * @throws {InferenceError} If it cannot be loaded for another reason.
+ */
+export async function borrowModel(
+  cache: ModelCache,
+  version: ModelVersion,
+): Promise<BorrowedModel> {
+  try {
+    return await cache.borrow(version);
+  } catch (error) {
+    if (error instanceof NoRoomError) throw error;
+    throw inferenceError(`Cannot load model '${version.name}'`, error);
+  }
+}
+
+/** The kind of problem for which a function is the usual one. */
+const PROBLEM_TYPE_OF = {
+  sigmoid: "multi_label_classification",
+  softmax: "single_label_classification",
+  none: "regression",
+} as const;
+
+function inferenceError(what: string, cause: unknown): InferenceError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new InferenceError(`${what}: ${reason}`, { cause });
+}

@@ -1,0 +1,119 @@
+/**
+ * The server's application for tests, over a folder of its own and with small models.
+ *
+ * @module
+ */
+import type { OpenAPIHono } from "@hono/zod-openapi";
+import { join } from "node:path";
+import { saveClassifier } from "../models/classifier.ts";
+import { scratchClassifier } from "../models/scratch.ts";
+import { Executor } from "../onnx/executor.ts";
+import { type AppOptions, createApp } from "../routes/app.ts";
+import { Metrics } from "../serving/metrics.ts";
+import { ModelCache, type ModelCacheOptions } from "../serving/model_cache.ts";
+import { ModelRegistry } from "../serving/model_registry.ts";
+import { ModelStore } from "../serving/model_store.ts";
+import { Predictor } from "../serving/predictor.ts";
+import { METRICS_FILE } from "../training/run_folder.ts";
+import { RunStore } from "../training/run_store.ts";
+import { type SpawnWorker, spawnWorker, Supervisor } from "../training/supervisor.ts";
+
+/** What the models were made from. */
+export const TEXTS = ["a duet for two pianos", "bread from sour dough", "how to tune a piano"];
+
+/** The classes of the models. */
+export const LABELS = ["food", "music", "travel"];
+
+/** Settings of {@link LocalServer}. */
+export interface LocalServerOptions extends Partial<AppOptions> {
+  /** Models with random weights, by name and seed. */
+  seeds?: Record<string, number>;
+  cacheOptions?: Partial<ModelCacheOptions>;
+  maxBatchTokens?: number;
+  spawn?: SpawnWorker;
+}
+
+/** An application whose state and folder are gone afterwards. */
+export class LocalServer implements AsyncDisposable {
+  readonly app: OpenAPIHono;
+  readonly runsDir: string;
+  readonly store: RunStore;
+  readonly supervisor: Supervisor;
+  readonly cache: ModelCache;
+  readonly models: ModelRegistry;
+  readonly #modelStore: ModelStore;
+
+  private constructor(
+    options: LocalServerOptions,
+    runsDir: string,
+    store: RunStore,
+    modelStore: ModelStore,
+    models: ModelRegistry,
+  ) {
+    const { spawn = spawnWorker, cacheOptions, maxBatchTokens, ...appOptions } = options;
+    this.runsDir = runsDir;
+    this.store = store;
+    this.#modelStore = modelStore;
+    this.models = models;
+    this.supervisor = new Supervisor(store, spawn);
+    this.cache = new ModelCache({
+      startExecutor: () => Executor.start({ threads: 1 }),
+      ...cacheOptions,
+    });
+    const metrics = new Metrics();
+    this.app = createApp({
+      store,
+      supervisor: this.supervisor,
+      runsDir,
+      models,
+      cache: this.cache,
+      predictor: new Predictor(models, this.cache, metrics, maxBatchTokens),
+      metrics,
+      limits: { maxClientBatchSize: 32, maxConcurrentRequests: 512, payloadLimitBytes: 2_000_000 },
+      isReady: () => true,
+      ...appOptions,
+    });
+  }
+
+  /** An application with models. */
+  static async start(options: LocalServerOptions = {}): Promise<LocalServer> {
+    const runsDir = await Deno.makeTempDir();
+    for (const [name, seed] of Object.entries(options.seeds ?? {})) {
+      await writeModel(join(runsDir, name), seed);
+    }
+    const store = await RunStore.open(":memory:");
+    const modelStore = await ModelStore.open(":memory:");
+    const models = await ModelRegistry.open({ store: modelStore, runs: store, runsDir });
+    return new LocalServer(options, runsDir, store, modelStore, models);
+  }
+
+  /** A request with a body of JSON. */
+  send(method: string, path: string, body: unknown, headers: HeadersInit = {}): Promise<Response> {
+    const init = { method, body: JSON.stringify(body), headers };
+    return Promise.resolve(this.app.request(path, init));
+  }
+
+  /** What a POST answers with status 200, or another. */
+  async post<Answer>(path: string, body: unknown, status = 200): Promise<Answer> {
+    const response = await this.send("POST", path, body);
+    const answer = await response.json();
+    if (response.status === status) return answer;
+    throw new Error(`${path} answered ${response.status}: ${JSON.stringify(answer)}`);
+  }
+
+  /** Stops everything and removes the folder. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.supervisor.close();
+    await this.cache[Symbol.asyncDispose]();
+    this.store.close();
+    this.#modelStore.close();
+    await Deno.remove(this.runsDir, { recursive: true });
+  }
+}
+
+/** Writes the folder of a finished run, with random weights. */
+export async function writeModel(dir: string, seed: number): Promise<void> {
+  const classifier = scratchClassifier("tiny", TEXTS, LABELS, { seed, maxLength: 32 });
+  await saveClassifier(dir, classifier);
+  await Deno.writeTextFile(join(dir, METRICS_FILE), "{}");
+}

@@ -4,14 +4,17 @@
  * @module
  */
 import { deepStrictEqual, match } from "node:assert";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { writeModel } from "./local_server.ts";
 
 const MAIN = fileURLToPath(new URL("../main.ts", import.meta.url));
 const PERMISSIONS = ["--allow-read", "--allow-write", "--allow-net", "--allow-run=deno"];
 
-function serve(runsDir: string): Deno.ChildProcess {
+function serve(runsDir: string, ...options: string[]): Deno.ChildProcess {
+  const command = ["serve", "--port", "0", "--runs", runsDir, ...options];
   return new Deno.Command("deno", {
-    args: ["run", "--no-prompt", ...PERMISSIONS, MAIN, "serve", "--port", "0", "--runs", runsDir],
+    args: ["run", "--no-prompt", ...PERMISSIONS, MAIN, ...command],
     env: { NO_COLOR: "1" },
     stdout: "null",
     stderr: "piped",
@@ -63,6 +66,62 @@ Deno.test("serve owns its folder, and on SIGTERM ends its runs and itself", asyn
     server.kill("SIGTERM");
     match(await events.text(), /"state":"failed","error":"the server stopped/);
     deepStrictEqual((await server.status).code, 0);
+  } finally {
+    await Deno.remove(runsDir, { recursive: true });
+  }
+});
+
+Deno.test("serve answers every request that it took when SIGTERM comes", async () => {
+  const runsDir = await Deno.makeTempDir();
+  try {
+    await writeModel(join(runsDir, "titles"), 1);
+    const server = serve(runsDir, "--preload", "titles", "--device", "wasm");
+    const url = await address(server.stderr);
+    await untilReady(url);
+    const body = JSON.stringify({ inputs: "a duet for two pianos" });
+    let refused = 0;
+    const statuses: number[] = [];
+    const client = async () => {
+      while (true) {
+        let response: Response;
+        try {
+          response = await fetch(`${url}/predict`, { method: "POST", body });
+        } catch (error) {
+          // No connection is taken any more; one that is cut says otherwise.
+          match(String((error as Error).cause), /client error \(Connect\)/);
+          refused++;
+          return;
+        }
+        statuses.push(response.status);
+        await response.text();
+      }
+    };
+    const clients = Array.from({ length: 16 }, client);
+    while (statuses.length < 100) await new Promise((resolve) => setTimeout(resolve, 10));
+    server.kill("SIGTERM");
+    await Promise.all(clients);
+    deepStrictEqual(refused, 16);
+    deepStrictEqual(new Set(statuses), new Set([200]));
+    deepStrictEqual((await server.status).code, 0);
+  } finally {
+    await Deno.remove(runsDir, { recursive: true });
+  }
+});
+
+Deno.test("serve refuses a public address without a key, and a model to preload that is not there", async () => {
+  const runsDir = await Deno.makeTempDir();
+  try {
+    for (
+      const [options, message] of [
+        [["--host", "0.0.0.0"], /^error: Cannot listen on '0.0.0.0' without --api-key/],
+        [["--preload", "none"], /error: Cannot preload 'none': there is no model/],
+        [["--payload-limit", "2 parsecs"], /^error: .*--payload-limit/],
+      ] as const
+    ) {
+      const { code, stderr } = await serve(runsDir, ...options).output();
+      deepStrictEqual(code, 1);
+      match(new TextDecoder().decode(stderr), message);
+    }
   } finally {
     await Deno.remove(runsDir, { recursive: true });
   }

@@ -62,7 +62,8 @@ function httpError(error: Error, context: Context): HTTPException | undefined {
   if (error instanceof ModelConflictError) return new HTTPException(409, { message });
   if (error instanceof NoRoomError) return retryLater(503, message, 1);
   if (error instanceof InferenceError) return new HTTPException(424, { message });
-  if (context.req.raw.signal.aborted) {
+  // A body that ends too early is such an error.
+  if (context.req.raw.signal.aborted || error instanceof Deno.errors.BadResource) {
     return new HTTPException(CLIENT_CLOSED_REQUEST, { message: "The client has gone" });
   }
   return undefined;

@@ -116,7 +116,8 @@ export async function benchTrain(
   };
 }
 
-function benchConfig(size: keyof typeof BENCH_SIZES): BertConfig {
+/** The configuration of a model that is timed. */
+export function benchConfig(size: keyof typeof BENCH_SIZES): BertConfig {
   const { layers, hidden, heads, words } = BENCH_SIZES[size];
   return BertConfigSchema.parse({
     model_type: "bert",
@@ -203,7 +204,8 @@ async function matrixProductGflops(
   return PRODUCT_PAIRS * 2 * 2 * tokens * hidden * inner / median(times) / 1e6;
 }
 
-function median(values: readonly number[]): number {
+/** The middle of values, or the mean of the two in the middle. */
+export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   const middle = Math.floor(sorted.length / 2);
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;

@@ -1,14 +1,26 @@
 /**
- * `bench`: how fast this machine trains.
+ * `bench`: how fast this machine trains and serves.
  *
  * @module
  */
 import { Command, InvalidArgumentError, Option } from "commander";
 import Table from "cli-table3";
 import { cpus } from "node:os";
+import { benchServe, PLAIN_BATCH_SIZE, type ServeBench } from "../bench/serve.ts";
 import { BENCH_SIZES, benchTrain, MAX_LENGTH, type TrainBench } from "../bench/train.ts";
 import { chooseDevice, type Device, DEVICES } from "../onnx/device.ts";
 import { Executor } from "../onnx/executor.ts";
+import { deviceOption } from "./device_option.ts";
+
+interface ServeOptions {
+  size: keyof typeof BENCH_SIZES;
+  length: number;
+  concurrency: number[];
+  seconds: number;
+  coldStarts: number;
+  device: Device | "auto";
+  json?: boolean;
+}
 
 interface Options {
   size: keyof typeof BENCH_SIZES;
@@ -24,7 +36,7 @@ interface Options {
 export function benchCommand(): Command {
   const sizes = Object.keys(BENCH_SIZES);
   return new Command("bench")
-    .description("Measure how fast this machine trains")
+    .description("Measure how fast this machine trains and serves")
     .addCommand(
       new Command("train")
         .description("Time steps of full fine-tuning on random texts")
@@ -39,19 +51,63 @@ export function benchCommand(): Command {
         .option("--threads <number>", "CPU threads; default: all cores", parseCount)
         .option("--json", "Print the results as JSON on standard output")
         .action(run),
+    )
+    .addCommand(
+      new Command("serve")
+        .description("Drive a server of its own on this machine, with a model of random weights")
+        .addOption(new Option("--size <name>", "The model").choices(sizes).default("minilm"))
+        .option("--length <number>", "Tokens of a text, 512 at most", parseLength, 9)
+        .option("--concurrency <numbers>", "Requests at once", parseCounts, [1, 8, 64])
+        .option("--seconds <number>", "How long each is measured", parseCount, 10)
+        .option("--cold-starts <number>", "Starts whose median is taken", parseCount, 10)
+        .addOption(deviceOption())
+        .option("--json", "Print the results as JSON on standard output")
+        .action(runServe),
     );
+}
+
+async function runServe(options: ServeOptions): Promise<void> {
+  const { device } = await chooseDevice(options.device);
+  console.error(`Starting servers on ${device}, and sending them requests`);
+  const bench = await benchServe({ ...options, device });
+  const threads = navigator.hardwareConcurrency;
+  const result = { machine: machine(threads), versions: { deno: Deno.version.deno }, ...bench };
+  console.log(options.json ? JSON.stringify(result) : formatServeBench(bench));
+}
+
+function formatServeBench(bench: ServeBench): string {
+  const table = new Table({
+    head: ["at once", "requests/s", "p50", "p95", "p99", "texts a batch", "CPU", "share", "failed"],
+    colAligns: Array.from({ length: 9 }, () => "right" as const),
+    style: { head: [], border: [], compact: true },
+  });
+  for (const result of bench.results) {
+    table.push([
+      result.concurrency,
+      result.requests_per_second.toFixed(0),
+      milliseconds(result.p50_ms),
+      milliseconds(result.p95_ms),
+      milliseconds(result.p99_ms),
+      result.mean_batch_rows.toFixed(1),
+      result.cpu.toFixed(1),
+      `${Math.round(100 * result.plain_loop_share)} %`,
+      result.failures,
+    ]);
+  }
+  const { size, length, device, cold_start_ms, plain_loop_texts_per_second: plain } = bench;
+  const start = cold_start_ms === undefined ? "" : `
+From the start of the process to its first answer: ${milliseconds(cold_start_ms)}.`;
+  return `${size}, texts of ${length} tokens, on ${device}; the client ran on the same machine
+${table}
+The share is of ${
+    plain.toFixed(0)
+  } texts/s, which the executor does in batches of ${PLAIN_BATCH_SIZE} without a server.${start}`;
 }
 
 async function run(options: Options): Promise<void> {
   const threads = options.threads ?? navigator.hardwareConcurrency;
-  const cores = cpus();
   const bench: TrainBench = {
-    machine: {
-      cpu: cores[0]?.model.trim() ?? "unknown",
-      logical_cores: cores.length,
-      os: Deno.build.os,
-      threads,
-    },
+    machine: machine(threads),
     versions: { deno: Deno.version.deno, onnxruntime: "" },
     results: [],
   };
@@ -62,6 +118,16 @@ async function run(options: Options): Promise<void> {
     bench.results.push(await benchTrain(executor, options));
   }
   console.log(options.json ? JSON.stringify(bench) : formatBench(bench));
+}
+
+function machine(threads: number): TrainBench["machine"] {
+  const cores = cpus();
+  return {
+    cpu: cores[0]?.model.trim() ?? "unknown",
+    logical_cores: cores.length,
+    os: Deno.build.os,
+    threads,
+  };
 }
 
 async function devices(wanted: Options["device"]): Promise<Device[]> {
@@ -109,4 +175,8 @@ function parseCount(text: string): number {
   const count = Number(text);
   if (Number.isInteger(count) && count >= 1) return count;
   throw new InvalidArgumentError("It must be 1 or more.");
+}
+
+function parseCounts(text: string): number[] {
+  return text.split(",").map(parseCount);
 }

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
+import process from "node:process";
+import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { BatchReport } from "./batcher.ts";
 
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
@@ -67,7 +68,22 @@ export class Metrics {
   );
 
   constructor() {
-    collectDefaultMetrics({ register: this.registry });
+    // The library's own metrics of the process are of Node.js; most are 0 or wrong here.
+    this.gauge(
+      "process_resident_memory_bytes",
+      "Memory of the process, executor included",
+      () => Deno.memoryUsage().rss,
+    );
+    new Counter({
+      name: "process_cpu_seconds_total",
+      help: "CPU time of the process, executor included",
+      registers: [this.registry],
+      collect() {
+        const { user, system } = process.cpuUsage();
+        this.reset();
+        this.inc((user + system) / 1e6);
+      },
+    });
   }
 
   /** Adds a value that is asked for when the metrics are read. */

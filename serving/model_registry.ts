@@ -4,7 +4,7 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { exists } from "../data/files.ts";
 import { CONFIG_FILE } from "../models/config.ts";
 import { finishedRuns } from "../training/run_folder.ts";
@@ -67,6 +67,8 @@ export class ModelRegistry {
   readonly #options: ModelRegistryOptions;
   #versions: StoredVersion[];
   #aliases: StoredAlias[];
+  /** Where the files of versions are, by {@link fingerprint}. */
+  #dirs = new Map<string, string>();
   #models = new Map<string, Model>();
   #scan: Promise<void> | undefined;
   #scannedAt = -Infinity;
@@ -201,7 +203,7 @@ export class ModelRegistry {
     const [, name, sign, rest] = /^(.+)([@:])([^@:]+)$/.exec(reference) ?? [];
     if (name === undefined) return this.#ofRun(reference);
     const owner = this.#model(name);
-    if (sign === "@") return versionOf(owner, Number(rest));
+    if (sign === "@") return versionOf(owner, /^[1-9]\d*$/.test(rest!) ? Number(rest) : undefined);
     const versions = owner.aliases.get(rest!);
     if (versions !== undefined) return versionOf(owner, choose(versions, reference, key));
     throw new UnknownModelError(`model '${name}' has no alias '${rest}'`);
@@ -220,9 +222,8 @@ export class ModelRegistry {
 
   /** Runs that were given a name are known by their ids, too, which are the names of their folders. */
   #ofRun(id: string): ModelVersion {
-    const dir = join(this.#options.runsDir, id);
     for (const { versions } of this.#models.values()) {
-      const found = versions.find((version) => version.dir === dir);
+      const found = versions.find(({ dir }) => basename(dir) === id);
       if (found !== undefined) return found;
     }
     throw new UnknownModelError(`there is no model '${id}'`);
@@ -236,30 +237,32 @@ export class ModelRegistry {
 
   async #findModels(): Promise<void> {
     const found = await this.#foundModels();
-    const existing = new Set(found.map((model) => fingerprint(model.dir, model.finishedAt)));
-    const known = new Set(this.#versions.map((it) => fingerprint(it.dir, it.finished_at)));
+    const known = new Set(this.#versions.map((it) => fingerprint(it.folder, it.finished_at)));
     for (const { name, dir, finishedAt } of found) {
-      if (known.has(fingerprint(dir, finishedAt))) continue;
+      const folder = basename(dir);
+      const finished_at = finishedAt.toISOString();
+      if (known.has(fingerprint(folder, finished_at))) continue;
       const numbers = this.#versions.filter((it) => it.name === name).map((it) => it.version);
-      const version = Math.max(0, ...numbers) + 1;
-      const stored = { name, version, dir, finished_at: finishedAt.toISOString() };
+      const stored = { name, version: Math.max(0, ...numbers) + 1, folder, finished_at };
       await this.#options.store.putVersion(stored);
       this.#versions.push(stored);
     }
-    this.#index(existing);
+    this.#dirs = new Map(
+      found.map(({ dir, finishedAt }) => [
+        fingerprint(basename(dir), finishedAt.toISOString()),
+        dir,
+      ]),
+    );
+    this.#index();
     this.#scannedAt = performance.now();
   }
 
-  /** Makes {@link #models} from what is stored. */
-  #index(existing?: ReadonlySet<string>): void {
-    const served = existing ?? new Set(
-      [...this.#models.values()].flatMap(({ versions }) =>
-        versions.map(({ dir, finishedAt }) => fingerprint(dir, finishedAt))
-      ),
-    );
+  /** Makes {@link #models} from what is stored and what the folders hold. */
+  #index(): void {
     const models = new Map<string, Model>();
-    for (const { name, version, dir, finished_at, deleted } of this.#versions) {
-      if (deleted || !served.has(fingerprint(dir, finished_at))) continue;
+    for (const { name, version, folder, finished_at, deleted } of this.#versions) {
+      const dir = this.#dirs.get(fingerprint(folder, finished_at));
+      if (deleted || dir === undefined) continue;
       const model: Model = models.get(name) ?? { name, versions: [], aliases: new Map() };
       model.versions.push({ name, version, dir, finishedAt: new Date(finished_at) });
       models.set(name, model);
@@ -293,11 +296,12 @@ async function modelFolders(dir: string): Promise<Found[]> {
   return found;
 }
 
-function fingerprint(dir: string, finishedAt: Date | string): string {
-  return `${dir} ${new Date(finishedAt).toISOString()}`;
+/** Tells the files of one version from all others. */
+function fingerprint(folder: string, finishedAt: string): string {
+  return `${finishedAt} ${folder}`;
 }
 
-function versionOf({ name, versions }: Model, number: number): ModelVersion {
+function versionOf({ name, versions }: Model, number: number | undefined): ModelVersion {
   const found = versions.find(({ version }) => version === number);
   if (found !== undefined) return found;
   const known = versions.map(({ version }) => version).join(", ");

@@ -9,9 +9,9 @@ export interface StoredVersion {
   name: string;
   /** Counted from 1. */
   version: number;
-  /** Where its files are. */
-  dir: string;
-  /** When they were finished; a folder that is trained anew becomes another version. */
+  /** The name of the folder of its files, not its place, which may change. */
+  folder: string;
+  /** When the files were finished; a folder that is trained anew becomes another version. */
   finished_at: string;
   /** Whether it is served no more; its number is not given again. */
   deleted?: true;

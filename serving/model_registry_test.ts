@@ -1,0 +1,177 @@
+import { deepStrictEqual, rejects } from "node:assert";
+import fc from "fast-check";
+import { join } from "node:path";
+import { METRICS_FILE } from "../training/run_folder.ts";
+import { RunStore } from "../training/run_store.ts";
+import { ModelRegistry } from "./model_registry.ts";
+import { ModelStore } from "./model_store.ts";
+
+/** A folder of runs, and registries over it as a server that starts again and again has them. */
+class Fixture implements AsyncDisposable {
+  readonly #runs: RunStore;
+  readonly #kv: string;
+  #store: ModelStore;
+  registry: ModelRegistry;
+
+  private constructor(
+    readonly dir: string,
+    runs: RunStore,
+    kv: string,
+    store: ModelStore,
+    registry: ModelRegistry,
+  ) {
+    this.#runs = runs;
+    this.#kv = kv;
+    this.#store = store;
+    this.registry = registry;
+  }
+
+  static async create(): Promise<Fixture> {
+    const dir = await Deno.makeTempDir();
+    const kv = join(dir, "state.kv");
+    const runs = await RunStore.open(":memory:");
+    const store = await ModelStore.open(kv);
+    const registry = await ModelRegistry.open({ store, runs, runsDir: dir });
+    return new Fixture(dir, runs, kv, store, registry);
+  }
+
+  /** Finishes a run of this name in a folder, at so many seconds after 1970. */
+  async finish(folder: string, name: string, seconds: number): Promise<void> {
+    if (await this.#runs.get(folder) === undefined) {
+      await this.#runs.create({
+        id: folder,
+        name,
+        state: "succeeded",
+        settings: {},
+        dataset: "sample",
+        created_at: "2026-01-01T00:00:00Z",
+        event_count: 0,
+      });
+    }
+    await Deno.mkdir(join(this.dir, folder), { recursive: true });
+    const file = join(this.dir, folder, METRICS_FILE);
+    await Deno.writeTextFile(file, "{}");
+    await Deno.utime(file, seconds, seconds);
+  }
+
+  async restart(): Promise<void> {
+    this.#store.close();
+    this.#store = await ModelStore.open(this.#kv);
+    this.registry = await ModelRegistry.open({
+      store: this.#store,
+      runs: this.#runs,
+      runsDir: this.dir,
+    });
+  }
+
+  /** Names with the numbers of their versions. */
+  async versions(): Promise<Record<string, number[]>> {
+    const models = await this.registry.list();
+    return Object.fromEntries(
+      models.map(({ name, versions }) => [name, versions.map(({ version }) => version)]),
+    );
+  }
+
+  /** `name@version in folder` */
+  async resolve(reference?: string, key?: string): Promise<string> {
+    const { name, version, dir } = await this.registry.resolve(reference, key);
+    return `${name}@${version} in ${dir.slice(this.dir.length + 1)}`;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#store.close();
+    this.#runs.close();
+    await Deno.remove(this.dir, { recursive: true });
+  }
+}
+
+Deno.test("ModelRegistry counts versions in the order in which they finished, for good", async () => {
+  await using fixture = await Fixture.create();
+  await fixture.finish("second", "titles", 200);
+  await fixture.finish("first", "titles", 100);
+  deepStrictEqual(await fixture.versions(), { titles: [1, 2] });
+  deepStrictEqual(await fixture.resolve("titles@1"), "titles@1 in first");
+  deepStrictEqual(await fixture.resolve("titles"), "titles@2 in second");
+  deepStrictEqual(await fixture.resolve("first"), "titles@1 in first");
+
+  await fixture.finish("third", "titles", 50);
+  await Deno.remove(join(fixture.dir, "first"), { recursive: true });
+  await fixture.restart();
+  deepStrictEqual(await fixture.versions(), { titles: [2, 3] });
+  // The same folder trained anew.
+  await fixture.finish("second", "titles", 300);
+  deepStrictEqual(await fixture.versions(), { titles: [3, 4] });
+  deepStrictEqual(await fixture.resolve("titles"), "titles@4 in second");
+});
+
+Deno.test("ModelRegistry keeps aliases and what was deleted when the server starts again", async () => {
+  await using fixture = await Fixture.create();
+  await fixture.finish("a1", "a", 100);
+  await fixture.finish("a2", "a", 200);
+  await fixture.finish("b1", "b", 300);
+  await fixture.versions();
+  await fixture.registry.setAlias("a", "stable", [{ version: 1, weight: 1 }]);
+  await fixture.registry.setAlias("a", "default", [{ version: 1, weight: 1 }]);
+  await fixture.registry.setAlias("b", "default", [{ version: 1, weight: 1 }]);
+  await rejects(fixture.registry.delete("a@1"), { name: "ModelConflictError" });
+  await fixture.registry.delete("a@2");
+  await fixture.restart();
+  deepStrictEqual(await fixture.versions(), { a: [1], b: [1] });
+  deepStrictEqual(await fixture.resolve("a:stable"), "a@1 in a1");
+  // One model has it at a time.
+  deepStrictEqual(await fixture.resolve(), "b@1 in b1");
+  await rejects(fixture.resolve("a:default"), { name: "UnknownModelError" });
+
+  await fixture.registry.delete("a");
+  await fixture.restart();
+  deepStrictEqual(await fixture.versions(), { b: [1] });
+  // The number of a version that is gone is not given again.
+  await fixture.finish("a3", "a", 400);
+  deepStrictEqual(await fixture.versions(), { a: [3], b: [1] });
+  await rejects(fixture.resolve("a:stable"), { name: "UnknownModelError" });
+});
+
+Deno.test("ModelRegistry divides the keys of an alias by weight, and moves no more than it must", async () => {
+  await using fixture = await Fixture.create();
+  await fixture.finish("a1", "a", 100);
+  await fixture.finish("a2", "a", 200);
+  await fixture.versions();
+  const keys = Array.from({ length: 300 }, (_, i) => `key ${i}`);
+  const split = async (weight: number) => {
+    await fixture.registry.setAlias("a", "canary", [
+      { version: 2, weight },
+      { version: 1, weight: 100 - weight },
+    ]);
+    const chosen = await Promise.all(keys.map((key) => fixture.registry.resolve("a:canary", key)));
+    return new Set(keys.filter((_, i) => chosen[i]!.version === 2));
+  };
+  await fc.assert(
+    fc.asyncProperty(
+      fc.integer({ min: 0, max: 100 }),
+      fc.integer({ min: 0, max: 100 }),
+      async (a, b) => {
+        const [few, many] = [await split(Math.min(a, b)), await split(Math.max(a, b))];
+        // A canary that grows keeps those that it has.
+        deepStrictEqual([...few].filter((key) => !many.has(key)), []);
+        const expected = Math.max(a, b) / 100 * keys.length;
+        deepStrictEqual(Math.abs(many.size - expected) < 50, true, `${many.size} for ${expected}`);
+      },
+    ),
+    { numRuns: 20 },
+  );
+});
+
+Deno.test("ModelRegistry never makes a path of a name", async () => {
+  await using fixture = await Fixture.create();
+  await fixture.finish("a1", "a", 100);
+  const names = fc.oneof(
+    fc.string({ unit: "binary" }),
+    fc.constantFrom("../a1", "/etc", "a1/../a1", "a1/", "./a1", "a@", "a@1.0", "a@01x", "a:", "@1"),
+  ).filter((name) => !["a", "a1", "a@1"].includes(name));
+  await fc.assert(
+    fc.asyncProperty(names, async (name) => {
+      await rejects(fixture.resolve(name), { name: "UnknownModelError" });
+    }),
+    { numRuns: 50 },
+  );
+});

@@ -86,6 +86,6 @@ export async function modelBytes(dir: string): Promise<number> {
 }
 
 /** A folder's tokenizer, which cuts texts to what the model has positions for, or earlier. */
-async function readTokenizer(dir: string, config: BertConfig): Promise<BertTokenizer> {
+export async function readTokenizer(dir: string, config: BertConfig): Promise<BertTokenizer> {
   return (await BertTokenizer.load(dir)).withMaxLength(config.max_position_embeddings);
 }

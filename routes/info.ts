@@ -6,6 +6,7 @@
 import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
 import { z } from "zod";
 import config from "../deno.json" with { type: "json" };
+import { readTokenizer } from "../models/classifier.ts";
 import { labelsOf, readConfig } from "../models/config.ts";
 import { type ModelRegistry, UnknownModelError } from "../serving/model_registry.ts";
 import { createRouter, jsonContent } from "./router.ts";
@@ -55,6 +56,7 @@ export function infoRoutes(models: ModelRegistry, limits: Limits): OpenAPIHono {
     });
     const bert = model && await readConfig(model.dir);
     const labels = bert && labelsOf(bert);
+    const tokenizer = bert && await readTokenizer(model!.dir, bert);
     return context.json({
       model_id: model?.name ?? null,
       model_version: model?.version ?? null,
@@ -65,7 +67,7 @@ export function infoRoutes(models: ModelRegistry, limits: Limits): OpenAPIHono {
           label2id: Object.fromEntries(labels.map((label, id) => [label, id])),
         },
       },
-      max_input_length: bert?.max_position_embeddings ?? null,
+      max_input_length: tokenizer?.maxLength ?? null,
       max_batch_tokens: limits.maxBatchTokens ?? null,
       max_client_batch_size: limits.maxClientBatchSize,
       max_concurrent_requests: limits.maxConcurrentRequests,

@@ -250,7 +250,7 @@ Deno.test("requests that name no model use the alias default, or the only model"
     const { model } = await server.post<V1Answer>("/v1/predict", { inputs: ["a"] });
     strictEqual(model, `${name}@1`);
     const info = await (await server.app.request("/info")).json();
-    deepStrictEqual([info.model_id, info.max_client_batch_size], [name, 32]);
+    deepStrictEqual([info.model_id, info.max_input_length], [name, 32]);
     deepStrictEqual(Object.values(info.model_type.classifier.id2label), LABELS);
   }
 });

@@ -6,6 +6,7 @@
  */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
 import fc from "fast-check";
+import { Executor } from "../onnx/executor.ts";
 import { LocalServer } from "./local_server.ts";
 
 const noTraining = () => {
@@ -203,6 +204,51 @@ Deno.test("a client that goes away in the middle of a request harms nobody", asy
   strictEqual(answer.status, 200);
   await answer.body?.cancel();
   // Not every one of them reaches the application.
-  while (statuses.length < 4) await new Promise((resolve) => setTimeout(resolve, 10));
+  await until(() => statuses.length >= 4);
   ok(statuses.every((status) => status < 500), statuses.join());
 });
+
+Deno.test("texts of a client that has gone are not classified", async () => {
+  const { promise: opened, resolve: open } = Promise.withResolvers<void>();
+  const statuses: number[] = [];
+  await using server = await LocalServer.start({
+    seeds: { titles: 1 },
+    log: ({ status }) => statuses.push(status),
+    cacheOptions: {
+      startExecutor: async () => {
+        await opened;
+        return await Executor.start({ threads: 1 });
+      },
+    },
+  });
+  const signals: AbortSignal[] = [];
+  await using http = Deno.serve(
+    { hostname: "127.0.0.1", port: 0, onListen() {} },
+    (request) => {
+      signals.push(request.signal);
+      return server.app.fetch(request);
+    },
+  );
+  const url = `http://127.0.0.1:${http.addr.port}/predict`;
+  const body = JSON.stringify({ inputs: "a duet" });
+  const leaving = new AbortController();
+  const gone = fetch(url, { method: "POST", body, signal: leaving.signal }).catch(() => "gone");
+  const staying = fetch(url, { method: "POST", body });
+  await until(() => signals.length === 2);
+  leaving.abort();
+  strictEqual(await gone, "gone");
+  await until(() => signals.some(({ aborted }) => aborted));
+  open();
+  const answer = await staying;
+  strictEqual(answer.status, 200);
+  await answer.body?.cancel();
+  await until(() => statuses.length === 2);
+  deepStrictEqual(statuses.sort(), [200, 499]);
+  const metrics = await (await server.app.request("/metrics")).text();
+  match(metrics, /graft_predictions_total{model="titles",version="1"} 1\n/);
+  match(metrics, /graft_batch_rows_sum 1\n/);
+});
+
+async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await new Promise((resolve) => setTimeout(resolve, 10));
+}

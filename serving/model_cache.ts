@@ -116,7 +116,7 @@ export class ModelCache implements AsyncDisposable {
     }
   }
 
-  /** Stops the executor, with whatever it is running. */
+  /** Stops the executor. */
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#idleTimer);
     await this.#executor?.then((executor) => executor.close(), () => {});

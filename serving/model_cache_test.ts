@@ -94,7 +94,7 @@ Deno.test("ModelCache loads anew what it had on an executor that has ended", asy
   await withCache(1, {}, async (cache, { a }) => {
     await use(cache, a);
     const first = await cache.executor();
-    first.close();
+    await first.close();
     deepStrictEqual(loaded(cache), []);
     await use(cache, a);
     notStrictEqual(await cache.executor(), first);

@@ -126,3 +126,20 @@ Deno.test("serve refuses a public address without a key, and a model to preload 
     await Deno.remove(runsDir, { recursive: true });
   }
 });
+
+Deno.test("serve ends when --drain-timeout is over, whatever is still to be answered", async () => {
+  const runsDir = await Deno.makeTempDir();
+  try {
+    const server = serve(runsDir, "--drain-timeout", "0.5");
+    const { hostname, port } = new URL(await address(server.stderr));
+    // A request whose body never ends.
+    using connection = await Deno.connect({ hostname, port: Number(port) });
+    const head = "POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n{";
+    await connection.write(new TextEncoder().encode(head));
+    await (await fetch(`http://${hostname}:${port}/health/live`)).body?.cancel();
+    server.kill("SIGTERM");
+    deepStrictEqual((await server.status).code, 0);
+  } finally {
+    await Deno.remove(runsDir, { recursive: true });
+  }
+});

@@ -69,7 +69,11 @@ export function serveCommand(): Command {
     .option("--drain-timeout <seconds>", "How long to finish when told to stop", parseSeconds, 30)
     .option("--api-key <key>", "Key that requests must bear; repeatable", collect, [])
     .option("--api-key-file <file>", "JSON of hashed keys with their scopes and limits")
-    .option("--rate-limit <number>", "Most requests of a key in a minute", parseCount)
+    .option(
+      "--rate-limit <number>",
+      "Most requests in a minute of each key, or of all without keys",
+      parseCount,
+    )
     .option("--insecure", "Listen on a public address without a key")
     .action(run);
 }

@@ -54,8 +54,8 @@ export function apiKey(name: string, key: string): ApiKey {
 /** What a request needs: no key, any key, or one with this scope. */
 function neededScope(method: string, path: string): Scope | undefined {
   if (OPEN_PATHS.test(path)) return undefined;
-  if (method === "GET" ? READABLE_PATHS.test(path) : PREDICT_PATHS.test(path)) return "predict";
-  return "manage";
+  const paths = method === "GET" || method === "HEAD" ? READABLE_PATHS : PREDICT_PATHS;
+  return method !== "DELETE" && method !== "PUT" && paths.test(path) ? "predict" : "manage";
 }
 
 const OPEN_PATHS = /^\/(health(\/live|\/ready)?|v2\/health\/(live|ready)|docs|openapi\.json)$/;

@@ -48,6 +48,7 @@ Deno.test("checkAccess() tells what predicts from what changes something", async
       ["GET", "/openapi.json", 200, 200, 200],
       ["GET", "/metrics", 200, 200, 401],
       ["GET", "/v1/models", 200, 200, 401],
+      ["HEAD", "/v1/models", 200, 200, 401],
       ["POST", "/", 200, 200, 401],
       ["POST", "/models/a", 200, 200, 401],
       ["POST", "/v1/predict", 200, 200, 401],

@@ -68,7 +68,7 @@ export function promptEncoderShapes(
 /** How many values a virtual token has. */
 export function virtualTokenSize(
   peftType: PromptEncoder["peft_type"],
-  { hidden_size, num_hidden_layers }: BertConfig,
+  { hidden_size, num_hidden_layers }: Pick<BertConfig, "hidden_size" | "num_hidden_layers">,
 ): number {
   return peftType === "PREFIX_TUNING" ? 2 * num_hidden_layers * hidden_size : hidden_size;
 }

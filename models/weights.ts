@@ -16,17 +16,20 @@ import { type PromptEncoder, virtualTokens } from "./prompt_encoder.ts";
 /** Values by parameter name. */
 export type Weights = Record<string, Float32Array>;
 
-/** The parameters of a classifier in the order in which its graph uses them. */
-export function parameterShapes(config: BertConfig): ParameterShape[] {
+/**
+ * The parameters of a classifier in the order in which its graph uses them.
+ *
+ * @param encoder What stands before each text, if anything does.
+ */
+export function parameterShapes(config: BertConfig, encoder?: PromptEncoder): ParameterShape[] {
   const graph = new Graph();
   const parameters: ParameterShape[] = [];
-  bertForSequenceClassification(graph, {
-    config,
-    parameter: (name, shape) => {
-      parameters.push({ name, shape });
-      return graph.input(name, "float32", shape);
-    },
-  });
+  const parameter: ParameterSource = (name, shape) => {
+    parameters.push({ name, shape });
+    return graph.input(name, "float32", shape);
+  };
+  const tokens = encoder && virtualTokens(encoder, config, parameter);
+  bertForSequenceClassification(graph, { config, parameter, virtualTokens: tokens });
   return parameters;
 }
 

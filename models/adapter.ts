@@ -242,11 +242,16 @@ export async function withBase(adapter: StoredAdapter, dir?: string): Promise<Ad
 /**
  * Checks that an adapter was tuned on the weights of this folder.
  *
+ * @param baseSha256 That of those weights, where it is known already.
  * @throws {UserError} If not; the message names both.
  */
-export async function checkBase({ dir, base }: StoredAdapter, baseDir: string): Promise<void> {
+export async function checkBase(
+  { dir, base }: StoredAdapter,
+  baseDir: string,
+  baseSha256?: Promise<string>,
+): Promise<void> {
   if (base.sha256 === undefined) return;
-  const sha256 = await weightsSha256(baseDir);
+  const sha256 = await (baseSha256 ?? weightsSha256(baseDir));
   if (sha256 === base.sha256) return;
   throw new UserError(
     `Cannot use '${dir}' on '${baseDir}', whose weights have the SHA-256 ${sha256}: it was tuned ` +

@@ -45,6 +45,18 @@ export interface VirtualTokens {
   prompt?: Tensor;
 }
 
+/** Where the rows of a batch belong to models that were tuned on one base. */
+export interface MixedRows {
+  /** `[batch, length]` */
+  positionIds: Tensor;
+  /** Which virtual tokens of the prefix belong to a row, float32 `[batch, count]`, 1 or 0. */
+  prefixMask: Tensor;
+  /** The embeddings of words, `[batch, length, hidden]`, with those of prompts in their places. */
+  withPrompts(words: Tensor): Tensor;
+  /** The logits of the first tokens, `[batch, hidden]`. */
+  heads(pooled: Tensor): Tensor;
+}
+
 /** What the graph of a classifier is made from. */
 export interface ClassifierGraphOptions {
   config: BertConfig;
@@ -52,6 +64,7 @@ export interface ClassifierGraphOptions {
   /** Present while training. */
   dropout?: Dropout;
   virtualTokens?: VirtualTokens | undefined;
+  mixedRows?: MixedRows;
 }
 
 /** Subtracted from the attention scores of padding; its exponential is 0 in float32. */
@@ -65,7 +78,7 @@ const MASKED = 1e9;
  */
 export function bertForSequenceClassification(
   graph: Graph,
-  { config, parameter, dropout, virtualTokens }: ClassifierGraphOptions,
+  { config, parameter, dropout, virtualTokens, mixedRows }: ClassifierGraphOptions,
 ): Tensor {
   const {
     hidden_size: hidden,
@@ -103,12 +116,11 @@ export function bertForSequenceClassification(
     let words = gather(table("word", config.vocab_size), inputIds);
     const typeTable = table("token_type", config.type_vocab_size);
     let types = gather(typeTable, tokenTypeIds);
-    const positionCount = config.max_position_embeddings;
-    let positions = table("position", positionCount);
-    if (prefix !== undefined) {
-      positions = slice(positions, 0, prefixLength as number, positionCount);
-    }
-    positions = slice(positions, 0, 0, length);
+    const positionTable = table("position", config.max_position_embeddings);
+    const positions = mixedRows === undefined
+      ? slice(behind(positionTable, prefixLength as number), 0, 0, length)
+      : gather(positionTable, mixedRows.positionIds);
+    if (mixedRows !== undefined) words = mixedRows.withPrompts(words);
     if (prompt !== undefined) {
       const before = (x: Tensor) => expand(x, ["batch", promptLength, hidden]);
       words = concat([before(prompt), words], 1);
@@ -181,8 +193,10 @@ export function bertForSequenceClassification(
   const ignored = sub(graph.scalar(1), cast(attentionMask, "float32"));
   let penalties = mul(ignored, -MASKED);
   if (keyLength !== "length") {
-    const attended = expand(graph.scalar(0), ["batch", sum([prefixLength, promptLength])]);
-    penalties = concat([attended, penalties], 1);
+    const before = mixedRows === undefined
+      ? expand(graph.scalar(0), ["batch", sum([prefixLength, promptLength])])
+      : mul(sub(graph.scalar(1), mixedRows.prefixMask), -MASKED);
+    penalties = concat([before, penalties], 1);
   }
   const bias = reshape(penalties, ["batch", 1, 1, keyLength]);
 
@@ -198,9 +212,15 @@ export function bertForSequenceClassification(
   }
 
   const pooled = tanh(linear(x, "bert.pooler.dense", hidden, hidden)); // [batch, hidden]
+  if (mixedRows !== undefined) return mixedRows.heads(pooled);
   const classifierDropout = config.classifier_dropout ?? hiddenDropout;
   const labelCount = Object.keys(config.id2label).length;
   return linear(drop(pooled, classifierDropout), "classifier", hidden, labelCount);
+}
+
+/** The rows of a table that follow the first `count`. */
+function behind(table: Tensor, count: number): Tensor {
+  return count === 0 ? table : slice(table, 0, count, table.shape[0]!);
 }
 
 /** `[batch*length, hidden]` -> `[batch, hidden]` */

@@ -203,6 +203,20 @@ export async function readAdapter(dir: string): Promise<StoredAdapter> {
   };
 }
 
+/**
+ * The folder of the base that an adapter names.
+ *
+ * @throws {UserError} If it is not there.
+ */
+export async function baseDirOf({ dir, base }: StoredAdapter): Promise<string> {
+  const baseDir = await modelDir(base.name);
+  if (await exists(baseDir)) return baseDir;
+  throw new UserError(
+    `Cannot use '${dir}': its base '${base.name}' is not there; ${ADAPTER_CONFIG_FILE} names it ` +
+      "under 'base_model_name_or_path'",
+  );
+}
+
 /** An adapter together with its base: a whole classifier. */
 export interface AdaptedClassifier {
   config: BertConfig;
@@ -220,14 +234,8 @@ export interface AdaptedClassifier {
  * message names both.
  */
 export async function withBase(adapter: StoredAdapter, dir?: string): Promise<AdaptedClassifier> {
-  const { base, encoder } = adapter;
-  const baseDir = dir ?? await modelDir(base.name);
-  if (!await exists(baseDir)) {
-    throw new UserError(
-      `Cannot use '${adapter.dir}': its base '${base.name}' is not there; ${ADAPTER_CONFIG_FILE} ` +
-        "names it under 'base_model_name_or_path'",
-    );
-  }
+  const { encoder } = adapter;
+  const baseDir = dir ?? await baseDirOf(adapter);
   const config = adaptedConfig(adapter, await readConfig(baseDir));
   await checkBase(adapter, baseDir);
   const weights = await readBaseWeights(baseDir, config);

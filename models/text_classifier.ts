@@ -52,15 +52,17 @@ export class TextClassifier {
 
   /** The classes of each text with their scores, the highest first. */
   async classify(texts: readonly string[]): Promise<LabelScore[][]> {
-    const scores = await this.scores(texts);
-    return scores.map((row) =>
-      row.map((score, index) => ({ label: this.labels[index]!, score }))
-        .sort((a, b) => b.score - a.score)
-    );
+    return (await this.scores(texts)).map((row) => labelScores(row, this.labels));
   }
 
   /** Frees the model's memory. */
   release(): Promise<void> {
     return this.#session.release();
   }
+}
+
+/** Scores with their labels, the highest first. */
+export function labelScores(scores: readonly number[], labels: readonly string[]): LabelScore[] {
+  return scores.map((score, index) => ({ label: labels[index]!, score }))
+    .sort((a, b) => b.score - a.score);
 }

@@ -178,6 +178,7 @@ Deno.test("a user's mistake is one line and a non-zero exit", async () => {
         [["eval", "--model", "no"], /^error: Cannot tell what 'no' was trained on: use --file\n$/],
         [["predict", "--model", "no", "x"], /^error: Cannot read a model from 'no': /],
         [["predict", "--top-k", "0", "x"], /^error: option '--top-k <number>' argument '0' is/],
+        [["predict", "--mixed", "x"], /^error: Cannot use --mixed with texts or --model: /],
         [["trian"], /^error: unknown command 'trian'\n\(Did you mean train\?\)/],
       ] as const
     ) {
@@ -185,6 +186,35 @@ Deno.test("a user's mistake is one line and a non-zero exit", async () => {
       deepStrictEqual([code, stdout], [1, ""], args.join(" "));
       match(stderr, message);
     }
+  });
+});
+
+Deno.test("predict takes several models, and lines that name theirs", async () => {
+  await inEmptyFolder(async (dir) => {
+    const base = fileURLToPath(new URL("./peft/base", import.meta.url));
+    // PEFT takes a base's folder as relative to where it runs, too.
+    await Deno.symlink(base, `${dir}/base`);
+    const prefix = fileURLToPath(new URL("./peft/prefix", import.meta.url));
+    const prompt = fileURLToPath(new URL("./peft/prompt", import.meta.url));
+    const several = await graft(dir, [
+      ...["predict", "--model", prefix, "--model", prompt, "--model", base, "--json"],
+      ...["a bread", "a song"],
+    ]);
+    deepStrictEqual(several.code, 0, several.stderr);
+    const answers: { model: string; scores: unknown[] }[][] = JSON.parse(several.stdout);
+    deepStrictEqual(
+      answers.map((row) => row.map(({ model, scores }) => [model, scores.length])),
+      Array(2).fill([[prefix, 3], [prompt, 3], [base, 3]]),
+    );
+    const input = `${prompt}\ta song\n${prefix}\ta bread\n`;
+    const mixed = await graft(dir, ["predict", "--mixed", "--json"], { input });
+    deepStrictEqual(JSON.parse(mixed.stdout), [answers[1]![1]!.scores, answers[0]![0]!.scores]);
+
+    const untold = await graft(dir, ["predict", "--mixed"], { input: "a song\n" });
+    deepStrictEqual(
+      untold.stderr,
+      "error: Cannot read line 1: expected a model's folder, a tab and a text\n",
+    );
   });
 });
 

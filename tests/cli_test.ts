@@ -222,7 +222,7 @@ Deno.test("bench train prints what it measured", async () => {
   const args = ["bench", "train", "--size", "tiny", "--steps", "1", "--batch-size", "2"];
   const child = new Deno.Command("deno", {
     args: ["run", "--no-prompt", "--allow-read", "--allow-sys=cpus", MAIN, ...args]
-      .concat(["--length", "4", "--device", "wasm", "--json"]),
+      .concat(["--length", "4", "--device", "wasm", "--mode", "prefix", "--json"]),
   });
   const { code, stdout } = await child.output();
   deepStrictEqual(code, 0);
@@ -230,8 +230,8 @@ Deno.test("bench train prints what it measured", async () => {
   deepStrictEqual([machine.os, versions.deno], [Deno.build.os, Deno.version.deno]);
   match(versions.onnxruntime, /^\d+\.\d+\.\d+$/);
   deepStrictEqual(results.length, 1);
-  const { device, size, batch_size, length, ...figures } = results[0];
-  deepStrictEqual([device, size, batch_size, length], ["wasm", "tiny", 2, 4]);
+  const { device, mode, size, batch_size, length, ...figures } = results[0];
+  deepStrictEqual([device, mode, size, batch_size, length], ["wasm", "prefix", "tiny", 2, 4]);
   deepStrictEqual(Object.keys(figures), [
     "step_ms",
     "forward_backward_ms",

@@ -58,6 +58,7 @@ export class Executor implements AsyncDisposable {
   /** The version of onnxruntime. */
   onnxruntimeVersion = "";
   readonly #worker: Worker;
+  #isClosed = false;
   readonly #api: Comlink.Remote<typeof workerApi>;
 
   private constructor(choice: DeviceChoice, worker: Worker) {
@@ -115,6 +116,9 @@ export class Executor implements AsyncDisposable {
 
   /** Frees the device and stops the Worker. */
   async close(): Promise<void> {
+    // A Worker that has ended would not answer a second time.
+    if (this.#isClosed) return;
+    this.#isClosed = true;
     await this.#api.close();
     this.#worker.terminate();
   }

@@ -117,3 +117,9 @@ Deno.test("Executor frees one graph and keeps the others", async () => {
   await rejects(tens.run({ x: scalar(1) }));
   deepStrictEqual(await y(threes, scalar(7)), 21);
 });
+
+Deno.test("Executor can be closed more than once", async () => {
+  await using executor = await Executor.start({ threads: 1 });
+  await executor.close();
+  await executor.close();
+});

@@ -85,7 +85,9 @@ export async function resumedModel(
   labels: readonly string[],
 ): Promise<InitialModel> {
   if (settings.mode === "full") return { notes: [], ...await loadClassifier(checkpoint) };
-  const model = await initialModel(settings, labels, [], {});
+  // Where the virtual tokens started no longer matters, and a file of theirs may be gone.
+  const { initFrom: _, ...rest } = settings;
+  const model = await initialModel(rest, labels, [], {});
   await checkBase(await readAdapter(checkpoint), await modelDir(settings.model));
   const trained = await readWeights(
     checkpoint,

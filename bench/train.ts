@@ -1,10 +1,11 @@
 /**
- * How long a step of full fine-tuning takes, and how much of the device's own rate of matrix
- * products it reaches.
+ * How long a step of training takes, by what is trained, and how much of the device's own rate of
+ * matrix products it reaches.
  *
  * @module
  */
 import { type BertConfig, BertConfig as BertConfigSchema, labelsOf } from "../models/config.ts";
+import { initialPromptEncoder, type PromptEncoder } from "../models/prompt_encoder.ts";
 import { initialWeights } from "../models/weights.ts";
 import type { Device } from "../onnx/device.ts";
 import type { Executor, Tensors } from "../onnx/executor.ts";
@@ -12,6 +13,7 @@ import { Graph, type TensorData } from "../onnx/graph.ts";
 import { matMul, reduceSum } from "../onnx/operators.ts";
 import { encodeModel } from "../onnx/proto.ts";
 import { Random } from "../onnx/random.ts";
+import { frozenParameters } from "../training/freeze.ts";
 import { trainingGraphs } from "../training/graphs.ts";
 
 /** The models that are timed: scratch:tiny, all-MiniLM-L6-v2 and BERT-base with six classes. */
@@ -21,11 +23,18 @@ export const BENCH_SIZES = {
   base: { layers: 12, hidden: 768, heads: 12, words: 28_996 },
 } as const;
 
-/** The positions that the models have. */
+/** The most tokens of a text; beside them the models have positions for virtual tokens. */
 export const MAX_LENGTH = 512;
+
+/** What is trained: every weight, or virtual tokens and a head on a frozen base. */
+export const BENCH_MODES = ["full", "prefix", "prompt"] as const;
+
+/** One of {@link BENCH_MODES}. */
+export type BenchMode = (typeof BENCH_MODES)[number];
 
 /** What is timed. */
 export interface TrainBenchOptions {
+  mode: BenchMode;
   size: keyof typeof BENCH_SIZES;
   batchSize: number;
   /** Tokens of each text. */
@@ -37,6 +46,7 @@ export interface TrainBenchOptions {
 /** What {@link benchTrain} finds; times are medians. */
 export interface TrainBenchResult {
   device: Device;
+  mode: BenchMode;
   size: string;
   batch_size: number;
   length: number;
@@ -59,18 +69,23 @@ export interface TrainBench {
 }
 
 const WARM_UP_STEPS = 2;
+/** As `train` has by default. */
+const VIRTUAL_TOKENS = 16;
 /** Products in the graph that measures their rate: enough that copies of inputs do not count. */
 const PRODUCT_PAIRS = 4;
 
-/** Times steps of full fine-tuning, with dropout, on random weights and texts. */
+/** Times steps of training, with dropout, on random weights and texts. */
 export async function benchTrain(
   executor: Executor,
-  { size, batchSize, length, steps }: TrainBenchOptions,
+  { mode, size, batchSize, length, steps }: TrainBenchOptions,
 ): Promise<TrainBenchResult> {
   const config = benchConfig(size);
+  const base = initialWeights(config, 1);
+  const encoder = mode === "full" ? undefined : promptEncoder(mode);
+  const frozen = encoder && frozenParameters("bert.*", Object.keys(base));
   const session = await executor.loadTrainingSession(
-    trainingGraphs(config),
-    initialWeights(config, 1),
+    trainingGraphs(config, frozen, encoder),
+    { ...base, ...(encoder && initialPromptEncoder(encoder, config, 1)) },
     {
       optimizer: {
         beta1: 0.9,
@@ -99,10 +114,11 @@ export async function benchTrain(
 
   const forwardBackwardMs = median(times.map(({ forwardBackward }) => forwardBackward));
   const stepMs = median(times.map(({ step }) => step));
-  const gflops = stepFlops(config, batchSize, length) / forwardBackwardMs / 1e6;
+  const gflops = stepFlops(config, mode, batchSize, length) / forwardBackwardMs / 1e6;
   const matmulGflops = await matrixProductGflops(executor, config, batchSize * length);
   return {
     device: executor.choice.device,
+    mode,
     size,
     batch_size: batchSize,
     length,
@@ -126,7 +142,7 @@ export function benchConfig(size: keyof typeof BENCH_SIZES): BertConfig {
     num_hidden_layers: layers,
     num_attention_heads: heads,
     intermediate_size: 4 * hidden,
-    max_position_embeddings: MAX_LENGTH,
+    max_position_embeddings: MAX_LENGTH + VIRTUAL_TOKENS,
     id2label: Object.fromEntries(Array.from({ length: 6 }, (_, i) => [i, `class ${i}`])),
   });
 }
@@ -154,22 +170,43 @@ function randomBatch(config: BertConfig, batchSize: number, length: number): Ten
   };
 }
 
+function promptEncoder(mode: "prefix" | "prompt"): PromptEncoder {
+  return {
+    peft_type: mode === "prefix" ? "PREFIX_TUNING" : "PROMPT_TUNING",
+    num_virtual_tokens: VIRTUAL_TOKENS,
+    prefix_projection: false,
+    encoder_hidden_size: 0,
+  };
+}
+
 /**
  * The operations of a step's matrix products. The backward pass has two products for each of the
- * forward pass; the last layer computes only the first token beyond its keys and values.
+ * forward pass, or one where the weight is frozen; none leads to what makes queries, keys and values
+ * of the first layer behind a prefix. The last layer computes only the first token beyond its keys
+ * and values.
  */
-function stepFlops(config: BertConfig, batchSize: number, length: number): number {
+function stepFlops(config: BertConfig, mode: BenchMode, batchSize: number, length: number): number {
   const { hidden_size: hidden, intermediate_size: inner, num_hidden_layers: layers } = config;
   const product = (rows: number, from: number, to: number) => 2 * rows * from * to;
-  const tokens = batchSize * length;
-  const layer = (queries: number) =>
+  const tokens = batchSize * (mode === "prompt" ? VIRTUAL_TOKENS + length : length);
+  const keys = mode === "full" ? length : VIRTUAL_TOKENS + length;
+  const weighted = (queries: number) =>
     2 * product(tokens, hidden, hidden) + // keys and values
     2 * product(queries, hidden, hidden) + // queries and output
-    2 * product(queries, length, hidden) + // scores and context
     2 * product(queries, hidden, inner); // feed-forward
-  const forward = (layers - 1) * layer(tokens) + layer(batchSize) +
+  const attention = (queries: number) => 2 * product(queries, keys, hidden); // scores and context
+  const allWeighted = (layers - 1) * weighted(tokens) + weighted(batchSize) +
     product(batchSize, hidden, hidden);
-  return 3 * forward;
+  const allAttention = (layers - 1) * attention(tokens) + attention(batchSize);
+  switch (mode) {
+    case "full":
+      return 3 * (allWeighted + allAttention);
+    case "prompt":
+      return 2 * allWeighted + 3 * allAttention;
+    case "prefix":
+      return 2 * allWeighted + 3 * allAttention - 3 * product(tokens, hidden, hidden) -
+        product(tokens, keys, hidden);
+  }
 }
 
 async function matrixProductGflops(

@@ -7,7 +7,14 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import Table from "cli-table3";
 import { cpus } from "node:os";
 import { benchServe, PLAIN_BATCH_SIZE, type ServeBench } from "../bench/serve.ts";
-import { BENCH_SIZES, benchTrain, MAX_LENGTH, type TrainBench } from "../bench/train.ts";
+import {
+  BENCH_MODES,
+  BENCH_SIZES,
+  type BenchMode,
+  benchTrain,
+  MAX_LENGTH,
+  type TrainBench,
+} from "../bench/train.ts";
 import { chooseDevice, type Device, DEVICES } from "../onnx/device.ts";
 import { Executor } from "../onnx/executor.ts";
 import { deviceOption } from "./device_option.ts";
@@ -23,6 +30,7 @@ interface ServeOptions {
 }
 
 interface Options {
+  mode: BenchMode | "all";
   size: keyof typeof BENCH_SIZES;
   batchSize: number;
   length: number;
@@ -39,8 +47,12 @@ export function benchCommand(): Command {
     .description("Measure how fast this machine trains and serves")
     .addCommand(
       new Command("train")
-        .description("Time steps of full fine-tuning on random texts")
+        .description("Time steps of training on random texts")
         .addOption(new Option("--size <name>", "The model").choices(sizes).default("minilm"))
+        .addOption(
+          new Option("--mode <name>", "What is trained, as in 'train'; all = all three")
+            .choices(["all", ...BENCH_MODES]).default("full"),
+        )
         .option("--batch-size <number>", "Texts in a batch", parseCount, 16)
         .option("--length <number>", "Tokens of a text, 512 at most", parseLength, 16)
         .option("--steps <number>", "Steps whose median is taken", parseCount, 10)
@@ -112,10 +124,12 @@ async function run(options: Options): Promise<void> {
     results: [],
   };
   for (const device of await devices(options.device)) {
-    console.error(`Timing ${options.steps} steps on ${device}`);
     await using executor = await Executor.start({ device, threads });
     bench.versions.onnxruntime = executor.onnxruntimeVersion;
-    bench.results.push(await benchTrain(executor, options));
+    for (const mode of options.mode === "all" ? BENCH_MODES : [options.mode]) {
+      console.error(`Timing ${options.steps} steps of mode ${mode} on ${device}`);
+      bench.results.push(await benchTrain(executor, { ...options, mode }));
+    }
   }
   console.log(options.json ? JSON.stringify(bench) : formatBench(bench));
 }
@@ -140,13 +154,23 @@ async function devices(wanted: Options["device"]): Promise<Device[]> {
 
 function formatBench({ machine, results }: TrainBench): string {
   const table = new Table({
-    head: ["device", "step", "forward + backward", "optimizer", "tokens/s", "GFLOP/s", "share"],
-    colAligns: ["left", ...Array.from({ length: 6 }, () => "right" as const)],
+    head: [
+      "device",
+      "mode",
+      "step",
+      "forward + backward",
+      "optimizer",
+      "tokens/s",
+      "GFLOP/s",
+      "share",
+    ],
+    colAligns: ["left", "left", ...Array.from({ length: 6 }, () => "right" as const)],
     style: { head: [], border: [], compact: true },
   });
   for (const result of results) {
     table.push([
       result.device,
+      result.mode,
       milliseconds(result.step_ms),
       milliseconds(result.forward_backward_ms),
       milliseconds(result.optimizer_ms),

@@ -5,8 +5,10 @@
  */
 import { Command, InvalidArgumentError } from "commander";
 import { text } from "node:stream/consumers";
+import { chunks } from "../data/batches.ts";
 import { UserError } from "../data/user_error.ts";
-import { type LabelScore, TextClassifier } from "../models/text_classifier.ts";
+import { MixedClassifier, type MixedText } from "../models/mixed_classifier.ts";
+import type { LabelScore } from "../models/text_classifier.ts";
 import type { Device } from "../onnx/device.ts";
 import { Executor } from "../onnx/executor.ts";
 import { decimals } from "../training/metrics.ts";
@@ -15,7 +17,8 @@ import { deviceOption } from "./device_option.ts";
 import { percent } from "./report.ts";
 
 interface Options {
-  model?: string;
+  model: string[];
+  mixed?: boolean;
   topK: number;
   device: Device | "auto";
   json?: boolean;
@@ -26,31 +29,64 @@ export function predictCommand(): Command {
   return new Command("predict")
     .description("Classify texts, or the lines of standard input")
     .argument("[texts...]", "The texts; without any, each line of standard input is one")
-    .option("--model <dir>", "The model's folder; default: the last finished run")
+    .option(
+      "--model <dir>",
+      "The model's folder; repeated, each text is classified by all; default: the last finished run",
+      (dir: string, dirs: string[]) => [...dirs, dir],
+      [],
+    )
+    .option("--mixed", "Each line of standard input is the folder of a model, a tab and a text")
     .option("--top-k <number>", "How many classes to print for a text", parseTopK, 3)
     .addOption(deviceOption())
-    .option("--json", "Print a list of {label, score} for each text as JSON")
+    .option(
+      "--json",
+      "Print a list of {label, score} for each text as JSON; of {model, scores} for several models",
+    )
     .action(run);
 }
 
 async function run(args: string[], options: Options): Promise<void> {
-  const modelDir = options.model ?? await lastFinishedRun();
-  const texts = args.length > 0 ? args : await readLines();
+  const texts = options.mixed === true
+    ? await readMixed(args, options)
+    : await readTexts(args, options);
   if (texts.length === 0) throw new UserError("Cannot predict: no text was given");
-  const empty = texts.findIndex((text) => text.trim() === "");
+  const empty = texts.findIndex(({ text }) => text.trim() === "");
   if (empty >= 0) throw new UserError(`Cannot predict: text ${empty + 1} is empty`);
 
   await using executor = await Executor.start({ device: options.device });
-  const classifier = await TextClassifier.load(executor, modelDir);
+  const classifier = await MixedClassifier.load(executor, texts.map(({ model }) => model));
   const results = (await classifier.classify(texts)).map((row) => row.slice(0, options.topK));
+  const models = new Set(options.model).size;
+  const several = models > 1;
   if (options.json) {
-    console.log(JSON.stringify(results));
+    const named = texts.map(({ model }, i) => ({ model, scores: results[i]! }));
+    console.log(JSON.stringify(several ? chunks(named, models) : results));
     return;
   }
-  const format = classifier.problemType === "regression" ? decimals : percent;
-  for (const [i, result] of results.entries()) {
-    console.log(formatResult(texts[i]!, result, format));
+  for (const [i, { text, model }] of texts.entries()) {
+    const format = classifier.problemType(model) === "regression" ? decimals : percent;
+    const title = several ? `${text} (${model})` : text;
+    console.log(formatResult(title, results[i]!, format));
   }
+}
+
+/** Each text with each of the models. */
+async function readTexts(args: string[], { model }: Options): Promise<MixedText[]> {
+  const models = model.length > 0 ? [...new Set(model)] : [await lastFinishedRun()];
+  const texts = args.length > 0 ? args : await readLines();
+  return texts.flatMap((text) => models.map((model) => ({ model, text })));
+}
+
+/** Each text with the model that its line names. */
+async function readMixed(args: string[], { model }: Options): Promise<MixedText[]> {
+  if (args.length > 0 || model.length > 0) {
+    throw new UserError("Cannot use --mixed with texts or --model: each line names its model");
+  }
+  return (await readLines()).map((line, i) => {
+    const tab = line.indexOf("\t");
+    if (tab > 0) return { model: line.slice(0, tab), text: line.slice(tab + 1) };
+    throw new UserError(`Cannot read line ${i + 1}: expected a model's folder, a tab and a text`);
+  });
 }
 
 async function readLines(): Promise<string[]> {

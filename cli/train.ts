@@ -84,7 +84,7 @@ The model is in ${relative(Deno.cwd(), result.model_dir)}. Try next:
   deno task predict${modelFlag} "How to bake sourdough bread"
   deno task eval${modelFlag} --predictions predict.csv
   deno task serve
-  deno task train --mode full --data YOUR_FOLDER`);
+  deno task train --mode ${settings.mode} --model ${settings.model} --data YOUR_FOLDER`);
 }
 
 interface RunToTrain {

@@ -2,7 +2,8 @@
  * BERT for sequence classification (Devlin et al., 2019) as an ONNX graph. Parameters have the
  * names and layouts of transformers' `BertForSequenceClassification`.
  *
- * In the shapes below, `batch` and `length` are symbols; `tokens` is `batch*length`.
+ * In the shapes below, `batch` and `length` are symbols; `tokens` is `batch*length`, a prompt's
+ * virtual tokens included.
  *
  * @module
  */
@@ -11,6 +12,8 @@ import type { Graph, Tensor } from "../onnx/graph.ts";
 import {
   add,
   cast,
+  concat,
+  expand,
   gather,
   gelu,
   gemm,
@@ -24,11 +27,35 @@ import {
   tanh,
   transpose,
 } from "../onnx/operators.ts";
-import { type Dimension, product } from "../onnx/shape.ts";
+import { type Dimension, product, sum } from "../onnx/shape.ts";
 import type { BertConfig } from "./config.ts";
 
 /** Gives the tensor that holds a parameter: a graph input in training, a constant when exported. */
 export type ParameterSource = (name: string, shape: readonly number[]) => Tensor;
+
+/** Tuned vectors that stand before a text, of one kind or the other. */
+export interface VirtualTokens {
+  /**
+   * Keys and values for every layer (Liu et al., 2022), `[1 or batch, count, 2*layers*hidden]`: keys
+   * of layer `i` in part `2i` of the last axis, values in part `2i+1`. Positions of the text start at
+   * `count`.
+   */
+  prefix?: Tensor;
+  /** Embeddings at the input layer (Lester et al., 2021), `[count, hidden]`. */
+  prompt?: Tensor;
+}
+
+/** Where the rows of a batch belong to models that were tuned on one base. */
+export interface MixedRows {
+  /** `[batch, length]` */
+  positionIds: Tensor;
+  /** Which virtual tokens of the prefix belong to a row, float32 `[batch, count]`, 1 or 0. */
+  prefixMask: Tensor;
+  /** The embeddings of words, `[batch, length, hidden]`, with those of prompts in their places. */
+  withPrompts(words: Tensor): Tensor;
+  /** The logits of the first tokens, `[batch, hidden]`. */
+  heads(pooled: Tensor): Tensor;
+}
 
 /** What the graph of a classifier is made from. */
 export interface ClassifierGraphOptions {
@@ -36,6 +63,8 @@ export interface ClassifierGraphOptions {
   parameter: ParameterSource;
   /** Present while training. */
   dropout?: Dropout;
+  virtualTokens?: VirtualTokens | undefined;
+  mixedRows?: MixedRows;
 }
 
 /** Subtracted from the attention scores of padding; its exponential is 0 in float32. */
@@ -49,7 +78,7 @@ const MASKED = 1e9;
  */
 export function bertForSequenceClassification(
   graph: Graph,
-  { config, parameter, dropout }: ClassifierGraphOptions,
+  { config, parameter, dropout, virtualTokens, mixedRows }: ClassifierGraphOptions,
 ): Tensor {
   const {
     hidden_size: hidden,
@@ -58,6 +87,12 @@ export function bertForSequenceClassification(
     num_attention_heads: heads,
     intermediate_size: intermediate,
   } = config;
+  const { prefix, prompt } = virtualTokens ?? {};
+  const headSize = hidden / heads;
+  const prefixLength = prefix?.shape[1] ?? 0;
+  const promptLength = prompt?.shape[0] ?? 0;
+  const length = sum([promptLength, "length"]); // what the encoder computes
+  const keyLength = sum([prefixLength, length]); // what it attends to
   const drop = (x: Tensor, probability: number) => dropout?.apply(x, probability) ?? x;
 
   /** x `[rows, from]` -> `[rows, to]` */
@@ -74,17 +109,35 @@ export function bertForSequenceClassification(
       config.layer_norm_eps,
     );
 
-  /** -> `[batch, length, hidden]` */
+  /** -> `[batch, promptLength+length, hidden]` */
   const embeddings = (inputIds: Tensor, tokenTypeIds: Tensor) => {
     const table = (name: string, rows: number) =>
       parameter(`bert.embeddings.${name}_embeddings.weight`, [rows, hidden]);
-    const words = gather(table("word", config.vocab_size), inputIds);
-    const types = gather(table("token_type", config.type_vocab_size), tokenTypeIds);
-    const positions = slice(table("position", config.max_position_embeddings), 0, 0, "length");
+    let words = gather(table("word", config.vocab_size), inputIds);
+    const typeTable = table("token_type", config.type_vocab_size);
+    let types = gather(typeTable, tokenTypeIds);
+    const positionTable = table("position", config.max_position_embeddings);
+    const positions = mixedRows === undefined
+      ? slice(behind(positionTable, prefixLength as number), 0, 0, length)
+      : gather(positionTable, mixedRows.positionIds);
+    if (mixedRows !== undefined) words = mixedRows.withPrompts(words);
+    if (prompt !== undefined) {
+      const before = (x: Tensor) => expand(x, ["batch", promptLength, hidden]);
+      words = concat([before(prompt), words], 1);
+      types = concat([before(slice(typeTable, 0, 0, 1)), types], 1);
+    }
     return drop(
       normalize(add(add(words, types), positions), "bert.embeddings.LayerNorm"),
       hiddenDropout,
     );
+  };
+
+  /** One part of a prefix's last axis, with the axes batch, token, head and feature in this order. */
+  const prefixPart = (prefix: Tensor, part: number, order: number[]) => {
+    const [batch, count] = prefix.shape as [Dimension, Dimension];
+    const rows = slice(prefix, 2, part * hidden, (part + 1) * hidden);
+    const split = transpose(reshape(rows, [batch, count, heads, headSize]), order);
+    return drop(expand(split, split.shape.with(0, "batch")), hiddenDropout);
   };
 
   /**
@@ -97,9 +150,9 @@ export function bertForSequenceClassification(
     queries: Tensor,
     queryLength: Dimension,
     bias: Tensor,
+    layer: number,
     name: string,
   ) => {
-    const headSize = hidden / heads;
     const split = (rows: Tensor, length: Dimension, part: string, order: number[]) =>
       transpose(
         reshape(linear(rows, `${name}.self.${part}`, hidden, hidden), [
@@ -111,10 +164,14 @@ export function bertForSequenceClassification(
         order,
       );
     const query = split(queries, queryLength, "query", [0, 2, 1, 3]); // [batch, heads, queryLength, headSize]
-    const key = split(x, "length", "key", [0, 2, 3, 1]); //              [batch, heads, headSize, length]
-    const value = split(x, "length", "value", [0, 2, 1, 3]); //          [batch, heads, length, headSize]
+    let key = split(x, length, "key", [0, 2, 3, 1]); //                  [batch, heads, headSize, keyLength]
+    let value = split(x, length, "value", [0, 2, 1, 3]); //              [batch, heads, keyLength, headSize]
+    if (prefix !== undefined) {
+      key = concat([prefixPart(prefix, 2 * layer, [0, 2, 3, 1]), key], 3);
+      value = concat([prefixPart(prefix, 2 * layer + 1, [0, 2, 1, 3]), value], 2);
+    }
     const scores = add(mul(matMul(query, key), 1 / Math.sqrt(headSize)), bias);
-    const weights = drop(softmax(scores), attentionDropout); // [batch, heads, queryLength, length]
+    const weights = drop(softmax(scores), attentionDropout); // [batch, heads, queryLength, keyLength]
     const context = reshape(
       transpose(matMul(weights, value), [0, 2, 1, 3]),
       [queries.shape[0]!, hidden],
@@ -134,26 +191,39 @@ export function bertForSequenceClassification(
   const tokenTypeIds = graph.input("token_type_ids", "int64", ["batch", "length"]);
 
   const ignored = sub(graph.scalar(1), cast(attentionMask, "float32"));
-  const bias = reshape(mul(ignored, -MASKED), ["batch", 1, 1, "length"]);
+  let penalties = mul(ignored, -MASKED);
+  if (keyLength !== "length") {
+    const before = mixedRows === undefined
+      ? expand(graph.scalar(0), ["batch", sum([prefixLength, promptLength])])
+      : mul(sub(graph.scalar(1), mixedRows.prefixMask), -MASKED);
+    penalties = concat([before, penalties], 1);
+  }
+  const bias = reshape(penalties, ["batch", 1, 1, keyLength]);
 
-  let x = reshape(embeddings(inputIds, tokenTypeIds), [product(["batch", "length"]), hidden]);
+  let x = reshape(embeddings(inputIds, tokenTypeIds), [product(["batch", length]), hidden]);
   for (let layer = 0; layer < config.num_hidden_layers; layer++) {
     const name = `bert.encoder.layer.${layer}`;
     // The classifier reads the first token alone, so the last layer computes no other.
     const last = layer === config.num_hidden_layers - 1;
-    const queries = last ? firstTokens(x, hidden) : x;
-    const queryLength = last ? 1 : "length";
-    const attended = attention(x, queries, queryLength, bias, `${name}.attention`);
+    const queries = last ? firstTokens(x, length, hidden) : x;
+    const queryLength = last ? 1 : length;
+    const attended = attention(x, queries, queryLength, bias, layer, `${name}.attention`);
     x = feedForward(attended, name);
   }
 
   const pooled = tanh(linear(x, "bert.pooler.dense", hidden, hidden)); // [batch, hidden]
+  if (mixedRows !== undefined) return mixedRows.heads(pooled);
   const classifierDropout = config.classifier_dropout ?? hiddenDropout;
   const labelCount = Object.keys(config.id2label).length;
   return linear(drop(pooled, classifierDropout), "classifier", hidden, labelCount);
 }
 
+/** The rows of a table that follow the first `count`. */
+function behind(table: Tensor, count: number): Tensor {
+  return count === 0 ? table : slice(table, 0, count, table.shape[0]!);
+}
+
 /** `[batch*length, hidden]` -> `[batch, hidden]` */
-function firstTokens(x: Tensor, hidden: number): Tensor {
-  return reshape(slice(reshape(x, ["batch", "length", hidden]), 1, 0, 1), ["batch", hidden]);
+function firstTokens(x: Tensor, length: Dimension, hidden: number): Tensor {
+  return reshape(slice(reshape(x, ["batch", length, hidden]), 1, 0, 1), ["batch", hidden]);
 }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { z } from "zod";
 import { exists, readJson } from "../data/files.ts";
@@ -31,9 +32,7 @@ export async function readWeights(
   parameters: readonly ParameterShape[],
 ): Promise<Weights> {
   const weights: Weights = {};
-  for (const name of await weightFiles(dir)) {
-    const path = join(dir, name);
-    if (!await exists(path)) throw new UserError(`Cannot read '${dir}': it holds no ${name}`);
+  for (const path of await weightFiles(dir)) {
     using file = await SafetensorsFile.open(path);
     const stored = new Set(file.names());
     for (const parameter of parameters) {
@@ -55,10 +54,31 @@ export async function shardFiles(dir: string): Promise<Set<string>> {
   return new Set(Object.values(weight_map));
 }
 
-async function weightFiles(dir: string): Promise<Iterable<string>> {
+/**
+ * The SHA-256 of a folder's weights, in hexadecimal: that of `model.safetensors`, or of its shards
+ * one after the other in the order of their names.
+ *
+ * @throws {UserError} If there are no weights.
+ */
+export async function weightsSha256(dir: string): Promise<string> {
+  const hash = createHash("sha256");
+  for (const file of await weightFiles(dir)) {
+    using opened = await Deno.open(file);
+    for await (const bytes of opened.readable) hash.update(bytes);
+  }
+  return hash.digest("hex");
+}
+
+/** The files that hold a folder's weights, in the order of their names. */
+async function weightFiles(dir: string): Promise<string[]> {
   const isSharded = !await exists(join(dir, WEIGHTS_FILE)) &&
     await exists(join(dir, WEIGHTS_INDEX_FILE));
-  return isSharded ? await shardFiles(dir) : [WEIGHTS_FILE];
+  const names = isSharded ? [...await shardFiles(dir)].sort() : [WEIGHTS_FILE];
+  for (const name of names) {
+    if (await exists(join(dir, name))) continue;
+    throw new UserError(`Cannot read '${dir}': it holds no ${name}`);
+  }
+  return names.map((name) => join(dir, name));
 }
 
 /** The names that checkpoints have used for a parameter. */

@@ -6,6 +6,7 @@
 import { join } from "node:path";
 import { UserError } from "../data/user_error.ts";
 import { exists, writeFileAtomically, writeJson } from "../data/files.ts";
+import { isAdapter, readAdapter, removeAdapter, withBase } from "./adapter.ts";
 import { readWeights, WEIGHTS_FILE } from "./checkpoint.ts";
 import { type BertConfig, CONFIG_FILE, readConfig } from "./config.ts";
 import { encodeSafetensors } from "./safetensors.ts";
@@ -25,6 +26,7 @@ const ONNX_FILE = "onnx/model.onnx";
 export async function saveClassifier(dir: string, classifier: Classifier): Promise<void> {
   const { config, weights } = classifier;
   await Deno.mkdir(join(dir, "onnx"), { recursive: true });
+  await removeAdapter(dir);
   await writeFileAtomically(join(dir, ONNX_FILE), exportModel(config, weights));
   const tensors = new Map(
     parameterShapes(config).map(({ name, shape }) => [name, { shape, data: weights[name]! }]),
@@ -65,10 +67,19 @@ export async function loadClassifier(dir: string): Promise<Classifier> {
   throw new UserError(`Cannot read '${dir}': its weights lack '${missing.name}'`);
 }
 
-/** Reads what a classifier needs for inference: the ONNX model in place of the weights. */
+/**
+ * Reads what a classifier, or an adapter with its base, needs for inference: the ONNX model in place
+ * of the weights.
+ *
+ * @throws {UserError} If the folder holds neither, or one that cannot be used.
+ */
 export async function loadForInference(
   dir: string,
 ): Promise<Omit<Classifier, "weights"> & { model: Uint8Array }> {
+  if (await isAdapter(dir)) {
+    const { config, tokenizer, weights, encoder } = await withBase(await readAdapter(dir));
+    return { config, tokenizer, model: exportModel(config, weights, encoder) };
+  }
   const config = await readConfig(dir);
   const tokenizer = await readTokenizer(dir, config);
   const onnxFile = join(dir, ONNX_FILE);

@@ -8,7 +8,7 @@ import { collate, evaluationBatches, type TokenIds } from "../data/batches.ts";
 import type { InferenceSession } from "../onnx/executor.ts";
 
 /** Texts that go through a model together when nobody waits for one of them. */
-const BATCH_SIZE = 64;
+export const BATCH_SIZE = 64;
 
 /** A graph that takes {@link collate}'s tensors and gives `logits`. */
 type ClassifierSession = Pick<InferenceSession, "run">;

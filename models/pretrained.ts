@@ -25,6 +25,8 @@ export interface PretrainedOptions {
   seed: number;
   /** The most tokens of a text, `[CLS]` and `[SEP]` included. */
   maxLength: number;
+  /** Whether the base will stay as it is; a pooler is not drawn then, as it would stay random. */
+  frozen?: boolean;
 }
 
 /**
@@ -37,7 +39,7 @@ export interface PretrainedOptions {
 export async function pretrainedClassifier(
   dir: string,
   labels: readonly string[],
-  { seed, maxLength }: PretrainedOptions,
+  { seed, maxLength, frozen = false }: PretrainedOptions,
 ): Promise<PretrainedClassifier> {
   const stored = await readConfig(dir);
   const config = withLabels(stored, labels);
@@ -60,7 +62,7 @@ export async function pretrainedClassifier(
   const made = new Set<string>();
   for (const { name } of missing) {
     if (name.startsWith(HEAD)) made.add("head");
-    else if (name.startsWith(POOLER)) made.add("pooler");
+    else if (name.startsWith(POOLER) && !frozen) made.add("pooler");
     else throw new UserError(`Cannot read '${dir}': its weights lack '${name}'`);
   }
   const weights = { ...found, ...initialWeights(config, seed, missing) };

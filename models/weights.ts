@@ -9,23 +9,27 @@ import { Graph } from "../onnx/graph.ts";
 import { encodeModel } from "../onnx/proto.ts";
 import { Random } from "../onnx/random.ts";
 import { elementCount } from "../onnx/shape.ts";
-import { bertForSequenceClassification } from "./bert.ts";
+import { bertForSequenceClassification, type ParameterSource } from "./bert.ts";
 import type { BertConfig } from "./config.ts";
+import { type PromptEncoder, virtualTokens } from "./prompt_encoder.ts";
 
 /** Values by parameter name. */
 export type Weights = Record<string, Float32Array>;
 
-/** The parameters of a classifier in the order in which its graph uses them. */
-export function parameterShapes(config: BertConfig): ParameterShape[] {
+/**
+ * The parameters of a classifier in the order in which its graph uses them.
+ *
+ * @param encoder What stands before each text, if anything does.
+ */
+export function parameterShapes(config: BertConfig, encoder?: PromptEncoder): ParameterShape[] {
   const graph = new Graph();
   const parameters: ParameterShape[] = [];
-  bertForSequenceClassification(graph, {
-    config,
-    parameter: (name, shape) => {
-      parameters.push({ name, shape });
-      return graph.input(name, "float32", shape);
-    },
-  });
+  const parameter: ParameterSource = (name, shape) => {
+    parameters.push({ name, shape });
+    return graph.input(name, "float32", shape);
+  };
+  const tokens = encoder && virtualTokens(encoder, config, parameter);
+  bertForSequenceClassification(graph, { config, parameter, virtualTokens: tokens });
   return parameters;
 }
 
@@ -62,13 +66,21 @@ export function initialWeights(
 /**
  * The ONNX model of a trained classifier: int64 `input_ids`, `attention_mask` and `token_type_ids`,
  * `[batch, length]`, to float32 `logits`, `[batch, labels]`.
+ *
+ * @param encoder What stands before each text, if anything does; its values are in `weights`.
  */
-export function exportModel(config: BertConfig, weights: Weights): Uint8Array<ArrayBuffer> {
+export function exportModel(
+  config: BertConfig,
+  weights: Weights,
+  encoder?: PromptEncoder,
+): Uint8Array<ArrayBuffer> {
   const graph = new Graph();
+  const parameter: ParameterSource = (name, shape) =>
+    graph.initializer(name, { type: "float32", shape, data: weights[name]! });
   const logits = bertForSequenceClassification(graph, {
     config,
-    parameter: (name, shape) =>
-      graph.initializer(name, { type: "float32", shape, data: weights[name]! }),
+    parameter,
+    virtualTokens: encoder && virtualTokens(encoder, config, parameter),
   });
   graph.output("logits", logits);
   return encodeModel(graph);

@@ -8,6 +8,7 @@ import * as Comlink from "comlink";
 import { chooseDevice, type Device, type DeviceChoice } from "./device.ts";
 import type { workerApi } from "./executor_worker.ts";
 import type { ParameterKind, ParameterValues } from "./parameters.ts";
+import type { TableInput } from "./row_table.ts";
 import type { Tensors } from "./session.ts";
 import type { StepResult, TrainingGraphs, TrainingOptions } from "./training_session.ts";
 
@@ -21,6 +22,12 @@ export interface InferenceSession {
   run(feeds: Tensors): Promise<Tensors>;
   /** Frees the graph's memory. */
   release(): Promise<void>;
+}
+
+/** A loaded graph with tables that stay on the device and from which it gathers rows. */
+export interface TableSession extends InferenceSession {
+  /** Writes rows of a table by their numbers; `values` is `[rows.length, width]` and handed over. */
+  writeRows(table: string, rows: readonly number[], values: Float32Array): Promise<void>;
 }
 
 /** A model in training; see `TrainingSession`. */
@@ -97,6 +104,19 @@ export class Executor implements AsyncDisposable {
     const session = await this.#answer(this.#api.loadSession(model));
     return {
       run: (feeds) => this.#answer(session.run(feeds)),
+      release: () => this.#answer(session.release()),
+    };
+  }
+
+  /** Loads a serialised ModelProto for inference, with tables that begin with one row of zeros. */
+  async loadTableSession(
+    model: Uint8Array,
+    tables: readonly TableInput[],
+  ): Promise<TableSession> {
+    const session = await this.#answer(this.#api.loadTableSession(model, tables));
+    return {
+      run: (feeds) => this.#answer(session.run(feeds)),
+      writeRows: (table, rows, values) => this.#answer(session.writeRows(table, rows, values)),
       release: () => this.#answer(session.release()),
     };
   }

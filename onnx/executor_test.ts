@@ -134,3 +134,9 @@ Deno.test("Executor lets nobody wait when its Worker crashes or is closed", asyn
   await closing.close();
   await rejects(y(closed, ones(2)), { message: "the executor was closed" });
 });
+
+Deno.test("Executor can be closed more than once", async () => {
+  await using executor = await Executor.start({ threads: 1 });
+  await executor.close();
+  await executor.close();
+});

@@ -8,9 +8,10 @@ import * as Comlink from "comlink";
 import type { Device } from "./device.ts";
 import type { ParameterKind, ParameterValues } from "./parameters.ts";
 import { loadRuntime, type Runtime, type RuntimeOptions } from "./runtime.ts";
-import { Session, type Tensors } from "./session.ts";
-import { gpuDevice } from "./webgpu.ts";
+import { createRowTable, type RowTable, type TableInput, withTables } from "./row_table.ts";
+import { hostTensors, Session, type Tensors } from "./session.ts";
 import { type TrainingGraphs, type TrainingOptions, TrainingSession } from "./training_session.ts";
+import { gpuDevice } from "./webgpu.ts";
 
 /** Runs tasks one after the other: onnxruntime must never have two calls in flight. */
 class SerialQueue {
@@ -51,6 +52,28 @@ export const workerApi = {
       return Comlink.proxy({
         run: (feeds: Tensors) => queue.run(() => session.run(feeds)),
         release: () => queue.run(() => session.release()),
+      });
+    });
+  },
+
+  /** Loads a graph for inference with tables whose rows can be written. */
+  loadTableSession(model: Uint8Array, inputs: readonly TableInput[]) {
+    return queue.run(async () => {
+      const session = await Session.load(runtime, model);
+      const tables = new Map<string, RowTable>();
+      for (const { name, width } of inputs) tables.set(name, await createRowTable(runtime, width));
+      return Comlink.proxy({
+        run: (feeds: Tensors) =>
+          queue.run(async () =>
+            hostTensors(await session.runOnDevice(withTables(feeds, inputs, tables)))
+          ),
+        writeRows: (table: string, rows: readonly number[], values: Float32Array) =>
+          queue.run(() => tables.get(table)!.write(rows, values)),
+        release: () =>
+          queue.run(async () => {
+            await session.release();
+            for (const table of tables.values()) table.release();
+          }),
       });
     });
   },

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { type Dimension, elementCount, formatShape, type Shape } from "./shape.ts";
+import { type Dimension, elementCount, formatShape, type Shape, terms } from "./shape.ts";
 
 /** The element types that Graft's graphs use, under onnxruntime's names. */
 export type ElementType = "float32" | "int64" | "bool";
@@ -171,10 +171,14 @@ export class Graph {
     if (typeof dimension === "number") return this.integers([dimension]);
     const known = this.#symbols.get(dimension);
     if (known !== undefined) return known;
-    const tensor = dimension.includes("*")
-      ? dimension.split("*")
-        .map((part) => this.#dimension(/^\d+$/.test(part) ? Number(part) : part))
-        .reduce((a, b) => this.append("Mul", [a, b], { shape: [1] }))
+    const combine = (operator: string, parts: string[]) =>
+      parts.map((part) => this.#dimension(/^\d+$/.test(part) ? Number(part) : part))
+        .reduce((a, b) => this.append(operator, [a, b], { shape: [1] }));
+    const [factors, summands] = [dimension.split("*"), terms(dimension)];
+    const tensor = factors.length > 1
+      ? combine("Mul", factors)
+      : summands.length > 1
+      ? combine("Add", summands)
       : this.#symbol(dimension);
     this.#symbols.set(dimension, tensor);
     return tensor;

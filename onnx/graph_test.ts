@@ -11,14 +11,14 @@ function range(shape: readonly number[]): TensorData {
   return { type: "float32", shape, data };
 }
 
-Deno.test("Graph.dimensions() reads symbols and their products from the inputs", async () => {
+Deno.test("Graph.dimensions() reads symbols, their products and sums from the inputs", async () => {
   await using executor = await Executor.start({ threads: 1 });
   const graph = new Graph();
   graph.input("ids", "int64", ["batch", 7]);
   graph.input("x", "float32", [2, "length", "batch"]);
   graph.output(
     "dimensions",
-    graph.dimensions(["length", 5, "batch", "batch*length", "3*batch*batch"]),
+    graph.dimensions(["length", 5, "batch", "batch*length", "3*batch*batch", "batch*(16+length)"]),
   );
   const session = await executor.loadSession(encodeModel(graph));
   for (const [batch, length] of [[4, 6], [1, 3]] as const) {
@@ -30,7 +30,7 @@ Deno.test("Graph.dimensions() reads symbols and their products from the inputs",
     const { dimensions } = await session.run({ ids, x: range([2, length, batch]) });
     deepStrictEqual(
       [...dimensions!.data].map(Number),
-      [length, 5, batch, batch * length, 3 * batch * batch],
+      [length, 5, batch, batch * length, 3 * batch * batch, batch * (16 + length)],
     );
   }
 });

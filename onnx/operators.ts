@@ -8,7 +8,15 @@
  * @module
  */
 import type { Attributes, ElementType, Float, Gradient, GradientRule, Tensor } from "./graph.ts";
-import { broadcast, type Dimension, formatShape, product, sameShape, type Shape } from "./shape.ts";
+import {
+  broadcast,
+  type Dimension,
+  formatShape,
+  product,
+  sameShape,
+  type Shape,
+  sum,
+} from "./shape.ts";
 
 const float = (value: number): Float => ({ float: value });
 
@@ -296,6 +304,28 @@ export function slice(x: Tensor, axis: number, start: number, end: Dimension): T
       });
       return [graph.append("Pad", [g, pads], { shape: x.shape })];
     },
+  });
+}
+
+/** Tensors one after the other along an axis; their other dimensions must agree. */
+export function concat(tensors: readonly Tensor[], axis: number): Tensor {
+  const [first, ...others] = tensors as [Tensor, ...Tensor[]];
+  const lengths = tensors.map(({ shape }) => shape[axis]!);
+  if (others.some(({ shape }) => !sameShape(shape.with(axis, 0), first.shape.with(axis, 0)))) {
+    const shapes = tensors.map(({ shape }) => formatShape(shape)).join(" and ");
+    throw new RangeError(`Cannot concatenate ${shapes} along axis ${axis}`);
+  }
+  const { graph } = first;
+  return graph.append("Concat", tensors, {
+    shape: first.shape.with(axis, sum(lengths)),
+    attributes: { axis },
+    // Not one Split: on WebGPU that wants all of its results to be used.
+    gradient: (g) =>
+      tensors.map(({ shape }, i) => {
+        const [start, end] = [sum(lengths.slice(0, i)), sum(lengths.slice(0, i + 1))];
+        const bounds = [graph.dimensions([start]), graph.dimensions([end])];
+        return graph.append("Slice", [g, ...bounds, graph.integers([axis])], { shape });
+      }),
   });
 }
 

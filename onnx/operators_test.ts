@@ -86,6 +86,10 @@ const CASES: Record<string, fc.Arbitrary<Case>> = {
     shapes: [[a, b]],
     build: ([x]) => op.slice(x!, 1, 1, b - 1),
   })),
+  concat: fc.tuple(size, size, size).map(([a, b, c]) => ({
+    shapes: [[a, b], [a, c]],
+    build: ([x, y]) => op.concat([x!, y!], 1),
+  })),
   gather: fc.tuple(fc.integer({ min: 2, max: 5 }), size).map(([rows, columns]) => ({
     shapes: [[rows, columns]],
     build: ([x]) => op.gather(x!, x!.graph.integers([1, 0, 1, rows - 1])),

@@ -6,7 +6,7 @@
 
 /**
  * A dimension: a number, or a symbol for one that is known only at run time. Symbols multiply with
- * `*`, as in `batch*length`.
+ * `*` and add up in parentheses, as in `batch*(16+length)`.
  */
 export type Dimension = number | string;
 
@@ -43,6 +43,26 @@ export function product(shape: Shape): Dimension {
     .join("*");
 }
 
+/** The sum of dimensions: a number where all are known, otherwise a symbol such as `(16+length)`. */
+export function sum(dimensions: readonly Dimension[]): Dimension {
+  let constant = 0;
+  const symbols: string[] = [];
+  for (const dimension of dimensions) {
+    for (const part of typeof dimension === "number" ? [dimension] : terms(dimension)) {
+      if (typeof part === "number" || /^\d+$/.test(part)) constant += Number(part);
+      else symbols.push(part);
+    }
+  }
+  if (symbols.length === 0) return constant;
+  const parts = [...(constant === 0 ? [] : [constant]), ...symbols.sort()];
+  return parts.length === 1 ? symbols[0]! : `(${parts.join("+")})`;
+}
+
+/** The terms of a symbol that {@link sum} made; any other is its own only one. */
+export function terms(symbol: string): string[] {
+  return symbol.startsWith("(") && symbol.endsWith(")") ? symbol.slice(1, -1).split("+") : [symbol];
+}
+
 /**
  * A shape with numbers for its symbols.
  *
@@ -52,12 +72,16 @@ export function bindDimensions(
   shape: Shape,
   values: Readonly<Record<string, number>>,
 ): number[] {
+  const bind = (symbol: string) => {
+    const value = /^\d+$/.test(symbol) ? Number(symbol) : values[symbol];
+    if (value === undefined) throw new RangeError(`Cannot bind dimension '${symbol}': no value`);
+    return value;
+  };
   return shape.map((dimension) =>
-    String(dimension).split("*").reduce((size, part) => {
-      const value = /^\d+$/.test(part) ? Number(part) : values[part];
-      if (value === undefined) throw new RangeError(`Cannot bind dimension '${part}': no value`);
-      return size * value;
-    }, 1)
+    String(dimension).split("*").reduce(
+      (size, part) => size * terms(part).reduce((total, term) => total + bind(term), 0),
+      1,
+    )
   );
 }
 

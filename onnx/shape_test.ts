@@ -1,6 +1,15 @@
 import { deepStrictEqual, throws } from "node:assert";
 import fc from "fast-check";
-import { broadcast, elementCount, formatShape, product, sameShape, type Shape } from "./shape.ts";
+import {
+  bindDimensions,
+  broadcast,
+  elementCount,
+  formatShape,
+  product,
+  sameShape,
+  type Shape,
+  sum,
+} from "./shape.ts";
 
 const dimension = fc.oneof(fc.nat(4), fc.constantFrom("batch", "length"));
 const shape = fc.array(dimension, { maxLength: 4 });
@@ -36,6 +45,26 @@ for (
     deepStrictEqual(product(factors), expected);
   });
 }
+
+for (
+  const [dimensions, expected] of [
+    [[2, 3], 5],
+    [["length", 0], "length"],
+    [["length", 16], "(16+length)"],
+    [["prefix", "length"], "(length+prefix)"],
+    [["(16+length)", 4, "prefix"], "(20+length+prefix)"],
+  ] as [Shape, number | string][]
+) {
+  Deno.test(`sum() of ${formatShape(dimensions)} is ${expected}`, () => {
+    deepStrictEqual(sum(dimensions), expected);
+  });
+}
+
+Deno.test("bindDimensions() multiplies and adds", () => {
+  const shape = [product(["batch", sum([16, "length"]), 3]), sum(["length", "batch"]), 7];
+  deepStrictEqual(bindDimensions(shape, { batch: 2, length: 5 }), [126, 7, 7]);
+  throws(() => bindDimensions([sum([16, "length"])], {}), /'length': no value/);
+});
 
 Deno.test("product() does not depend on order or grouping", () => {
   const factors = fc.array(

@@ -19,7 +19,8 @@ import { createRouter, errorAnswers, jsonBody, jsonContent } from "./router.ts";
 /** The settings of `train` in snake_case, with the names of the data set and of the model to be. */
 const RunRequest = z.strictObject({
   ...mapKeys<z.ZodType>(TrainSettings.shape, snakeCase),
-  // Over HTTP a model is never a path.
+  // Over HTTP a model is never a path; those with random weights are trained as a whole.
+  mode: z.literal("full", "must be full: the others need a pretrained base").default("full"),
   model: z.enum(SCRATCH_MODELS).default("scratch:tiny"),
   dataset: z.enum(DATASETS),
   name: z.string().regex(

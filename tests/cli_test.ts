@@ -178,6 +178,7 @@ Deno.test("a user's mistake is one line and a non-zero exit", async () => {
         [["eval", "--model", "no"], /^error: Cannot tell what 'no' was trained on: use --file\n$/],
         [["predict", "--model", "no", "x"], /^error: Cannot read a model from 'no': /],
         [["predict", "--top-k", "0", "x"], /^error: option '--top-k <number>' argument '0' is/],
+        [["predict", "--mixed", "x"], /^error: Cannot use --mixed with texts or --model: /],
         [["trian"], /^error: unknown command 'trian'\n\(Did you mean train\?\)/],
       ] as const
     ) {
@@ -188,11 +189,40 @@ Deno.test("a user's mistake is one line and a non-zero exit", async () => {
   });
 });
 
+Deno.test("predict takes several models, and lines that name theirs", async () => {
+  await inEmptyFolder(async (dir) => {
+    const base = fileURLToPath(new URL("./peft/base", import.meta.url));
+    // PEFT takes a base's folder as relative to where it runs, too.
+    await Deno.symlink(base, `${dir}/base`);
+    const prefix = fileURLToPath(new URL("./peft/prefix", import.meta.url));
+    const prompt = fileURLToPath(new URL("./peft/prompt", import.meta.url));
+    const several = await graft(dir, [
+      ...["predict", "--model", prefix, "--model", prompt, "--model", base, "--json"],
+      ...["a bread", "a song"],
+    ]);
+    deepStrictEqual(several.code, 0, several.stderr);
+    const answers: { model: string; scores: unknown[] }[][] = JSON.parse(several.stdout);
+    deepStrictEqual(
+      answers.map((row) => row.map(({ model, scores }) => [model, scores.length])),
+      Array(2).fill([[prefix, 3], [prompt, 3], [base, 3]]),
+    );
+    const input = `${prompt}\ta song\n${prefix}\ta bread\n`;
+    const mixed = await graft(dir, ["predict", "--mixed", "--json"], { input });
+    deepStrictEqual(JSON.parse(mixed.stdout), [answers[1]![1]!.scores, answers[0]![0]!.scores]);
+
+    const untold = await graft(dir, ["predict", "--mixed"], { input: "a song\n" });
+    deepStrictEqual(
+      untold.stderr,
+      "error: Cannot read line 1: expected a model's folder, a tab and a text\n",
+    );
+  });
+});
+
 Deno.test("bench train prints what it measured", async () => {
   const args = ["bench", "train", "--size", "tiny", "--steps", "1", "--batch-size", "2"];
   const child = new Deno.Command("deno", {
     args: ["run", "--no-prompt", "--allow-read", "--allow-sys=cpus", MAIN, ...args]
-      .concat(["--length", "4", "--device", "wasm", "--json"]),
+      .concat(["--length", "4", "--device", "wasm", "--mode", "prefix", "--json"]),
   });
   const { code, stdout } = await child.output();
   deepStrictEqual(code, 0);
@@ -200,8 +230,8 @@ Deno.test("bench train prints what it measured", async () => {
   deepStrictEqual([machine.os, versions.deno], [Deno.build.os, Deno.version.deno]);
   match(versions.onnxruntime, /^\d+\.\d+\.\d+$/);
   deepStrictEqual(results.length, 1);
-  const { device, size, batch_size, length, ...figures } = results[0];
-  deepStrictEqual([device, size, batch_size, length], ["wasm", "tiny", 2, 4]);
+  const { device, mode, size, batch_size, length, ...figures } = results[0];
+  deepStrictEqual([device, mode, size, batch_size, length], ["wasm", "prefix", "tiny", 2, 4]);
   deepStrictEqual(Object.keys(figures), [
     "step_ms",
     "forward_backward_ms",

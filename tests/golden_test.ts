@@ -1,14 +1,16 @@
 /**
- * Logits, loss, gradients and weights after three AdamW steps against values that PyTorch and
- * transformers computed; `golden/README.md` says how.
+ * Logits, loss, gradients and weights after three AdamW steps against values that PyTorch,
+ * transformers and PEFT computed; `golden/README.md` says how.
  *
  * @module
  */
-import { ok } from "node:assert";
+import { deepStrictEqual, ok } from "node:assert";
 import { BertConfig, labelsOf, problemOf } from "../models/config.ts";
 import { decodeSafetensors, type StoredTensor } from "../models/safetensors.ts";
+import type { PromptEncoder } from "../models/prompt_encoder.ts";
 import type { Executor, Tensors } from "../onnx/executor.ts";
 import { testOnDevices } from "../onnx/testing.ts";
+import { frozenParameters } from "../training/freeze.ts";
 import { trainingGraphs } from "../training/graphs.ts";
 
 const TOLERANCE = 1e-5;
@@ -18,6 +20,8 @@ interface Golden {
   step_losses: number[];
   step_grad_norms: number[];
   step_lrs: number[];
+  num_virtual_tokens?: number;
+  prefix_hidden_size?: number | null;
 }
 
 /** ‖actual − expected‖ / ‖expected‖ */
@@ -42,6 +46,23 @@ function close(
   ok(error < tolerance, `${what} differs by ${error}`);
 }
 
+/** A name of transformers, or of PEFT without the name of its adapter. */
+function plainName(name: string): string {
+  return name.replace(/^base_model\./, "").replace(/\.(modules_to_save\.)?default\./, ".");
+}
+
+/** What stands before the texts, by the settings of PEFT. */
+function promptEncoder(name: string, golden: Golden): PromptEncoder | undefined {
+  const { num_virtual_tokens, prefix_hidden_size } = golden;
+  if (num_virtual_tokens === undefined) return undefined;
+  return {
+    peft_type: name === "prompt" ? "PROMPT_TUNING" : "PREFIX_TUNING",
+    num_virtual_tokens,
+    prefix_projection: typeof prefix_hidden_size === "number",
+    encoder_hidden_size: prefix_hidden_size ?? 0,
+  };
+}
+
 async function load(name: string) {
   const url = (extension: string) => new URL(`./golden/${name}.${extension}`, import.meta.url);
   const golden: Golden = JSON.parse(await Deno.readTextFile(url("json")));
@@ -50,7 +71,10 @@ async function load(name: string) {
   const group = (prefix: string) =>
     new Map(
       [...tensors].flatMap(([key, tensor]): [string, StoredTensor][] =>
-        key.startsWith(prefix) ? [[key.slice(prefix.length), tensor]] : []
+        // PEFT keeps the head that the base came with.
+        key.startsWith(prefix) && !key.includes("original_module")
+          ? [[plainName(key.slice(prefix.length)), tensor]]
+          : []
       ),
     );
   return { golden, config: BertConfig.parse(golden.config), tensors, numbers, group };
@@ -65,7 +89,7 @@ function labelRows(config: BertConfig, labels: Float32Array | Int32Array): Float
   return Float32Array.from([...labels].flatMap((label) => classes.map((i) => Number(i === label))));
 }
 
-async function compareFullFineTuning(
+async function compareWithPyTorch(
   name: string,
   executor: Executor,
   t: Deno.TestContext,
@@ -73,7 +97,12 @@ async function compareFullFineTuning(
   const { golden, config, tensors, numbers, group } = await load(name);
   // WebGPU's kernels round differently, and three steps of AdamW magnify that.
   const weightTolerance = executor.choice.device === "webgpu" ? 1e-4 : TOLERANCE;
-  const graphs = trainingGraphs(config);
+  const initial = Object.fromEntries(
+    [...group("initial/")].map(([name, { data }]) => [name, data as Float32Array]),
+  );
+  const encoder = promptEncoder(name, golden);
+  const frozen = encoder && frozenParameters("bert.*", Object.keys(initial));
+  const graphs = trainingGraphs(config, frozen, encoder);
 
   const integers = (key: string): Tensors[string] => ({
     type: "int64",
@@ -96,9 +125,6 @@ async function compareFullFineTuning(
       data: new Float32Array(examples).fill(1 / examples),
     },
   };
-  const initial = Object.fromEntries(
-    [...group("initial/")].map(([name, { data }]) => [name, data as Float32Array]),
-  );
   const session = await executor.loadTrainingSession(graphs, structuredClone(initial), {
     optimizer: { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.01, maxGradientNorm: 1 },
     dropoutSeed: 0,
@@ -120,10 +146,15 @@ async function compareFullFineTuning(
     );
     const outputs = await gradientSession.run({ ...weights, ...batch });
     close(outputs["loss"]!.data as Float32Array, numbers("loss"), "loss");
+    const gradients = group("grad/");
+    deepStrictEqual(
+      graphs.gradients.map(({ parameter }) => parameter).sort(),
+      [...gradients.keys()].sort(),
+    );
     for (const { parameter, output, indices } of graphs.gradients) {
       // Softmax ignores a shift of the keys, so their biases' gradients are rounding noise.
       if (parameter.endsWith("key.bias")) continue;
-      const expected = numbers(`grad/${parameter}`) as Float32Array;
+      const expected = gradients.get(parameter)!.data as Float32Array;
       const values = outputs[output]!.data as Float32Array;
       if (indices === undefined) {
         close(values, expected, output);
@@ -161,6 +192,19 @@ for (
 ) {
   testOnDevices(
     `full fine-tuning by ${loss} agrees with PyTorch`,
-    (executor, t) => compareFullFineTuning(name, executor, t),
+    (executor, t) => compareWithPyTorch(name, executor, t),
+  );
+}
+
+for (
+  const [what, name] of [
+    ["a prefix", "prefix"],
+    ["a projected prefix", "prefix_projection"],
+    ["a prompt", "prompt"],
+  ] as const
+) {
+  testOnDevices(
+    `tuning ${what} agrees with PEFT`,
+    (executor, t) => compareWithPyTorch(name, executor, t),
   );
 }

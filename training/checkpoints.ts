@@ -2,17 +2,20 @@
  * The checkpoints of a run: `checkpoints/checkpoint-N/` holds everything that step N has left, so
  * that a run which was stopped anywhere goes on from there as if it had not been.
  *
- * Each is a model's folder of its own, with the optimizer's moments beside the weights.
+ * Each is a model's or an adapter's folder of its own, with the optimizer's moments beside the
+ * weights. That of an adapter holds `model.safetensors` too: what is trained, under its own names.
  *
  * @module
  */
 import { basename, join } from "node:path";
 import { exists, readJson, writeFileAtomically, writeJson } from "../data/files.ts";
+import { saveAdapter } from "../models/adapter.ts";
 import { WEIGHTS_FILE } from "../models/checkpoint.ts";
 import { type Classifier, saveModel } from "../models/classifier.ts";
-import { parameterShapes } from "../models/weights.ts";
+import { parameterShapes, type Weights } from "../models/weights.ts";
 import { SafetensorsFile, safetensorsParts, type TensorSource } from "../models/safetensors.ts";
 import type { RemoteTrainingSession } from "../onnx/executor.ts";
+import type { Tuning } from "./initial_model.ts";
 import { StoredTrainerState, TRAINER_STATE_FILE, type TrainerState } from "./trainer_state.ts";
 
 /** The folder of the checkpoints, in that of a run. */
@@ -29,7 +32,7 @@ export function checkpointName(step: number): string {
 
 /** What {@link saveCheckpoint} writes. */
 export interface CheckpointContent {
-  model: Omit<Classifier, "weights">;
+  model: Omit<Classifier, "weights"> & { tuning?: Tuning | undefined };
   session: Pick<RemoteTrainingSession, "values">;
   /** The names of the parameters that are trained. */
   trained: readonly string[];
@@ -70,14 +73,25 @@ async function writeCheckpoint(
   { model, session, trained, state }: CheckpointContent,
 ): Promise<void> {
   await Deno.mkdir(dir, { recursive: true });
-  const shapes = parameterShapes(model.config);
-  const weights = shapes.map(({ name, shape }) => ({
+  const { config, tuning } = model;
+  const shapes = parameterShapes(config, tuning?.encoder);
+  const isTrained = new Set(trained);
+  const weights = shapes.filter(({ name }) => tuning === undefined || isTrained.has(name)).map((
+    { name, shape },
+  ) => ({
     name,
     shape,
     read: () => session.values("weights", name),
   }));
-  await saveModel(dir, model, safetensorsParts(weights, { format: "pt" }));
-  const isTrained = new Set(trained);
+  const content = safetensorsParts(weights, { format: "pt" });
+  if (tuning === undefined) await saveModel(dir, model, content);
+  else {
+    const values: Weights = {};
+    for (const { name, read } of weights) values[name] = await read();
+    await saveAdapter(dir, { ...tuning, config, weights: values });
+    // An adapter's folder has no place for a projection, which training goes on with.
+    await writeFileAtomically(join(dir, WEIGHTS_FILE), content);
+  }
   const moments = shapes.filter(({ name }) => isTrained.has(name)).flatMap(({ name, shape }) =>
     (["firstMoments", "secondMoments"] as const).map((kind): TensorSource => ({
       name: `${MOMENTS[kind]}.${name}`,

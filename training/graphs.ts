@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { bertForSequenceClassification } from "../models/bert.ts";
+import { bertForSequenceClassification, type ParameterSource } from "../models/bert.ts";
 import { type BertConfig, problemOf } from "../models/config.ts";
 import type { ParameterShape } from "../onnx/adamw.ts";
 import { Dropout } from "../onnx/dropout.ts";
@@ -12,6 +12,7 @@ import { gradient } from "../onnx/gradient.ts";
 import { Graph, type Tensor } from "../onnx/graph.ts";
 import { mul, reduceSum } from "../onnx/operators.ts";
 import { encodeModel } from "../onnx/proto.ts";
+import { type PromptEncoder, virtualTokens } from "../models/prompt_encoder.ts";
 import { appendLoss } from "./loss.ts";
 
 /**
@@ -20,24 +21,28 @@ import { appendLoss } from "./loss.ts";
  * losses times their weights, so that weights of `1 / batch` give the mean.
  *
  * @param frozen The names of the parameters that are not trained; they cost no gradient.
+ * @param encoder What stands before each text, if anything does.
  */
 export function trainingGraphs(
   config: BertConfig,
   frozen: ReadonlySet<string> = new Set(),
+  encoder?: PromptEncoder,
 ): TrainingGraphs {
   const graph = new Graph();
   const trained: Tensor[] = [];
   const parameters: ParameterShape[] = [];
   const dropout = new Dropout(graph);
+  const parameter: ParameterSource = (name, shape) => {
+    const tensor = graph.input(name, "float32", shape);
+    parameters.push({ name, shape });
+    if (!frozen.has(name)) trained.push(tensor);
+    return tensor;
+  };
   const logits = bertForSequenceClassification(graph, {
     config,
     dropout,
-    parameter: (name, shape) => {
-      const tensor = graph.input(name, "float32", shape);
-      parameters.push({ name, shape });
-      if (!frozen.has(name)) trained.push(tensor);
-      return tensor;
-    },
+    parameter,
+    virtualTokens: encoder && virtualTokens(encoder, config, parameter),
   });
   const labels = graph.input("labels", "float32", logits.shape);
   const exampleWeights = graph.input("example_weights", "float32", ["batch"]);
@@ -60,7 +65,7 @@ export function trainingGraphs(
 
   return {
     training: encodeModel(graph),
-    inference: inferenceGraph(config),
+    inference: inferenceGraph(config, encoder),
     parameters,
     gradients,
     dropout: dropout.sites,
@@ -68,11 +73,13 @@ export function trainingGraphs(
 }
 
 /** The logits as a function of the same parameters, without dropout. */
-function inferenceGraph(config: BertConfig): Uint8Array {
+function inferenceGraph(config: BertConfig, encoder: PromptEncoder | undefined): Uint8Array {
   const graph = new Graph();
+  const parameter: ParameterSource = (name, shape) => graph.input(name, "float32", shape);
   const logits = bertForSequenceClassification(graph, {
     config,
-    parameter: (name, shape) => graph.input(name, "float32", shape),
+    parameter,
+    virtualTokens: encoder && virtualTokens(encoder, config, parameter),
   });
   graph.output("logits", logits);
   return encodeModel(graph);

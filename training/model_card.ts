@@ -5,6 +5,7 @@
  */
 import { basename } from "node:path";
 import type { Dataset } from "../data/dataset.ts";
+import type { ProblemType } from "../data/labels.ts";
 import { leakageLine } from "../data/leakage.ts";
 import type { TrainResult } from "./events.ts";
 import { BEST_METRIC, decimals, describeMetrics, METRIC_NAMES, metricEntries } from "./metrics.ts";
@@ -31,7 +32,7 @@ export function modelCard({ result, settings, dataset }: ModelCard): string {
     rows.push(`| accuracy of the commonest class | ${decimals(metrics.majority)} | | |`);
   }
   return `---
-library_name: transformers
+library_name: ${settings.mode === "full" ? "transformers" : "peft"}
 pipeline_tag: text-classification
 tags: [graft]
 ---
@@ -65,15 +66,37 @@ ${result.steps} steps, the weights of epoch ${result.best_epoch} by validation $
 
 ## Use
 
-\`\`\`python
-from transformers import pipeline
-print(pipeline("text-classification", model="FOLDER"${
-    problem_type === "multi_label_classification" ? ", top_k=None" : ""
-  })("a text"))
-\`\`\`
+${settings.mode === "full" ? wholeModel(problem_type) : adapter(settings)}
 
 or \`deno task predict --model FOLDER "a text"\` with Graft.
 `;
+}
+
+/** How to use a whole model in Python. */
+function wholeModel(problemType: ProblemType): string {
+  return `\`\`\`python
+from transformers import pipeline
+print(pipeline("text-classification", model="FOLDER"${
+    problemType === "multi_label_classification" ? ", top_k=None" : ""
+  })("a text"))
+\`\`\``;
+}
+
+/** What an adapter is, and how to use it in Python. */
+function adapter({ mode, prefixLength }: TrainSettings): string {
+  const what = mode === "prefix" ? "keys and values for every layer" : "embeddings at the input";
+  return `This folder holds what was trained alone: the head and ${prefixLength} virtual tokens (${what}).
+It needs the base that \`adapter_config.json\` names, with the same weights; many such models can share
+one base in memory, and one batch. Where a model stands alone and accuracy is all that counts,
+training every weight (\`--mode full\`) is the first thing to try.
+
+\`\`\`python
+from peft import PeftModel
+from transformers import AutoConfig, AutoModelForSequenceClassification
+config = AutoConfig.from_pretrained("FOLDER")
+base = AutoModelForSequenceClassification.from_pretrained("BASE", config=config)
+model = PeftModel.from_pretrained(base, "FOLDER")
+\`\`\``;
 }
 
 /** What the model tells of a text. */

@@ -103,3 +103,11 @@ Deno.test("modelCard() tells of several labels and of numbers in their own metri
   match(numbers, /by validation MSE/);
   ok(!numbers.includes("Classes"));
 });
+
+Deno.test("modelCard() says what an adapter's folder holds and how PEFT loads it", () => {
+  const settings = TrainSettings.parse({ mode: "prefix", model: "base", prefixLength: 8 });
+  const card = modelCard({ result: RESULT, settings, dataset: DATASET });
+  match(card, /^---\nlibrary_name: peft\n/);
+  match(card, /8 virtual tokens \(keys and values for every layer\)/);
+  match(card, /PeftModel\.from_pretrained\(base, "FOLDER"\)/);
+});

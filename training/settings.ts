@@ -13,14 +13,10 @@ const count = z.number().int().positive();
 
 /** The schema of {@link TrainSettings}. */
 export const TrainSettings = z.strictObject({
-  mode: z.enum(["full", "prefix"])
-    .refine(
-      (mode) => mode === "full",
-      "prefix-tuning is to come, on pretrained bases: a frozen base with random weights has " +
-        "learned nothing",
-    )
-    .default("full")
-    .describe("What is trained: full = every weight; prefix is to come"),
+  mode: z.enum(["full", "prefix", "prompt"]).default("full").describe(
+    "What is trained: full = every weight; on a frozen base, beside the head: prefix = keys and " +
+      "values for every layer, prompt = virtual tokens at the input",
+  ),
   model: z.string().refine(
     (model) => !model.startsWith("scratch:") || scratchSizeOf(model) !== undefined,
     `there are ${SCRATCH_MODELS.join(", ")}`,
@@ -49,6 +45,14 @@ export const TrainSettings = z.strictObject({
   maxTrainSamples: count.optional().describe("Train on so many examples only"),
   freeze: z.string().optional()
     .describe("Parameters that are not trained: names with *, separated by commas"),
+  prefixLength: count.max(512).default(16).describe("Virtual tokens of a prefix or prompt"),
+  prefixProjection: z.boolean().default(false)
+    .describe("Train a prefix through a network with one hidden layer, which is not kept"),
+  prefixHiddenSize: count.max(16_384).default(512).describe("The width of that layer"),
+  initFrom: z.string().optional().describe(
+    "Where virtual tokens start: random, vocab (words of the vocabulary; only prompt, its " +
+      "default), or an adapter's folder or safetensors file",
+  ),
   patience: count.optional().describe("Stop after so many epochs without a better one"),
   shuffle: z.boolean().default(true).meta({
     description: "Take the examples in a new order each epoch",
@@ -62,6 +66,28 @@ export const TrainSettings = z.strictObject({
     "Where to train; auto = a GPU, else native code where it is installed, else wasm",
   ),
   threads: count.max(256).optional().describe("CPU threads; default: all cores"),
+}).superRefine((settings, context) => {
+  const { mode, model, freeze, prefixProjection, initFrom } = settings;
+  if (mode === "full") return;
+  const refuse = (key: keyof typeof settings, message: string) =>
+    context.addIssue({ code: "custom", path: [key], message });
+  if (scratchSizeOf(model) !== undefined) {
+    refuse(
+      "mode",
+      `'${model}' has random weights, and a frozen base that has learned nothing is of no use; ` +
+        "name a pretrained one with --model",
+    );
+  }
+  if (freeze !== undefined) refuse("freeze", `--mode ${mode} freezes the whole base`);
+  if (mode === "prompt" && prefixProjection) {
+    refuse("prefixProjection", "a prompt has none; it is for --mode prefix");
+  }
+  if (mode === "prefix" && initFrom === "vocab") {
+    refuse("initFrom", "words are no keys and values; it is for --mode prompt");
+  }
+  if (prefixProjection && initFrom !== undefined && initFrom !== "random") {
+    refuse("initFrom", "a projection starts from random values");
+  }
 });
 
 /** What a caller may say of a run; everything has a default. */
@@ -70,9 +96,15 @@ export type TrainSettingsInput = z.input<typeof TrainSettings>;
 /** The settings of a run with the defaults filled in. */
 export type TrainSettings = z.infer<typeof TrainSettings>;
 
-/** What is right for each base when the caller does not say. */
-const DEFAULTS: Record<"pretrained" | ScratchSize, { learningRate: number; epochs: number }> = {
+/** What is right for each base and mode when the caller does not say. */
+const DEFAULTS: Record<
+  "pretrained" | ScratchSize | "prefix" | "prompt",
+  { learningRate: number; epochs: number }
+> = {
   pretrained: { learningRate: 5e-5, epochs: 4 },
+  // As in P-tuning v2 (Liu et al., 2022): what is trained is small and starts from nothing.
+  prefix: { learningRate: 1e-2, epochs: 20 },
+  prompt: { learningRate: 1e-2, epochs: 20 },
   // 5e-5 leaves a model this small at a third of the way.
   tiny: { learningRate: 1e-3, epochs: 8 },
   mini: { learningRate: 5e-4, epochs: 8 },
@@ -84,7 +116,8 @@ export function withModelDefaults(
   settings: TrainSettings,
 ): TrainSettings & { learningRate: number; epochs: number } {
   const { learningRate, epochs, ...rest } = settings;
-  const defaults = DEFAULTS[scratchSizeOf(settings.model) ?? "pretrained"];
+  const { mode, model } = settings;
+  const defaults = DEFAULTS[mode === "full" ? scratchSizeOf(model) ?? "pretrained" : mode];
   return {
     ...rest,
     learningRate: learningRate ?? defaults.learningRate,

@@ -9,12 +9,10 @@ import { type Dataset, digestOf } from "../data/dataset.ts";
 import { writeFileAtomically, writeJson } from "../data/files.ts";
 import { leakageLine } from "../data/leakage.ts";
 import { UserError } from "../data/user_error.ts";
+import { saveAdapter } from "../models/adapter.ts";
 import { readWeights } from "../models/checkpoint.ts";
-import { type Classifier, loadClassifier, saveClassifier } from "../models/classifier.ts";
-import { problemOf, scratchSizeOf, withDropout } from "../models/config.ts";
-import { modelDir } from "../models/hub.ts";
-import { pretrainedClassifier } from "../models/pretrained.ts";
-import { scratchClassifier } from "../models/scratch.ts";
+import { saveClassifier } from "../models/classifier.ts";
+import { problemOf, withDropout } from "../models/config.ts";
 import { Executor } from "../onnx/executor.ts";
 import { elementCount } from "../onnx/shape.ts";
 import {
@@ -30,6 +28,7 @@ import type { TrainEvent, TrainResult } from "./events.ts";
 import { encodeExamples, predictExamples, trainingFeeds } from "./examples.ts";
 import { frozenParameters } from "./freeze.ts";
 import { trainingGraphs } from "./graphs.ts";
+import { initialModel, resumedModel } from "./initial_model.ts";
 import { modelCard } from "./model_card.ts";
 import { Pace } from "./pace.ts";
 import { METRICS_FILE, prepareOutDir, readUnfinishedRun } from "./run_folder.ts";
@@ -85,9 +84,9 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
   const trainRows = dataset.train.slice(0, settings.maxTrainSamples);
   const texts = trainRows.map(({ text }) => text);
   const checkpoint = resume ? await checkpointOf(outDir, dataset) : undefined;
-  const { notes, ...base } = checkpoint === undefined
-    ? await newClassifier(settings, dataset.labels, texts, onEvent)
-    : { notes: [], ...await loadClassifier(checkpoint) };
+  const { notes, tuning, ...base } = checkpoint === undefined
+    ? await initialModel(settings, dataset.labels, texts, { onDownload: onEvent })
+    : await resumedModel(checkpoint, settings, dataset.labels);
   const config = { ...withDropout(base.config, settings.dropout), problem_type: problemType };
   const problem = problemOf(config);
   const { tokenizer } = base;
@@ -100,10 +99,11 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
   const totalSteps = Math.min(epochs * stepsPerEpoch, settings.maxSteps ?? Infinity);
   const warmupSteps = Math.ceil(settings.warmupRatio * totalSteps);
 
-  const frozen = settings.freeze === undefined
+  const freeze = tuning === undefined ? settings.freeze : "bert.*";
+  const frozen = freeze === undefined
     ? new Set<string>()
-    : frozenParameters(settings.freeze, Object.keys(base.weights));
-  const graphs = trainingGraphs(config, frozen);
+    : frozenParameters(freeze, Object.keys(base.weights));
+  const graphs = trainingGraphs(config, frozen, tuning?.encoder);
   const trained = graphs.gradients.map(({ parameter }) => parameter);
 
   // Only now: a mistake in the settings must not cost the run that is overwritten.
@@ -147,7 +147,7 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
 
   let savedAt = performance.now();
   const save = async () => {
-    const model = { config, tokenizer };
+    const model = { config, tokenizer, tuning };
     const dir = await saveCheckpoint(outDir, { model, session, trained, state });
     savedAt = performance.now();
     onEvent({ type: "checkpoint", step: state.step, dir });
@@ -237,27 +237,13 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
     metrics: { split, ...evaluate(predictions, problem, new Set(texts)) },
   };
   const weights = await readWeights(bestDir, graphs.parameters);
-  await saveClassifier(outDir, { config, tokenizer, weights });
+  if (tuning === undefined) await saveClassifier(outDir, { config, tokenizer, weights });
+  else await saveAdapter(outDir, { ...tuning, config, weights });
   await writeJson(join(outDir, TRAINER_STATE_FILE), state.toJSON(checkpointName));
   await writeFileAtomically(join(outDir, "README.md"), modelCard({ result, settings, dataset }));
   await writeJson(join(outDir, METRICS_FILE), result.metrics);
   onEvent({ type: "finish", ...result });
   return result;
-}
-
-/** A classifier before its first step, and what a user should know of how it was made. */
-async function newClassifier(
-  { model, seed, maxLength }: TrainSettings,
-  labels: readonly string[],
-  texts: readonly string[],
-  onEvent: (event: TrainEvent) => void,
-): Promise<Classifier & { notes: string[] }> {
-  const size = scratchSizeOf(model);
-  if (size !== undefined) {
-    return { notes: [], ...scratchClassifier(size, texts, labels, { seed, maxLength }) };
-  }
-  const dir = await modelDir(model, { onDownload: onEvent });
-  return await pretrainedClassifier(dir, labels, { seed, maxLength });
 }
 
 /**

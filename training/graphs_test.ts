@@ -1,0 +1,43 @@
+import { deepStrictEqual } from "node:assert";
+import { scratchConfig } from "../models/config.ts";
+import type { PromptEncoder } from "../models/prompt_encoder.ts";
+import { parameterShapes } from "../models/weights.ts";
+import { frozenParameters } from "./freeze.ts";
+import { trainingGraphs } from "./graphs.ts";
+
+const CONFIG = scratchConfig("tiny", 100, ["a", "b"]);
+const NAMES = parameterShapes(CONFIG).map(({ name }) => name);
+const HEAD = ["classifier.weight", "classifier.bias"];
+
+/** The matrix products of a training step, forward and backward, and what has a gradient. */
+function step(encoder?: PromptEncoder) {
+  const frozen = encoder && frozenParameters("bert.*", NAMES);
+  const { training, gradients } = trainingGraphs(CONFIG, frozen, encoder);
+  const products = new TextDecoder("latin1").decode(training).split("Gemm").length - 1;
+  return { products, trained: gradients.map(({ parameter }) => parameter) };
+}
+
+const PREFIX: PromptEncoder = {
+  peft_type: "PREFIX_TUNING",
+  num_virtual_tokens: 4,
+  prefix_projection: false,
+  encoder_hidden_size: 8,
+};
+
+Deno.test("trainingGraphs() computes no weight gradient of a frozen base", () => {
+  // Forward: six products a layer, the pooler and the head. A full step has two more for each.
+  const forward = 6 * CONFIG.num_hidden_layers + 2;
+  deepStrictEqual(step().products, 3 * forward);
+  // A prompt has one more for each, on the way to the input, and that of the head's weight.
+  deepStrictEqual(step({ ...PREFIX, peft_type: "PROMPT_TUNING" }), {
+    products: 2 * forward + 1,
+    trained: ["prompt_encoder.embedding.weight", ...HEAD],
+  });
+  // A prefix ends at the first layer's keys and values: what makes these from the input is spared.
+  deepStrictEqual(step(PREFIX), {
+    products: 2 * forward + 1 - 3,
+    trained: ["prompt_encoder.embedding.weight", ...HEAD],
+  });
+  // The projection has two layers, forward and with all gradients.
+  deepStrictEqual(step({ ...PREFIX, prefix_projection: true }).products, 2 * forward - 2 + 6);
+});

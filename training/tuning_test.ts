@@ -1,0 +1,165 @@
+import { deepStrictEqual, match, ok, rejects } from "node:assert";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Dataset } from "../data/dataset.ts";
+import { readAdapter } from "../models/adapter.ts";
+import { TextClassifier } from "../models/text_classifier.ts";
+import { Executor } from "../onnx/executor.ts";
+import type { TrainEvent, TrainResult } from "./events.ts";
+import { TrainSettings, type TrainSettingsInput, withModelDefaults } from "./settings.ts";
+import { train, TrainingInterrupted } from "./train.ts";
+
+/** A small base with a vocabulary of the words below; the folder's README says where it is from. */
+const BASE = fileURLToPath(new URL("../tests/peft/base", import.meta.url));
+/** Classes that one word tells apart. */
+const EXAMPLES = Array.from({ length: 24 }, (_, i) => ({
+  text: `${["a", "the", "how"][i % 3]} ${["song", "bread"][i % 2]} ${["today", "tune"][i % 5 % 2]}`,
+  label: ["music", "food"][i % 2]!,
+}));
+const DATASET: Dataset = {
+  dir: "/data",
+  labels: ["food", "music"],
+  train: EXAMPLES,
+  validation: EXAMPLES.slice(0, 8),
+  test: [],
+};
+const SETTINGS = {
+  mode: "prefix",
+  model: BASE,
+  prefixLength: 4,
+  maxLength: 8,
+  batchSize: 8,
+  dropout: 0,
+  threads: 1,
+} as const;
+const MODES: Record<string, TrainSettingsInput> = {
+  "a prefix": {},
+  "a projected prefix": { prefixProjection: true, prefixHiddenSize: 6 },
+  "a prompt": { mode: "prompt" },
+  "a prompt from random values": { mode: "prompt", initFrom: "random" },
+};
+
+async function inTempDir(test: (dir: string) => Promise<void>): Promise<void> {
+  const dir = await Deno.makeTempDir();
+  try {
+    await test(dir);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+}
+
+function parsed(settings: TrainSettingsInput): TrainSettings {
+  return TrainSettings.parse({ ...SETTINGS, ...settings });
+}
+
+for (const [what, settings] of Object.entries(MODES)) {
+  Deno.test(`train() tunes ${what}, and the folder gives the same answers`, async () => {
+    await inTempDir(async (dir) => {
+      const outDir = join(dir, "run");
+      const events: TrainEvent[] = [];
+      const { metrics } = await train(DATASET, {
+        settings: parsed({ epochs: 20, learningRate: 0.05, ...settings }),
+        outDir,
+        onEvent: (event) => events.push(event),
+      });
+      const losses = events.flatMap((event) => event.type === "step" ? event.loss : []);
+      ok(losses.at(-1)! < losses[0]! / 2, `the loss went from ${losses[0]} to ${losses.at(-1)}`);
+
+      await using executor = await Executor.start({ threads: 1 });
+      const classifier = await TextClassifier.load(executor, outDir);
+      const answers = await classifier.classify(DATASET.validation.map(({ text }) => text));
+      const right = answers.filter(([best], i) => best!.label === DATASET.validation[i]!.label);
+      ok("accuracy" in metrics);
+      deepStrictEqual(right.length / answers.length, metrics.accuracy);
+
+      const files = [...Deno.readDirSync(outDir)].map(({ name }) => name);
+      deepStrictEqual(files.sort(), [
+        "README.md",
+        "adapter_config.json",
+        "adapter_model.safetensors",
+        "checkpoints",
+        "config.json",
+        "metrics.json",
+        "trainer_state.json",
+        "training_args.json",
+      ]);
+    });
+  });
+
+  Deno.test(`train() resumes ${what}, and ends with the same bytes`, async () => {
+    await inTempDir(async (dir) => {
+      const [whole, stopped] = [join(dir, "whole"), join(dir, "stopped")];
+      const options = { settings: parsed({ epochs: 3, dropout: 0.1, ...settings }) };
+      await train(DATASET, { ...options, outDir: whole });
+      const interruption = new AbortController();
+      const first: Promise<TrainResult> = train(DATASET, {
+        ...options,
+        outDir: stopped,
+        signal: interruption.signal,
+        onEvent: (event) => {
+          if (event.type === "step" && event.step === 4) interruption.abort();
+        },
+      });
+      await rejects(first, TrainingInterrupted);
+      await train(DATASET, { ...options, outDir: stopped, resume: true });
+      const weights = (run: string) => Deno.readFile(join(run, "adapter_model.safetensors"));
+      deepStrictEqual(await weights(stopped), await weights(whole));
+    });
+  });
+}
+
+Deno.test("train() starts from another adapter's virtual tokens", async () => {
+  await inTempDir(async (dir) => {
+    const [first, second] = [join(dir, "first"), join(dir, "second")];
+    await train(DATASET, { settings: parsed({ epochs: 1 }), outDir: first });
+    const start = { initFrom: first, maxSteps: 1, learningRate: 1e-9 };
+    await train(DATASET, { settings: parsed(start), outDir: second });
+    const tokens = async (run: string) =>
+      (await readAdapter(run)).weights["prompt_encoder.embedding.weight"]!;
+    const [expected, actual] = [await tokens(first), await tokens(second)];
+    ok(expected.every((value, i) => Math.abs(value - actual[i]!) < 1e-6));
+    await rejects(
+      train(DATASET, {
+        settings: parsed({ initFrom: first, prefixLength: 5 }),
+        outDir: join(dir, "third"),
+      }),
+      /Cannot use --init-from .*first: its 'prompt_embeddings' must be floating-point \[5,32\], got \[4,32\]$/,
+    );
+    await rejects(Deno.stat(join(dir, "third")), Deno.errors.NotFound);
+  });
+});
+
+Deno.test("train() refuses more virtual tokens than the base has positions for", async () => {
+  await inTempDir(async (dir) => {
+    await rejects(
+      train(DATASET, { settings: parsed({ prefixLength: 13 }), outDir: join(dir, "run") }),
+      /13 virtual tokens and 8 of a text are more than the base's 20 positions$/,
+    );
+    await rejects(Deno.stat(join(dir, "run")), Deno.errors.NotFound);
+  });
+});
+
+Deno.test("TrainSettings refuse what does not go with a frozen base", () => {
+  for (
+    const [settings, message] of [
+      [{ model: "scratch:tiny" }, /'scratch:tiny' has random weights, and a frozen base/],
+      [{ freeze: "bert.*" }, /--mode prefix freezes the whole base/],
+      [{ mode: "prompt", prefixProjection: true }, /it is for --mode prefix/],
+      [{ initFrom: "vocab" }, /it is for --mode prompt/],
+      [{ prefixProjection: true, initFrom: "file" }, /a projection starts from random values/],
+      [{ prefixLength: 0 }, /expected number to be >0/],
+    ] as [TrainSettingsInput, RegExp][]
+  ) {
+    const { error } = TrainSettings.safeParse({ ...SETTINGS, ...settings });
+    match(error!.message, message);
+  }
+});
+
+Deno.test("withModelDefaults() takes P-tuning v2's rate and epochs where the base is frozen", () => {
+  for (const mode of ["prefix", "prompt"] as const) {
+    const { learningRate, epochs, prefixLength } = withModelDefaults(
+      TrainSettings.parse({ mode, model: BASE }),
+    );
+    deepStrictEqual([learningRate, epochs, prefixLength], [1e-2, 20, 16]);
+  }
+});

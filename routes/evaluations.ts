@@ -90,7 +90,7 @@ export function evaluationRoutes(options: EvaluationRoutesOptions): OpenAPIHono 
     const finish = (change: Partial<Evaluation>) =>
       store.putEvaluation({ ...evaluation, ...change, finished_at: new Date().toISOString() });
     try {
-      const { report } = await evaluateFile(borrowed.classifier, file, await trainingTextsOf(dir));
+      const { report } = await evaluateFile(borrowed.model, file, await trainingTextsOf(dir));
       await Deno.mkdir(reportsDir, { recursive: true });
       await writeJson(reportFile(evaluation.id), report);
       await finish({ state: "succeeded" });

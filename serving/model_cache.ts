@@ -3,10 +3,14 @@
  *
  * @module
  */
+import { join } from "node:path";
+import { ADAPTER_WEIGHTS_FILE, baseDirOf, isAdapter, readAdapter } from "../models/adapter.ts";
+import { AdapterBank } from "../models/adapter_bank.ts";
 import { modelBytes } from "../models/classifier.ts";
 import { TextClassifier } from "../models/text_classifier.ts";
 import type { Executor } from "../onnx/executor.ts";
 import type { ModelVersion } from "./model_registry.ts";
+import { servedAdapter, servedClassifier, type ServedModel } from "./served_model.ts";
 
 /** There is no room for a model beside those that are in use. */
 export class NoRoomError extends Error {
@@ -25,16 +29,33 @@ export interface ModelCacheOptions {
 
 /** A model in use; dispose of it when that is over. */
 export interface BorrowedModel extends Disposable {
-  classifier: TextClassifier;
+  model: ServedModel;
 }
 
 interface Entry {
   version: ModelVersion;
   executor: Executor;
-  classifier: Promise<TextClassifier>;
+  model: Promise<ServedModel>;
+  /** Of an adapter. */
+  base: Base | undefined;
   bytes: number;
   users: number;
   lastUsedAt: number;
+}
+
+/** A base that is loaded for its adapters, and leaves with the last of them. */
+interface Base {
+  dir: string;
+  executor: Executor;
+  bank: Promise<AdapterBank>;
+  bytes: number;
+}
+
+/** What is known of a model before it is loaded. */
+interface Files {
+  bytes: number;
+  /** Of an adapter's base. */
+  base?: { dir: string; bytes: number };
 }
 
 /** Loads models when they are asked for, and unloads those that were not for the longest time. */
@@ -83,9 +104,9 @@ export class ModelCache implements AsyncDisposable {
     const executor = await this.executor();
     let entry = this.#find(version, executor);
     if (entry === undefined) {
-      const bytes = await modelBytes(version.dir);
+      const files = await filesOf(version.dir);
       // Another request may have begun to load it by now.
-      entry = this.#find(version, executor) ?? this.#load(version, executor, bytes);
+      entry = this.#find(version, executor) ?? this.#load(version, executor, files);
     }
     entry.users++;
     const release = () => {
@@ -93,7 +114,7 @@ export class ModelCache implements AsyncDisposable {
       entry.lastUsedAt = performance.now();
     };
     try {
-      return { classifier: await entry.classifier, [Symbol.dispose]: release };
+      return { model: await entry.model, [Symbol.dispose]: release };
     } catch (error) {
       release();
       throw error;
@@ -131,41 +152,90 @@ export class ModelCache implements AsyncDisposable {
     return this.#entries = this.#entries.filter(({ executor }) => !executor.ended);
   }
 
-  #load(version: ModelVersion, executor: Executor, bytes: number): Entry {
-    const unloaded = this.#makeRoom(version, bytes);
-    const classifier = unloaded.then(() => TextClassifier.load(executor, version.dir));
-    const entry = { version, executor, classifier, bytes, users: 0, lastUsedAt: performance.now() };
+  #load(version: ModelVersion, executor: Executor, files: Files): Entry {
+    const unloaded = this.#makeRoom(version, files);
+    const base = files.base && this.#base(executor, files.base, unloaded);
+    const model = base === undefined
+      ? unloaded.then(() => TextClassifier.load(executor, version.dir)).then(servedClassifier)
+      : this.#loadAdapter(version, base);
+    const entry: Entry = {
+      version,
+      executor,
+      model,
+      base,
+      bytes: files.bytes,
+      users: 0,
+      lastUsedAt: performance.now(),
+    };
     this.#entries.push(entry);
     // A model that could not be loaded is tried again next time.
-    classifier.catch(() => this.#entries = this.#entries.filter((it) => it !== entry));
+    model.catch(() => void this.#unload(entry));
     return entry;
   }
 
+  #base(
+    executor: Executor,
+    { dir, bytes }: Required<Files>["base"],
+    after: Promise<unknown>,
+  ): Base {
+    const loaded = this.#bases(executor).find((base) => base.dir === dir);
+    const bank = () => AdapterBank.load(executor, dir, { memoryBudgetBytes: Infinity });
+    return loaded ?? { dir, executor, bytes, bank: after.then(bank) };
+  }
+
+  async #loadAdapter({ dir }: ModelVersion, base: Base): Promise<ServedModel> {
+    const bank = await base.bank;
+    // The same adapter may be on its way out under another name.
+    const name = crypto.randomUUID();
+    const adapter = await bank.add(name, await readAdapter(dir));
+    // deno-lint-ignore require-await
+    return servedAdapter(bank, name, adapter, async () => bank.remove(name));
+  }
+
+  /** The bases that adapters in memory stand on. */
+  #bases(executor: Executor): Base[] {
+    const bases = this.#living().flatMap(({ base }) => base ?? []);
+    return [...new Set(bases)].filter((base) => base.executor === executor);
+  }
+
   /** Unloads what is in no use, the least recently used first, until there is room. */
-  #makeRoom({ name }: ModelVersion, bytes: number): Promise<unknown> {
-    const living = this.#living();
-    let room = this.#maxBytes - living.reduce((sum, entry) => sum + entry.bytes, 0);
+  #makeRoom({ name }: ModelVersion, files: Files): Promise<unknown> {
+    const kept = this.#living().toSorted((a, b) => a.lastUsedAt - b.lastUsedAt);
+    const needed = () => {
+      const loaded = kept.some(({ base }) => base !== undefined && base.dir === files.base?.dir);
+      const bases = new Set(kept.flatMap(({ base }) => base ?? []));
+      return files.bytes + (loaded ? 0 : files.base?.bytes ?? 0) +
+        [...kept, ...bases].reduce((sum, { bytes }) => sum + bytes, 0);
+    };
     const leaving: Entry[] = [];
-    const unused = living.filter(({ users }) => users === 0);
-    for (const entry of unused.sort((a, b) => a.lastUsedAt - b.lastUsedAt)) {
-      if (room >= bytes) break;
-      room += entry.bytes;
-      leaving.push(entry);
-    }
-    if (room < bytes) {
-      throw new NoRoomError(
-        `Cannot load model '${name}': it takes ${bytes} bytes, and of ${this.#maxBytes} there are ` +
-          `${room} that models in use do not hold`,
-      );
+    while (needed() > this.#maxBytes) {
+      const index = kept.findIndex(({ users }) => users === 0);
+      if (index < 0) {
+        throw new NoRoomError(
+          `Cannot load model '${name}': with the models in use it takes ${needed()} bytes, and ` +
+            `there are ${this.#maxBytes}`,
+        );
+      }
+      leaving.push(...kept.splice(index, 1));
     }
     return Promise.all(leaving.map((entry) => this.#unload(entry)));
   }
 
   async #unload(entry: Entry): Promise<void> {
+    const { base, executor } = entry;
     this.#entries = this.#entries.filter((it) => it !== entry);
+    const isLast = base !== undefined && !this.#bases(executor).includes(base);
     // One that could not be loaded, or whose executor has ended, holds nothing.
-    await entry.classifier.then((classifier) => classifier.release()).catch(() => {});
+    await entry.model.then((model) => model.release()).catch(() => {});
+    if (isLast) await base.bank.then((bank) => bank.release()).catch(() => {});
   }
+}
+
+async function filesOf(dir: string): Promise<Files> {
+  if (!await isAdapter(dir)) return { bytes: await modelBytes(dir) };
+  const { size } = await Deno.stat(join(dir, ADAPTER_WEIGHTS_FILE));
+  const baseDir = await Deno.realPath(await baseDirOf(await readAdapter(dir)));
+  return { bytes: size, base: { dir: baseDir, bytes: await modelBytes(baseDir) } };
 }
 
 function isSame(a: ModelVersion, b: ModelVersion): boolean {

@@ -46,7 +46,7 @@ function loaded(cache: ModelCache): string[] {
 /** Borrows a model for a moment. */
 async function use(cache: ModelCache, model: ModelVersion): Promise<void> {
   using borrowed = await cache.borrow(model);
-  strictEqual((await borrowed.classifier.classify(["a duet"])).length, 1);
+  strictEqual((await borrowed.model.scores(["a duet"])).length, 1);
 }
 
 Deno.test("ModelCache keeps to its memory, and the least recently used model leaves", async () => {
@@ -66,7 +66,7 @@ Deno.test("ModelCache never unloads a model in use, and refuses what has no room
   await withCache(1, {}, async (cache, { a, b }) => {
     const borrowed = await cache.borrow(a);
     await rejects(cache.borrow(b), { name: "NoRoomError", message: /^Cannot load model 'b'/ });
-    deepStrictEqual((await borrowed.classifier.classify(["a duet"])).length, 1);
+    deepStrictEqual((await borrowed.model.scores(["a duet"])).length, 1);
     borrowed[Symbol.dispose]();
     await use(cache, b);
     deepStrictEqual(loaded(cache), ["b"]);
@@ -76,7 +76,7 @@ Deno.test("ModelCache never unloads a model in use, and refuses what has no room
 Deno.test("ModelCache loads a model once for all who ask at the same time", async () => {
   await withCache(1, {}, async (cache, { a }) => {
     const borrowed = await Promise.all([cache.borrow(a), cache.borrow(a), cache.borrow(a)]);
-    strictEqual(new Set(borrowed.map(({ classifier }) => classifier)).size, 1);
+    strictEqual(new Set(borrowed.map(({ model }) => model)).size, 1);
     for (const model of borrowed) model[Symbol.dispose]();
   });
 });

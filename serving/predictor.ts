@@ -9,6 +9,7 @@ import type { Encoding } from "../models/tokenizer.ts";
 import { type BatchedLogits, Batcher } from "./batcher.ts";
 import type { Metrics } from "./metrics.ts";
 import { type BorrowedModel, type ModelCache, NoRoomError } from "./model_cache.ts";
+import type { ServedModel } from "./served_model.ts";
 import { type ModelRegistry, type ModelVersion, UnknownModelError } from "./model_registry.ts";
 
 /** What makes scores of logits, under transformers' names. */
@@ -184,18 +185,18 @@ export class Predictor {
     inputs: readonly PredictInput[],
     { truncate = false, scoreFunction, signal }: PredictOptions,
   ) {
-    using model = await borrowModel(this.#cache, version);
-    const { classifier } = model;
+    using borrowed = await borrowModel(this.#cache, version);
+    const { model } = borrowed;
     let tokenizationMs = 0;
     let sliceStartedAt = performance.now();
     const encoded: Encoding[] = [];
     for (const index of indices) {
       const { text, pair } = inputs[index]!;
       const startedAt = performance.now();
-      const encoding = classifier.encode(text, pair);
+      const encoding = model.encode(text, pair);
       tokenizationMs += performance.now() - startedAt;
       if (encoding.truncated && !truncate) {
-        const rule = `has more than the ${classifier.maxLength} tokens that the model takes`;
+        const rule = `has more than the ${model.maxLength} tokens that the model takes`;
         throw new TextTooLongError(index, "text", `${rule}; shorten it, or ask to truncate`);
       }
       encoded.push(encoding);
@@ -205,10 +206,10 @@ export class Predictor {
     }
     const { logits, queueMs, inferenceMs } = await this.#run(model, encoded, signal);
     const problemType = scoreFunction === undefined
-      ? classifier.problemType
+      ? model.problemType
       : PROBLEM_TYPE_OF[scoreFunction];
     return {
-      scores: logits.map((row) => labelScores(scoresOf(row, problemType), classifier.labels)),
+      scores: logits.map((row) => labelScores(scoresOf(row, problemType), model.labels)),
       tokenizationMs,
       queueMs,
       inferenceMs,
@@ -217,12 +218,12 @@ export class Predictor {
   }
 
   async #run(
-    { classifier }: BorrowedModel,
+    { group }: ServedModel,
     rows: readonly Encoding[],
     signal: AbortSignal | undefined,
   ): Promise<BatchedLogits> {
     try {
-      return await this.#batcher.run(classifier, rows, signal);
+      return await this.#batcher.run(group, rows, signal);
     } catch (error) {
       if (signal?.aborted) throw signal.reason;
       throw inferenceError("Cannot run the model", error);

@@ -34,7 +34,7 @@ export interface FileEvaluation {
  * @throws {UserError} If the file cannot be read or has a label that the model cannot give.
  */
 export async function evaluateFile(
-  classifier: TextClassifier,
+  classifier: Pick<TextClassifier, "problemType" | "labels" | "scores">,
   file: string,
   seenTexts: ReadonlySet<string> | undefined,
   columns?: Columns,

@@ -1,0 +1,82 @@
+/**
+ * A model in memory as the predictor sees it, whether it has the device's memory to itself or is an
+ * adapter among others on one base.
+ *
+ * @module
+ */
+import { evaluationBatches } from "../data/batches.ts";
+import type { ProblemType } from "../data/labels.ts";
+import type { AdapterBank, BankedAdapter, BankRow } from "../models/adapter_bank.ts";
+import { BATCH_SIZE, type EncodedText, scoresOf } from "../models/inference.ts";
+import type { TextClassifier } from "../models/text_classifier.ts";
+import type { Encoding } from "../models/tokenizer.ts";
+import type { BatchGroup } from "./batcher.ts";
+
+/** A model that is loaded. */
+export interface ServedModel {
+  readonly problemType: ProblemType;
+  /** The names of the classes in the order of the logits. */
+  readonly labels: readonly string[];
+  /** The most tokens that a text may have. */
+  readonly maxLength: number;
+  /** What runs its rows; models with the same one may share a batch. */
+  readonly group: BatchGroup;
+  /** A text, or a pair of texts, as a row of the group. */
+  encode(text: string, pair?: string): Encoding;
+  /** The scores of each text, in the order of the labels. */
+  scores(texts: readonly string[]): Promise<number[][]>;
+  /** Frees its memory. */
+  release(): Promise<void>;
+}
+
+/** A model that has a graph of its own. */
+export function servedClassifier(classifier: TextClassifier): ServedModel {
+  const { problemType, labels, maxLength } = classifier;
+  return {
+    problemType,
+    labels,
+    maxLength,
+    group: classifier,
+    encode: (text, pair) => classifier.encode(text, pair),
+    scores: (texts) => classifier.scores(texts),
+    release: () => classifier.release(),
+  };
+}
+
+/**
+ * An adapter of a bank.
+ *
+ * @param name Its name there.
+ * @param release Takes it out.
+ */
+export function servedAdapter(
+  bank: AdapterBank,
+  name: string,
+  { problemType, labels, tokenizer }: BankedAdapter,
+  release: () => Promise<void>,
+): ServedModel {
+  const encode = (text: string, pair?: string): Encoding & BankRow => ({
+    ...pair === undefined ? tokenizer.encode(text) : tokenizer.encodePair(text, pair),
+    adapter: name,
+  });
+  return {
+    problemType,
+    labels,
+    maxLength: tokenizer.maxLength,
+    // It is given no rows but those of its adapters.
+    group: bank as BatchGroup<EncodedText & BankRow> as BatchGroup,
+    encode,
+    async scores(texts) {
+      const rows = texts.map((text) => encode(text));
+      const results = new Array<number[]>(rows.length);
+      for (const batch of evaluationBatches(rows.map(({ ids }) => ids.length), BATCH_SIZE)) {
+        const logits = await bank.logits(batch.map((index) => rows[index]!));
+        for (const [i, index] of batch.entries()) {
+          results[index] = scoresOf(logits[i]!, problemType);
+        }
+      }
+      return results;
+    },
+    release,
+  };
+}

@@ -1,0 +1,95 @@
+/**
+ * Adapters over HTTP: many of them on one base, in one batch.
+ *
+ * @module
+ */
+import { deepStrictEqual, match, ok } from "node:assert";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { baseOf, readAdapter, saveAdapter } from "../models/adapter.ts";
+import { modelBytes } from "../models/classifier.ts";
+import { readConfig, withLabels } from "../models/config.ts";
+import { type LabelScore, TextClassifier } from "../models/text_classifier.ts";
+import { Executor } from "../onnx/executor.ts";
+import { METRICS_FILE } from "../training/run_folder.ts";
+import { LocalServer } from "./local_server.ts";
+
+const PEFT = fileURLToPath(new URL("./peft", import.meta.url));
+const BASE = join(PEFT, "base");
+const TEXTS = ["a bread", "a song for two", "news of today"];
+
+/** Writes the folder of a finished run with an adapter: a prefix or a prompt. */
+async function writeAdapter(dir: string, kind: "prefix" | "prompt"): Promise<void> {
+  const { encoder, weights } = await readAdapter(join(PEFT, kind));
+  await saveAdapter(dir, {
+    base: await baseOf(BASE),
+    encoder,
+    weights,
+    config: withLabels(await readConfig(BASE), [`${kind} 1`, `${kind} 2`, `${kind} 3`]),
+    maxLength: 8,
+  });
+  await Deno.writeTextFile(join(dir, METRICS_FILE), "{}");
+}
+
+Deno.test("rows of several adapters share a batch and get the scores that they get alone", async () => {
+  await using server = await LocalServer.start({ seeds: { full: 1 } });
+  const kinds = { first: "prefix", second: "prompt", third: "prefix" } as const;
+  for (const [name, kind] of Object.entries(kinds)) {
+    await writeAdapter(join(server.runsDir, name), kind);
+  }
+  const models = Object.keys(kinds);
+  const inputs = TEXTS.flatMap((text) => models.map((model) => ({ text, model })));
+  // Each is loaded once before batches are counted.
+  await server.post("/v1/predict", { inputs: models.map((model) => ({ text: "a", model })) });
+  const metrics = async () => {
+    const text = await (await server.app.request("/metrics")).text();
+    return Number(/^graft_batch_rows_count (\d+)$/m.exec(text)![1]);
+  };
+  const before = await metrics();
+  const { predictions } = await server.post<{ predictions: LabelScore[][] }>("/v1/predict", {
+    inputs,
+  });
+  // Fewer than one for each model.
+  ok(await metrics() - before < models.length);
+
+  await using executor = await Executor.start({ threads: 1 });
+  for (const [i, { text, model }] of inputs.entries()) {
+    const alone = await TextClassifier.load(executor, join(server.runsDir, model));
+    const [expected] = await alone.classify([text]);
+    deepStrictEqual(predictions[i]!.map(({ label }) => label), expected!.map(({ label }) => label));
+    for (const [j, { score }] of predictions[i]!.entries()) {
+      ok(Math.abs(score - expected![j]!.score) <= 1e-6, `${score}, not ${expected![j]!.score}`);
+    }
+    await alone.release();
+  }
+});
+
+Deno.test("a base is loaded with its first adapter and leaves with its last", async () => {
+  // Room for the base and a few adapters, or for the full model.
+  const baseBytes = await modelBytes(BASE);
+  await using server = await LocalServer.start({ cacheOptions: { maxBytes: 1.5 * baseBytes } });
+  for (const name of ["a", "b"]) await writeAdapter(join(server.runsDir, name), "prefix");
+  const loaded = () => server.cache.loaded.map(({ version }) => version.name).sort();
+  for (const round of [1, 2]) {
+    for (const model of ["a", "b"]) {
+      await server.post("/v1/predict", { model, inputs: [`a bread ${round}`] });
+    }
+    deepStrictEqual(loaded(), ["a", "b"]);
+    server.cache.forget(await Promise.all(["a", "b"].map((name) => server.models.resolve(name))));
+    deepStrictEqual(loaded(), []);
+  }
+});
+
+Deno.test("an adapter without its base is answered with 424", async () => {
+  await using server = await LocalServer.start();
+  const dir = join(server.runsDir, "a");
+  await writeAdapter(dir, "prefix");
+  const file = join(dir, "adapter_config.json");
+  const config = JSON.parse(await Deno.readTextFile(file));
+  await Deno.writeTextFile(
+    file,
+    JSON.stringify({ ...config, base_model_name_or_path: "../nothing" }),
+  );
+  const { error } = await server.post<{ error: string }>("/predict", { inputs: "a" }, 424);
+  match(error, /^Cannot load model 'a'/);
+});

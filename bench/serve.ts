@@ -6,9 +6,11 @@
  */
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { baseOf, saveAdapter } from "../models/adapter.ts";
 import { saveClassifier } from "../models/classifier.ts";
-import { labelsOf } from "../models/config.ts";
+import { labelsOf, readConfig } from "../models/config.ts";
 import { TextClassifier } from "../models/text_classifier.ts";
+import { EMBEDDING, type PromptEncoder, virtualTokenSize } from "../models/prompt_encoder.ts";
 import { BertTokenizer } from "../models/tokenizer.ts";
 import { initialWeights } from "../models/weights.ts";
 import type { Device } from "../onnx/device.ts";
@@ -26,6 +28,8 @@ export interface ServeBenchOptions {
   concurrency: readonly number[];
   /** How long each is measured. */
   seconds: number;
+  /** Prefixes on the model, one of which each request names; 0 for the model itself. */
+  adapters: number;
   /** How often the server is started to time its first answer. */
   coldStarts: number;
   device: Device;
@@ -53,6 +57,7 @@ export interface ServeBench {
   device: Device;
   size: string;
   length: number;
+  adapters: number;
   /** From the start of the process to its first answer, the median; none if it was not measured. */
   cold_start_ms: number | undefined;
   /** What the executor does alone in batches of {@link PLAIN_BATCH_SIZE}. */
@@ -68,11 +73,13 @@ const PERMISSIONS = ["--allow-read", "--allow-write", "--allow-net", "--allow-ru
 
 /** Measures a server that is started for this and stopped afterwards. */
 export async function benchServe(options: ServeBenchOptions): Promise<ServeBench> {
-  const { size, length, device, seconds } = options;
+  const { size, length, device, seconds, adapters } = options;
   const runsDir = await Deno.makeTempDir();
   try {
     const words = await writeModel(join(runsDir, "bench"), size);
     const texts = randomTexts(words, length);
+    await writeAdapters(runsDir, adapters);
+    const models = Array.from({ length: adapters }, (_, i) => `adapter-${i}`);
     const coldStarts: number[] = [];
     for (let i = 0; i < options.coldStarts; i++) {
       coldStarts.push(await coldStart(runsDir, device, texts));
@@ -80,14 +87,15 @@ export async function benchServe(options: ServeBenchOptions): Promise<ServeBench
     const plain = await plainLoop(join(runsDir, "bench"), device, texts, seconds);
     const results: ServeLoadResult[] = [];
     await using server = await Server.start(runsDir, device);
-    await server.predict(texts());
+    for (const model of ["bench", ...models]) await server.predict(texts(), model);
     for (const concurrency of options.concurrency) {
-      results.push(await load(server, texts, { concurrency, seconds, plain }));
+      results.push(await load(server, texts, models, { concurrency, seconds, plain }));
     }
     return {
       device,
       size,
       length,
+      adapters,
       cold_start_ms: coldStarts.length === 0 ? undefined : median(coldStarts),
       plain_loop_texts_per_second: plain,
       results,
@@ -129,9 +137,9 @@ class Server implements AsyncDisposable {
   }
 
   /** Whether a text was classified. */
-  async predict(text: string): Promise<boolean> {
-    const body = JSON.stringify({ inputs: text });
-    const response = await fetch(`${this.#url}/predict`, { method: "POST", body });
+  async predict(text: string, model = "bench"): Promise<boolean> {
+    const body = JSON.stringify({ model, inputs: [text] });
+    const response = await fetch(`${this.#url}/v1/predict`, { method: "POST", body });
     await response.text();
     return response.status === 200;
   }
@@ -186,16 +194,19 @@ async function plainLoop(
 async function load(
   server: Server,
   text: () => string,
+  models: readonly string[],
   { concurrency, seconds, plain }: { concurrency: number; seconds: number; plain: number },
 ): Promise<ServeLoadResult> {
   const before = await server.metrics();
   const startedAt = performance.now();
   const latenciesMs: number[] = [];
+  const random = new Random(2);
   let failures = 0;
   const client = async () => {
     while (performance.now() - startedAt < seconds * 1000) {
       const sentAt = performance.now();
-      if (!await server.predict(text())) failures++;
+      const model = models[random.integer(Math.max(1, models.length))];
+      if (!await server.predict(text(), model)) failures++;
       latenciesMs.push(performance.now() - sentAt);
     }
   };
@@ -236,6 +247,34 @@ async function writeModel(dir: string, size: keyof typeof BENCH_SIZES): Promise<
   });
   await Deno.writeTextFile(join(dir, METRICS_FILE), "{}");
   return words;
+}
+
+/** Writes finished runs with prefixes of 16 virtual tokens and random values. */
+async function writeAdapters(runsDir: string, count: number): Promise<void> {
+  if (count === 0) return;
+  const baseDir = join(runsDir, "bench");
+  const config = await readConfig(baseDir);
+  const encoder: PromptEncoder = {
+    peft_type: "PREFIX_TUNING",
+    num_virtual_tokens: 16,
+    prefix_projection: false,
+    encoder_hidden_size: config.hidden_size,
+  };
+  const labelCount = labelsOf(config).length;
+  const random = new Random(3);
+  const values = (length: number) =>
+    Float32Array.from({ length }, () => random.normal() * config.initializer_range);
+  const base = await baseOf(baseDir);
+  for (let i = 0; i < count; i++) {
+    const dir = join(runsDir, `adapter-${i}`);
+    const weights = {
+      [EMBEDDING]: values(16 * virtualTokenSize(encoder.peft_type, config)),
+      "classifier.weight": values(labelCount * config.hidden_size),
+      "classifier.bias": values(labelCount),
+    };
+    await saveAdapter(dir, { base, encoder, config, weights, maxLength: 128 });
+    await Deno.writeTextFile(join(dir, METRICS_FILE), "{}");
+  }
 }
 
 /** Gives texts of so many tokens, `[CLS]` and `[SEP]` included. */

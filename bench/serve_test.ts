@@ -7,6 +7,7 @@ Deno.test("benchServe() gets an answer to every request and counts them", async 
     length: 9,
     concurrency: [1, 4],
     seconds: 1,
+    adapters: 2,
     coldStarts: 1,
     device: "wasm",
   });

@@ -24,6 +24,7 @@ interface ServeOptions {
   length: number;
   concurrency: number[];
   seconds: number;
+  adapters?: number;
   coldStarts: number;
   device: Device | "auto";
   json?: boolean;
@@ -71,6 +72,11 @@ export function benchCommand(): Command {
         .option("--length <number>", "Tokens of a text, 512 at most", parseLength, 9)
         .option("--concurrency <numbers>", "Requests at once", parseCounts, [1, 8, 64])
         .option("--seconds <number>", "How long each is measured", parseCount, 10)
+        .option(
+          "--adapters <number>",
+          "Prefixes of which each request takes one; none by default",
+          parseCount,
+        )
         .option("--cold-starts <number>", "Starts whose median is taken", parseCount, 10)
         .addOption(deviceOption())
         .option("--json", "Print the results as JSON on standard output")
@@ -81,7 +87,7 @@ export function benchCommand(): Command {
 async function runServe(options: ServeOptions): Promise<void> {
   const { device } = await chooseDevice(options.device);
   console.error(`Starting servers on ${device}, and sending them requests`);
-  const bench = await benchServe({ ...options, device });
+  const bench = await benchServe({ ...options, adapters: options.adapters ?? 0, device });
   const threads = navigator.hardwareConcurrency;
   const result = { machine: machine(threads), versions: { deno: Deno.version.deno }, ...bench };
   console.log(options.json ? JSON.stringify(result) : formatServeBench(bench));
@@ -106,10 +112,12 @@ function formatServeBench(bench: ServeBench): string {
       result.failures,
     ]);
   }
-  const { size, length, device, cold_start_ms, plain_loop_texts_per_second: plain } = bench;
+  const { size, length, adapters, device, cold_start_ms, plain_loop_texts_per_second: plain } =
+    bench;
   const start = cold_start_ms === undefined ? "" : `
 From the start of the process to its first answer: ${milliseconds(cold_start_ms)}.`;
-  return `${size}, texts of ${length} tokens, on ${device}; the client ran on the same machine
+  const mixed = adapters === 0 ? "" : `, each for one of ${adapters} prefixes`;
+  return `${size}, texts of ${length} tokens${mixed}, on ${device}; the client ran on the same machine
 ${table}
 The share is of ${
     plain.toFixed(0)

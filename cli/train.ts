@@ -54,7 +54,7 @@ async function run(options: Options, command: Command): Promise<void> {
   const columns = parseColumnMapping(settings.columnMapping);
   const dataset = await readDataset(dataDir, settings.problemType, columns);
   const progress = new TrainProgress();
-  using interruption = new Interruption("Stopping after this step; press again to stop at once");
+  using interruption = new Interruption("Stopping; press again to stop at once");
   let result;
   try {
     result = await train(dataset, {
@@ -68,7 +68,7 @@ async function run(options: Options, command: Command): Promise<void> {
   } catch (error) {
     progress.stop();
     if (!(error instanceof TrainingInterrupted)) throw error;
-    const message = `${error.message}:\n  deno task train --resume --out ${outDir}`;
+    const message = `${error.message}:\n  deno task train --resume --out ${quoted(outDir)}`;
     command.error(message, { exitCode: interruption.exitCode });
   } finally {
     progress.stop();
@@ -78,13 +78,18 @@ async function run(options: Options, command: Command): Promise<void> {
     return;
   }
   console.log(`\n${formatReport(result.metrics, `The ${result.metrics.split} file`)}`);
-  const modelFlag = options.out === undefined ? "" : ` --model ${options.out}`;
+  const modelFlag = options.out === undefined ? "" : ` --model ${quoted(options.out)}`;
   console.log(`
 The model is in ${relative(Deno.cwd(), result.model_dir)}. Try next:
   deno task predict${modelFlag} "How to bake sourdough bread"
   deno task eval${modelFlag} --predictions predict.csv
   deno task serve
   deno task train --mode ${settings.mode} --model ${settings.model} --data YOUR_FOLDER`);
+}
+
+/** A path as a shell takes it. */
+function quoted(path: string): string {
+  return /^[\w./:@%+=~-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 }
 
 interface RunToTrain {
@@ -110,6 +115,7 @@ async function runToResume(options: Options, command: Command): Promise<RunToTra
   const args = await readUnfinishedRun(outDir);
   const given = Object.entries(parseSettings(TrainSettings, options))
     .filter(([key]) => command.getOptionValueSource(key) === "cli");
-  const settings = resumedSettings(outDir, args, Object.fromEntries(given), options.data);
-  return { outDir, settings, dataDir: args.dataDir };
+  const settings = await resumedSettings(outDir, args.settings, Object.fromEntries(given));
+  // Data that have moved are known by their content.
+  return { outDir, settings, dataDir: options.data ?? args.dataDir };
 }

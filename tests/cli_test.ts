@@ -86,6 +86,11 @@ Deno.test("train, eval and predict work together without flags", async () => {
     const again = await graft(dir, ["train", "--out", result.model_dir]);
     deepStrictEqual(again.code, 1);
     match(again.stderr, /^error: Cannot write to '.*': it holds a finished run; use --overwrite/);
+    const device = ["--device", "native", "--overwrite"];
+    const refused = await graft(dir, ["train", "--out", result.model_dir, ...device]);
+    deepStrictEqual(refused.code, 1);
+    match(refused.stderr, /^error: Cannot use device 'native': it is not installed, or/);
+    deepStrictEqual((await graft(dir, ["eval", "--json"])).code, 0);
   });
 });
 

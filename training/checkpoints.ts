@@ -1,6 +1,6 @@
 /**
- * The checkpoints of a run: `checkpoints/checkpoint-N/` holds everything that step N has left, so
- * that a run which was stopped anywhere goes on from there as if it had not been.
+ * The checkpoints of a run: `checkpoints/checkpoint-N/` holds what step N has left, so that a run
+ * which was stopped anywhere goes on from there to the same weights.
  *
  * Each is a model's or an adapter's folder of its own, with the optimizer's moments beside the
  * weights. That of an adapter holds `model.safetensors` too: what is trained, under its own names.

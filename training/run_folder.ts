@@ -24,6 +24,9 @@ export const RUNS_DIR = "runs";
 /** Written last, so that a folder that has it holds a finished run. */
 export const METRICS_FILE = "metrics.json";
 
+/** Locked by the process that trains in the folder. */
+const LOCK_FILE = "lock";
+
 /** The folder of a run that starts now, in UTC: `runs/<date>-<mode>-<model>`. */
 export function newRunDir({ mode, model }: Pick<TrainSettings, "mode" | "model">): string {
   const date = new Date().toISOString().slice(0, 19).replaceAll(":", "").replace("T", "-");
@@ -46,25 +49,58 @@ export async function prepareOutDir(
   { overwrite }: { overwrite: boolean },
 ): Promise<void> {
   await Deno.mkdir(dir, { recursive: true });
-  const [first] = await Array.fromAsync(Deno.readDir(dir));
-  if (first !== undefined) {
-    const held = `Cannot write to '${dir}': it holds`;
-    if (!await exists(join(dir, TRAINING_ARGS_FILE))) {
-      throw new UserError(`${held} '${first.name}' and is not that of a run; use another --out`);
-    }
-    if (!overwrite) {
-      throw new UserError(
-        await exists(join(dir, METRICS_FILE))
-          ? `${held} a finished run; use --overwrite or another --out`
-          : `${held} an unfinished run; use --resume, --overwrite or another --out`,
-      );
-    }
-    for (const name of [METRICS_FILE, CHECKPOINTS_DIR]) {
-      const path = join(dir, name);
-      if (await exists(path)) await Deno.remove(path, { recursive: true });
-    }
+  const names = (await Array.fromAsync(Deno.readDir(dir))).map(({ name }) => name);
+  // macOS leaves .DS_Store wherever someone has looked.
+  const first = names.find((name) => name !== LOCK_FILE && !name.startsWith("."));
+  if (first === undefined) return await writeTrainingArgs(dir, settings, dataset);
+
+  const held = `Cannot write to '${dir}': it holds`;
+  if (!names.includes(TRAINING_ARGS_FILE)) {
+    throw new UserError(`${held} '${first}' and is not that of a run; use another --out`);
   }
+  if (!overwrite) {
+    throw new UserError(
+      names.includes(METRICS_FILE)
+        ? `${held} a finished run; use --overwrite or another --out`
+        : `${held} an unfinished run; use --resume, --overwrite or another --out`,
+    );
+  }
+  // In one step, as some of the old checkpoints would be taken for those of the new run.
+  const replaced = join(dir, `${CHECKPOINTS_DIR}.replaced`);
+  if (names.includes(CHECKPOINTS_DIR)) await Deno.rename(join(dir, CHECKPOINTS_DIR), replaced);
+  if (names.includes(METRICS_FILE)) await Deno.remove(join(dir, METRICS_FILE));
   await writeTrainingArgs(dir, settings, dataset);
+  if (await exists(replaced)) await Deno.remove(replaced, { recursive: true });
+}
+
+/**
+ * Keeps other processes out of a run's folder, which is made if it is not there, until the lock is
+ * disposed of or the process ends.
+ *
+ * @throws {UserError} If another process trains there.
+ */
+export async function lockRun(dir: string): Promise<AsyncDisposable> {
+  await Deno.mkdir(dir, { recursive: true });
+  const path = join(dir, LOCK_FILE);
+  const file = await Deno.open(path, { write: true, create: true });
+  if (!await file.tryLock(true)) {
+    file.close();
+    throw new UserError(`Cannot train in '${dir}': another process does`);
+  }
+  return {
+    async [Symbol.asyncDispose]() {
+      file.close();
+      await Deno.remove(path);
+    },
+  };
+}
+
+/** Whether a process trains in a run's folder. */
+async function isLocked(dir: string): Promise<boolean> {
+  const path = join(dir, LOCK_FILE);
+  if (!await exists(path)) return false;
+  using file = await Deno.open(path, { write: true });
+  return !await file.tryLock(true);
 }
 
 /**
@@ -79,19 +115,22 @@ export async function readUnfinishedRun(dir: string): Promise<TrainingArgs> {
 }
 
 /**
- * The folder of the run that was started last and is not finished.
+ * The folder of the run that was started last, is not finished, and has been stopped.
  *
  * @throws {UserError} If there is none.
  */
-export async function lastUnfinishedRun(): Promise<string> {
-  const runs = await exists(RUNS_DIR) ? await Array.fromAsync(Deno.readDir(RUNS_DIR)) : [];
-  // The names begin with the date.
-  for (const { name } of runs.toSorted((a, b) => a.name < b.name ? 1 : -1)) {
-    const dir = join(RUNS_DIR, name);
-    const isRun = await exists(join(dir, TRAINING_ARGS_FILE));
-    if (isRun && !await exists(join(dir, METRICS_FILE))) return dir;
+export async function lastUnfinishedRun(runsDir: string = RUNS_DIR): Promise<string> {
+  const runs = await exists(runsDir) ? await Array.fromAsync(Deno.readDir(runsDir)) : [];
+  let last = { dir: "", startedAt: -1 };
+  for (const { name } of runs) {
+    const dir = join(runsDir, name);
+    const args = join(dir, TRAINING_ARGS_FILE);
+    if (!await exists(args) || await exists(join(dir, METRICS_FILE))) continue;
+    const startedAt = (await Deno.stat(args)).mtime?.getTime() ?? 0;
+    if (startedAt > last.startedAt && !await isLocked(dir)) last = { dir, startedAt };
   }
-  throw new UserError(`Cannot find an unfinished run in '${RUNS_DIR}': name one with --out`);
+  if (last.dir !== "") return last.dir;
+  throw new UserError(`Cannot find an unfinished run in '${runsDir}': name one with --out`);
 }
 
 /** A finished run's folder. */

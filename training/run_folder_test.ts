@@ -3,6 +3,8 @@ import { dirname, join } from "node:path";
 import {
   dataDirOf,
   finishedRuns,
+  lastUnfinishedRun,
+  lockRun,
   newRunDir,
   prepareOutDir,
   RUNS_DIR,
@@ -161,3 +163,82 @@ Deno.test("trainingTextsOf() reads labels as the run read them", async () => {
     deepStrictEqual(await trainingTextsOf(dir), new Set(["one", "two"]));
   });
 });
+
+Deno.test("prepareOutDir() takes a folder with hidden files for an empty one", async () => {
+  await withFolder({ ".DS_Store": "" }, async (dir) => {
+    await prepare(dir, false);
+    deepStrictEqual(await namesIn(dir), [".DS_Store", "training_args.json"]);
+  });
+});
+
+Deno.test("prepareOutDir() removes the checkpoints of a run that it overwrites", async () => {
+  const files = { "training_args.json": "{}", "checkpoints/checkpoint-3/config.json": "{}" };
+  await withFolder(files, async (dir) => {
+    await prepare(dir, true);
+    deepStrictEqual(await namesIn(dir), ["training_args.json"]);
+  });
+});
+
+Deno.test("lastUnfinishedRun() gives the run that was started last and is not being trained", async () => {
+  const files = {
+    "2026-01-01-run/training_args.json": "{}",
+    "finished/training_args.json": "{}",
+    "finished/metrics.json": "{}",
+    "older/training_args.json": "{}",
+    "running/training_args.json": "{}",
+    "not-a-run/config.json": "{}",
+  };
+  await withFolder(files, async (dir) => {
+    const ages = { running: 1, finished: 2, "2026-01-01-run": 3, older: 4 };
+    for (const [name, age] of Object.entries(ages)) {
+      const at = 1_000_000 - age;
+      await Deno.utime(join(dir, name, "training_args.json"), at, at);
+    }
+    const child = await lockElsewhere(join(dir, "running"));
+    deepStrictEqual(await lastUnfinishedRun(dir), join(dir, "2026-01-01-run"));
+    await child.end();
+    deepStrictEqual(await lastUnfinishedRun(dir), join(dir, "running"));
+    await rejects(lastUnfinishedRun(join(dir, "finished")), /Cannot find an unfinished run/);
+  });
+});
+
+Deno.test("lockRun() keeps another process out until it is disposed of", async () => {
+  await withFolder({}, async (dir) => {
+    const child = await lockElsewhere(dir);
+    await rejects(lockRun(dir), {
+      name: "UserError",
+      message: `Cannot train in '${dir}': another process does`,
+    });
+    await child.end();
+    {
+      await using _lock = await lockRun(dir);
+      deepStrictEqual(await namesIn(dir), ["lock"]);
+    }
+    deepStrictEqual(await namesIn(dir), []);
+  });
+});
+
+/** Has another process hold the lock of a folder. */
+async function lockElsewhere(dir: string): Promise<{ end(): Promise<void> }> {
+  const module = new URL("./run_folder.ts", import.meta.url).href;
+  const code = `const { lockRun } = await import("${module}");
+    await lockRun(Deno.args[0]); console.log("locked"); await new Promise(() => setInterval(() => {}, 1e6));`;
+  const script = await Deno.makeTempFile({ suffix: ".ts" });
+  await Deno.writeTextFile(script, code);
+  const config = new URL("../deno.json", import.meta.url).pathname;
+  const child = new Deno.Command("deno", {
+    args: ["run", "--no-prompt", "--config", config, "--allow-read", "--allow-write", script, dir],
+    stdout: "piped",
+    stderr: "null",
+  }).spawn();
+  const reader = child.stdout.getReader();
+  await reader.read();
+  return {
+    async end() {
+      child.kill("SIGKILL");
+      await child.status;
+      await reader.cancel();
+      await Deno.remove(script);
+    },
+  };
+}

@@ -31,10 +31,11 @@ import { trainingGraphs } from "./graphs.ts";
 import { initialModel, resumedModel } from "./initial_model.ts";
 import { modelCard } from "./model_card.ts";
 import { Pace } from "./pace.ts";
-import { METRICS_FILE, prepareOutDir, readUnfinishedRun } from "./run_folder.ts";
+import { lockRun, METRICS_FILE, prepareOutDir, readUnfinishedRun } from "./run_folder.ts";
 import { linearSchedule } from "./schedule.ts";
 import { type TrainSettings, withModelDefaults } from "./settings.ts";
 import { TRAINER_STATE_FILE, TrainerState } from "./trainer_state.ts";
+import { writeTrainingArgs } from "./training_args.ts";
 
 /** How long a run goes without a checkpoint if it is not told otherwise. */
 const CHECKPOINT_INTERVAL_MS = 5 * 60_000;
@@ -71,7 +72,7 @@ export class TrainingInterrupted extends Error {
  * writes the model and its metrics into a folder.
  *
  * A run that is resumed ends with the same bytes of weights as one that was never stopped, on the
- * same device with as many threads (WebGPU: where the GPU's own arithmetic can be repeated).
+ * same device with as many threads.
  *
  * @throws {UserError} If the folder is taken, or the loss stops being a number.
  * @throws {TrainingInterrupted} If the signal aborts.
@@ -83,7 +84,8 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
 
   const trainRows = dataset.train.slice(0, settings.maxTrainSamples);
   const texts = trainRows.map(({ text }) => text);
-  const checkpoint = resume ? await checkpointOf(outDir, dataset) : undefined;
+  await using locks = new AsyncDisposableStack();
+  const checkpoint = resume ? await checkpointOf(outDir, dataset, locks) : undefined;
   const { notes, tuning, ...base } = checkpoint === undefined
     ? await initialModel(settings, dataset.labels, texts, { onDownload: onEvent })
     : await resumedModel(checkpoint, settings, dataset.labels);
@@ -106,8 +108,6 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
   const graphs = trainingGraphs(config, frozen, tuning?.encoder);
   const trained = graphs.gradients.map(({ parameter }) => parameter);
 
-  // Only now: a mistake in the settings must not cost the run that is overwritten.
-  if (!resume) await prepareOutDir(outDir, settings, dataset, { overwrite });
   await using executor = await Executor.start(settings);
   const session = await executor.loadTrainingSession(graphs, base.weights, {
     optimizer: {
@@ -120,6 +120,14 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
     dropoutSeed: seed,
     largestDimensions: { batch: batchSize, length: lengths.reduce((a, b) => Math.max(a, b)) },
   });
+  if (!resume) {
+    // Only now: a mistake in the settings must not cost the run that is overwritten.
+    locks.use(await lockRun(outDir));
+    await prepareOutDir(outDir, settings, dataset, { overwrite });
+  } else {
+    // The data may have moved.
+    await writeTrainingArgs(outDir, settings, dataset);
+  }
   const state = new TrainerState(
     settings,
     stepsPerEpoch,
@@ -209,7 +217,6 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
       onEvent({ type: "evaluation", step, epoch: epochsSeen, loss, ...metrics, best });
       await save();
     }
-    signal?.throwIfAborted();
   } catch (error) {
     if (error !== signal?.reason) throw error;
     await save();
@@ -221,7 +228,11 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
   await restoreWeights(bestDir, session);
   const split = dataset.test.length > 0 ? "test" : "validation";
   const measured = encodeExamples(dataset[split], tokenizer);
-  const { predictions } = await predictExamples(session, measured.examples, config);
+  const { predictions } = await predictExamples(session, measured.examples, config, signal)
+    .catch((error) => {
+      if (error !== signal?.reason) throw error;
+      throw new TrainingInterrupted(state.step, outDir);
+    });
   // The export needs much memory too.
   await session.release();
   await executor.close();
@@ -251,8 +262,13 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
  *
  * @throws {UserError} If there is nothing to resume, or the data are not those of the run.
  */
-async function checkpointOf(outDir: string, dataset: Dataset): Promise<string | undefined> {
+async function checkpointOf(
+  outDir: string,
+  dataset: Dataset,
+  locks: AsyncDisposableStack,
+): Promise<string | undefined> {
   const { dataSha256 } = await readUnfinishedRun(outDir);
+  locks.use(await lockRun(outDir));
   if (dataSha256 !== await digestOf(dataset)) {
     throw new UserError(`Cannot resume '${outDir}': the data in '${dataset.dir}' have changed`);
   }

@@ -273,7 +273,7 @@ async function trainedInPieces(
 }
 
 Deno.test("train() that is stopped and resumed ends as if it had not been", async () => {
-  const settings = { epochs: 5, dropout: 0.2, patience: 4, saveSteps: 2 };
+  const settings = { epochs: 5, dropout: 0.2, saveSteps: 2 };
   const whole = await trainedInPieces(settings, []);
   // Three steps an epoch: within one, at its end, twice in a row, at the very end.
   for (const stops of [[4], [3], [1, 2, 7], [15]]) {
@@ -284,6 +284,16 @@ Deno.test("train() that is stopped and resumed ends as if it had not been", asyn
         event.type === "step" ? [event.loss] : event.type === "evaluation" ? [event.loss] : []
       );
     deepStrictEqual(figures(inPieces), figures(whole), `${stops}`);
+  }
+});
+
+Deno.test("train() that is resumed stops when patience ends, as it would have", async () => {
+  const settings = { epochs: 30, patience: 1, gradientAccumulationSteps: 2, freeze: "*.layer.0.*" };
+  const whole = await trainedInPieces(settings, []);
+  const steps = whole.events.filter(({ type }) => type === "step").length;
+  ok(steps < 60, `${steps} steps`);
+  for (const stops of [[3], [steps]]) {
+    deepStrictEqual((await trainedInPieces(settings, stops)).weights, whole.weights, `${stops}`);
   }
 });
 

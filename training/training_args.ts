@@ -34,7 +34,7 @@ export async function writeTrainingArgs(
 ): Promise<void> {
   const { metric, greaterIsBetter } = BEST_METRIC[settings.problemType];
   await writeJson(join(dir, TRAINING_ARGS_FILE), {
-    ...mapKeys<unknown>(settings, snakeCase),
+    ...mapKeys<unknown>({ ...settings, model: await absolute(settings.model) }, snakeCase),
     data: resolve(dataset.dir),
     data_sha256: await digestOf(dataset),
     metric_for_best_model: metric,
@@ -75,22 +75,25 @@ export async function readTrainingArgs(dir: string): Promise<TrainingArgs> {
  * @param given What the caller has said, which may not differ otherwise.
  * @throws {UserError} If something differs; the message names what.
  */
-export function resumedSettings(
+export async function resumedSettings(
   dir: string,
-  { settings, dataDir }: TrainingArgs,
+  settings: TrainSettings,
   given: Partial<TrainSettings>,
-  givenDataDir: string | undefined,
-): TrainSettings {
-  const differences = Object.entries(given).flatMap(([key, value]) => {
+): Promise<TrainSettings> {
+  const { model, ...others } = given;
+  const absoluteGiven = model === undefined ? others : { ...others, model: await absolute(model) };
+  const differences = Object.entries(absoluteGiven).flatMap(([key, value]) => {
     const own = settings[key as keyof TrainSettings];
     if (FREE_SETTINGS.includes(key as keyof TrainSettings) || own === value) return [];
     return `${snakeCase(key)} is ${own ?? "not set"} there, not ${value}`;
   });
-  if (givenDataDir !== undefined && resolve(givenDataDir) !== dataDir) {
-    differences.push(`data is ${dataDir} there, not ${resolve(givenDataDir)}`);
-  }
   if (differences.length > 0) {
     throw new UserError(`Cannot resume '${dir}' with other settings: ${differences.join("; ")}`);
   }
-  return { ...settings, ...given };
+  return { ...settings, ...absoluteGiven };
+}
+
+/** A model's folder, wherever the process is that resumes; other models' names as they are. */
+async function absolute(model: string): Promise<string> {
+  return await exists(model) ? resolve(model) : model;
 }

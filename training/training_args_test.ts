@@ -1,5 +1,5 @@
-import { deepStrictEqual, rejects, throws } from "node:assert";
-import { join } from "node:path";
+import { deepStrictEqual, rejects } from "node:assert";
+import { join, relative } from "node:path";
 import type { Dataset } from "../data/dataset.ts";
 import { TrainSettings } from "./settings.ts";
 import { readTrainingArgs, resumedSettings, writeTrainingArgs } from "./training_args.ts";
@@ -48,16 +48,26 @@ Deno.test("readTrainingArgs() names what is wrong", async () => {
   });
 });
 
-Deno.test("resumedSettings() lets only what is harmless change", () => {
-  const args = { settings: SETTINGS, dataDir: "/data/titles", dataSha256: "" };
-  deepStrictEqual(resumedSettings("run", args, {}, undefined), SETTINGS);
+Deno.test("resumedSettings() lets only what is harmless change", async () => {
+  deepStrictEqual(await resumedSettings("run", SETTINGS, {}), SETTINGS);
   deepStrictEqual(
-    resumedSettings("run", args, { seed: 7, threads: 1, device: "wasm" }, "/data/titles/"),
+    await resumedSettings("run", SETTINGS, { seed: 7, threads: 1, device: "wasm" }),
     { ...SETTINGS, threads: 1, device: "wasm" },
   );
-  throws(() => resumedSettings("run", args, { seed: 8, epochs: 2, threads: 1 }, "/data/other"), {
+  await rejects(resumedSettings("run", SETTINGS, { seed: 8, epochs: 2, threads: 1 }), {
     name: "UserError",
     message: "Cannot resume 'run' with other settings: seed is 7 there, not 8; " +
-      "epochs is not set there, not 2; data is /data/titles there, not /data/other",
+      "epochs is not set there, not 2",
+  });
+});
+
+Deno.test("resumedSettings() knows a model's folder by any path to it", async () => {
+  await inFolder(async (dir) => {
+    await writeTrainingArgs(dir, { ...SETTINGS, model: relative(Deno.cwd(), dir) }, DATASET);
+    const { settings } = await readTrainingArgs(dir);
+    deepStrictEqual(settings.model, dir);
+    const model = relative(Deno.cwd(), `${dir}/`);
+    deepStrictEqual((await resumedSettings("run", settings, { model })).model, dir);
+    await rejects(resumedSettings("run", settings, { model: join(dir, "other") }), /model is/);
   });
 });

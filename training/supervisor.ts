@@ -19,9 +19,13 @@ export type SpawnWorker = () => Deno.ChildProcess;
 /** The subprocess of {@link Supervisor}: this program's command `worker`. */
 export function spawnWorker(): Deno.ChildProcess {
   const main = new URL("../main.ts", import.meta.url).href;
+  // Native code, where the server itself may run it.
+  const { state } = Deno.permissions.querySync({ name: "ffi" });
+  const permissions = ["--allow-read", "--allow-write"];
+  if (state === "granted") permissions.push("--allow-ffi");
   // Under `--allow-run=deno` the name is allowed and the path of the same executable is not.
   return new Deno.Command("deno", {
-    args: ["run", "--quiet", "--no-prompt", "--allow-read", "--allow-write", main, "worker"],
+    args: ["run", "--quiet", "--no-prompt", ...permissions, main, "worker"],
     stdin: "piped",
     stdout: "piped",
     stderr: "piped",

@@ -163,7 +163,10 @@ Deno.test("a user's mistake is one line and a non-zero exit", async () => {
   await inEmptyFolder(async (dir) => {
     for (
       const [args, message] of [
-        [["train", "--epochs", "0"], /^error: Cannot use --epochs 0: .*>0\n$/],
+        [
+          ["train", "--epochs", "0"],
+          /^error: Cannot use --epochs 0: must be a whole number from 1 to 1000\n$/,
+        ],
         [
           ["train", "--epoch", "3"],
           /^error: unknown option '--epoch'\n\(Did you mean --epochs\?\)/,

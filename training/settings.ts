@@ -9,7 +9,27 @@ import { DEVICES } from "../onnx/device.ts";
 import { PROBLEM_TYPES } from "../data/labels.ts";
 import { SCRATCH_MODELS, type ScratchSize, scratchSizeOf } from "../models/config.ts";
 
-const count = z.number().int().positive();
+/** A whole number; the message of every fault is the rule. */
+function whole(least: number, most?: number): z.ZodNumber {
+  const rule = most === undefined
+    ? `must be a whole number of ${least} or more`
+    : `must be a whole number from ${least} to ${most}`;
+  const schema = z.number(rule).int(rule).min(least, rule);
+  return most === undefined ? schema : schema.max(most, rule);
+}
+
+/** A number of a range. */
+function between(least: number, most: number): z.ZodNumber {
+  const rule = `must be from ${least} to ${most}`;
+  return z.number(rule).min(least, rule).max(most, rule);
+}
+
+/** A number that is not 0. */
+function positive(most?: number): z.ZodNumber {
+  const rule = `must be above 0 and ${most === undefined ? "finite" : `at most ${most}`}`;
+  const schema = z.number(rule).gt(0, rule);
+  return most === undefined ? schema : schema.max(most, rule);
+}
 
 /** The schema of {@link TrainSettings}. */
 export const TrainSettings = z.strictObject({
@@ -28,44 +48,54 @@ export const TrainSettings = z.strictObject({
   problemType: z.enum(PROBLEM_TYPES).default("single_label_classification").describe(
     "What a label is: the name of a class, names joined by | (empty for none), or a number",
   ),
-  epochs: count.max(1000).optional().describe("Passes over the training file"),
-  maxSteps: count.optional().describe("Stop after so many optimizer steps"),
-  batchSize: count.max(1024).default(16).describe("Texts in a batch"),
-  gradientAccumulationSteps: count.max(1024).default(1)
+  epochs: whole(1, 1000).optional().describe(
+    "Passes over the training file; default: 8 from random weights, 4 from a pretrained base, " +
+      "20 of a prefix or prompt",
+  ),
+  maxSteps: whole(1).optional().describe("Stop after so many optimizer steps"),
+  batchSize: whole(1, 1024).default(16).describe("Texts in a batch"),
+  gradientAccumulationSteps: whole(1, 1024).default(1)
     .describe("Batches whose gradients add up to one step"),
-  learningRate: z.number().positive().max(1).optional().describe("The highest learning rate"),
-  warmupRatio: z.number().min(0).max(1).default(0.1)
+  learningRate: positive(1).optional().describe(
+    "The highest learning rate; default: 1e-3, 5e-4 or 3e-4 from random weights, by size, 5e-5 " +
+      "from a pretrained base, 1e-2 of a prefix or prompt",
+  ),
+  warmupRatio: between(0, 1).default(0.1)
     .describe("Share of the steps over which the learning rate rises"),
-  weightDecay: z.number().min(0).max(1).default(0.01).describe("Decoupled weight decay"),
-  maxGradNorm: z.number().positive().default(1).describe("Gradients are clipped to this norm"),
-  dropout: z.number().min(0).max(0.9).default(0.1).describe("Dropout probability"),
+  weightDecay: between(0, 1).default(0.01).describe("Decoupled weight decay"),
+  maxGradNorm: positive().default(1).describe(
+    "Gradients are clipped to this norm",
+  ),
+  dropout: between(0, 0.9).default(0.1).describe("Dropout probability"),
   columnMapping: z.string().optional()
     .describe("The columns of the data where they have other names: text=title,label=category"),
-  maxLength: count.min(3).max(512).default(256).describe("Longer texts are cut to so many tokens"),
-  maxTrainSamples: count.optional().describe("Train on so many examples only"),
+  maxLength: whole(3, 512).default(256).describe("Longer texts are cut to so many tokens"),
+  maxTrainSamples: whole(1).optional().describe("Train on so many examples only"),
   freeze: z.string().optional()
     .describe("Parameters that are not trained: names with *, separated by commas"),
-  prefixLength: count.max(512).default(16).describe("Virtual tokens of a prefix or prompt"),
+  prefixLength: whole(1, 512).default(16).describe("Virtual tokens of a prefix or prompt"),
   prefixProjection: z.boolean().default(false)
     .describe("Train a prefix through a network with one hidden layer, which is not kept"),
-  prefixHiddenSize: count.max(16_384).default(512).describe("The width of that layer"),
+  prefixHiddenSize: whole(1, 16_384).default(512).describe("The width of that layer"),
   initFrom: z.string().optional().describe(
     "Where virtual tokens start: random, vocab (words of the vocabulary; only prompt, its " +
       "default), or an adapter's folder or safetensors file",
   ),
-  patience: count.optional().describe("Stop after so many epochs without a better one"),
+  patience: whole(1).optional().describe(
+    "Stop after so many epochs without a better one",
+  ),
   shuffle: z.boolean().default(true).meta({
     description: "Take the examples in a new order each epoch",
     negative: "Take the examples in the order of the file",
   }),
-  seed: z.number().int().min(0).max(2 ** 32 - 1).default(11)
+  seed: whole(0, 2 ** 32 - 1).default(11)
     .describe("Determines weights, order and dropout"),
-  saveSteps: count.optional()
-    .describe("Write a checkpoint each so many steps; default: each epoch and each 5 minutes"),
+  saveSteps: whole(1).optional()
+    .describe("Write a checkpoint every so many steps; default: every epoch and every 5 minutes"),
   device: z.enum(["auto", ...DEVICES]).default("auto").describe(
     "Where to train; auto = a GPU, else native code where it is installed, else wasm",
   ),
-  threads: count.max(256).optional().describe("CPU threads; default: all cores"),
+  threads: whole(1, 256).optional().describe("CPU threads; default: all cores"),
 }).superRefine((settings, context) => {
   const { mode, model, freeze, prefixProjection, initFrom } = settings;
   if (mode === "full") return;

@@ -43,7 +43,8 @@ Deno.test("readTrainingArgs() names what is wrong", async () => {
     await Deno.writeTextFile(file, '{"data": "/data", "batch_size": 0}');
     await rejects(readTrainingArgs(dir), {
       name: "UserError",
-      message: /^Cannot read '.*training_args.json': 'batch_size' .*>0$/,
+      message:
+        /^Cannot read '.*training_args.json': 'batch_size' must be a whole number from 1 to 1024$/,
     });
   });
 });

@@ -147,7 +147,7 @@ Deno.test("TrainSettings refuse what does not go with a frozen base", () => {
       [{ mode: "prompt", prefixProjection: true }, /it is for --mode prefix/],
       [{ initFrom: "vocab" }, /it is for --mode prompt/],
       [{ prefixProjection: true, initFrom: "file" }, /a projection starts from random values/],
-      [{ prefixLength: 0 }, /expected number to be >0/],
+      [{ prefixLength: 0 }, /must be a whole number from 1 to 512/],
     ] as [TrainSettingsInput, RegExp][]
   ) {
     const { error } = TrainSettings.safeParse({ ...SETTINGS, ...settings });

@@ -9,7 +9,7 @@ import { isAbsolute, join, resolve } from "node:path";
 import { z } from "zod";
 import { exists, readJson, writeFileAtomically, writeJson } from "../data/files.ts";
 import { UserError } from "../data/user_error.ts";
-import { readWeights, WEIGHTS_FILE, weightsSha256 } from "./checkpoint.ts";
+import { readWeights, WEIGHTS_FILE, weightsSha256 } from "./weight_files.ts";
 import { type BertConfig, CONFIG_FILE, labelsOf, readConfig, withLabels } from "./config.ts";
 import { modelDir } from "./hub.ts";
 import {

@@ -18,7 +18,7 @@ import {
   readBaseWeights,
   type StoredAdapter,
 } from "./adapter.ts";
-import { weightsSha256 } from "./checkpoint.ts";
+import { weightsSha256 } from "./weight_files.ts";
 import { bertForSequenceClassification } from "./bert.ts";
 import { type BertConfig, problemOf, readConfig } from "./config.ts";
 import { EMBEDDING, virtualTokenSize } from "./prompt_encoder.ts";

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { UserError } from "../data/user_error.ts";
 import { exists, writeFileAtomically, writeJson } from "../data/files.ts";
 import { isAdapter, readAdapter, removeAdapter, withBase } from "./adapter.ts";
-import { readWeights, WEIGHTS_FILE } from "./checkpoint.ts";
+import { readWeights, WEIGHTS_FILE } from "./weight_files.ts";
 import { type BertConfig, CONFIG_FILE, readConfig } from "./config.ts";
 import { encodeSafetensors } from "./safetensors.ts";
 import { BertTokenizer } from "./tokenizer.ts";

@@ -7,7 +7,7 @@
 import { dirname, join, relative } from "node:path";
 import { exists, writeFileAtomically } from "../data/files.ts";
 import { UserError } from "../data/user_error.ts";
-import { shardFiles, WEIGHTS_FILE, WEIGHTS_INDEX_FILE } from "./checkpoint.ts";
+import { shardFiles, WEIGHTS_FILE, WEIGHTS_INDEX_FILE } from "./weight_files.ts";
 import { CONFIG_FILE, readConfig } from "./config.ts";
 
 const DEFAULT_ENDPOINT = "https://huggingface.co";

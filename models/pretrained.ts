@@ -4,7 +4,7 @@
  * @module
  */
 import { UserError } from "../data/user_error.ts";
-import { readWeights } from "./checkpoint.ts";
+import { readWeights } from "./weight_files.ts";
 import type { Classifier } from "./classifier.ts";
 import { labelsOf, readConfig, withLabels } from "./config.ts";
 import { BertTokenizer } from "./tokenizer.ts";

@@ -10,7 +10,7 @@
 import { basename, join } from "node:path";
 import { exists, readJson, writeFileAtomically, writeJson } from "../data/files.ts";
 import { saveAdapter } from "../models/adapter.ts";
-import { WEIGHTS_FILE } from "../models/checkpoint.ts";
+import { WEIGHTS_FILE } from "../models/weight_files.ts";
 import { type Classifier, saveModel } from "../models/classifier.ts";
 import { parameterShapes, type Weights } from "../models/weights.ts";
 import { SafetensorsFile, safetensorsParts, type TensorSource } from "../models/safetensors.ts";

@@ -15,7 +15,7 @@ import {
   checkPositions,
   readAdapter,
 } from "../models/adapter.ts";
-import { readWeights } from "../models/checkpoint.ts";
+import { readWeights } from "../models/weight_files.ts";
 import { type Classifier, loadClassifier } from "../models/classifier.ts";
 import { type BertConfig, scratchSizeOf } from "../models/config.ts";
 import { type HubOptions, modelDir } from "../models/hub.ts";

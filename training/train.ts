@@ -10,7 +10,7 @@ import { writeFileAtomically, writeJson } from "../data/files.ts";
 import { leakageLine } from "../data/leakage.ts";
 import { UserError } from "../data/user_error.ts";
 import { saveAdapter } from "../models/adapter.ts";
-import { readWeights } from "../models/checkpoint.ts";
+import { readWeights } from "../models/weight_files.ts";
 import { saveClassifier } from "../models/classifier.ts";
 import { problemOf, withDropout } from "../models/config.ts";
 import { Executor } from "../onnx/executor.ts";

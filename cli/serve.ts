@@ -5,7 +5,7 @@
  */
 import { Command, InvalidArgumentError, Option } from "commander";
 import { join } from "node:path";
-import { readJson } from "../data/files.ts";
+import { exists, readJson } from "../data/files.ts";
 import { UserError } from "../data/user_error.ts";
 import type { Device } from "../onnx/device.ts";
 import { Executor } from "../onnx/executor.ts";
@@ -86,6 +86,9 @@ async function run(options: Options): Promise<void> {
       `Cannot listen on '${host}' without --api-key: others could reach it; or use --insecure`,
     );
   }
+  if (modelsDir !== undefined && !await exists(modelsDir)) {
+    throw new UserError(`Cannot serve the models of '${modelsDir}': no such folder`);
+  }
   await Deno.mkdir(runsDir, { recursive: true });
   // Held until the process ends: the state has one owner.
   using lock = await Deno.open(join(runsDir, "lock"), { write: true, create: true });
@@ -112,6 +115,7 @@ async function run(options: Options): Promise<void> {
 
   let ready = false;
   const app = createApp({
+    loopbackOnly: isLoopback(host) && apiKeys.length === 0,
     store,
     supervisor,
     runsDir,

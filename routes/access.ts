@@ -33,7 +33,7 @@ export const ApiKeyFile = z.strictObject({
     sha256: z.string().regex(/^[0-9a-f]{64}$/i, "must be 64 hexadecimal digits"),
     scopes: z.array(z.enum(SCOPES)).min(1).default([...SCOPES]),
     requests_per_minute: z.int().min(1).optional(),
-  })),
+  })).min(1, "must hold a key"),
 });
 
 /** The keys of a file. */
@@ -140,8 +140,21 @@ export class RateLimit {
 /** Keeps web pages of other sites from using a server that their visitors can reach. */
 export const refuseForeignOrigin: MiddlewareHandler = async (context, next) => {
   const origin = context.req.header("Origin");
-  if (origin !== undefined && URL.parse(origin)?.host !== context.req.header("Host")) {
+  const host = URL.parse(origin ?? "")?.host;
+  if (origin !== undefined && (host === undefined || host !== context.req.header("Host"))) {
     throw new HTTPException(403, { message: `Requests from ${origin} are not allowed` });
+  }
+  await next();
+};
+
+/**
+ * Keeps web pages from a server that listens on this machine alone by a name of their own that has
+ * come to mean this machine (DNS rebinding): to the browser such a page and the server are one site.
+ */
+export const refuseForeignHost: MiddlewareHandler = async (context, next) => {
+  const { hostname } = new URL(context.req.url);
+  if (!isLoopback(hostname.replace(/^\[(.*)\]$/, "$1"))) {
+    throw new HTTPException(403, { message: `Requests to '${hostname}' are not answered here` });
   }
   await next();
 };

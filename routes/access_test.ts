@@ -2,7 +2,16 @@ import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { Hono } from "hono";
-import { apiKey, ApiKeyFile, apiKeysOf, checkAccess, isLoopback, RateLimit } from "./access.ts";
+import {
+  apiKey,
+  ApiKeyFile,
+  apiKeysOf,
+  checkAccess,
+  isLoopback,
+  RateLimit,
+  refuseForeignHost,
+  refuseForeignOrigin,
+} from "./access.ts";
 import { onError } from "./errors.ts";
 
 const KEY_FILE = ApiKeyFile.parse({
@@ -105,4 +114,29 @@ Deno.test("isLoopback() knows the addresses of this machine", () => {
   for (const host of ["0.0.0.0", "::", "192.168.0.1", "127.0.0.1.example.com", "1127.0.0.1"]) {
     ok(!isLoopback(host), host);
   }
+});
+
+Deno.test("ApiKeyFile without a key is refused: it would let everyone in", () => {
+  strictEqual(ApiKeyFile.safeParse({ keys: [] }).success, false);
+});
+
+Deno.test("refuseForeignHost() answers to this machine's own names alone", async () => {
+  const app = new Hono().use(refuseForeignHost).get("/", (context) => context.text("here"));
+  const status = async (url: string) => (await app.request(url)).status;
+  for (const host of ["localhost:8000", "127.0.0.1", "[::1]:8000"]) {
+    strictEqual(await status(`http://${host}/`), 200, host);
+  }
+  for (const host of ["evil.example", "127.0.0.1.evil.example", "10.0.0.1:8000"]) {
+    strictEqual(await status(`http://${host}/`), 403, host);
+  }
+});
+
+Deno.test("refuseForeignOrigin() refuses other sites, and an origin that is none", async () => {
+  const app = new Hono().use(refuseForeignOrigin).get("/", (context) => context.text("here"));
+  const status = async (headers: HeadersInit) => (await app.request("/", { headers })).status;
+  strictEqual(await status({ Host: "localhost:8000" }), 200);
+  strictEqual(await status({ Host: "localhost:8000", Origin: "http://localhost:8000" }), 200);
+  strictEqual(await status({ Host: "localhost:8000", Origin: "https://example.com" }), 403);
+  strictEqual(await status({ Host: "localhost:8000", Origin: "null" }), 403);
+  strictEqual(await status({ Origin: "null" }), 403);
 });

@@ -12,7 +12,7 @@ import type { Metrics } from "../serving/metrics.ts";
 import type { ModelCache } from "../serving/model_cache.ts";
 import type { ModelRegistry } from "../serving/model_registry.ts";
 import type { Predictor } from "../serving/predictor.ts";
-import { type ApiKey, checkAccess, refuseForeignOrigin } from "./access.ts";
+import { type ApiKey, checkAccess, refuseForeignHost, refuseForeignOrigin } from "./access.ts";
 import { addDocs } from "./docs.ts";
 import { onError, onNotFound } from "./errors.ts";
 import { evaluationRoutes } from "./evaluations.ts";
@@ -40,6 +40,8 @@ export interface AppOptions extends RunRoutesOptions {
   /** Who may use the server; without any, everyone who reaches it. */
   apiKeys?: readonly ApiKey[];
   requestsPerMinute?: number | undefined;
+  /** Whether the server listens on this machine alone, and is to be known by no other name. */
+  loopbackOnly?: boolean;
   log?: Log;
 }
 
@@ -60,6 +62,7 @@ export function createApp(options: AppOptions): OpenAPIHono {
   app.use(requestId());
   app.use(observeRequests(metrics, log));
   app.use(refuseForeignOrigin);
+  if (options.loopbackOnly === true) app.use(refuseForeignHost);
   app.use(checkAccess(apiKeys, requestsPerMinute));
   const limitPredictions = limitConcurrency(limits.maxConcurrentRequests);
   for (const path of PREDICT_ROUTES) app.post(path, limitPredictions);

@@ -26,6 +26,8 @@ export interface LogEntry {
 /** Writes an entry. */
 export type Log = (entry: LogEntry) => void;
 
+const METHODS = new Set(["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"]);
+
 /** Logs and counts each request. */
 export function observeRequests(metrics: Metrics, log: Log): MiddlewareHandler {
   return async (context, next) => {
@@ -40,7 +42,8 @@ export function observeRequests(metrics: Metrics, log: Log): MiddlewareHandler {
     const route = errorType === "not_found" && routePath(context, -1).endsWith("*")
       ? "none"
       : routePath(context, -1);
-    metrics.request(method, route, status, durationMs);
+    // A client may make up methods without end.
+    metrics.request(METHODS.has(method) ? method : "other", route, status, durationMs);
     if (errorType !== undefined) metrics.failure(errorType);
     log({
       time: new Date().toISOString(),

@@ -174,6 +174,10 @@ Deno.test("the server refuses bad requests with the field's name", async () => {
   await withApp(async (app) => {
     const foreign = { method: "POST", body: "{}", headers: { Origin: "https://example.com" } };
     deepStrictEqual((await app.request("/v1/runs", foreign)).status, 403);
+    const longId = "x".repeat(3000);
+    for (const path of [`/v1/runs/${longId}`, `/v1/evaluations/${longId}`]) {
+      deepStrictEqual((await app.request(path)).status, 404);
+    }
     const long = { method: "POST", body: JSON.stringify({ inputs: ["x".repeat(3_000_000)] }) };
     deepStrictEqual((await app.request("/v1/predict", long)).status, 413);
     for (

@@ -79,6 +79,9 @@ export function isOver({ state }: { state: RunState }): boolean {
   return state === "succeeded" || state === "failed";
 }
 
+/** No id is longer; Deno KV refuses keys of more than 2 KiB. */
+const MAX_ID_LENGTH = 200;
+
 /** Keeps runs, their events, and evaluations. */
 export class RunStore implements Disposable {
   readonly #kv: Deno.Kv;
@@ -100,6 +103,7 @@ export class RunStore implements Disposable {
 
   /** A run by its id. */
   async get(id: string): Promise<Run | undefined> {
+    if (id.length > MAX_ID_LENGTH) return undefined;
     return (await this.#kv.get<Run>(["runs", id])).value ?? undefined;
   }
 
@@ -182,6 +186,7 @@ export class RunStore implements Disposable {
 
   /** An evaluation by its id. */
   async getEvaluation(id: string): Promise<Evaluation | undefined> {
+    if (id.length > MAX_ID_LENGTH) return undefined;
     return (await this.#kv.get<Evaluation>(["evaluations", id])).value ?? undefined;
   }
 

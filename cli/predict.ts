@@ -73,7 +73,7 @@ async function run(args: string[], options: Options): Promise<void> {
 /** Each text with each of the models. */
 async function readTexts(args: string[], { model }: Options): Promise<MixedText[]> {
   const models = model.length > 0 ? [...new Set(model)] : [await lastFinishedRun()];
-  const texts = args.length > 0 ? args : await readLines();
+  const texts = args.length > 0 ? args : (await readLines()).map(({ line }) => line);
   return texts.flatMap((text) => models.map((model) => ({ model, text })));
 }
 
@@ -82,16 +82,18 @@ async function readMixed(args: string[], { model }: Options): Promise<MixedText[
   if (args.length > 0 || model.length > 0) {
     throw new UserError("Cannot use --mixed with texts or --model: each line names its model");
   }
-  return (await readLines()).map((line, i) => {
+  return (await readLines()).map(({ line, number }) => {
     const tab = line.indexOf("\t");
     if (tab > 0) return { model: line.slice(0, tab), text: line.slice(tab + 1) };
-    throw new UserError(`Cannot read line ${i + 1}: expected a model's folder, a tab and a text`);
+    throw new UserError(`Cannot read line ${number}: expected a model's folder, a tab and a text`);
   });
 }
 
-async function readLines(): Promise<string[]> {
-  const lines = (await text(Deno.stdin.readable)).split(/\r?\n/);
-  return lines.filter((line) => line.trim() !== "");
+/** The lines of standard input that are not empty, counted from 1. */
+async function readLines(): Promise<{ line: string; number: number }[]> {
+  return (await text(Deno.stdin.readable)).split(/\r?\n/)
+    .map((line, i) => ({ line, number: i + 1 }))
+    .filter(({ line }) => line.trim() !== "");
 }
 
 function formatResult(

@@ -102,7 +102,7 @@ function vectorOf(
     if (number !== undefined) counts.set(number, (counts.get(number) ?? 0) + 1);
   }
   const weights = Float64Array.from(counts, ([number, count]) => count * idf[number]!);
-  const norm = Math.hypot(...weights) || 1;
+  const norm = Math.sqrt(weights.reduce((sum, weight) => sum + weight * weight, 0)) || 1;
   return { terms: Int32Array.from(counts.keys()), weights: weights.map((weight) => weight / norm) };
 }
 

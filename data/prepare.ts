@@ -117,7 +117,7 @@ export async function prepare(rawFile: string, options: PrepareOptions): Promise
   const changed = new UserError(`Cannot prepare '${rawFile}': it changed while it was read`);
   let row = 0;
   for await (const { text } of table.rows()) {
-    if (text === "") continue;
+    if (text.trim() === "") continue;
     if (row === labels.length) throw changed;
     const side = sides[row]!;
     if (side !== DROPPED) await writers[side]!.add(text, classes.list[labels[row]!]!.label);
@@ -229,7 +229,7 @@ async function surveyRows(table: RawTable): Promise<Survey> {
   let read = 0;
   for await (const { text, label, group } of table.rows()) {
     read++;
-    if (text === "") continue;
+    if (text.trim() === "") continue;
     rawLabels.push(labels.of(label));
     const textNumber = texts.of(digestOf(duplicateKey(text)));
     rowGroups.push(group === undefined ? textNumber : groups.of(digestOf(group)));
@@ -301,7 +301,8 @@ function poolClasses(
   for (const raw of bySize) {
     const rawLabel = survey.labels[raw]!;
     const isKept = rows[raw]! >= threshold;
-    const name = isKept ? names[rawLabel] ?? rawLabel : OTHER;
+    const known = Object.hasOwn(names, rawLabel) ? names[rawLabel]! : rawLabel;
+    const name = isKept ? known : OTHER;
     const number = isKept ? nextNumber++ : nextNumber;
     const label = settings.recipe === "published" ? String(number) : name;
     const index = indexOfLabel.get(label) ?? list.length;
@@ -368,7 +369,8 @@ class SideWriter {
   async add(text: string, label: string): Promise<void> {
     this.#pending.push([text, label]);
     this.#rows++;
-    this.#classes[label] = (this.#classes[label] ?? 0) + 1;
+    const before = Object.hasOwn(this.#classes, label) ? this.#classes[label]! : 0;
+    this.#classes[label] = before + 1;
     if (this.#pending.length >= WRITE_ROWS) await this.#flush();
   }
 

@@ -309,3 +309,21 @@ Deno.test("quantile() interpolates as pandas does", () => {
   deepStrictEqual(quantile([5], 0.7), 5);
   deepStrictEqual(quantile([1, 9], 0), 1);
 });
+
+Deno.test("prepare() takes classes of any name, and texts that normalising leaves empty", async () => {
+  const rows = Array.from({ length: 40 }, (_, i) => [
+    `text ${i}`,
+    i % 2 === 0 ? "constructor" : "toString",
+  ]);
+  const raw = stringify([["title", "topic"], ...rows, ["the \uFEFF", "toString"]]);
+  await withRaw(raw, async (file, _, out) => {
+    const settings = { text: "title", label: "topic", stopwords: true };
+    const { counts } = await prepare(file, { settings, outDir: out });
+    deepStrictEqual([counts.read, counts.emptied, counts.kept], [41, 1, 40]);
+    const { train } = await readSides(out);
+    deepStrictEqual([...new Set(train.map(({ label }) => label))].sort(), [
+      "constructor",
+      "toString",
+    ]);
+  });
+});

@@ -88,8 +88,9 @@ export function randomSplit(
 ): Uint8Array {
   const heldOutRatio = testRatio + valRatio;
   const heldOut = numpyPermutation(labels.length, seed)
-    .subarray(0, Math.ceil(heldOutRatio * labels.length));
-  const testShare = Math.floor(testRatio / heldOutRatio * heldOut.length) / heldOut.length;
+    .subarray(0, Math.ceil(withoutError(heldOutRatio * labels.length)));
+  const testRows = Math.floor(withoutError(testRatio / heldOutRatio * heldOut.length));
+  const testShare = testRows / heldOut.length;
   const parts = stratifiedSplit(
     heldOut.map((row) => labels[row]!),
     { testRatio: 0, valRatio: 1 - testShare, seed },
@@ -97,6 +98,11 @@ export function randomSplit(
   const sides = new Uint8Array(labels.length);
   for (const [i, row] of heldOut.entries()) sides[row] = parts[i] === 1 ? 1 : 2;
   return sides;
+}
+
+/** A number of rows without the error of binary fractions: 0.16 / 0.2 of 20 is 16. */
+function withoutError(rows: number): number {
+  return Math.round(rows * 1e9) / 1e9;
 }
 
 /**

@@ -159,3 +159,14 @@ Deno.test("balancedRows() keeps as many training rows of each class", () => {
     ok(counts.every(([, after]) => after === smallest));
   }));
 });
+
+Deno.test("randomSplit() is not led astray by binary fractions", () => {
+  const counts = (length: number, testRatio: number, valRatio: number) => {
+    const labels = Int32Array.from({ length }, (_, i) => i % 2);
+    const sides = randomSplit(labels, { testRatio, valRatio, seed: 42 });
+    return [0, 1, 2].map((side) => sides.filter((found) => found === side).length);
+  };
+  // scikit-learn's counts; 0.16 / 0.2 and 0.2 + 0.1 are not what they seem.
+  deepStrictEqual(counts(100, 0.16, 0.04), [80, 4, 16]);
+  deepStrictEqual(counts(1000, 0.2, 0.1), [700, 100, 200]);
+});

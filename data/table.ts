@@ -147,6 +147,8 @@ async function* delimitedRows(
   let lastLine = 1;
   const parser = parse({
     delimiter,
+    // Otherwise the first line's end would be expected of all.
+    record_delimiter: ["\r\n", "\n", "\r"],
     skip_empty_lines: true,
     max_record_size: MAX_ROW_BYTES,
     columns: (header: string[]) => {

@@ -25,6 +25,8 @@ for (
   const [what, content, suffix] of [
     ["CSV", "a,b\n1,é 2\n3,4\n", ".csv"],
     ["a byte-order mark and CRLF", "\uFEFFa,b\r\n1,é 2\r\n3,4\r\n", ".csv"],
+    ["a header that ends in LF over rows that end in CRLF", "a,b\n1,é 2\r\n3,4\r\n", ".csv"],
+    ["a header that ends in CRLF over rows that end in LF", "a,b\r\n1,é 2\n3,4\n", ".csv"],
     ["no line end at the end", "a,b\n1,é 2\n3,4", ".csv"],
     ["columns in another order, and further ones", "x,b,a\n,é 2,1\n,4,3\n", ".csv"],
     ["TSV", "a\tb\n1\té 2\n3\t4\n", ".tsv"],

@@ -172,12 +172,17 @@ export async function readAdapter(dir: string): Promise<StoredAdapter> {
     );
   };
   const labelCount = tensors.get(stored(HEAD.bias))?.data.length;
-  if (labelCount === undefined || !tensors.has(stored(HEAD.weight))) {
+  if (!labelCount || !tensors.has(stored(HEAD.weight))) {
     throw new UserError(
       `Cannot read '${file}': it has no head, '${stored(HEAD.weight)}' and '${stored(HEAD.bias)}'`,
     );
   }
-  const { base_model_sha256: sha256, model_max_length: maxLength } = Metadata.parse(metadata);
+  const known = Metadata.safeParse(metadata);
+  if (!known.success) {
+    const { path, message } = known.error.issues[0]!;
+    throw new UserError(`Cannot read '${file}': its metadata '${path.join(".")}': ${message}`);
+  }
+  const { base_model_sha256: sha256, model_max_length: maxLength } = known.data;
   const named = await exists(join(dir, CONFIG_FILE)) ? await readConfig(dir) : undefined;
   if (named !== undefined && labelsOf(named).length !== labelCount) {
     const names = labelsOf(named).length;
@@ -250,16 +255,16 @@ export async function withBase(adapter: StoredAdapter, dir?: string): Promise<Ad
 /**
  * Checks that an adapter was tuned on the weights of this folder.
  *
- * @param baseSha256 That of those weights, where it is known already.
+ * @param baseSha256 Gives that of those weights; asked only where the adapter knows its base's.
  * @throws {UserError} If not; the message names both.
  */
 export async function checkBase(
   { dir, base }: StoredAdapter,
   baseDir: string,
-  baseSha256?: Promise<string>,
+  baseSha256: () => Promise<string> = () => weightsSha256(baseDir),
 ): Promise<void> {
   if (base.sha256 === undefined) return;
-  const sha256 = await (baseSha256 ?? weightsSha256(baseDir));
+  const sha256 = await baseSha256();
   if (sha256 === base.sha256) return;
   throw new UserError(
     `Cannot use '${dir}' on '${baseDir}', whose weights have the SHA-256 ${sha256}: it was tuned ` +

@@ -70,7 +70,7 @@ export class AdapterBank {
   readonly #session: TableSession;
   readonly #widths: Record<TableName, number>;
   readonly #budgetBytes: number;
-  #baseSha256: Promise<string> | undefined;
+  #baseSha256: string | undefined;
   readonly #entries = new Map<string, Entry>();
   readonly #free: Record<TableName, number[]> = { prefixes: [], prompts: [], heads: [] };
   /** How many rows each table has had so far. */
@@ -124,8 +124,7 @@ export class AdapterBank {
   async add(name: string, adapter: StoredAdapter): Promise<BankedAdapter> {
     const { encoder, weights } = adapter;
     const config = adaptedConfig(adapter, this.#config);
-    this.#baseSha256 ??= weightsSha256(this.#baseDir);
-    await checkBase(adapter, this.#baseDir, this.#baseSha256);
+    await checkBase(adapter, this.#baseDir, () => this.#weightsSha256());
     if (this.#entries.has(name)) throw new RangeError(`There is an adapter '${name}' already`);
     const isPrefix = encoder.peft_type === "PREFIX_TUNING";
     const counts = {
@@ -163,8 +162,18 @@ export class AdapterBank {
       rows,
     };
     this.#entries.set(name, entry);
-    await Promise.all(writes);
+    try {
+      await Promise.all(writes);
+    } catch (error) {
+      this.remove(name);
+      throw error;
+    }
     return entry;
+  }
+
+  /** The base's, which takes a while; a failure is not kept. */
+  async #weightsSha256(): Promise<string> {
+    return this.#baseSha256 ??= await weightsSha256(this.#baseDir);
   }
 
   /** Takes an adapter out; batches that have begun are not affected. */

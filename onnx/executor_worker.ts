@@ -25,7 +25,7 @@ class SerialQueue {
 }
 
 /** Frees memory that garbage collection, which counts objects, would free late. */
-function free({ buffer }: Float32Array): void {
+function free({ buffer }: Float32Array | Uint8Array): void {
   (buffer as ArrayBuffer).transfer(0);
 }
 
@@ -49,6 +49,7 @@ export const workerApi = {
   loadSession(model: Uint8Array) {
     return queue.run(async () => {
       const session = await Session.load(runtime, model);
+      free(model);
       return Comlink.proxy({
         run: (feeds: Tensors) => queue.run(() => session.run(feeds)),
         release: () => queue.run(() => session.release()),
@@ -60,6 +61,7 @@ export const workerApi = {
   loadTableSession(model: Uint8Array, inputs: readonly TableInput[]) {
     return queue.run(async () => {
       const session = await Session.load(runtime, model);
+      free(model);
       const tables = new Map<string, RowTable>();
       for (const { name, width } of inputs) tables.set(name, await createRowTable(runtime, width));
       return Comlink.proxy({

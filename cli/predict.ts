@@ -56,11 +56,12 @@ async function run(args: string[], options: Options): Promise<void> {
   await using executor = await Executor.start({ device: options.device });
   const classifier = await MixedClassifier.load(executor, texts.map(({ model }) => model));
   const results = (await classifier.classify(texts)).map((row) => row.slice(0, options.topK));
-  const models = new Set(options.model).size;
-  const several = models > 1;
+  const models = new Set(texts.map(({ model }) => model)).size;
+  const several = models > 1 || options.mixed === true;
   if (options.json) {
     const named = texts.map(({ model }, i) => ({ model, scores: results[i]! }));
-    console.log(JSON.stringify(several ? chunks(named, models) : results));
+    const byText = options.mixed === true ? named : chunks(named, models);
+    console.log(JSON.stringify(several ? byText : results));
     return;
   }
   for (const [i, { text, model }] of texts.entries()) {

@@ -17,7 +17,10 @@ export const PrepareSettings = z.strictObject({
     .describe("The columns of the text, joined by a space: names separated by commas"),
   label: z.string().optional().describe("The column of the label"),
   group: z.string().optional()
-    .describe("Rows with the same value here stay on one side, instead of rows of one text"),
+    .describe(
+      "Rows with the same value here stay on one side, instead of rows of one text, which may then " +
+        "stand on both",
+    ),
   stopwords: flag.describe("Drop English stop words"),
   stripPunctuation: flag.describe("Put a space for every punctuation character"),
   lowercase: flag.describe("Put texts in lower case"),

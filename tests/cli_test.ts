@@ -216,7 +216,7 @@ Deno.test("predict takes several models, and lines that name theirs", async () =
     );
     const input = `${prompt}\ta song\n${prefix}\ta bread\n`;
     const mixed = await graft(dir, ["predict", "--mixed", "--json"], { input });
-    deepStrictEqual(JSON.parse(mixed.stdout), [answers[1]![1]!.scores, answers[0]![0]!.scores]);
+    deepStrictEqual(JSON.parse(mixed.stdout), [answers[1]![1]!, answers[0]![0]!]);
 
     const untold = await graft(dir, ["predict", "--mixed"], { input: "a song\n" });
     deepStrictEqual(

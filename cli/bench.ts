@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { Command, InvalidArgumentError, Option } from "commander";
+import { Command, InvalidArgumentError } from "commander";
 import Table from "cli-table3";
 import { cpus } from "node:os";
 import { benchServe, PLAIN_BATCH_SIZE, type ServeBench } from "../bench/serve.ts";
@@ -18,6 +18,7 @@ import {
 import { chooseDevice, type Device, DEVICES } from "../onnx/device.ts";
 import { Executor } from "../onnx/executor.ts";
 import { deviceOption } from "./device_option.ts";
+import { choiceOption } from "./choices.ts";
 
 interface ServeOptions {
   size: keyof typeof BENCH_SIZES;
@@ -49,17 +50,22 @@ export function benchCommand(): Command {
     .addCommand(
       new Command("train")
         .description("Time steps of training on random texts")
-        .addOption(new Option("--size <name>", "The model").choices(sizes).default("minilm"))
+        .addOption(choiceOption("--size <name>", "The model", sizes).default("minilm"))
         .addOption(
-          new Option("--mode <name>", "What is trained, as in 'train'; all = all three")
-            .choices(["all", ...BENCH_MODES]).default("full"),
+          choiceOption("--mode <name>", "What is trained, as in 'train'; all = all three", [
+            "all",
+            ...BENCH_MODES,
+          ]).default("full"),
         )
         .option("--batch-size <number>", "Texts in a batch", parseCount, 16)
         .option("--length <number>", "Tokens of a text, 512 at most", parseLength, 16)
         .option("--steps <number>", "Steps whose median is taken", parseCount, 10)
         .addOption(
-          new Option("--device <name>", "auto takes one as training does; all = every one there is")
-            .choices(["auto", "all", ...DEVICES]).default("auto"),
+          choiceOption(
+            "--device <name>",
+            "auto takes one as training does; all = every one there is",
+            ["auto", "all", ...DEVICES],
+          ).default("auto"),
         )
         .option("--threads <number>", "CPU threads; default: all cores", parseCount)
         .option("--json", "Print the results as JSON on standard output")
@@ -68,7 +74,7 @@ export function benchCommand(): Command {
     .addCommand(
       new Command("serve")
         .description("Drive a server of its own on this machine, with a model of random weights")
-        .addOption(new Option("--size <name>", "The model").choices(sizes).default("minilm"))
+        .addOption(choiceOption("--size <name>", "The model", sizes).default("minilm"))
         .option("--length <number>", "Tokens of a text, 512 at most", parseLength, 9)
         .option("--concurrency <numbers>", "Requests at once", parseCounts, [1, 8, 64])
         .option("--seconds <number>", "How long each is measured", parseCount, 10)

@@ -5,7 +5,7 @@
  */
 import cliProgress from "cli-progress";
 import Table from "cli-table3";
-import { Command, Option } from "commander";
+import { Command } from "commander";
 import { join } from "node:path";
 import { audit } from "../data/audit.ts";
 import { parseColumnMapping } from "../data/columns.ts";
@@ -19,6 +19,7 @@ import { scratchVocabulary } from "../models/scratch.ts";
 import { BertTokenizer } from "../models/tokenizer.ts";
 import { auditPage } from "./audit_page.ts";
 import { formatAudit } from "./audit_report.ts";
+import { choiceOption } from "./choices.ts";
 import { Interruption } from "./interruption.ts";
 import { addSettingsOptions, parseSettings } from "./settings_options.ts";
 
@@ -86,7 +87,7 @@ function auditCommand(): Command {
         "random weights would learn",
     )
     .addOption(
-      new Option("--problem-type <name>", "What labels are").choices(PROBLEM_TYPES)
+      choiceOption("--problem-type <name>", "What labels are", PROBLEM_TYPES)
         .default("single_label_classification"),
     )
     .option("--column-mapping <text>", "Other names of the columns: text=title,label=category")

@@ -3,12 +3,13 @@
  *
  * @module
  */
-import { Option } from "commander";
+import type { Option } from "commander";
 import { DEVICES } from "../onnx/device.ts";
+import { choiceOption } from "./choices.ts";
 
 /** Where graphs run. */
 export function deviceOption(): Option {
   const description =
     "Where to predict; auto = a GPU, else native code where it is installed, else wasm";
-  return new Option("--device <name>", description).choices(["auto", ...DEVICES]).default("auto");
+  return choiceOption("--device <name>", description, ["auto", ...DEVICES]).default("auto");
 }

@@ -6,6 +6,7 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { z } from "zod";
 import { UserError } from "../data/user_error.ts";
+import { choiceOption } from "./choices.ts";
 
 /**
  * Adds an option for each key of a schema: `learningRate` becomes `--learning-rate <number>`. A
@@ -48,7 +49,7 @@ function settingOption(key: string, schema: z.ZodType): Option {
         ? new Option(`--no-${flagOf(key).slice(2)}`, String(schema.meta()?.["negative"]))
         : new Option(flagOf(key), description);
     case "enum": {
-      const option = new Option(`${flagOf(key)} <name>`, description).choices(options);
+      const option = choiceOption(`${flagOf(key)} <name>`, description, options);
       return noDefault ? option : option.default(defaultValue);
     }
     default: {

@@ -171,6 +171,10 @@ Deno.test("a user's mistake is one line and a non-zero exit", async () => {
           ["train", "--epoch", "3"],
           /^error: unknown option '--epoch'\n\(Did you mean --epochs\?\)/,
         ],
+        [
+          ["train", "--device", "wsm"],
+          /^error: option '--device <name>' argument 'wsm' is invalid. Allowed choices are auto, webgpu, wasm, native.\n\(Did you mean wasm\?\)\n$/,
+        ],
         [["train", "--seed", "x"], /^error: option '--seed <number>' argument 'x' is invalid/],
         [
           ["train", "--model", "./no"],

@@ -10,25 +10,16 @@ import type { ParameterKind, ParameterValues } from "./parameters.ts";
 import { loadRuntime, type Runtime, type RuntimeOptions } from "./runtime.ts";
 import { createRowTable, type RowTable, type TableInput, withTables } from "./row_table.ts";
 import { hostTensors, Session, type Tensors } from "./session.ts";
+import { SerialQueue } from "./serial_queue.ts";
 import { type TrainingGraphs, type TrainingOptions, TrainingSession } from "./training_session.ts";
 import { gpuDevice } from "./webgpu.ts";
-
-/** Runs tasks one after the other: onnxruntime must never have two calls in flight. */
-class SerialQueue {
-  #last: Promise<unknown> = Promise.resolve();
-
-  run<Result>(task: () => Result | Promise<Result>): Promise<Result> {
-    const result = this.#last.then(task);
-    this.#last = result.catch(() => {});
-    return result;
-  }
-}
 
 /** Frees memory that garbage collection, which counts objects, would free late. */
 function free({ buffer }: Float32Array | Uint8Array): void {
   (buffer as ArrayBuffer).transfer(0);
 }
 
+/** onnxruntime must never have two calls in flight. */
 const queue = new SerialQueue();
 let runtime: Runtime;
 

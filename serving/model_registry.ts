@@ -7,6 +7,7 @@ import { createHash } from "node:crypto";
 import { basename, join } from "node:path";
 import { exists } from "../data/files.ts";
 import { CONFIG_FILE } from "../models/config.ts";
+import { SerialQueue } from "../onnx/serial_queue.ts";
 import { finishedRuns } from "../training/run_folder.ts";
 import type { RunStore } from "../training/run_store.ts";
 import type { ModelStore, StoredAlias, StoredVersion, WeightedVersion } from "./model_store.ts";
@@ -70,6 +71,8 @@ export class ModelRegistry {
   /** Where the files of versions are, by {@link fingerprint}. */
   #dirs = new Map<string, string>();
   #models = new Map<string, Model>();
+  /** Changes wait for each other: each begins from what the one before has stored. */
+  readonly #changes = new SerialQueue();
   #scan: Promise<void> | undefined;
   #scannedAt = -Infinity;
 
@@ -130,7 +133,11 @@ export class ModelRegistry {
    *
    * @throws {UnknownModelError} If there is no such model or version.
    */
-  async setAlias(name: string, alias: string, versions: WeightedVersion[]): Promise<void> {
+  setAlias(name: string, alias: string, versions: WeightedVersion[]): Promise<void> {
+    return this.#changes.run(() => this.#setAlias(name, alias, versions));
+  }
+
+  async #setAlias(name: string, alias: string, versions: WeightedVersion[]): Promise<void> {
     const model = await this.model(name);
     for (const { version } of versions) versionOf(model, version);
     const stored = { name, alias, versions };
@@ -147,7 +154,11 @@ export class ModelRegistry {
    *
    * @throws {UnknownModelError} If there is no such alias.
    */
-  async deleteAlias(name: string, alias: string): Promise<void> {
+  deleteAlias(name: string, alias: string): Promise<void> {
+    return this.#changes.run(() => this.#deleteAlias(name, alias));
+  }
+
+  async #deleteAlias(name: string, alias: string): Promise<void> {
     const stored = this.#aliases.find((other) => other.name === name && other.alias === alias);
     if (stored === undefined) {
       throw new UnknownModelError(`model '${name}' has no alias '${alias}'`);
@@ -165,7 +176,11 @@ export class ModelRegistry {
    * @throws {UnknownModelError} If there is none.
    * @throws {ModelConflictError} If an alias points at the version.
    */
-  async delete(reference: string): Promise<ModelVersion[]> {
+  delete(reference: string): Promise<ModelVersion[]> {
+    return this.#changes.run(() => this.#delete(reference));
+  }
+
+  async #delete(reference: string): Promise<ModelVersion[]> {
     await this.#refresh();
     const whole = this.#models.get(reference);
     const versions = whole?.versions ?? [this.#resolve(reference)];
@@ -178,7 +193,7 @@ export class ModelRegistry {
         throw new ModelConflictError(`alias '${alias.alias}' points at '${reference}'`);
       }
     } else {
-      for (const { alias } of aliases) await this.deleteAlias(name, alias);
+      for (const { alias } of aliases) await this.#deleteAlias(name, alias);
     }
     const gone = new Set(versions.map(({ version }) => version));
     for (const stored of this.#versions) {

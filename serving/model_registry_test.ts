@@ -175,3 +175,18 @@ Deno.test("ModelRegistry never makes a path of a name", async () => {
     { numRuns: 50 },
   );
 });
+
+Deno.test("ModelRegistry makes changes that come at once as if one had come after the other", async () => {
+  await using fixture = await Fixture.create();
+  await fixture.finish("1", "a", 1000);
+  await fixture.finish("2", "b", 2000);
+  const { registry } = fixture;
+  const version = [{ version: 1, weight: 1 }];
+  await Promise.all(Array.from({ length: 3 }, () => registry.setAlias("a", "stable", version)));
+  await registry.deleteAlias("a", "stable");
+  await rejects(registry.resolve("a:stable"), { name: "UnknownModelError" });
+
+  await Promise.all(["a", "b"].map((name) => registry.setAlias(name, "default", version)));
+  const aliases = (await registry.list()).map(({ aliases }) => [...aliases.keys()]);
+  deepStrictEqual(aliases, [[], ["default"]]);
+});

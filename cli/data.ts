@@ -111,14 +111,11 @@ async function runAudit(dir: string, options: AuditCommandOptions): Promise<void
       return (text) => counter.encode(text).ids.length - 2;
     },
   });
+  // First, as the folder may not let itself be written to.
+  console.log(json ? JSON.stringify(report) : formatAudit(report));
   const page = html ?? join(dir, "audit.html");
   await writeFileAtomically(page, auditPage(report));
-  if (json) {
-    console.log(JSON.stringify(report));
-    return;
-  }
-  console.log(formatAudit(report));
-  console.log(`\nThe same with pictures is in ${page}`);
+  if (!json) console.log(`\nThe same with pictures is in ${page}`);
 }
 
 function fetchCommand(): Command {

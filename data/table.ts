@@ -235,6 +235,10 @@ function requireColumns(
   found: readonly string[],
   line?: number,
 ): void {
+  const repeated = columns.find((column) => found.indexOf(column) !== found.lastIndexOf(column));
+  if (repeated !== undefined) {
+    throw readError(file, `expected one column '${repeated}', found several`, line);
+  }
   const missing = columns.find((column) => !found.includes(column));
   if (missing === undefined) return;
   const names = found.map((name) => `'${name}'`).join(", ");

@@ -125,3 +125,11 @@ Deno.test("readRows() refuses what is no file", async () => {
     message: "Cannot read 'data': it is a folder",
   });
 });
+
+Deno.test("readRows() refuses two columns of a name that is wanted", async () => {
+  await rejects(read("a,b,a\n1,2,3\n"), {
+    name: "UserError",
+    message: /expected one column 'a', found several$/,
+  });
+  deepStrictEqual((await read("a,b,c,c\n1,2,3,4\n")).length, 1);
+});

@@ -41,6 +41,11 @@ export interface BankedAdapter {
   tokenizer: BertTokenizer;
 }
 
+/** A bank is full; it takes the adapter when others have left. */
+export class BankFullError extends UserError {
+  override name = "BankFullError";
+}
+
 /** Settings of {@link AdapterBank.load}. */
 export interface AdapterBankOptions {
   /** The most that adapters may take in memory, without the base. */
@@ -70,6 +75,8 @@ export class AdapterBank {
   readonly #session: TableSession;
   readonly #widths: Record<TableName, number>;
   readonly #budgetBytes: number;
+  /** What the device can hold of each table. */
+  readonly #maxRows: Record<TableName, number>;
   #baseSha256: string | undefined;
   readonly #entries = new Map<string, Entry>();
   readonly #free: Record<TableName, number[]> = { prefixes: [], prompts: [], heads: [] };
@@ -81,6 +88,7 @@ export class AdapterBank {
     config: BertConfig,
     tokenizer: BertTokenizer,
     session: TableSession,
+    maxRows: Record<TableName, number>,
     budgetBytes: number,
   ) {
     this.#baseDir = baseDir;
@@ -88,6 +96,7 @@ export class AdapterBank {
     this.#tokenizer = tokenizer;
     this.#session = session;
     this.#widths = tableWidths(config);
+    this.#maxRows = maxRows;
     this.#budgetBytes = budgetBytes;
   }
 
@@ -97,7 +106,7 @@ export class AdapterBank {
    * @throws {UserError} If the folder holds no BERT that can be used.
    */
   static async load(
-    executor: Executor,
+    executor: Pick<Executor, "loadTableSession">,
     baseDir: string,
     { memoryBudgetBytes = DEFAULT_BUDGET_BYTES }: AdapterBankOptions = {},
   ): Promise<AdapterBank> {
@@ -108,18 +117,32 @@ export class AdapterBank {
       bankGraph(config, await readBaseWeights(baseDir, config)),
       TABLES.map((name) => ({ name, width: widths[name], indices: INDICES[name] })),
     );
-    return new AdapterBank(baseDir, config, tokenizer, session, memoryBudgetBytes);
+    const maxRows = {
+      prefixes: await session.maxRows("prefixes"),
+      prompts: await session.maxRows("prompts"),
+      heads: await session.maxRows("heads"),
+    };
+    return new AdapterBank(baseDir, config, tokenizer, session, maxRows, memoryBudgetBytes);
   }
 
   /** What all adapters take in memory together, in bytes. */
   get bytes(): number {
-    return [...this.#entries.values()].reduce((sum, { rows }) => sum + this.#bytesOf(rows), 0);
+    return [...this.#entries.values()].reduce(
+      (sum, { rows: { prefixes, prompts, heads } }) =>
+        sum + this.#bytesOf({
+          prefixes: prefixes.length,
+          prompts: prompts.length,
+          heads: heads.length,
+        }),
+      0,
+    );
   }
 
   /**
    * Adds an adapter under a name of its own.
    *
-   * @throws {UserError} If it is for another base, or does not fit into the memory budget.
+   * @throws {BankFullError} If it does not fit into the memory budget, or on the device.
+   * @throws {UserError} If it is for another base.
    */
   async add(name: string, adapter: StoredAdapter): Promise<BankedAdapter> {
     const { encoder, weights } = adapter;
@@ -132,18 +155,7 @@ export class AdapterBank {
       prompts: isPrefix ? 0 : encoder.num_virtual_tokens,
       heads: adapter.labelCount,
     };
-    const needed = this.#bytesOf({
-      prefixes: { length: counts.prefixes },
-      prompts: { length: counts.prompts },
-      heads: { length: counts.heads },
-    });
-    const left = this.#budgetBytes - this.bytes;
-    if (needed > left) {
-      throw new UserError(
-        `Cannot add '${adapter.dir}' to the adapters in memory: it takes ${kilobytes(needed)}, ` +
-          `and of ${kilobytes(this.#budgetBytes)} there are ${kilobytes(left)} left`,
-      );
-    }
+    this.#checkRoom(adapter, counts);
     const rows = {
       prefixes: this.#takeRows("prefixes", counts.prefixes),
       prompts: this.#takeRows("prompts", counts.prompts),
@@ -239,14 +251,35 @@ export class AdapterBank {
     return entry;
   }
 
+  #checkRoom({ dir }: StoredAdapter, counts: Record<TableName, number>): void {
+    const needed = this.#bytesOf(counts);
+    const left = this.#budgetBytes - this.bytes;
+    if (needed > left) {
+      throw new BankFullError(
+        `Cannot add '${dir}' to the adapters in memory: it takes ${kilobytes(needed)}, ` +
+          `and of ${kilobytes(this.#budgetBytes)} there are ${kilobytes(left)} left`,
+      );
+    }
+    for (const table of TABLES) {
+      const rows = this.#maxRows[table] - this.#rowCounts[table] + this.#free[table].length;
+      if (counts[table] <= rows) continue;
+      throw new BankFullError(
+        `Cannot add '${dir}' to the adapters in memory: its ${table} take ${counts[table]} rows ` +
+          `of a table, and of ${
+            this.#maxRows[table]
+          } that the device can hold there are ${rows} left`,
+      );
+    }
+  }
+
   #takeRows(table: TableName, count: number): number[] {
     const free = this.#free[table].splice(0, count);
     while (free.length < count) free.push(this.#rowCounts[table]++);
     return free;
   }
 
-  #bytesOf(rows: Record<TableName, { length: number }>): number {
-    return TABLES.reduce((sum, table) => sum + rows[table].length * this.#widths[table] * BYTES, 0);
+  #bytesOf(rowCounts: Record<TableName, number>): number {
+    return TABLES.reduce((sum, table) => sum + rowCounts[table] * this.#widths[table] * BYTES, 0);
   }
 }
 

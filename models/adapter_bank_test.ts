@@ -105,6 +105,50 @@ testOnDevices("adapters come and go while the base stays", async (executor) => {
   deepStrictEqual(bank.get("two classes").labels, ["yes", "no"]);
 });
 
+testOnDevices("adapters change while batches are under way", async (executor) => {
+  const bank = await AdapterBank.load(executor, BASE);
+  const all = await adapters();
+  const names = [...all.keys()];
+  const ids = [2, 5, 8, 3];
+  const expected = new Map<string, Float32Array>();
+  for (const [name, adapter] of all) {
+    expected.set(name, await logitsAlone(await alone(executor, adapter), { adapter: name, ids }));
+  }
+  const checked: Promise<void>[] = [];
+  // Each takes the rows of the one that leaves, whose batch has not ended.
+  for (let round = 0; round < 12; round++) {
+    const name = names[round % names.length]!;
+    await bank.add(name, structuredClone(all.get(name)!));
+    const batch = bank.logits(Array.from({ length: 3 }, () => ({ adapter: name, ids })));
+    checked.push(batch.then((rows) => {
+      for (const logits of rows) close(logits, expected.get(name)!, name);
+    }));
+    bank.remove(name);
+  }
+  await Promise.all(checked);
+  deepStrictEqual(bank.bytes, 0);
+});
+
+testOnDevices("a bank on a device that is full takes no more", async (executor) => {
+  const bank = await AdapterBank.load({
+    loadTableSession: async (...args) => ({
+      ...await executor.loadTableSession(...args),
+      maxRows: () => Promise.resolve(5),
+    }),
+  }, BASE);
+  const all = await adapters();
+  await bank.add("prefix", structuredClone(all.get("prefix")!));
+  const bytes = bank.bytes;
+  await rejects(bank.add("second", structuredClone(all.get("prefix")!)), {
+    name: "BankFullError",
+    message: `Cannot add '${join(PEFT, "prefix")}' to the adapters in memory: its prefixes take ` +
+      "3 rows of a table, and of 5 that the device can hold there are 1 left",
+  });
+  deepStrictEqual(bank.bytes, bytes);
+  bank.remove("prefix");
+  await bank.add("second", structuredClone(all.get("prefix")!));
+});
+
 testOnDevices(
   "a bank refuses what does not fit into its memory or on its base",
   async (executor) => {
@@ -115,7 +159,7 @@ testOnDevices(
     await bank.add("first", structuredClone(prefix));
     deepStrictEqual(bank.bytes, bytes);
     await rejects(bank.add("second", structuredClone(prefix)), {
-      name: "UserError",
+      name: "BankFullError",
       message: `Cannot add '${prefix.dir}' to the adapters in memory: it takes 0.5 kB, and of ` +
         "0.5 kB there are 0.0 kB left",
     });

@@ -26,7 +26,9 @@ export interface InferenceSession {
 
 /** A loaded graph with tables that stay on the device and from which it gathers rows. */
 export interface TableSession extends InferenceSession {
-  /** Writes rows of a table by their numbers; `values` is `[rows.length, width]` and handed over. */
+  /** How many rows a table can have on this device, with its first. */
+  maxRows(table: string): Promise<number>;
+  /** Writes rows of a table by their numbers; `values` is `[rows.length, width]`. */
   writeRows(table: string, rows: readonly number[], values: Float32Array): Promise<void>;
 }
 
@@ -116,6 +118,7 @@ export class Executor implements AsyncDisposable {
     const session = await this.#answer(this.#api.loadTableSession(model, tables));
     return {
       run: (feeds) => this.#answer(session.run(feeds)),
+      maxRows: (table) => this.#answer(session.maxRows(table)),
       writeRows: (table, rows, values) => this.#answer(session.writeRows(table, rows, values)),
       release: () => this.#answer(session.release()),
     };

@@ -60,6 +60,7 @@ export const workerApi = {
           queue.run(async () =>
             hostTensors(await session.runOnDevice(withTables(feeds, inputs, tables)))
           ),
+        maxRows: (table: string) => tables.get(table)!.maxRows,
         writeRows: (table: string, rows: readonly number[], values: Float32Array) =>
           queue.run(() => tables.get(table)!.write(rows, values)),
         release: () =>

@@ -7,7 +7,7 @@
 import type * as ort from "onnxruntime-web";
 import type { Runtime } from "./runtime.ts";
 import type { DeviceTensors, Tensors } from "./session.ts";
-import { arrayTensor, createArray, type GpuArray, gpuDevice } from "./webgpu.ts";
+import { arrayTensor, createArray, type GpuArray, gpuDevice, maxArrayBytes } from "./webgpu.ts";
 
 /** A table that stays on the device between the runs of a graph. */
 export interface TableInput {
@@ -20,6 +20,8 @@ export interface TableInput {
 
 /** A table that grows as rows are written; those that were never written are zero. */
 export interface RowTable {
+  /** How many rows the device can hold, with the one that is zero. */
+  readonly maxRows: number;
   /** Writes rows by their numbers; `values` is `[rows.length, width]`. */
   write(rows: readonly number[], values: Float32Array): void;
   /** The table, and the indices into it, as inputs of a graph. */
@@ -41,6 +43,7 @@ function grown(needed: number): number {
 }
 
 class HostRowTable implements RowTable {
+  readonly maxRows = Infinity;
   readonly #runtime: Runtime;
   readonly #width: number;
   #values: Float32Array;
@@ -99,6 +102,7 @@ class HostRowTable implements RowTable {
 }
 
 class GpuRowTable implements RowTable {
+  readonly maxRows: number;
   readonly #runtime: Runtime;
   readonly #device: GPUDevice;
   readonly #width: number;
@@ -110,11 +114,14 @@ class GpuRowTable implements RowTable {
     this.#device = device;
     this.#width = width;
     this.#array = createArray(device, this.#bytes(1));
+    this.maxRows = Math.floor(maxArrayBytes(device) / this.#bytes(1));
   }
 
   write(rows: readonly number[], values: Float32Array): void {
     const needed = 1 + Math.max(...rows);
-    if (needed > this.#capacity) this.#grow(grown(needed));
+    if (needed > this.#capacity) {
+      this.#grow(Math.max(needed, Math.min(grown(needed), this.maxRows)));
+    }
     const width = this.#width;
     for (const [i, row] of rows.entries()) {
       const part = values.slice(i * width, (i + 1) * width);

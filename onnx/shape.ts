@@ -43,13 +43,18 @@ export function product(shape: Shape): Dimension {
     .join("*");
 }
 
-/** The sum of dimensions: a number where all are known, otherwise a symbol such as `(16+length)`. */
+/**
+ * The sum of dimensions: a number where all are known, otherwise a symbol such as `(16+length)`.
+ *
+ * @throws {RangeError} If a term is a product with a symbol, which no dimension can hold.
+ */
 export function sum(dimensions: readonly Dimension[]): Dimension {
   let constant = 0;
   const symbols: string[] = [];
   for (const dimension of dimensions) {
     for (const part of typeof dimension === "number" ? [dimension] : terms(dimension)) {
       if (typeof part === "number" || /^\d+$/.test(part)) constant += Number(part);
+      else if (part.includes("*")) throw new RangeError(`Cannot add the product '${part}'`);
       else symbols.push(part);
     }
   }

@@ -63,6 +63,7 @@ for (
 Deno.test("bindDimensions() multiplies and adds", () => {
   const shape = [product(["batch", sum([16, "length"]), 3]), sum(["length", "batch"]), 7];
   deepStrictEqual(bindDimensions(shape, { batch: 2, length: 5 }), [126, 7, 7]);
+  throws(() => sum([16, "batch*length"]), /Cannot add the product 'batch\*length'/);
   throws(() => bindDimensions([sum([16, "length"])], {}), /'length': no value/);
 });
 

@@ -37,6 +37,12 @@ export interface GpuArray {
   size: number;
 }
 
+/** The most bytes that {@link createArray} gives at once. */
+export function maxArrayBytes({ limits }: GPUDevice): number {
+  const limit = Math.min(limits.maxBufferSize, limits.maxStorageBufferBindingSize);
+  return limit - limit % 16;
+}
+
 /**
  * Room for values that shaders and onnxruntime can read and write, zero at first.
  *
@@ -45,8 +51,7 @@ export interface GpuArray {
 export function createArray(device: GPUDevice, size: number): GpuArray {
   // Shaders of onnxruntime take four elements at a time.
   const padded = Math.ceil(size / 16) * 16;
-  const { maxBufferSize, maxStorageBufferBindingSize } = device.limits;
-  const limit = Math.min(maxBufferSize, maxStorageBufferBindingSize);
+  const limit = maxArrayBytes(device);
   if (padded > limit) {
     throw new DeviceError(
       `Cannot use device 'webgpu': a tensor needs ${padded} bytes in one buffer, the GPU allows ${limit}`,

@@ -16,10 +16,17 @@ export interface ModelCard {
   result: TrainResult;
   settings: TrainSettings;
   dataset: Pick<Dataset, "labels" | "train" | "validation" | "test">;
+  /** How many numbers the model has, with those that were only needed for training. */
+  parameterCount: number;
+  /** How many of them were trained. */
+  trainedCount: number;
+  /** Of the file of weights, in bytes. */
+  size: number;
 }
 
 /** The card in Markdown, with the metadata that the Hugging Face hub reads. */
-export function modelCard({ result, settings, dataset }: ModelCard): string {
+export function modelCard(card: ModelCard): string {
+  const { result, settings, dataset, parameterCount, trainedCount, size } = card;
   const { metrics } = result;
   const train = dataset.train.slice(0, settings.maxTrainSamples);
   const { problem_type } = metrics;
@@ -64,12 +71,27 @@ ${result.steps} steps, the weights of epoch ${result.best_epoch} by validation $
   }; the settings are in
 \`training_args.json\`, the course of the run in \`trainer_state.json\`.
 
+${number(trainedCount)} of ${number(parameterCount)} numbers were trained (${
+    percent(trainedCount / parameterCount)
+  }), ${number(Math.round(result.tokens_per_second))} tokens a second on
+${result.device}, evaluations included; the file of weights takes ${
+    number(Math.ceil(size / 1000))
+  } kB.
+
 ## Use
 
 ${settings.mode === "full" ? wholeModel(problem_type) : adapter(settings)}
 
 or \`deno task predict --model FOLDER "a text"\` with Graft.
 `;
+}
+
+function number(value: number): string {
+  return value.toLocaleString("en");
+}
+
+function percent(share: number): string {
+  return `${(100 * share).toLocaleString("en", { maximumSignificantDigits: 3 })} %`;
 }
 
 /** How to use a whole model in Python. */

@@ -34,12 +34,21 @@ const DATASET = {
   test: [{ text: "pie", label: "food" }, { text: "song", label: "music" }],
 };
 
+const SIZE = { parameterCount: 20_000, trainedCount: 5000, size: 20_480 };
+
 Deno.test("modelCard() gives the figures with their intervals and the leakage", () => {
-  const card = modelCard({ result: RESULT, settings: TrainSettings.parse({}), dataset: DATASET });
+  const card = modelCard({
+    result: RESULT,
+    settings: TrainSettings.parse({}),
+    dataset: DATASET,
+    ...SIZE,
+  });
   match(card, /^---\nlibrary_name: transformers\n/);
   match(card, /fine-tuned from `scratch:tiny` \(mode `full`\)/);
   match(card, /Classes: `food`, `music`\./);
   match(card, /\| accuracy \| 0\.900 \| 0\.840 \| 0\.950 \|/);
+  match(card, /^5,000 of 20,000 numbers were trained \(25 %\), 1,000 tokens a second on\nwasm, /m);
+  match(card, /the file of weights takes 21 kB\.$/m);
   match(card, /80 of these texts stand word for word in the training file\. On the other 20/);
   match(
     card,
@@ -50,7 +59,7 @@ Deno.test("modelCard() gives the figures with their intervals and the leakage", 
 Deno.test("modelCard() says when no text was seen in training", () => {
   const metrics = { ...RESULT.metrics, seen: { n: 0, accuracy: 0, f1_macro: 0 } };
   const result = { ...RESULT, metrics };
-  const card = modelCard({ result, settings: TrainSettings.parse({}), dataset: DATASET });
+  const card = modelCard({ result, settings: TrainSettings.parse({}), dataset: DATASET, ...SIZE });
   ok(card.includes("None of these texts stands in the training file."));
 });
 
@@ -74,6 +83,7 @@ Deno.test("modelCard() tells of several labels and of numbers in their own metri
     },
     settings,
     dataset: DATASET,
+    ...SIZE,
   });
   match(classes, /those that score 0\.5 or more: `food`, `music`\./);
   match(classes, /\| micro-F1 \| 0\.700 \| 0\.600 \| 0\.800 \|/);
@@ -98,6 +108,7 @@ Deno.test("modelCard() tells of several labels and of numbers in their own metri
     },
     settings,
     dataset: { ...DATASET, labels: ["LABEL_0"] },
+    ...SIZE,
   });
   match(numbers, /\| MSE \| 0\.250 \| 0\.100 \| 0\.300 \|/);
   match(numbers, /by validation MSE/);
@@ -106,7 +117,7 @@ Deno.test("modelCard() tells of several labels and of numbers in their own metri
 
 Deno.test("modelCard() says what an adapter's folder holds and how PEFT loads it", () => {
   const settings = TrainSettings.parse({ mode: "prefix", model: "base", prefixLength: 8 });
-  const card = modelCard({ result: RESULT, settings, dataset: DATASET });
+  const card = modelCard({ result: RESULT, settings, dataset: DATASET, ...SIZE });
   match(card, /^---\nlibrary_name: peft\n/);
   match(card, /8 virtual tokens \(keys and values for every layer\)/);
   match(card, /PeftModel\.from_pretrained\(base, "FOLDER"\)/);

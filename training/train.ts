@@ -9,10 +9,11 @@ import { type Dataset, digestOf } from "../data/dataset.ts";
 import { writeFileAtomically, writeJson } from "../data/files.ts";
 import { leakageLine } from "../data/leakage.ts";
 import { UserError } from "../data/user_error.ts";
-import { saveAdapter } from "../models/adapter.ts";
-import { readWeights } from "../models/weight_files.ts";
+import { ADAPTER_WEIGHTS_FILE, saveAdapter } from "../models/adapter.ts";
+import { readWeights, WEIGHTS_FILE } from "../models/weight_files.ts";
 import { saveClassifier } from "../models/classifier.ts";
 import { problemOf, withDropout } from "../models/config.ts";
+import type { ParameterShape } from "../onnx/adamw.ts";
 import { Executor } from "../onnx/executor.ts";
 import { elementCount } from "../onnx/shape.ts";
 import {
@@ -107,6 +108,8 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
     : frozenParameters(freeze, Object.keys(base.weights));
   const graphs = trainingGraphs(config, frozen, tuning?.encoder);
   const trained = graphs.gradients.map(({ parameter }) => parameter);
+  const parameterCount = count(graphs.parameters);
+  const trainedCount = count(graphs.parameters.filter(({ name }) => !frozen.has(name)));
 
   await using executor = await Executor.start(settings);
   const session = await executor.loadTrainingSession(graphs, base.weights, {
@@ -140,9 +143,7 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
     model: settings.model,
     device: executor.choice.device,
     device_reason: executor.choice.reason,
-    parameters: graphs.parameters
-      .filter(({ name }) => !frozen.has(name))
-      .reduce((sum, { shape }) => sum + elementCount(shape), 0),
+    parameters: trainedCount,
     steps: totalSteps,
     steps_done: state.step,
     epochs,
@@ -178,12 +179,12 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
       for (const parts of batches.slice(state.step - firstStep, totalSteps - firstStep)) {
         signal?.throwIfAborted();
         const batch = parts.map((part) => part.map((index) => examples[index]!));
-        const count = batch.reduce((sum, part) => sum + part.length, 0);
+        const exampleCount = batch.reduce((sum, part) => sum + part.length, 0);
         const step = state.step + 1;
         const learningRate = settings.learningRate *
           linearSchedule(state.step, warmupSteps, totalSteps);
         const { loss, gradientNorm } = await session.step(
-          batch.map((part) => trainingFeeds(part, config, 1 / count)),
+          batch.map((part) => trainingFeeds(part, config, 1 / exampleCount)),
           step,
           learningRate,
         );
@@ -251,10 +252,17 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
   if (tuning === undefined) await saveClassifier(outDir, { config, tokenizer, weights });
   else await saveAdapter(outDir, { ...tuning, config, weights });
   await writeJson(join(outDir, TRAINER_STATE_FILE), state.toJSON(checkpointName));
-  await writeFileAtomically(join(outDir, "README.md"), modelCard({ result, settings, dataset }));
+  const { size } = await Deno.stat(join(outDir, tuning ? ADAPTER_WEIGHTS_FILE : WEIGHTS_FILE));
+  const card = modelCard({ result, settings, dataset, parameterCount, trainedCount, size });
+  await writeFileAtomically(join(outDir, "README.md"), card);
   await writeJson(join(outDir, METRICS_FILE), result.metrics);
   onEvent({ type: "finish", ...result });
   return result;
+}
+
+/** How many numbers there are in all parameters together. */
+function count(parameters: readonly ParameterShape[]): number {
+  return parameters.reduce((sum, { shape }) => sum + elementCount(shape), 0);
 }
 
 /**

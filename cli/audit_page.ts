@@ -36,7 +36,7 @@ export function auditPage(report: AuditReport): string {
 ${leakageSection(report)}
 ${baselineSection(report)}
 ${classSection(report, sides)}
-${lengthSection(report.files.train!)}
+${lengthSection(report.files.train!, report.max_length)}
 ${fileSection(report, sides)}
 ${conflictSection(report)}
 </main>
@@ -85,7 +85,7 @@ const LEAKAGE_NAMES = {
   new: "New",
 };
 
-function baselineSection({ baselines: { measured_on, results } }: AuditReport): string {
+function baselineSection({ baselines: { measured_on, results, left_out } }: AuditReport): string {
   if (results.length === 0) return "";
   const bar = (name: string, { n, accuracy, f1_macro }: BaselineFigures, kind: string) =>
     accuracy === null || f1_macro === null ? "" : barRow(
@@ -104,7 +104,8 @@ function baselineSection({ baselines: { measured_on, results } }: AuditReport): 
     "What a neural model has to beat",
     `<p>Accuracy on the ${measured_on} file of two baselines that take seconds. Unseen rows are those ` +
       "whose text is not in the training file.</p>" +
-      `<div class="bars wide">${groups.join("\n")}</div>`,
+      `<div class="bars wide">${groups.join("\n")}</div>` +
+      left_out.map((reason) => `<p>${capital(escape(reason))}.</p>`).join(""),
   );
 }
 
@@ -147,13 +148,22 @@ function barRow(name: string, value: number, most: number, text: string, kind: s
     `<span class="value">${text}</span></div>`;
 }
 
-function lengthSection({ words, word_pieces }: FileAudit): string {
+function lengthSection(
+  { words, word_pieces, truncated_rows }: FileAudit,
+  maxLength: number,
+): string {
   return section(
     "Length of the training texts",
     `<div class="pair">${histogram("Words", words)}${
       histogram("Word pieces", word_pieces)
-    }</div><p>A model adds two word pieces, [CLS] and [SEP], and needs a length that holds them all: ` +
-      `<code>--max-length ${word_pieces.max + 2}</code> cuts no training text.</p>`,
+    }</div><p>A model adds two word pieces, [CLS] and [SEP], and cuts what is longer than ` +
+      `<code>--max-length</code>: ${
+        truncated_rows === 0
+          ? `at ${count(maxLength)} it cuts no training text.`
+          : `at ${count(maxLength)} it cuts ${count(truncated_rows)} training texts, at ${
+            count(word_pieces.max + 2)
+          } none.`
+      }</p>`,
   );
 }
 

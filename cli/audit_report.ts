@@ -32,6 +32,7 @@ export function formatAudit(report: AuditReport): string {
         "A neural model has to beat these, above all on the unseen rows.",
       ]
       : [],
+    ...report.baselines.left_out,
   ].join("\n");
 }
 
@@ -58,6 +59,7 @@ function fileTable(report: AuditReport): Table.Table {
   const lengths = ({ p50, p95, p99, max }: Lengths) => `${p50}/${p95}/${p99}/${max}`;
   add("words, 50/95/99/100 %", ({ words }) => lengths(words));
   add("word pieces, the same", (file) => lengths(file.word_pieces));
+  add(`over ${report.max_length} tokens`, (file) => count(file.truncated_rows));
   for (const within of ["train", "validation"] as const) {
     add(
       `seen in ${within}`,

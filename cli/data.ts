@@ -7,6 +7,7 @@ import cliProgress from "cli-progress";
 import Table from "cli-table3";
 import { Command } from "commander";
 import { join } from "node:path";
+import { z } from "zod";
 import { audit } from "../data/audit.ts";
 import { parseColumnMapping } from "../data/columns.ts";
 import { fetchFiles, type KnownFile, PUBLISHED_FILES, PUBLISHED_URL } from "../data/fetch.ts";
@@ -14,9 +15,13 @@ import { writeFileAtomically } from "../data/files.ts";
 import { PROBLEM_TYPES, type ProblemType } from "../data/labels.ts";
 import { prepare, type PreparedDataset } from "../data/prepare.ts";
 import { PrepareSettings } from "../data/prepare_settings.ts";
+import { SAMPLE_DIR } from "../data/dataset.ts";
 import { SIDES } from "../data/split.ts";
+import { readTokenizer } from "../models/classifier.ts";
+import { readConfig } from "../models/config.ts";
 import { scratchVocabulary } from "../models/scratch.ts";
 import { BertTokenizer } from "../models/tokenizer.ts";
+import { TrainSettings } from "../training/settings.ts";
 import { auditPage } from "./audit_page.ts";
 import { formatAudit } from "./audit_report.ts";
 import { choiceOption } from "./choices.ts";
@@ -69,7 +74,7 @@ async function runPrepare(raw: string, options: PrepareOptions, command: Command
   }
 }
 
-interface AuditCommandOptions {
+interface AuditCommandOptions extends Record<string, unknown> {
   model?: string;
   html?: string;
   columnMapping?: string;
@@ -77,8 +82,11 @@ interface AuditCommandOptions {
   json?: boolean;
 }
 
+/** As `train` has it, that the audit may say what it does. */
+const AuditSettings = z.object({ maxLength: TrainSettings.shape.maxLength });
+
 function auditCommand(): Command {
-  return new Command("audit")
+  const command = new Command("audit")
     .description("Say what a data set is worth: leakage, duplicates, conflicts, classes, baselines")
     .argument("<dir>", "Folder with train_simple.csv, val_simple.csv and test_simple.csv")
     .option(
@@ -90,30 +98,40 @@ function auditCommand(): Command {
       choiceOption("--problem-type <name>", "What labels are", PROBLEM_TYPES)
         .default("single_label_classification"),
     )
-    .option("--column-mapping <text>", "Other names of the columns: text=title,label=category")
-    .option("--html <file>", "The page with pictures; default: audit.html in the folder")
+    .option("--column-mapping <text>", "Other names of the columns: text=title,label=category");
+  addSettingsOptions(command, AuditSettings);
+  return command
+    .option(
+      "--html <file>",
+      "The page with pictures; default: audit.html in the folder, or here for the bundled sample",
+    )
     .option("--json", "Print the report as JSON on standard output")
     .action(runAudit);
 }
 
 async function runAudit(dir: string, options: AuditCommandOptions): Promise<void> {
+  const { maxLength } = parseSettings(AuditSettings, options);
   const { model, html, json, columnMapping, problemType } = options;
-  const tokenizer = model === undefined ? undefined : await BertTokenizer.load(model);
+  const tokenizer = model === undefined
+    ? undefined
+    : await readTokenizer(model, await readConfig(model));
   const report = await audit(dir, {
     problemType,
     columns: parseColumnMapping(columnMapping),
+    maxLength: Math.min(maxLength, tokenizer?.maxLength ?? Infinity),
     wordPieceCounter: (trainingTexts) => {
       const counter = tokenizer ?? BertTokenizer.fromVocabulary(
         scratchVocabulary(trainingTexts),
         { modelMaxLength: Infinity },
       );
       // Without [CLS] and [SEP].
-      return (text) => counter.encode(text).ids.length - 2;
+      return (text) => counter.countTokens(text) - 2;
     },
   });
   // First, as the folder may not let itself be written to.
   console.log(json ? JSON.stringify(report) : formatAudit(report));
-  const page = html ?? join(dir, "audit.html");
+  const isSample = await Deno.realPath(dir) === await Deno.realPath(SAMPLE_DIR);
+  const page = html ?? join(isSample ? "." : dir, "audit.html");
   await writeFileAtomically(page, auditPage(report));
   if (!json) console.log(`\nThe same with pictures is in ${page}`);
 }

@@ -45,13 +45,18 @@ export interface FileAudit {
   words: Lengths;
   /** `[CLS]` and `[SEP]` not counted. */
   word_pieces: Lengths;
+  /** Rows whose text loses its end at {@link AuditReport.max_length}. */
+  truncated_rows: number;
 }
 
 /** What of one file stands in another. */
 export interface Overlap extends Leakage {
   of: Side;
   in: Side;
-  /** Rows that do not stand there, but have a near duplicate that does. */
+  /**
+   * Rows that do not stand there, but have a near duplicate that does; at least, as texts that are
+   * like very many others are compared with some of them.
+   */
   near: number;
 }
 
@@ -74,6 +79,8 @@ export interface Baseline {
 export interface AuditReport {
   dir: string;
   labels: string[];
+  /** To how many tokens texts are cut, `[CLS]` and `[SEP]` included. */
+  max_length: number;
   /** The names of the labels, where `labels.json` tells; else the labels. */
   label_names: string[];
   files: Partial<Record<Side, FileAudit>>;
@@ -85,13 +92,21 @@ export interface AuditReport {
   labels_not_in_training: string[];
   /** Some of the training texts with more than one label. */
   conflict_examples: { text: string; labels: string[] }[];
-  baselines: { measured_on: Side; trained_on: number; results: Baseline[] };
+  baselines: {
+    measured_on: Side;
+    trained_on: number;
+    results: Baseline[];
+    /** Why one was not measured. */
+    left_out: string[];
+  };
 }
 
 /** What {@link audit} cannot know by itself. */
 export interface AuditOptions {
   /** Makes the function that counts a text's word pieces, from the training texts. */
   wordPieceCounter: (trainingTexts: readonly string[]) => (text: string) => number;
+  /** To how many tokens texts are cut, `[CLS]` and `[SEP]` included; to none by default. */
+  maxLength?: number;
   /** One class a text by default; the baselines are for that only. */
   problemType?: ProblemType;
   columns?: Columns;
@@ -99,6 +114,9 @@ export interface AuditOptions {
 
 const CONFLICT_EXAMPLES = 10;
 const MAX_BARS = 40;
+/** Classes times rows that the linear baseline learns in a minute and a gigabyte. */
+const MAX_LINEAR_WORK = 1e7;
+const LINEAR_NAME = "TF-IDF + linear SVM";
 const LETTER = /\p{L}/u;
 
 /**
@@ -110,6 +128,7 @@ export async function audit(
   dir: string,
   {
     wordPieceCounter,
+    maxLength = Infinity,
     problemType = "single_label_classification",
     columns = DEFAULT_COLUMNS,
   }: AuditOptions,
@@ -142,11 +161,12 @@ export async function audit(
   return {
     dir,
     labels,
+    max_length: maxLength,
     label_names: await labelNames(dir, labels),
     files: Object.fromEntries(
       [...files].map(([side, rows]) => [side, {
         file: basename(paths[side]),
-        ...auditRows(side, rows, near, countPieces),
+        ...auditRows(side, rows, near, countPieces, maxLength),
         classes: countEach(labels, classesOf(rows)),
       }]),
     ),
@@ -166,9 +186,9 @@ export async function audit(
     baselines: {
       measured_on: test === undefined ? "validation" : "test",
       trained_on: train.length,
-      results: problemType === "single_label_classification"
+      ...problemType === "single_label_classification"
         ? baselines(train, test ?? validation, labels)
-        : [],
+        : { results: [], left_out: [] },
     },
   };
 }
@@ -215,9 +235,11 @@ function auditRows(
   rows: readonly Example[],
   near: NearDuplicates,
   countPieces: (text: string) => number,
+  maxLength: number,
 ): Omit<FileAudit, "file" | "classes"> {
   const texts = rows.map(({ text }) => text);
   const distinct = [...new Set(texts)];
+  const pieces = texts.map(countPieces);
   return {
     rows: rows.length,
     distinct_texts: distinct.length,
@@ -226,7 +248,8 @@ function auditRows(
     conflicting_texts: conflicts(rows).length,
     non_text_rows: texts.filter((text) => !LETTER.test(text)).length,
     words: lengthsOf(texts.map((text) => text.trim().split(/\s+/).length)),
-    word_pieces: lengthsOf(texts.map(countPieces)),
+    word_pieces: lengthsOf(pieces),
+    truncated_rows: pieces.filter((count) => count + 2 > maxLength).length,
   };
 }
 
@@ -264,7 +287,7 @@ function baselines(
   train: readonly Example[],
   heldOut: readonly Example[],
   labels: readonly string[],
-): Baseline[] {
+): Pick<AuditReport["baselines"], "results" | "left_out"> {
   const trainTexts = train.map(({ text }) => text);
   const seen = new Set(trainTexts);
   const all = heldOut.map(({ text, label }) => ({ text, label: labels.indexOf(label) }));
@@ -280,13 +303,18 @@ function baselines(
     const majority = commonest(rows.map(({ label }) => label));
     return figures(rows, () => majority);
   };
+  const results = [
+    { name: "always the commonest class", all: always(all), unseen: always(unseen) },
+  ];
+  if (labels.length * train.length > MAX_LINEAR_WORK) {
+    const size = `${count(labels.length)} classes and ${count(train.length)} training rows`;
+    return { results, left_out: [`${LINEAR_NAME}: ${size} are too many for it`] };
+  }
   const trainLabels = train.map(({ label }) => labels.indexOf(label));
   const linear = LinearBaseline.fit(trainTexts, trainLabels, labels.length);
   const predict = (text: string) => linear.predict(text);
-  return [
-    { name: "always the commonest class", all: always(all), unseen: always(unseen) },
-    { name: "TF-IDF + linear SVM", all: figures(all, predict), unseen: figures(unseen, predict) },
-  ];
+  results.push({ name: LINEAR_NAME, all: figures(all, predict), unseen: figures(unseen, predict) });
+  return { results, left_out: [] };
 }
 
 /** As `eval` reports them: macro-F1 is over the classes that are predicted or true at least once. */
@@ -305,6 +333,10 @@ function accuracyAndMacroF1(
     accuracy: gold.filter((_, row) => isRight(row)).length / gold.length,
     f1_macro: f1s.reduce((sum, f1) => sum + f1, 0) / f1s.length,
   };
+}
+
+function count(value: number): string {
+  return value.toLocaleString("en");
 }
 
 /** The value that stands most often; of equally common ones the first to appear. */

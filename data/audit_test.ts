@@ -6,6 +6,7 @@ import type { ProblemType } from "./labels.ts";
 
 const options: AuditOptions = {
   wordPieceCounter: () => (text) => text.length,
+  maxLength: 14,
 };
 
 /** Audits a data set with these files. */
@@ -43,6 +44,7 @@ Deno.test("audit() counts rows, repeats, conflicts and rows without letters", as
     near_duplicate_texts: 2,
     conflicting_texts: 1,
     non_text_rows: 1,
+    truncated_rows: 3,
     classes: { 0: 2, 1: 3, 2: 0 },
   });
   deepStrictEqual(words, {
@@ -75,6 +77,18 @@ Deno.test("audit() measures the baselines on all and on unseen rows", async () =
   deepStrictEqual(results.map(({ all, unseen }) => [all.n, unseen.n]), [[5, 2], [5, 2]]);
   deepStrictEqual([results[0]!.all.accuracy, results[0]!.unseen.accuracy], [0.4, 0.5]);
   ok(results[1]!.all.accuracy! >= 0.4);
+});
+
+Deno.test("audit() leaves out the linear model where classes and rows are too many", async () => {
+  const rows = Array.from({ length: 3200 }, (_, i) => `text ${i},${i}\n`).join("");
+  const { baselines: { results, left_out } } = await auditFiles({
+    "train_simple.csv": `text,label\n${rows}`,
+    "val_simple.csv": "text,label\na text,1\n",
+  });
+  deepStrictEqual(results.map(({ name }) => name), ["always the commonest class"]);
+  deepStrictEqual(left_out, [
+    "TF-IDF + linear SVM: 3,200 classes and 3,200 training rows are too many for it",
+  ]);
 });
 
 Deno.test("audit() does without a test file, and reads the names of labels", async () => {

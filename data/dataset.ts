@@ -34,17 +34,20 @@ export type Split = keyof typeof SPLIT_FILES;
  * @throws {UserError} If it is there in more than one format.
  */
 export async function splitFile(dir: string, split: Split): Promise<string> {
-  const [usual, ...others] = EXTENSIONS.map((extension) =>
-    join(dir, SPLIT_FILES[split].replace(/\.csv$/, extension))
-  ) as [string, ...string[]];
+  const files = splitFiles(dir, split);
   const found: string[] = [];
-  for (const file of [usual, ...others]) if (await exists(file)) found.push(file);
+  for (const file of files) if (await exists(file)) found.push(file);
   if (found.length > 1) {
     throw new UserError(
       `Cannot choose the ${split} file: there are '${found[0]}' and '${found[1]}'`,
     );
   }
-  return found[0] ?? usual;
+  return found[0] ?? files[0]!;
+}
+
+/** What the file of a data set for some use may be called, the usual first. */
+export function splitFiles(dir: string, split: Split): string[] {
+  return EXTENSIONS.map((extension) => join(dir, SPLIT_FILES[split].replace(/\.csv$/, extension)));
 }
 
 /** The file that names the classes of a data set by their numbers, where there is one. */

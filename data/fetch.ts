@@ -86,7 +86,7 @@ async function download(
   url: URL,
   partial: string,
   file: KnownFile,
-  { onProgress = () => {}, idleTimeoutMs = 30_000 }: FetchOptions,
+  { from, outDir, onProgress = () => {}, idleTimeoutMs = 30_000 }: FetchOptions,
 ): Promise<void> {
   const cannot = (rule: string) => new UserError(`Cannot fetch '${url}': ${rule}`);
   const there = await exists(partial) ? (await Deno.stat(partial)).size : 0;
@@ -130,7 +130,8 @@ async function download(
     if (error instanceof Deno.errors.NotCapable) {
       throw cannot(
         `the task 'data' may reach raw.githubusercontent.com only; for another host run ` +
-          `deno run --allow-read --allow-write --allow-net=${url.host} main.ts data fetch`,
+          `deno run --allow-read --allow-write --allow-net=${url.host} main.ts data fetch ` +
+          `--from ${from} --out ${outDir}`,
       );
     }
     if (idle.signal.aborted) throw cannot(`no answer for ${idleTimeoutMs / 1000} s; ${RESUME}`);

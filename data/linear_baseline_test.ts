@@ -15,5 +15,12 @@ Deno.test("LinearBaseline learns from pairs of words what single words do not te
   const texts = ["dog bites man", "man bites dog", "dog bites man!", "Man bites dog."];
   const baseline = LinearBaseline.fit(texts, [0, 1, 0, 1], 2);
   deepStrictEqual(texts.map((text) => baseline.predict(text)), [0, 1, 0, 1]);
-  deepStrictEqual(typeof baseline.predict("nothing of it"), "number");
+});
+
+Deno.test("LinearBaseline takes a text of unknown words for the commonest class", () => {
+  const texts = ["red apple", "blue sky", "green hill", "grey rain"];
+  for (const rare of [0, 1]) {
+    const baseline = LinearBaseline.fit(texts, texts.map((_, i) => i === 0 ? rare : 1 - rare), 2);
+    deepStrictEqual(baseline.predict("nothing of it"), 1 - rare);
+  }
 });

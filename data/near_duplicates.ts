@@ -13,13 +13,14 @@ export const NEAR_THRESHOLD = 0.8;
 const BANDS = 25;
 const ROWS_PER_BAND = 5;
 const SEED = 1;
-/** Texts that share a band are compared with so many others, lest a template cost a day. */
+/** Texts that share a band are compared with so many of each set, lest a template cost a day. */
 const MAX_COMPARISONS = 200;
 
 /**
  * Says for each text in which sets it has a near duplicate, itself excepted. Candidates come from
  * MinHash signatures (Broder, 1997) cut into bands, as in Leskovec, Rajaraman and Ullman's "Mining
- * of Massive Datasets", chapter 3; each is checked, so that none is found that is not one.
+ * of Massive Datasets", chapter 3; each is checked, so that none is found that is not one. Where
+ * very many texts share a band some may be missed.
  *
  * Case, spaces and punctuation do not count.
  *
@@ -30,16 +31,15 @@ const MAX_COMPARISONS = 200;
 export function nearDuplicateSets(texts: readonly string[], sets: Uint8Array): Uint8Array {
   const shingles = texts.map(trigrams);
   const found = new Uint8Array(texts.length);
-  const allSets = sets.reduce((union, bits) => union | bits, 0);
   for (const bucket of buckets(shingles)) {
-    for (const [place, i] of bucket.entries()) {
-      const others = bucket.slice(place + 1, place + 1 + MAX_COMPARISONS);
-      for (const j of others) {
-        if (found[i] === allSets && found[j] === allSets) continue;
-        if ((found[i]! | sets[j]!) === found[i] && (found[j]! | sets[i]!) === found[j]) continue;
-        if (jaccard(shingles[i]!, shingles[j]!) < NEAR_THRESHOLD) continue;
-        found[i]! |= sets[j]!;
-        found[j]! |= sets[i]!;
+    const bySets = Map.groupBy(bucket, (i) => sets[i]!);
+    for (const i of bucket) {
+      for (const [bits, others] of bySets) {
+        if ((found[i]! | bits) === found[i]) continue;
+        const near = others.slice(0, MAX_COMPARISONS).find((j) =>
+          i !== j && jaccard(shingles[i]!, shingles[j]!) >= NEAR_THRESHOLD
+        );
+        if (near !== undefined) found[i]! |= bits;
       }
     }
   }

@@ -40,6 +40,14 @@ Deno.test("nearDuplicateSets() finds what comparing all pairs finds", () => {
   }));
 });
 
+Deno.test("nearDuplicateSets() finds one of another set behind a thousand of its own", () => {
+  const template = "the weekly news programme of the town, all about the market, episode ";
+  const texts = Array.from({ length: 1001 }, (_, i) => `${template}${i}`);
+  const sets = Uint8Array.from(texts, (_, i) => i < 1000 ? 1 : 2);
+  const found = nearDuplicateSets(texts, sets);
+  deepStrictEqual([found[0], found[999], found[1000]], [3, 3, 1]);
+});
+
 Deno.test("nearDuplicateSets() ignores case, spaces and punctuation", () => {
   const texts = ["Bake bread", "bake  BREAD!", "Fix a bike", "a", "A!", "?"];
   deepStrictEqual([...nearDuplicateSets(texts, Uint8Array.of(1, 2, 1, 1, 2, 4))], [

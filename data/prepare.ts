@@ -8,7 +8,7 @@ import { stringify } from "csv-stringify/sync";
 import { createHash, hash } from "node:crypto";
 import { basename, join } from "node:path";
 import { z } from "zod";
-import { inClassOrder, LABELS_FILE, SPLIT_FILES } from "./dataset.ts";
+import { inClassOrder, LABELS_FILE, SPLIT_FILES, splitFiles } from "./dataset.ts";
 import { exists, PartialFile, readJson } from "./files.ts";
 import { duplicateKey, normaliser } from "./normalise.ts";
 import {
@@ -95,9 +95,10 @@ export async function prepare(rawFile: string, options: PrepareOptions): Promise
     );
   }
   const names = await labelNames(settings.labelNames);
-  if (!overwrite && await exists(join(outDir, SPLIT_FILES.train))) {
+  const earlier = await earlierFiles(outDir);
+  if (!overwrite && earlier.length > 0) {
     throw new UserError(
-      `Cannot write to '${outDir}': it holds '${SPLIT_FILES.train}'; use --overwrite`,
+      `Cannot write to '${outDir}': it holds '${basename(earlier[0]!)}'; use --overwrite`,
     );
   }
 
@@ -145,10 +146,25 @@ export async function prepare(rawFile: string, options: PrepareOptions): Promise
   await labelNamesFile.write(jsonBytes(id2label(classes.list)));
   await datasetFile.write(jsonBytes(dataset));
   signal?.throwIfAborted();
-  for (const writer of writers) await writer.publish();
+  // The training file goes first and comes last: without it a folder is no data set, so that what
+  // is old and what is new never pass for one.
+  for (const file of earlier) await Deno.remove(file);
   await labelNamesFile.publish();
   await datasetFile.publish();
+  for (const writer of writers.reverse()) await writer.publish();
   return dataset;
+}
+
+/** What of a data set a folder holds, the training file first. */
+async function earlierFiles(dir: string): Promise<string[]> {
+  const files = [
+    ...SIDES.flatMap((side) => splitFiles(dir, side)),
+    join(dir, LABELS_FILE),
+    join(dir, DATASET_FILE),
+  ];
+  const found: string[] = [];
+  for (const file of files) if (await exists(file)) found.push(file);
+  return found;
 }
 
 /** A row of the raw table as the recipe sees it. */

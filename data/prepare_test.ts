@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { readExamples } from "./csv.ts";
+import { readDataset } from "./dataset.ts";
 import { duplicateKey } from "./normalise.ts";
 import { prepare, type PrepareOptions, quantile } from "./prepare.ts";
 import type { PrepareSettings } from "./prepare_settings.ts";
@@ -250,6 +251,48 @@ Deno.test("prepare() replaces a data set only when told to", async () => {
     await prepare(raw, options);
     await rejects(prepare(raw, options), /it holds 'train_simple.csv'; use --overwrite$/);
     await prepare(raw, { ...options, overwrite: true });
+  });
+});
+
+Deno.test("prepare() takes data of any format for a data set, and replaces all of it", async () => {
+  await withRaw(`text,label\n${twelve}`, async (raw, _, out) => {
+    for (const file of ["val_simple.jsonl", "test_simple.tsv", "labels.json"]) {
+      await Deno.mkdir(out, { recursive: true });
+      await Deno.writeTextFile(join(out, file), "earlier");
+      const options = { settings: plain, outDir: out };
+      await rejects(prepare(raw, options), new RegExp(`it holds '${file}'; use --overwrite$`));
+      deepStrictEqual(await namesIn(out), [file]);
+      await prepare(raw, { ...options, overwrite: true });
+      deepStrictEqual(await namesIn(out), [
+        "dataset.json",
+        "labels.json",
+        "test_simple.csv",
+        "train_simple.csv",
+        "val_simple.csv",
+      ]);
+      await Deno.remove(out, { recursive: true });
+    }
+  });
+});
+
+Deno.test("prepare() that is stopped while files take their names leaves no data set", async () => {
+  await withRaw(`text,label\n${twelve}`, async (raw, _, out) => {
+    const options = { settings: plain, outDir: out, overwrite: true };
+    const { rename } = Deno;
+    for (const fails of [1, 2, 3, 4, 5]) {
+      await prepare(raw, options);
+      let renames = 0;
+      Deno.rename = async (from, to) => {
+        if (++renames === fails) throw new Error("Killed");
+        await rename(from, to);
+      };
+      try {
+        await rejects(prepare(raw, options), /Killed/);
+      } finally {
+        Deno.rename = rename;
+      }
+      await rejects(readDataset(out), /train_simple.csv': no such file$/);
+    }
   });
 });
 

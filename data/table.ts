@@ -212,7 +212,7 @@ function jsonValues(
 ): Record<string, string> {
   let json: unknown;
   try {
-    json = JSON.parse(text);
+    json = JSON.parse(text, keepDigits);
   } catch {
     throw readError(file, "it is not JSON", line);
   }
@@ -227,6 +227,13 @@ function jsonValues(
     }
     return [column, value === null ? "" : String(value)];
   }));
+}
+
+/** A number that a float64 would round, such as a long id, stays the text that it is. */
+function keepDigits(_key: string, value: unknown, context?: { source?: string }): unknown {
+  const isExact = typeof value !== "number" || Number.isSafeInteger(value) ||
+    !/^-?\d+$/.test(context?.source ?? "");
+  return isExact ? value : context!.source;
 }
 
 function requireColumns(

@@ -117,6 +117,12 @@ for (
   });
 }
 
+Deno.test("readRows() keeps every digit of a number in JSON", async () => {
+  const numbers = ["9007199254740993", "-12345678901234567890", "12", "0.25", "true"];
+  const rows = await read(numbers.map((number) => `{"a": ${number}}\n`).join(""), ["a"], ".jsonl");
+  deepStrictEqual(rows.map(({ values }) => values["a"]), numbers);
+});
+
 Deno.test("readRows() refuses what is no file", async () => {
   await rejects(Array.fromAsync(readRows("nowhere.csv", ["a"])), {
     message: "Cannot read 'nowhere.csv': no such file",

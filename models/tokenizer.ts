@@ -130,6 +130,11 @@ export class BertTokenizer {
     return { ids: [...ids.slice(0, maxLength - 1), ids.at(-1)!], truncated: true };
   }
 
+  /** How many tokens a text has before it is cut, `[CLS]` and `[SEP]` included. */
+  countTokens(text: string): number {
+    return this.#tokenizer.encode(text).ids.length;
+  }
+
   /** Encodes a pair of texts, cutting the end of the longer one while they are too long together. */
   encodePair(first: string, second: string): Encoding {
     const [ids, secondIds] = [

@@ -45,6 +45,9 @@ Deno.test("prepare, audit, train and eval work together", async () => {
     const { files, leakage } = JSON.parse(audited.stdout);
     deepStrictEqual(leakage, "No test or validation text was seen in training.");
     match(await Deno.readTextFile(join(dir, "set", "audit.html")), /^<!DOCTYPE html>/);
+    // The program's own folder is not the user's to be written to.
+    deepStrictEqual((await graft(dir, ["data", "audit", SAMPLE, "--json"])).code, 0);
+    match(await Deno.readTextFile(join(dir, "audit.html")), /Audit of sample/);
 
     const trained = await graft(dir, ["train", "--data", "set", "--max-steps", "2", "--json"]);
     deepStrictEqual(trained.code, 0, trained.stderr);

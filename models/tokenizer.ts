@@ -61,6 +61,9 @@ export interface Encoding {
   truncated: boolean;
 }
 
+/** Few texts have longer tokens on average. */
+const CHARACTERS_PER_TOKEN = 16;
+
 /** Turns texts into token ids. */
 export class BertTokenizer {
   readonly #tokenizer: Tokenizer;
@@ -125,7 +128,7 @@ export class BertTokenizer {
    */
   encode(text: string): Encoding {
     const { maxLength } = this;
-    const { ids } = this.#tokenizer.encode(text);
+    const ids = this.#startOf(text);
     if (ids.length <= maxLength) return { ids, truncated: false };
     return { ids: [...ids.slice(0, maxLength - 1), ids.at(-1)!], truncated: true };
   }
@@ -137,10 +140,7 @@ export class BertTokenizer {
 
   /** Encodes a pair of texts, cutting the end of the longer one while they are too long together. */
   encodePair(first: string, second: string): Encoding {
-    const [ids, secondIds] = [
-      this.#tokenizer.encode(first).ids,
-      this.#tokenizer.encode(second).ids,
-    ];
+    const [ids, secondIds] = [this.#startOf(first), this.#startOf(second)];
     const separator = ids.pop()!;
     // Without `[CLS]` and `[SEP]`.
     const rest = secondIds.slice(1, -1);
@@ -168,6 +168,21 @@ export class BertTokenizer {
       ...this.#config,
       model_max_length: Math.min(maxLength, model_max_length),
     });
+  }
+
+  /**
+   * The tokens of a text, or of its first words where these are too many already: the rest of a long
+   * text would cost much time for nothing.
+   */
+  #startOf(text: string): number[] {
+    for (let size = CHARACTERS_PER_TOKEN * this.maxLength; size < text.length; size *= 4) {
+      // A space belongs to no token, so that what stands before it has the same tokens alone.
+      const end = Math.max(...[" ", "\n", "\t"].map((space) => text.lastIndexOf(space, size)));
+      if (end < 0) break;
+      const { ids } = this.#tokenizer.encode(text.slice(0, end));
+      if (ids.length > this.maxLength) return ids;
+    }
+    return this.#tokenizer.encode(text).ids;
   }
 
   /** The tokenizer's files by name, as transformers and tokenizers read them. */

@@ -59,6 +59,30 @@ Deno.test("BertTokenizer.encode() keeps the start of a text that is too long", (
   }));
 });
 
+Deno.test("BertTokenizer cuts a long text as if it had read all of it", () => {
+  const word = fc.constantFrom(
+    "hug",
+    "pun",
+    "7",
+    "zug",
+    ",",
+    "[MASK]",
+    "x".repeat(300),
+    "\t\n",
+    "",
+  );
+  const long = fc.array(word, { maxLength: 400 }).map((words) => words.join(" "));
+  const whole = (text: string) => withLength(1e6).encode(text).ids;
+  fc.assert(fc.property(long, fc.integer({ min: 4, max: 40 }), (text, maxLength) => {
+    const ids = whole(text);
+    const cut = ids.length > maxLength;
+    deepStrictEqual(withLength(maxLength).encode(text), {
+      ids: cut ? [...ids.slice(0, maxLength - 1), SEP] : ids,
+      truncated: cut,
+    });
+  }));
+});
+
 Deno.test("BertTokenizer.encodePair() joins two texts and says where the second begins", () => {
   deepStrictEqual(tokenizer.encodePair("hug", "pun 7"), {
     ids: [CLS, 5, SEP, 7, 6, SEP],

@@ -5,7 +5,7 @@
  * @module
  */
 import type { ProblemType } from "../data/labels.ts";
-import { collate, type TokenIds } from "../data/batches.ts";
+import { collate } from "../data/batches.ts";
 import { UserError } from "../data/user_error.ts";
 import type { Executor, TableSession } from "../onnx/executor.ts";
 import { Graph, type TensorData } from "../onnx/graph.ts";
@@ -21,14 +21,13 @@ import {
 import { weightsSha256 } from "./weight_files.ts";
 import { bertForSequenceClassification } from "./bert.ts";
 import { type BertConfig, problemOf, readConfig } from "./config.ts";
+import type { EncodedText } from "./inference.ts";
 import { EMBEDDING, virtualTokenSize } from "./prompt_encoder.ts";
 import { BertTokenizer } from "./tokenizer.ts";
 import type { Weights } from "./weights.ts";
 
-/** A text, or a pair of which the second begins at `secondStart`, for one adapter of a bank. */
-export interface BankRow {
-  ids: TokenIds;
-  secondStart?: number;
+/** A text, or a pair of texts, for one adapter of a bank. */
+export interface BankRow extends EncodedText {
   /** The name under which it was added. */
   adapter: string;
 }
@@ -37,6 +36,7 @@ export interface BankRow {
 export interface BankedAdapter {
   problemType: ProblemType;
   labels: readonly string[];
+  virtualTokens: number;
   /** Cuts texts to what the adapter takes. */
   tokenizer: BertTokenizer;
 }
@@ -125,6 +125,11 @@ export class AdapterBank {
     return new AdapterBank(baseDir, config, tokenizer, session, maxRows, memoryBudgetBytes);
   }
 
+  /** How many adapters there are. */
+  get size(): number {
+    return this.#entries.size;
+  }
+
   /** What all adapters take in memory together, in bytes. */
   get bytes(): number {
     return [...this.#entries.values()].reduce(
@@ -170,6 +175,7 @@ export class AdapterBank {
     ];
     const entry: Entry = {
       ...problemOf(config),
+      virtualTokens: encoder.num_virtual_tokens,
       tokenizer: adaptedTokenizer(adapter, this.#tokenizer, config),
       rows,
     };

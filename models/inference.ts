@@ -17,6 +17,8 @@ type ClassifierSession = Pick<InferenceSession, "run">;
 export interface EncodedText {
   ids: TokenIds;
   secondStart?: number;
+  /** How many tokens of an adapter the device works on beside those of the text. */
+  virtualTokens?: number;
 }
 
 /** The logits of texts that go through a model together, in the order of the texts. */

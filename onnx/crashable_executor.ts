@@ -5,21 +5,46 @@
  */
 import { Executor } from "./executor.ts";
 
-/** An executor whose Worker can be made to crash. */
-export async function crashableExecutor(): Promise<{ executor: Executor; crash: () => void }> {
+/** An executor that can be made to crash. */
+export interface CrashableExecutor {
+  executor: Executor;
+  /** Makes its Worker throw where nothing catches. */
+  crash: () => void;
+  /** Makes the next call of the executor itself end as one does in which WebAssembly traps. */
+  trap: () => void;
+}
+
+/** Starts an executor that can be made to crash. */
+export async function crashableExecutor(): Promise<CrashableExecutor> {
   const { Worker } = globalThis;
-  const workers: Worker[] = [];
+  let worker!: Worker;
   globalThis.Worker = class extends Worker {
     constructor(url: string | URL, options?: WorkerOptions) {
       super(url, options);
-      workers.push(this);
+      worker = this;
     }
   };
   try {
     const executor = await Executor.start({ threads: 1 });
-    // Not a call as Comlink writes it: reading it throws where nothing catches.
-    return { executor, crash: () => workers[0]!.postMessage({ argumentList: 1 }) };
+    return {
+      executor,
+      // Not a call as Comlink writes it: reading it throws.
+      crash: () => worker.postMessage({ argumentList: 1 }),
+      trap: () => trapNextCall(worker),
+    };
   } finally {
     globalThis.Worker = Worker;
   }
+}
+
+function trapNextCall(worker: Worker): void {
+  const { postMessage } = worker;
+  worker.postMessage = ({ id }: { id: string }) => {
+    worker.postMessage = postMessage;
+    // As Comlink passes on what a call throws.
+    const error = { name: "RuntimeError", message: "unreachable", stack: "" };
+    const value = { isError: true, value: error };
+    const data = { id, type: "HANDLER", name: "throw", value };
+    worker.dispatchEvent(new MessageEvent("message", { data }));
+  };
 }

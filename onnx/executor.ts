@@ -69,6 +69,7 @@ export class Executor implements AsyncDisposable {
   /** Rejects those calls that wait for an answer. */
   readonly #waiting = new Set<(error: Error) => void>();
   #ended: ExecutorEndedError | undefined;
+  readonly #ending = Promise.withResolvers<void>();
 
   private constructor(choice: DeviceChoice, worker: Worker) {
     this.choice = choice;
@@ -79,6 +80,11 @@ export class Executor implements AsyncDisposable {
       event.preventDefault();
       this.#end(`the executor crashed: ${event.message}`);
     });
+  }
+
+  /** Resolves when it answers nothing any more. */
+  get whenEnded(): Promise<void> {
+    return this.#ending.promise;
   }
 
   /** Whether it answers nothing any more. */
@@ -163,7 +169,11 @@ export class Executor implements AsyncDisposable {
     if (this.#ended !== undefined) return Promise.reject(this.#ended);
     const { promise, resolve, reject } = Promise.withResolvers<Result>();
     this.#waiting.add(reject);
-    call.then(resolve, reject).finally(() => this.#waiting.delete(reject));
+    call.then(resolve, (error) => {
+      // WebAssembly that has trapped, as for want of memory, is in no state to go on.
+      if (error.name === "RuntimeError") this.#end(`the executor crashed: ${error.message}`);
+      reject(error);
+    }).finally(() => this.#waiting.delete(reject));
     return promise;
   }
 
@@ -173,6 +183,7 @@ export class Executor implements AsyncDisposable {
     this.#worker.terminate();
     for (const reject of this.#waiting) reject(this.#ended);
     this.#waiting.clear();
+    this.#ending.resolve();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

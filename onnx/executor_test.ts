@@ -135,6 +135,16 @@ Deno.test("Executor lets nobody wait when its Worker crashes or is closed", asyn
   await rejects(y(closed, ones(2)), { message: "the executor was closed" });
 });
 
+Deno.test("Executor ends when WebAssembly has trapped", async () => {
+  const { executor, trap } = await crashableExecutor();
+  const session = await executor.loadSession(scaling(2));
+  trap();
+  await rejects(executor.loadSession(scaling(3)), /unreachable$/);
+  ok(executor.ended);
+  await rejects(y(session, ones(2)), { name: "ExecutorEndedError" });
+  await executor.whenEnded;
+});
+
 Deno.test("Executor can be closed more than once", async () => {
   await using executor = await Executor.start({ threads: 1 });
   await executor.close();

@@ -50,7 +50,6 @@ export interface BatcherOptions {
 /** The rows of one call, on their way. */
 interface Request {
   group: BatchGroup;
-  signal: AbortSignal | undefined;
   arrivedAt: number;
   logits: Float32Array[];
   missing: number;
@@ -64,7 +63,7 @@ interface Waiting {
   request: Request;
   index: number;
   row: EncodedText;
-  /** In tokens. */
+  /** In tokens, with virtual ones. */
   length: number;
 }
 
@@ -91,6 +90,8 @@ export class Batcher {
   /**
    * The logits of rows, which may travel in several batches and with rows of other requests.
    *
+   * A batch that fails is run again request by request, so that none fails by another's fault.
+   *
    * @param signal Aborted when nobody waits any more; rows that have not begun are dropped then.
    * @throws What the group throws, or the signal's reason.
    */
@@ -102,7 +103,6 @@ export class Batcher {
     const { promise, resolve, reject } = Promise.withResolvers<BatchedLogits>();
     const request: Request = {
       group: group as BatchGroup,
-      signal,
       arrivedAt: performance.now(),
       logits: new Array<Float32Array>(rows.length),
       missing: rows.length,
@@ -111,11 +111,14 @@ export class Batcher {
       resolve,
       reject,
     };
+    if (signal?.aborted) return Promise.reject(signal.reason);
     for (const [index, row] of rows.entries()) {
-      this.#queue.push({ request, index, row, length: row.ids.length });
+      this.#queue.push({ request, index, row, length: row.ids.length + (row.virtualTokens ?? 0) });
     }
+    const leave = () => this.#fail(request, signal!.reason);
+    signal?.addEventListener("abort", leave, { once: true });
     if (!this.#working) void this.#work();
-    return promise;
+    return promise.finally(() => signal?.removeEventListener("abort", leave));
   }
 
   async #work(): Promise<void> {
@@ -128,10 +131,6 @@ export class Batcher {
 
   /** The batch that holds the row which has waited longest. */
   #takeBatch(): Waiting[] | undefined {
-    this.#queue = this.#queue.filter(({ request }) => {
-      if (request.signal?.aborted) fail(request, request.signal.reason);
-      return !request.finished;
-    });
     const [oldest] = this.#queue;
     if (oldest === undefined) return undefined;
     const { group } = oldest.request;
@@ -143,24 +142,40 @@ export class Batcher {
   }
 
   async #run(batch: readonly Waiting[]): Promise<void> {
+    try {
+      await this.#runTogether(batch);
+    } catch (error) {
+      const parts = Map.groupBy(batch, ({ request }) => request);
+      for (const [request, rows] of parts) {
+        if (request.finished) continue;
+        if (parts.size > 1) await this.#run(rows);
+        else this.#fail(request, error);
+      }
+    }
+  }
+
+  async #runTogether(batch: readonly Waiting[]): Promise<void> {
     const { group } = batch[0]!.request;
     const startedAt = performance.now();
-    try {
-      const logits = await group.logits(batch.map(({ row }) => row));
-      const durationMs = performance.now() - startedAt;
-      const tokens = batch[0]!.length * batch.length;
-      this.#measure(group, tokens, durationMs);
-      this.#onBatch({ rows: batch.length, tokens, durationMs });
-      for (const request of new Set(batch.map(({ request }) => request))) {
-        request.inferenceMs += durationMs;
-      }
-      for (const [i, { request, index }] of batch.entries()) {
-        request.logits[index] = logits[i]!;
-        if (--request.missing === 0) succeed(request);
-      }
-    } catch (error) {
-      for (const { request } of batch) fail(request, error);
+    const logits = await group.logits(batch.map(({ row }) => row));
+    const durationMs = performance.now() - startedAt;
+    const tokens = Math.max(...batch.map(({ length }) => length)) * batch.length;
+    this.#measure(group, tokens, durationMs);
+    this.#onBatch({ rows: batch.length, tokens, durationMs });
+    for (const request of new Set(batch.map(({ request }) => request))) {
+      request.inferenceMs += durationMs;
     }
+    for (const [i, { request, index }] of batch.entries()) {
+      request.logits[index] = logits[i]!;
+      if (--request.missing === 0) succeed(request);
+    }
+  }
+
+  /** Ends a request, whose other rows need not be run. */
+  #fail(request: Request, error: unknown): void {
+    this.#queue = this.#queue.filter((waiting) => waiting.request !== request);
+    request.finished = true;
+    request.reject(error);
   }
 
   #budget(group: BatchGroup): number {
@@ -198,9 +213,4 @@ function succeed(request: Request): void {
   const { logits, inferenceMs, arrivedAt } = request;
   const queueMs = Math.max(0, performance.now() - arrivedAt - inferenceMs);
   request.resolve({ logits, queueMs, inferenceMs });
-}
-
-function fail(request: Request, error: unknown): void {
-  request.finished = true;
-  request.reject(error);
 }

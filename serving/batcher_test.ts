@@ -1,7 +1,7 @@
 import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert";
 import fc from "fast-check";
 import type { EncodedText } from "../models/inference.ts";
-import { Batcher, type BatchGroup, cutBatches } from "./batcher.ts";
+import { Batcher, type BatchGroup, type BatchReport, cutBatches } from "./batcher.ts";
 
 function text(length: number, first = 0): EncodedText {
   return { ids: [first, ...new Array<number>(length - 1).fill(0)] };
@@ -121,4 +121,98 @@ Deno.test("Batcher fails those whose batch failed, and goes on", async () => {
   await rejects(failing, /out of order/);
   deepStrictEqual((await working).logits, [Float32Array.of(7)]);
   strictEqual(batcher.queueLength, 0);
+});
+
+Deno.test("Batcher lets a client go at once, in the queue and in a batch", async () => {
+  const gate = new Gate();
+  const batcher = new Batcher();
+  const gone = new AbortController();
+  const running = batcher.run(gate, [text(2)], gone.signal);
+  await Promise.resolve();
+  const waiting = batcher.run(gate, [text(2, 1)], gone.signal);
+  gone.abort(new Error("the client has gone"));
+  // The device has not answered, and does not before the end.
+  await rejects(running, /the client has gone/);
+  await rejects(waiting, /the client has gone/);
+  await rejects(batcher.run(gate, [text(2)], gone.signal), /the client has gone/);
+  strictEqual(batcher.queueLength, 0);
+  gate.open();
+});
+
+Deno.test("Batcher fails nobody for the rows of another request", async () => {
+  const batches: number[][] = [];
+  const group: BatchGroup = {
+    logits(rows) {
+      batches.push(rows.map(({ ids }) => ids[0]!));
+      if (rows.some(({ ids }) => ids[0] === 13)) return Promise.reject(new Error("bad luck"));
+      return Promise.resolve(rows.map(({ ids }) => Float32Array.of(ids[0]!)));
+    },
+  };
+  const batcher = new Batcher();
+  const before = batcher.run(group, [text(2, 1), text(2, 2)]);
+  const failing = batcher.run(group, [text(2, 13), text(2, 3)]);
+  const after = batcher.run(group, [text(2, 4)]);
+  await rejects(failing, /bad luck/);
+  deepStrictEqual((await before).logits.map(([value]) => value), [1, 2]);
+  deepStrictEqual((await after).logits.map(([value]) => value), [4]);
+  deepStrictEqual(batches, [[1, 2, 13, 3, 4], [1, 2], [13, 3], [4]]);
+});
+
+Deno.test("Batcher counts virtual tokens", async () => {
+  const reports: BatchReport[] = [];
+  const batcher = new Batcher({ maxBatchTokens: 20, onBatch: (report) => reports.push(report) });
+  const echo = new Echo();
+  await batcher.run(echo, Array.from({ length: 4 }, () => ({ ...text(2), virtualTokens: 8 })));
+  deepStrictEqual(reports.map(({ rows, tokens }) => [rows, tokens]), [[2, 20], [2, 20]]);
+});
+
+/** Runs a test in which time passes only when told to. */
+async function withClock(test: (pass: (ms: number) => void) => Promise<void>): Promise<void> {
+  const { now } = performance;
+  let time = 0;
+  performance.now = () => time;
+  try {
+    await test((ms) => time += ms);
+  } finally {
+    performance.now = now;
+  }
+}
+
+Deno.test("Batcher fills batches with what the device did in 100 ms, where it was told nothing", async () => {
+  await withClock(async (pass) => {
+    const sizes: number[] = [];
+    const group: BatchGroup = {
+      logits(rows) {
+        sizes.push(rows.length * 16);
+        pass(rows.length * 16 / 4);
+        return Promise.resolve(rows.map(() => Float32Array.of(0)));
+      },
+    };
+    const batcher = new Batcher();
+    await batcher.run(group, Array.from({ length: 100 }, () => text(16)));
+    // At 4 tokens a millisecond 400 take 100 ms; the first batch is a guess.
+    deepStrictEqual(sizes, [512, 400, 400, 288]);
+    // A small batch says nothing of the device.
+    await batcher.run(group, [text(16)]);
+    await batcher.run(group, Array.from({ length: 26 }, () => text(16)));
+    deepStrictEqual(sizes.slice(4), [16, 400, 16]);
+  });
+});
+
+Deno.test("Batcher tells how long rows waited and how long they took", async () => {
+  await withClock(async (pass) => {
+    const group: BatchGroup = {
+      logits(rows) {
+        pass(30);
+        return Promise.resolve(rows.map(() => Float32Array.of(0)));
+      },
+    };
+    const batcher = new Batcher({ maxBatchTokens: 4 });
+    const [first, second] = await Promise.all([
+      batcher.run(group, [text(4)]),
+      batcher.run(group, [text(4), text(4)]),
+    ]);
+    deepStrictEqual([first.queueMs, first.inferenceMs], [0, 30]);
+    deepStrictEqual([second.queueMs, second.inferenceMs], [30, 60]);
+  });
 });

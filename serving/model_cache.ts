@@ -4,11 +4,19 @@
  * @module
  */
 import { join } from "node:path";
-import { ADAPTER_WEIGHTS_FILE, baseDirOf, isAdapter, readAdapter } from "../models/adapter.ts";
-import { AdapterBank } from "../models/adapter_bank.ts";
+import { UserError } from "../data/user_error.ts";
+import {
+  ADAPTER_WEIGHTS_FILE,
+  baseDirOf,
+  isAdapter,
+  readAdapter,
+  type StoredAdapter,
+} from "../models/adapter.ts";
+import { AdapterBank, type BankedAdapter, BankFullError } from "../models/adapter_bank.ts";
 import { modelBytes } from "../models/classifier.ts";
 import { TextClassifier } from "../models/text_classifier.ts";
 import type { Executor } from "../onnx/executor.ts";
+import { SerialQueue } from "../onnx/serial_queue.ts";
 import type { ModelVersion } from "./model_registry.ts";
 import { servedAdapter, servedClassifier, type ServedModel } from "./served_model.ts";
 
@@ -25,6 +33,8 @@ export interface ModelCacheOptions {
   maxBytes?: number | undefined;
   /** A model that was not used for so long is unloaded. */
   idleMs?: number | undefined;
+  /** How long a model waits for others to be in use no more; 5 seconds by default. */
+  roomTimeoutMs?: number | undefined;
 }
 
 /** A model in use; dispose of it when that is over. */
@@ -41,6 +51,8 @@ interface Entry {
   bytes: number;
   users: number;
   lastUsedAt: number;
+  /** Whether it leaves when it is in use no more. */
+  forgotten: boolean;
 }
 
 /** A base that is loaded for its adapters, and leaves with the last of them. */
@@ -63,13 +75,25 @@ export class ModelCache implements AsyncDisposable {
   readonly #startExecutor: () => Promise<Executor>;
   readonly #maxBytes: number;
   readonly #idleMs: number | undefined;
+  readonly #roomTimeoutMs: number;
   #executor: Promise<Executor> | undefined;
+  /** The last that has started. */
+  #running: Executor | undefined;
+  #disposed = false;
   #entries: Entry[] = [];
+  readonly #admissions = new SerialQueue();
+  /** How many wait for their turn or have it. */
+  #admitting = 0;
+  /** Settles when a model is in use no more. */
+  #released = Promise.withResolvers<void>();
   #idleTimer: ReturnType<typeof setInterval> | undefined;
 
-  constructor({ startExecutor, maxBytes = Infinity, idleMs }: ModelCacheOptions) {
+  constructor(
+    { startExecutor, maxBytes = Infinity, idleMs, roomTimeoutMs = 5000 }: ModelCacheOptions,
+  ) {
     this.#startExecutor = startExecutor;
     this.#maxBytes = maxBytes;
+    this.#roomTimeoutMs = roomTimeoutMs;
     this.#idleMs = idleMs;
     if (idleMs === undefined) return;
     this.#idleTimer = setInterval(() => void this.unloadIdle(), Math.max(idleMs / 4, 10));
@@ -80,6 +104,11 @@ export class ModelCache implements AsyncDisposable {
     return this.#living().map(({ version, bytes }) => ({ version, bytes }));
   }
 
+  /** Whether the executor has started and answers. */
+  get isRunning(): boolean {
+    return this.#running?.ended === false;
+  }
+
   /** The executor; a new one where the last has ended or did not start. */
   async executor(): Promise<Executor> {
     const current = this.#executor;
@@ -87,7 +116,13 @@ export class ModelCache implements AsyncDisposable {
     if (this.#executor !== current) return await this.executor();
     const started = this.#startExecutor();
     this.#executor = started;
-    started.catch(() => {
+    started.then((executor) => {
+      this.#running = executor;
+      // At once, not when somebody asks: until then the server would not be ready.
+      void executor.whenEnded.then(() => {
+        if (!this.#disposed) this.executor().catch(() => {});
+      });
+    }, () => {
       if (this.#executor === started) this.#executor = undefined;
     });
     return await started;
@@ -97,22 +132,18 @@ export class ModelCache implements AsyncDisposable {
    * A model, which is loaded unless it is, and stays so while it is in use.
    *
    * @throws {NoRoomError} If models in use leave no room for it.
-   * @throws {UserError} If its folder holds no model that can be used.
+   * @throws {UserError} If its folder holds no model that can be used, or one that is larger than all
+   * room there is.
    * @throws {ExecutorEndedError} If the executor ends meanwhile.
    */
   async borrow(version: ModelVersion): Promise<BorrowedModel> {
     const executor = await this.executor();
-    let entry = this.#find(version, executor);
-    if (entry === undefined) {
-      const files = await filesOf(version.dir);
-      // Another request may have begun to load it by now.
-      entry = this.#find(version, executor) ?? this.#load(version, executor, files);
-    }
-    entry.users++;
-    const release = () => {
-      entry.users--;
-      entry.lastUsedAt = performance.now();
-    };
+    // Where somebody waits for room all others queue: else models that are always in use would never
+    // leave.
+    const loaded = this.#admitting === 0 ? this.#find(version, executor) : undefined;
+    if (loaded !== undefined) loaded.users++;
+    const entry = loaded ?? await this.#admit(version, executor);
+    const release = () => this.#release(entry);
     try {
       return { model: await entry.model, [Symbol.dispose]: release };
     } catch (error) {
@@ -129,18 +160,48 @@ export class ModelCache implements AsyncDisposable {
     await Promise.all(idle.map((entry) => this.#unload(entry)));
   }
 
-  /** Unloads these versions unless they are in use; then they leave like others that nobody asks for. */
+  /** Unloads these versions, those in use when they are so no more. */
   forget(versions: readonly ModelVersion[]): void {
     for (const entry of this.#entries) {
       if (!versions.some((version) => isSame(entry.version, version))) continue;
+      entry.forgotten = true;
       if (entry.users === 0) void this.#unload(entry);
     }
   }
 
   /** Stops the executor. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#disposed = true;
     clearInterval(this.#idleTimer);
     await this.#executor?.then((executor) => executor.close(), () => {});
+  }
+
+  /** Loads a model unless it is, in its turn, and counts a user. */
+  async #admit(version: ModelVersion, executor: Executor): Promise<Entry> {
+    this.#admitting++;
+    try {
+      return await this.#admissions.run(async () => {
+        let entry = this.#find(version, executor);
+        if (entry === undefined) {
+          const files = await filesOf(version.dir);
+          await this.#makeRoom(version, files);
+          entry = this.#load(version, executor, files);
+        }
+        entry.users++;
+        return entry;
+      });
+    } finally {
+      this.#admitting--;
+    }
+  }
+
+  #release(entry: Entry): void {
+    entry.users--;
+    entry.lastUsedAt = performance.now();
+    if (entry.users > 0) return;
+    if (entry.forgotten) void this.#unload(entry);
+    this.#released.resolve();
+    this.#released = Promise.withResolvers();
   }
 
   #find(version: ModelVersion, executor: Executor): Entry | undefined {
@@ -153,10 +214,9 @@ export class ModelCache implements AsyncDisposable {
   }
 
   #load(version: ModelVersion, executor: Executor, files: Files): Entry {
-    const unloaded = this.#makeRoom(version, files);
-    const base = files.base && this.#base(executor, files.base, unloaded);
+    const base = files.base && this.#base(executor, files.base);
     const model = base === undefined
-      ? unloaded.then(() => TextClassifier.load(executor, version.dir)).then(servedClassifier)
+      ? TextClassifier.load(executor, version.dir).then(servedClassifier)
       : this.#loadAdapter(version, base);
     const entry: Entry = {
       version,
@@ -166,6 +226,7 @@ export class ModelCache implements AsyncDisposable {
       bytes: files.bytes,
       users: 0,
       lastUsedAt: performance.now(),
+      forgotten: false,
     };
     this.#entries.push(entry);
     // A model that could not be loaded is tried again next time.
@@ -173,23 +234,39 @@ export class ModelCache implements AsyncDisposable {
     return entry;
   }
 
-  #base(
-    executor: Executor,
-    { dir, bytes }: Required<Files>["base"],
-    after: Promise<unknown>,
-  ): Base {
+  #base(executor: Executor, { dir, bytes }: Required<Files>["base"]): Base {
     const loaded = this.#bases(executor).find((base) => base.dir === dir);
     const bank = () => AdapterBank.load(executor, dir, { memoryBudgetBytes: Infinity });
-    return loaded ?? { dir, executor, bytes, bank: after.then(bank) };
+    return loaded ?? { dir, executor, bytes, bank: bank() };
   }
 
   async #loadAdapter({ dir }: ModelVersion, base: Base): Promise<ServedModel> {
     const bank = await base.bank;
+    const stored = await readAdapter(dir);
     // The same adapter may be on its way out under another name.
     const name = crypto.randomUUID();
-    const adapter = await bank.add(name, await readAdapter(dir));
+    const adapter = await this.#addTo(bank, name, stored, base);
     // deno-lint-ignore require-await
     return servedAdapter(bank, name, adapter, async () => bank.remove(name));
+  }
+
+  /** Adds an adapter to a bank; if that is full others leave, the least recently used first. */
+  async #addTo(
+    bank: AdapterBank,
+    name: string,
+    stored: StoredAdapter,
+    base: Base,
+  ): Promise<BankedAdapter> {
+    try {
+      return await bank.add(name, stored);
+    } catch (error) {
+      if (!(error instanceof BankFullError)) throw error;
+      const others = this.#living().filter((it) => it.base === base && it.users === 0);
+      const idle = leastRecentlyUsed(others);
+      if (idle === undefined) throw bank.size === 0 ? error : new NoRoomError(error.message);
+      await this.#unload(idle);
+      return await this.#addTo(bank, name, stored, base);
+    }
   }
 
   /** The bases that adapters in memory stand on. */
@@ -199,26 +276,34 @@ export class ModelCache implements AsyncDisposable {
   }
 
   /** Unloads what is in no use, the least recently used first, until there is room. */
-  #makeRoom({ name }: ModelVersion, files: Files): Promise<unknown> {
-    const kept = this.#living().toSorted((a, b) => a.lastUsedAt - b.lastUsedAt);
-    const needed = () => {
-      const loaded = kept.some(({ base }) => base !== undefined && base.dir === files.base?.dir);
-      const bases = new Set(kept.flatMap(({ base }) => base ?? []));
-      return files.bytes + (loaded ? 0 : files.base?.bytes ?? 0) +
-        [...kept, ...bases].reduce((sum, { bytes }) => sum + bytes, 0);
-    };
-    const leaving: Entry[] = [];
-    while (needed() > this.#maxBytes) {
-      const index = kept.findIndex(({ users }) => users === 0);
-      if (index < 0) {
-        throw new NoRoomError(
-          `Cannot load model '${name}': with the models in use it takes ${needed()} bytes, and ` +
-            `there are ${this.#maxBytes}`,
-        );
-      }
-      leaving.push(...kept.splice(index, 1));
+  async #makeRoom({ name }: ModelVersion, { bytes, base }: Files): Promise<void> {
+    const whole = bytes + (base?.bytes ?? 0);
+    if (whole > this.#maxBytes) {
+      throw new UserError(
+        `Cannot load model '${name}': it takes ${whole} bytes, and all models together may take ` +
+          `${this.#maxBytes}`,
+      );
     }
-    return Promise.all(leaving.map((entry) => this.#unload(entry)));
+    const needed = () => {
+      const living = this.#living();
+      const bases = new Set(living.flatMap(({ base }) => base ?? []));
+      const isBaseLoaded = [...bases].some(({ dir }) => dir === base?.dir);
+      return (isBaseLoaded ? bytes : whole) +
+        [...living, ...bases].reduce((sum, { bytes }) => sum + bytes, 0);
+    };
+    const deadline = performance.now() + this.#roomTimeoutMs;
+    while (needed() > this.#maxBytes) {
+      const idle = leastRecentlyUsed(this.#entries.filter(({ users }) => users === 0));
+      if (idle !== undefined) {
+        await this.#unload(idle);
+        continue;
+      }
+      if (await settlesWithin(this.#released.promise, deadline - performance.now())) continue;
+      throw new NoRoomError(
+        `Cannot load model '${name}': with the models in use it takes ${needed()} bytes, and ` +
+          `there are ${this.#maxBytes}`,
+      );
+    }
   }
 
   async #unload(entry: Entry): Promise<void> {
@@ -240,4 +325,17 @@ async function filesOf(dir: string): Promise<Files> {
 
 function isSame(a: ModelVersion, b: ModelVersion): boolean {
   return a.dir === b.dir && a.finishedAt.getTime() === b.finishedAt.getTime();
+}
+
+function leastRecentlyUsed(entries: readonly Entry[]): Entry | undefined {
+  return entries.toSorted((a, b) => a.lastUsedAt - b.lastUsedAt)[0];
+}
+
+/** Whether a promise settles in so many milliseconds. */
+async function settlesWithin(promise: Promise<void>, ms: number): Promise<boolean> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const timeout = new Promise<boolean>((resolve) => timer = setTimeout(resolve, Math.max(0, ms), false));
+  const settled = await Promise.race([promise.then(() => true), timeout]);
+  clearTimeout(timer);
+  return settled;
 }

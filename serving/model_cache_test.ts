@@ -63,13 +63,74 @@ Deno.test("ModelCache keeps to its memory, and the least recently used model lea
 });
 
 Deno.test("ModelCache never unloads a model in use, and refuses what has no room beside it", async () => {
-  await withCache(1, {}, async (cache, { a, b }) => {
+  await withCache(1, { roomTimeoutMs: 0 }, async (cache, { a, b }) => {
     const borrowed = await cache.borrow(a);
     await rejects(cache.borrow(b), { name: "NoRoomError", message: /^Cannot load model 'b'/ });
     deepStrictEqual((await borrowed.model.scores(["a duet"])).length, 1);
     borrowed[Symbol.dispose]();
     await use(cache, b);
     deepStrictEqual(loaded(cache), ["b"]);
+  });
+});
+
+Deno.test("ModelCache gives a model its turn where another is always in use", async () => {
+  await withCache(1, { roomTimeoutMs: 60_000 }, async (cache, { a, b }) => {
+    let isLoaded = false;
+    // Each begins before the last has ended.
+    let borrowed = await cache.borrow(a);
+    const busy = (async () => {
+      while (!isLoaded) {
+        const next = cache.borrow(a);
+        await new Promise((resolve) => setTimeout(resolve, 5));
+        borrowed[Symbol.dispose]();
+        borrowed = await next;
+      }
+    })();
+    const turn = await cache.borrow(b);
+    isLoaded = true;
+    deepStrictEqual(loaded(cache), ["b"]);
+    turn[Symbol.dispose]();
+    await busy;
+    borrowed[Symbol.dispose]();
+  });
+});
+
+Deno.test("ModelCache refuses at once what is larger than all its room", async () => {
+  await withCache(0.5, { roomTimeoutMs: 60_000 }, async (cache, { a }) => {
+    await rejects(cache.borrow(a), {
+      name: "UserError",
+      message: /'a': it takes \d+ bytes, and all/,
+    });
+  });
+});
+
+Deno.test("ModelCache unloads what is forgotten, or else when it is in use no more", async () => {
+  await withCache(2, {}, async (cache, { a, b }) => {
+    await use(cache, b);
+    const borrowed = await cache.borrow(a);
+    cache.forget([a, b]);
+    deepStrictEqual(loaded(cache), ["a"]);
+    deepStrictEqual((await borrowed.model.scores(["a duet"])).length, 1);
+    borrowed[Symbol.dispose]();
+    deepStrictEqual(loaded(cache), []);
+  });
+});
+
+Deno.test("ModelCache starts another executor when one ends", async () => {
+  const started: Executor[] = [];
+  const startExecutor = async () => {
+    const executor = await Executor.start({ threads: 1 });
+    started.push(executor);
+    return executor;
+  };
+  await withCache(1, { startExecutor }, async (cache) => {
+    ok(!cache.isRunning);
+    await cache.executor();
+    ok(cache.isRunning);
+    await started[0]!.close();
+    ok(!cache.isRunning);
+    while (!cache.isRunning) await new Promise((resolve) => setTimeout(resolve, 5));
+    strictEqual(started.length, 2);
   });
 });
 

@@ -191,6 +191,7 @@ export class Predictor {
     let sliceStartedAt = performance.now();
     const encoded: Encoding[] = [];
     for (const index of indices) {
+      signal?.throwIfAborted();
       const { text, pair } = inputs[index]!;
       const startedAt = performance.now();
       const encoding = model.encode(text, pair);

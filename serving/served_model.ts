@@ -52,12 +52,13 @@ export function servedClassifier(classifier: TextClassifier): ServedModel {
 export function servedAdapter(
   bank: AdapterBank,
   name: string,
-  { problemType, labels, tokenizer }: BankedAdapter,
+  { problemType, labels, tokenizer, virtualTokens }: BankedAdapter,
   release: () => Promise<void>,
 ): ServedModel {
   const encode = (text: string, pair?: string): Encoding & BankRow => ({
     ...pair === undefined ? tokenizer.encode(text) : tokenizer.encodePair(text, pair),
     adapter: name,
+    virtualTokens,
   });
   return {
     problemType,

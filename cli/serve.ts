@@ -12,10 +12,10 @@ import { Executor } from "../onnx/executor.ts";
 import { type ApiKey, apiKey, ApiKeyFile, apiKeysOf, isLoopback } from "../routes/access.ts";
 import { createApp } from "../routes/app.ts";
 import { Metrics } from "../serving/metrics.ts";
-import { ModelCache } from "../serving/model_cache.ts";
+import { ModelCache, NoRoomError } from "../serving/model_cache.ts";
 import { ModelRegistry, UnknownModelError } from "../serving/model_registry.ts";
 import { ModelStore } from "../serving/model_store.ts";
-import { borrowModel, Predictor } from "../serving/predictor.ts";
+import { borrowModel, InferenceError, Predictor } from "../serving/predictor.ts";
 import { RUNS_DIR } from "../training/run_folder.ts";
 import { RunStore } from "../training/run_store.ts";
 import { Supervisor } from "../training/supervisor.ts";
@@ -39,6 +39,7 @@ interface Options {
   apiKey: string[];
   apiKeyFile?: string;
   rateLimit?: number;
+  corsOrigin: string[];
   insecure?: true;
 }
 
@@ -74,6 +75,12 @@ export function serveCommand(): Command {
       "Most requests in a minute of each key, or of all without keys",
       parseCount,
     )
+    .option(
+      "--cors-origin <origin>",
+      "Site whose pages may use the server, as https://example.com, or * for all; repeatable",
+      collect,
+      [],
+    )
     .option("--insecure", "Listen on a public address without a key")
     .action(run);
 }
@@ -105,6 +112,10 @@ async function run(options: Options): Promise<void> {
   executor.catch(() => {});
 
   const kv = options.kv ?? join(runsDir, "state.kv");
+  using kvLock = await Deno.open(`${kv}.lock`, { write: true, create: true });
+  if (!await kvLock.tryLock(true)) {
+    throw new UserError(`Cannot keep state in '${kv}': another server uses it`);
+  }
   using store = await RunStore.open(kv);
   using modelStore = await ModelStore.open(kv);
   const supervisor = new Supervisor(store);
@@ -129,9 +140,10 @@ async function run(options: Options): Promise<void> {
       maxConcurrentRequests: options.maxConcurrentRequests,
       payloadLimitBytes: options.payloadLimit,
     },
-    isReady: () => ready,
+    isReady: () => ready && cache.isRunning,
     apiKeys,
     requestsPerMinute: options.rateLimit,
+    corsOrigins: options.corsOrigin,
     log: (entry) => console.error(JSON.stringify(entry)),
   });
 
@@ -177,7 +189,10 @@ async function preload(
     try {
       using _model = await borrowModel(cache, await models.resolve(name));
     } catch (error) {
-      if (error instanceof UnknownModelError) {
+      if (
+        error instanceof UnknownModelError || error instanceof InferenceError ||
+        error instanceof NoRoomError
+      ) {
         throw new UserError(`Cannot preload '${name}': ${error.message}`);
       }
       throw error;

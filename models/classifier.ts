@@ -6,7 +6,15 @@
 import { join } from "node:path";
 import { UserError } from "../data/user_error.ts";
 import { exists, writeFileAtomically, writeJson } from "../data/files.ts";
-import { isAdapter, readAdapter, removeAdapter, withBase } from "./adapter.ts";
+import {
+  adaptedConfig,
+  adaptedTokenizer,
+  baseDirOf,
+  isAdapter,
+  readAdapter,
+  removeAdapter,
+  withBase,
+} from "./adapter.ts";
 import { readWeights, WEIGHTS_FILE } from "./weight_files.ts";
 import { type BertConfig, CONFIG_FILE, readConfig } from "./config.ts";
 import { encodeSafetensors } from "./safetensors.ts";
@@ -27,11 +35,12 @@ export async function saveClassifier(dir: string, classifier: Classifier): Promi
   const { config, weights } = classifier;
   await Deno.mkdir(join(dir, "onnx"), { recursive: true });
   await removeAdapter(dir);
-  await writeFileAtomically(join(dir, ONNX_FILE), exportModel(config, weights));
   const tensors = new Map(
     parameterShapes(config).map(({ name, shape }) => [name, { shape, data: weights[name]! }]),
   );
   await saveModel(dir, classifier, encodeSafetensors({ tensors, metadata: { format: "pt" } }));
+  // Last: one that is older than the weights is not used.
+  await writeFileAtomically(join(dir, ONNX_FILE), exportModel(config, weights));
 }
 
 /**
@@ -83,9 +92,19 @@ export async function loadForInference(
   const config = await readConfig(dir);
   const tokenizer = await readTokenizer(dir, config);
   const onnxFile = join(dir, ONNX_FILE);
-  if (await exists(onnxFile)) return { config, tokenizer, model: await Deno.readFile(onnxFile) };
+  if (await isCurrent(onnxFile, join(dir, WEIGHTS_FILE))) {
+    return { config, tokenizer, model: await Deno.readFile(onnxFile) };
+  }
   const { weights } = await loadClassifier(dir);
   return { config, tokenizer, model: exportModel(config, weights) };
+}
+
+/** Whether an ONNX model is there that was not written before the weights were replaced. */
+async function isCurrent(onnxFile: string, weightsFile: string): Promise<boolean> {
+  if (!await exists(onnxFile)) return false;
+  if (!await exists(weightsFile)) return true;
+  const [model, weights] = await Promise.all([Deno.stat(onnxFile), Deno.stat(weightsFile)]);
+  return model.mtime! >= weights.mtime!;
 }
 
 /** How many bytes the weights of a model's folder hold, as {@link loadForInference} reads them. */
@@ -94,6 +113,24 @@ export async function modelBytes(dir: string): Promise<number> {
     if (await exists(join(dir, file))) return (await Deno.stat(join(dir, file))).size;
   }
   return 0;
+}
+
+/**
+ * Reads what a model says of itself, without its weights, which must be there.
+ *
+ * @throws {UserError} If the folder holds no model that can be used.
+ */
+export async function describeClassifier(dir: string): Promise<Omit<Classifier, "weights">> {
+  const adapter = await isAdapter(dir) ? await readAdapter(dir) : undefined;
+  const weightsDir = adapter === undefined ? dir : await baseDirOf(adapter);
+  const own = await readConfig(weightsDir);
+  if (await modelBytes(weightsDir) === 0) {
+    throw new UserError(`Cannot read '${weightsDir}': it holds no weights`);
+  }
+  if (adapter === undefined) return { config: own, tokenizer: await readTokenizer(dir, own) };
+  const config = adaptedConfig(adapter, own);
+  const tokenizer = adaptedTokenizer(adapter, await BertTokenizer.load(weightsDir), config);
+  return { config, tokenizer };
 }
 
 /** A folder's tokenizer, which cuts texts to what the model has positions for, or earlier. */

@@ -75,6 +75,20 @@ Deno.test("loadForInference() makes the ONNX model from the weights if it is not
   });
 });
 
+Deno.test("loadForInference() uses no ONNX model that is older than the weights", async () => {
+  await withModel(async (dir) => {
+    const { model } = await loadForInference(dir);
+    await changeTensors(
+      dir,
+      (tensors) => (tensors.get("classifier.bias")!.data as Float32Array).fill(7),
+    );
+    const file = join(dir, "model.safetensors");
+    const { mtime } = await Deno.stat(join(dir, "onnx/model.onnx"));
+    await Deno.utime(file, mtime!, new Date(mtime!.getTime() + 1000));
+    notDeepStrictEqual((await loadForInference(dir)).model, model);
+  });
+});
+
 Deno.test("loadForInference() cuts texts to what the model has positions for", async () => {
   await withModel(async (dir) => {
     const file = join(dir, "tokenizer_config.json");

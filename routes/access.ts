@@ -137,15 +137,23 @@ export class RateLimit {
   }
 }
 
-/** Keeps web pages of other sites from using a server that their visitors can reach. */
-export const refuseForeignOrigin: MiddlewareHandler = async (context, next) => {
-  const origin = context.req.header("Origin");
-  const host = URL.parse(origin ?? "")?.host;
-  if (origin !== undefined && (host === undefined || host !== context.req.header("Host"))) {
-    throw new HTTPException(403, { message: `Requests from ${origin} are not allowed` });
-  }
-  await next();
-};
+/**
+ * Keeps web pages of other sites from using a server that their visitors can reach.
+ *
+ * @param allowed The origins that may; `*` stands for all.
+ */
+export function refuseForeignOrigins(allowed: readonly string[]): MiddlewareHandler {
+  return async (context, next) => {
+    const origin = context.req.header("Origin");
+    if (origin !== undefined && !allowed.includes(origin) && !allowed.includes("*")) {
+      const host = URL.parse(origin)?.host;
+      if (host === undefined || host !== context.req.header("Host")) {
+        throw new HTTPException(403, { message: `Requests from ${origin} are not allowed` });
+      }
+    }
+    await next();
+  };
+}
 
 /**
  * Keeps web pages from a server that listens on this machine alone by a name of their own that has

@@ -10,7 +10,7 @@ import {
   isLoopback,
   RateLimit,
   refuseForeignHost,
-  refuseForeignOrigin,
+  refuseForeignOrigins,
 } from "./access.ts";
 import { onError } from "./errors.ts";
 
@@ -131,8 +131,8 @@ Deno.test("refuseForeignHost() answers to this machine's own names alone", async
   }
 });
 
-Deno.test("refuseForeignOrigin() refuses other sites, and an origin that is none", async () => {
-  const app = new Hono().use(refuseForeignOrigin).get("/", (context) => context.text("here"));
+Deno.test("refuseForeignOrigins() refuses other sites, and an origin that is none", async () => {
+  const app = new Hono().use(refuseForeignOrigins([])).get("/", (context) => context.text("here"));
   const status = async (headers: HeadersInit) => (await app.request("/", { headers })).status;
   strictEqual(await status({ Host: "localhost:8000" }), 200);
   strictEqual(await status({ Host: "localhost:8000", Origin: "http://localhost:8000" }), 200);

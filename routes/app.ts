@@ -5,6 +5,7 @@
  */
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import { bodyLimit } from "hono/body-limit";
+import { cors } from "hono/cors";
 import { HTTPException } from "hono/http-exception";
 import { requestId } from "hono/request-id";
 import { join } from "node:path";
@@ -12,7 +13,7 @@ import type { Metrics } from "../serving/metrics.ts";
 import type { ModelCache } from "../serving/model_cache.ts";
 import type { ModelRegistry } from "../serving/model_registry.ts";
 import type { Predictor } from "../serving/predictor.ts";
-import { type ApiKey, checkAccess, refuseForeignHost, refuseForeignOrigin } from "./access.ts";
+import { type ApiKey, checkAccess, refuseForeignHost, refuseForeignOrigins } from "./access.ts";
 import { addDocs } from "./docs.ts";
 import { onError, onNotFound } from "./errors.ts";
 import { evaluationRoutes } from "./evaluations.ts";
@@ -40,6 +41,8 @@ export interface AppOptions extends RunRoutesOptions {
   /** Who may use the server; without any, everyone who reaches it. */
   apiKeys?: readonly ApiKey[];
   requestsPerMinute?: number | undefined;
+  /** The sites whose pages may use the server; `*` stands for all. */
+  corsOrigins?: readonly string[];
   /** Whether the server listens on this machine alone, and is to be known by no other name. */
   loopbackOnly?: boolean;
   log?: Log;
@@ -57,11 +60,15 @@ const PREDICT_ROUTES = [
 /** The whole application. */
 export function createApp(options: AppOptions): OpenAPIHono {
   const { models, cache, predictor, metrics, limits, isReady, store, runsDir } = options;
-  const { apiKeys = [], requestsPerMinute, log = () => {} } = options;
+  const { apiKeys = [], corsOrigins = [], requestsPerMinute, log = () => {} } = options;
   const app = createRouter();
   app.use(requestId());
   app.use(observeRequests(metrics, log));
-  app.use(refuseForeignOrigin);
+  app.use(refuseForeignOrigins(corsOrigins));
+  app.use(cors({
+    origin: corsOrigins.includes("*") ? "*" : [...corsOrigins],
+    exposeHeaders: ["Retry-After", "X-Request-Id"],
+  }));
   if (options.loopbackOnly === true) app.use(refuseForeignHost);
   app.use(checkAccess(apiKeys, requestsPerMinute));
   const limitPredictions = limitConcurrency(limits.maxConcurrentRequests);

@@ -6,10 +6,10 @@
 import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
 import { z } from "zod";
 import config from "../deno.json" with { type: "json" };
-import { readTokenizer } from "../models/classifier.ts";
-import { labelsOf, readConfig } from "../models/config.ts";
+import { labelsOf } from "../models/config.ts";
 import { type ModelRegistry, UnknownModelError } from "../serving/model_registry.ts";
-import { createRouter, jsonContent } from "./router.ts";
+import { describeModel } from "../serving/predictor.ts";
+import { createRouter, errorAnswers, jsonContent } from "./router.ts";
 
 /** The limits that the server was started with. */
 export interface Limits {
@@ -44,7 +44,10 @@ const route = createRoute({
   path: "/info",
   tags: ["health"],
   summary: "The default model and the limits",
-  responses: { 200: jsonContent(Info, "What the server was started with") },
+  responses: {
+    200: jsonContent(Info, "What the server was started with"),
+    ...errorAnswers(424),
+  },
 });
 
 /** The route. */
@@ -54,9 +57,8 @@ export function infoRoutes(models: ModelRegistry, limits: Limits): OpenAPIHono {
       if (error instanceof UnknownModelError) return undefined;
       throw error;
     });
-    const bert = model && await readConfig(model.dir);
-    const labels = bert && labelsOf(bert);
-    const tokenizer = bert && await readTokenizer(model!.dir, bert);
+    const description = model && await describeModel(model);
+    const labels = description && labelsOf(description.config);
     return context.json({
       model_id: model?.name ?? null,
       model_version: model?.version ?? null,
@@ -67,7 +69,7 @@ export function infoRoutes(models: ModelRegistry, limits: Limits): OpenAPIHono {
           label2id: Object.fromEntries(labels.map((label, id) => [label, id])),
         },
       },
-      max_input_length: tokenizer?.maxLength ?? null,
+      max_input_length: description?.tokenizer.maxLength ?? null,
       max_batch_tokens: limits.maxBatchTokens ?? null,
       max_client_batch_size: limits.maxClientBatchSize,
       max_concurrent_requests: limits.maxConcurrentRequests,

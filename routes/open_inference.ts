@@ -9,6 +9,7 @@ import { HTTPException } from "hono/http-exception";
 import { z } from "zod";
 import config from "../deno.json" with { type: "json" };
 import type { ModelRegistry, ModelVersion } from "../serving/model_registry.ts";
+import { describeModel } from "../serving/predictor.ts";
 import { invalidField } from "./errors.ts";
 import type { IsReady } from "./health.ts";
 import { predictions, type PredictRoutesOptions, Text } from "./predictions.ts";
@@ -144,13 +145,14 @@ export function openInferenceRoutes(options: OpenInferenceRoutesOptions): OpenAP
         summary: "Whether a model can predict",
         responses: {
           200: jsonContent(z.object({ name: z.string(), ready: z.boolean() }), "It can"),
-          ...errorAnswers(404, 503),
+          ...errorAnswers(404, 424, 503),
         },
       }),
       async (context) => {
-        const { name } = await models.resolve(referenceOf(context));
+        const version = await models.resolve(referenceOf(context));
         if (!isReady()) throw new HTTPException(503, { message: "The server is not ready" });
-        return context.json({ name, ready: true }, 200);
+        await describeModel(version);
+        return context.json({ name: version.name, ready: true }, 200);
       },
     );
     router.openapi(

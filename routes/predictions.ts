@@ -68,7 +68,11 @@ export async function predictions(
   const { signal } = context.req.raw;
   const key = context.req.header(ROUTING_KEY_HEADER);
   try {
-    const { rows, timing } = await predictor.predict(inputs, { ...options, key, signal });
+    const { rows, computeType, timing } = await predictor.predict(inputs, {
+      ...options,
+      key,
+      signal,
+    });
     for (
       const [name, value] of Object.entries({
         "x-compute-characters": timing.characters,
@@ -80,6 +84,7 @@ export async function predictions(
         "x-inference-time": timing.inferenceMs,
       })
     ) context.header(name, String(Math.round(value)));
+    context.header("x-compute-type", computeType);
     return rows;
   } catch (error) {
     if (!(error instanceof InputError)) throw error;

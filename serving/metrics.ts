@@ -39,6 +39,12 @@ export class Metrics {
     labelNames: ["model", "version"],
     registers: [this.registry],
   });
+  readonly #predictionFailures = new Counter({
+    name: "graft_prediction_failures_total",
+    help: "Texts that were not classified, by a fault of the model or the device",
+    labelNames: ["model", "version"],
+    registers: [this.registry],
+  });
   readonly #predictionSeconds = this.#histogram(
     "graft_prediction_duration_seconds",
     "Time from a text's arrival to its scores",
@@ -113,6 +119,11 @@ export class Metrics {
   prediction(model: string, version: number, texts: number, durationMs: number): void {
     this.#predictions.inc({ model, version }, texts);
     this.#predictionSeconds.observe({ model, version }, durationMs / 1000);
+  }
+
+  /** A version failed to classify a request's texts. */
+  predictionFailure(model: string, version: number, texts: number): void {
+    this.#predictionFailures.inc({ model, version }, texts);
   }
 
   /** The texts of a request became tokens and passed the queue. */

@@ -13,6 +13,7 @@ Deno.test("Metrics counts requests, failures, texts by version, and batches", as
   metrics.request("POST", "/predict", 429, 1);
   metrics.failure("overloaded");
   metrics.prediction("titles", 2, 3, 20);
+  metrics.predictionFailure("titles", 3, 2);
   metrics.stages(1, 4);
   metrics.batch({ rows: 3, tokens: 27, durationMs: 15 });
   metrics.batch({ rows: 1, tokens: 9, durationMs: 5 });
@@ -24,6 +25,9 @@ Deno.test("Metrics counts requests, failures, texts by version, and batches", as
       ]],
       ["graft_failures_total", ['graft_failures_total{error_type="overloaded"} 1']],
       ["graft_predictions_total", ['graft_predictions_total{model="titles",version="2"} 3']],
+      ["graft_prediction_failures_total", [
+        'graft_prediction_failures_total{model="titles",version="3"} 2',
+      ]],
       ["graft_batch_rows", ["graft_batch_rows_sum 4", "graft_batch_rows_count 2"]],
       ["graft_batch_tokens_sum", ["graft_batch_tokens_sum 36"]],
       ["graft_inference_duration_seconds_sum", ["graft_inference_duration_seconds_sum 0.02"]],

@@ -334,7 +334,9 @@ function leastRecentlyUsed(entries: readonly Entry[]): Entry | undefined {
 /** Whether a promise settles in so many milliseconds. */
 async function settlesWithin(promise: Promise<void>, ms: number): Promise<boolean> {
   let timer: ReturnType<typeof setTimeout> | undefined;
-  const timeout = new Promise<boolean>((resolve) => timer = setTimeout(resolve, Math.max(0, ms), false));
+  const timeout = new Promise<boolean>((resolve) =>
+    timer = setTimeout(resolve, Math.max(0, ms), false)
+  );
   const settled = await Promise.race([promise.then(() => true), timeout]);
   clearTimeout(timer);
   return settled;

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { type Classifier, describeClassifier } from "../models/classifier.ts";
 import { scoresOf } from "../models/inference.ts";
 import { type LabelScore, labelScores } from "../models/text_classifier.ts";
 import type { Encoding } from "../models/tokenizer.ts";
@@ -63,6 +64,8 @@ export interface PredictTiming {
 /** What {@link Predictor.predict} gives, in the order of the texts. */
 export interface Predictions {
   rows: PredictedRow[];
+  /** What worked on them. */
+  computeType: "cpu" | "gpu";
   timing: PredictTiming;
 }
 
@@ -136,7 +139,7 @@ export class Predictor {
     const startedAt = performance.now();
     const parts = await this.#byModel(inputs, options.key);
     const results = await Promise.all(
-      parts.map((part) => this.#predictPart(part, inputs, options)),
+      parts.map((part) => this.#measured(part, this.#predictPart(part, inputs, options))),
     );
     const rows = new Array<PredictedRow>(inputs.length);
     for (const [i, { version, indices }] of parts.entries()) {
@@ -157,10 +160,26 @@ export class Predictor {
       characters: inputs.reduce((n, { text, pair = "" }) => n + text.length + pair.length, 0),
     };
     this.#metrics.stages(timing.tokenizationMs, timing.queueMs);
-    for (const { version: { name, version }, indices } of parts) {
-      this.#metrics.prediction(name, version, indices.length, timing.totalMs);
+    const { choice } = await this.#cache.executor();
+    return { rows, computeType: choice.device === "webgpu" ? "gpu" : "cpu", timing };
+  }
+
+  /** Counts what became of rows of one model, and times it. */
+  async #measured<Result>(
+    { version: { name, version }, indices }: ModelRows,
+    work: Promise<Result>,
+  ) {
+    const startedAt = performance.now();
+    try {
+      const result = await work;
+      this.#metrics.prediction(name, version, indices.length, performance.now() - startedAt);
+      return result;
+    } catch (error) {
+      if (error instanceof InferenceError || error instanceof NoRoomError) {
+        this.#metrics.predictionFailure(name, version, indices.length);
+      }
+      throw error;
     }
-    return { rows, timing };
   }
 
   async #byModel(inputs: readonly PredictInput[], key?: string): Promise<ModelRows[]> {
@@ -247,6 +266,21 @@ export async function borrowModel(
   } catch (error) {
     if (error instanceof NoRoomError) throw error;
     throw inferenceError(`Cannot load model '${version.name}'`, error);
+  }
+}
+
+/**
+ * What a model says of itself, without being loaded.
+ *
+ * @throws {InferenceError} If it could not be loaded.
+ */
+export async function describeModel(
+  { name, dir }: ModelVersion,
+): Promise<Omit<Classifier, "weights">> {
+  try {
+    return await describeClassifier(dir);
+  } catch (error) {
+    throw inferenceError(`Cannot load model '${name}'`, error);
   }
 }
 

@@ -80,6 +80,26 @@ Deno.test("a base is loaded with its first adapter and leaves with its last", as
   }
 });
 
+Deno.test("an adapter takes the place of another where the device can hold one only", async () => {
+  const startExecutor = async () => {
+    const executor = await Executor.start({ threads: 1 });
+    const load = executor.loadTableSession.bind(executor);
+    executor.loadTableSession = async (...args) => ({
+      ...await load(...args),
+      maxRows: () => Promise.resolve(5),
+    });
+    return executor;
+  };
+  await using server = await LocalServer.start({ cacheOptions: { startExecutor } });
+  for (const name of ["a", "b"]) await writeAdapter(join(server.runsDir, name), "prefix");
+  const answers = [];
+  for (const model of ["a", "b", "a"]) {
+    answers.push(await server.post("/v1/predict", { model, inputs: ["a bread"] }));
+    deepStrictEqual(server.cache.loaded.map(({ version }) => version.name), [model]);
+  }
+  deepStrictEqual(answers[2], answers[0]);
+});
+
 Deno.test("an adapter without its base is answered with 424", async () => {
   await using server = await LocalServer.start();
   const dir = join(server.runsDir, "a");

@@ -47,6 +47,26 @@ Deno.test("pages of other sites get nothing", async () => {
   strictEqual(preflight.status, 403);
 });
 
+Deno.test("pages of sites that were named may use the server", async () => {
+  const site = "https://example.com";
+  await using server = await LocalServer.start({ seeds: { titles: 1 }, corsOrigins: [site] });
+  const headers = { Origin: site, "Access-Control-Request-Method": "POST" };
+  const preflight = await server.app.request("/predict", { method: "OPTIONS", headers });
+  deepStrictEqual([preflight.status, preflight.headers.get("Access-Control-Allow-Origin")], [
+    204,
+    site,
+  ]);
+  for (const [inputs, status] of [["a duet", 200], ["", 422]] as const) {
+    const response = await server.send("POST", "/predict", { inputs }, { Origin: site });
+    deepStrictEqual([response.status, response.headers.get("Access-Control-Allow-Origin")], [
+      status,
+      site,
+    ]);
+  }
+  const other = await server.send("POST", "/predict", { inputs: "a" }, { Origin: "https://b.com" });
+  strictEqual(other.status, 403);
+});
+
 Deno.test("/openapi.json describes every route, and /docs shows it without a network", async () => {
   await using server = await LocalServer.start();
   const { openapi, paths } = await (await server.app.request("/openapi.json")).json();

@@ -81,6 +81,7 @@ Deno.test("answers tell what a request took and its id", async () => {
   }
   strictEqual(headers.get("x-compute-characters"), "6");
   match(headers.get("x-compute-tokens") ?? "", /^[3-9]$/);
+  strictEqual(headers.get("x-compute-type"), "cpu");
   ok(headers.get("x-request-id"));
 });
 
@@ -279,6 +280,24 @@ Deno.test("a model that cannot be read is answered with 424", async () => {
   await Deno.remove(join(server.runsDir, "titles", "vocab.txt"));
   const { error } = await server.post<{ error: string }>("/predict", { inputs: "a" }, 424);
   match(error, /^Cannot load model 'titles': Cannot read/);
+  for (const path of ["/info", "/v2/models/titles/ready"]) {
+    const response = await server.app.request(path);
+    const answer = await response.json();
+    deepStrictEqual([response.status, answer.error_type], [424, "backend"], path);
+    match(answer.error, /^Cannot load model 'titles': Cannot read/);
+  }
+  const metrics = await (await server.app.request("/metrics")).text();
+  match(metrics, /graft_prediction_failures_total{model="titles",version="1"} 1\n/);
+});
+
+Deno.test("a model without its weights is not ready", async () => {
+  await using server = await LocalServer.start({ seeds: { titles: 1 } });
+  strictEqual((await server.app.request("/v2/models/titles/ready")).status, 200);
+  await Deno.remove(join(server.runsDir, "titles", "model.safetensors"));
+  await Deno.remove(join(server.runsDir, "titles", "onnx"), { recursive: true });
+  const response = await server.app.request("/v2/models/titles/ready");
+  strictEqual(response.status, 424);
+  match((await response.json()).error, /holds no weights$/);
 });
 
 Deno.test("requests beyond the limit get 429 with Retry-After, the others an answer", async () => {

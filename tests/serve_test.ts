@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { deepStrictEqual, match } from "node:assert";
+import { deepStrictEqual, match, ok } from "node:assert";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { writeModel } from "./local_server.ts";
@@ -111,8 +111,18 @@ Deno.test("serve answers every request that it took when SIGTERM comes", async (
 Deno.test("serve refuses a public address without a key, and a model to preload that is not there", async () => {
   const runsDir = await Deno.makeTempDir();
   try {
+    await writeModel(join(runsDir, "broken"), 1);
+    await Deno.writeTextFile(join(runsDir, "broken", "config.json"), "{");
+    const taken = join(runsDir, "taken.kv");
+    using lock = await Deno.open(`${taken}.lock`, { write: true, create: true });
+    ok(await lock.tryLock(true));
     for (
       const [options, message] of [
+        [
+          ["--preload", "broken"],
+          /error: Cannot preload 'broken': Cannot load model 'broken': [^\n]+\n$/,
+        ],
+        [["--kv", taken], /^error: Cannot keep state in '.*taken.kv': another server uses it\n$/],
         [["--host", "0.0.0.0"], /^error: Cannot listen on '0.0.0.0' without --api-key/],
         [["--preload", "none"], /error: Cannot preload 'none': there is no model/],
         [["--payload-limit", "2 parsecs"], /^error: .*--payload-limit/],

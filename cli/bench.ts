@@ -6,6 +6,8 @@
 import { Command, InvalidArgumentError } from "commander";
 import Table from "cli-table3";
 import { cpus } from "node:os";
+import { benchAdapters } from "../bench/adapters.ts";
+import { benchOverload, type OverloadBenchOptions } from "../bench/overload.ts";
 import { benchServe, PLAIN_BATCH_SIZE, type ServeBench } from "../bench/serve.ts";
 import {
   BENCH_MODES,
@@ -19,6 +21,21 @@ import { chooseDevice, type Device, DEVICES } from "../onnx/device.ts";
 import { Executor } from "../onnx/executor.ts";
 import { deviceOption } from "./device_option.ts";
 import { choiceOption } from "./choices.ts";
+
+interface AdapterOptions {
+  size: keyof typeof BENCH_SIZES;
+  length: number;
+  adapters: number;
+  batches: number;
+  device: Device | "auto";
+  threads?: number;
+  json?: boolean;
+}
+
+interface OverloadOptions extends Omit<OverloadBenchOptions, "device"> {
+  device: Device | "auto";
+  json?: boolean;
+}
 
 interface ServeOptions {
   size: keyof typeof BENCH_SIZES;
@@ -87,7 +104,82 @@ export function benchCommand(): Command {
         .addOption(deviceOption())
         .option("--json", "Print the results as JSON on standard output")
         .action(runServe),
+    )
+    .addCommand(
+      new Command("adapters")
+        .description("Time batches whose rows belong to one adapter, and to many")
+        .addOption(choiceOption("--size <name>", "The base", sizes).default("minilm"))
+        .option("--length <number>", "Tokens of a text, 512 at most", parseLength, 9)
+        .option("--adapters <number>", "Adapters, and rows of the batch", parseCount, 64)
+        .option("--batches <number>", "Batches whose median is taken", parseCount, 20)
+        .addOption(deviceOption())
+        .option("--threads <number>", "CPU threads; default: all cores", parseCount)
+        .option("--json", "Print the results as JSON on standard output")
+        .action(runAdapters),
+    )
+    .addCommand(
+      new Command("overload")
+        .description("Send a server of its own more requests at once than it answers")
+        .addOption(choiceOption("--size <name>", "The model", sizes).default("minilm"))
+        .option("--length <number>", "Tokens of a text, 512 at most", parseLength, 9)
+        .option("--connections <number>", "Clients", parseCount, 200)
+        .option("--max-concurrent-requests <number>", "Requests that it answers", parseCount, 64)
+        .option("--seconds <number>", "How long a wave lasts", parseCount, 30)
+        .option("--waves <number>", "How often all clients come", parseCount, 2)
+        .addOption(deviceOption())
+        .option("--json", "Print the results as JSON on standard output")
+        .action(runOverload),
     );
+}
+
+async function runAdapters(options: AdapterOptions): Promise<void> {
+  const threads = options.threads ?? navigator.hardwareConcurrency;
+  await using executor = await Executor.start({ device: options.device, threads });
+  const { device } = executor.choice;
+  console.error(`Timing ${options.batches} batches of each kind on ${device}`);
+  const bench = await benchAdapters(executor, options);
+  const { size, length, adapters } = options;
+  console.log(
+    options.json
+      ? JSON.stringify({ machine: machine(threads), device, size, length, adapters, ...bench })
+      : `${size} on ${device}, ${adapters} texts of ${length} tokens, prefixes of 16:
+one adapter ${milliseconds(bench.one_adapter_ms)}, ${adapters} adapters ${
+        milliseconds(bench.mixed_ms)
+      }: ${bench.mixed_share.toFixed(2)} of the speed.
+An adapter takes ${(bench.bytes_per_adapter / 1e6).toFixed(2)} MB.`,
+  );
+}
+
+async function runOverload(options: OverloadOptions): Promise<void> {
+  const { device } = await chooseDevice(options.device);
+  const { waves, seconds, connections, maxConcurrentRequests: limit } = options;
+  console.error(`Sending ${waves} waves of ${seconds} s to a server on ${device}`);
+  const results = await benchOverload({ ...options, device });
+  if (options.json) {
+    const { size, length } = options;
+    console.log(JSON.stringify({ device, size, length, connections, limit, waves: results }));
+    return;
+  }
+  const table = new Table({
+    head: ["wave", "200", "429", "other", "lost", "/health", "slowest", "memory"],
+    colAligns: Array.from({ length: 8 }, () => "right" as const),
+    style: { head: [], border: [], compact: true },
+  });
+  for (const [i, { statuses, lost, ...wave }] of results.entries()) {
+    const { 200: answered = 0, 429: refused = 0, ...others } = statuses;
+    table.push([
+      i + 1,
+      answered,
+      refused,
+      Object.values(others).reduce((sum, count) => sum + count, 0),
+      lost,
+      milliseconds(wave.health_median_ms),
+      milliseconds(wave.health_max_ms),
+      `${Math.round(wave.resident_bytes / 1e6)} MB`,
+    ]);
+  }
+  console.log(`${connections} clients of a server that answers ${limit} at once, on ${device}
+${table}`);
 }
 
 async function runServe(options: ServeOptions): Promise<void> {

@@ -1,0 +1,75 @@
+/**
+ * What it costs that the rows of a batch belong to many adapters of one base.
+ *
+ * @module
+ */
+import { join } from "node:path";
+import { AdapterBank, type BankRow } from "../models/adapter_bank.ts";
+import { readAdapter } from "../models/adapter.ts";
+import { BertTokenizer } from "../models/tokenizer.ts";
+import type { Executor } from "../onnx/executor.ts";
+import { BENCH_MODEL, randomTexts, writeAdapters, writeModel } from "./server.ts";
+import { type BENCH_SIZES, median } from "./train.ts";
+
+/** What is timed. */
+export interface AdapterBenchOptions {
+  size: keyof typeof BENCH_SIZES;
+  /** Tokens of each text. */
+  length: number;
+  /** Prefixes of 16 virtual tokens, and rows of the batch. */
+  adapters: number;
+  /** How many batches of each kind are timed, in turn. */
+  batches: number;
+}
+
+/** What {@link benchAdapters} finds; times are medians. */
+export interface AdapterBench {
+  /** A batch whose rows belong to one adapter. */
+  one_adapter_ms: number;
+  /** The same texts, each for an adapter of its own. */
+  mixed_ms: number;
+  /** The speed of the mixed batch by that of the other. */
+  mixed_share: number;
+  bytes_per_adapter: number;
+}
+
+/** Times batches on one base with adapters of random values. */
+export async function benchAdapters(
+  executor: Executor,
+  { size, length, adapters, batches }: AdapterBenchOptions,
+): Promise<AdapterBench> {
+  const runsDir = await Deno.makeTempDir();
+  try {
+    const text = randomTexts(await writeModel(runsDir, size), length);
+    await writeAdapters(runsDir, adapters);
+    const baseDir = join(runsDir, BENCH_MODEL);
+    const bank = await AdapterBank.load(executor, baseDir, { memoryBudgetBytes: Infinity });
+    const names = Array.from({ length: adapters }, (_, i) => `adapter-${i}`);
+    for (const name of names) await bank.add(name, await readAdapter(join(runsDir, name)));
+    const tokenizer = await BertTokenizer.load(baseDir);
+    const mixed = names.map((adapter): BankRow => ({ adapter, ids: tokenizer.encode(text()).ids }));
+    const one = mixed.map((row): BankRow => ({ ...row, adapter: names[0]! }));
+    const time = async (rows: readonly BankRow[]) => {
+      const startedAt = performance.now();
+      await bank.logits(rows);
+      return performance.now() - startedAt;
+    };
+    for (const rows of [one, mixed]) await time(rows);
+    const oneMs: number[] = [];
+    const mixedMs: number[] = [];
+    for (let batch = 0; batch < batches; batch++) {
+      oneMs.push(await time(one));
+      mixedMs.push(await time(mixed));
+    }
+    const bytes = bank.bytes;
+    await bank.release();
+    return {
+      one_adapter_ms: median(oneMs),
+      mixed_ms: median(mixedMs),
+      mixed_share: median(oneMs) / median(mixedMs),
+      bytes_per_adapter: bytes / adapters,
+    };
+  } finally {
+    await Deno.remove(runsDir, { recursive: true });
+  }
+}

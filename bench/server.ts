@@ -1,0 +1,149 @@
+/**
+ * A server of its own for a benchmark, and models of random weights for it.
+ *
+ * @module
+ */
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { baseOf, saveAdapter } from "../models/adapter.ts";
+import { saveClassifier } from "../models/classifier.ts";
+import { labelsOf, readConfig } from "../models/config.ts";
+import { EMBEDDING, type PromptEncoder, virtualTokenSize } from "../models/prompt_encoder.ts";
+import { BertTokenizer } from "../models/tokenizer.ts";
+import { initialWeights } from "../models/weights.ts";
+import type { Device } from "../onnx/device.ts";
+import { Random } from "../onnx/random.ts";
+import { METRICS_FILE } from "../training/run_folder.ts";
+import { type BENCH_SIZES, benchConfig } from "./train.ts";
+
+/** The name of the model of {@link writeModel}. */
+export const BENCH_MODEL = "bench";
+
+const MAIN = fileURLToPath(new URL("../main.ts", import.meta.url));
+const PERMISSIONS = ["--allow-read", "--allow-write", "--allow-net", "--allow-run=deno"];
+
+/** A server process with the models of a folder. */
+export class Server implements AsyncDisposable {
+  readonly #process: Deno.ChildProcess;
+  readonly #url: string;
+
+  private constructor(process: Deno.ChildProcess, url: string) {
+    this.#process = process;
+    this.#url = url;
+  }
+
+  /** Starts a server and waits until it listens. */
+  static async start(
+    runsDir: string,
+    device: Device,
+    options: readonly string[] = [],
+  ): Promise<Server> {
+    const command = ["serve", "--port", "0", "--runs", runsDir, "--device", device, ...options];
+    const permissions = [...PERMISSIONS, ...device === "native" ? ["--allow-ffi"] : []];
+    const process = new Deno.Command("deno", {
+      args: ["run", "--quiet", "--no-prompt", ...permissions, MAIN, ...command],
+      stdout: "null",
+      stderr: "piped",
+    }).spawn();
+    let printed = "";
+    const lines = process.stderr.pipeThrough(new TextDecoderStream()).getReader();
+    while (true) {
+      const { value, done } = await lines.read();
+      if (done) throw new Error(`The server did not start: ${printed}`);
+      printed += value;
+      const [url] = /http:\/\/\S+(?=\s)/.exec(printed) ?? [];
+      if (url === undefined) continue;
+      void readOn(lines);
+      return new Server(process, url);
+    }
+  }
+
+  /** The status of a request. */
+  async status(path: string, init: RequestInit = {}): Promise<number> {
+    const response = await fetch(`${this.#url}${path}`, init);
+    await response.arrayBuffer();
+    return response.status;
+  }
+
+  /** Whether a text was classified. */
+  async predict(text: string, model = BENCH_MODEL): Promise<boolean> {
+    const body = JSON.stringify({ model, inputs: [text] });
+    return await this.status("/v1/predict", { method: "POST", body }) === 200;
+  }
+
+  /** The sum of a metric's samples. */
+  async metrics(): Promise<(name: string) => number> {
+    const text = await (await fetch(`${this.#url}/metrics`)).text();
+    return (name) =>
+      text.split("\n")
+        .filter((line) => line.startsWith(`${name} `) || line.startsWith(`${name}{`))
+        .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(" "))), 0);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#process.kill("SIGTERM");
+    await this.#process.status;
+  }
+}
+
+/** A pipe that nobody reads would stop the server. */
+async function readOn(lines: ReadableStreamDefaultReader<string>): Promise<void> {
+  while (!(await lines.read()).done);
+}
+
+/** Writes the folder of a finished run with random weights; gives the words that it knows. */
+export async function writeModel(
+  runsDir: string,
+  size: keyof typeof BENCH_SIZES,
+): Promise<string[]> {
+  const dir = join(runsDir, BENCH_MODEL);
+  const config = benchConfig(size);
+  const special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
+  const words = Array.from({ length: config.vocab_size - special.length }, (_, i) => `w${i}`);
+  const tokenizer = BertTokenizer.fromVocabulary([...special, ...words], {
+    modelMaxLength: config.max_position_embeddings,
+  });
+  const label2id = Object.fromEntries(labelsOf(config).map((label, id) => [label, id]));
+  await saveClassifier(dir, {
+    config: { ...config, label2id },
+    tokenizer,
+    weights: initialWeights(config, 1),
+  });
+  await Deno.writeTextFile(join(dir, METRICS_FILE), "{}");
+  return words;
+}
+
+/** Writes finished runs `adapter-0` and so on, prefixes of 16 virtual tokens with random values. */
+export async function writeAdapters(runsDir: string, count: number): Promise<void> {
+  if (count === 0) return;
+  const baseDir = join(runsDir, BENCH_MODEL);
+  const config = await readConfig(baseDir);
+  const encoder: PromptEncoder = {
+    peft_type: "PREFIX_TUNING",
+    num_virtual_tokens: 16,
+    prefix_projection: false,
+    encoder_hidden_size: config.hidden_size,
+  };
+  const labelCount = labelsOf(config).length;
+  const random = new Random(3);
+  const values = (length: number) =>
+    Float32Array.from({ length }, () => random.normal() * config.initializer_range);
+  const base = await baseOf(baseDir);
+  for (let i = 0; i < count; i++) {
+    const dir = join(runsDir, `adapter-${i}`);
+    const weights = {
+      [EMBEDDING]: values(16 * virtualTokenSize(encoder.peft_type, config)),
+      "classifier.weight": values(labelCount * config.hidden_size),
+      "classifier.bias": values(labelCount),
+    };
+    await saveAdapter(dir, { base, encoder, config, weights, maxLength: 128 });
+    await Deno.writeTextFile(join(dir, METRICS_FILE), "{}");
+  }
+}
+
+/** Gives texts of so many tokens, `[CLS]` and `[SEP]` included. */
+export function randomTexts(words: readonly string[], length: number): () => string {
+  const random = new Random(1);
+  return () =>
+    Array.from({ length: length - 2 }, () => words[random.integer(words.length)]!).join(" ");
+}

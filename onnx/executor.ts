@@ -107,21 +107,24 @@ export class Executor implements AsyncDisposable {
     return executor;
   }
 
-  /** Loads a serialised ModelProto for inference. */
+  /** Loads a serialised ModelProto, which is handed over, for inference. */
   async loadSession(model: Uint8Array): Promise<InferenceSession> {
-    const session = await this.#answer(this.#api.loadSession(model));
+    const session = await this.#answer(this.#api.loadSession(handedOver(model)));
     return {
       run: (feeds) => this.#answer(session.run(feeds)),
       release: () => this.#answer(session.release()),
     };
   }
 
-  /** Loads a serialised ModelProto for inference, with tables that begin with one row of zeros. */
+  /**
+   * Loads a serialised ModelProto, which is handed over, for inference, with tables that begin with
+   * one row of zeros.
+   */
   async loadTableSession(
     model: Uint8Array,
     tables: readonly TableInput[],
   ): Promise<TableSession> {
-    const session = await this.#answer(this.#api.loadTableSession(model, tables));
+    const session = await this.#answer(this.#api.loadTableSession(handedOver(model), tables));
     return {
       run: (feeds) => this.#answer(session.run(feeds)),
       maxRows: (table) => this.#answer(session.maxRows(table)),
@@ -189,4 +192,9 @@ export class Executor implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
+}
+
+/** Bytes that change threads without a copy. */
+function handedOver(bytes: Uint8Array): Uint8Array {
+  return Comlink.transfer(bytes, [bytes.buffer as ArrayBuffer]);
 }

@@ -7,7 +7,7 @@ import "./wasm_memory.ts";
 import * as Comlink from "comlink";
 import type { Device } from "./device.ts";
 import type { ParameterKind, ParameterValues } from "./parameters.ts";
-import { loadRuntime, type Runtime, type RuntimeOptions } from "./runtime.ts";
+import { loadRuntime, type Runtime, type RuntimeOptions, warmUp } from "./runtime.ts";
 import { createRowTable, type RowTable, type TableInput, withTables } from "./row_table.ts";
 import { hostTensors, Session, type Tensors } from "./session.ts";
 import { SerialQueue } from "./serial_queue.ts";
@@ -28,6 +28,8 @@ export const workerApi = {
   /** Loads onnxruntime, before anything else is called, and gives its version. */
   async configure(device: Device, options: RuntimeOptions): Promise<string> {
     runtime = await loadRuntime(device, options);
+    // In a Worker the threads of WebAssembly take a second to start: it passes while others prepare.
+    void queue.run(() => warmUp(runtime)).catch(() => {});
     return runtime.ort.env.versions.common;
   },
 

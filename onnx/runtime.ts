@@ -7,7 +7,9 @@ import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import type * as ort from "onnxruntime-web";
 import { type Device, NATIVE_PACKAGE } from "./device.ts";
-import type { TensorData } from "./graph.ts";
+import { Graph, type TensorData } from "./graph.ts";
+import { mul } from "./operators.ts";
+import { encodeModel } from "./proto.ts";
 import { arrayTensor, createArray, gpuDevice } from "./webgpu.ts";
 
 /** What onnxruntime's builds have in common. */
@@ -62,6 +64,16 @@ const RUNTIMES: Record<Device, (threads: number) => Promise<Runtime>> = {
     return { device: "webgpu", ort, sessionOptions: { executionProviders: ["webgpu"] } };
   },
 };
+
+/** Makes onnxruntime start what it otherwise starts with the first graph that it loads. */
+export async function warmUp({ device, ort, sessionOptions }: Runtime): Promise<void> {
+  if (device !== "wasm") return;
+  const graph = new Graph();
+  const x = graph.input("x", "float32", []);
+  graph.output("y", mul(x, x));
+  const session = await ort.InferenceSession.create(encodeModel(graph), sessionOptions);
+  await session.release();
+}
 
 /** Puts values where the device reads them, as a tensor that can be fed again and again. */
 export async function upload(

@@ -58,7 +58,7 @@ export const TrainSettings = z.strictObject({
     .describe("Batches whose gradients add up to one step"),
   learningRate: positive(1).optional().describe(
     "The highest learning rate; default: 1e-3, 5e-4 or 3e-4 from random weights, by size, 5e-5 " +
-      "from a pretrained base, 1e-2 of a prefix or prompt",
+      "from a pretrained base, 2e-2 of a prefix, 1e-4 of one with projection, 1e-2 of a prompt",
   ),
   warmupRatio: between(0, 1).default(0.1)
     .describe("Share of the steps over which the learning rate rises"),
@@ -128,12 +128,14 @@ export type TrainSettings = z.infer<typeof TrainSettings>;
 
 /** What is right for each base and mode when the caller does not say. */
 const DEFAULTS: Record<
-  "pretrained" | ScratchSize | "prefix" | "prompt",
+  "pretrained" | ScratchSize | "prefix" | "projection" | "prompt",
   { learningRate: number; epochs: number }
 > = {
   pretrained: { learningRate: 5e-5, epochs: 4 },
   // As in P-tuning v2 (Liu et al., 2022): what is trained is small and starts from nothing.
-  prefix: { learningRate: 1e-2, epochs: 20 },
+  prefix: { learningRate: 2e-2, epochs: 20 },
+  // At 1e-3 the network drives the prefix to where no text matters any more.
+  projection: { learningRate: 1e-4, epochs: 20 },
   prompt: { learningRate: 1e-2, epochs: 20 },
   // 5e-5 leaves a model this small at a third of the way.
   tiny: { learningRate: 1e-3, epochs: 8 },
@@ -146,8 +148,9 @@ export function withModelDefaults(
   settings: TrainSettings,
 ): TrainSettings & { learningRate: number; epochs: number } {
   const { learningRate, epochs, ...rest } = settings;
-  const { mode, model } = settings;
-  const defaults = DEFAULTS[mode === "full" ? scratchSizeOf(model) ?? "pretrained" : mode];
+  const { mode, model, prefixProjection } = settings;
+  const frozen = mode === "prefix" && prefixProjection ? "projection" : mode;
+  const defaults = DEFAULTS[frozen === "full" ? scratchSizeOf(model) ?? "pretrained" : frozen];
   return {
     ...rest,
     learningRate: learningRate ?? defaults.learningRate,

@@ -156,10 +156,16 @@ Deno.test("TrainSettings refuse what does not go with a frozen base", () => {
 });
 
 Deno.test("withModelDefaults() takes P-tuning v2's rate and epochs where the base is frozen", () => {
-  for (const mode of ["prefix", "prompt"] as const) {
+  for (
+    const [settings, rate] of [
+      [{ mode: "prefix" }, 2e-2],
+      [{ mode: "prefix", prefixProjection: true }, 1e-4],
+      [{ mode: "prompt" }, 1e-2],
+    ] as const
+  ) {
     const { learningRate, epochs, prefixLength } = withModelDefaults(
-      TrainSettings.parse({ mode, model: BASE }),
+      TrainSettings.parse({ ...settings, model: BASE }),
     );
-    deepStrictEqual([learningRate, epochs, prefixLength], [1e-2, 20, 16]);
+    deepStrictEqual([learningRate, epochs, prefixLength], [rate, 20, 16]);
   }
 });

@@ -151,6 +151,13 @@ Deno.test("ModelCache unloads what nobody asks for", async () => {
   });
 });
 
+Deno.test("ModelCache looks by itself for what nobody asks for", async () => {
+  await withCache(3, { idleMs: 20 }, async (cache, { a }) => {
+    await use(cache, a);
+    while (loaded(cache).length > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  });
+});
+
 Deno.test("ModelCache loads anew what it had on an executor that has ended", async () => {
   await withCache(1, {}, async (cache, { a }) => {
     await use(cache, a);

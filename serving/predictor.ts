@@ -128,6 +128,7 @@ export class Predictor {
   /**
    * Classifies texts.
    *
+   * @throws The signal's reason, if it aborts.
    * @throws {InputError} If a text names no model, or is too long for its model.
    * @throws {NoRoomError} If a model cannot be loaded beside those in use.
    * @throws {InferenceError} If a model cannot be loaded or run.
@@ -136,6 +137,21 @@ export class Predictor {
     inputs: readonly PredictInput[],
     options: PredictOptions = {},
   ): Promise<Predictions> {
+    const { signal } = options;
+    if (signal === undefined) return await this.#predict(inputs, options);
+    signal.throwIfAborted();
+    const { promise: aborted, reject } = Promise.withResolvers<never>();
+    const abort = () => reject(signal.reason);
+    signal.addEventListener("abort", abort, { once: true });
+    try {
+      // Not all that is waited for can be stopped, such as a model that is loaded for others, too.
+      return await Promise.race([this.#predict(inputs, options), aborted]);
+    } finally {
+      signal.removeEventListener("abort", abort);
+    }
+  }
+
+  async #predict(inputs: readonly PredictInput[], options: PredictOptions): Promise<Predictions> {
     const startedAt = performance.now();
     const parts = await this.#byModel(inputs, options.key);
     const results = await Promise.all(

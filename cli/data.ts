@@ -19,8 +19,7 @@ import { SAMPLE_DIR } from "../data/dataset.ts";
 import { SIDES } from "../data/split.ts";
 import { readTokenizer } from "../models/classifier.ts";
 import { readConfig } from "../models/config.ts";
-import { scratchVocabulary } from "../models/scratch.ts";
-import { BertTokenizer } from "../models/tokenizer.ts";
+import { scratchWordPieces } from "../models/scratch.ts";
 import { TrainSettings } from "../training/settings.ts";
 import { auditPage } from "./audit_page.ts";
 import { formatAudit } from "./audit_report.ts";
@@ -119,14 +118,9 @@ async function runAudit(dir: string, options: AuditCommandOptions): Promise<void
     problemType,
     columns: parseColumnMapping(columnMapping),
     maxLength: Math.min(maxLength, tokenizer?.maxLength ?? Infinity),
-    wordPieceCounter: (trainingTexts) => {
-      const counter = tokenizer ?? BertTokenizer.fromVocabulary(
-        scratchVocabulary(trainingTexts),
-        { modelMaxLength: Infinity },
-      );
-      // Without [CLS] and [SEP].
-      return (text) => counter.countTokens(text) - 2;
-    },
+    wordPieceCounter: tokenizer === undefined
+      ? scratchWordPieces
+      : () => (text) => tokenizer.countTokens(text) - 2,
   });
   // First, as the folder may not let itself be written to.
   console.log(json ? JSON.stringify(report) : formatAudit(report));

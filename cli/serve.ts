@@ -5,8 +5,10 @@
  */
 import { Command, InvalidArgumentError, Option } from "commander";
 import { join } from "node:path";
+import { DatasetLibrary } from "../data/dataset_library.ts";
 import { exists, readJson } from "../data/files.ts";
 import { UserError } from "../data/user_error.ts";
+import { scratchWordPieces } from "../models/scratch.ts";
 import type { Device } from "../onnx/device.ts";
 import { Executor } from "../onnx/executor.ts";
 import { type ApiKey, apiKey, ApiKeyFile, apiKeysOf, isLoopback } from "../routes/access.ts";
@@ -18,8 +20,10 @@ import { ModelStore } from "../serving/model_store.ts";
 import { borrowModel, InferenceError, Predictor } from "../serving/predictor.ts";
 import { RUNS_DIR } from "../training/run_folder.ts";
 import { RunStore } from "../training/run_store.ts";
+import { TrainSettings } from "../training/settings.ts";
 import { Supervisor } from "../training/supervisor.ts";
 import { deviceOption } from "./device_option.ts";
+import { lockState, STATE_FILE } from "./server_state.ts";
 
 interface Options {
   port: number;
@@ -35,6 +39,11 @@ interface Options {
   maxClientBatchSize: number;
   maxConcurrentRequests: number;
   payloadLimit: number;
+  datasetLimit: number;
+  diskBudget?: number;
+  workers: number;
+  heartbeatTimeout: number;
+  allowBase: string[];
   drainTimeout: number;
   apiKey: string[];
   apiKeyFile?: string;
@@ -51,7 +60,7 @@ export function serveCommand(): Command {
     .option("--host <address>", "Address to listen on", "127.0.0.1")
     .option("--runs <dir>", "Folder of the runs, whose models are served", RUNS_DIR)
     .option("--models <dir>", "Folder of other models that are served, each in a folder")
-    .option("--kv <file>", "File for the state of runs and models; default: state.kv in --runs")
+    .option("--kv <file>", "File or KV database (URL) for the state; default: state.kv in --runs")
     .addOption(deviceOption())
     .option("--preload <model>", "Load a model before the server is ready; repeatable", collect, [])
     .option("--model-memory <size>", "Most that loaded models may hold, as 500MB", parseSize)
@@ -66,6 +75,24 @@ export function serveCommand(): Command {
     .addOption(
       new Option("--payload-limit <size>", "Largest body").argParser(parseSize)
         .default(2_000_000, "2MB"),
+    )
+    .addOption(
+      new Option("--dataset-limit <size>", "Largest data set").argParser(parseSize)
+        .default(500_000_000, "500MB"),
+    )
+    .option("--disk-budget <size>", "Most that runs and data sets may take on the disk", parseSize)
+    .option("--workers <number>", "Processes that train; 0 for none", parseWorkers, 1)
+    .option(
+      "--heartbeat-timeout <seconds>",
+      "A training process that is silent for so long is replaced",
+      parseSeconds,
+      60,
+    )
+    .option(
+      "--allow-base <model>",
+      "Base that requests may train on: a folder, known by its name, or one on the hub; repeatable",
+      collect,
+      [],
     )
     .option("--drain-timeout <seconds>", "How long to finish when told to stop", parseSeconds, 30)
     .option("--api-key <key>", "Key that requests must bear; repeatable", collect, [])
@@ -111,17 +138,24 @@ async function run(options: Options): Promise<void> {
   const executor = cache.executor();
   executor.catch(() => {});
 
-  const kv = options.kv ?? join(runsDir, "state.kv");
-  using kvLock = await Deno.open(`${kv}.lock`, { write: true, create: true });
-  if (!await kvLock.tryLock(true)) {
-    throw new UserError(`Cannot keep state in '${kv}': another server uses it`);
-  }
+  const kv = options.kv ?? join(runsDir, STATE_FILE);
+  using _kvLock = await lockState(kv);
   using store = await RunStore.open(kv);
   using modelStore = await ModelStore.open(kv);
-  const supervisor = new Supervisor(store);
-  await supervisor.recover();
+  const datasets = new DatasetLibrary(join(runsDir, "datasets"), {
+    wordPieceCounter: scratchWordPieces,
+    maxLength: TrainSettings.shape.maxLength.parse(undefined),
+  });
+  const supervisor = new Supervisor({
+    store,
+    runsDir,
+    datasetDir: (name) => datasets.dirOf(name),
+    workers: options.workers,
+    heartbeatTimeoutMs: options.heartbeatTimeout * 1000,
+  });
   const models = await ModelRegistry.open({ store: modelStore, runs: store, runsDir, modelsDir });
   const metrics = new Metrics();
+  await supervisor.recover();
   const predictor = new Predictor(models, cache, metrics, maxBatchTokens);
 
   let ready = false;
@@ -129,8 +163,10 @@ async function run(options: Options): Promise<void> {
     loopbackOnly: isLoopback(host) && apiKeys.length === 0,
     store,
     supervisor,
-    runsDir,
+    datasets,
     models,
+    allowedBases: options.allowBase,
+    diskBudgetBytes: options.diskBudget,
     cache,
     predictor,
     metrics,
@@ -140,6 +176,7 @@ async function run(options: Options): Promise<void> {
       maxConcurrentRequests: options.maxConcurrentRequests,
       payloadLimitBytes: options.payloadLimit,
     },
+    datasetLimitBytes: options.datasetLimit,
     isReady: () => ready && cache.isRunning,
     apiKeys,
     requestsPerMinute: options.rateLimit,
@@ -229,6 +266,10 @@ function parseCount(text: string): number {
   const count = Number(text);
   if (Number.isInteger(count) && count >= 1) return count;
   throw new InvalidArgumentError("It must be 1 or more.");
+}
+
+function parseWorkers(text: string): number {
+  return text === "0" ? 0 : parseCount(text);
 }
 
 function parseSeconds(text: string): number {

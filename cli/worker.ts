@@ -1,40 +1,75 @@
 /**
- * `worker`: what the server starts to train in; people have no use for it.
+ * `worker`: what the server starts to train and evaluate in; people have no use for it.
  *
  * @module
  */
 import { Command } from "commander";
 import { parseColumnMapping } from "../data/columns.ts";
 import { readDataset } from "../data/dataset.ts";
-import { type JobMessage, textLines, type TrainJob } from "../training/job.ts";
-import { train } from "../training/train.ts";
+import { TextClassifier } from "../models/text_classifier.ts";
+import { Executor } from "../onnx/executor.ts";
+import { evaluateFile } from "../training/evaluate_file.ts";
+import {
+  type EvaluateJob,
+  HEARTBEAT_MS,
+  type Job,
+  type JobMessage,
+  type StopMessage,
+  textLines,
+  type TrainJob,
+} from "../training/job.ts";
+import { trainingTextsOf } from "../training/run_folder.ts";
+import { train, TrainingInterrupted } from "../training/train.ts";
 
 /** The command. */
 export function workerCommand(): Command {
   return new Command("worker")
-    .description("Train one run for the server: a job on standard input, events on standard output")
+    .description("Do one job for the server: it comes on standard input, events go to the output")
     .action(run);
 }
 
 async function run(): Promise<void> {
   const lines = textLines(Deno.stdin.readable)[Symbol.asyncIterator]();
-  const job: TrainJob = JSON.parse((await lines.next()).value);
-  // Standard input stays open as long as the server lives.
-  void lines.next().then(({ done }) => done && Deno.exit(1));
-
-  const { settings, dataDir, outDir } = job;
+  const job: Job = JSON.parse((await lines.next()).value);
+  const stopping = new AbortController();
+  void listen(lines, stopping);
+  // Ctrl-C in a terminal reaches all its processes; the server says what is to be done.
+  Deno.addSignalListener("SIGINT", () => {});
+  setInterval(() => send({ type: "heartbeat" }), HEARTBEAT_MS);
   try {
-    const dataset = await readDataset(
-      dataDir,
-      settings.problemType,
-      parseColumnMapping(settings.columnMapping),
-    );
-    await train(dataset, { settings, outDir, onEvent: send });
+    await (job.type === "train" ? runTraining(job, stopping.signal) : runEvaluation(job));
     Deno.exit(0);
   } catch (error) {
+    if (error instanceof TrainingInterrupted) {
+      send({ type: "stopped", step: error.step });
+      Deno.exit(0);
+    }
     send({ type: "error", message: error instanceof Error ? error.message : String(error) });
     Deno.exit(1);
   }
+}
+
+/** Takes the server's word to stop; without a server, whose end closes the input, all is over. */
+async function listen(lines: AsyncIterator<string>, stopping: AbortController): Promise<void> {
+  for (let line = await lines.next(); !line.done; line = await lines.next()) {
+    const { type }: StopMessage = JSON.parse(line.value);
+    if (type === "stop") stopping.abort();
+  }
+  Deno.exit(1);
+}
+
+async function runTraining(job: TrainJob, signal: AbortSignal): Promise<void> {
+  const { settings, dataDir, outDir, name, resume } = job;
+  const columns = parseColumnMapping(settings.columnMapping);
+  const dataset = await readDataset(dataDir, settings.problemType, columns);
+  await train(dataset, { settings, outDir, name, resume, onEvent: send, signal });
+}
+
+async function runEvaluation({ modelDir, file }: EvaluateJob): Promise<void> {
+  await using executor = await Executor.start({ device: "auto" });
+  const classifier = await TextClassifier.load(executor, modelDir);
+  const { report } = await evaluateFile(classifier, file, await trainingTextsOf(modelDir));
+  send({ type: "report", report });
 }
 
 function send(message: JobMessage): void {

@@ -137,11 +137,3 @@ export function inClassOrder(names: Iterable<string>): string[] {
     ? labels.sort((a, b) => Number(a) - Number(b))
     : labels.sort();
 }
-
-/** The names by which requests can name a data set. */
-export const DATASETS = ["sample"] as const;
-
-/** The folder of a data set that a request named. */
-export function datasetDir(name: (typeof DATASETS)[number]): string {
-  return { sample: SAMPLE_DIR }[name];
-}

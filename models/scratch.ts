@@ -46,3 +46,10 @@ export function scratchClassifier(
 export function scratchVocabulary(texts: Iterable<string>): string[] {
   return learnVocabulary(texts, { vocabularySize: VOCABULARY_SIZE });
 }
+
+/** Counts the word pieces of texts, without `[CLS]` and `[SEP]`, by a vocabulary of their own. */
+export function scratchWordPieces(trainingTexts: readonly string[]): (text: string) => number {
+  const vocabulary = scratchVocabulary(trainingTexts);
+  const tokenizer = BertTokenizer.fromVocabulary(vocabulary, { modelMaxLength: Infinity });
+  return (text) => tokenizer.countTokens(text) - 2;
+}

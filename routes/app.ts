@@ -5,15 +5,15 @@
  */
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import { bodyLimit } from "hono/body-limit";
+import { except } from "hono/combine";
 import { cors } from "hono/cors";
 import { HTTPException } from "hono/http-exception";
 import { requestId } from "hono/request-id";
-import { join } from "node:path";
 import type { Metrics } from "../serving/metrics.ts";
 import type { ModelCache } from "../serving/model_cache.ts";
-import type { ModelRegistry } from "../serving/model_registry.ts";
 import type { Predictor } from "../serving/predictor.ts";
 import { type ApiKey, checkAccess, refuseForeignHost, refuseForeignOrigins } from "./access.ts";
+import { datasetRoutes } from "./datasets.ts";
 import { addDocs } from "./docs.ts";
 import { onError, onNotFound } from "./errors.ts";
 import { evaluationRoutes } from "./evaluations.ts";
@@ -28,15 +28,17 @@ import { predictRoutes } from "./predict.ts";
 import { limitConcurrency } from "./predictions.ts";
 import { createRouter, readJsonBody } from "./router.ts";
 import { runRoutes, type RunRoutesOptions } from "./runs.ts";
+import { checkRoom, type StorageOptions, storageRoutes } from "./storage.ts";
 import { textEmbeddingsInferenceRoutes } from "./text_embeddings_inference.ts";
 
 /** What the routes work on. */
-export interface AppOptions extends RunRoutesOptions {
-  models: ModelRegistry;
+export interface AppOptions extends Omit<RunRoutesOptions, "checkRoom">, StorageOptions {
   cache: ModelCache;
   predictor: Predictor;
   metrics: Metrics;
   limits: Limits;
+  /** The most bytes of a data set that is sent; 500 MB by default. */
+  datasetLimitBytes?: number;
   isReady: IsReady;
   /** Who may use the server; without any, everyone who reaches it. */
   apiKeys?: readonly ApiKey[];
@@ -59,7 +61,8 @@ const PREDICT_ROUTES = [
 
 /** The whole application. */
 export function createApp(options: AppOptions): OpenAPIHono {
-  const { models, cache, predictor, metrics, limits, isReady, store, runsDir } = options;
+  const { models, cache, predictor, metrics, limits, isReady } = options;
+  const { datasetLimitBytes = 500_000_000 } = options;
   const { apiKeys = [], corsOrigins = [], requestsPerMinute, log = () => {} } = options;
   const app = createRouter();
   app.use(requestId());
@@ -73,14 +76,15 @@ export function createApp(options: AppOptions): OpenAPIHono {
   app.use(checkAccess(apiKeys, requestsPerMinute));
   const limitPredictions = limitConcurrency(limits.maxConcurrentRequests);
   for (const path of PREDICT_ROUTES) app.post(path, limitPredictions);
-  app.use(bodyLimit({
+  const limitBodies = bodyLimit({
     maxSize: limits.payloadLimitBytes,
     onError: () => {
       const message = `The body must be at most ${limits.payloadLimitBytes} bytes`;
       throw new HTTPException(413, { message });
     },
-  }));
-  app.use(readJsonBody);
+  });
+  // Data sets are no JSON and have a limit of their own.
+  app.use(except("/v1/datasets", limitBodies, readJsonBody));
   app.onError(onError);
   app.notFound(onNotFound);
 
@@ -91,9 +95,11 @@ export function createApp(options: AppOptions): OpenAPIHono {
   app.route("/", huggingFaceRoutes(predictOptions));
   app.route("/", openInferenceRoutes({ ...predictOptions, models, isReady }));
   app.route("/", modelRoutes(models, cache));
-  app.route("/", runRoutes(options));
-  const reportsDir = join(runsDir, "evaluations");
-  app.route("/", evaluationRoutes({ store, models, cache, reportsDir }));
+  const room = () => checkRoom(options);
+  app.route("/", runRoutes({ ...options, checkRoom: room }));
+  app.route("/", evaluationRoutes(options));
+  app.route("/", datasetRoutes({ ...options, maxBytes: datasetLimitBytes, checkRoom: room }));
+  app.route("/", storageRoutes(options));
   app.route("/", infoRoutes(models, limits));
   app.route("/", metricsRoutes(metrics));
   addDocs(app);

@@ -9,6 +9,7 @@ import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { NoRoomError } from "../serving/model_cache.ts";
 import { ModelConflictError, UnknownModelError } from "../serving/model_registry.ts";
 import { InferenceError } from "../serving/predictor.ts";
+import { RunStateError } from "../training/run_store.ts";
 
 const ERROR_TYPES: Partial<Record<ContentfulStatusCode, string>> = {
   400: "malformed",
@@ -21,6 +22,7 @@ const ERROR_TYPES: Partial<Record<ContentfulStatusCode, string>> = {
   424: "backend",
   429: "overloaded",
   503: "not_ready",
+  507: "no_room",
 };
 
 /** Of clients that have gone; nobody reads it, but logs and metrics. */
@@ -59,6 +61,7 @@ function httpError(error: Error, context: Context): HTTPException | undefined {
   const { message } = error;
   if (error instanceof HTTPException) return error;
   if (error instanceof UnknownModelError) return new HTTPException(404, { message });
+  if (error instanceof RunStateError) return new HTTPException(409, { message });
   if (error instanceof ModelConflictError) return new HTTPException(409, { message });
   if (error instanceof NoRoomError) return retryLater(503, message, 1);
   if (error instanceof InferenceError) return new HTTPException(424, { message });

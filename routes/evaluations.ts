@@ -1,30 +1,30 @@
 /**
- * `/v1/evaluations`: models measured on data sets.
+ * `/v1/evaluations`: models measured on data sets, each in a subprocess.
  *
  * @module
  */
 import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
 import { HTTPException } from "hono/http-exception";
-import { join } from "node:path";
 import { z } from "zod";
-import { datasetDir, DATASETS, evaluationFile } from "../data/dataset.ts";
-import { writeJson } from "../data/files.ts";
-import type { BorrowedModel, ModelCache } from "../serving/model_cache.ts";
+import type { DatasetLibrary } from "../data/dataset_library.ts";
+import { evaluationFile } from "../data/dataset.ts";
 import {
   type ModelRegistry,
   type ModelVersion,
   UnknownModelError,
 } from "../serving/model_registry.ts";
-import { borrowModel } from "../serving/predictor.ts";
-import { evaluateFile } from "../training/evaluate_file.ts";
-import { trainingTextsOf } from "../training/run_folder.ts";
-import { type Evaluation, MAX_ERROR_LENGTH, type RunStore } from "../training/run_store.ts";
-import { invalidField } from "./errors.ts";
+import { describeModel } from "../serving/predictor.ts";
+import type { Evaluation, RunStore } from "../training/run_store.ts";
+import type { Supervisor } from "../training/supervisor.ts";
+import { invalidField, retryLater } from "./errors.ts";
 import { createRouter, errorAnswers, jsonBody, jsonContent } from "./router.ts";
+
+/** So many evaluations may wait. */
+const MAX_QUEUED = 100;
 
 const EvaluationRequest = z.strictObject({
   model: z.string().optional(),
-  dataset: z.enum(DATASETS),
+  dataset: z.string(),
 }).meta({ id: "EvaluationRequest" });
 
 /** The type says all of it; the schema describes what a client relies on. */
@@ -34,7 +34,7 @@ const EvaluationAnswer = z.looseObject({
   model: z.string(),
   dataset: z.string(),
   created_at: z.string(),
-}).meta({ id: "Evaluation" }) as unknown as z.ZodType<Evaluation & { report?: object }>;
+}).meta({ id: "Evaluation" });
 
 const create = createRoute({
   method: "post",
@@ -43,8 +43,19 @@ const create = createRoute({
   summary: "Measure a model on a data set",
   request: { body: jsonBody(EvaluationRequest) },
   responses: {
-    202: jsonContent(EvaluationAnswer, "The evaluation runs"),
-    ...errorAnswers(422, 424, 503),
+    202: jsonContent(EvaluationAnswer, "The evaluation is queued"),
+    ...errorAnswers(422, 424, 429, 503),
+  },
+});
+
+const list = createRoute({
+  method: "get",
+  path: "/v1/evaluations",
+  tags: ["evaluations"],
+  summary: "All evaluations, the newest first, with their main figures",
+  request: { query: z.object({ model: z.string().optional(), dataset: z.string().optional() }) },
+  responses: {
+    200: jsonContent(z.object({ evaluations: z.array(EvaluationAnswer) }), "The evaluations"),
   },
 });
 
@@ -60,16 +71,14 @@ const show = createRoute({
 /** What the routes need. */
 export interface EvaluationRoutesOptions {
   store: RunStore;
+  supervisor: Supervisor;
   models: ModelRegistry;
-  cache: ModelCache;
-  /** Where the reports are written: a value of Deno KV would be too small for many classes. */
-  reportsDir: string;
+  datasets: DatasetLibrary;
 }
 
 /** The routes. */
 export function evaluationRoutes(options: EvaluationRoutesOptions): OpenAPIHono {
-  const { store, models, cache, reportsDir } = options;
-  const reportFile = (id: string) => join(reportsDir, `${id}.json`);
+  const { store, supervisor, models, datasets } = options;
 
   const resolve = async (name: string | undefined): Promise<ModelVersion> => {
     try {
@@ -79,45 +88,53 @@ export function evaluationRoutes(options: EvaluationRoutesOptions): OpenAPIHono 
       throw error;
     }
   };
-
-  const run = async (
-    evaluation: Evaluation,
-    model: BorrowedModel,
-    { dir }: ModelVersion,
-    file: string,
-  ) => {
-    using borrowed = model;
-    const finish = (change: Partial<Evaluation>) =>
-      store.putEvaluation({ ...evaluation, ...change, finished_at: new Date().toISOString() });
-    try {
-      const { report } = await evaluateFile(borrowed.model, file, await trainingTextsOf(dir));
-      await Deno.mkdir(reportsDir, { recursive: true });
-      await writeJson(reportFile(evaluation.id), report);
-      await finish({ state: "succeeded" });
-    } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
-      await finish({ state: "failed", error: message.slice(0, MAX_ERROR_LENGTH) });
-    }
-  };
+  const answer = ({ job: _job, ...evaluation }: Evaluation): z.infer<typeof EvaluationAnswer> =>
+    evaluation;
+  const reportOf = async ({ id, state }: Evaluation): Promise<Record<string, unknown>> =>
+    state === "succeeded" ? JSON.parse(await Deno.readTextFile(supervisor.reportFile(id))) : {};
 
   return createRouter()
     .openapi(create, async (context) => {
+      if (supervisor.closed) throw new HTTPException(503, { message: "The server is stopping" });
+      if (supervisor.queueLength >= MAX_QUEUED) {
+        throw retryLater(429, `${MAX_QUEUED} evaluations wait already, and no more may`, 60);
+      }
       const { model: name, dataset } = context.req.valid("json");
       const version = await resolve(name);
-      const file = await evaluationFile(datasetDir(dataset));
+      await describeModel(version);
+      if (!await datasets.has(dataset)) {
+        throw invalidField("dataset", `there is no data set '${dataset}'`);
+      }
       const evaluation: Evaluation = {
         id: crypto.randomUUID(),
-        state: "running",
+        state: "queued",
         model: `${version.name}@${version.version}`,
         dataset,
         created_at: new Date().toISOString(),
+        job: {
+          type: "evaluate",
+          modelDir: version.dir,
+          file: await evaluationFile(datasets.dirOf(dataset)),
+        },
       };
-      const model = await borrowModel(cache, version);
       await store.putEvaluation(evaluation);
-      // The last write fails when the server stops; it is made good at the next start.
-      run(evaluation, model, version, file).catch(console.error);
+      supervisor.evaluate(evaluation);
       context.header("Location", `/v1/evaluations/${evaluation.id}`);
-      return context.json(evaluation, 202);
+      return context.json(answer(evaluation), 202);
+    })
+    .openapi(list, async (context) => {
+      const wanted = Object.entries(context.req.valid("query"));
+      const found = (await store.listEvaluations()).filter((evaluation) =>
+        wanted.every(([key, value]) =>
+          value === undefined || evaluation[key as "model" | "dataset"] === value
+        )
+      );
+      const evaluations = await Promise.all(found.map(async (evaluation) => {
+        const figures = Object.entries(await reportOf(evaluation))
+          .filter(([, value]) => typeof value === "number");
+        return { ...answer(evaluation), ...Object.fromEntries(figures) };
+      }));
+      return context.json({ evaluations }, 200);
     })
     .openapi(show, async (context) => {
       const { id } = context.req.valid("param");
@@ -125,8 +142,7 @@ export function evaluationRoutes(options: EvaluationRoutesOptions): OpenAPIHono 
       if (evaluation === undefined) {
         throw new HTTPException(404, { message: `There is no evaluation '${id}'` });
       }
-      if (evaluation.state !== "succeeded") return context.json(evaluation, 200);
-      const report = JSON.parse(await Deno.readTextFile(reportFile(evaluation.id)));
-      return context.json({ ...evaluation, report }, 200);
+      if (evaluation.state !== "succeeded") return context.json(answer(evaluation), 200);
+      return context.json({ ...answer(evaluation), report: await reportOf(evaluation) }, 200);
     });
 }

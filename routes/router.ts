@@ -37,7 +37,7 @@ export function jsonBody<Schema extends z.ZodType>(schema: Schema) {
 }
 
 /** The errors that a route may answer, besides those that any may. */
-export function errorAnswers(...statuses: (404 | 409 | 413 | 422 | 424 | 429 | 503)[]) {
+export function errorAnswers(...statuses: (404 | 409 | 413 | 422 | 424 | 429 | 503 | 507)[]) {
   return Object.fromEntries(
     [400, 401, ...statuses].map((status) => [status, jsonContent(ErrorBody, ERRORS[status]!)]),
   );
@@ -53,6 +53,7 @@ const ERRORS: Record<number, string> = {
   424: "The model could not be loaded or run",
   429: "The server has too much to do; see Retry-After",
   503: "The server is not ready",
+  507: "There is no room on the disk",
 };
 
 /**

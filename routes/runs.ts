@@ -4,42 +4,74 @@
  * @module
  */
 import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
+import type { Context } from "hono";
 import { HTTPException } from "hono/http-exception";
 import { streamSSE } from "hono/streaming";
-import { join } from "node:path";
+import { createHash } from "node:crypto";
+import { basename } from "node:path";
 import { z } from "zod";
+import type { DatasetLibrary } from "../data/dataset_library.ts";
+import { exists } from "../data/files.ts";
 import { SCRATCH_MODELS } from "../models/config.ts";
-import { datasetDir, DATASETS } from "../data/dataset.ts";
-import type { Run, RunStore } from "../training/run_store.ts";
+import { chooseDevice, DeviceError } from "../onnx/device.ts";
+import { type ModelRegistry, UnknownModelError } from "../serving/model_registry.ts";
+import { newRun, type Run, type RunStore } from "../training/run_store.ts";
 import { TrainSettings } from "../training/settings.ts";
 import { camelCase, mapKeys, snakeCase } from "../training/snake_case.ts";
 import type { Supervisor } from "../training/supervisor.ts";
+import { invalidField, retryLater } from "./errors.ts";
 import { createRouter, errorAnswers, jsonBody, jsonContent } from "./router.ts";
 
-/** The settings of `train` in snake_case, with the names of the data set and of the model to be. */
-const RunRequest = z.strictObject({
+/** Names of runs, which become names of models, and of data sets. */
+export const Name = z.string().regex(
+  /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/,
+  "must be 1 to 64 of A-Z a-z 0-9 . _ -",
+);
+
+/** So many runs may wait. */
+const MAX_QUEUED = 100;
+const MAX_PAGE = 200;
+const STATES = ["queued", "running", "lost", "succeeded", "failed", "cancelled"] as const;
+
+/** The settings of `train` in snake_case; what is a path there is none here. */
+const Settings = {
   ...mapKeys<z.ZodType>(TrainSettings.shape, snakeCase),
-  // Over HTTP a model is never a path; those with random weights are trained as a whole.
-  mode: z.literal("full", "must be full: the others need a pretrained base").default("full"),
-  model: z.enum(SCRATCH_MODELS).default("scratch:tiny"),
-  dataset: z.enum(DATASETS),
-  name: z.string().regex(
-    /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/,
-    "must be 1 to 64 of A-Z a-z 0-9 . _ -",
-  )
-    .optional(),
+  model: z.string().max(200).default("scratch:tiny")
+    .describe(
+      "scratch:tiny, scratch:mini, scratch:small, a model of the server, or a base it allows",
+    ),
+  init_from: z.enum(["random", "vocab"]).optional().describe("Where virtual tokens start"),
+};
+
+const RunRequest = z.strictObject({
+  ...Settings,
+  dataset: z.string(),
+  name: Name.optional().describe("The name under which the model is served; default: the run's id"),
 }).meta({ id: "RunRequest" });
+
+/** The same without defaults: what is not given stays as it was. */
+const RetryRequest = z.strictObject(
+  Object.fromEntries(
+    Object.entries({ ...Settings, dataset: z.string(), name: Name }).map(([key, schema]) => [
+      key,
+      z.optional(withoutDefault(schema)),
+    ]),
+  ),
+).meta({ id: "RetryRequest" });
 
 /** The type says all of it; the schema describes what a client relies on. */
 const RunAnswer = z.looseObject({
   id: z.string(),
   name: z.string(),
-  state: z.string(),
+  state: z.enum(STATES)
+    .describe("lost is a running one whose process has been silent for a while"),
   settings: z.record(z.string(), z.unknown()),
   dataset: z.string(),
   created_at: z.string(),
   event_count: z.int(),
-}).meta({ id: "Run" }) as unknown as z.ZodType<Run>;
+  attempt: z.int().describe("How often a process was started for it"),
+  checkpoint_step: z.int(),
+}).meta({ id: "Run" });
 
 const tags = ["runs"];
 const params = z.object({ id: z.string() });
@@ -48,17 +80,38 @@ const create = createRoute({
   method: "post",
   path: "/v1/runs",
   tags,
-  summary: "Train a model",
+  summary: "Train a model; with the header Idempotency-Key the same request does so once",
   request: { body: jsonBody(RunRequest) },
-  responses: { 202: jsonContent(RunAnswer, "The run is queued"), ...errorAnswers(422, 503) },
+  responses: {
+    202: jsonContent(RunAnswer, "The run is queued"),
+    ...errorAnswers(409, 422, 429, 503, 507),
+  },
 });
 
 const list = createRoute({
   method: "get",
   path: "/v1/runs",
   tags,
-  summary: "All runs, the newest first",
-  responses: { 200: jsonContent(z.object({ runs: z.array(RunAnswer) }), "The runs") },
+  summary: "Runs, the newest first",
+  request: {
+    query: z.object({
+      state: z.enum(STATES).optional(),
+      name: z.string().optional(),
+      dataset: z.string().optional(),
+      limit: z.coerce.number().int().min(1).max(MAX_PAGE).default(50),
+      after: z.string().optional().describe("The last run of the page before"),
+    }),
+  },
+  responses: {
+    200: jsonContent(
+      z.object({
+        runs: z.array(RunAnswer),
+        next: z.string().nullable().describe("What 'after' is for the next page; null at the end"),
+      }),
+      "A page of runs",
+    ),
+    ...errorAnswers(404, 422),
+  },
 });
 
 const show = createRoute({
@@ -68,6 +121,40 @@ const show = createRoute({
   summary: "One run",
   request: { params },
   responses: { 200: jsonContent(RunAnswer, "The run"), ...errorAnswers(404) },
+});
+
+const remove = createRoute({
+  method: "delete",
+  path: "/v1/runs/{id}",
+  tags,
+  summary: "Remove a run that is over, with its files and the model",
+  request: { params },
+  responses: { 204: { description: "It is gone" }, ...errorAnswers(404, 409) },
+});
+
+const action = (name: string, summary: string) =>
+  createRoute({
+    method: "post",
+    path: `/v1/runs/{id}/${name}`,
+    tags,
+    summary,
+    request: { params },
+    responses: { 202: jsonContent(RunAnswer, "The run"), ...errorAnswers(404, 409, 503) },
+  });
+
+const cancel = action("cancel", "Stop a run within a step, with a checkpoint");
+const resume = action("resume", "Go on with a run that was cancelled or has failed");
+
+const retry = createRoute({
+  method: "post",
+  path: "/v1/runs/{id}/retry",
+  tags,
+  summary: "Train anew with the settings of a run, but for those that are given",
+  request: { params, body: jsonBody(RetryRequest) },
+  responses: {
+    202: jsonContent(RunAnswer, "Another run is queued"),
+    ...errorAnswers(404, 422, 429, 503),
+  },
 });
 
 const events = createRoute({
@@ -86,60 +173,154 @@ const events = createRoute({
 export interface RunRoutesOptions {
   store: RunStore;
   supervisor: Supervisor;
-  /** Where the runs' folders are made. */
-  runsDir: string;
+  models: ModelRegistry;
+  datasets: DatasetLibrary;
+  /** Bases beside the server's own models: folders, known by their names, and names on the hub. */
+  allowedBases?: readonly string[];
+  /** Throws where there is no room on the disk. */
+  checkRoom: () => Promise<void>;
 }
 
 /** The routes. */
-export function runRoutes({ store, supervisor, runsDir }: RunRoutesOptions): OpenAPIHono {
+export function runRoutes(options: RunRoutesOptions): OpenAPIHono {
+  const { store, supervisor, datasets } = options;
   const find = async (id: string): Promise<Run> => {
     const run = await store.get(id);
     if (run === undefined) throw new HTTPException(404, { message: `There is no run '${id}'` });
     return run;
   };
+  const answer = ({ base: _base, ...run }: Run): z.infer<typeof RunAnswer> => {
+    const lostForMs = supervisor.lostForMs(run.id);
+    if (run.state !== "running" || lostForMs === undefined) return run;
+    return { ...run, state: "lost", silent_seconds: Math.round(lostForMs / 1000) };
+  };
 
-  return createRouter()
-    .openapi(create, async (context) => {
-      if (supervisor.closed) throw new HTTPException(503, { message: "The server is stopping" });
-      const { dataset, name, ...rest } = context.req.valid("json");
-      const id = crypto.randomUUID();
-      const run: Run = {
-        id,
-        name: name ?? id,
-        state: "queued",
-        settings: rest,
-        dataset,
-        created_at: new Date().toISOString(),
-        event_count: 0,
-      };
-      await supervisor.submit(run, {
-        settings: TrainSettings.parse(mapKeys(rest, camelCase)),
-        dataDir: datasetDir(dataset),
-        outDir: join(runsDir, id),
-      });
-      context.header("Location", `/v1/runs/${id}`);
-      return context.json(run, 202);
-    })
-    .openapi(list, async (context) => {
-      return context.json({ runs: await store.list() }, 200);
-    })
-    .openapi(
-      show,
-      async (context) => context.json(await find(context.req.valid("param").id), 200),
-    )
-    .openapi(events, async (context) => {
-      const { id } = await find(context.req.valid("param").id);
-      const after = Math.max(0, Math.trunc(Number(context.req.header("Last-Event-ID")) || 0));
-      return streamSSE(context, async (stream) => {
-        const aborted = new AbortController();
-        stream.onAbort(() => aborted.abort());
-        for await (const { id: eventId, event } of store.events(id, after, aborted.signal)) {
-          await stream.writeSSE({
-            id: String(eventId),
-            event: event.type,
-            data: JSON.stringify(event),
-          });
-        }
-      });
+  /** Checks everything that can be before a run is queued. */
+  const submit = async (
+    context: Context,
+    request: Record<string, unknown>,
+    origin: { retry_of?: string; created?: { key: string; sha256: string } } = {},
+  ) => {
+    if (supervisor.closed) throw new HTTPException(503, { message: "The server is stopping" });
+    if (supervisor.queueLength >= MAX_QUEUED) {
+      throw retryLater(429, `${MAX_QUEUED} runs wait already, and no more may`, 60);
+    }
+    const { dataset, name, ...settings } = RunRequest.parse(request);
+    const { data: known, error } = TrainSettings.safeParse(mapKeys(settings, camelCase));
+    if (error !== undefined) {
+      const { path, message } = error.issues[0]!;
+      throw invalidField(snakeCase(String(path[0])), message);
+    }
+    if (!await datasets.has(dataset)) {
+      throw invalidField("dataset", `there is no data set '${dataset}'`);
+    }
+    const base = await baseOf(known.model, options);
+    await chooseDevice(known.device).catch((error) => {
+      if (error instanceof DeviceError) throw invalidField("device", error.message);
+      throw error;
     });
+    await options.checkRoom();
+    const id = crypto.randomUUID();
+    const { retry_of } = origin;
+    const run = newRun({ id, name: name ?? id, settings, base, dataset, retry_of });
+    await supervisor.submit(run, origin.created);
+    context.header("Location", `/v1/runs/${id}`);
+    return answer(run);
+  };
+
+  const router = createRouter();
+  router.openapi(create, async (context) => {
+    const request = context.req.valid("json");
+    const key = context.req.header("Idempotency-Key");
+    if (key === undefined) return context.json(await submit(context, request), 202);
+    const sha256 = createHash("sha256").update(JSON.stringify(request)).digest("hex");
+    const created = await store.created(key);
+    if (created === undefined) {
+      return context.json(await submit(context, request, { created: { key, sha256 } }), 202);
+    }
+    if (created.sha256 !== sha256) {
+      const message = `The Idempotency-Key '${key}' was used for another request`;
+      throw new HTTPException(409, { message });
+    }
+    context.header("Location", `/v1/runs/${created.runId}`);
+    return context.json(answer(await find(created.runId)), 202);
+  });
+  router.openapi(list, async (context) => {
+    const { limit, after, ...wanted } = context.req.valid("query");
+    const runs = (await store.list()).map(answer);
+    const start = after === undefined ? 0 : runs.findIndex(({ id }) => id === after) + 1;
+    if (after !== undefined && start === 0) await find(after);
+    const matching = runs.slice(start).filter((run) =>
+      Object.entries(wanted).every(([key, value]) => value === undefined || run[key] === value)
+    );
+    const page = matching.slice(0, limit);
+    const next = matching.length > limit ? page.at(-1)!.id : null;
+    return context.json({ runs: page, next }, 200);
+  });
+  router.openapi(show, async (context) => {
+    return context.json(answer(await find(context.req.valid("param").id)), 200);
+  });
+  router.openapi(remove, async (context) => {
+    const { id } = await find(context.req.valid("param").id);
+    await supervisor.delete(id);
+    return context.body(null, 204);
+  });
+  router.openapi(cancel, async (context) => {
+    const { id } = await find(context.req.valid("param").id);
+    return context.json(answer(await supervisor.cancel(id)), 202);
+  });
+  router.openapi(resume, async (context) => {
+    if (supervisor.closed) throw new HTTPException(503, { message: "The server is stopping" });
+    const { id } = await find(context.req.valid("param").id);
+    return context.json(answer(await supervisor.resume(id)), 202);
+  });
+  router.openapi(retry, async (context) => {
+    const { id, name, dataset, settings } = await find(context.req.valid("param").id);
+    const own = name === id ? {} : { name };
+    const request = { ...settings, dataset, ...own, ...context.req.valid("json") };
+    return context.json(await submit(context, request, { retry_of: id }), 202);
+  });
+  router.openapi(events, async (context) => {
+    const { id } = await find(context.req.valid("param").id);
+    const after = Math.max(0, Math.trunc(Number(context.req.header("Last-Event-ID")) || 0));
+    return streamSSE(context, async (stream) => {
+      const aborted = new AbortController();
+      stream.onAbort(() => aborted.abort());
+      const signal = AbortSignal.any([aborted.signal, supervisor.closing]);
+      for await (const { id: eventId, event } of store.events(id, after, signal)) {
+        await stream.writeSSE({
+          id: String(eventId),
+          event: event.type,
+          data: JSON.stringify(event),
+        });
+      }
+    });
+  });
+  return router;
+}
+
+/**
+ * Where a base is that a request names: never a path.
+ *
+ * @throws {HTTPException} 422 if it is none that the server knows or allows.
+ */
+async function baseOf(
+  name: string,
+  { models, allowedBases = [] }: RunRoutesOptions,
+): Promise<string> {
+  if ((SCRATCH_MODELS as readonly string[]).includes(name)) return name;
+  for (const base of allowedBases) {
+    if (name === (await exists(base) ? basename(base) : base)) return base;
+  }
+  try {
+    return (await models.resolve(name)).dir;
+  } catch (error) {
+    if (!(error instanceof UnknownModelError)) throw error;
+    const known = [...SCRATCH_MODELS, ...allowedBases.map((base) => basename(base))].join(", ");
+    throw invalidField("model", `must be a model of the server or one of ${known}`);
+  }
+}
+
+function withoutDefault(schema: z.ZodType): z.ZodType {
+  return schema instanceof z.ZodDefault ? schema.unwrap() as z.ZodType : schema;
 }

@@ -2,7 +2,7 @@ import { deepStrictEqual, rejects } from "node:assert";
 import fc from "fast-check";
 import { join } from "node:path";
 import { METRICS_FILE } from "../training/run_folder.ts";
-import { RunStore } from "../training/run_store.ts";
+import { newRun, RunStore } from "../training/run_store.ts";
 import { ModelRegistry } from "./model_registry.ts";
 import { ModelStore } from "./model_store.ts";
 
@@ -38,15 +38,8 @@ class Fixture implements AsyncDisposable {
   /** Finishes a run of this name in a folder, at so many seconds after 1970. */
   async finish(folder: string, name: string, seconds: number): Promise<void> {
     if (await this.#runs.get(folder) === undefined) {
-      await this.#runs.create({
-        id: folder,
-        name,
-        state: "succeeded",
-        settings: {},
-        dataset: "sample",
-        created_at: "2026-01-01T00:00:00Z",
-        event_count: 0,
-      });
+      const fields = { settings: {}, base: "scratch:tiny", dataset: "sample" };
+      await this.#runs.create(newRun({ id: folder, name, state: "succeeded", ...fields }));
     }
     await Deno.mkdir(join(this.dir, folder), { recursive: true });
     const file = join(this.dir, folder, METRICS_FILE);

@@ -5,6 +5,7 @@
  */
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import { join } from "node:path";
+import { DatasetLibrary } from "../data/dataset_library.ts";
 import { saveClassifier } from "../models/classifier.ts";
 import { scratchClassifier } from "../models/scratch.ts";
 import { Executor } from "../onnx/executor.ts";
@@ -16,7 +17,8 @@ import { ModelStore } from "../serving/model_store.ts";
 import { Predictor } from "../serving/predictor.ts";
 import { METRICS_FILE } from "../training/run_folder.ts";
 import { RunStore } from "../training/run_store.ts";
-import { type SpawnWorker, spawnWorker, Supervisor } from "../training/supervisor.ts";
+import { type SpawnWorker, spawnWorker } from "../training/job_process.ts";
+import { Supervisor, type SupervisorOptions } from "../training/supervisor.ts";
 
 /** What the models were made from. */
 export const TEXTS = ["a duet for two pianos", "bread from sour dough", "how to tune a piano"];
@@ -31,6 +33,7 @@ export interface LocalServerOptions extends Partial<AppOptions> {
   cacheOptions?: Partial<ModelCacheOptions>;
   maxBatchTokens?: number;
   spawn?: SpawnWorker;
+  supervisorOptions?: Partial<SupervisorOptions>;
 }
 
 /** An application whose state and folder are gone afterwards. */
@@ -39,6 +42,7 @@ export class LocalServer implements AsyncDisposable {
   readonly runsDir: string;
   readonly store: RunStore;
   readonly supervisor: Supervisor;
+  readonly datasets: DatasetLibrary;
   readonly cache: ModelCache;
   readonly models: ModelRegistry;
   readonly #modelStore: ModelStore;
@@ -50,12 +54,22 @@ export class LocalServer implements AsyncDisposable {
     modelStore: ModelStore,
     models: ModelRegistry,
   ) {
-    const { spawn = spawnWorker, cacheOptions, maxBatchTokens, ...appOptions } = options;
+    const { spawn = spawnWorker, cacheOptions, supervisorOptions, maxBatchTokens, ...appOptions } =
+      options;
     this.runsDir = runsDir;
     this.store = store;
     this.#modelStore = modelStore;
     this.models = models;
-    this.supervisor = new Supervisor(store, spawn);
+    this.datasets = new DatasetLibrary(join(runsDir, "datasets"), {
+      wordPieceCounter: () => (text) => text.length,
+    });
+    this.supervisor = new Supervisor({
+      store,
+      runsDir,
+      datasetDir: (name) => this.datasets.dirOf(name),
+      spawn,
+      ...supervisorOptions,
+    });
     this.cache = new ModelCache({
       startExecutor: () => Executor.start({ threads: 1 }),
       ...cacheOptions,
@@ -64,12 +78,16 @@ export class LocalServer implements AsyncDisposable {
     this.app = createApp({
       store,
       supervisor: this.supervisor,
-      runsDir,
+      datasets: this.datasets,
       models,
       cache: this.cache,
       predictor: new Predictor(models, this.cache, metrics, maxBatchTokens),
       metrics,
-      limits: { maxClientBatchSize: 32, maxConcurrentRequests: 512, payloadLimitBytes: 2_000_000 },
+      limits: {
+        maxClientBatchSize: 32,
+        maxConcurrentRequests: 512,
+        payloadLimitBytes: 2_000_000,
+      },
       isReady: () => true,
       ...appOptions,
     });

@@ -10,6 +10,7 @@ import { type LabelScore, TextClassifier } from "../models/text_classifier.ts";
 import { Executor } from "../onnx/executor.ts";
 import { crashableExecutor } from "../onnx/crashable_executor.ts";
 import { LABELS, LocalServer, TEXTS, writeModel } from "./local_server.ts";
+import { newRun } from "../training/run_store.ts";
 
 interface V1Answer {
   model: string | null;
@@ -186,8 +187,8 @@ Deno.test("a model that is trained anew gets a version, and an alias switches to
   strictEqual(old.model, "titles@1");
 
   // As a run that is given the name of another makes it.
-  const run = { id: "r2", name: "titles", state: "succeeded" as const, settings: {}, dataset: "x" };
-  await server.store.create({ ...run, created_at: "2026-01-01T00:00:00Z", event_count: 0 });
+  const fields = { settings: {}, base: "scratch:tiny", dataset: "x" };
+  await server.store.create(newRun({ id: "r2", name: "titles", state: "succeeded", ...fields }));
   await writeModel(join(server.runsDir, "r2"), 2);
   const { models } = await (await server.app.request("/v1/models")).json();
   deepStrictEqual(
@@ -215,8 +216,8 @@ Deno.test("a model that is trained anew gets a version, and an alias switches to
 
 Deno.test("an alias divides requests by weight, and one key always gets one version", async () => {
   await using server = await LocalServer.start({ seeds: { a: 1 } });
-  const run = { id: "a2", name: "a", state: "succeeded" as const, settings: {}, dataset: "x" };
-  await server.store.create({ ...run, created_at: "2026-01-01T00:00:00Z", event_count: 0 });
+  const fields = { settings: {}, base: "scratch:tiny", dataset: "x" };
+  await server.store.create(newRun({ id: "a2", name: "a", state: "succeeded", ...fields }));
   await writeModel(join(server.runsDir, "a2"), 2);
   const weigh = (first: number, second: number) =>
     server.send("PUT", "/v1/models/a/aliases/canary", {

@@ -64,8 +64,18 @@ Deno.test("serve owns its folder, and on SIGTERM ends its runs and itself", asyn
     // Twice, as a terminal and `deno task` deliver it.
     server.kill("SIGTERM");
     server.kill("SIGTERM");
-    match(await events.text(), /"state":"failed","error":"the server stopped/);
+    await events.text();
     deepStrictEqual((await server.status).code, 0);
+
+    // Another server goes on with it.
+    const next = serve(runsDir);
+    const nextUrl = await address(next.stderr);
+    const resumed = await (await fetch(`${nextUrl}/v1/runs/${id}`)).json();
+    match(resumed.state, /^(queued|running)$/);
+    await (await fetch(`${nextUrl}/v1/runs/${id}/cancel`, { method: "POST" })).body?.cancel();
+    match(await (await fetch(`${nextUrl}/v1/runs/${id}/events`)).text(), /"state":"cancelled"/);
+    next.kill("SIGTERM");
+    deepStrictEqual((await next.status).code, 0);
   } finally {
     await Deno.remove(runsDir, { recursive: true });
   }

@@ -1,6 +1,7 @@
 import { deepStrictEqual, ok, rejects } from "node:assert";
 import fc from "fast-check";
 import {
+  newRun,
   type NumberedEvent,
   type Run,
   type RunEvent,
@@ -9,16 +10,15 @@ import {
 } from "./run_store.ts";
 
 function run(id: string, fields: Partial<Run> = {}): Run {
-  return {
+  return newRun({
     id,
     name: `model ${id}`,
-    state: "queued",
     settings: { batch_size: 16 },
+    base: "scratch:tiny",
     dataset: "sample",
     created_at: "2026-01-01T00:00:00Z",
-    event_count: 0,
     ...fields,
-  };
+  });
 }
 
 function evaluation(step: number): RunEvent {
@@ -209,6 +209,7 @@ Deno.test("RunStore keeps evaluations", async () => {
     model: "titles",
     dataset: "sample",
     created_at: "2026-01-01T00:00:00Z",
+    job: { type: "evaluate", modelDir: "runs/1", file: "test.csv" },
   } as const;
   await store.putEvaluation(running);
   await store.putEvaluation({ ...running, id: "2" });
@@ -233,7 +234,7 @@ Deno.test("RunStore.setState() leaves a run alone that is over", async () => {
   using store = await RunStore.open(":memory:");
   await store.create(run("1"));
   await store.setState("1", "failed");
-  await rejects(store.setState("1", "succeeded"), /it has failed already/);
+  await rejects(store.setState("1", "succeeded"), /: it is failed$/);
   deepStrictEqual((await store.get("1"))?.state, "failed");
 });
 

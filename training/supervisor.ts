@@ -1,156 +1,369 @@
 /**
- * Runs queued training runs, one at a time, each in a subprocess: a run that dies, of memory for
- * example, harms neither the server nor its state.
+ * Sees queued runs and evaluations through, each in a subprocess. What happens to one is written
+ * into the store, here and nowhere else.
  *
  * @module
  */
+import { join } from "node:path";
+import { writeJson } from "../data/files.ts";
+import { Attempts } from "./attempts.ts";
 import type { FinishEvent } from "./events.ts";
-import { isOver, MAX_ERROR_LENGTH, type Run, type RunResult, type RunStore } from "./run_store.ts";
-import { type JobMessage, textLines, type TrainJob } from "./job.ts";
+import type { JobMessage, TrainJob } from "./job.ts";
+import { JobProcess, type SpawnWorker, spawnWorker } from "./job_process.ts";
+import {
+  type Evaluation,
+  isOver,
+  MAX_ERROR_LENGTH,
+  type Run,
+  type RunResult,
+  RunStateError,
+  type RunStore,
+} from "./run_store.ts";
+import { TrainSettings } from "./settings.ts";
+import { camelCase, mapKeys } from "./snake_case.ts";
 
 /** Step events closer together than this are left out of a run's stream. */
 const STEP_EVENT_INTERVAL_MS = 250;
-/** How many of the subprocess's last words are kept to explain its death. */
-const ERROR_LINES = 5;
+/** A subprocess that was silent for so long counts as lost, until it is replaced or speaks. */
+const LOST_AFTER_MS = 10_000;
+/** A run that dies so often without a new checkpoint would die again. */
+const MAX_DEATHS = 3;
+/** A subprocess that was told to stop is ended after so long. */
+const STOP_TIMEOUT_MS = 20_000;
 
-/** Starts a training subprocess and gives its streams. */
-export type SpawnWorker = () => Deno.ChildProcess;
-
-/** The subprocess of {@link Supervisor}: this program's command `worker`. */
-export function spawnWorker(): Deno.ChildProcess {
-  const main = new URL("../main.ts", import.meta.url).href;
-  // Native code, where the server itself may run it.
-  const { state } = Deno.permissions.querySync({ name: "ffi" });
-  const permissions = ["--allow-read", "--allow-write"];
-  if (state === "granted") permissions.push("--allow-ffi");
-  // Under `--allow-run=deno` the name is allowed and the path of the same executable is not.
-  return new Deno.Command("deno", {
-    args: ["run", "--quiet", "--no-prompt", ...permissions, main, "worker"],
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
+/** What {@link Supervisor} needs. */
+export interface SupervisorOptions {
+  store: RunStore;
+  /** Where the folders of runs are made. */
+  runsDir: string;
+  /** The folder of a data set by its name. */
+  datasetDir: (name: string) => string;
+  /** How many subprocesses work at once; without any, all stays queued. */
+  workers?: number;
+  spawn?: SpawnWorker;
+  /** A subprocess that is silent for so long is replaced. */
+  heartbeatTimeoutMs?: number;
 }
 
-/** Takes runs from the queue and sees them through. */
+/** Something to be done in a subprocess. */
+interface Task {
+  id: string;
+  run: () => Promise<void>;
+}
+
+/** Takes runs and evaluations from the queue and sees them through. */
 export class Supervisor {
   readonly #store: RunStore;
+  readonly #runsDir: string;
+  readonly #datasetDir: (name: string) => string;
+  readonly #workers: number;
   readonly #spawn: SpawnWorker;
-  readonly #queue: { id: string; job: TrainJob }[] = [];
-  #endChild: (() => Promise<void>) | undefined;
-  #working: Promise<void> | undefined;
+  readonly #heartbeatTimeoutMs: number;
+  readonly #reportsDir: string;
+  #queue: Task[] = [];
+  readonly #working = new Map<string, Promise<void>>();
+  readonly #processes = new Map<string, JobProcess>();
   #closed = false;
+  readonly #closing = new AbortController();
 
-  constructor(store: RunStore, spawn: SpawnWorker = spawnWorker) {
+  constructor(
+    { store, runsDir, datasetDir, workers = 1, spawn = spawnWorker, heartbeatTimeoutMs = 60_000 }:
+      SupervisorOptions,
+  ) {
     this.#store = store;
+    this.#runsDir = runsDir;
+    this.#datasetDir = datasetDir;
+    this.#workers = workers;
     this.#spawn = spawn;
+    this.#heartbeatTimeoutMs = heartbeatTimeoutMs;
+    this.#reportsDir = join(runsDir, "evaluations");
   }
 
-  /** Whether no run is taken any more. */
+  /** Whether nothing is taken any more. */
   get closed(): boolean {
     return this.#closed;
   }
 
-  /** Marks as failed what a server that stopped has left unfinished. */
+  /** Aborts when all has come to its end because the server does. */
+  get closing(): AbortSignal {
+    return this.#closing.signal;
+  }
+
+  /** How many runs and evaluations wait for a subprocess. */
+  get queueLength(): number {
+    return this.#queue.length;
+  }
+
+  /** The folders of a run. */
+  attempts(id: string): Attempts {
+    return new Attempts(this.#runsDir, id);
+  }
+
+  /** The file of an evaluation's report: a value of the store would be too small for many classes. */
+  reportFile(id: string): string {
+    return join(this.#reportsDir, `${id}.json`);
+  }
+
+  /** How long a run's subprocess has been silent, if it is so long that it counts as lost. */
+  lostForMs(id: string): number | undefined {
+    const silentMs = this.#processes.get(id)?.silentMs ?? 0;
+    return silentMs > LOST_AFTER_MS ? silentMs : undefined;
+  }
+
+  /** Takes up what a server that stopped, or was killed, has left unfinished. */
   async recover(): Promise<void> {
-    const error = "the server stopped before the run was over";
-    const now = new Date().toISOString();
-    for (const run of await this.#store.list()) {
-      if (isOver(run)) continue;
-      await this.#store.setState(run.id, "failed", { error, finished_at: now });
+    const runs = (await this.#store.list()).filter((run) => !isOver(run)).reverse();
+    for (const run of runs) {
+      if (run.cancelling) await this.#store.setState(run.id, "cancelled", ended());
+      else if (await this.attempts(run.id).isPublished()) await this.#succeed(run);
+      else await this.#enqueue(run);
     }
-    for (const evaluation of await this.#store.listEvaluations()) {
-      if (isOver(evaluation)) continue;
-      await this.#store.putEvaluation({ ...evaluation, state: "failed", error, finished_at: now });
+    for (const evaluation of (await this.#store.listEvaluations()).reverse()) {
+      if (!isOver(evaluation)) this.evaluate(evaluation);
     }
   }
 
   /**
    * Writes a run into the store and queues it.
    *
-   * @throws {RangeError} If the supervisor is closed.
+   * @param created The request that creates it, if the same request is not to create another.
    */
-  async submit(run: Run, job: TrainJob): Promise<void> {
-    if (this.#closed) throw new RangeError("Cannot queue a run: the supervisor is closed");
-    await this.#store.create(run);
-    this.#queue.push({ id: run.id, job });
-    this.#working ??= this.#work().finally(() => this.#working = undefined);
+  async submit(run: Run, created?: { key: string; sha256: string }): Promise<void> {
+    await this.#store.create(run, created);
+    this.#push(run.id);
   }
 
-  /** Ends the subprocess that runs, starts no other, and marks as failed what is unfinished. */
+  /**
+   * Stops a run: at once where it is queued, within a step and with a checkpoint where it trains.
+   *
+   * @throws {RunStateError} If it is over.
+   */
+  async cancel(id: string): Promise<Run> {
+    const run = await this.#store.change(id, (run) => {
+      if (isOver(run)) throw new RunStateError(`Cannot cancel run '${id}': it is ${run.state}`);
+      return { cancelling: true };
+    });
+    const waiting = this.#queue.findIndex((task) => task.id === id);
+    if (waiting < 0) {
+      this.#processes.get(id)?.stop();
+      return run;
+    }
+    this.#queue.splice(waiting, 1);
+    return await this.#store.setState(id, "cancelled", ended());
+  }
+
+  /**
+   * Queues a run again that was cancelled or has failed; it goes on from its last checkpoint.
+   *
+   * @throws {RunStateError} If it is in another state.
+   */
+  async resume(id: string): Promise<Run> {
+    const change = { deaths: 0, cancelling: false, error: undefined, finished_at: undefined };
+    const run = await this.#store.setState(id, "queued", change, ["cancelled", "failed"]);
+    this.#push(id);
+    return run;
+  }
+
+  /**
+   * Removes a run that is over, with its files.
+   *
+   * @throws {RunStateError} If it is not over.
+   */
+  async delete(id: string): Promise<void> {
+    const run = await this.#store.get(id);
+    if (run === undefined) return;
+    if (!isOver(run)) throw new RunStateError(`Cannot delete run '${id}': it is ${run.state}`);
+    await this.attempts(id).remove();
+    await this.#store.delete(id);
+  }
+
+  /** Queues an evaluation, which is in the store. */
+  evaluate(evaluation: Evaluation): void {
+    this.#queue.push({ id: evaluation.id, run: () => this.#evaluate(evaluation) });
+    this.#fill();
+  }
+
+  /** Stops what runs, with checkpoints, and starts nothing more; all of it stays unfinished. */
   async close(): Promise<void> {
+    this.#queue = [];
     this.#closed = true;
-    await this.#endChild?.();
-    await this.#working;
-    await this.recover();
+    for (const process of this.#processes.values()) process.stop();
+    const end = () => this.#processes.values().forEach((process) => process.kill());
+    const timer = setTimeout(end, STOP_TIMEOUT_MS);
+    await Promise.allSettled(this.#working.values());
+    clearTimeout(timer);
+    this.#closing.abort();
   }
 
-  async #work(): Promise<void> {
-    let next;
-    while (!this.#closed && (next = this.#queue.shift()) !== undefined) {
-      const { id, job } = next;
+  async #enqueue(run: Run): Promise<void> {
+    if (run.state !== "queued") await this.#store.setState(run.id, "queued");
+    this.#push(run.id);
+  }
+
+  #push(id: string): void {
+    this.#queue.push({ id, run: () => this.#seeThrough(id) });
+    this.#fill();
+  }
+
+  #fill(): void {
+    while (!this.#closed && this.#working.size < this.#workers) {
+      const task = this.#queue.shift();
+      if (task === undefined) return;
+      const work = task.run().catch((error) => {
+        // The store could not be written; the next server takes the run up.
+        console.error(error);
+      }).finally(() => {
+        this.#working.delete(task.id);
+        this.#fill();
+      });
+      this.#working.set(task.id, work);
+    }
+  }
+
+  /** Attempts a run until it is over or the server closes. */
+  async #seeThrough(id: string): Promise<void> {
+    let run = await this.#store.setState(id, "running", { started_at: now() }, ["queued"]);
+    while (!isOver(run) && !this.#closed) {
       try {
-        await this.#run(id, job);
+        run = await this.#attempt(run);
       } catch (error) {
-        if (this.#closed) return;
-        const message = error instanceof Error ? error.message : String(error);
-        await this.#store.setState(id, "failed", {
-          error: message.slice(0, MAX_ERROR_LENGTH),
-          finished_at: new Date().toISOString(),
-        });
+        if (error instanceof RunStateError) throw error;
+        run = await this.#fail(id, error instanceof Error ? error.message : String(error));
       }
     }
+    if (!isOver(run)) await this.#store.setState(id, "queued");
   }
 
-  /** Trains in a subprocess; throws with the reason if it does not end well. */
-  async #run(id: string, job: TrainJob): Promise<void> {
-    await this.#store.setState(id, "running", { started_at: new Date().toISOString() });
-    if (this.#closed) return;
-    const child = this.#spawn();
-    const input = child.stdin.getWriter();
-    // A worker ends itself when its standard input ends. A signal would only reach what was spawned,
-    // which may be a wrapper around Deno.
-    this.#endChild = () => input.close().catch(() => {});
-    const lastWords = readLastLines(child.stderr);
+  /** Trains in a subprocess until that ends, and says what became of the run. */
+  async #attempt({ id, name, attempt: last, settings, base, dataset }: Run): Promise<Run> {
+    const attempts = this.attempts(id);
+    const attempt = last + 1;
+    const resume = await attempts.prepare(attempt);
+    const { cancelling } = await this.#store.change(id, () => ({ attempt }));
+    if (cancelling) return await this.#store.setState(id, "cancelled", ended());
+    const job: TrainJob = {
+      type: "train",
+      settings: { ...TrainSettings.parse(mapKeys(settings, camelCase)), model: base },
+      dataDir: this.#datasetDir(dataset),
+      outDir: attempts.dirOf(attempt),
+      name,
+      resume,
+    };
+    const follower = new RunFollower(this.#store, id);
+    const process = new JobProcess(
+      this.#spawn,
+      job,
+      (message) => follower.take(message),
+      this.#heartbeatTimeoutMs,
+    );
+    this.#processes.set(id, process);
     try {
-      // A worker that is dead already is explained by its exit code.
-      await input.write(new TextEncoder().encode(JSON.stringify(job) + "\n")).catch(() => {});
-      const finished = await this.#follow(id, child.stdout);
-      const { success, code, signal } = await child.status;
-      if (!success || !finished) {
-        const words = (await lastWords).join("\n");
-        throw new Error(
-          `the training process ended with ${signal ?? `exit code ${code}`}: ${words}`,
-        );
-      }
+      // Either may have come before the subprocess was known.
+      if (this.#closed || (await this.#store.get(id))?.cancelling) process.stop();
+      const { reason } = await process.end;
+      return await this.#conclude(id, attempt, follower, reason);
     } finally {
-      await this.#endChild();
-      this.#endChild = undefined;
-      await child.status;
+      this.#processes.delete(id);
     }
-    await this.#store.setState(id, "succeeded", { finished_at: new Date().toISOString() });
   }
 
-  /** Stores what a worker reports; whether it has finished. */
-  async #follow(id: string, output: ReadableStream<Uint8Array>): Promise<boolean> {
-    let lastStepAt = -Infinity;
-    let finished = false;
-    for await (const line of textLines(output)) {
-      const message: JobMessage = JSON.parse(line);
-      if (message.type === "error") throw new Error(message.message);
-      if (message.type === "finish") {
-        finished = true;
-        const result = runResult(message);
-        await this.#store.append(id, { type: "finish", ...result }, { result });
-        continue;
-      }
-      if (message.type === "step") {
-        if (performance.now() - lastStepAt < STEP_EVENT_INTERVAL_MS) continue;
-        lastStepAt = performance.now();
-      }
-      await this.#store.append(id, message);
+  async #conclude(
+    id: string,
+    attempt: number,
+    { finish, stopped, error, checkpointed }: RunFollower,
+    reason: string,
+  ): Promise<Run> {
+    if (finish !== undefined) {
+      await this.attempts(id).publish(attempt);
+      const result = { ...runResult(finish), model_dir: this.attempts(id).modelDir };
+      return await this.#succeed(await this.#store.change(id, () => ({ result })));
     }
-    return finished;
+    if (error !== undefined) return await this.#fail(id, error);
+    const run = (await this.#store.get(id))!;
+    if (run.cancelling) return await this.#store.setState(id, "cancelled", ended());
+    if (stopped || this.#closed) return run;
+    const deaths = checkpointed ? 0 : run.deaths + 1;
+    if (deaths < MAX_DEATHS) return await this.#store.change(id, () => ({ deaths }));
+    const death = `the training process ended ${deaths} times without a new checkpoint`;
+    return await this.#fail(id, `${death}, the last time with ${reason}`);
+  }
+
+  async #succeed({ id, result }: Run): Promise<Run> {
+    if (result !== undefined) await this.#store.append(id, { type: "finish", ...result });
+    return await this.#store.setState(id, "succeeded", ended());
+  }
+
+  async #fail(id: string, error: string): Promise<Run> {
+    const change = { ...ended(), error: error.slice(0, MAX_ERROR_LENGTH) };
+    return await this.#store.setState(id, "failed", change);
+  }
+
+  async #evaluate(evaluation: Evaluation): Promise<void> {
+    await this.#store.putEvaluation({ ...evaluation, state: "running" });
+    let failure: string | undefined;
+    let report: object | undefined;
+    const process = new JobProcess(this.#spawn, evaluation.job, async (message) => {
+      if (message.type === "error") failure = message.message;
+      if (message.type !== "report") return;
+      ({ report } = message);
+      await Deno.mkdir(this.#reportsDir, { recursive: true });
+      await writeJson(this.reportFile(evaluation.id), report);
+    }, this.#heartbeatTimeoutMs);
+    this.#processes.set(evaluation.id, process);
+    const { reason } = await process.end.catch((error) => ({ reason: String(error) }))
+      .finally(() => this.#processes.delete(evaluation.id));
+    if (report === undefined && this.#closed) return;
+    const error = failure ?? `the process ended with ${reason}`;
+    await this.#store.putEvaluation({
+      ...evaluation,
+      ...ended(),
+      ...report === undefined
+        ? { state: "failed", error: error.slice(0, MAX_ERROR_LENGTH) }
+        : { state: "succeeded" },
+    });
+  }
+}
+
+/** Writes what the subprocess of a run says into the store. */
+class RunFollower {
+  readonly #store: RunStore;
+  readonly #id: string;
+  #lastStepAt = -Infinity;
+  finish: FinishEvent | undefined;
+  stopped = false;
+  error: string | undefined;
+  /** Whether there was a checkpoint. */
+  checkpointed = false;
+
+  constructor(store: RunStore, id: string) {
+    this.#store = store;
+    this.#id = id;
+  }
+
+  async take(message: JobMessage): Promise<void> {
+    switch (message.type) {
+      case "heartbeat":
+      case "report":
+        return;
+      case "finish":
+        this.finish = message;
+        return;
+      case "stopped":
+        this.stopped = true;
+        return;
+      case "error":
+        this.error = message.message;
+        return;
+      case "step":
+        if (performance.now() - this.#lastStepAt < STEP_EVENT_INTERVAL_MS) return;
+        this.#lastStepAt = performance.now();
+        return await this.#store.append(this.#id, message);
+      case "checkpoint":
+        this.checkpointed = true;
+        return await this.#store.append(this.#id, message, { checkpoint_step: message.step });
+      default:
+        return await this.#store.append(this.#id, message);
+    }
   }
 }
 
@@ -160,11 +373,10 @@ function runResult({ type: _, metrics, ...result }: FinishEvent): RunResult {
   return { ...result, metrics: Object.fromEntries(summary) as unknown as RunResult["metrics"] };
 }
 
-async function readLastLines(bytes: ReadableStream<Uint8Array>): Promise<string[]> {
-  const lines: string[] = [];
-  for await (const line of textLines(bytes)) {
-    lines.push(line);
-    if (lines.length > ERROR_LINES) lines.shift();
-  }
-  return lines;
+function now(): string {
+  return new Date().toISOString();
+}
+
+function ended(): { finished_at: string; cancelling: false } {
+  return { finished_at: now(), cancelling: false };
 }

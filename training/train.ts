@@ -46,6 +46,8 @@ export interface TrainOptions {
   settings: TrainSettings;
   /** The folder that becomes the model's. */
   outDir: string;
+  /** What the run is called; by default as its folder. */
+  name?: string;
   /** Whether the folder may hold a run already, which is replaced. */
   overwrite?: boolean;
   /** Whether the folder holds an unfinished run of these settings, which goes on. */
@@ -239,7 +241,7 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
   await executor.close();
 
   const result: TrainResult = {
-    run: basename(outDir),
+    run: options.name ?? basename(outDir),
     model_dir: outDir,
     steps: state.step,
     epochs: state.epoch,

@@ -1,0 +1,202 @@
+/**
+ * `/v1/datasets`: data sets that runs are trained on.
+ *
+ * @module
+ */
+import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
+import { HTTPException } from "hono/http-exception";
+import { basename, join } from "node:path";
+import { z } from "zod";
+import { type DatasetLibrary, SAMPLE } from "../data/dataset_library.ts";
+import { SPLIT_FILES } from "../data/dataset.ts";
+import { writeFileAtomically } from "../data/files.ts";
+import { prepare } from "../data/prepare.ts";
+import { PrepareSettings } from "../data/prepare_settings.ts";
+import { UserError } from "../data/user_error.ts";
+import { isOver, type RunStore } from "../training/run_store.ts";
+import { invalidField } from "./errors.ts";
+import { createRouter, errorAnswers, jsonContent } from "./router.ts";
+import { Name } from "./runs.ts";
+
+const Entry = z.object({
+  name: z.string(),
+  created_at: z.string().nullable(),
+  labels: z.array(z.string()),
+  rows: z.record(z.string(), z.int()),
+  leakage: z.string(),
+}).meta({ id: "Dataset" });
+
+const Whole = Entry.extend({
+  audit: z.looseObject({}).describe("What 'data audit --json' prints"),
+}).meta({ id: "DatasetWithAudit" });
+
+const tags = ["datasets"];
+const params = z.object({ name: z.string() });
+
+const create = createRoute({
+  method: "post",
+  path: "/v1/datasets",
+  tags,
+  summary:
+    "Send a CSV file, which is split into training, validation and test files by text; or, " +
+    "as a form, the three files",
+  request: {
+    query: z.object({
+      name: Name,
+      text: z.string().default("text").describe("The column of the texts"),
+      label: z.string().default("label").describe("The column of the labels"),
+      seed: z.coerce.number().int().min(0).max(2 ** 32 - 1).default(11).describe("Of the split"),
+    }),
+    body: {
+      required: true,
+      content: {
+        "text/csv": { schema: z.string() },
+        "text/tab-separated-values": { schema: z.string() },
+        "application/jsonl": { schema: z.string() },
+        "multipart/form-data": {
+          schema: z.object({ train: z.string(), validation: z.string(), test: z.string() }),
+        },
+      },
+    },
+  },
+  responses: {
+    201: jsonContent(Entry, "The data set is there"),
+    ...errorAnswers(409, 413, 422, 507),
+  },
+});
+
+const list = createRoute({
+  method: "get",
+  path: "/v1/datasets",
+  tags,
+  summary: "All data sets",
+  responses: { 200: jsonContent(z.object({ datasets: z.array(Entry) }), "The data sets") },
+});
+
+const show = createRoute({
+  method: "get",
+  path: "/v1/datasets/{name}",
+  tags,
+  summary: "A data set with its audit",
+  request: { params },
+  responses: { 200: jsonContent(Whole, "The data set"), ...errorAnswers(404) },
+});
+
+const remove = createRoute({
+  method: "delete",
+  path: "/v1/datasets/{name}",
+  tags,
+  summary: "Remove a data set that no run needs any more",
+  request: { params },
+  responses: { 204: { description: "It is gone" }, ...errorAnswers(404, 409) },
+});
+
+/** What a raw file is called by what it holds. */
+const EXTENSIONS: Record<string, string> = {
+  "text/tab-separated-values": ".tsv",
+  "application/jsonl": ".jsonl",
+  "application/x-ndjson": ".jsonl",
+};
+
+/** What the routes need. */
+export interface DatasetRoutesOptions {
+  datasets: DatasetLibrary;
+  store: RunStore;
+  /** The most bytes of a data set. */
+  maxBytes: number;
+  /** Throws where there is no room on the disk. */
+  checkRoom: () => Promise<void>;
+}
+
+/** The routes. */
+export function datasetRoutes(
+  { datasets, store, maxBytes, checkRoom }: DatasetRoutesOptions,
+): OpenAPIHono {
+  const find = async (name: string): Promise<string> => {
+    if (await datasets.has(name)) return name;
+    throw new HTTPException(404, { message: `There is no data set '${name}'` });
+  };
+  const router = createRouter();
+  router.openapi(create, async (context) => {
+    const { name, text, label, seed } = context.req.valid("query");
+    if (await datasets.has(name)) {
+      throw new HTTPException(409, { message: `There is a data set '${name}' already` });
+    }
+    await checkRoom();
+    const { raw } = context.req;
+    const [type] = (raw.headers.get("Content-Type") ?? "").split(";");
+    try {
+      const entry = await datasets.add(name, async (dir) => {
+        if (type === "multipart/form-data") return await writeForm(raw, dir, maxBytes);
+        const file = join(dir, `raw${EXTENSIONS[type!.trim()] ?? ".csv"}`);
+        await writeFileAtomically(file, limited(raw.body ?? new ReadableStream(), maxBytes));
+        const settings = PrepareSettings.parse({ text, label, seed });
+        await prepare(file, { settings, outDir: dir, signal: raw.signal });
+        await Deno.remove(file);
+      });
+      context.header("Location", `/v1/datasets/${name}`);
+      return context.json(entry, 201);
+    } catch (error) {
+      if (error instanceof UserError) throw invalidField("body", withoutFolders(error.message));
+      throw error;
+    }
+  });
+  router.openapi(list, async (context) => {
+    const names = await datasets.names();
+    return context.json(
+      { datasets: await Promise.all(names.map((it) => datasets.entry(it))) },
+      200,
+    );
+  });
+  router.openapi(show, async (context) => {
+    const name = await find(context.req.valid("param").name);
+    const audit = { ...await datasets.audit(name), dir: name };
+    return context.json({ ...await datasets.entry(name), audit }, 200);
+  });
+  router.openapi(remove, async (context) => {
+    const name = await find(context.req.valid("param").name);
+    if (name === SAMPLE) throw new HTTPException(409, { message: "The sample stays" });
+    const user = (await store.list()).find((run) => run.dataset === name && !isOver(run));
+    if (user !== undefined) {
+      throw new HTTPException(409, { message: `Run '${user.id}' needs the data set '${name}'` });
+    }
+    await datasets.delete(name);
+    return context.body(null, 204);
+  });
+  return router;
+}
+
+/** Writes the three files of a form. */
+async function writeForm(request: Request, dir: string, maxBytes: number): Promise<void> {
+  const body = ReadableStream.from(limited(request.body ?? new ReadableStream(), maxBytes));
+  const form = await new Response(body, { headers: request.headers }).formData()
+    .catch((error) => {
+      if (error instanceof HTTPException) throw error;
+      throw new HTTPException(400, { message: "The body must be a form with files" });
+    });
+  for (const [side, file] of Object.entries(SPLIT_FILES)) {
+    const content = form.get(side);
+    if (!(content instanceof File)) throw invalidField(side, "must be a file of the form");
+    await writeFileAtomically(join(dir, file), content.stream());
+  }
+}
+
+/** Bytes up to a limit. */
+async function* limited(
+  bytes: AsyncIterable<Uint8Array>,
+  max: number,
+): AsyncGenerator<Uint8Array> {
+  let size = 0;
+  for await (const chunk of bytes) {
+    size += chunk.length;
+    if (size > max) {
+      throw new HTTPException(413, { message: `A data set must be at most ${max} bytes` });
+    }
+    yield chunk;
+  }
+}
+
+/** A message about a file, without where the server has put it. */
+function withoutFolders(message: string): string {
+  return message.replaceAll(/'([^']*\/[^']*)'/g, (_, path: string) => `'${basename(path)}'`);
+}

@@ -1,0 +1,82 @@
+/**
+ * `GET /v1/storage`: what the server's files take.
+ *
+ * @module
+ */
+import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
+import { HTTPException } from "hono/http-exception";
+import { z } from "zod";
+import { type DatasetLibrary, SAMPLE } from "../data/dataset_library.ts";
+import { folderBytes } from "../training/attempts.ts";
+import type { RunStore } from "../training/run_store.ts";
+import type { Supervisor } from "../training/supervisor.ts";
+import { createRouter, jsonContent } from "./router.ts";
+
+const Storage = z.object({
+  runs: z.array(z.object({ id: z.string(), name: z.string(), bytes: z.int() })),
+  datasets: z.array(z.object({ name: z.string(), bytes: z.int() })),
+  total_bytes: z.int(),
+  budget_bytes: z.int().nullable(),
+}).meta({ id: "Storage" });
+
+const route = createRoute({
+  method: "get",
+  path: "/v1/storage",
+  tags: ["storage"],
+  summary: "What runs and data sets take on the disk",
+  responses: { 200: jsonContent(Storage, "Bytes by run and data set, the largest first") },
+});
+
+/** What is counted. */
+export interface StorageOptions {
+  store: RunStore;
+  supervisor: Supervisor;
+  datasets: DatasetLibrary;
+  /** The most bytes that runs and data sets may take before more are refused. */
+  diskBudgetBytes?: number | undefined;
+}
+
+/** The route. */
+export function storageRoutes(options: StorageOptions): OpenAPIHono {
+  return createRouter().openapi(
+    route,
+    async (context) => context.json(await storage(options), 200),
+  );
+}
+
+/**
+ * Refuses what would take more room.
+ *
+ * @throws {HTTPException} 507 if runs and data sets take as much as they may.
+ */
+export async function checkRoom(options: StorageOptions): Promise<void> {
+  if (options.diskBudgetBytes === undefined) return;
+  const { total_bytes, budget_bytes } = await storage(options);
+  if (total_bytes < budget_bytes!) return;
+  throw new HTTPException(507, {
+    message: `Runs and data sets take ${total_bytes} bytes of ${budget_bytes}; delete some`,
+  });
+}
+
+async function storage(
+  { store, supervisor, datasets, diskBudgetBytes }: StorageOptions,
+): Promise<z.infer<typeof Storage>> {
+  const runs = await Promise.all((await store.list()).map(async ({ id, name }) => ({
+    id,
+    name,
+    bytes: await supervisor.attempts(id).bytes(),
+  })));
+  const names = (await datasets.names()).filter((name) => name !== SAMPLE);
+  const sets = await Promise.all(names.map(async (name) => ({
+    name,
+    bytes: await folderBytes(datasets.dirOf(name)),
+  })));
+  const total = [...runs, ...sets].reduce((sum, { bytes }) => sum + bytes, 0);
+  const largestFirst = (a: { bytes: number }, b: { bytes: number }) => b.bytes - a.bytes;
+  return {
+    runs: runs.sort(largestFirst),
+    datasets: sets.sort(largestFirst),
+    total_bytes: total,
+    budget_bytes: diskBudgetBytes ?? null,
+  };
+}

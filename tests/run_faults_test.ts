@@ -1,0 +1,193 @@
+/**
+ * Training runs of a server whose processes die, hang and wake up at the wrong moment.
+ *
+ * @module
+ */
+import { deepStrictEqual, match, ok } from "node:assert";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { exists } from "../data/files.ts";
+import { Random } from "../onnx/random.ts";
+import { type SpawnWorker, spawnWorker } from "../training/job_process.ts";
+import type { Run } from "../training/run_store.ts";
+import { LocalServer } from "./local_server.ts";
+import type { Fate } from "./mortal.ts";
+
+const MORTAL = fileURLToPath(new URL("./mortal.ts", import.meta.url));
+const STREAMS = { stdin: "piped", stdout: "piped", stderr: "piped" } as const;
+
+/** What is trained: in a second, but for its start. */
+const SETTINGS = { dataset: "sample", device: "wasm", threads: 1, save_steps: 5 };
+
+function mortal(fate: Fate, ...args: string[]): Deno.ChildProcess {
+  const command = ["run", "--quiet", "-A", MORTAL, JSON.stringify(fate), ...args];
+  return new Deno.Command("deno", { args: command, ...STREAMS }).spawn();
+}
+
+/** Submits a run and gives it when it is over. */
+async function train(server: LocalServer, settings: Record<string, unknown>): Promise<Run> {
+  const { id } = await server.post<Run>("/v1/runs", { ...SETTINGS, ...settings }, 202);
+  return await untilOver(server, id);
+}
+
+async function untilOver(server: LocalServer, id: string): Promise<Run> {
+  await (await server.app.request(`/v1/runs/${id}/events`)).text();
+  return await (await server.app.request(`/v1/runs/${id}`)).json();
+}
+
+function weightsOf(server: LocalServer, { id }: Run): Promise<Uint8Array> {
+  return Deno.readFile(join(server.runsDir, id, "model.safetensors"));
+}
+
+Deno.test("a run whose process is killed 20 times ends with the bytes of one that was not", async () => {
+  const settings = { max_steps: 300, max_train_samples: 400 };
+  await using undisturbed = await LocalServer.start();
+  const expected = await weightsOf(undisturbed, await train(undisturbed, settings));
+
+  const random = new Random(5);
+  let deaths = 0;
+  const spawn: SpawnWorker = () => {
+    if (deaths === 20) return spawnWorker();
+    deaths++;
+    const afterLines = 6 + random.integer(14);
+    return mortal({ signal: "SIGKILL", afterLines, afterMs: random.integer(30) }, "worker");
+  };
+  await using server = await LocalServer.start({ spawn });
+  const run = await train(server, settings);
+  deepStrictEqual([run.state, run.error, deaths, run.attempt], ["succeeded", undefined, 20, 21]);
+  deepStrictEqual(await weightsOf(server, run), expected);
+  ok(!await exists(join(server.runsDir, `${run.id}.attempts`)));
+});
+
+Deno.test("of 20 runs none is lost and none trained twice, whichever of two workers dies", async () => {
+  const random = new Random(7);
+  let working = 0;
+  const spawn: SpawnWorker = () => {
+    ok(++working <= 2, "there are more than two workers");
+    const child = random.uniform() < 0.3
+      ? mortal({ signal: "SIGKILL", afterLines: 1 + random.integer(6) }, "worker")
+      : spawnWorker();
+    void child.status.then(() => working--);
+    return child;
+  };
+  await using server = await LocalServer.start({ spawn, supervisorOptions: { workers: 2 } });
+  const names = Array.from({ length: 20 }, (_, i) => `run-${i}`);
+  const settings = { max_steps: 4, max_train_samples: 64 };
+  const runs = await Promise.all(names.map((name) => train(server, { ...settings, name })));
+  deepStrictEqual(runs.map(({ state }) => state), names.map(() => "succeeded"));
+  ok(runs.some(({ attempt }) => attempt > 1));
+  const { models } = await (await server.app.request("/v1/models")).json();
+  deepStrictEqual(
+    models.map((
+      { name, versions }: { name: string; versions: object[] },
+    ) => [name, versions.length]),
+    names.toSorted().map((name) => [name, 1]),
+  );
+});
+
+Deno.test("a process that hangs shows as lost, is replaced, and harms nothing when it wakes up", async () => {
+  const settings = { max_steps: 40, max_train_samples: 200 };
+  await using undisturbed = await LocalServer.start();
+  const expected = await weightsOf(undisturbed, await train(undisturbed, settings));
+
+  let spawned = 0;
+  const fate = { signal: "SIGSTOP", afterLines: 9, continueAfterSeconds: 13 } as const;
+  await using server = await LocalServer.start({
+    spawn: () => spawned++ === 0 ? mortal(fate, "worker") : spawnWorker(),
+    supervisorOptions: { heartbeatTimeoutMs: 11_500 },
+  });
+  const { id } = await server.post<Run>("/v1/runs", { ...SETTINGS, ...settings }, 202);
+  const over = untilOver(server, id);
+  const states = new Set<string>();
+  const watch = setInterval(async () => {
+    states.add((await (await server.app.request(`/v1/runs/${id}`)).json()).state);
+  }, 100);
+  const run = await over;
+  clearInterval(watch);
+  ok(states.has("lost"), [...states].join());
+  deepStrictEqual([run.state, run.attempt, spawned], ["succeeded", 2, 2]);
+  deepStrictEqual(await weightsOf(server, run), expected);
+  // By now the first process has woken up.
+  await new Promise((resolve) => setTimeout(resolve, 4000));
+  deepStrictEqual(await weightsOf(server, run), expected);
+  ok(!await exists(join(server.runsDir, `${id}.attempts`)));
+});
+
+Deno.test("a cancelled run leaves a checkpoint, and goes on from there to the same weights", async () => {
+  const settings = { max_steps: 200, max_train_samples: 400, save_steps: 1000 };
+  await using server = await LocalServer.start();
+  const expected = await weightsOf(server, await train(server, settings));
+
+  const { id } = await server.post<Run>("/v1/runs", { ...SETTINGS, ...settings }, 202);
+  const steps = async () => {
+    const events = server.store.events(id, 0, new AbortController().signal);
+    for await (const { event } of events) if (event.type === "step") return;
+  };
+  await steps();
+  await server.post(`/v1/runs/${id}/cancel`, {}, 202);
+  const cancelled = await untilOver(server, id);
+  deepStrictEqual(cancelled.state, "cancelled");
+  ok(cancelled.checkpoint_step > 0 && cancelled.checkpoint_step < 200);
+  await server.post(`/v1/runs/${id}/cancel`, {}, 409);
+
+  await server.post(`/v1/runs/${id}/resume`, {}, 202);
+  const run = await untilOver(server, id);
+  deepStrictEqual([run.state, run.attempt], ["succeeded", 2]);
+  deepStrictEqual(await weightsOf(server, run), expected);
+  await server.post(`/v1/runs/${id}/resume`, {}, 409);
+
+  strictlyGone(await server.app.request(`/v1/runs/${id}`, { method: "DELETE" }));
+  ok(!await exists(join(server.runsDir, id)));
+  deepStrictEqual((await server.app.request(`/v1/runs/${id}`)).status, 404);
+});
+
+function strictlyGone({ status }: Response): void {
+  deepStrictEqual(status, 204);
+}
+
+Deno.test("after a server was killed the next goes on with its runs", async () => {
+  const runsDir = await Deno.makeTempDir();
+  const serve = ["serve", "--port", "0", "--runs", runsDir, "--device", "wasm"];
+  try {
+    const killed = mortal({ signal: "SIGKILL", afterMs: 7000 }, ...serve);
+    const url = await address(killed.stderr);
+    const submit = async (name: string) => {
+      const settings = { ...SETTINGS, max_steps: 2000, epochs: 1000, name };
+      const body = JSON.stringify(settings);
+      return (await (await fetch(`${url}/v1/runs`, { method: "POST", body })).json()).id as string;
+    };
+    const [first, second] = [await submit("first"), await submit("second")];
+    await killed.status;
+
+    const next = mortal({ signal: "SIGKILL", afterMs: 60_000 }, ...serve);
+    const nextUrl = await address(next.stderr);
+    const get = async (id: string): Promise<Run> =>
+      await (await fetch(`${nextUrl}/v1/runs/${id}`)).json();
+    while ((await get(first)).attempt < 2) await new Promise((resolve) => setTimeout(resolve, 50));
+    ok((await get(first)).checkpoint_step > 0);
+    match((await get(first)).state, /^(queued|running)$/);
+    deepStrictEqual((await get(second)).state, "queued");
+    for (const id of [second, first]) {
+      const { status } = await fetch(`${nextUrl}/v1/runs/${id}/cancel`, { method: "POST" });
+      deepStrictEqual(status, 202);
+    }
+    while ((await get(first)).state !== "cancelled") {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    next.kill("SIGTERM");
+    await next.status;
+  } finally {
+    await Deno.remove(runsDir, { recursive: true });
+  }
+});
+
+/** The address that a server prints when it listens. */
+async function address(stderr: ReadableStream<Uint8Array>): Promise<string> {
+  let printed = "";
+  for await (const text of stderr.pipeThrough(new TextDecoderStream())) {
+    printed += text;
+    const [url] = /http:\/\/\S+/.exec(printed) ?? [];
+    if (url !== undefined) return url;
+  }
+  throw new Error(`no address in '${printed}'`);
+}

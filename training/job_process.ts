@@ -1,0 +1,141 @@
+/**
+ * A subprocess at work on one job: it can die in any way without harm to the server.
+ *
+ * @module
+ */
+import { type Job, type JobMessage, type StopMessage, textLines } from "./job.ts";
+
+/** How many of the subprocess's last words are kept to explain its death. */
+const ERROR_LINES = 5;
+
+/** Starts a subprocess that takes a job, and gives its streams. */
+export type SpawnWorker = () => Deno.ChildProcess;
+
+/** The subprocess of the server: this program's command `worker`. */
+export function spawnWorker(): Deno.ChildProcess {
+  const main = new URL("../main.ts", import.meta.url).href;
+  // Native code, where the server itself may run it.
+  const { state } = Deno.permissions.querySync({ name: "ffi" });
+  const permissions = ["--allow-read", "--allow-write"];
+  if (state === "granted") permissions.push("--allow-ffi");
+  // Under `--allow-run=deno` the name is allowed and the path of the same executable is not.
+  return new Deno.Command("deno", {
+    args: ["run", "--quiet", "--no-prompt", ...permissions, main, "worker"],
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+}
+
+/** How a subprocess came to its end. */
+export interface ProcessEnd {
+  /** Its exit code or signal, and its last words. */
+  reason: string;
+  /** Whether it was ended from here for being silent. */
+  hung: boolean;
+}
+
+/** A subprocess and what it says. */
+export class JobProcess {
+  readonly #child: Deno.ChildProcess;
+  readonly #input: WritableStreamDefaultWriter<Uint8Array>;
+  readonly #onMessage: (message: JobMessage) => Promise<void>;
+  /** Since then it has said nothing; by `performance.now()`. */
+  #heardAt = performance.now();
+  #abandoned = false;
+  #hung = false;
+  readonly #watch: ReturnType<typeof setInterval>;
+  /** How it came to its end; it throws what `onMessage` throws, and ends the subprocess then. */
+  readonly end: Promise<ProcessEnd>;
+
+  /**
+   * @param onMessage Told what the subprocess says, but for heartbeats, one after the other.
+   * @param heartbeatTimeoutMs A subprocess that is silent for so long is ended.
+   */
+  constructor(
+    spawn: SpawnWorker,
+    job: Job,
+    onMessage: (message: JobMessage) => Promise<void>,
+    heartbeatTimeoutMs: number,
+  ) {
+    this.#child = spawn();
+    this.#input = this.#child.stdin.getWriter();
+    this.#onMessage = onMessage;
+    const { promise: abandoned, resolve: abandon } = Promise.withResolvers<void>();
+    this.#watch = setInterval(() => {
+      if (this.silentMs < heartbeatTimeoutMs) return;
+      this.#hung = true;
+      this.kill();
+      abandon();
+    }, Math.max(10, heartbeatTimeoutMs / 20));
+    this.#send(job);
+    this.end = this.#follow(abandoned);
+  }
+
+  /** How long it has said nothing. */
+  get silentMs(): number {
+    return performance.now() - this.#heardAt;
+  }
+
+  /** Asks it to come to an end within a step, with a checkpoint. */
+  stop(): void {
+    this.#send({ type: "stop" });
+  }
+
+  /**
+   * Ends it at once; what it still says is not heard.
+   *
+   * Its standard input ends too, as a signal reaches what was spawned alone, which may be a wrapper
+   * around Deno.
+   */
+  kill(): void {
+    this.#abandoned = true;
+    this.#input.close().catch(() => {});
+    try {
+      this.#child.kill("SIGKILL");
+    } catch {
+      // It has ended already.
+    }
+  }
+
+  #send(message: Job | StopMessage): void {
+    // A subprocess that is dead already is explained by its exit code.
+    this.#input.write(new TextEncoder().encode(JSON.stringify(message) + "\n")).catch(() => {});
+  }
+
+  async #follow(abandoned: Promise<void>): Promise<ProcessEnd> {
+    const lastWords = readLastLines(this.#child.stderr);
+    try {
+      await Promise.race([this.#listen(), abandoned]);
+      if (this.#hung) return { reason: "it was silent for too long", hung: true };
+      const { code, signal } = await this.#child.status;
+      const words = (await lastWords).join("\n");
+      const reason = signal === null
+        ? `exit code ${code}`
+        : `${signal}${signal === "SIGKILL" ? ", as for want of memory" : ""}`;
+      return { reason: words === "" ? reason : `${reason}: ${words}`, hung: false };
+    } finally {
+      clearInterval(this.#watch);
+      this.kill();
+      await this.#child.status;
+    }
+  }
+
+  async #listen(): Promise<void> {
+    for await (const line of textLines(this.#child.stdout)) {
+      if (this.#abandoned) return;
+      this.#heardAt = performance.now();
+      const message: JobMessage = JSON.parse(line);
+      if (message.type !== "heartbeat") await this.#onMessage(message);
+    }
+  }
+}
+
+async function readLastLines(bytes: ReadableStream<Uint8Array>): Promise<string[]> {
+  const lines: string[] = [];
+  for await (const line of textLines(bytes)) {
+    lines.push(line);
+    if (lines.length > ERROR_LINES) lines.shift();
+  }
+  return lines;
+}

@@ -23,6 +23,8 @@ export interface ServeBenchOptions {
   seconds: number;
   /** Prefixes on the model, one of which each request names; 0 for the model itself. */
   adapters: number;
+  /** Whether it is measured again while the server trains on the same cores. */
+  training: boolean;
   /** How often the server is started to time its first answer. */
   coldStarts: number;
   device: Device;
@@ -30,6 +32,8 @@ export interface ServeBenchOptions {
 
 /** What the server did with so many requests at once. */
 export interface ServeLoadResult {
+  /** Whether the server was training meanwhile. */
+  training: boolean;
   concurrency: number;
   /** Requests that were answered with 200; the figures are of these. */
   requests: number;
@@ -81,6 +85,13 @@ export async function benchServe(options: ServeBenchOptions): Promise<ServeBench
     for (const model of [BENCH_MODEL, ...models]) await server.predict(texts(), model);
     for (const concurrency of options.concurrency) {
       results.push(await load(server, texts, models, { concurrency, seconds, plain }));
+    }
+    if (options.training) {
+      await server.startTraining();
+      for (const concurrency of options.concurrency) {
+        const result = await load(server, texts, models, { concurrency, seconds, plain });
+        results.push({ ...result, training: true });
+      }
     }
     return {
       device,
@@ -150,6 +161,7 @@ async function load(
   const percentile = (share: number) => sorted[Math.ceil(share * sorted.length) - 1] ?? NaN;
   const requestsPerSecond = sorted.length / elapsedSeconds;
   return {
+    training: false,
     concurrency,
     requests: sorted.length,
     failures,

@@ -8,6 +8,7 @@ Deno.test("benchServe() gets an answer to every request and counts them", async 
     concurrency: [1, 4],
     seconds: 1,
     adapters: 2,
+    training: false,
     coldStarts: 1,
     device: "wasm",
   });

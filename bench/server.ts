@@ -71,6 +71,19 @@ export class Server implements AsyncDisposable {
     return await this.status("/v1/predict", { method: "POST", body }) === 200;
   }
 
+  /** Starts a run that goes on for hours, and waits for its first step. */
+  async startTraining(): Promise<void> {
+    const body = JSON.stringify({ dataset: "sample", model: "scratch:mini", epochs: 1000 });
+    const run = await (await fetch(`${this.#url}/v1/runs`, { method: "POST", body })).json();
+    const events = await fetch(`${this.#url}/v1/runs/${run.id}/events`);
+    let seen = "";
+    for await (const text of events.body!.pipeThrough(new TextDecoderStream())) {
+      seen += text;
+      if (seen.includes("event: step")) return;
+    }
+    throw new Error(`The run came to an end: ${seen}`);
+  }
+
   /** The sum of a metric's samples. */
   async metrics(): Promise<(name: string) => number> {
     const text = await (await fetch(`${this.#url}/metrics`)).text();

@@ -43,6 +43,7 @@ interface ServeOptions {
   concurrency: number[];
   seconds: number;
   adapters?: number;
+  training?: boolean;
   coldStarts: number;
   device: Device | "auto";
   json?: boolean;
@@ -100,6 +101,7 @@ export function benchCommand(): Command {
           "Prefixes of which each request takes one; none by default",
           parseCount,
         )
+        .option("--training", "Measure again while the server trains on the same cores")
         .option("--cold-starts <number>", "Starts whose median is taken", parseCount, 10)
         .addOption(deviceOption())
         .option("--json", "Print the results as JSON on standard output")
@@ -185,7 +187,12 @@ ${table}`);
 async function runServe(options: ServeOptions): Promise<void> {
   const { device } = await chooseDevice(options.device);
   console.error(`Starting servers on ${device}, and sending them requests`);
-  const bench = await benchServe({ ...options, adapters: options.adapters ?? 0, device });
+  const bench = await benchServe({
+    ...options,
+    adapters: options.adapters ?? 0,
+    training: options.training ?? false,
+    device,
+  });
   const threads = navigator.hardwareConcurrency;
   const result = { machine: machine(threads), versions: { deno: Deno.version.deno }, ...bench };
   console.log(options.json ? JSON.stringify(result) : formatServeBench(bench));
@@ -199,7 +206,7 @@ function formatServeBench(bench: ServeBench): string {
   });
   for (const result of bench.results) {
     table.push([
-      result.concurrency,
+      result.training ? `${result.concurrency}, training` : result.concurrency,
       result.requests_per_second.toFixed(0),
       milliseconds(result.p50_ms),
       milliseconds(result.p95_ms),

@@ -11,6 +11,7 @@ import { benchCommand } from "./bench.ts";
 import { dataCommand } from "./data.ts";
 import { evalCommand } from "./eval.ts";
 import { predictCommand } from "./predict.ts";
+import { runsCommand } from "./runs.ts";
 import { serveCommand } from "./serve.ts";
 import { trainCommand } from "./train.ts";
 import { workerCommand } from "./worker.ts";
@@ -29,6 +30,7 @@ export async function main(args: readonly string[]): Promise<number> {
     .addCommand(evalCommand())
     .addCommand(predictCommand())
     .addCommand(serveCommand())
+    .addCommand(runsCommand())
     .addCommand(dataCommand())
     .addCommand(benchCommand())
     .addCommand(workerCommand(), { hidden: true });

@@ -4,6 +4,7 @@
  * @module
  */
 import { Command } from "commander";
+import { constants, setPriority } from "node:os";
 import { parseColumnMapping } from "../data/columns.ts";
 import { readDataset } from "../data/dataset.ts";
 import { TextClassifier } from "../models/text_classifier.ts";
@@ -33,6 +34,8 @@ async function run(): Promise<void> {
   const job: Job = JSON.parse((await lines.next()).value);
   const stopping = new AbortController();
   void listen(lines, stopping);
+  // Requests that the server answers meanwhile come first.
+  setPriority(constants.priority.PRIORITY_LOW);
   // Ctrl-C in a terminal reaches all its processes; the server says what is to be done.
   Deno.addSignalListener("SIGINT", () => {});
   setInterval(() => send({ type: "heartbeat" }), HEARTBEAT_MS);

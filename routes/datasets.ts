@@ -30,6 +30,8 @@ const Whole = Entry.extend({
   audit: z.looseObject({}).describe("What 'data audit --json' prints"),
 }).meta({ id: "DatasetWithAudit" });
 
+const FILE = { type: "string" as const, format: "binary" };
+
 const tags = ["datasets"];
 const params = z.object({ name: z.string() });
 
@@ -50,11 +52,16 @@ const create = createRoute({
     body: {
       required: true,
       content: {
-        "text/csv": { schema: z.string() },
-        "text/tab-separated-values": { schema: z.string() },
-        "application/jsonl": { schema: z.string() },
+        // Not schemas of zod, with which a body would be read before its size is known.
+        "text/csv": { schema: FILE },
+        "text/tab-separated-values": { schema: FILE },
+        "application/jsonl": { schema: FILE },
         "multipart/form-data": {
-          schema: z.object({ train: z.string(), validation: z.string(), test: z.string() }),
+          schema: {
+            type: "object" as const,
+            properties: { train: FILE, validation: FILE, test: FILE },
+            required: ["train", "validation", "test"],
+          },
         },
       },
     },

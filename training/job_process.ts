@@ -16,7 +16,7 @@ export function spawnWorker(): Deno.ChildProcess {
   const main = new URL("../main.ts", import.meta.url).href;
   // Native code, where the server itself may run it.
   const { state } = Deno.permissions.querySync({ name: "ffi" });
-  const permissions = ["--allow-read", "--allow-write"];
+  const permissions = ["--allow-read", "--allow-write", "--allow-sys=setPriority"];
   if (state === "granted") permissions.push("--allow-ffi");
   // Under `--allow-run=deno` the name is allowed and the path of the same executable is not.
   return new Deno.Command("deno", {
@@ -25,14 +25,6 @@ export function spawnWorker(): Deno.ChildProcess {
     stdout: "piped",
     stderr: "piped",
   }).spawn();
-}
-
-/** How a subprocess came to its end. */
-export interface ProcessEnd {
-  /** Its exit code or signal, and its last words. */
-  reason: string;
-  /** Whether it was ended from here for being silent. */
-  hung: boolean;
 }
 
 /** A subprocess and what it says. */
@@ -45,8 +37,11 @@ export class JobProcess {
   #abandoned = false;
   #hung = false;
   readonly #watch: ReturnType<typeof setInterval>;
-  /** How it came to its end; it throws what `onMessage` throws, and ends the subprocess then. */
-  readonly end: Promise<ProcessEnd>;
+  /**
+   * Its end: the exit code or signal with its last words, or that it was silent for too long. It
+   * throws what `onMessage` throws, and ends the subprocess then.
+   */
+  readonly end: Promise<string>;
 
   /**
    * @param onMessage Told what the subprocess says, but for heartbeats, one after the other.
@@ -103,17 +98,17 @@ export class JobProcess {
     this.#input.write(new TextEncoder().encode(JSON.stringify(message) + "\n")).catch(() => {});
   }
 
-  async #follow(abandoned: Promise<void>): Promise<ProcessEnd> {
+  async #follow(abandoned: Promise<void>): Promise<string> {
     const lastWords = readLastLines(this.#child.stderr);
     try {
       await Promise.race([this.#listen(), abandoned]);
-      if (this.#hung) return { reason: "it was silent for too long", hung: true };
+      if (this.#hung) return "no word for too long";
       const { code, signal } = await this.#child.status;
       const words = (await lastWords).join("\n");
       const reason = signal === null
         ? `exit code ${code}`
         : `${signal}${signal === "SIGKILL" ? ", as for want of memory" : ""}`;
-      return { reason: words === "" ? reason : `${reason}: ${words}`, hung: false };
+      return words === "" ? reason : `${reason}: ${words}`;
     } finally {
       clearInterval(this.#watch);
       this.kill();

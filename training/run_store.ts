@@ -48,9 +48,13 @@ export interface Run {
 
 /** A run that is to be queued. */
 export function newRun(
-  fields: Pick<Run, "id" | "name" | "settings" | "base" | "dataset"> & Partial<Run>,
+  { id, name, ...fields }:
+    & Pick<Run, "id" | "name" | "settings" | "base" | "dataset">
+    & Partial<Run>,
 ): Run {
   return {
+    id,
+    name,
     state: "queued",
     created_at: new Date().toISOString(),
     event_count: 0,

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { writeJson } from "../data/files.ts";
 import { Attempts } from "./attempts.ts";
 import type { FinishEvent } from "./events.ts";
-import type { JobMessage, TrainJob } from "./job.ts";
+import type { Job, JobMessage, TrainJob } from "./job.ts";
 import { JobProcess, type SpawnWorker, spawnWorker } from "./job_process.ts";
 import {
   type Evaluation,
@@ -250,18 +250,23 @@ export class Supervisor {
       resume,
     };
     const follower = new RunFollower(this.#store, id);
-    const process = new JobProcess(
-      this.#spawn,
-      job,
-      (message) => follower.take(message),
-      this.#heartbeatTimeoutMs,
-    );
+    const work = this.#work(id, job, (message) => follower.take(message));
+    // It may have been asked for before the subprocess was there.
+    if ((await this.#store.get(id))?.cancelling) this.#processes.get(id)?.stop();
+    return await this.#conclude(id, attempt, follower, await work);
+  }
+
+  /** Has a job done in a subprocess; gives the reason for its end. */
+  async #work(
+    id: string,
+    job: Job,
+    onMessage: (message: JobMessage) => Promise<void>,
+  ): Promise<string> {
+    const process = new JobProcess(this.#spawn, job, onMessage, this.#heartbeatTimeoutMs);
     this.#processes.set(id, process);
+    if (this.#closed) process.stop();
     try {
-      // Either may have come before the subprocess was known.
-      if (this.#closed || (await this.#store.get(id))?.cancelling) process.stop();
-      const { reason } = await process.end;
-      return await this.#conclude(id, attempt, follower, reason);
+      return await process.end;
     } finally {
       this.#processes.delete(id);
     }
@@ -302,16 +307,13 @@ export class Supervisor {
     await this.#store.putEvaluation({ ...evaluation, state: "running" });
     let failure: string | undefined;
     let report: object | undefined;
-    const process = new JobProcess(this.#spawn, evaluation.job, async (message) => {
+    const reason = await this.#work(evaluation.id, evaluation.job, async (message) => {
       if (message.type === "error") failure = message.message;
       if (message.type !== "report") return;
       ({ report } = message);
       await Deno.mkdir(this.#reportsDir, { recursive: true });
       await writeJson(this.reportFile(evaluation.id), report);
-    }, this.#heartbeatTimeoutMs);
-    this.#processes.set(evaluation.id, process);
-    const { reason } = await process.end.catch((error) => ({ reason: String(error) }))
-      .finally(() => this.#processes.delete(evaluation.id));
+    }).catch((error) => String(error));
     if (report === undefined && this.#closed) return;
     const error = failure ?? `the process ended with ${reason}`;
     await this.#store.putEvaluation({

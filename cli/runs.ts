@@ -1,0 +1,266 @@
+/**
+ * `runs`: what a server trains, from the command line. A server that runs is asked; where none does
+ * its state is read from the file, which has one owner.
+ *
+ * @module
+ */
+import { Command } from "commander";
+import Table from "cli-table3";
+import { join } from "node:path";
+import { exists } from "../data/files.ts";
+import { UserError } from "../data/user_error.ts";
+import { RUNS_DIR } from "../training/run_folder.ts";
+import {
+  isOver,
+  type NumberedEvent,
+  type Run,
+  type RunEvent,
+  RunStateError,
+  RunStore,
+} from "../training/run_store.ts";
+import { Supervisor } from "../training/supervisor.ts";
+import { lockState, STATE_FILE } from "./server_state.ts";
+
+interface Options {
+  server: string;
+  apiKey?: string;
+  runs: string;
+  json?: boolean;
+}
+
+/** The command with its sub-commands. */
+export function runsCommand(): Command {
+  const command = new Command("runs").description("See and steer what a server trains");
+  const add = (name: string, description: string) => {
+    const added = new Command(name)
+      .description(description)
+      .option("--server <url>", "Address of the server", "http://127.0.0.1:8000")
+      .option("--api-key <key>", "Key that the server asks for")
+      .option("--runs <dir>", "Folder of the runs, where no server runs", RUNS_DIR)
+      .option("--json", "Print JSON on standard output");
+    command.addCommand(added);
+    return added;
+  };
+  const ofOne = (name: string, description: string) =>
+    add(name, description).argument("<id>", "The run's id");
+  add("list", "All runs, the newest first").action(list);
+  ofOne("show", "One run").action(show);
+  ofOne("logs", "What a run reports, until it is over").action(logs);
+  ofOne("cancel", "Stop a run within a step, with a checkpoint").action(cancel);
+  ofOne("resume", "Go on with a run that was cancelled or has failed").action(resume);
+  return command;
+}
+
+/** Where runs are found: a server, or its state. */
+interface Source extends AsyncDisposable {
+  list(): Promise<Run[]>;
+  get(id: string): Promise<Run>;
+  events(id: string): AsyncIterable<NumberedEvent>;
+  cancel(id: string): Promise<Run>;
+  resume(id: string): Promise<Run>;
+}
+
+async function list(options: Options): Promise<void> {
+  await using source = await open(options);
+  const runs = await source.list();
+  if (options.json) return console.log(JSON.stringify(runs));
+  if (runs.length === 0) return console.log("There is no run yet");
+  const table = new Table({
+    head: ["id", "name", "state", "data", "attempts", "created", "accuracy"],
+    style: { head: [], border: [], compact: true },
+  });
+  for (const { id, name, state, dataset, attempt, created_at, result } of runs) {
+    const accuracy = result?.metrics !== undefined && "accuracy" in result.metrics
+      ? `${(100 * result.metrics.accuracy).toFixed(1)} %`
+      : "";
+    const created = created_at.slice(0, 16).replace("T", " ");
+    table.push([id, name === id ? "" : name, state, dataset, attempt, created, accuracy]);
+  }
+  console.log(`${table}`);
+}
+
+async function show(id: string, options: Options): Promise<void> {
+  await using source = await open(options);
+  print(await source.get(id), options);
+}
+
+async function logs(id: string, options: Options): Promise<void> {
+  await using source = await open(options);
+  await source.get(id);
+  for await (const { event } of source.events(id)) {
+    console.log(options.json ? JSON.stringify(event) : describe(event));
+  }
+}
+
+async function cancel(id: string, options: Options): Promise<void> {
+  await using source = await open(options);
+  print(await source.cancel(id), options);
+}
+
+async function resume(id: string, options: Options): Promise<void> {
+  await using source = await open(options);
+  print(await source.resume(id), options);
+}
+
+function print(run: Run, { json }: Options): void {
+  if (json) return console.log(JSON.stringify(run));
+  const { settings, result, ...rest } = run;
+  const table = new Table({ style: { head: [], border: [], compact: true } });
+  for (const [key, value] of Object.entries(rest)) table.push([key, `${value}`]);
+  const given = Object.entries(settings).map(([key, value]) => `${key} ${value}`);
+  table.push(["settings", given.join("\n")]);
+  for (const [key, value] of Object.entries(result?.metrics ?? {})) {
+    if (typeof value !== "object") table.push([key, `${value}`]);
+  }
+  console.log(`${table}`);
+}
+
+/** An event in a line. */
+function describe(event: RunEvent): string {
+  const { type, ...rest } = event;
+  const values = Object.entries(rest)
+    .filter(([, value]) => typeof value !== "object")
+    .map(([key, value]) =>
+      `${key} ${typeof value === "number" ? Number(value.toPrecision(5)) : value}`
+    );
+  return `${type}: ${values.join(", ")}`;
+}
+
+async function open(options: Options): Promise<Source> {
+  const { server, apiKey, runs } = options;
+  if (!URL.canParse(server)) throw new UserError(`Cannot ask '${server}': it is not a URL`);
+  const headers = apiKey === undefined ? {} : { Authorization: `Bearer ${apiKey}` };
+  try {
+    await (await fetch(new URL("/health/live", server), { headers })).body?.cancel();
+    return new ServerSource(server, headers);
+  } catch (error) {
+    // Nobody listens there.
+    if (!(error instanceof TypeError)) throw error;
+  }
+  const kv = join(runs, STATE_FILE);
+  if (await exists(kv)) return await FileSource.open(runs, kv);
+  throw new UserError(`Cannot find a server at '${server}', nor its state in '${kv}'`);
+}
+
+class ServerSource implements Source {
+  readonly #server: string;
+  readonly #headers: HeadersInit;
+
+  constructor(server: string, headers: HeadersInit) {
+    this.#server = server;
+    this.#headers = headers;
+  }
+
+  async list(): Promise<Run[]> {
+    const runs: Run[] = [];
+    let after = "";
+    while (true) {
+      const page: { runs: Run[]; next: string | null } = await this.#json(
+        "GET",
+        `/v1/runs?limit=200${after}`,
+      );
+      runs.push(...page.runs);
+      if (page.next === null) return runs;
+      after = `&after=${encodeURIComponent(page.next)}`;
+    }
+  }
+
+  get(id: string): Promise<Run> {
+    return this.#json("GET", `/v1/runs/${encodeURIComponent(id)}`);
+  }
+
+  async *events(id: string): AsyncGenerator<NumberedEvent> {
+    const { body } = await this.#fetch("GET", `/v1/runs/${encodeURIComponent(id)}/events`);
+    let text = "";
+    for await (const part of body!.pipeThrough(new TextDecoderStream())) {
+      const blocks = (text + part).split("\n\n");
+      text = blocks.pop()!;
+      for (const block of blocks) {
+        const field = (name: string) => new RegExp(`^${name}: ?(.*)$`, "m").exec(block)?.[1];
+        const data = field("data");
+        if (data !== undefined) yield { id: Number(field("id")), event: JSON.parse(data) };
+      }
+    }
+  }
+
+  cancel(id: string): Promise<Run> {
+    return this.#json("POST", `/v1/runs/${encodeURIComponent(id)}/cancel`);
+  }
+
+  resume(id: string): Promise<Run> {
+    return this.#json("POST", `/v1/runs/${encodeURIComponent(id)}/resume`);
+  }
+
+  async #json<Answer>(method: string, path: string): Promise<Answer> {
+    return await (await this.#fetch(method, path)).json();
+  }
+
+  async #fetch(method: string, path: string): Promise<Response> {
+    const response = await fetch(new URL(path, this.#server), { method, headers: this.#headers });
+    if (response.ok) return response;
+    const { error } = await response.json().catch(() => ({ error: response.statusText }));
+    throw new UserError(`The server at '${this.#server}' answered ${response.status}: ${error}`);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {}
+}
+
+class FileSource implements Source {
+  readonly #store: RunStore;
+  readonly #supervisor: Supervisor;
+  readonly #lock: Disposable;
+
+  private constructor(runsDir: string, store: RunStore, lock: Disposable) {
+    this.#store = store;
+    // Nothing is trained here: what is queued waits for the next server.
+    this.#supervisor = new Supervisor({ store, runsDir, datasetDir: (name) => name, workers: 0 });
+    this.#lock = lock;
+  }
+
+  static async open(runsDir: string, kv: string): Promise<FileSource> {
+    const lock = await lockState(kv);
+    return new FileSource(runsDir, await RunStore.open(kv), lock);
+  }
+
+  list(): Promise<Run[]> {
+    return this.#store.list();
+  }
+
+  async get(id: string): Promise<Run> {
+    const run = await this.#store.get(id);
+    if (run === undefined) throw new UserError(`There is no run '${id}'`);
+    return run;
+  }
+
+  async *events(id: string): AsyncGenerator<NumberedEvent> {
+    const { event_count } = await this.get(id);
+    if (event_count === 0) return;
+    const aborted = new AbortController();
+    for await (const event of this.#store.events(id, 0, aborted.signal)) {
+      yield event;
+      // Without a server there are no more.
+      if (event.id >= event_count) return;
+    }
+  }
+
+  async cancel(id: string): Promise<Run> {
+    const run = await this.get(id);
+    if (isOver(run)) throw new UserError(`Cannot cancel run '${id}': it is ${run.state}`);
+    return await this.#store.setState(id, "cancelled");
+  }
+
+  async resume(id: string): Promise<Run> {
+    await this.get(id);
+    try {
+      return await this.#supervisor.resume(id);
+    } catch (error) {
+      throw error instanceof RunStateError ? new UserError(error.message) : error;
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#supervisor.close();
+    this.#store.close();
+    this.#lock[Symbol.dispose]();
+  }
+}

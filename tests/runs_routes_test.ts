@@ -1,0 +1,209 @@
+/**
+ * `/v1/runs`, `/v1/datasets` and `/v1/storage`, without training: workers are few or none.
+ *
+ * @module
+ */
+import { deepStrictEqual, match, notStrictEqual, ok, strictEqual } from "node:assert";
+import { join } from "node:path";
+import { SAMPLE_DIR } from "../data/dataset.ts";
+import { newRun, type Run } from "../training/run_store.ts";
+import { LocalServer, writeModel } from "./local_server.ts";
+
+/** A server that trains nothing. */
+function idle(options: Parameters<typeof LocalServer.start>[0] = {}): Promise<LocalServer> {
+  return LocalServer.start({ supervisorOptions: { workers: 0 }, ...options });
+}
+
+async function get<Answer>(server: LocalServer, path: string): Promise<Answer> {
+  return await (await server.app.request(path)).json();
+}
+
+Deno.test("the same request with an Idempotency-Key creates one run", async () => {
+  await using server = await idle();
+  const send = (body: object, key: string) =>
+    server.send("POST", "/v1/runs", { dataset: "sample", ...body }, { "Idempotency-Key": key });
+  const first = await (await send({}, "a")).json();
+  const again = await send({}, "a");
+  strictEqual(again.status, 202);
+  strictEqual((await again.json()).id, first.id);
+  notStrictEqual((await (await send({}, "b")).json()).id, first.id);
+  const other = await send({ epochs: 3 }, "a");
+  strictEqual(other.status, 409);
+  match((await other.json()).error, /'a' was used for another request/);
+  strictEqual((await server.store.list()).length, 2);
+});
+
+Deno.test("runs are listed by page, state and name", async () => {
+  await using server = await idle();
+  const fields = { settings: {}, base: "scratch:tiny", dataset: "sample" };
+  for (let i = 0; i < 5; i++) {
+    const created_at = `2026-01-0${i + 1}T00:00:00Z`;
+    const name = i % 2 === 0 ? "even" : "odd";
+    await server.store.create(newRun({ id: `run-${i}`, name, created_at, ...fields }));
+  }
+  await server.store.setState("run-4", "failed");
+  const page = async (query: string) => {
+    const { runs, next } = await get<{ runs: Run[]; next: string | null }>(
+      server,
+      `/v1/runs?${query}`,
+    );
+    return [runs.map(({ id }) => id), next];
+  };
+  deepStrictEqual(await page("limit=2"), [["run-4", "run-3"], "run-3"]);
+  deepStrictEqual(await page("limit=2&after=run-3"), [["run-2", "run-1"], "run-1"]);
+  deepStrictEqual(await page("limit=2&after=run-1"), [["run-0"], null]);
+  deepStrictEqual(await page("state=failed"), [["run-4"], null]);
+  deepStrictEqual(await page("name=odd&state=queued"), [["run-3", "run-1"], null]);
+  strictEqual((await server.app.request("/v1/runs?after=none")).status, 404);
+  strictEqual((await server.app.request("/v1/runs?limit=0")).status, 422);
+  strictEqual((await server.app.request("/v1/runs?state=lazy")).status, 422);
+});
+
+Deno.test("a queued run can be cancelled, resumed, and tried again with other settings", async () => {
+  await using server = await idle();
+  const request = { dataset: "sample", name: "titles", epochs: 3 };
+  const { id } = await server.post<Run>("/v1/runs", request, 202);
+  strictEqual((await server.app.request(`/v1/runs/${id}`, { method: "DELETE" })).status, 409);
+  strictEqual((await server.post<Run>(`/v1/runs/${id}/cancel`, {}, 202)).state, "cancelled");
+  strictEqual(server.supervisor.queueLength, 0);
+  strictEqual((await server.post<Run>(`/v1/runs/${id}/resume`, {}, 202)).state, "queued");
+  strictEqual(server.supervisor.queueLength, 1);
+
+  const retry = await server.post<Run>(`/v1/runs/${id}/retry`, { learning_rate: 1e-4 }, 202);
+  deepStrictEqual([retry.retry_of, retry.name, retry.settings["epochs"]], [id, "titles", 3]);
+  strictEqual(retry.settings["learning_rate"], 1e-4);
+  const bad = await server.post<{ error: string }>(`/v1/runs/${id}/retry`, { epochs: 0 }, 422);
+  match(bad.error, /^'epochs': /);
+  await server.post("/v1/runs/none/cancel", {}, 404);
+});
+
+Deno.test("a run is checked in full before it is queued", async () => {
+  const base = join(SAMPLE_DIR, "..", "..", "tests", "peft", "base");
+  await using server = await idle({ seeds: { titles: 1 }, allowedBases: [base] });
+  for (
+    const [body, error] of [
+      [{ mode: "prefix" }, /^'mode': 'scratch:tiny' has random weights/],
+      [{ model: "nobody" }, /^'model': must be a model of the server or one of scratch:tiny, /],
+      [{ model: base }, /^'model': /],
+      [{ model: "../base" }, /^'model': /],
+      [{ device: "webgpu" }, /^'device': /],
+      [{ dataset: "none" }, /^'dataset': there is no data set 'none'/],
+      [{ dataset: "../sample" }, /^'dataset': there is no data set/],
+      [{ init_from: "/etc/passwd" }, /^'init_from': /],
+      [{ batch_size: 1e6 }, /^'batch_size': /],
+      [{ learning_rate: -1 }, /^'learning_rate': /],
+    ] as const
+  ) {
+    const answer = await server.post<{ error: string }>(
+      "/v1/runs",
+      { dataset: "sample", ...body },
+      422,
+    ).catch((reason) => ({ error: String(reason) }));
+    // A machine may have a GPU.
+    if ("device" in body && /answered 202/.test(answer.error)) continue;
+    match(answer.error, error);
+  }
+  const { id } = await server.post<Run>("/v1/runs", {
+    dataset: "sample",
+    mode: "prefix",
+    model: "base",
+  }, 202);
+  strictEqual((await server.store.get(id))!.base, base);
+  const own = await server.post<Run>("/v1/runs", { dataset: "sample", model: "titles" }, 202);
+  strictEqual((await server.store.get(own.id))!.base, join(server.runsDir, "titles"));
+  ok(!JSON.stringify(own).includes(server.runsDir));
+});
+
+function upload(server: LocalServer, query: string, body: BodyInit, type = "text/csv") {
+  const init: RequestInit = { method: "POST", body };
+  if (typeof body === "string") init.headers = { "Content-Type": type };
+  return Promise.resolve(server.app.request(`/v1/datasets?${query}`, init));
+}
+
+Deno.test("a data set is sent as one file, split by text, audited and trained on", async () => {
+  await using server = await idle();
+  const csv = await Deno.readTextFile(join(SAMPLE_DIR, "train_simple.csv"));
+  const raw = csv.replace("text,label", "title,kind");
+  const response = await upload(server, "name=mine&text=title&label=kind", raw);
+  strictEqual(response.status, 201);
+  strictEqual(response.headers.get("Location"), "/v1/datasets/mine");
+  const { rows, leakage } = await response.json();
+  strictEqual(rows.train + rows.validation + rows.test, 1559);
+  match(leakage, /^No test or validation text was seen/);
+  const { datasets } = await get<{ datasets: { name: string }[] }>(server, "/v1/datasets");
+  deepStrictEqual(datasets.map(({ name }) => name), ["mine", "sample"]);
+  const whole = await get<{ audit: { dir: string } }>(server, "/v1/datasets/mine");
+  strictEqual(whole.audit.dir, "mine");
+  strictEqual((await upload(server, "name=mine", raw)).status, 409);
+
+  const { id } = await server.post<Run>("/v1/runs", { dataset: "mine" }, 202);
+  const remove = () => server.app.request("/v1/datasets/mine", { method: "DELETE" });
+  strictEqual((await remove()).status, 409);
+  await server.post(`/v1/runs/${id}/cancel`, {}, 202);
+  strictEqual((await remove()).status, 204);
+  strictEqual((await remove()).status, 404);
+  strictEqual((await server.app.request("/v1/datasets/sample", { method: "DELETE" })).status, 409);
+});
+
+Deno.test("a data set is sent as three files of a form", async () => {
+  await using server = await idle();
+  const form = new FormData();
+  for (const [side, file] of [["train", "train"], ["validation", "val"], ["test", "test"]]) {
+    const content = await Deno.readFile(join(SAMPLE_DIR, `${file}_simple.csv`));
+    form.set(side!, new Blob([content]), "a.csv");
+  }
+  const response = await upload(server, "name=three", form);
+  strictEqual(response.status, 201, await response.clone().text());
+  deepStrictEqual(
+    (await response.json()).rows,
+    (await get<{ rows: object }>(server, "/v1/datasets/sample")).rows,
+  );
+  form.delete("test");
+  const bad = await upload(server, "name=two", form);
+  strictEqual(bad.status, 422);
+  match((await bad.json()).error, /^'test': must be a file/);
+});
+
+Deno.test("a bad data set is refused whole, with the line", async () => {
+  await using server = await idle({ datasetLimitBytes: 5000 });
+  const rows = Array.from({ length: 30 }, (_, i) => `text ${i},${i % 2}\n`).join("");
+  for (
+    const [query, body, status, error] of [
+      ["name=../x", "text,label\n", 422, /^'name': /],
+      ["name=a%2Fb", "text,label\n", 422, /^'name': /],
+      ["text=a", "text,label\n", 422, /^'name': /],
+      ["name=x", "", 422, /'raw.csv': expected a header line and at least one row$/],
+      ["name=x", `text,label\n${rows}only\n`, 422, /'raw.csv' line 32: expected 2 fields, got 1$/],
+      ["name=x", `title,label\n${rows}`, 422, /expected a column 'text', found 'title', 'label'$/],
+      ["name=x", `text,label\n${rows}"open,1\n`, 422, /line 32: a quote is opened and never/],
+      ["name=x", "text,label\na,1\nb,1\n", 422, /at least two classes/],
+      ["name=x", `text,label\n${"a".repeat(6000)},1\n`, 413, /at most 5000 bytes/],
+    ] as const
+  ) {
+    const response = await upload(server, query, body);
+    const answer = await response.json();
+    strictEqual(response.status, status, answer.error);
+    match(answer.error, error);
+    ok(!answer.error.includes(server.runsDir), answer.error);
+  }
+  deepStrictEqual(await server.datasets.names(), ["sample"]);
+  const left = await Array.fromAsync(Deno.readDir(join(server.runsDir, "datasets")));
+  deepStrictEqual(left, []);
+});
+
+Deno.test("storage is counted, and a budget refuses more", async () => {
+  await using server = await idle({ diskBudgetBytes: 1_000_000 });
+  const fields = { settings: {}, base: "scratch:tiny", dataset: "sample" };
+  await server.post("/v1/runs", { dataset: "sample" }, 202);
+  await server.store.create(newRun({ id: "big", name: "big", ...fields }));
+  await writeModel(join(server.runsDir, "big"), 1);
+  const storage = await get<{ runs: { id: string; bytes: number }[]; total_bytes: number }>(
+    server,
+    "/v1/storage",
+  );
+  strictEqual(storage.runs[0]!.id, "big");
+  ok(storage.runs[0]!.bytes > 1_000_000 && storage.total_bytes >= storage.runs[0]!.bytes);
+  const { error } = await server.post<{ error: string }>("/v1/runs", { dataset: "sample" }, 507);
+  match(error, /of 1000000; delete some$/);
+  strictEqual((await upload(server, "name=x", "text,label\na,1\n")).status, 507);
+});

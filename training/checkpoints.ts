@@ -37,17 +37,19 @@ export interface CheckpointContent {
   /** The names of the parameters that are trained. */
   trained: readonly string[];
   state: TrainerState;
+  /** How many of the newest are kept, this one among them; 1 by default. */
+  totalLimit?: number;
 }
 
 /**
- * Writes the checkpoint of the present step. It takes its name when all of it is there; then those
- * before it are removed, except for the best.
+ * Writes the checkpoint of the present step. It takes its name when all of it is there; then older
+ * ones are removed, except for the best.
  */
 export async function saveCheckpoint(
   outDir: string,
   content: CheckpointContent,
 ): Promise<string> {
-  const { state } = content;
+  const { state, totalLimit = 1 } = content;
   const dir = join(outDir, checkpointName(state.step));
   if (await exists(dir)) {
     // Evaluation has come after it; weights and moments are the same.
@@ -62,9 +64,9 @@ export async function saveCheckpoint(
       throw error;
     }
   }
-  const kept = [state.step, state.best?.step];
-  const wholeAndKept = (await checkpoints(outDir)).filter(({ step }) => kept.includes(step));
-  await removeOthers(join(outDir, CHECKPOINTS_DIR), wholeAndKept.map(({ dir }) => basename(dir)));
+  const newest = (await checkpoints(outDir)).sort((a, b) => b.step - a.step);
+  const kept = newest.filter(({ step }, place) => place < totalLimit || step === state.best?.step);
+  await removeOthers(join(outDir, CHECKPOINTS_DIR), kept.map(({ dir }) => basename(dir)));
   return dir;
 }
 

@@ -92,6 +92,7 @@ export const TrainSettings = z.strictObject({
     .describe("Determines weights, order and dropout"),
   saveSteps: whole(1).optional()
     .describe("Write a checkpoint every so many steps; default: every epoch and every 5 minutes"),
+  saveTotalLimit: whole(1, 1000).default(1).describe("Newest checkpoints to keep beside the best"),
   device: z.enum(["auto", ...DEVICES]).default("auto").describe(
     "Where to train; auto = a GPU, else native code where it is installed, else wasm",
   ),

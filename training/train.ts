@@ -159,7 +159,13 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
   let savedAt = performance.now();
   const save = async () => {
     const model = { config, tokenizer, tuning };
-    const dir = await saveCheckpoint(outDir, { model, session, trained, state });
+    const dir = await saveCheckpoint(outDir, {
+      model,
+      session,
+      trained,
+      state,
+      totalLimit: settings.saveTotalLimit,
+    });
     savedAt = performance.now();
     onEvent({ type: "checkpoint", step: state.step, dir });
   };

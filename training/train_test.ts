@@ -311,6 +311,15 @@ Deno.test("train() keeps the last checkpoint and the best", async () => {
   });
 });
 
+Deno.test("train() keeps as many of the newest checkpoints as it is told to", async () => {
+  await trained({ epochs: 6, saveTotalLimit: 3 }, async (dir) => {
+    const kept = (await Array.fromAsync(Deno.readDir(join(dir, "checkpoints"))))
+      .map(({ name }) => name);
+    for (const step of [12, 15, 18]) ok(kept.includes(`checkpoint-${step}`), `${kept}`);
+    ok(kept.length <= 4, `${kept}`);
+  });
+});
+
 Deno.test("train() resumes only unfinished runs, on the same data", async () => {
   const outDir = await Deno.makeTempDir();
   try {

@@ -24,7 +24,7 @@ export interface TrainingArgs {
 }
 
 /** Settings that change where and how safely a run goes on, but not what it does. */
-const FREE_SETTINGS: (keyof TrainSettings)[] = ["device", "threads", "saveSteps"];
+const FREE_SETTINGS: (keyof TrainSettings)[] = ["device", "threads", "saveSteps", "saveTotalLimit"];
 
 /** Writes down what is asked of a run: the settings, the data, and by what epochs are compared. */
 export async function writeTrainingArgs(

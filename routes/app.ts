@@ -10,7 +10,6 @@ import { cors } from "hono/cors";
 import { HTTPException } from "hono/http-exception";
 import { requestId } from "hono/request-id";
 import type { Metrics } from "../serving/metrics.ts";
-import type { ModelCache } from "../serving/model_cache.ts";
 import type { Predictor } from "../serving/predictor.ts";
 import { type ApiKey, checkAccess, refuseForeignHost, refuseForeignOrigins } from "./access.ts";
 import { datasetRoutes } from "./datasets.ts";
@@ -33,7 +32,6 @@ import { textEmbeddingsInferenceRoutes } from "./text_embeddings_inference.ts";
 
 /** What the routes work on. */
 export interface AppOptions extends Omit<RunRoutesOptions, "checkRoom">, StorageOptions {
-  cache: ModelCache;
   predictor: Predictor;
   metrics: Metrics;
   limits: Limits;

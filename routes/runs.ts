@@ -14,6 +14,7 @@ import type { DatasetLibrary } from "../data/dataset_library.ts";
 import { exists } from "../data/files.ts";
 import { SCRATCH_MODELS } from "../models/config.ts";
 import { chooseDevice, DeviceError } from "../onnx/device.ts";
+import type { ModelCache } from "../serving/model_cache.ts";
 import { type ModelRegistry, UnknownModelError } from "../serving/model_registry.ts";
 import { newRun, type Run, type RunStore } from "../training/run_store.ts";
 import { TrainSettings } from "../training/settings.ts";
@@ -174,6 +175,7 @@ export interface RunRoutesOptions {
   store: RunStore;
   supervisor: Supervisor;
   models: ModelRegistry;
+  cache: ModelCache;
   datasets: DatasetLibrary;
   /** Bases beside the server's own models: folders, known by their names, and names on the hub. */
   allowedBases?: readonly string[];
@@ -262,7 +264,9 @@ export function runRoutes(options: RunRoutesOptions): OpenAPIHono {
   });
   router.openapi(remove, async (context) => {
     const { id } = await find(context.req.valid("param").id);
+    const version = await options.models.resolve(id).catch(() => undefined);
     await supervisor.delete(id);
+    if (version !== undefined) options.cache.forget([version]);
     return context.body(null, 204);
   });
   router.openapi(cancel, async (context) => {

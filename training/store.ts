@@ -65,7 +65,8 @@ const LOCKED = /database is locked/;
 export class KvStore implements Store {
   readonly #kv: Deno.Kv;
 
-  private constructor(kv: Deno.Kv) {
+  /** @param kv The database, which is closed with this. */
+  constructor(kv: Deno.Kv) {
     this.#kv = kv;
   }
 

@@ -279,9 +279,11 @@ export class Supervisor {
     reason: string,
   ): Promise<Run> {
     if (finish !== undefined) {
-      await this.attempts(id).publish(attempt);
       const result = { ...runResult(finish), model_dir: this.attempts(id).modelDir };
-      return await this.#succeed(await this.#store.change(id, () => ({ result })));
+      // First, as a server that starts takes a model that is there for the end of the run.
+      const run = await this.#store.change(id, () => ({ result }));
+      await this.attempts(id).publish(attempt);
+      return await this.#succeed(run);
     }
     if (error !== undefined) return await this.#fail(id, error);
     const run = (await this.#store.get(id))!;

@@ -1,8 +1,9 @@
 /**
- * The versions and aliases of models in Deno KV. The server is the only process that writes them.
+ * The versions and aliases of models. The server is the only process that writes them.
  *
  * @module
  */
+import { type Key, KvStore, type Store } from "../training/store.ts";
 
 /** One trained state of a model. */
 export interface StoredVersion {
@@ -32,15 +33,16 @@ export interface StoredAlias {
 
 /** Keeps what the folders of models do not say. */
 export class ModelStore implements Disposable {
-  readonly #kv: Deno.Kv;
+  readonly #store: Store;
 
-  private constructor(kv: Deno.Kv) {
-    this.#kv = kv;
+  /** @param store Where it is kept; it is closed with this. */
+  constructor(store: Store) {
+    this.#store = store;
   }
 
-  /** Opens the store in a file, or in memory for `:memory:`. */
+  /** Opens the store in a file, a KV database by its URL, or in memory for `:memory:`. */
   static async open(path: string): Promise<ModelStore> {
-    return new ModelStore(await Deno.openKv(path));
+    return new ModelStore(await KvStore.open(path));
   }
 
   /** All versions, by name and number. */
@@ -55,36 +57,35 @@ export class ModelStore implements Disposable {
 
   /** Writes a version. */
   async putVersion(version: StoredVersion): Promise<void> {
-    await this.#kv.set(["model_versions", version.name, version.version], version);
+    const key = ["model_versions", version.name, version.version];
+    await this.#store.put([{ key, value: version }]);
   }
 
   /** Writes an alias and takes others away, in one step. */
   async putAlias(alias: StoredAlias, instead: readonly StoredAlias[] = []): Promise<void> {
-    const change = this.#kv.atomic();
-    for (const old of instead) change.delete(aliasKey(old));
-    await change.set(aliasKey(alias), alias).commit();
+    const gone = instead.map((old) => ({ key: aliasKey(old) }));
+    await this.#store.put([...gone, { key: aliasKey(alias), value: alias }]);
   }
 
   /** Takes an alias away. */
   async deleteAlias(alias: StoredAlias): Promise<void> {
-    await this.#kv.delete(aliasKey(alias));
+    await this.#store.put([{ key: aliasKey(alias) }]);
   }
 
   /** Closes the store. */
   close(): void {
-    this.#kv.close();
+    this.#store[Symbol.dispose]();
   }
 
   [Symbol.dispose](): void {
     this.close();
   }
 
-  async #list<Value>(prefix: Deno.KvKey): Promise<Value[]> {
-    const entries = await Array.fromAsync(this.#kv.list<Value>({ prefix }));
-    return entries.map(({ value }) => value);
+  async #list<Value>(prefix: Key): Promise<Value[]> {
+    return (await this.#store.list<Value>({ prefix })).map(({ value }) => value);
   }
 }
 
-function aliasKey({ name, alias }: StoredAlias): Deno.KvKey {
+function aliasKey({ name, alias }: StoredAlias): Key {
   return ["model_aliases", name, alias];
 }

@@ -12,6 +12,7 @@ import { type SpawnWorker, spawnWorker } from "../training/job_process.ts";
 import type { Run } from "../training/run_store.ts";
 import { LocalServer } from "./local_server.ts";
 import type { Fate } from "./mortal.ts";
+import { address } from "./server_process.ts";
 
 const MORTAL = fileURLToPath(new URL("./mortal.ts", import.meta.url));
 const STREAMS = { stdin: "piped", stdout: "piped", stderr: "piped" } as const;
@@ -136,14 +137,10 @@ Deno.test("a cancelled run leaves a checkpoint, and goes on from there to the sa
   deepStrictEqual(await weightsOf(server, run), expected);
   await server.post(`/v1/runs/${id}/resume`, {}, 409);
 
-  strictlyGone(await server.app.request(`/v1/runs/${id}`, { method: "DELETE" }));
+  deepStrictEqual((await server.app.request(`/v1/runs/${id}`, { method: "DELETE" })).status, 204);
   ok(!await exists(join(server.runsDir, id)));
   deepStrictEqual((await server.app.request(`/v1/runs/${id}`)).status, 404);
 });
-
-function strictlyGone({ status }: Response): void {
-  deepStrictEqual(status, 204);
-}
 
 Deno.test("after a server was killed the next goes on with its runs", async () => {
   const runsDir = await Deno.makeTempDir();
@@ -180,14 +177,3 @@ Deno.test("after a server was killed the next goes on with its runs", async () =
     await Deno.remove(runsDir, { recursive: true });
   }
 });
-
-/** The address that a server prints when it listens. */
-async function address(stderr: ReadableStream<Uint8Array>): Promise<string> {
-  let printed = "";
-  for await (const text of stderr.pipeThrough(new TextDecoderStream())) {
-    printed += text;
-    const [url] = /http:\/\/\S+/.exec(printed) ?? [];
-    if (url !== undefined) return url;
-  }
-  throw new Error(`no address in '${printed}'`);
-}

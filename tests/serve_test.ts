@@ -7,6 +7,7 @@ import { deepStrictEqual, match, ok } from "node:assert";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { writeModel } from "./local_server.ts";
+import { address } from "./server_process.ts";
 
 const MAIN = fileURLToPath(new URL("../main.ts", import.meta.url));
 const PERMISSIONS = ["--allow-read", "--allow-write", "--allow-net", "--allow-run=deno"];
@@ -19,17 +20,6 @@ function serve(runsDir: string, ...options: string[]): Deno.ChildProcess {
     stdout: "null",
     stderr: "piped",
   }).spawn();
-}
-
-/** The address that a server prints when it listens. */
-async function address(stderr: ReadableStream<Uint8Array>): Promise<string> {
-  let printed = "";
-  for await (const text of stderr.pipeThrough(new TextDecoderStream())) {
-    printed += text;
-    const [url] = /http:\/\/\S+/.exec(printed) ?? [];
-    if (url !== undefined) return url;
-  }
-  throw new Error(`no address in '${printed}'`);
 }
 
 /** Waits until a server says that it can predict. */

@@ -1,0 +1,16 @@
+/**
+ * What tests need of a server that is a process of its own.
+ *
+ * @module
+ */
+
+/** The address that a server prints when it listens. */
+export async function address(stderr: ReadableStream<Uint8Array>): Promise<string> {
+  let printed = "";
+  for await (const text of stderr.pipeThrough(new TextDecoderStream())) {
+    printed += text;
+    const [url] = /http:\/\/\S+/.exec(printed) ?? [];
+    if (url !== undefined) return url;
+  }
+  throw new Error(`no address in '${printed}'`);
+}

@@ -38,7 +38,8 @@ export interface Wave {
 
 /** A refused client comes again after so long; it was told a second. */
 const RETRY_MS = 100;
-const HEALTH_INTERVAL_MS = 50;
+/** The probe of the server's health has begun by then. */
+const HEAD_START_MS = 500;
 /** Memory is read when so much time has passed after a wave. */
 const REST_MS = 2000;
 
@@ -64,7 +65,7 @@ async function sendWave(
   text: () => string,
   { connections, seconds }: OverloadBenchOptions,
 ): Promise<Wave> {
-  const startedAt = performance.now();
+  let startedAt = 0;
   const isOver = () => performance.now() - startedAt > seconds * 1000;
   const statuses: Record<string, number> = {};
   let lost = 0;
@@ -78,16 +79,17 @@ async function sendWave(
       if (status !== 200) await sleep(RETRY_MS);
     }
   };
-  const healthMs: number[] = [];
-  const watcher = async () => {
-    while (!isOver()) {
-      const askedAt = performance.now();
-      await server.status("/health");
-      healthMs.push(performance.now() - askedAt);
-      await sleep(HEALTH_INTERVAL_MS);
-    }
-  };
-  await Promise.all([watcher(), ...Array.from({ length: connections }, client)]);
+  const probe = new Worker(new URL("./health_probe.ts", import.meta.url), { type: "module" });
+  const probed = new Promise<number[]>((resolve) => {
+    probe.onmessage = ({ data }: MessageEvent<number[]>) => resolve(data);
+  });
+  probe.postMessage(`${server.url}/health`);
+  await sleep(HEAD_START_MS);
+  startedAt = performance.now();
+  await Promise.all(Array.from({ length: connections }, client));
+  probe.postMessage("");
+  const healthMs = await probed;
+  probe.terminate();
   await sleep(REST_MS);
   const metric = await server.metrics();
   return {

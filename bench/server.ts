@@ -24,12 +24,12 @@ const PERMISSIONS = ["--allow-read", "--allow-write", "--allow-net", "--allow-ru
 
 /** A server process with the models of a folder. */
 export class Server implements AsyncDisposable {
+  readonly url: string;
   readonly #process: Deno.ChildProcess;
-  readonly #url: string;
 
   private constructor(process: Deno.ChildProcess, url: string) {
     this.#process = process;
-    this.#url = url;
+    this.url = url;
   }
 
   /** Starts a server and waits until it listens. */
@@ -60,7 +60,7 @@ export class Server implements AsyncDisposable {
 
   /** The status of a request. */
   async status(path: string, init: RequestInit = {}): Promise<number> {
-    const response = await fetch(`${this.#url}${path}`, init);
+    const response = await fetch(`${this.url}${path}`, init);
     await response.arrayBuffer();
     return response.status;
   }
@@ -74,8 +74,8 @@ export class Server implements AsyncDisposable {
   /** Starts a run that goes on for hours, and waits for its first step. */
   async startTraining(): Promise<void> {
     const body = JSON.stringify({ dataset: "sample", model: "scratch:mini", epochs: 1000 });
-    const run = await (await fetch(`${this.#url}/v1/runs`, { method: "POST", body })).json();
-    const events = await fetch(`${this.#url}/v1/runs/${run.id}/events`);
+    const run = await (await fetch(`${this.url}/v1/runs`, { method: "POST", body })).json();
+    const events = await fetch(`${this.url}/v1/runs/${run.id}/events`);
     let seen = "";
     for await (const text of events.body!.pipeThrough(new TextDecoderStream())) {
       seen += text;
@@ -86,7 +86,7 @@ export class Server implements AsyncDisposable {
 
   /** The sum of a metric's samples. */
   async metrics(): Promise<(name: string) => number> {
-    const text = await (await fetch(`${this.#url}/metrics`)).text();
+    const text = await (await fetch(`${this.url}/metrics`)).text();
     return (name) =>
       text.split("\n")
         .filter((line) => line.startsWith(`${name} `) || line.startsWith(`${name}{`))

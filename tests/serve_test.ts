@@ -6,6 +6,7 @@
 import { deepStrictEqual, match, ok } from "node:assert";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { LocalHub } from "./local_hub.ts";
 import { writeModel } from "./local_server.ts";
 import { address } from "./server_process.ts";
 
@@ -13,10 +14,21 @@ const MAIN = fileURLToPath(new URL("../main.ts", import.meta.url));
 const PERMISSIONS = ["--allow-read", "--allow-write", "--allow-net", "--allow-run=deno"];
 
 function serve(runsDir: string, ...options: string[]): Deno.ChildProcess {
+  return serveWith({}, runsDir, ...options);
+}
+
+/** Serves with these variables in its environment, which it may read. */
+function serveWith(
+  env: Record<string, string>,
+  runsDir: string,
+  ...options: string[]
+): Deno.ChildProcess {
   const command = ["serve", "--port", "0", "--runs", runsDir, ...options];
+  const names = Object.keys(env);
+  const permissions = names.length === 0 ? PERMISSIONS : [...PERMISSIONS, `--allow-env=${names}`];
   return new Deno.Command("deno", {
-    args: ["run", "--no-prompt", ...PERMISSIONS, MAIN, ...command],
-    env: { NO_COLOR: "1" },
+    args: ["run", "--no-prompt", ...permissions, MAIN, ...command],
+    env: { NO_COLOR: "1", ...env },
     stdout: "null",
     stderr: "piped",
   }).spawn();
@@ -66,6 +78,44 @@ Deno.test("serve owns its folder, and on SIGTERM ends its runs and itself", asyn
     match(await (await fetch(`${nextUrl}/v1/runs/${id}/events`)).text(), /"state":"cancelled"/);
     next.kill("SIGTERM");
     deepStrictEqual((await next.status).code, 0);
+  } finally {
+    await Deno.remove(runsDir, { recursive: true });
+  }
+});
+
+Deno.test("serve trains on a base of the hub that it allows", async () => {
+  const runsDir = await Deno.makeTempDir();
+  try {
+    const base = join(runsDir, "base");
+    await writeModel(base, 1);
+    const names = ["config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"];
+    await using hub = new LocalHub(
+      names.map((name) => [name, Deno.readFileSync(join(base, name))]),
+    );
+    const env = {
+      HF_ENDPOINT: hub.endpoint,
+      HF_HUB_CACHE: join(runsDir, "cache"),
+      HF_TOKEN: "",
+      HF_HOME: "",
+      HF_HUB_OFFLINE: "",
+      XDG_CACHE_HOME: "",
+      HOME: runsDir,
+      USERPROFILE: "",
+    };
+    const server = serveWith(env, runsDir, "--allow-base", "tiny");
+    const url = await address(server.stderr);
+    const train = async (model: string) => {
+      const settings = { dataset: "sample", max_steps: 2, max_train_samples: 32, threads: 1 };
+      const body = JSON.stringify({ ...settings, model });
+      return await (await fetch(`${url}/v1/runs`, { method: "POST", body })).json();
+    };
+    match((await train("acme/other")).error, /^'model': must be a model of the server or one of/);
+    const { id } = await train("tiny");
+    const events = await (await fetch(`${url}/v1/runs/${id}/events`)).text();
+    match(events, /"state":"succeeded"/);
+    ok(hub.requests.some(({ path }) => path.endsWith("/model.safetensors")));
+    server.kill("SIGTERM");
+    deepStrictEqual((await server.status).code, 0);
   } finally {
     await Deno.remove(runsDir, { recursive: true });
   }

@@ -11,13 +11,31 @@ const ERROR_LINES = 5;
 /** Starts a subprocess that takes a job, and gives its streams. */
 export type SpawnWorker = () => Deno.ChildProcess;
 
+/** What bases are downloaded with. */
+const HUB_HOSTS = ["huggingface.co", "*.huggingface.co", "*.hf.co"];
+const HUB_VARIABLES = [
+  "HF_ENDPOINT",
+  "HF_TOKEN",
+  "HF_HOME",
+  "HF_HUB_CACHE",
+  "HF_HUB_OFFLINE",
+  "XDG_CACHE_HOME",
+  "HOME",
+  "USERPROFILE",
+];
+
 /** The subprocess of the server: this program's command `worker`. */
 export function spawnWorker(): Deno.ChildProcess {
   const main = new URL("../main.ts", import.meta.url).href;
-  // Native code, where the server itself may run it.
-  const { state } = Deno.permissions.querySync({ name: "ffi" });
+  const may = (permission: Deno.PermissionDescriptor) =>
+    Deno.permissions.querySync(permission).state === "granted";
   const permissions = ["--allow-read", "--allow-write", "--allow-sys=setPriority"];
-  if (state === "granted") permissions.push("--allow-ffi");
+  // Native code and downloads, where the server itself may run and make them.
+  if (may({ name: "ffi" })) permissions.push("--allow-ffi");
+  if (may({ name: "net", host: HUB_HOSTS[0]! })) permissions.push(`--allow-net=${hubHosts()}`);
+  if (may({ name: "env", variable: HUB_VARIABLES[0]! })) {
+    permissions.push(`--allow-env=${HUB_VARIABLES}`);
+  }
   // Under `--allow-run=deno` the name is allowed and the path of the same executable is not.
   return new Deno.Command("deno", {
     args: ["run", "--quiet", "--no-prompt", ...permissions, main, "worker"],
@@ -25,6 +43,13 @@ export function spawnWorker(): Deno.ChildProcess {
     stdout: "piped",
     stderr: "piped",
   }).spawn();
+}
+
+/** The hub, and the mirror that takes its place. */
+function hubHosts(): string[] {
+  const { state } = Deno.permissions.querySync({ name: "env", variable: HUB_VARIABLES[0]! });
+  const mirror = state === "granted" ? URL.parse(Deno.env.get(HUB_VARIABLES[0]!) ?? "") : null;
+  return mirror === null ? HUB_HOSTS : [...HUB_HOSTS, mirror.hostname];
 }
 
 /** A subprocess and what it says. */

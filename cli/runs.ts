@@ -134,6 +134,13 @@ async function open(options: Options): Promise<Source> {
     await (await fetch(new URL("/health/live", server), { headers })).body?.cancel();
     return new ServerSource(server, headers);
   } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) {
+      const { host } = new URL(server);
+      throw new UserError(
+        `Cannot ask '${server}': the task 'runs' may reach this machine only; for another run ` +
+          `deno run --allow-net=${host} main.ts runs ... --server ${server}`,
+      );
+    }
     // Nobody listens there.
     if (!(error instanceof TypeError)) throw error;
   }

@@ -86,7 +86,7 @@ export function serveCommand(): Command {
       "--heartbeat-timeout <seconds>",
       "A training process that is silent for so long is replaced",
       parseSeconds,
-      60,
+      120,
     )
     .option(
       "--allow-base <model>",

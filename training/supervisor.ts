@@ -67,7 +67,7 @@ export class Supervisor {
   readonly #closing = new AbortController();
 
   constructor(
-    { store, runsDir, datasetDir, workers = 1, spawn = spawnWorker, heartbeatTimeoutMs = 60_000 }:
+    { store, runsDir, datasetDir, workers = 1, spawn = spawnWorker, heartbeatTimeoutMs = 120_000 }:
       SupervisorOptions,
   ) {
     this.#store = store;

@@ -32,7 +32,7 @@ interface Options {
   models?: string;
   kv?: string;
   device: Device | "auto";
-  preload: string[];
+  preload?: string[];
   modelMemory?: number;
   idleUnload?: number;
   maxBatchTokens?: number;
@@ -43,12 +43,12 @@ interface Options {
   diskBudget?: number;
   workers: number;
   heartbeatTimeout: number;
-  allowBase: string[];
+  allowBase?: string[];
   drainTimeout: number;
-  apiKey: string[];
+  apiKey?: string[];
   apiKeyFile?: string;
   rateLimit?: number;
-  corsOrigin: string[];
+  corsOrigin?: string[];
   insecure?: true;
 }
 
@@ -62,7 +62,7 @@ export function serveCommand(): Command {
     .option("--models <dir>", "Folder of other models that are served, each in a folder")
     .option("--kv <file>", "File or KV database (URL) for the state; default: state.kv in --runs")
     .addOption(deviceOption())
-    .option("--preload <model>", "Load a model before the server is ready; repeatable", collect, [])
+    .option("--preload <model>", "Load a model before the server is ready; repeatable", collect)
     .option("--model-memory <size>", "Most that loaded models may hold, as 500MB", parseSize)
     .option("--idle-unload <seconds>", "Unload models that nobody asks for", parseSeconds)
     .option(
@@ -92,10 +92,9 @@ export function serveCommand(): Command {
       "--allow-base <model>",
       "Base that requests may train on: a folder, known by its name, or one on the hub; repeatable",
       collect,
-      [],
     )
     .option("--drain-timeout <seconds>", "How long to finish when told to stop", parseSeconds, 30)
-    .option("--api-key <key>", "Key that requests must bear; repeatable", collect, [])
+    .option("--api-key <key>", "Key that requests must bear; repeatable", collect)
     .option("--api-key-file <file>", "JSON of hashed keys with their scopes and limits")
     .option(
       "--rate-limit <number>",
@@ -106,7 +105,6 @@ export function serveCommand(): Command {
       "--cors-origin <origin>",
       "Site whose pages may use the server, as https://example.com, or * for all; repeatable",
       collect,
-      [],
     )
     .option("--insecure", "Listen on a public address without a key")
     .action(run);
@@ -165,7 +163,7 @@ async function run(options: Options): Promise<void> {
     supervisor,
     datasets,
     models,
-    allowedBases: options.allowBase,
+    allowedBases: options.allowBase ?? [],
     diskBudgetBytes: options.diskBudget,
     cache,
     predictor,
@@ -180,7 +178,7 @@ async function run(options: Options): Promise<void> {
     isReady: () => ready && cache.isRunning,
     apiKeys,
     requestsPerMinute: options.rateLimit,
-    corsOrigins: options.corsOrigin,
+    corsOrigins: options.corsOrigin ?? [],
     log: (entry) => console.error(JSON.stringify(entry)),
   });
 
@@ -198,7 +196,7 @@ async function run(options: Options): Promise<void> {
   Deno.addSignalListener("SIGTERM", stop);
   try {
     await executor;
-    await preload(options.preload, models, cache);
+    await preload(options.preload ?? [], models, cache);
     ready = stopping === undefined;
   } catch (error) {
     stop();
@@ -211,7 +209,7 @@ async function run(options: Options): Promise<void> {
   }
 }
 
-async function readKeys({ apiKey: keys, apiKeyFile }: Options): Promise<ApiKey[]> {
+async function readKeys({ apiKey: keys = [], apiKeyFile }: Options): Promise<ApiKey[]> {
   const given = keys.map((key, index) => apiKey(`--api-key ${index + 1}`, key));
   if (apiKeyFile === undefined) return given;
   return [...given, ...apiKeysOf(await readJson(apiKeyFile, ApiKeyFile))];
@@ -252,7 +250,7 @@ function listen(
   }
 }
 
-function collect(value: string, values: string[]): string[] {
+function collect(value: string, values: string[] = []): string[] {
   return [...values, value];
 }
 

@@ -1,6 +1,6 @@
 /**
- * BERT for sequence classification (Devlin et al., 2019) as an ONNX graph. Parameters have the
- * names and layouts of transformers' `BertForSequenceClassification`.
+ * BERT (Devlin et al., 2019) as an ONNX graph: the encoder, and the classifier that stands on it.
+ * Parameters have the names and layouts of transformers' `BertForSequenceClassification`.
  *
  * In the shapes below, `batch` and `length` are symbols; `tokens` is `batch*length`, a prompt's
  * virtual tokens included.
@@ -45,26 +45,35 @@ export interface VirtualTokens {
   prompt?: Tensor;
 }
 
-/** Where the rows of a batch belong to models that were tuned on one base. */
-export interface MixedRows {
+/** What the encoder needs to know where the rows of a batch belong to models tuned on one base. */
+export interface MixedTokens {
   /** `[batch, length]` */
   positionIds: Tensor;
   /** Which virtual tokens of the prefix belong to a row, float32 `[batch, count]`, 1 or 0. */
   prefixMask: Tensor;
   /** The embeddings of words, `[batch, length, hidden]`, with those of prompts in their places. */
   withPrompts(words: Tensor): Tensor;
+}
+
+/** Where the rows of a batch belong to models that were tuned on one base. */
+export interface MixedRows extends MixedTokens {
   /** The logits of the first tokens, `[batch, hidden]`. */
   heads(pooled: Tensor): Tensor;
 }
 
-/** What the graph of a classifier is made from. */
-export interface ClassifierGraphOptions {
+/** What the graph of an encoder is made from. */
+export interface EncoderGraphOptions {
   config: BertConfig;
   parameter: ParameterSource;
   /** Present while training. */
-  dropout?: Dropout;
+  dropout?: Dropout | undefined;
   virtualTokens?: VirtualTokens | undefined;
-  mixedRows?: MixedRows;
+  mixedRows?: MixedTokens | undefined;
+}
+
+/** What the graph of a classifier is made from. */
+export interface ClassifierGraphOptions extends EncoderGraphOptions {
+  mixedRows?: MixedRows | undefined;
 }
 
 /** Subtracted from the attention scores of padding; its exponential is 0 in float32. */
@@ -78,7 +87,61 @@ const MASKED = 1e9;
  */
 export function bertForSequenceClassification(
   graph: Graph,
-  { config, parameter, dropout, virtualTokens, mixedRows }: ClassifierGraphOptions,
+  options: ClassifierGraphOptions,
+): Tensor {
+  const { config, parameter, dropout, mixedRows } = options;
+  const pooled = bertPooler(bertEncoder(graph, options, "first"), config, parameter);
+  if (mixedRows !== undefined) return mixedRows.heads(pooled);
+  const { hidden_size: hidden, hidden_dropout_prob: hiddenDropout } = config;
+  const probability = config.classifier_dropout ?? hiddenDropout;
+  const labelCount = Object.keys(config.id2label).length;
+  const dropped = dropout?.apply(pooled, probability) ?? pooled;
+  return linear(dropped, parameter, "classifier", hidden, labelCount);
+}
+
+/** What stands for a whole text: `x [batch, hidden]`, the first tokens, through a layer of their own. */
+export function bertPooler(x: Tensor, config: BertConfig, parameter: ParameterSource): Tensor {
+  const { hidden_size: hidden } = config;
+  return tanh(linear(x, parameter, "bert.pooler.dense", hidden, hidden));
+}
+
+/** x `[rows, from]` -> `[rows, to]`, by the parameters `NAME.weight`, `[to, from]`, and `NAME.bias`. */
+export function linear(
+  x: Tensor,
+  parameter: ParameterSource,
+  name: string,
+  from: number,
+  to: number,
+): Tensor {
+  const [weight, bias] = [parameter(`${name}.weight`, [to, from]), parameter(`${name}.bias`, [to])];
+  return gemm(x, weight, bias, { transposeB: true });
+}
+
+/** Layer normalisation of `x [..., hidden]` by the parameters `NAME.weight` and `NAME.bias`. */
+export function normalization(
+  x: Tensor,
+  parameter: ParameterSource,
+  name: string,
+  { hidden_size: hidden, layer_norm_eps: epsilon }: BertConfig,
+): Tensor {
+  const [weight, bias] = [
+    parameter(`${name}.weight`, [hidden]),
+    parameter(`${name}.bias`, [hidden]),
+  ];
+  return layerNormalization(x, weight, bias, epsilon);
+}
+
+/**
+ * Builds the encoder. Adds the inputs `input_ids`, `attention_mask` and `token_type_ids`, int64
+ * `[batch, length]`, to the graph.
+ *
+ * @param wanted Which tokens of the last layer are computed: the first of each text, or all.
+ * @returns What the last layer gives: `[batch, hidden]` or `[tokens, hidden]`.
+ */
+export function bertEncoder(
+  graph: Graph,
+  { config, parameter, dropout, virtualTokens, mixedRows }: EncoderGraphOptions,
+  wanted: "first" | "all",
 ): Tensor {
   const {
     hidden_size: hidden,
@@ -95,19 +158,9 @@ export function bertForSequenceClassification(
   const keyLength = sum([prefixLength, length]); // what it attends to
   const drop = (x: Tensor, probability: number) => dropout?.apply(x, probability) ?? x;
 
-  /** x `[rows, from]` -> `[rows, to]` */
-  const linear = (x: Tensor, name: string, from: number, to: number) =>
-    gemm(x, parameter(`${name}.weight`, [to, from]), parameter(`${name}.bias`, [to]), {
-      transposeB: true,
-    });
-
-  const normalize = (x: Tensor, name: string) =>
-    layerNormalization(
-      x,
-      parameter(`${name}.weight`, [hidden]),
-      parameter(`${name}.bias`, [hidden]),
-      config.layer_norm_eps,
-    );
+  const project = (x: Tensor, name: string, from: number, to: number) =>
+    linear(x, parameter, name, from, to);
+  const normalize = (x: Tensor, name: string) => normalization(x, parameter, name, config);
 
   /** -> `[batch, promptLength+length, hidden]` */
   const embeddings = (inputIds: Tensor, tokenTypeIds: Tensor) => {
@@ -155,7 +208,7 @@ export function bertForSequenceClassification(
   ) => {
     const split = (rows: Tensor, length: Dimension, part: string, order: number[]) =>
       transpose(
-        reshape(linear(rows, `${name}.self.${part}`, hidden, hidden), [
+        reshape(project(rows, `${name}.self.${part}`, hidden, hidden), [
           "batch",
           length,
           heads,
@@ -176,13 +229,13 @@ export function bertForSequenceClassification(
       transpose(matMul(weights, value), [0, 2, 1, 3]),
       [queries.shape[0]!, hidden],
     );
-    const output = drop(linear(context, `${name}.output.dense`, hidden, hidden), hiddenDropout);
+    const output = drop(project(context, `${name}.output.dense`, hidden, hidden), hiddenDropout);
     return normalize(add(output, queries), `${name}.output.LayerNorm`);
   };
 
   const feedForward = (x: Tensor, name: string) => {
-    const inner = gelu(linear(x, `${name}.intermediate.dense`, hidden, intermediate));
-    const output = linear(inner, `${name}.output.dense`, intermediate, hidden);
+    const inner = gelu(project(x, `${name}.intermediate.dense`, hidden, intermediate));
+    const output = project(inner, `${name}.output.dense`, intermediate, hidden);
     return normalize(add(drop(output, hiddenDropout), x), `${name}.output.LayerNorm`);
   };
 
@@ -203,19 +256,14 @@ export function bertForSequenceClassification(
   let x = reshape(embeddings(inputIds, tokenTypeIds), [product(["batch", length]), hidden]);
   for (let layer = 0; layer < config.num_hidden_layers; layer++) {
     const name = `bert.encoder.layer.${layer}`;
-    // The classifier reads the first token alone, so the last layer computes no other.
-    const last = layer === config.num_hidden_layers - 1;
-    const queries = last ? firstTokens(x, length, hidden) : x;
-    const queryLength = last ? 1 : length;
+    // A classifier reads the first token alone, so that its last layer computes no other.
+    const firstOnly = wanted === "first" && layer === config.num_hidden_layers - 1;
+    const queries = firstOnly ? firstTokens(x, length, hidden) : x;
+    const queryLength = firstOnly ? 1 : length;
     const attended = attention(x, queries, queryLength, bias, layer, `${name}.attention`);
     x = feedForward(attended, name);
   }
-
-  const pooled = tanh(linear(x, "bert.pooler.dense", hidden, hidden)); // [batch, hidden]
-  if (mixedRows !== undefined) return mixedRows.heads(pooled);
-  const classifierDropout = config.classifier_dropout ?? hiddenDropout;
-  const labelCount = Object.keys(config.id2label).length;
-  return linear(drop(pooled, classifierDropout), "classifier", hidden, labelCount);
+  return x;
 }
 
 /** The rows of a table that follow the first `count`. */

@@ -7,7 +7,7 @@
 import { type Dimension, elementCount, formatShape, type Shape, terms } from "./shape.ts";
 
 /** The element types that Graft's graphs use, under onnxruntime's names. */
-export type ElementType = "float32" | "int64" | "bool";
+export type ElementType = "float32" | "int64" | "bool" | "int8" | "uint8";
 
 /** Values in memory, row-major. */
 export interface TensorData {
@@ -15,6 +15,13 @@ export interface TensorData {
   /** All dimensions as numbers. */
   shape: readonly number[];
   data: Float32Array | BigInt64Array;
+}
+
+/** Values of 8 bits, which graphs hold and neither take nor give. */
+export interface QuantizedData {
+  type: "int8" | "uint8";
+  shape: readonly number[];
+  data: Int8Array | Uint8Array;
 }
 
 /** A value that a graph computes, takes as an input, or holds as a constant. */
@@ -73,7 +80,7 @@ export class Graph {
   readonly nodes: Node[] = [];
   readonly inputs: Tensor[] = [];
   readonly outputs = new Map<string, Tensor>();
-  readonly initializers = new Map<Tensor, TensorData>();
+  readonly initializers = new Map<Tensor, TensorData | QuantizedData>();
   readonly #constants = new Map<string, Tensor>();
   readonly #symbols = new Map<string, Tensor>();
   #nameCount = 0;
@@ -94,7 +101,7 @@ export class Graph {
   }
 
   /** Stores values in the graph, such as trained weights. */
-  initializer(name: string, value: TensorData): Tensor {
+  initializer(name: string, value: TensorData | QuantizedData): Tensor {
     if (elementCount(value.shape) !== value.data.length) {
       throw new RangeError(
         `Cannot store '${name}': shape ${

@@ -8,6 +8,7 @@
  * @module
  */
 import type { Attributes, ElementType, Float, Gradient, GradientRule, Tensor } from "./graph.ts";
+import { ELEMENT_TYPES } from "./proto.ts";
 import {
   broadcast,
   type Dimension,
@@ -81,7 +82,7 @@ export function gelu(x: Tensor): Tensor {
 
 /** Converts to another element type; gradients do not pass. */
 export function cast(x: Tensor, type: ElementType): Tensor {
-  const to = { float32: 1, int64: 7, bool: 9 }[type];
+  const to = ELEMENT_TYPES[type];
   return x.graph.append("Cast", [x], { type, shape: x.shape, attributes: { to } });
 }
 

@@ -4,11 +4,26 @@
  * @module
  */
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
-import type { Attributes, ElementType, Graph, Node, Tensor, TensorData } from "./graph.ts";
+import type {
+  Attributes,
+  ElementType,
+  Graph,
+  Node,
+  QuantizedData,
+  Tensor,
+  TensorData,
+} from "./graph.ts";
 
 const IR_VERSION = 10;
 const OPSET_VERSION = 21;
-const ELEMENT_TYPES: Record<ElementType, number> = { float32: 1, int64: 7, bool: 9 };
+/** The numbers by which ONNX knows the element types. */
+export const ELEMENT_TYPES: Record<ElementType, number> = {
+  float32: 1,
+  uint8: 2,
+  int8: 3,
+  int64: 7,
+  bool: 9,
+};
 const ATTRIBUTE_TYPES = { float: 1, integer: 2, string: 3, integers: 7 };
 
 /**
@@ -99,7 +114,11 @@ function writeAttribute(writer: BinaryWriter, name: string, value: Attributes[st
   }
 }
 
-function writeTensor(writer: BinaryWriter, name: string, { type, shape, data }: TensorData): void {
+function writeTensor(
+  writer: BinaryWriter,
+  name: string,
+  { type, shape, data }: TensorData | QuantizedData,
+): void {
   for (const dimension of shape) varint(writer, 1, dimension);
   varint(writer, 2, ELEMENT_TYPES[type]);
   text(writer, 8, name);

@@ -1,0 +1,112 @@
+import { deepStrictEqual, ok, throws } from "node:assert";
+import type { Executor } from "./executor.ts";
+import { Graph, type TensorData } from "./graph.ts";
+import { gather, gemm } from "./operators.ts";
+import { encodeModel } from "./proto.ts";
+import { quantizeWeights } from "./quantize.ts";
+import { Random } from "./random.ts";
+import { testOnDevices } from "./testing.ts";
+
+const [ROWS, INNER, COLUMNS] = [5, 48, 24];
+
+function randomValues(shape: number[], seed: number): TensorData & { data: Float32Array } {
+  const random = new Random(seed);
+  const data = Float32Array.from({ length: shape.reduce((a, b) => a * b) }, () => random.normal());
+  return { type: "float32", shape, data };
+}
+
+/** `x [rows, inner]` times a constant weight. */
+function product(weight: TensorData, quantized: boolean): Uint8Array {
+  const graph = new Graph();
+  const x = graph.input("x", "float32", ["rows", INNER]);
+  const bias = graph.initializer("bias", randomValues([COLUMNS], 2));
+  const y = gemm(x, graph.initializer("weight", weight), bias, { transposeB: true });
+  graph.output("y", y);
+  if (quantized) quantizeWeights(graph, (name) => name === "weight");
+  return encodeModel(graph);
+}
+
+/** The rows of a constant table. */
+function rowsOf(table: TensorData, quantized: boolean): Uint8Array {
+  const graph = new Graph();
+  const indices = graph.input("indices", "int64", ["count"]);
+  graph.output("y", gather(graph.initializer("table", table), indices));
+  if (quantized) quantizeWeights(graph, () => true);
+  return encodeModel(graph);
+}
+
+async function run(executor: Executor, model: Uint8Array, feeds: Record<string, TensorData>) {
+  const session = await executor.loadSession(model);
+  const { y } = await session.run(feeds);
+  await session.release();
+  return y!.data as Float32Array;
+}
+
+function range(values: Float32Array): number {
+  return Math.max(...values, 0) - Math.min(...values, 0);
+}
+
+testOnDevices("quantizeWeights() keeps products within what rounding allows", async (executor) => {
+  const weight = randomValues([COLUMNS, INNER], 1);
+  // One column is large: it has a scale of its own, and the others keep theirs.
+  weight.data.subarray(0, INNER).forEach((value, i, column) => column[i] = 100 * value);
+  weight.data.fill(0, INNER, 2 * INNER);
+  const x = randomValues([ROWS, INNER], 3);
+  const exact = await run(executor, product(weight, false), { x });
+  const quantized = await run(executor, product(weight, true), { x });
+  const inputStep = range(x.data) / 255;
+  for (const [i, value] of quantized.entries()) {
+    const [row, column] = [Math.floor(i / COLUMNS), i % COLUMNS];
+    const weights = weight.data.subarray(column * INNER, (column + 1) * INNER);
+    const inputs = x.data.subarray(row * INNER, (row + 1) * INNER);
+    const weightStep = Math.max(...weights.map(Math.abs)) / 63;
+    // Each factor is off by half a step, and the zero of the inputs by another half.
+    const bound = weights.reduce((sum, weight, k) =>
+      sum + Math.abs(weight) * inputStep + (Math.abs(inputs[k]!) + inputStep) * weightStep / 2, 0);
+    ok(Math.abs(value - exact[i]!) <= bound + 1e-4, `${value} is not near ${exact[i]}`);
+  }
+  ok(quantized.some((value, i) => Math.abs(value - exact[i]!) > 1e-4));
+});
+
+testOnDevices("quantizeWeights() keeps rows of tables to half a step", async (executor) => {
+  // Two blocks of a row, of which the second is not full, and large.
+  const table = randomValues([7, 160], 4);
+  for (let row = 0; row < 7; row++) {
+    for (let i = 128; i < 160; i++) table.data[row * 160 + i]! *= 50;
+  }
+  const indices: TensorData = { type: "int64", shape: [3], data: BigInt64Array.of(6n, 0n, 3n) };
+  const exact = await run(executor, rowsOf(table, false), { indices });
+  const quantized = await run(executor, rowsOf(table, true), { indices });
+  for (let row = 0; row < 3; row++) {
+    for (const [start, end] of [[0, 128], [128, 160]] as const) {
+      const values = exact.subarray(row * 160 + start, row * 160 + end);
+      const step = Math.max(...values.map(Math.abs)) / 127;
+      for (const [i, value] of values.entries()) {
+        const difference = Math.abs(quantized[row * 160 + start + i]! - value);
+        ok(difference <= 0.501 * step, `${difference} is more than half of ${step}`);
+      }
+    }
+  }
+});
+
+Deno.test("quantizeWeights() makes a model a quarter of its size, and leaves others alone", () => {
+  const table = randomValues([1000, 128], 5);
+  const ratio = rowsOf(table, true).length / rowsOf(table, false).length;
+  ok(ratio > 0.25 && ratio < 0.27, `${ratio}`);
+
+  const graph = new Graph();
+  const table2 = graph.initializer("table", table);
+  graph.output("y", gather(table2, graph.input("indices", "int64", ["count"])));
+  const before = encodeModel(graph);
+  quantizeWeights(graph, (name) => name === "another");
+  deepStrictEqual(encodeModel(graph), before);
+});
+
+Deno.test("quantizeWeights() refuses a weight that is not transposed", () => {
+  const graph = new Graph();
+  const x = graph.input("x", "float32", ["rows", INNER]);
+  gemm(x, graph.initializer("weight", randomValues([INNER, COLUMNS], 1)));
+  throws(() => quantizeWeights(graph, () => true), {
+    message: "Cannot quantise 'weight': it must be the transposed right operand",
+  });
+});

@@ -9,13 +9,15 @@ import { parseColumnMapping } from "../data/columns.ts";
 import { evaluationFile } from "../data/dataset.ts";
 import { writeFileAtomically } from "../data/files.ts";
 import { TextClassifier } from "../models/text_classifier.ts";
+import type { Dtype } from "../models/weights.ts";
 import type { Device } from "../onnx/device.ts";
 import { Executor } from "../onnx/executor.ts";
-import { evaluateFile } from "../training/evaluate_file.ts";
+import { evaluateFile, type PredictionRow } from "../training/evaluate_file.ts";
 import { UserError } from "../data/user_error.ts";
 import { columnsOf, dataDirOf, lastFinishedRun, trainingTextsOf } from "../training/run_folder.ts";
-import { formatReport } from "./report.ts";
+import { formatComparison, formatReport, percent } from "./report.ts";
 import { deviceOption } from "./device_option.ts";
+import { dtypeOption } from "./dtype_option.ts";
 
 interface Options {
   model?: string;
@@ -23,6 +25,7 @@ interface Options {
   columnMapping?: string;
   predictions?: string;
   device: Device | "auto";
+  dtype: Dtype;
   json?: boolean;
 }
 
@@ -41,6 +44,7 @@ export function evalCommand(): Command {
         "are, score is the probability of all that was predicted (empty for a number)",
     )
     .addOption(deviceOption())
+    .addOption(dtypeOption("; measured beside float32"))
     .option("--json", "Print the report as JSON on standard output")
     .action(run);
 }
@@ -49,21 +53,42 @@ async function run(options: Options): Promise<void> {
   const modelDir = options.model ?? await lastFinishedRun();
   const file = options.file ?? await defaultFile(modelDir);
   await using executor = await Executor.start({ device: options.device });
-  const classifier = await TextClassifier.load(executor, modelDir);
-  const { report, rows } = await evaluateFile(
-    classifier,
-    file,
-    await trainingTextsOf(modelDir),
-    options.columnMapping === undefined && options.file === undefined
-      ? await columnsOf(modelDir)
-      : parseColumnMapping(options.columnMapping),
-  );
+  const seenTexts = await trainingTextsOf(modelDir);
+  const columns = options.columnMapping === undefined && options.file === undefined
+    ? await columnsOf(modelDir)
+    : parseColumnMapping(options.columnMapping);
+  const evaluateAs = async (dtype: Dtype) => {
+    const classifier = await TextClassifier.load(executor, modelDir, dtype);
+    const evaluation = await evaluateFile(classifier, file, seenTexts, columns);
+    await classifier.release();
+    return evaluation;
+  };
+  const { report, rows } = await evaluateAs(options.dtype);
+  const exact = options.dtype === "fp32" ? undefined : await evaluateAs("fp32");
   if (options.predictions !== undefined) {
     const columns = ["text", "label", "predicted", "score"];
     await writeFileAtomically(options.predictions, stringify(rows, { header: true, columns }));
   }
-  if (options.json) console.log(JSON.stringify(report));
-  else console.log(formatReport(report, `${modelDir} on ${file}`));
+  const title = `${modelDir} on ${file}`;
+  if (exact === undefined) {
+    console.log(options.json ? JSON.stringify(report) : formatReport(report, title));
+    return;
+  }
+  const samePredictions = shareOfSamePredictions(rows, exact.rows);
+  console.log(
+    options.json
+      ? JSON.stringify({ ...report, same_predictions: samePredictions, fp32: exact.report })
+      : [
+        formatReport(report, `${title}, ${options.dtype}`),
+        "",
+        formatComparison({ fp32: exact.report, [options.dtype]: report }),
+        `The same is predicted for ${percent(samePredictions)} of the texts.`,
+      ].join("\n"),
+  );
+}
+
+function shareOfSamePredictions(rows: readonly PredictionRow[], others: typeof rows): number {
+  return rows.filter(({ predicted }, i) => predicted === others[i]!.predicted).length / rows.length;
 }
 
 async function defaultFile(modelDir: string): Promise<string> {

@@ -9,11 +9,13 @@ import { chunks } from "../data/batches.ts";
 import { UserError } from "../data/user_error.ts";
 import { MixedClassifier, type MixedText } from "../models/mixed_classifier.ts";
 import type { LabelScore } from "../models/text_classifier.ts";
+import type { Dtype } from "../models/weights.ts";
 import type { Device } from "../onnx/device.ts";
 import { Executor } from "../onnx/executor.ts";
 import { decimals } from "../training/metrics.ts";
 import { lastFinishedRun } from "../training/run_folder.ts";
 import { deviceOption } from "./device_option.ts";
+import { dtypeOption } from "./dtype_option.ts";
 import { percent } from "./report.ts";
 
 interface Options {
@@ -21,6 +23,7 @@ interface Options {
   mixed?: boolean;
   topK: number;
   device: Device | "auto";
+  dtype: Dtype;
   json?: boolean;
 }
 
@@ -38,6 +41,7 @@ export function predictCommand(): Command {
     .option("--mixed", "Each line of standard input is the folder of a model, a tab and a text")
     .option("--top-k <number>", "How many classes to print for a text", parseTopK, 3)
     .addOption(deviceOption())
+    .addOption(dtypeOption())
     .option(
       "--json",
       "Print a list of {label, score} for each text as JSON; of {model, scores} for several models",
@@ -54,7 +58,8 @@ async function run(args: string[], options: Options): Promise<void> {
   if (empty >= 0) throw new UserError(`Cannot predict: text ${empty + 1} is empty`);
 
   await using executor = await Executor.start({ device: options.device });
-  const classifier = await MixedClassifier.load(executor, texts.map(({ model }) => model));
+  const dirs = texts.map(({ model }) => model);
+  const classifier = await MixedClassifier.load(executor, dirs, options.dtype);
   const results = (await classifier.classify(texts)).map((row) => row.slice(0, options.topK));
   const models = new Set(texts.map(({ model }) => model)).size;
   const several = models > 1 || options.mixed === true;

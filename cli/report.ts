@@ -4,6 +4,7 @@
  * @module
  */
 import Table from "cli-table3";
+import type { FileEvaluation } from "../training/evaluate_file.ts";
 import type { ClassReport, EvaluationReport } from "../training/evaluation.ts";
 import {
   decimals,
@@ -43,6 +44,27 @@ export function formatReport(report: EvaluationReport, title: string): string {
     case "regression":
   }
   return lines.join("\n");
+}
+
+/** The metrics of reports on the same texts side by side, and how fast each was. */
+export function formatComparison(
+  reports: Readonly<Record<string, FileEvaluation["report"]>>,
+): string {
+  const entries = Object.entries(reports).map(([name, report]) => {
+    const metrics = metricEntries<number>(report, report.problem_type);
+    return { name, metrics, textsPerSecond: Math.round(report.samples_per_second) };
+  });
+  const names = entries[0]!.metrics.map(([metric]) => METRIC_NAMES[metric]);
+  const table = new Table({
+    head: ["weights", ...names, "texts/s"],
+    colAligns: ["left", ...Array.from({ length: names.length + 1 }, () => "right" as const)],
+    style: { head: [], border: [], compact: true },
+  });
+  for (const { name, metrics, textsPerSecond } of entries) {
+    const values = metrics.map(([metric, value]) => formatMetric(value, metric));
+    table.push([name, ...values, textsPerSecond.toLocaleString("en")]);
+  }
+  return String(table);
 }
 
 /** Each metric with its interval, in columns. */

@@ -9,6 +9,7 @@ import { DatasetLibrary } from "../data/dataset_library.ts";
 import { exists, readJson } from "../data/files.ts";
 import { UserError } from "../data/user_error.ts";
 import { scratchWordPieces } from "../models/scratch.ts";
+import type { Dtype } from "../models/weights.ts";
 import type { Device } from "../onnx/device.ts";
 import { Executor } from "../onnx/executor.ts";
 import { type ApiKey, apiKey, ApiKeyFile, apiKeysOf, isLoopback } from "../routes/access.ts";
@@ -23,6 +24,7 @@ import { RunStore } from "../training/run_store.ts";
 import { TrainSettings } from "../training/settings.ts";
 import { Supervisor } from "../training/supervisor.ts";
 import { deviceOption } from "./device_option.ts";
+import { dtypeOption } from "./dtype_option.ts";
 import { lockState, STATE_FILE } from "./server_state.ts";
 
 interface Options {
@@ -32,6 +34,7 @@ interface Options {
   models?: string;
   kv?: string;
   device: Device | "auto";
+  dtype: Dtype;
   preload?: string[];
   modelMemory?: number;
   idleUnload?: number;
@@ -62,6 +65,7 @@ export function serveCommand(): Command {
     .option("--models <dir>", "Folder of other models that are served, each in a folder")
     .option("--kv <file>", "File or KV database (URL) for the state; default: state.kv in --runs")
     .addOption(deviceOption())
+    .addOption(dtypeOption())
     .option("--preload <model>", "Load a model before the server is ready; repeatable", collect)
     .option("--model-memory <size>", "Most that loaded models may hold, as 500MB", parseSize)
     .option("--idle-unload <seconds>", "Unload models that nobody asks for", parseSeconds)
@@ -130,6 +134,7 @@ async function run(options: Options): Promise<void> {
   // It starts while everything else does.
   await using cache = new ModelCache({
     startExecutor: () => Executor.start({ device }),
+    dtype: options.dtype,
     maxBytes: options.modelMemory,
     idleMs: options.idleUnload === undefined ? undefined : options.idleUnload * 1000,
   });

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { join } from "node:path";
 import type { z } from "zod";
 import { UserError } from "./user_error.ts";
 
@@ -120,6 +121,13 @@ export async function readJson<Schema extends z.ZodType>(
   const { path: keys, message } = result.error.issues[0]!;
   const place = keys.length === 0 ? "" : `'${keys.join(".")}' `;
   throw new UserError(`Cannot read '${path}': ${place}${message}`);
+}
+
+/** Takes files out of a folder, those that it holds. */
+export async function removeFiles(dir: string, names: readonly string[]): Promise<void> {
+  for (const name of names) {
+    if (await exists(join(dir, name))) await Deno.remove(join(dir, name));
+  }
 }
 
 /** Whether a file or folder is there. */

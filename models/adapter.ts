@@ -7,7 +7,7 @@
  */
 import { isAbsolute, join, resolve } from "node:path";
 import { z } from "zod";
-import { exists, readJson, writeFileAtomically, writeJson } from "../data/files.ts";
+import { exists, readJson, removeFiles, writeFileAtomically, writeJson } from "../data/files.ts";
 import { UserError } from "../data/user_error.ts";
 import { readWeights, WEIGHTS_FILE, weightsSha256 } from "./weight_files.ts";
 import { type BertConfig, CONFIG_FILE, labelsOf, readConfig, withLabels } from "./config.ts";
@@ -20,7 +20,7 @@ import {
 } from "./prompt_encoder.ts";
 import { decodeSafetensors, encodeSafetensors, type StoredTensor } from "./safetensors.ts";
 import { BertTokenizer } from "./tokenizer.ts";
-import { parameterShapes, type Weights } from "./weights.ts";
+import { ONNX_FILES, parameterShapes, type Weights } from "./weights.ts";
 
 /** The files of PEFT. */
 export const ADAPTER_CONFIG_FILE = "adapter_config.json";
@@ -115,7 +115,7 @@ export async function saveAdapter(
     ...(base.sha256 !== undefined && { base_model_sha256: base.sha256 }),
   };
   await Deno.mkdir(dir, { recursive: true });
-  await removeFiles(dir, [WEIGHTS_FILE, "onnx/model.onnx"]);
+  await removeFiles(dir, [WEIGHTS_FILE, ...Object.values(ONNX_FILES)]);
   await writeJson(join(dir, CONFIG_FILE), config);
   await writeFileAtomically(
     join(dir, ADAPTER_WEIGHTS_FILE),
@@ -355,10 +355,4 @@ export async function baseOf(model: string): Promise<Base> {
 function splitName(name: string): [string, string?] {
   const at = isAbsolute(name) ? -1 : name.indexOf("@");
   return at < 0 ? [name] : [name.slice(0, at), name.slice(at + 1)];
-}
-
-async function removeFiles(dir: string, names: readonly string[]): Promise<void> {
-  for (const name of names) {
-    if (await exists(join(dir, name))) await Deno.remove(join(dir, name));
-  }
 }

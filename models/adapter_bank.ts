@@ -24,7 +24,7 @@ import { type BertConfig, problemOf, readConfig } from "./config.ts";
 import type { EncodedText } from "./inference.ts";
 import { EMBEDDING, virtualTokenSize } from "./prompt_encoder.ts";
 import { BertTokenizer } from "./tokenizer.ts";
-import type { Weights } from "./weights.ts";
+import { type Dtype, quantizeEncoder, type Weights } from "./weights.ts";
 
 /** A text, or a pair of texts, for one adapter of a bank. */
 export interface BankRow extends EncodedText {
@@ -50,6 +50,8 @@ export class BankFullError extends UserError {
 export interface AdapterBankOptions {
   /** The most that adapters may take in memory, without the base. */
   memoryBudgetBytes?: number;
+  /** How the base is held; float32 by default. */
+  dtype?: Dtype | undefined;
 }
 
 const DEFAULT_BUDGET_BYTES = 2 ** 28;
@@ -108,13 +110,13 @@ export class AdapterBank {
   static async load(
     executor: Pick<Executor, "loadTableSession">,
     baseDir: string,
-    { memoryBudgetBytes = DEFAULT_BUDGET_BYTES }: AdapterBankOptions = {},
+    { memoryBudgetBytes = DEFAULT_BUDGET_BYTES, dtype = "fp32" }: AdapterBankOptions = {},
   ): Promise<AdapterBank> {
     const config = await readConfig(baseDir);
     const tokenizer = await BertTokenizer.load(baseDir);
     const widths = tableWidths(config);
     const session = await executor.loadTableSession(
-      bankGraph(config, await readBaseWeights(baseDir, config)),
+      bankModel(config, await readBaseWeights(baseDir, config), dtype),
       TABLES.map((name) => ({ name, width: widths[name], indices: INDICES[name] })),
     );
     const maxRows = {
@@ -298,7 +300,7 @@ function tableWidths(config: BertConfig): Record<TableName, number> {
 }
 
 /** The base as a graph that gathers what belongs to each row. */
-function bankGraph(config: BertConfig, weights: Weights): Uint8Array {
+function bankModel(config: BertConfig, weights: Weights, dtype: Dtype): Uint8Array {
   const graph = new Graph();
   const { hidden_size: hidden } = config;
   const widths = tableWidths(config);
@@ -332,6 +334,7 @@ function bankGraph(config: BertConfig, weights: Weights): Uint8Array {
     },
   });
   graph.output("logits", logits);
+  if (dtype === "q8") quantizeEncoder(graph);
   return encodeModel(graph);
 }
 

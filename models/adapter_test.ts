@@ -101,7 +101,7 @@ for (const name of ["prefix", "projection", "prompt"]) {
     const { config, weights, encoder } = await withBase(stored, BASE);
     deepStrictEqual(labelsOf(config), ["food", "music", "news"]);
     close(
-      await logits(executor, exportModel(config, weights, encoder)),
+      await logits(executor, exportModel(config, weights, { encoder })),
       PEFT_LOGITS.logits[name]!.flat(),
     );
   });
@@ -124,7 +124,9 @@ Deno.test("saveAdapter() and readAdapter() keep everything; a projection becomes
       await logits(executor, model),
       await logits(
         executor,
-        exportModel(adapter.config, { ...read.weights, ...adapter.weights }, adapter.encoder),
+        exportModel(adapter.config, { ...read.weights, ...adapter.weights }, {
+          encoder: adapter.encoder,
+        }),
       ),
     );
   });

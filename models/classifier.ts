@@ -3,9 +3,15 @@
  *
  * @module
  */
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { UserError } from "../data/user_error.ts";
-import { exists, writeFileAtomically, writeJson } from "../data/files.ts";
+import {
+  exists,
+  isSystemError,
+  removeFiles,
+  writeFileAtomically,
+  writeJson,
+} from "../data/files.ts";
 import {
   adaptedConfig,
   adaptedTokenizer,
@@ -19,7 +25,7 @@ import { readWeights, WEIGHTS_FILE } from "./weight_files.ts";
 import { type BertConfig, CONFIG_FILE, readConfig } from "./config.ts";
 import { encodeSafetensors } from "./safetensors.ts";
 import { BertTokenizer } from "./tokenizer.ts";
-import { exportModel, parameterShapes, type Weights } from "./weights.ts";
+import { type Dtype, exportModel, ONNX_FILES, parameterShapes, type Weights } from "./weights.ts";
 
 /** Everything that a classifier consists of. */
 export interface Classifier {
@@ -28,19 +34,18 @@ export interface Classifier {
   weights: Weights;
 }
 
-const ONNX_FILE = "onnx/model.onnx";
-
 /** Writes a classifier into a folder, and as an ONNX model beside it. */
 export async function saveClassifier(dir: string, classifier: Classifier): Promise<void> {
   const { config, weights } = classifier;
   await Deno.mkdir(join(dir, "onnx"), { recursive: true });
   await removeAdapter(dir);
+  await removeFiles(dir, [ONNX_FILES.q8]);
   const tensors = new Map(
     parameterShapes(config).map(({ name, shape }) => [name, { shape, data: weights[name]! }]),
   );
   await saveModel(dir, classifier, encodeSafetensors({ tensors, metadata: { format: "pt" } }));
   // Last: one that is older than the weights is not used.
-  await writeFileAtomically(join(dir, ONNX_FILE), exportModel(config, weights));
+  await writeFileAtomically(join(dir, ONNX_FILES.fp32), exportModel(config, weights));
 }
 
 /**
@@ -78,25 +83,40 @@ export async function loadClassifier(dir: string): Promise<Classifier> {
 
 /**
  * Reads what a classifier, or an adapter with its base, needs for inference: the ONNX model in place
- * of the weights.
+ * of the weights. One of 8 bits that is not there yet is made, and kept where files may be written.
  *
  * @throws {UserError} If the folder holds neither, or one that cannot be used.
  */
 export async function loadForInference(
   dir: string,
+  dtype: Dtype = "fp32",
 ): Promise<Omit<Classifier, "weights"> & { model: Uint8Array }> {
   if (await isAdapter(dir)) {
     const { config, tokenizer, weights, encoder } = await withBase(await readAdapter(dir));
-    return { config, tokenizer, model: exportModel(config, weights, encoder) };
+    return { config, tokenizer, model: exportModel(config, weights, { encoder, dtype }) };
   }
   const config = await readConfig(dir);
   const tokenizer = await readTokenizer(dir, config);
-  const onnxFile = join(dir, ONNX_FILE);
+  const onnxFile = join(dir, ONNX_FILES[dtype]);
   if (await isCurrent(onnxFile, join(dir, WEIGHTS_FILE))) {
     return { config, tokenizer, model: await Deno.readFile(onnxFile) };
   }
   const { weights } = await loadClassifier(dir);
-  return { config, tokenizer, model: exportModel(config, weights) };
+  const model = exportModel(config, weights, { dtype });
+  if (dtype === "q8") await keep(onnxFile, model);
+  return { config, tokenizer, model };
+}
+
+/** Writes an ONNX model for the next time, unless that is not allowed or fails. */
+async function keep(onnxFile: string, model: Uint8Array): Promise<void> {
+  const { state } = await Deno.permissions.query({ name: "write", path: onnxFile });
+  if (state !== "granted") return;
+  try {
+    await Deno.mkdir(dirname(onnxFile), { recursive: true });
+    await writeFileAtomically(onnxFile, model);
+  } catch (error) {
+    if (!(error instanceof UserError) && !isSystemError(error)) throw error;
+  }
 }
 
 /** Whether an ONNX model is there that was not written before the weights were replaced. */
@@ -107,9 +127,12 @@ async function isCurrent(onnxFile: string, weightsFile: string): Promise<boolean
   return model.mtime! >= weights.mtime!;
 }
 
-/** How many bytes the weights of a model's folder hold, as {@link loadForInference} reads them. */
-export async function modelBytes(dir: string): Promise<number> {
-  for (const file of [ONNX_FILE, WEIGHTS_FILE]) {
+/**
+ * How many bytes the weights of a model's folder hold, as {@link loadForInference} reads them; where
+ * it has yet to quantise them, how many they hold before.
+ */
+export async function modelBytes(dir: string, dtype: Dtype = "fp32"): Promise<number> {
+  for (const file of [ONNX_FILES[dtype], ONNX_FILES.fp32, WEIGHTS_FILE]) {
     if (await exists(join(dir, file))) return (await Deno.stat(join(dir, file))).size;
   }
   return 0;

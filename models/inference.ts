@@ -38,26 +38,30 @@ export async function batchLogits(
   return batch.map((_, row) => data.slice(row * labelCount, (row + 1) * labelCount));
 }
 
+/** What {@link inBatches} may be told. */
+export interface BatchesOptions {
+  /** The most texts of a batch; {@link BATCH_SIZE} by default. */
+  batchSize?: number;
+  signal?: AbortSignal | undefined;
+}
+
 /**
- * The logits of each text, in the order of the texts.
+ * What batches of texts give, in the order of the texts. Those of similar length share a batch, so
+ * that little is padded.
  *
+ * @param run What a batch gives, one result a text.
  * @throws What the signal says, if it aborts.
  */
-export async function logitsOf(
-  session: ClassifierSession,
-  texts: readonly TokenIds[],
-  padId: number,
-  signal?: AbortSignal,
-): Promise<Float32Array[]> {
-  const results = new Array<Float32Array>(texts.length);
-  for (const batch of evaluationBatches(texts.map((ids) => ids.length), BATCH_SIZE)) {
+export async function inBatches<Text extends EncodedText, Result>(
+  texts: readonly Text[],
+  run: (batch: Text[]) => Promise<Result[]>,
+  { batchSize = BATCH_SIZE, signal }: BatchesOptions = {},
+): Promise<Result[]> {
+  const results = new Array<Result>(texts.length);
+  for (const batch of evaluationBatches(texts.map(({ ids }) => ids.length), batchSize)) {
     signal?.throwIfAborted();
-    const logits = await batchLogits(
-      session,
-      batch.map((index) => ({ ids: texts[index]! })),
-      padId,
-    );
-    for (const [row, index] of batch.entries()) results[index] = logits[row]!;
+    const batchResults = await run(batch.map((index) => texts[index]!));
+    for (const [row, index] of batch.entries()) results[index] = batchResults[row]!;
   }
   return results;
 }

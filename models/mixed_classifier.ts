@@ -3,13 +3,13 @@
  *
  * @module
  */
-import { evaluationBatches } from "../data/batches.ts";
 import type { ProblemType } from "../data/labels.ts";
 import type { Executor } from "../onnx/executor.ts";
 import { baseDirOf, isAdapter, readAdapter } from "./adapter.ts";
 import { AdapterBank, type BankRow } from "./adapter_bank.ts";
-import { BATCH_SIZE, scoresOf } from "./inference.ts";
+import { inBatches, scoresOf } from "./inference.ts";
 import { type LabelScore, labelScores, TextClassifier } from "./text_classifier.ts";
+import type { Dtype } from "./weights.ts";
 
 /** A text and the folder of the model that is to classify it. */
 export interface MixedText {
@@ -29,19 +29,24 @@ export class MixedClassifier {
    * Loads models and adapters, and each base once.
    *
    * @param dirs Their folders.
+   * @param dtype How their weights are held, those of bases included.
    * @throws {UserError} If one cannot be used.
    */
-  static async load(executor: Executor, dirs: Iterable<string>): Promise<MixedClassifier> {
+  static async load(
+    executor: Executor,
+    dirs: Iterable<string>,
+    dtype: Dtype = "fp32",
+  ): Promise<MixedClassifier> {
     const mixed = new MixedClassifier();
     const bases = new Map<string, AdapterBank>();
     for (const dir of new Set(dirs)) {
       if (!await isAdapter(dir)) {
-        mixed.#classifiers.set(dir, await TextClassifier.load(executor, dir));
+        mixed.#classifiers.set(dir, await TextClassifier.load(executor, dir, dtype));
         continue;
       }
       const adapter = await readAdapter(dir);
       const baseDir = await Deno.realPath(await baseDirOf(adapter));
-      const bank = bases.get(baseDir) ?? await AdapterBank.load(executor, baseDir);
+      const bank = bases.get(baseDir) ?? await AdapterBank.load(executor, baseDir, { dtype });
       bases.set(baseDir, bank);
       await bank.add(dir, adapter);
       mixed.#banks.set(dir, bank);
@@ -81,13 +86,9 @@ async function classifyInBank(
     adapter: model,
     ids: bank.get(model).tokenizer.encode(text).ids,
   }));
-  const results = new Array<LabelScore[]>(rows.length);
-  for (const batch of evaluationBatches(rows.map(({ ids }) => ids.length), BATCH_SIZE)) {
-    const logits = await bank.logits(batch.map((index) => rows[index]!));
-    for (const [i, index] of batch.entries()) {
-      const { problemType, labels } = bank.get(rows[index]!.adapter);
-      results[index] = labelScores(scoresOf(logits[i]!, problemType), labels);
-    }
-  }
-  return results;
+  const logits = await inBatches(rows, (batch) => bank.logits(batch));
+  return logits.map((row, i) => {
+    const { problemType, labels } = bank.get(rows[i]!.adapter);
+    return labelScores(scoresOf(row, problemType), labels);
+  });
 }

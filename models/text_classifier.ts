@@ -7,8 +7,15 @@ import type { ProblemType } from "../data/labels.ts";
 import type { Executor, InferenceSession } from "../onnx/executor.ts";
 import { loadForInference } from "./classifier.ts";
 import { type BertConfig, problemOf } from "./config.ts";
-import { batchLogits, type EncodedText, logitsOf, scoresOf } from "./inference.ts";
+import {
+  type BatchesOptions,
+  batchLogits,
+  type EncodedText,
+  inBatches,
+  scoresOf,
+} from "./inference.ts";
 import type { BertTokenizer, Encoding } from "./tokenizer.ts";
+import type { Dtype } from "./weights.ts";
 
 /** A class and how probable it is, or the output of a regression and its value. */
 export interface LabelScore {
@@ -36,10 +43,15 @@ export class TextClassifier {
   /**
    * Loads the model of a folder.
    *
+   * @param dtype How its weights are held.
    * @throws {UserError} If the folder holds no model that can be used.
    */
-  static async load(executor: Executor, dir: string): Promise<TextClassifier> {
-    const { config, tokenizer, model } = await loadForInference(dir);
+  static async load(
+    executor: Executor,
+    dir: string,
+    dtype: Dtype = "fp32",
+  ): Promise<TextClassifier> {
+    const { config, tokenizer, model } = await loadForInference(dir, dtype);
     return new TextClassifier(config, tokenizer, await executor.loadSession(model));
   }
 
@@ -61,9 +73,9 @@ export class TextClassifier {
   }
 
   /** The scores of each text, in the order of {@link labels}. */
-  async scores(texts: readonly string[]): Promise<number[][]> {
-    const encoded = texts.map((text) => this.#tokenizer.encode(text).ids);
-    const logits = await logitsOf(this.#session, encoded, this.#config.pad_token_id);
+  async scores(texts: readonly string[], options?: BatchesOptions): Promise<number[][]> {
+    const encoded = texts.map((text) => this.encode(text));
+    const logits = await inBatches(encoded, (batch) => this.logits(batch), options);
     return logits.map((row) => scoresOf(row, this.problemType));
   }
 

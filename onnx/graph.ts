@@ -7,7 +7,7 @@
 import { type Dimension, elementCount, formatShape, type Shape, terms } from "./shape.ts";
 
 /** The element types that Graft's graphs use, under onnxruntime's names. */
-export type ElementType = "float32" | "int64" | "bool" | "int8" | "uint8";
+export type ElementType = "float32" | "int64" | "bool" | "int8";
 
 /** Values in memory, row-major. */
 export interface TensorData {
@@ -19,9 +19,9 @@ export interface TensorData {
 
 /** Values of 8 bits, which graphs hold and neither take nor give. */
 export interface QuantizedData {
-  type: "int8" | "uint8";
+  type: "int8";
   shape: readonly number[];
-  data: Int8Array | Uint8Array;
+  data: Int8Array;
 }
 
 /** A value that a graph computes, takes as an input, or holds as a constant. */

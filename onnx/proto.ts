@@ -19,7 +19,6 @@ const OPSET_VERSION = 21;
 /** The numbers by which ONNX knows the element types. */
 export const ELEMENT_TYPES: Record<ElementType, number> = {
   float32: 1,
-  uint8: 2,
   int8: 3,
   int64: 7,
   bool: 9,

@@ -5,6 +5,7 @@
  * @module
  */
 import type { Graph, Node, Tensor, TensorData } from "./graph.ts";
+import { cast, gather } from "./operators.ts";
 
 /**
  * Weights keep to 7 of the 8 bits: where a CPU, or WebAssembly, adds up products of 8 bits in 16, two
@@ -13,14 +14,11 @@ import type { Graph, Node, Tensor, TensorData } from "./graph.ts";
 const LARGEST_WEIGHT = 63;
 /** Of a table, whose values are only looked up, all 8 bits are used. */
 const LARGEST_ENTRY = 127;
-/** What stands for 0 in a table; the operator assumes it. */
-const ENTRY_ZERO = 128;
-/** So many neighbouring values of a row share a scale; the operator takes powers of 2 from 16. */
-const ENTRY_BLOCK = 128;
 
 /**
- * Stores weights of a graph for inference as integers of 8 bits: those that a `Gemm` multiplies
- * by, with a scale for each column of its result, and those from which a `Gather` takes rows.
+ * Stores weights of a graph for inference as integers of 8 bits: those that a `Gemm` multiplies by,
+ * with a scale for each column of its result, and those from which a `Gather` takes rows, with a
+ * scale for each row.
  *
  * What is multiplied by weights is quantised while the graph runs, with one scale for the whole
  * tensor (dynamic quantisation, as onnxruntime's `quantize_dynamic` does it). So the results for a
@@ -33,15 +31,11 @@ export function quantizeWeights(graph: Graph, isQuantized: (name: string) => boo
     const values = tensor && graph.initializers.get(tensor);
     return values?.type === "float32" && isQuantized(tensor!.name) ? values : undefined;
   };
-  for (const [i, node] of graph.nodes.entries()) {
-    const [first, second] = node.inputs;
-    if (node.operator === "Gemm") {
-      const weight = weightsOf(second);
-      if (weight !== undefined) graph.nodes[i] = quantizedGemm(graph, node, weight);
-    } else if (node.operator === "Gather") {
-      const table = weightsOf(first);
-      if (table !== undefined) graph.nodes[i] = quantizedGather(graph, node, table);
-    }
+  for (const node of graph.nodes.splice(0)) {
+    const weight = node.operator === "Gemm" ? weightsOf(node.inputs[1]) : undefined;
+    const table = node.operator === "Gather" ? weightsOf(node.inputs[0]) : undefined;
+    if (table !== undefined) appendQuantizedGather(graph, node, table);
+    else graph.nodes.push(weight === undefined ? node : quantizedGemm(graph, node, weight));
   }
 }
 
@@ -57,7 +51,9 @@ function quantizedGemm(graph: Graph, node: Node, weight: TensorData): Node {
   for (let column = 0; column < columns; column++) {
     const values = (weight.data as Float32Array).subarray(column * inner, (column + 1) * inner);
     const scale = scales[column] = scaleOf(values, LARGEST_WEIGHT);
-    for (let i = 0; i < inner; i++) quantized[i * columns + column] = Math.round(values[i]! / scale);
+    for (let i = 0; i < inner; i++) {
+      quantized[i * columns + column] = Math.round(values[i]! / scale);
+    }
   }
   return {
     ...node,
@@ -82,40 +78,29 @@ function quantizedGemm(graph: Graph, node: Node, weight: TensorData): Node {
   };
 }
 
-function quantizedGather(graph: Graph, node: Node, table: TensorData): Node {
+/** Appends what gives rows of a table as 8 bits, with a scale for each row. */
+function appendQuantizedGather(graph: Graph, node: Node, table: TensorData): void {
   const [{ name }, indices] = node.inputs as [Tensor, Tensor];
   const [rows, width] = table.shape as [number, number];
-  const blocks = Math.ceil(width / ENTRY_BLOCK);
-  const scales = new Float32Array(rows * blocks);
-  const quantized = new Uint8Array(rows * width);
-  for (let block = 0; block < scales.length; block++) {
-    const start = Math.floor(block / blocks) * width + (block % blocks) * ENTRY_BLOCK;
-    const end = Math.min(start + ENTRY_BLOCK, (Math.floor(block / blocks) + 1) * width);
-    const values = (table.data as Float32Array).subarray(start, end);
-    const scale = scales[block] = scaleOf(values, LARGEST_ENTRY);
+  const scales = new Float32Array(rows);
+  const quantized = new Int8Array(rows * width);
+  for (let row = 0; row < rows; row++) {
+    const values = (table.data as Float32Array).subarray(row * width, (row + 1) * width);
+    const scale = scales[row] = scaleOf(values, LARGEST_ENTRY);
     for (const [i, value] of values.entries()) {
-      quantized[start + i] = Math.round(value / scale) + ENTRY_ZERO;
+      quantized[row * width + i] = Math.round(value / scale);
     }
   }
-  return {
-    ...node,
-    operator: "GatherBlockQuantized",
-    domain: "com.microsoft",
-    inputs: [
-      graph.initializer(`${name}_quantized`, {
-        type: "uint8",
-        shape: [rows, width],
-        data: quantized,
-      }),
-      indices,
-      graph.initializer(`${name}_scale`, {
-        type: "float32",
-        shape: [rows, blocks],
-        data: scales,
-      }),
-    ],
-    attributes: { gather_axis: 0, quantize_axis: 1, block_size: ENTRY_BLOCK, bits: 8 },
-  };
+  const entries = gather(
+    graph.initializer(`${name}_quantized`, { type: "int8", shape: table.shape, data: quantized }),
+    indices,
+  );
+  const scale = gather(
+    graph.initializer(`${name}_scale`, { type: "float32", shape: [rows, 1], data: scales }),
+    indices,
+  );
+  const inputs = [cast(entries, "float32"), scale];
+  graph.nodes.push({ ...node, operator: "Mul", inputs, attributes: {} });
 }
 
 /** The scale by which values become integers of at most `largest`. */

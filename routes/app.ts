@@ -98,7 +98,7 @@ export function createApp(options: AppOptions): OpenAPIHono {
   app.route("/", evaluationRoutes(options));
   app.route("/", datasetRoutes({ ...options, maxBytes: datasetLimitBytes, checkRoom: room }));
   app.route("/", storageRoutes(options));
-  app.route("/", infoRoutes(models, limits));
+  app.route("/", infoRoutes(models, cache, limits));
   app.route("/", metricsRoutes(metrics));
   addDocs(app);
   return app;

@@ -7,6 +7,7 @@ import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
 import { z } from "zod";
 import config from "../deno.json" with { type: "json" };
 import { labelsOf } from "../models/config.ts";
+import type { ModelCache } from "../serving/model_cache.ts";
 import { type ModelRegistry, UnknownModelError } from "../serving/model_registry.ts";
 import { describeModel } from "../serving/predictor.ts";
 import { createRouter, errorAnswers, jsonContent } from "./router.ts";
@@ -28,7 +29,7 @@ const Classifier = z.object({
 const Info = z.object({
   model_id: z.string().nullable().describe("The default model; null if there is none"),
   model_version: z.int().nullable(),
-  model_dtype: z.literal("float32"),
+  model_dtype: z.enum(["float32", "int8"]),
   model_type: z.object({ classifier: Classifier }).nullable(),
   max_input_length: z.int().nullable(),
   max_batch_tokens: z.int().nullable()
@@ -51,7 +52,11 @@ const route = createRoute({
 });
 
 /** The route. */
-export function infoRoutes(models: ModelRegistry, limits: Limits): OpenAPIHono {
+export function infoRoutes(
+  models: ModelRegistry,
+  cache: ModelCache,
+  limits: Limits,
+): OpenAPIHono {
   return createRouter().openapi(route, async (context) => {
     const model = await models.resolve().catch((error) => {
       if (error instanceof UnknownModelError) return undefined;
@@ -62,7 +67,7 @@ export function infoRoutes(models: ModelRegistry, limits: Limits): OpenAPIHono {
     return context.json({
       model_id: model?.name ?? null,
       model_version: model?.version ?? null,
-      model_dtype: "float32" as const,
+      model_dtype: cache.dtype === "q8" ? "int8" as const : "float32" as const,
       model_type: labels === undefined ? null : {
         classifier: {
           id2label: Object.fromEntries(labels.map((label, id) => [String(id), label])),

@@ -15,6 +15,7 @@ import {
 import { AdapterBank, type BankedAdapter, BankFullError } from "../models/adapter_bank.ts";
 import { modelBytes } from "../models/classifier.ts";
 import { TextClassifier } from "../models/text_classifier.ts";
+import type { Dtype } from "../models/weights.ts";
 import type { Executor } from "../onnx/executor.ts";
 import { SerialQueue } from "../onnx/serial_queue.ts";
 import type { ModelVersion } from "./model_registry.ts";
@@ -29,6 +30,8 @@ export class NoRoomError extends Error {
 export interface ModelCacheOptions {
   /** Called at the start, and again after an executor has ended. */
   startExecutor: () => Promise<Executor>;
+  /** How the weights of models are held; float32 by default. */
+  dtype?: Dtype | undefined;
   /** The most that the files of the loaded models may hold together. */
   maxBytes?: number | undefined;
   /** A model that was not used for so long is unloaded. */
@@ -73,6 +76,8 @@ interface Files {
 /** Loads models when they are asked for, and unloads those that were not for the longest time. */
 export class ModelCache implements AsyncDisposable {
   readonly #startExecutor: () => Promise<Executor>;
+  /** How the weights of models are held. */
+  readonly dtype: Dtype;
   readonly #maxBytes: number;
   readonly #idleMs: number | undefined;
   readonly #roomTimeoutMs: number;
@@ -89,9 +94,11 @@ export class ModelCache implements AsyncDisposable {
   #idleTimer: ReturnType<typeof setInterval> | undefined;
 
   constructor(
-    { startExecutor, maxBytes = Infinity, idleMs, roomTimeoutMs = 5000 }: ModelCacheOptions,
+    { startExecutor, dtype = "fp32", maxBytes = Infinity, idleMs, roomTimeoutMs = 5000 }:
+      ModelCacheOptions,
   ) {
     this.#startExecutor = startExecutor;
+    this.dtype = dtype;
     this.#maxBytes = maxBytes;
     this.#roomTimeoutMs = roomTimeoutMs;
     this.#idleMs = idleMs;
@@ -183,7 +190,7 @@ export class ModelCache implements AsyncDisposable {
       return await this.#admissions.run(async () => {
         let entry = this.#find(version, executor);
         if (entry === undefined) {
-          const files = await filesOf(version.dir);
+          const files = await filesOf(version.dir, this.dtype);
           await this.#makeRoom(version, files);
           entry = this.#load(version, executor, files);
         }
@@ -216,7 +223,7 @@ export class ModelCache implements AsyncDisposable {
   #load(version: ModelVersion, executor: Executor, files: Files): Entry {
     const base = files.base && this.#base(executor, files.base);
     const model = base === undefined
-      ? TextClassifier.load(executor, version.dir).then(servedClassifier)
+      ? TextClassifier.load(executor, version.dir, this.dtype).then(servedClassifier)
       : this.#loadAdapter(version, base);
     const entry: Entry = {
       version,
@@ -236,7 +243,8 @@ export class ModelCache implements AsyncDisposable {
 
   #base(executor: Executor, { dir, bytes }: Required<Files>["base"]): Base {
     const loaded = this.#bases(executor).find((base) => base.dir === dir);
-    const bank = () => AdapterBank.load(executor, dir, { memoryBudgetBytes: Infinity });
+    const options = { memoryBudgetBytes: Infinity, dtype: this.dtype };
+    const bank = () => AdapterBank.load(executor, dir, options);
     return loaded ?? { dir, executor, bytes, bank: bank() };
   }
 
@@ -316,8 +324,8 @@ export class ModelCache implements AsyncDisposable {
   }
 }
 
-async function filesOf(dir: string): Promise<Files> {
-  if (!await isAdapter(dir)) return { bytes: await modelBytes(dir) };
+async function filesOf(dir: string, dtype: Dtype): Promise<Files> {
+  if (!await isAdapter(dir)) return { bytes: await modelBytes(dir, dtype) };
   const { size } = await Deno.stat(join(dir, ADAPTER_WEIGHTS_FILE));
   const baseDir = await Deno.realPath(await baseDirOf(await readAdapter(dir)));
   return { bytes: size, base: { dir: baseDir, bytes: await modelBytes(baseDir) } };

@@ -4,10 +4,9 @@
  *
  * @module
  */
-import { evaluationBatches } from "../data/batches.ts";
 import type { ProblemType } from "../data/labels.ts";
 import type { AdapterBank, BankedAdapter, BankRow } from "../models/adapter_bank.ts";
-import { BATCH_SIZE, type EncodedText, scoresOf } from "../models/inference.ts";
+import { type EncodedText, inBatches, scoresOf } from "../models/inference.ts";
 import type { TextClassifier } from "../models/text_classifier.ts";
 import type { Encoding } from "../models/tokenizer.ts";
 import type { BatchGroup } from "./batcher.ts";
@@ -69,14 +68,8 @@ export function servedAdapter(
     encode,
     async scores(texts) {
       const rows = texts.map((text) => encode(text));
-      const results = new Array<number[]>(rows.length);
-      for (const batch of evaluationBatches(rows.map(({ ids }) => ids.length), BATCH_SIZE)) {
-        const logits = await bank.logits(batch.map((index) => rows[index]!));
-        for (const [i, index] of batch.entries()) {
-          results[index] = scoresOf(logits[i]!, problemType);
-        }
-      }
-      return results;
+      const logits = await inBatches(rows, (batch) => bank.logits(batch));
+      return logits.map((row) => scoresOf(row, problemType));
     },
     release,
   };

@@ -7,7 +7,7 @@ import { collate, type TokenIds } from "../data/batches.ts";
 import type { Example } from "../data/csv.ts";
 import { labelRow } from "../data/labels.ts";
 import { type BertConfig, problemOf } from "../models/config.ts";
-import { logitsOf, scoresOf } from "../models/inference.ts";
+import { batchLogits, inBatches, scoresOf } from "../models/inference.ts";
 import type { BertTokenizer } from "../models/tokenizer.ts";
 import type { InferenceSession, Tensors } from "../onnx/executor.ts";
 import type { Prediction } from "./evaluation.ts";
@@ -69,8 +69,8 @@ export async function predictExamples(
   signal?: AbortSignal,
 ): Promise<{ predictions: Prediction[]; loss: number }> {
   const problem = problemOf(config);
-  const texts = examples.map(({ ids }) => ids);
-  const logits = await logitsOf(session, texts, config.pad_token_id, signal);
+  const run = (batch: EncodedExample[]) => batchLogits(session, batch, config.pad_token_id);
+  const logits = await inBatches(examples, run, { signal });
   const predictions = examples.map(({ text, label }, i) => ({
     text,
     labels: labelRow(label, problem),

@@ -1,0 +1,18 @@
+/**
+ * The option `--dtype` of the commands that predict.
+ *
+ * @module
+ */
+import type { Option } from "commander";
+import { DTYPES } from "../models/weights.ts";
+import { choiceOption } from "./choices.ts";
+
+/**
+ * How weights are held.
+ *
+ * @param more What else the option does.
+ */
+export function dtypeOption(more = ""): Option {
+  const description = `fp32, or q8 = weights of 8 bits: faster, smaller, and less exact${more}`;
+  return choiceOption("--dtype <name>", description, DTYPES).default("fp32");
+}

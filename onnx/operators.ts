@@ -7,7 +7,15 @@
  *
  * @module
  */
-import type { Attributes, ElementType, Float, Gradient, GradientRule, Tensor } from "./graph.ts";
+import type {
+  Attributes,
+  ElementType,
+  Float,
+  Gradient,
+  GradientRule,
+  IndexedSlices,
+  Tensor,
+} from "./graph.ts";
 import {
   broadcast,
   type Dimension,
@@ -128,6 +136,15 @@ export function logSoftmax(x: Tensor): Tensor {
     (g, y) => sub(g, mul(exp(y), reduceSum(g, [-1], true))),
     { axis: -1 },
   );
+}
+
+/** The logarithm of the sum of `e ** x` over the last axis, without overflow. */
+export function logSumExp(x: Tensor): Tensor {
+  return x.graph.append("ReduceLogSumExp", [x, x.graph.integers([-1])], {
+    shape: x.shape.slice(0, -1),
+    attributes: { keepdims: 0 },
+    gradient: (g) => [mul(softmax(x), reshape(g, [...g.shape, 1]))],
+  });
 }
 
 /**
@@ -332,23 +349,39 @@ export function concat(tensors: readonly Tensor[], axis: number): Tensor {
 /** Turns the gradient of gathered rows into one of the whole table. */
 export function densify(gradient: Gradient): Tensor {
   if ("name" in gradient) return gradient;
-  const { values, indices, shape } = gradient;
-  const { graph } = values;
-  const count = product(indices.shape);
-  return graph.append(
-    "ScatterND",
-    [
-      expand(graph.scalar(0), shape),
-      reshape(indices, [count, 1]),
-      reshape(values, [count, ...shape.slice(1)]),
-    ],
-    { shape, attributes: { reduction: "add" } },
-  );
+  return scatterAdd(expand(gradient.values.graph.scalar(0), gradient.shape), gradient);
 }
 
 /** The sum of two gradients of one tensor. */
-export function addGradients(a: Gradient, b: Gradient): Tensor {
-  return add(densify(a), densify(b));
+export function addGradients(a: Gradient, b: Gradient): Gradient {
+  if ("name" in a) return "name" in b ? add(a, b) : scatterAdd(a, b);
+  if ("name" in b) return scatterAdd(b, a);
+  const [first, second] = [flatRows(a), flatRows(b)];
+  return {
+    values: concat([first.values, second.values], 0),
+    indices: concat([first.indices, second.indices], 0),
+    shape: a.shape,
+  };
+}
+
+/** A table with the gradients of some of its rows added. */
+function scatterAdd(table: Tensor, slices: IndexedSlices): Tensor {
+  const { values, indices } = flatRows(slices);
+  return table.graph.append("ScatterND", [
+    table,
+    reshape(indices, [...indices.shape, 1]),
+    values,
+  ], { shape: table.shape, attributes: { reduction: "add" } });
+}
+
+/** The rows one after the other, whatever the shape of their indices. */
+function flatRows({ values, indices, shape }: IndexedSlices): IndexedSlices {
+  const count = product(indices.shape);
+  return {
+    values: reshape(values, [count, ...shape.slice(1)]),
+    indices: reshape(indices, [count]),
+    shape,
+  };
 }
 
 function unary(

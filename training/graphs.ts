@@ -8,6 +8,7 @@ import { type BertConfig, problemOf } from "../models/config.ts";
 import type { ParameterShape } from "../onnx/adamw.ts";
 import { Dropout } from "../onnx/dropout.ts";
 import type { TrainingGraphs } from "../onnx/executor.ts";
+import type { GradientOutput } from "../onnx/parameters.ts";
 import { gradient } from "../onnx/gradient.ts";
 import { Graph, type Tensor } from "../onnx/graph.ts";
 import { mul, reduceSum } from "../onnx/operators.ts";
@@ -50,7 +51,23 @@ export function trainingGraphs(
   const loss = reduceSum(mul(exampleLosses, exampleWeights), [0]);
   graph.output("loss", loss);
 
-  const gradients = gradient(loss, trained).map((gradient, i) => {
+  const gradients = outputGradients(graph, loss, trained);
+  return {
+    training: encodeModel(graph),
+    inference: inferenceGraph(config, encoder),
+    parameters,
+    gradients,
+    dropout: dropout.sites,
+  };
+}
+
+/** Adds the gradients of the loss to a graph's outputs, those of trained parameters. */
+export function outputGradients(
+  graph: Graph,
+  loss: Tensor,
+  trained: readonly Tensor[],
+): GradientOutput[] {
+  return gradient(loss, trained).map((gradient, i) => {
     const parameter = trained[i]!.name;
     const output = `gradient/${parameter}`;
     if ("name" in gradient) {
@@ -62,14 +79,6 @@ export function trainingGraphs(
     graph.output(indices, gradient.indices);
     return { parameter, output, indices };
   });
-
-  return {
-    training: encodeModel(graph),
-    inference: inferenceGraph(config, encoder),
-    parameters,
-    gradients,
-    dropout: dropout.sites,
-  };
 }
 
 /** The logits as a function of the same parameters, without dropout. */

@@ -128,7 +128,7 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
   if (!resume) {
     // Only now: a mistake in the settings must not cost the run that is overwritten.
     locks.use(await lockRun(outDir));
-    await prepareOutDir(outDir, settings, dataset, { overwrite });
+    await prepareOutDir(outDir, () => writeTrainingArgs(outDir, settings, dataset), { overwrite });
   } else {
     // The data may have moved.
     await writeTrainingArgs(outDir, settings, dataset);
@@ -206,7 +206,7 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
           loss,
           grad_norm: gradientNorm,
           learning_rate: learningRate,
-          ...pace.after(step, batch.flat()),
+          ...pace.after(step, batch.flat().reduce((sum, { ids }) => sum + ids.length, 0)),
         } as const;
         state.addStep(event);
         onEvent(event);

@@ -12,7 +12,7 @@ import type { TokenFile } from "../data/token_file.ts";
 import { UserError } from "../data/user_error.ts";
 import { saveModel } from "../models/classifier.ts";
 import { modelDir } from "../models/hub.ts";
-import { TEACHER_PROJECTION } from "../models/masked_language_model.ts";
+import { TEACHER_PROJECTION, WORD_EMBEDDINGS } from "../models/masked_language_model.ts";
 import { safetensorsParts } from "../models/safetensors.ts";
 import { SentenceEmbedder } from "../models/sentence_embedder.ts";
 import { readWeights, WEIGHTS_FILE } from "../models/weight_files.ts";
@@ -37,6 +37,7 @@ import { camelCase, mapKeys, snakeCase } from "./snake_case.ts";
 import { TrainingInterrupted } from "./train.ts";
 import { TRAINER_STATE_FILE } from "./trainer_state.ts";
 import { absolute, TRAINING_ARGS_FILE } from "./training_args.ts";
+import { taughtEmbeddings } from "./word_embeddings.ts";
 
 /** How long a run goes without a checkpoint if it is not told otherwise. */
 const CHECKPOINT_INTERVAL_MS = 5 * 60_000;
@@ -119,9 +120,17 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   );
   const kept = model.dir === undefined ? {} : await readWeights(model.dir, untrained);
   const parameters = [...graphs.parameters, ...untrained.filter(({ name }) => name in kept)];
+  const weights = await maskedModelWeights(model, graphs.parameters, seed);
+  if (teacher !== undefined && model.dir === undefined) {
+    weights[WORD_EMBEDDINGS] = await taughtEmbeddings(teacher, tokenizer.tokens(), {
+      size: config.hidden_size,
+      deviation: config.initializer_range,
+      seed,
+    });
+  }
   const session = await executor.loadTrainingSession(
     graphs,
-    await maskedModelWeights(model, graphs.parameters, seed),
+    weights,
     {
       optimizer: {
         beta1: 0.9,
@@ -258,14 +267,14 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
     throw new TrainingInterrupted(state.step, outDir);
   }
 
-  const weights = parameters
+  const stored = parameters
     .filter(({ name }) => !name.startsWith(TEACHER_PROJECTION))
     .map(({ name, shape }) => ({ name, shape, read: () => weightsOf.values("weights", name) }));
   const dtype = settings.float16 ? "F16" : "F32";
   await saveModel(
     outDir,
     { config, tokenizer },
-    safetensorsParts(weights, { format: "pt" }, dtype),
+    safetensorsParts(stored, { format: "pt" }, dtype),
   );
   const result: PretrainResult = {
     model_dir: outDir,

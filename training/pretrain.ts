@@ -83,7 +83,10 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   await using resources = new AsyncDisposableStack();
   if (resume) await checkUnfinished(outDir);
   resources.use(await lockRun(outDir));
-  if (!resume) await prepareOutDir(outDir, () => writeArgs(outDir, options), { overwrite });
+  if (!resume) {
+    await prepareOutDir(outDir, () => writeArgs(outDir, options), { overwrite });
+    await removePretrainingTexts(outDir);
+  }
   const checkpoint = resume ? await lastCheckpoint(outDir) : undefined;
   const start = checkpoint === undefined ? settings : { ...settings, model: checkpoint };
   const model = await maskedModel(start, files, { onDownload: onEvent });

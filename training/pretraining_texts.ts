@@ -67,9 +67,10 @@ export async function pretrainingTexts(
   };
 }
 
-/** Removes what {@link pretrainingTexts} has written. */
+/** Removes what {@link pretrainingTexts} has written, if it has. */
 export async function removePretrainingTexts(dir: string): Promise<void> {
-  await Deno.remove(join(dir, TOKENS_DIR), { recursive: true });
+  const tokensDir = join(dir, TOKENS_DIR);
+  if (await exists(tokensDir)) await Deno.remove(tokensDir, { recursive: true });
 }
 
 async function encode(

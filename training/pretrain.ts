@@ -7,7 +7,7 @@
 import { basename, join, resolve } from "node:path";
 import { z } from "zod";
 import { chunks, evaluationBatches, trainingBatches } from "../data/batches.ts";
-import { readJson, writeFileAtomically, writeJson } from "../data/files.ts";
+import { exists, readJson, writeFileAtomically, writeJson } from "../data/files.ts";
 import type { TokenFile } from "../data/token_file.ts";
 import { UserError } from "../data/user_error.ts";
 import { saveModel } from "../models/classifier.ts";
@@ -80,22 +80,29 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   const { onEvent = () => {} } = options;
   const { epochs, batchSize, seed, maskProbability, teacher: teacherName } = settings;
 
+  for (const file of files) {
+    if (!await exists(file)) throw new UserError(`Cannot read '${file}': no such file`);
+  }
   await using resources = new AsyncDisposableStack();
-  if (resume) await checkUnfinished(outDir);
-  resources.use(await lockRun(outDir));
-  if (!resume) {
-    await prepareOutDir(outDir, () => writeArgs(outDir, options), { overwrite });
-    await removePretrainingTexts(outDir);
+  if (resume) {
+    await checkUnfinished(outDir);
+    resources.use(await lockRun(outDir));
   }
   const checkpoint = resume ? await lastCheckpoint(outDir) : undefined;
   const start = checkpoint === undefined ? settings : { ...settings, model: checkpoint };
   const model = await maskedModel(start, files, { onDownload: onEvent });
   const { config, tokenizer } = model;
-
   const executor = resources.use(await Executor.start(settings));
   const teacher = teacherName === undefined
     ? undefined
     : await SentenceEmbedder.load(executor, await modelDir(teacherName), settings.maxLength);
+
+  if (!resume) {
+    // Only now: a mistake in the settings must not cost the run that is overwritten.
+    resources.use(await lockRun(outDir));
+    await prepareOutDir(outDir, () => writeArgs(outDir, options), { overwrite });
+    await removePretrainingTexts(outDir);
+  }
   const texts = resources.use(
     await pretrainingTexts(outDir, files, {
       tokenizer,

@@ -73,9 +73,18 @@ export function sigmoid(x: Tensor): Tensor {
   return unary("Sigmoid", x, (g, y) => mul(mul(g, y), sub(x.graph.scalar(1), y)));
 }
 
-/** `log(1 + e ** x)`, without overflow. */
+/**
+ * `log(1 + e ** x)`, without overflow: `max(x, 0) + log(1 + e ** -|x|)`. Not ONNX's Softplus, which
+ * onnxruntime does not have on WebGPU.
+ */
 export function softplus(x: Tensor): Tensor {
-  return unary("Softplus", x, (g) => mul(g, sigmoid(x)));
+  const apply = (operator: string, x: Tensor) => x.graph.append(operator, [x], { shape: x.shape });
+  const small = apply("Log", add(exp(neg(apply("Abs", x))), 1));
+  const large = unary("Relu", x, (g) => g); // hands on the gradient of the whole
+  return x.graph.append("Add", [large, small], {
+    shape: x.shape,
+    gradient: (g) => [mul(g, sigmoid(x)), undefined],
+  });
 }
 
 /** `x * Φ(x)`, the exact form (Hendrycks and Gimpel, 2016). */
@@ -128,14 +137,23 @@ export function softmax(x: Tensor): Tensor {
   }, { axis: -1 });
 }
 
-/** The logarithm of {@link softmax}, without overflow. */
+/**
+ * The logarithm of {@link softmax}, without overflow: `z - log(sum(e ** z))` of `z = x - max(x)`. Not
+ * ONNX's LogSoftmax, which onnxruntime does not have on WebGPU.
+ */
 export function logSoftmax(x: Tensor): Tensor {
-  return unary(
-    "LogSoftmax",
-    x,
-    (g, y) => sub(g, mul(exp(y), reduceSum(g, [-1], true))),
-    { axis: -1 },
-  );
+  const { graph, shape } = x;
+  const perRow = [...shape.slice(0, -1), 1];
+  const lastAxis = graph.integers([shape.length - 1]);
+  const largest = graph.append("ReduceMax", [x, lastAxis], { shape: perRow });
+  const z = graph.append("Sub", [x, largest], { shape, gradient: (g) => [g, undefined] });
+  const logSum = graph.append("Log", [reduceSum(exp(z), [-1], true)], { shape: perRow });
+  const y: Tensor = graph.append("Sub", [z, logSum], {
+    shape,
+    // Of the whole; the node before hands it on.
+    gradient: (g) => [sub(g, mul(exp(y), reduceSum(g, [-1], true))), undefined],
+  });
+  return y;
 }
 
 /** The logarithm of the sum of `e ** x` over the last axis, without overflow. */

@@ -44,8 +44,9 @@ function graphs(dropoutProbability: number): TrainingGraphs {
       return { parameter, output: `gradient/${parameter}` };
     }
     training.output(`gradient/${parameter}`, gradient.values);
-    training.output(`indices/${parameter}`, gradient.indices);
-    return { parameter, output: `gradient/${parameter}`, indices: `indices/${parameter}` };
+    const indices = gradient.indices.name;
+    training.output(indices, gradient.indices);
+    return { parameter, output: `gradient/${parameter}`, indices };
   });
   return {
     training: encodeModel(training),

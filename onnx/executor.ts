@@ -14,7 +14,7 @@ import type { TimedStepResult, TrainingGraphs, TrainingOptions } from "./trainin
 
 export type { ParameterKind, ParameterValues, StepResult } from "./parameters.ts";
 export type { Tensors } from "./session.ts";
-export type { TrainingGraphs, TrainingOptions } from "./training_session.ts";
+export type { TimedStepResult, TrainingGraphs, TrainingOptions } from "./training_session.ts";
 
 /** A graph that is loaded in the executor. */
 export interface InferenceSession {

@@ -15,6 +15,9 @@ const MAX_WORKGROUPS = 1024;
 /** The most parameters in one dispatch; more would save little. */
 const MAX_GROUP_SIZE = 16;
 
+/** The label of the compute passes that run these kernels; onnxruntime's have others. */
+export const PASS_LABEL = "graft";
+
 /** The kinds of arrays of which a kernel takes one for each parameter. */
 const GROUP_ARRAYS = [
   "weights",
@@ -102,7 +105,7 @@ export class Kernels {
 
   /** Runs kernels one after the other. */
   run(encoder: GPUCommandEncoder, dispatches: Iterable<Dispatch>): void {
-    const pass = encoder.beginComputePass();
+    const pass = encoder.beginComputePass({ label: PASS_LABEL });
     for (const { pipeline, bindings, workgroups } of dispatches) {
       pass.setPipeline(pipeline);
       pass.setBindGroup(0, bindings);

@@ -8,11 +8,10 @@ import { type BertConfig, problemOf } from "../models/config.ts";
 import type { ParameterShape } from "../onnx/adamw.ts";
 import { Dropout } from "../onnx/dropout.ts";
 import type { TrainingGraphs } from "../onnx/executor.ts";
-import type { GradientOutput } from "../onnx/parameters.ts";
 import { gradient } from "../onnx/gradient.ts";
 import { Graph, type Tensor } from "../onnx/graph.ts";
 import { mul, reduceSum } from "../onnx/operators.ts";
-import { LOSS } from "../onnx/parameters.ts";
+import { type GradientOutput, LOSS } from "../onnx/parameters.ts";
 import { encodeModel } from "../onnx/proto.ts";
 import { type PromptEncoder, virtualTokens } from "../models/prompt_encoder.ts";
 import { appendLoss } from "./loss.ts";
@@ -30,7 +29,7 @@ export function trainingGraphs(
   frozen: ReadonlySet<string> = new Set(),
   encoder?: PromptEncoder,
 ): TrainingGraphs {
-  const graph = new Graph();
+  const graph = new Graph({ derivedInputs: true });
   const trained: Tensor[] = [];
   const parameters: ParameterShape[] = [];
   const dropout = new Dropout(graph);

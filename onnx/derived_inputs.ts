@@ -1,0 +1,77 @@
+/**
+ * Inputs that follow from the other inputs of a graph: dimensions as lists of integers, and integers
+ * as floating-point numbers. onnxruntime's WebGPU provider has no integers, so that nodes that derive
+ * them would be left to the CPU.
+ *
+ * The names of such inputs say what they are; `Session` feeds them.
+ *
+ * @module
+ */
+import type { TensorData } from "./graph.ts";
+import { bindDimensions, type Dimension, formatShape, type Shape } from "./shape.ts";
+
+const DIMENSIONS = "dimensions ";
+const FLOATS = "float32 ";
+
+/** The name of the input that holds the dimensions of a shape, int64. */
+export function dimensionsInput(shape: Shape): string {
+  return DIMENSIONS + formatShape(shape);
+}
+
+/** The name of the input that holds the values of an integer input as float32. */
+export function floatsInput(name: string): string {
+  return FLOATS + name;
+}
+
+/** What onnxruntime knows of an input. */
+interface InputMetadata {
+  name: string;
+  shape: readonly Dimension[];
+}
+
+/** Derives inputs of one graph. */
+export class DerivedInputs {
+  /** The dimensions to list, by input. */
+  readonly #dimensions: [string, Shape][] = [];
+  /** The integers to convert, by input. */
+  readonly #floats: [string, string][] = [];
+  /** The inputs and axes that symbols can be read from. */
+  readonly #symbols = new Map<string, { input: string; axis: number }>();
+
+  constructor(inputs: readonly InputMetadata[]) {
+    for (const { name, shape } of inputs) {
+      if (name.startsWith(DIMENSIONS)) {
+        const dimensions = name.slice(DIMENSIONS.length + 1, -1).split(", ");
+        this.#dimensions.push([name, dimensions]);
+      } else if (name.startsWith(FLOATS)) {
+        this.#floats.push([name, name.slice(FLOATS.length)]);
+      } else {
+        for (const [axis, dimension] of shape.entries()) {
+          if (typeof dimension === "string") this.#symbols.set(dimension, { input: name, axis });
+        }
+      }
+    }
+  }
+
+  /** The derived inputs, from those that are given; what is not given is not derived from. */
+  from(feeds: Readonly<Record<string, TensorData | { dims: readonly number[] }>>) {
+    const derived: Record<string, TensorData> = {};
+    const values: Record<string, number> = {};
+    for (const [symbol, { input, axis }] of this.#symbols) {
+      const feed = feeds[input];
+      if (feed === undefined) continue;
+      values[symbol] = ("dims" in feed ? feed.dims : feed.shape)[axis]!;
+    }
+    for (const [name, shape] of this.#dimensions) {
+      const data = BigInt64Array.from(bindDimensions(shape, values), BigInt);
+      derived[name] = { type: "int64", shape: [shape.length], data };
+    }
+    for (const [name, input] of this.#floats) {
+      const feed = feeds[input];
+      if (feed === undefined || !("data" in feed)) continue;
+      const data = Float32Array.from(feed.data as BigInt64Array, Number);
+      derived[name] = { type: "float32", shape: feed.shape, data };
+    }
+    return derived;
+  }
+}

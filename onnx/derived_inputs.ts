@@ -29,10 +29,12 @@ interface InputMetadata {
   shape: readonly Dimension[];
 }
 
+type Feeds = Readonly<Record<string, TensorData | { dims: readonly number[] }>>;
+
 /** Derives inputs of one graph. */
 export class DerivedInputs {
   /** The dimensions to list, by input. */
-  readonly #dimensions: [string, Shape][] = [];
+  readonly #lists: [string, Shape][] = [];
   /** The integers to convert, by input. */
   readonly #floats: [string, string][] = [];
   /** The inputs and axes that symbols can be read from. */
@@ -42,7 +44,7 @@ export class DerivedInputs {
     for (const { name, shape } of inputs) {
       if (name.startsWith(DIMENSIONS)) {
         const dimensions = name.slice(DIMENSIONS.length + 1, -1).split(", ");
-        this.#dimensions.push([name, dimensions]);
+        this.#lists.push([name, dimensions]);
       } else if (name.startsWith(FLOATS)) {
         this.#floats.push([name, name.slice(FLOATS.length)]);
       } else {
@@ -53,22 +55,28 @@ export class DerivedInputs {
     }
   }
 
-  /** The derived inputs, from those that are given; what is not given is not derived from. */
-  from(feeds: Readonly<Record<string, TensorData | { dims: readonly number[] }>>) {
-    const derived: Record<string, TensorData> = {};
+  /** What the symbols of the graph's inputs are, as far as these feeds say. */
+  dimensions(feeds: Feeds): Record<string, number> {
     const values: Record<string, number> = {};
     for (const [symbol, { input, axis }] of this.#symbols) {
       const feed = feeds[input];
       if (feed === undefined) continue;
       values[symbol] = ("dims" in feed ? feed.dims : feed.shape)[axis]!;
     }
-    for (const [name, shape] of this.#dimensions) {
+    return values;
+  }
+
+  /** The inputs that are derived from others. */
+  from(feeds: Feeds): Record<string, TensorData> {
+    const derived: Record<string, TensorData> = {};
+    const values = this.dimensions(feeds);
+    for (const [name, shape] of this.#lists) {
       const data = BigInt64Array.from(bindDimensions(shape, values), BigInt);
       derived[name] = { type: "int64", shape: [shape.length], data };
     }
     for (const [name, input] of this.#floats) {
       const feed = feeds[input];
-      if (feed === undefined || !("data" in feed)) continue;
+      if (feed === undefined || "dims" in feed) continue;
       const data = Float32Array.from(feed.data as BigInt64Array, Number);
       derived[name] = { type: "float32", shape: feed.shape, data };
     }

@@ -54,6 +54,11 @@ export class Session {
     return new Session(runtime, session);
   }
 
+  /** What the symbols of the graph's inputs are, as far as these feeds say. */
+  dimensions(feeds: Tensors): Record<string, number> {
+    return this.#derived.dimensions(feeds);
+  }
+
   /** Runs the graph once. Feeds that it does not take are left out. */
   async run(feeds: Tensors): Promise<Tensors> {
     return hostTensors(await this.runOnDevice(feeds));

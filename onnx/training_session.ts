@@ -156,7 +156,7 @@ export class TrainingSession {
         {
           ...this.#parameters.feeds,
           ...this.#masks,
-          ...this.#dropout.offsets(step, part),
+          ...this.#dropout.windows(step, this.#training.dimensions(batch), part),
           ...batch,
         },
         this.#parameters.outputTargets(first),

@@ -43,14 +43,14 @@ export class DerivedInputs {
   constructor(inputs: readonly InputMetadata[]) {
     for (const { name, shape } of inputs) {
       if (name.startsWith(DIMENSIONS)) {
-        const dimensions = name.slice(DIMENSIONS.length + 1, -1).split(", ");
-        this.#lists.push([name, dimensions]);
-      } else if (name.startsWith(FLOATS)) {
-        this.#floats.push([name, name.slice(FLOATS.length)]);
-      } else {
-        for (const [axis, dimension] of shape.entries()) {
-          if (typeof dimension === "string") this.#symbols.set(dimension, { input: name, axis });
-        }
+        this.#lists.push([name, name.slice(DIMENSIONS.length + 1, -1).split(", ")]);
+        continue;
+      }
+      const isFloats = name.startsWith(FLOATS);
+      const input = isFloats ? name.slice(FLOATS.length) : name;
+      if (isFloats) this.#floats.push([name, input]);
+      for (const [axis, dimension] of shape.entries()) {
+        if (typeof dimension === "string") this.#symbols.set(dimension, { input, axis });
       }
     }
   }

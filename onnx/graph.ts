@@ -5,7 +5,14 @@
  * @module
  */
 import { dimensionsInput, floatsInput } from "./derived_inputs.ts";
-import { type Dimension, elementCount, formatShape, operands, type Shape, terms } from "./shape.ts";
+import {
+  differenceOperands,
+  type Dimension,
+  elementCount,
+  formatShape,
+  type Shape,
+  terms,
+} from "./shape.ts";
 
 /** The element types that Graft's graphs use, under onnxruntime's names. */
 export type ElementType = "float32" | "int64" | "bool";
@@ -213,7 +220,7 @@ export class Graph {
       parts.map((part) => this.#dimension(/^\d+$/.test(part) ? Number(part) : part))
         .reduce((a, b) => this.append(operator, [a, b], { shape: [1] }));
     const [factors, summands] = [dimension.split("*"), terms(dimension)];
-    const subtracted = operands(dimension);
+    const subtracted = differenceOperands(dimension);
     const tensor = subtracted !== undefined
       ? combine("Sub", subtracted)
       : factors.length > 1

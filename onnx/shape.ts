@@ -71,7 +71,7 @@ export function difference(a: Dimension, b: Dimension): Dimension {
 }
 
 /** What a symbol that {@link difference} made is the difference of; `undefined` for any other. */
-export function operands(symbol: string): [string, string] | undefined {
+export function differenceOperands(symbol: string): [string, string] | undefined {
   const minus = symbol.indexOf("-");
   return minus < 0 ? undefined : [symbol.slice(1, minus), symbol.slice(minus + 1, -1)];
 }
@@ -92,7 +92,7 @@ export function bindDimensions(
 ): number[] {
   const bind = (symbol: string): number => {
     if (/^\d+$/.test(symbol)) return Number(symbol);
-    const subtracted = operands(symbol);
+    const subtracted = differenceOperands(symbol);
     if (subtracted !== undefined) return bind(subtracted[0]) - bind(subtracted[1]);
     const factors = symbol.split("*");
     if (factors.length > 1) return factors.reduce((size, factor) => size * bind(factor), 1);
@@ -111,7 +111,7 @@ export function elementCount(shape: readonly number[]): number {
 }
 
 /**
- * The shape that two operands have together under NumPy's broadcasting rule.
+ * The shape that two differenceOperands have together under NumPy's broadcasting rule.
  *
  * @throws {RangeError} If two dimensions differ and neither is 1.
  */

@@ -1,6 +1,6 @@
 /**
- * How many kernels a step of training launches on a GPU. They wait for each other, so that a small
- * model takes as long as their number says.
+ * How many kernels a step of training launches on a GPU. A launch has its cost however little it
+ * computes, so that a small model takes as long as their number says.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * The shaders of `kernels/kernels.wgsl`, each of which takes many parameters in one dispatch: it is
- * their number that a GPU with little to do for each waits for.
+ * The shaders of `kernels/kernels.wgsl`. Each takes many parameters in one dispatch: most are so small
+ * that a GPU would spend its time on launches.
  *
  * @module
  */

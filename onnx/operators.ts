@@ -18,6 +18,7 @@ import type {
 } from "./graph.ts";
 import {
   broadcast,
+  difference,
   type Dimension,
   formatShape,
   product,
@@ -73,9 +74,18 @@ export function sigmoid(x: Tensor): Tensor {
   return unary("Sigmoid", x, (g, y) => mul(mul(g, y), sub(x.graph.scalar(1), y)));
 }
 
-/** `log(1 + e ** x)`, without overflow. */
+/**
+ * `log(1 + e ** x)`, without overflow: `max(x, 0) + log(1 + e ** -|x|)`. Not ONNX's Softplus, which
+ * onnxruntime does not have on WebGPU.
+ */
 export function softplus(x: Tensor): Tensor {
-  return unary("Softplus", x, (g) => mul(g, sigmoid(x)));
+  const apply = (operator: string, x: Tensor) => x.graph.append(operator, [x], { shape: x.shape });
+  const small = apply("Log", add(exp(neg(apply("Abs", x))), 1));
+  return x.graph.append("Add", [apply("Relu", x), small], {
+    shape: x.shape,
+    operands: [x],
+    gradient: (g) => [mul(g, sigmoid(x))],
+  });
 }
 
 /** `x * Φ(x)`, the exact form (Hendrycks and Gimpel, 2016). */
@@ -89,6 +99,8 @@ export function gelu(x: Tensor): Tensor {
 
 /** Converts to another element type; gradients do not pass. */
 export function cast(x: Tensor, type: ElementType): Tensor {
+  const derived = type === "float32" ? x.graph.derivedFloats(x) : undefined;
+  if (derived !== undefined) return derived;
   const to = { float32: 1, int64: 7, bool: 9 }[type];
   return x.graph.append("Cast", [x], { type, shape: x.shape, attributes: { to } });
 }
@@ -128,14 +140,23 @@ export function softmax(x: Tensor): Tensor {
   }, { axis: -1 });
 }
 
-/** The logarithm of {@link softmax}, without overflow. */
+/**
+ * The logarithm of {@link softmax}, without overflow: `z - log(sum(e ** z))` of `z = x - max(x)`. Not
+ * ONNX's LogSoftmax, which onnxruntime does not have on WebGPU.
+ */
 export function logSoftmax(x: Tensor): Tensor {
-  return unary(
-    "LogSoftmax",
-    x,
-    (g, y) => sub(g, mul(exp(y), reduceSum(g, [-1], true))),
-    { axis: -1 },
-  );
+  const { graph, shape } = x;
+  const perRow = [...shape.slice(0, -1), 1];
+  const lastAxis = graph.integers([shape.length - 1]);
+  const largest = graph.append("ReduceMax", [x, lastAxis], { shape: perRow });
+  const z = graph.append("Sub", [x, largest], { shape });
+  const logSum = graph.append("Log", [reduceSum(exp(z), [-1], true)], { shape: perRow });
+  const y: Tensor = graph.append("Sub", [z, logSum], {
+    shape,
+    operands: [x],
+    gradient: (g) => [sub(g, mul(exp(y), reduceSum(g, [-1], true)))],
+  });
+  return y;
 }
 
 /** The logarithm of the sum of `e ** x` over the last axis, without overflow. */
@@ -312,13 +333,9 @@ export function slice(x: Tensor, axis: number, start: number, end: Dimension): T
   return graph.append("Slice", [x, ...inputs], {
     shape,
     gradient: (g) => {
-      const before = graph.integers(shape.map((_, i) => i === axis ? start : 0));
-      const subtract = (a: Tensor, b: Tensor) => graph.append("Sub", [a, b], { shape: a.shape });
-      const after = subtract(subtract(graph.dimensions(x.shape), before), graph.dimensions(shape));
-      const pads = graph.append("Concat", [before, after], {
-        shape: [2 * shape.length],
-        attributes: { axis: 0 },
-      });
+      const before = shape.map((_, i) => i === axis ? start : 0);
+      const after = shape.map((_, i) => i === axis ? difference(length, end) : 0);
+      const pads = graph.dimensions([...before, ...after]);
       return [graph.append("Pad", [g, pads], { shape: x.shape })];
     },
   });

@@ -8,10 +8,10 @@ import { type BertConfig, problemOf } from "../models/config.ts";
 import type { ParameterShape } from "../onnx/adamw.ts";
 import { Dropout } from "../onnx/dropout.ts";
 import type { TrainingGraphs } from "../onnx/executor.ts";
-import type { GradientOutput } from "../onnx/parameters.ts";
 import { gradient } from "../onnx/gradient.ts";
 import { Graph, type Tensor } from "../onnx/graph.ts";
 import { mul, reduceSum } from "../onnx/operators.ts";
+import { type GradientOutput, LOSS } from "../onnx/parameters.ts";
 import { encodeModel } from "../onnx/proto.ts";
 import { type PromptEncoder, virtualTokens } from "../models/prompt_encoder.ts";
 import { appendLoss } from "./loss.ts";
@@ -29,7 +29,7 @@ export function trainingGraphs(
   frozen: ReadonlySet<string> = new Set(),
   encoder?: PromptEncoder,
 ): TrainingGraphs {
-  const graph = new Graph();
+  const graph = new Graph({ derivedInputs: true });
   const trained: Tensor[] = [];
   const parameters: ParameterShape[] = [];
   const dropout = new Dropout(graph);
@@ -49,7 +49,7 @@ export function trainingGraphs(
   const exampleWeights = graph.input("example_weights", "float32", ["batch"]);
   const exampleLosses = appendLoss(logits, labels, problemOf(config).problemType);
   const loss = reduceSum(mul(exampleLosses, exampleWeights), [0]);
-  graph.output("loss", loss);
+  graph.output(LOSS, loss);
 
   const gradients = outputGradients(graph, loss, trained);
   return {
@@ -74,9 +74,10 @@ export function outputGradients(
       graph.output(output, gradient);
       return { parameter, output };
     }
-    const indices = `indices/${parameter}`;
     graph.output(output, gradient.values);
-    graph.output(indices, gradient.indices);
+    // An input under its own name costs no copy; tables may have it in common.
+    const indices = gradient.indices.name;
+    if (!graph.outputs.has(indices)) graph.output(indices, gradient.indices);
     return { parameter, output, indices };
   });
 }

@@ -9,7 +9,6 @@ import { z } from "zod";
 import { chunks, evaluationBatches, trainingBatches } from "../data/batches.ts";
 import { exists, readJson, writeFileAtomically, writeJson } from "../data/files.ts";
 import type { TokenFile } from "../data/token_file.ts";
-import { UserError } from "../data/user_error.ts";
 import { saveModel } from "../models/classifier.ts";
 import { modelDir } from "../models/hub.ts";
 import { TEACHER_PROJECTION, WORD_EMBEDDINGS } from "../models/masked_language_model.ts";
@@ -32,8 +31,8 @@ import { pretrainingRate, PretrainSettings } from "./pretrain_settings.ts";
 import { PretrainingState } from "./pretraining_state.ts";
 import { pretrainingTexts, removePretrainingTexts } from "./pretraining_texts.ts";
 import { checkUnfinished, lockRun, METRICS_FILE, prepareOutDir } from "./run_folder.ts";
-import { linearSchedule } from "./schedule.ts";
 import { camelCase, mapKeys, snakeCase } from "./snake_case.ts";
+import { StepRunner } from "./step_runner.ts";
 import { TrainingInterrupted } from "./train.ts";
 import { TRAINER_STATE_FILE } from "./trainer_state.ts";
 import { absolute, TRAINING_ARGS_FILE } from "./training_args.ts";
@@ -117,7 +116,6 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   const stepsPerEpoch = Math.ceil(Math.ceil(train.lengths.length / batchSize) / partsPerStep);
   const totalSteps = Math.min(epochs * stepsPerEpoch, settings.maxSteps ?? Infinity);
   const warmupSteps = Math.ceil(settings.warmupRatio * totalSteps);
-  const highestRate = pretrainingRate(settings);
 
   const graphs = pretrainingGraphs(
     { ...config, ...dropoutOf(settings) },
@@ -212,10 +210,10 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
     savedAt = performance.now();
     onEvent({ type: "checkpoint", step: state.step, dir });
   };
-  const saveIsDue = () =>
+  const saveIsDue = (step: number) =>
     settings.saveSteps === undefined
       ? performance.now() - savedAt > CHECKPOINT_INTERVAL_MS
-      : state.step % settings.saveSteps === 0;
+      : step % settings.saveSteps === 0;
   const measure = async () => {
     const loss = await heldOutLoss(session, texts.heldOut, masker, {
       seed,
@@ -230,6 +228,17 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   };
 
   const pace = new Pace(state.step, totalSteps);
+  const runner = new StepRunner({
+    session,
+    state,
+    pace,
+    learningRate: pretrainingRate(settings),
+    warmupSteps,
+    totalSteps,
+    stepsPerEpoch,
+    outDir,
+    onEvent,
+  });
   let finalLoss: number | undefined;
   try {
     while (state.step < totalSteps) {
@@ -242,37 +251,25 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
       let next = prepare(steps[0]!, epoch);
       for (const [i, parts] of steps.entries()) {
         signal?.throwIfAborted();
-        const step = state.step + 1;
-        const learningRate = highestRate * linearSchedule(state.step, warmupSteps, totalSteps);
-        const stepping = session.step(await next, step, learningRate);
+        const tokenCount = parts.flat().reduce((sum, row) => sum + train.lengths[row]!, 0);
+        const submitting = runner.submit(await next, tokenCount);
         // While the device works.
         if (i + 1 < steps.length) next = prepare(steps[i + 1]!, epoch);
-        const { loss, gradientNorm } = await stepping;
-        if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
-          throw new UserError(
-            `Cannot go on after step ${step}: the loss is ${loss}, its gradient's norm ` +
-              `${gradientNorm}; try a lower --learning-rate than ${highestRate}`,
-          );
-        }
-        const event = {
-          type: "step",
-          step,
-          epoch: step / stepsPerEpoch,
-          loss,
-          grad_norm: gradientNorm,
-          learning_rate: learningRate,
-          ...pace.after(step, parts.flat().reduce((sum, row) => sum + train.lengths[row]!, 0)),
-        } as const;
-        state.addStep(event);
-        onEvent(event);
-        if (step % settings.evalSteps === 0 && step < totalSteps) await measure();
-        if (saveIsDue() && step < totalSteps) await save();
+        await submitting;
+        const step = runner.submitted;
+        const isLast = i + 1 === steps.length;
+        const measureFollows = step % settings.evalSteps === 0 && step < totalSteps;
+        const saveFollows = saveIsDue(step) && step < totalSteps;
+        if (isLast || measureFollows || saveFollows) await runner.settle();
+        if (measureFollows) await measure();
+        if (saveFollows) await save();
       }
     }
     if (settings.float16) await roundWeights(session, trained);
     finalLoss = await measure();
   } catch (error) {
     if (error !== signal?.reason) throw error;
+    await runner.settle();
     await save();
     throw new TrainingInterrupted(state.step, outDir);
   }

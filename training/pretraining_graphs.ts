@@ -12,6 +12,7 @@ import { Dropout } from "../onnx/dropout.ts";
 import type { TrainingGraphs } from "../onnx/executor.ts";
 import { Graph, type Tensor } from "../onnx/graph.ts";
 import { add, mul, reduceSum } from "../onnx/operators.ts";
+import { LOSS } from "../onnx/parameters.ts";
 import { encodeModel } from "../onnx/proto.ts";
 import { outputGradients } from "./graphs.ts";
 
@@ -31,7 +32,7 @@ export interface Distillation {
  * for evaluation gives `losses`, `[masked]`.
  */
 export function pretrainingGraphs(config: BertConfig, distillation?: Distillation): TrainingGraphs {
-  const graph = new Graph();
+  const graph = new Graph({ derivedInputs: true });
   const { parameter, parameters, tensors } = parametersOf(graph);
   const dropout = new Dropout(graph);
   const x = bertEncoder(graph, { config, parameter, dropout }, "all");
@@ -46,7 +47,7 @@ export function pretrainingGraphs(config: BertConfig, distillation?: Distillatio
     const distances = distillationLosses(pooled, targets, parameter);
     loss = add(loss, mul(reduceSum(mul(distances, textWeights), [0]), weight));
   }
-  graph.output("loss", loss);
+  graph.output(LOSS, loss);
   const gradients = outputGradients(graph, loss, [...tensors.values()]);
   return {
     training: encodeModel(graph),

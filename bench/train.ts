@@ -8,7 +8,14 @@ import { type BertConfig, BertConfig as BertConfigSchema, labelsOf } from "../mo
 import { initialPromptEncoder, type PromptEncoder } from "../models/prompt_encoder.ts";
 import { initialWeights } from "../models/weights.ts";
 import type { Device } from "../onnx/device.ts";
-import type { Executor, Tensors } from "../onnx/executor.ts";
+import type {
+  Executor,
+  ParameterValues,
+  Tensors,
+  TimedStepResult,
+  TrainingGraphs,
+  TrainingOptions,
+} from "../onnx/executor.ts";
 import { Graph, type TensorData } from "../onnx/graph.ts";
 import { matMul, reduceSum } from "../onnx/operators.ts";
 import { encodeModel } from "../onnx/proto.ts";
@@ -68,6 +75,15 @@ export interface TrainBench {
   results: TrainBenchResult[];
 }
 
+/** What {@link benchTraining} gives. */
+export interface BenchTraining {
+  config: BertConfig;
+  graphs: TrainingGraphs;
+  weights: ParameterValues;
+  options: TrainingOptions;
+  batch: Tensors;
+}
+
 const WARM_UP_STEPS = 2;
 /** As `train` has by default. */
 const VIRTUAL_TOKENS = 16;
@@ -79,41 +95,35 @@ export async function benchTrain(
   executor: Executor,
   { mode, size, batchSize, length, steps }: TrainBenchOptions,
 ): Promise<TrainBenchResult> {
-  const config = benchConfig(size);
-  const base = initialWeights(config, 1);
-  const encoder = mode === "full" ? undefined : promptEncoder(mode);
-  const frozen = encoder && frozenParameters("bert.*", Object.keys(base));
-  const session = await executor.loadTrainingSession(
-    trainingGraphs(config, frozen, encoder),
-    { ...base, ...(encoder && initialPromptEncoder(encoder, config, 1)) },
-    {
-      optimizer: {
-        beta1: 0.9,
-        beta2: 0.999,
-        epsilon: 1e-8,
-        weightDecay: 0.01,
-        maxGradientNorm: 1,
-      },
-      dropoutSeed: 1,
-      largestDimensions: { batch: batchSize, length },
-    },
-  );
-  const batch = randomBatch(config, batchSize, length);
-  const times: { step: number; forwardBackward: number; optimizer: number }[] = [];
-  for (let step = 1; step <= WARM_UP_STEPS + steps; step++) {
-    const started = performance.now();
-    const { forwardBackwardMs, optimizerMs } = await session.step([batch], step, 1e-4);
-    if (step <= WARM_UP_STEPS) continue;
-    times.push({
-      step: performance.now() - started,
-      forwardBackward: forwardBackwardMs,
-      optimizer: optimizerMs,
-    });
+  const { config, graphs, weights, options, batch } = benchTraining({
+    mode,
+    size,
+    batchSize,
+    length,
+  });
+  const session = await executor.loadTrainingSession(graphs, weights, options);
+  const rate = 1e-4;
+  for (let step = 1; step <= WARM_UP_STEPS; step++) await session.step([batch], step, rate);
+
+  // As training runs them. A GPU tells of several at once when they have ended.
+  const stepTimes: number[] = [];
+  let started = performance.now();
+  for (let step = WARM_UP_STEPS + 1; step <= WARM_UP_STEPS + steps; step++) {
+    const known = await session.submit([batch], step, rate);
+    if (step === WARM_UP_STEPS + steps) known.push(...await session.results());
+    if (known.length === 0) continue;
+    const now = performance.now();
+    stepTimes.push(...known.map(() => (now - started) / known.length));
+    started = now;
+  }
+  const parts: TimedStepResult[] = [];
+  for (let i = 1; i <= steps; i++) {
+    parts.push(await session.step([batch], WARM_UP_STEPS + steps + i, rate));
   }
   await session.release();
 
-  const forwardBackwardMs = median(times.map(({ forwardBackward }) => forwardBackward));
-  const stepMs = median(times.map(({ step }) => step));
+  const forwardBackwardMs = median(parts.map(({ forwardBackwardMs }) => forwardBackwardMs));
+  const stepMs = median(stepTimes);
   const gflops = stepFlops(config, mode, batchSize, length) / forwardBackwardMs / 1e6;
   const matmulGflops = await matrixProductGflops(executor, config, batchSize * length);
   return {
@@ -124,11 +134,38 @@ export async function benchTrain(
     length,
     step_ms: stepMs,
     forward_backward_ms: forwardBackwardMs,
-    optimizer_ms: median(times.map(({ optimizer }) => optimizer)),
+    optimizer_ms: median(parts.map(({ optimizerMs }) => optimizerMs)),
     tokens_per_second: batchSize * length / stepMs * 1000,
     gflops,
     matmul_gflops: matmulGflops,
     matmul_share: gflops / matmulGflops,
+  };
+}
+
+/** What a training session takes that is measured: random weights and texts, with dropout. */
+export function benchTraining(
+  { mode, size, batchSize, length }: Omit<TrainBenchOptions, "steps">,
+): BenchTraining {
+  const config = benchConfig(size);
+  const base = initialWeights(config, 1);
+  const encoder = mode === "full" ? undefined : promptEncoder(mode);
+  const frozen = encoder && frozenParameters("bert.*", Object.keys(base));
+  return {
+    config,
+    graphs: trainingGraphs(config, frozen, encoder),
+    weights: { ...base, ...(encoder && initialPromptEncoder(encoder, config, 1)) },
+    options: {
+      optimizer: {
+        beta1: 0.9,
+        beta2: 0.999,
+        epsilon: 1e-8,
+        weightDecay: 0.01,
+        maxGradientNorm: 1,
+      },
+      dropoutSeed: 1,
+      largestDimensions: { batch: batchSize, length },
+    },
+    batch: randomBatch(config, batchSize, length),
   };
 }
 

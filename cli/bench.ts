@@ -7,6 +7,7 @@ import { Command, InvalidArgumentError } from "commander";
 import Table from "cli-table3";
 import { cpus } from "node:os";
 import { benchAdapters } from "../bench/adapters.ts";
+import { benchKernels } from "../bench/kernels.ts";
 import { benchOverload, type OverloadBenchOptions } from "../bench/overload.ts";
 import { benchServe, PLAIN_BATCH_SIZE, type ServeBench } from "../bench/serve.ts";
 import {
@@ -49,6 +50,8 @@ interface ServeOptions {
   json?: boolean;
 }
 
+interface KernelOptions extends Pick<Options, "mode" | "size" | "batchSize" | "length" | "json"> {}
+
 interface Options {
   mode: BenchMode | "all";
   size: keyof typeof BENCH_SIZES;
@@ -88,6 +91,21 @@ export function benchCommand(): Command {
         .option("--threads <number>", "CPU threads; default: all cores", parseCount)
         .option("--json", "Print the results as JSON on standard output")
         .action(run),
+    )
+    .addCommand(
+      new Command("kernels")
+        .description("Count what a GPU has to launch for a step of training")
+        .addOption(choiceOption("--size <name>", "The model", sizes).default("minilm"))
+        .addOption(
+          choiceOption("--mode <name>", "What is trained; all = all three", [
+            "all",
+            ...BENCH_MODES,
+          ]).default("full"),
+        )
+        .option("--batch-size <number>", "Texts in a batch", parseCount, 16)
+        .option("--length <number>", "Tokens of a text, 512 at most", parseLength, 16)
+        .option("--json", "Print the results as JSON on standard output")
+        .action(runKernels),
     )
     .addCommand(
       new Command("serve")
@@ -132,6 +150,30 @@ export function benchCommand(): Command {
         .option("--json", "Print the results as JSON on standard output")
         .action(runOverload),
     );
+}
+
+async function runKernels({ mode, json, ...options }: KernelOptions): Promise<void> {
+  const { reason } = await chooseDevice("webgpu");
+  console.error(`Counting kernels on webgpu (${reason})`);
+  const results = [];
+  for (const each of mode === "all" ? BENCH_MODES : [mode]) {
+    results.push({ mode: each, ...await benchKernels({ ...options, mode: each }) });
+  }
+  if (json) {
+    console.log(JSON.stringify({ ...options, results }));
+    return;
+  }
+  const table = new Table({
+    head: ["mode", "forward + backward", "optimizer", "together"],
+    colAligns: ["left", "right", "right", "right"],
+    style: { head: [], border: [], compact: true },
+  });
+  for (const { mode, graph, optimizer } of results) {
+    table.push([mode, graph, optimizer, graph + optimizer]);
+  }
+  const { size, batchSize, length } = options;
+  console.log(`${size}, ${batchSize} texts of ${length} tokens, kernels of a step
+${table}`);
 }
 
 async function runAdapters(options: AdapterOptions): Promise<void> {

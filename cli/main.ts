@@ -11,6 +11,7 @@ import { benchCommand } from "./bench.ts";
 import { dataCommand } from "./data.ts";
 import { evalCommand } from "./eval.ts";
 import { predictCommand } from "./predict.ts";
+import { pretrainCommand } from "./pretrain.ts";
 import { runsCommand } from "./runs.ts";
 import { serveCommand } from "./serve.ts";
 import { trainCommand } from "./train.ts";
@@ -27,6 +28,7 @@ export async function main(args: readonly string[]): Promise<number> {
     .description("Fine-tune BERT text classifiers and serve them, on Deno, with no Python.")
     .usage("<command> [options]")
     .addCommand(trainCommand())
+    .addCommand(pretrainCommand())
     .addCommand(evalCommand())
     .addCommand(predictCommand())
     .addCommand(serveCommand())

@@ -5,7 +5,14 @@
  */
 import cliProgress from "cli-progress";
 import type { DownloadEvent } from "../models/hub.ts";
-import type { EvaluationEvent, StartEvent, TrainEvent } from "../training/events.ts";
+import type {
+  EncodingEvent,
+  EvaluationEvent,
+  PretrainEvent,
+  PretrainStartEvent,
+  StartEvent,
+  TrainEvent,
+} from "../training/events.ts";
 import { decimals, describeMetrics } from "../training/metrics.ts";
 import { formatMetric } from "./report.ts";
 
@@ -14,7 +21,7 @@ const DOWNLOAD_FORMAT = "  {bar} {percentage} % | {file}";
 /** Of the weight of the losses before, in the smoothed loss on the bar. */
 const SMOOTHING = 0.95;
 
-/** Shows the events of one run. */
+/** Shows the events of one run, of training or of pretraining. */
 export class TrainProgress {
   readonly #bars = new cliProgress.MultiBar({
     format: FORMAT,
@@ -32,7 +39,7 @@ export class TrainProgress {
   #smoothedLoss: number | undefined;
 
   /** Shows one event. */
-  show(event: TrainEvent): void {
+  show(event: TrainEvent | PretrainEvent): void {
     switch (event.type) {
       case "download":
         return this.#download(event);
@@ -50,7 +57,16 @@ export class TrainProgress {
       }
       case "evaluation":
         return this.#line(evaluationLine(event));
+      case "encoding":
+        return this.#encoding(event);
+      case "pretrain_start":
+        return this.#pretrainStart(event);
+      case "pretrain_evaluation":
+        return this.#line(
+          `step ${count(event.step)}: held-out loss of masked tokens ${decimals(event.loss)}`,
+        );
       case "finish":
+      case "pretrain_finish":
         return this.stop();
     }
   }
@@ -83,12 +99,28 @@ export class TrainProgress {
     }
     console.error(event.leakage);
     for (const note of event.notes) console.error(note);
-    if (event.steps_done > 0) console.error(`Going on after step ${count(event.steps_done)}`);
-    this.#bar = this.#bars.create(event.steps, event.steps_done, {
-      loss: "-",
-      rate: "-",
-      left: "-",
-    });
+    this.#startBar(event.steps, event.steps_done);
+  }
+
+  #encoding({ texts }: EncodingEvent): void {
+    if (Deno.stderr.isTerminal()) process.stderr.write(`\rEncoding: ${count(texts)} texts`);
+  }
+
+  #pretrainStart(event: PretrainStartEvent): void {
+    if (Deno.stderr.isTerminal()) process.stderr.write("\r\x1b[K");
+    console.error(
+      `Pretraining ${event.model} on ${event.device} (${event.device_reason}): ${
+        count(event.parameters)
+      } parameters, ${count(event.vocabulary)} word pieces, ${count(event.rows)} rows with ` +
+        `${count(event.tokens)} tokens, ${count(event.held_out_rows)} rows held out, ` +
+        `${count(event.steps)} steps`,
+    );
+    this.#startBar(event.steps, event.steps_done);
+  }
+
+  #startBar(steps: number, stepsDone: number): void {
+    if (stepsDone > 0) console.error(`Going on after step ${count(stepsDone)}`);
+    this.#bar = this.#bars.create(steps, stepsDone, { loss: "-", rate: "-", left: "-" });
   }
 
   /** Prints a line above the bar. */

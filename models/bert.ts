@@ -271,7 +271,7 @@ function behind(table: Tensor, count: number): Tensor {
   return count === 0 ? table : slice(table, 0, count, table.shape[0]!);
 }
 
-/** `[batch*length, hidden]` -> `[batch, hidden]` */
-function firstTokens(x: Tensor, length: Dimension, hidden: number): Tensor {
+/** The first token of each text: `[batch*length, hidden]` -> `[batch, hidden]` */
+export function firstTokens(x: Tensor, length: Dimension, hidden: number): Tensor {
   return reshape(slice(reshape(x, ["batch", length, hidden]), 1, 0, 1), ["batch", hidden]);
 }

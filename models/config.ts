@@ -71,24 +71,21 @@ export function scratchSizeOf(model: string): ScratchSize | undefined {
 export function scratchConfig(
   size: ScratchSize,
   vocabularySize: number,
-  labels: readonly string[],
+  architecture: "BertForSequenceClassification" | "BertForMaskedLM",
 ): BertConfig {
   const { layers, hidden, heads } = SCRATCH_SIZES[size];
-  return withLabels(
-    BertConfig.parse({
-      architectures: ["BertForSequenceClassification"],
-      model_type: "bert",
-      vocab_size: vocabularySize,
-      hidden_size: hidden,
-      num_hidden_layers: layers,
-      num_attention_heads: heads,
-      intermediate_size: 4 * hidden,
-      max_position_embeddings: 512,
-      // BERT's 0.02 at 768 wide, scaled so that a product's result keeps its size.
-      initializer_range: 0.02 * Math.sqrt(768 / hidden),
-    }),
-    labels,
-  );
+  return BertConfig.parse({
+    architectures: [architecture],
+    model_type: "bert",
+    vocab_size: vocabularySize,
+    hidden_size: hidden,
+    num_hidden_layers: layers,
+    num_attention_heads: heads,
+    intermediate_size: 4 * hidden,
+    max_position_embeddings: 512,
+    // BERT's 0.02 at 768 wide, scaled so that a product's result keeps its size.
+    initializer_range: 0.02 * Math.sqrt(768 / hidden),
+  });
 }
 
 /** The configuration with these class names; class `i` is `labels[i]`. */

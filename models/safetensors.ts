@@ -242,21 +242,30 @@ export interface TensorSource {
   read(): Float32Array | Promise<Float32Array>;
 }
 
-/** A safetensors file of float32 tensors in pieces, so that only one tensor is in memory at a time. */
+/**
+ * A safetensors file in pieces, so that only one tensor is in memory at a time.
+ *
+ * @param dtype How the numbers are stored: float32, or rounded to half precision.
+ */
 export async function* safetensorsParts(
   sources: readonly TensorSource[],
   metadata: Record<string, string>,
+  dtype: "F32" | "F16" = "F32",
 ): AsyncGenerator<Uint8Array> {
+  const { BYTES_PER_ELEMENT } = dtype === "F16" ? Float16Array : Float32Array;
   yield encodeHeader(
     sources.map(({ name, shape }) => ({
       name,
-      dtype: "F32",
+      dtype,
       shape,
-      byteLength: elementCount(shape) * Float32Array.BYTES_PER_ELEMENT,
+      byteLength: elementCount(shape) * BYTES_PER_ELEMENT,
     })),
     metadata,
   );
-  for (const { read } of sources) yield bytesOf(await read());
+  for (const { read } of sources) {
+    const values = await read();
+    yield bytesOf(dtype === "F16" ? Float16Array.from(values) : values);
+  }
 }
 
 function encodeHeader(
@@ -283,6 +292,8 @@ function encodeHeader(
   return bytes;
 }
 
-function bytesOf({ buffer, byteOffset, byteLength }: StoredTensor["data"]): Uint8Array {
+function bytesOf(
+  { buffer, byteOffset, byteLength }: StoredTensor["data"] | Float16Array,
+): Uint8Array {
   return new Uint8Array(buffer, byteOffset, byteLength);
 }

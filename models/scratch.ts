@@ -4,7 +4,7 @@
  * @module
  */
 import type { Classifier } from "./classifier.ts";
-import { scratchConfig, type ScratchSize } from "./config.ts";
+import { scratchConfig, type ScratchSize, withLabels } from "./config.ts";
 import { BertTokenizer } from "./tokenizer.ts";
 import { initialWeights } from "./weights.ts";
 import { learnVocabulary } from "./wordpiece.ts";
@@ -31,7 +31,10 @@ export function scratchClassifier(
   { seed, maxLength }: ScratchOptions,
 ): Classifier {
   const vocabulary = scratchVocabulary(texts);
-  const config = scratchConfig(size, vocabulary.length, labels);
+  const config = withLabels(
+    scratchConfig(size, vocabulary.length, "BertForSequenceClassification"),
+    labels,
+  );
   return {
     config,
     // Positions that no text of training reaches would stay random.

@@ -133,9 +133,14 @@ export class BertTokenizer {
     return { ids: [...ids.slice(0, maxLength - 1), ids.at(-1)!], truncated: true };
   }
 
+  /** The ids of a whole text, however long it is, `[CLS]` and `[SEP]` included. */
+  encodeWhole(text: string): number[] {
+    return this.#tokenizer.encode(text).ids;
+  }
+
   /** How many tokens a text has before it is cut, `[CLS]` and `[SEP]` included. */
   countTokens(text: string): number {
-    return this.#tokenizer.encode(text).ids.length;
+    return this.encodeWhole(text).length;
   }
 
   /** Encodes a pair of texts, cutting the end of the longer one while they are too long together. */
@@ -154,6 +159,13 @@ export class BertTokenizer {
   /** The most tokens that a text is encoded to, `[CLS]` and `[SEP]` included. */
   get maxLength(): number {
     return this.#config.model_max_length;
+  }
+
+  /** The tokens by their ids; an id that no token has is left out. */
+  tokens(): string[] {
+    const tokens: string[] = [];
+    for (const [token, id] of Object.entries(this.#json.model.vocab)) tokens[id] = token;
+    return tokens;
   }
 
   /** How many tokens there are. */

@@ -51,12 +51,21 @@ export function learnVocabulary(
   texts: Iterable<string>,
   options: LearnVocabularyOptions,
 ): string[] {
-  const { vocabularySize, minFrequency = 2, limitAlphabet = 1000, lowercase = true } = options;
+  const counter = new WordCounter(options.lowercase);
+  for (const text of texts) counter.add(text);
+  return vocabularyOf(counter.counts, options);
+}
+
+/** As {@linkcode learnVocabulary}, from words that a {@linkcode WordCounter} has counted. */
+export function vocabularyOf(
+  wordCounts: ReadonlyMap<string, number>,
+  options: Omit<LearnVocabularyOptions, "lowercase">,
+): string[] {
+  const { vocabularySize, minFrequency = 2, limitAlphabet = 1000 } = options;
   requireInteger("vocabularySize", vocabularySize, SPECIAL_TOKENS.length + 1);
   requireInteger("minFrequency", minFrequency, 1);
   requireInteger("limitAlphabet", limitAlphabet, 1);
 
-  const wordCounts = countWords(texts, lowercase);
   const tokens = [...SPECIAL_TOKENS, ...selectAlphabet(wordCounts, limitAlphabet)];
   if (tokens.length > vocabularySize) {
     throw new RangeError(
@@ -90,16 +99,24 @@ function requireInteger(name: string, value: number, minimum: number): void {
   }
 }
 
-function countWords(texts: Iterable<string>, lowercase: boolean): Map<string, number> {
-  const normalizer = new BertNormalizer(normalizerJson(lowercase));
-  const preTokenizer = new BertPreTokenizer();
-  const counts = new Map<string, number>();
-  for (const text of texts) {
-    for (const word of preTokenizer.pre_tokenize(normalizer.normalize(text))) {
-      addCount(counts, word, 1);
+/** Counts the words of texts that come one at a time. */
+export class WordCounter {
+  /** How often each word has occurred. */
+  readonly counts = new Map<string, number>();
+  readonly #normalizer: BertNormalizer;
+  readonly #preTokenizer = new BertPreTokenizer();
+
+  /** @param lowercase Whether to lowercase the texts and strip their accents. */
+  constructor(lowercase = true) {
+    this.#normalizer = new BertNormalizer(normalizerJson(lowercase));
+  }
+
+  /** Counts the words of a text. */
+  add(text: string): void {
+    for (const word of this.#preTokenizer.pre_tokenize(this.#normalizer.normalize(text))) {
+      addCount(this.counts, word, 1);
     }
   }
-  return counts;
 }
 
 function addCount(counts: Map<string, number>, key: string, count: number): void {
@@ -107,7 +124,7 @@ function addCount(counts: Map<string, number>, key: string, count: number): void
 }
 
 /** The tokens of one character: those that start a word, then those that continue one. */
-function selectAlphabet(wordCounts: Map<string, number>, limitAlphabet: number): string[] {
+function selectAlphabet(wordCounts: ReadonlyMap<string, number>, limitAlphabet: number): string[] {
   const counts = new Map<string, number>();
   const seen = new Set<string>();
   for (const [word, count] of wordCounts) {

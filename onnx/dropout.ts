@@ -12,8 +12,6 @@ import { mul, reshape } from "./operators.ts";
 import { hash, Random } from "./random.ts";
 import { bindDimensions, elementCount, product, type Shape } from "./shape.ts";
 
-const OFFSETS = "dropout_offsets";
-
 /** What has to be fed for the dropout sites of a graph. */
 export interface DropoutSites {
   /** The shape of the tensor at each place that drops elements. */
@@ -27,7 +25,6 @@ export class Dropout {
   readonly sites: DropoutSites = { shapes: [], probabilities: [] };
   readonly #graph: Graph;
   readonly #masks = new Map<number, Tensor>();
-  #offsets: Tensor | undefined;
 
   constructor(graph: Graph) {
     this.#graph = graph;
@@ -39,24 +36,12 @@ export class Dropout {
    */
   apply(x: Tensor, probability: number): Tensor {
     if (probability === 0) return x;
-    const graph = this.#graph;
-    const integer = (value: number) => graph.integers([value]);
     const site = this.sites.shapes.push(x.shape) - 1;
-    const offset = graph.append(
-      "Slice",
-      [this.#offsetInput(), integer(site), integer(site + 1)],
-      { shape: [1] },
-    );
-    const size = graph.append("ReduceProd", [graph.dimensions(x.shape)], { shape: [1] });
-    const end = graph.append("Add", [offset, size], { shape: [1] });
-    const window = graph.append("Slice", [this.#maskInput(probability), offset, end], {
+    const [start, end] = windowNames(site).map((name) => this.#graph.input(name, "int64", [1]));
+    const window = this.#graph.append("Slice", [this.#maskInput(probability), start!, end!], {
       shape: [product(x.shape)],
     });
     return mul(x, reshape(window, x.shape));
-  }
-
-  #offsetInput(): Tensor {
-    return this.#offsets ??= this.#graph.input(OFFSETS, "int64", ["dropout_sites"]);
   }
 
   #maskInput(probability: number): Tensor {
@@ -98,16 +83,33 @@ export class DropoutFeeds {
     }
   }
 
-  /** The others, for one step, or for one part of a step that takes its batch in parts. */
-  offsets(step: number, part = 0): Record<string, TensorData> {
-    const count = this.#sites.shapes.length;
-    if (count === 0) return {};
-    const data = BigInt64Array.from(
-      { length: count },
-      (_, site) => BigInt(hash(this.#seed, step, part, site) % this.#offsetLimit),
-    );
-    return { [OFFSETS]: { type: "int64", shape: [count], data } };
+  /**
+   * The others, for one step, or for one part of a step that takes its batch in parts.
+   *
+   * @param dimensions What the symbols of the sites' shapes are there.
+   */
+  windows(
+    step: number,
+    dimensions: Readonly<Record<string, number>>,
+    part = 0,
+  ): Record<string, TensorData> {
+    const integer = (value: number): TensorData => ({
+      type: "int64",
+      shape: [1],
+      data: BigInt64Array.of(BigInt(value)),
+    });
+    return Object.fromEntries(this.#sites.shapes.flatMap((shape, site) => {
+      const start = hash(this.#seed, step, part, site) % this.#offsetLimit;
+      const end = start + elementCount(bindDimensions(shape, dimensions));
+      const [startName, endName] = windowNames(site);
+      return [[startName, integer(start)], [endName, integer(end)]];
+    }));
   }
+}
+
+/** The inputs that say where the window of a site starts and ends. */
+function windowNames(site: number): [string, string] {
+  return [`dropout_start_${site}`, `dropout_end_${site}`];
 }
 
 function maskName(probability: number): string {

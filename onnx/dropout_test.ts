@@ -37,7 +37,7 @@ async function dropped(
   const { first, second } = await session.run({
     x: ones(shape),
     ...feeds.masks,
-    ...feeds.offsets(step),
+    ...feeds.windows(step, { batch: shape[0]!, width: shape[1]! }),
   });
   deepStrictEqual([[...first!.shape], [...second!.shape]], [shape, shape]);
   return { first: Array.from(first!.data, Number), second: Array.from(second!.data, Number) };
@@ -123,7 +123,7 @@ Deno.test("DropoutFeeds has masks for a site of the largest size", async () => {
     const { y } = await session.run({
       x: ones([400, 700, 4]),
       ...feeds.masks,
-      ...feeds.offsets(step),
+      ...feeds.windows(step, { batch: 400, width: 700 }),
     });
     deepStrictEqual([...y!.shape], [280_000, 4]);
   }
@@ -138,7 +138,7 @@ Deno.test("Dropout of probability 0 adds nothing", async () => {
   graph.output("y", neg(dropout.apply(x, 0)));
   deepStrictEqual(dropout.sites, { shapes: [], probabilities: [] });
   const feeds = new DropoutFeeds(11, dropout.sites, {});
-  deepStrictEqual({ ...feeds.masks, ...feeds.offsets(1) }, {});
+  deepStrictEqual({ ...feeds.masks, ...feeds.windows(1, {}) }, {});
   const session = await executor.loadSession(encodeModel(graph));
   const { y } = await session.run({ x: ones([3]) });
   deepStrictEqual([...y!.data], [-1, -1, -1]);
@@ -161,7 +161,7 @@ Deno.test("Dropout's gradient passes where the element was kept, and scaled alik
     x: ones([8, 10]),
     weights: filled([8, 10], (i) => i + 1),
     ...feeds.masks,
-    ...feeds.offsets(1),
+    ...feeds.windows(1, { rows: 8 }),
   });
   const kept = Array.from(outputs["y"]!.data, Number);
   ok(kept.includes(0) && kept.some((value) => value !== 0));

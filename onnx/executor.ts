@@ -7,14 +7,14 @@
 import * as Comlink from "comlink";
 import { chooseDevice, type Device, type DeviceChoice } from "./device.ts";
 import type { workerApi } from "./executor_worker.ts";
-import type { ParameterKind, ParameterValues } from "./parameters.ts";
+import type { ParameterKind, ParameterValues, StepResult } from "./parameters.ts";
 import type { TableInput } from "./row_table.ts";
 import type { Tensors } from "./session.ts";
-import type { StepResult, TrainingGraphs, TrainingOptions } from "./training_session.ts";
+import type { TimedStepResult, TrainingGraphs, TrainingOptions } from "./training_session.ts";
 
-export type { ParameterKind, ParameterValues } from "./parameters.ts";
+export type { ParameterKind, ParameterValues, StepResult } from "./parameters.ts";
 export type { Tensors } from "./session.ts";
-export type { TrainingGraphs, TrainingOptions } from "./training_session.ts";
+export type { TimedStepResult, TrainingGraphs, TrainingOptions } from "./training_session.ts";
 
 /** A graph that is loaded in the executor. */
 export interface InferenceSession {
@@ -37,8 +37,16 @@ export interface RemoteTrainingSession extends InferenceSession {
   /**
    * Runs forward and backward on one batch, in one part or several whose losses and gradients add
    * up, and updates the weights; steps count from 1.
+   *
+   * A GPU takes the next step before this one has ended, and tells of ten at a time what they did.
+   *
+   * @returns The results that are known by now, of this step and those before, each once.
    */
-  step(parts: Tensors[], step: number, learningRate: number): Promise<StepResult>;
+  submit(parts: Tensors[], step: number, learningRate: number): Promise<StepResult[]>;
+  /** Waits for the results that {@link submit} has not given. */
+  results(): Promise<StepResult[]>;
+  /** Does what {@link submit} does, with no result outstanding, and waits for this one. */
+  step(parts: Tensors[], step: number, learningRate: number): Promise<TimedStepResult>;
   /** A copy of one parameter's present weights or moments. */
   values(kind: ParameterKind, name: string): Promise<Float32Array>;
   /** Replaces one parameter's weights or moments with values that are handed over. */
@@ -145,6 +153,9 @@ export class Executor implements AsyncDisposable {
       this.#api.loadTrainingSession(graphs, handedOver, options),
     );
     return {
+      submit: (parts, step, learningRate) =>
+        this.#answer(session.submit(parts, step, learningRate)),
+      results: () => this.#answer(session.results()),
       step: (parts, step, learningRate) => this.#answer(session.step(parts, step, learningRate)),
       run: (feeds) => this.#answer(session.run(feeds)),
       values: (kind, name) => this.#answer(session.values(kind, name)),

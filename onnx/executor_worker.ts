@@ -84,6 +84,9 @@ export const workerApi = {
       const session = await TrainingSession.load(runtime, graphs, weights, options);
       for (const values of Object.values(weights)) free(values);
       return Comlink.proxy({
+        submit: (parts: Tensors[], step: number, learningRate: number) =>
+          queue.run(() => session.submit(parts, step, learningRate)),
+        results: () => queue.run(() => session.results()),
         step: (parts: Tensors[], step: number, learningRate: number) =>
           queue.run(() => session.step(parts, step, learningRate)),
         run: (batch: Tensors) => queue.run(() => session.run(batch)),

@@ -25,8 +25,8 @@ export function gradient(loss: Tensor, wrt: readonly Tensor[]): Gradient[] {
   }
   const nodes = [...loss.graph.nodes];
   const wanted = new Set(wrt);
-  for (const { inputs, outputs, gradient } of nodes) {
-    if (gradient === undefined || !inputs.some((input) => wanted.has(input))) continue;
+  for (const { operands, outputs, gradient } of nodes) {
+    if (gradient === undefined || !operands.some((operand) => wanted.has(operand))) continue;
     wanted.add(outputs[0]!);
   }
 
@@ -35,14 +35,14 @@ export function gradient(loss: Tensor, wrt: readonly Tensor[]): Gradient[] {
     const output = node.outputs[0]!;
     const outputGradient = gradients.get(output);
     if (outputGradient === undefined || node.gradient === undefined) continue;
-    const inputGradients = node.gradient(densify(outputGradient));
-    for (const [i, input] of node.inputs.entries()) {
-      const inputGradient = inputGradients[i];
-      if (inputGradient === undefined || !wanted.has(input)) continue;
-      const known = gradients.get(input);
+    const operandGradients = node.gradient(densify(outputGradient));
+    for (const [i, operand] of node.operands.entries()) {
+      const operandGradient = operandGradients[i];
+      if (operandGradient === undefined || !wanted.has(operand)) continue;
+      const known = gradients.get(operand);
       gradients.set(
-        input,
-        known === undefined ? inputGradient : addGradients(known, inputGradient),
+        operand,
+        known === undefined ? operandGradient : addGradients(known, operandGradient),
       );
     }
   }

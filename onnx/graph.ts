@@ -4,7 +4,15 @@
  *
  * @module
  */
-import { type Dimension, elementCount, formatShape, type Shape, terms } from "./shape.ts";
+import { dimensionsInput, floatsInput } from "./derived_inputs.ts";
+import {
+  differenceOperands,
+  type Dimension,
+  elementCount,
+  formatShape,
+  type Shape,
+  terms,
+} from "./shape.ts";
 
 /** The element types that Graft's graphs use, under onnxruntime's names. */
 export type ElementType = "float32" | "int64" | "bool" | "int8";
@@ -45,7 +53,7 @@ export interface IndexedSlices {
 /** What `gradient()` gives for a tensor. */
 export type Gradient = Tensor | IndexedSlices;
 
-/** Appends the nodes for the gradients of a node's inputs; `undefined` where there is none. */
+/** Appends the nodes for the gradients of a node's operands; `undefined` where there is none. */
 export type GradientRule = (outputGradient: Tensor) => (Gradient | undefined)[];
 
 /** The attributes of a node: integers, lists of integers, `{ float }`, or text. */
@@ -63,6 +71,8 @@ export interface Node {
   readonly inputs: readonly Tensor[];
   readonly outputs: readonly Tensor[];
   readonly attributes: Attributes;
+  /** What {@link gradient} differentiates by. */
+  readonly operands: readonly Tensor[];
   readonly gradient: GradientRule | undefined;
 }
 
@@ -73,6 +83,17 @@ export interface NodeOptions {
   attributes?: Attributes;
   domain?: string;
   gradient?: GradientRule;
+  /** What `gradient` differentiates by: the inputs, unless nodes without a rule lie between. */
+  operands?: readonly Tensor[];
+}
+
+/** What a {@link Graph} is for. */
+export interface GraphOptions {
+  /**
+   * Whether it has `derived_inputs.ts` feed what follows from other inputs; otherwise it has nodes for
+   * that, and anyone can run it.
+   */
+  derivedInputs?: boolean;
 }
 
 /** A graph of ONNX operators. Nodes are kept in the order in which they can run. */
@@ -83,7 +104,13 @@ export class Graph {
   readonly initializers = new Map<Tensor, TensorData | QuantizedData>();
   readonly #constants = new Map<string, Tensor>();
   readonly #symbols = new Map<string, Tensor>();
+  /** By name; `undefined` if the graph has none. */
+  readonly #derived: Map<string, Tensor> | undefined;
   #nameCount = 0;
+
+  constructor({ derivedInputs = false }: GraphOptions = {}) {
+    this.#derived = derivedInputs ? new Map() : undefined;
+  }
 
   /** Declares an input. Its symbols may be used in the shapes of all later tensors. */
   input(name: string, type: ElementType, shape: Shape): Tensor {
@@ -135,11 +162,20 @@ export class Graph {
   /** The dimensions of a shape as an int64 tensor, symbols read from the inputs at run time. */
   dimensions(shape: Shape): Tensor {
     if (shape.every((dimension) => typeof dimension === "number")) return this.integers(shape);
+    if (this.#derived !== undefined) {
+      return this.#derivedInput(dimensionsInput(shape), "int64", [shape.length]);
+    }
     return this.append("Concat", shape.map((dimension) => this.#dimension(dimension)), {
       type: "int64",
       shape: [shape.length],
       attributes: { axis: 0 },
     });
+  }
+
+  /** The input that holds an integer input as float32, if that is not left to a node. */
+  derivedFloats(x: Tensor): Tensor | undefined {
+    if (this.#derived === undefined || !this.inputs.includes(x)) return undefined;
+    return this.#derivedInput(floatsInput(x.name), "float32", x.shape);
   }
 
   /** Appends a node with one output and returns that. */
@@ -154,10 +190,19 @@ export class Graph {
     shapes: readonly Shape[],
     options: Omit<NodeOptions, "shape">,
   ): Tensor[] {
-    const { type = inputs[0]?.type ?? "float32", attributes = {}, domain = "", gradient } = options;
+    const { attributes = {}, domain = "", operands = inputs, gradient } = options;
+    const { type = inputs[0]?.type ?? "float32" } = options;
     const outputs = shapes.map((shape) => ({ graph: this, name: this.#name(), type, shape }));
-    this.nodes.push({ operator, domain, inputs, outputs, attributes, gradient });
+    this.nodes.push({ operator, domain, inputs, outputs, attributes, operands, gradient });
     return outputs;
+  }
+
+  #derivedInput(name: string, type: ElementType, shape: Shape): Tensor {
+    const known = this.#derived!.get(name);
+    if (known !== undefined) return known;
+    const tensor = this.input(name, type, shape);
+    this.#derived!.set(name, tensor);
+    return tensor;
   }
 
   #name(): string {
@@ -182,7 +227,10 @@ export class Graph {
       parts.map((part) => this.#dimension(/^\d+$/.test(part) ? Number(part) : part))
         .reduce((a, b) => this.append(operator, [a, b], { shape: [1] }));
     const [factors, summands] = [dimension.split("*"), terms(dimension)];
-    const tensor = factors.length > 1
+    const subtracted = differenceOperands(dimension);
+    const tensor = subtracted !== undefined
+      ? combine("Sub", subtracted)
+      : factors.length > 1
       ? combine("Mul", factors)
       : summands.length > 1
       ? combine("Add", summands)

@@ -7,8 +7,10 @@ import { AdamW, type AdamWOptions, type ParameterShape } from "./adamw.ts";
 import {
   checkCount,
   type GradientOutput,
+  LOSS,
   type ParameterKind,
   type Parameters,
+  type StepResult,
   unknownParameter,
 } from "./parameters.ts";
 import type { Runtime } from "./runtime.ts";
@@ -24,6 +26,7 @@ export class HostParameters implements Parameters {
   readonly #targets: DeviceTensors = {};
   /** The rows whose gradients are not zero, by parameter, from the step before. */
   readonly #touchedRows = new Map<string, { rows: Set<number>; width: number }>();
+  #loss = 0;
 
   private constructor(
     runtime: Runtime,
@@ -60,12 +63,14 @@ export class HostParameters implements Parameters {
     return new HostParameters(runtime, shapes, gradients, optimizer);
   }
 
-  gradientTargets(first: boolean): DeviceTensors {
+  outputTargets(first: boolean): DeviceTensors {
     // A later part would overwrite what it has to be added to.
     return first ? this.#targets : {};
   }
 
-  addGradients(outputs: DeviceTensors, first: boolean): void {
+  addPart(outputs: DeviceTensors, first: boolean): void {
+    const loss = Number(outputs[LOSS]!.data[0]);
+    this.#loss = first ? loss : this.#loss + loss;
     if (first) this.#clearRows();
     for (const { parameter, output, indices } of this.#gradients) {
       const target = this.#optimizer.gradient(parameter);
@@ -80,9 +85,18 @@ export class HostParameters implements Parameters {
     }
   }
 
+  async settle(): Promise<void> {
+    // Every call has done its work when it returns.
+  }
+
   // deno-lint-ignore require-await
-  async update(step: number, learningRate: number): Promise<number> {
-    return this.#optimizer.step(step, learningRate);
+  async update(step: number, learningRate: number): Promise<StepResult[]> {
+    return [{ loss: this.#loss, gradientNorm: this.#optimizer.step(step, learningRate) }];
+  }
+
+  // deno-lint-ignore require-await
+  async results(): Promise<StepResult[]> {
+    return [];
   }
 
   // deno-lint-ignore require-await

@@ -7,10 +7,19 @@
  *
  * @module
  */
-import type { Attributes, ElementType, Float, Gradient, GradientRule, Tensor } from "./graph.ts";
+import type {
+  Attributes,
+  ElementType,
+  Float,
+  Gradient,
+  GradientRule,
+  IndexedSlices,
+  Tensor,
+} from "./graph.ts";
 import { ELEMENT_TYPES } from "./proto.ts";
 import {
   broadcast,
+  difference,
   type Dimension,
   formatShape,
   product,
@@ -66,9 +75,18 @@ export function sigmoid(x: Tensor): Tensor {
   return unary("Sigmoid", x, (g, y) => mul(mul(g, y), sub(x.graph.scalar(1), y)));
 }
 
-/** `log(1 + e ** x)`, without overflow. */
+/**
+ * `log(1 + e ** x)`, without overflow: `max(x, 0) + log(1 + e ** -|x|)`. Not ONNX's Softplus, which
+ * onnxruntime does not have on WebGPU.
+ */
 export function softplus(x: Tensor): Tensor {
-  return unary("Softplus", x, (g) => mul(g, sigmoid(x)));
+  const apply = (operator: string, x: Tensor) => x.graph.append(operator, [x], { shape: x.shape });
+  const small = apply("Log", add(exp(neg(apply("Abs", x))), 1));
+  return x.graph.append("Add", [apply("Relu", x), small], {
+    shape: x.shape,
+    operands: [x],
+    gradient: (g) => [mul(g, sigmoid(x))],
+  });
 }
 
 /** `x * Φ(x)`, the exact form (Hendrycks and Gimpel, 2016). */
@@ -82,6 +100,8 @@ export function gelu(x: Tensor): Tensor {
 
 /** Converts to another element type; gradients do not pass. */
 export function cast(x: Tensor, type: ElementType): Tensor {
+  const derived = type === "float32" ? x.graph.derivedFloats(x) : undefined;
+  if (derived !== undefined) return derived;
   const to = ELEMENT_TYPES[type];
   return x.graph.append("Cast", [x], { type, shape: x.shape, attributes: { to } });
 }
@@ -121,14 +141,32 @@ export function softmax(x: Tensor): Tensor {
   }, { axis: -1 });
 }
 
-/** The logarithm of {@link softmax}, without overflow. */
+/**
+ * The logarithm of {@link softmax}, without overflow: `z - log(sum(e ** z))` of `z = x - max(x)`. Not
+ * ONNX's LogSoftmax, which onnxruntime does not have on WebGPU.
+ */
 export function logSoftmax(x: Tensor): Tensor {
-  return unary(
-    "LogSoftmax",
-    x,
-    (g, y) => sub(g, mul(exp(y), reduceSum(g, [-1], true))),
-    { axis: -1 },
-  );
+  const { graph, shape } = x;
+  const perRow = [...shape.slice(0, -1), 1];
+  const lastAxis = graph.integers([shape.length - 1]);
+  const largest = graph.append("ReduceMax", [x, lastAxis], { shape: perRow });
+  const z = graph.append("Sub", [x, largest], { shape });
+  const logSum = graph.append("Log", [reduceSum(exp(z), [-1], true)], { shape: perRow });
+  const y: Tensor = graph.append("Sub", [z, logSum], {
+    shape,
+    operands: [x],
+    gradient: (g) => [sub(g, mul(exp(y), reduceSum(g, [-1], true)))],
+  });
+  return y;
+}
+
+/** The logarithm of the sum of `e ** x` over the last axis, without overflow. */
+export function logSumExp(x: Tensor): Tensor {
+  return x.graph.append("ReduceLogSumExp", [x, x.graph.integers([-1])], {
+    shape: x.shape.slice(0, -1),
+    attributes: { keepdims: 0 },
+    gradient: (g) => [mul(softmax(x), reshape(g, [...g.shape, 1]))],
+  });
 }
 
 /**
@@ -296,13 +334,9 @@ export function slice(x: Tensor, axis: number, start: number, end: Dimension): T
   return graph.append("Slice", [x, ...inputs], {
     shape,
     gradient: (g) => {
-      const before = graph.integers(shape.map((_, i) => i === axis ? start : 0));
-      const subtract = (a: Tensor, b: Tensor) => graph.append("Sub", [a, b], { shape: a.shape });
-      const after = subtract(subtract(graph.dimensions(x.shape), before), graph.dimensions(shape));
-      const pads = graph.append("Concat", [before, after], {
-        shape: [2 * shape.length],
-        attributes: { axis: 0 },
-      });
+      const before = shape.map((_, i) => i === axis ? start : 0);
+      const after = shape.map((_, i) => i === axis ? difference(length, end) : 0);
+      const pads = graph.dimensions([...before, ...after]);
       return [graph.append("Pad", [g, pads], { shape: x.shape })];
     },
   });
@@ -333,23 +367,39 @@ export function concat(tensors: readonly Tensor[], axis: number): Tensor {
 /** Turns the gradient of gathered rows into one of the whole table. */
 export function densify(gradient: Gradient): Tensor {
   if ("name" in gradient) return gradient;
-  const { values, indices, shape } = gradient;
-  const { graph } = values;
-  const count = product(indices.shape);
-  return graph.append(
-    "ScatterND",
-    [
-      expand(graph.scalar(0), shape),
-      reshape(indices, [count, 1]),
-      reshape(values, [count, ...shape.slice(1)]),
-    ],
-    { shape, attributes: { reduction: "add" } },
-  );
+  return scatterAdd(expand(gradient.values.graph.scalar(0), gradient.shape), gradient);
 }
 
 /** The sum of two gradients of one tensor. */
-export function addGradients(a: Gradient, b: Gradient): Tensor {
-  return add(densify(a), densify(b));
+export function addGradients(a: Gradient, b: Gradient): Gradient {
+  if ("name" in a) return "name" in b ? add(a, b) : scatterAdd(a, b);
+  if ("name" in b) return scatterAdd(b, a);
+  const [first, second] = [flatRows(a), flatRows(b)];
+  return {
+    values: concat([first.values, second.values], 0),
+    indices: concat([first.indices, second.indices], 0),
+    shape: a.shape,
+  };
+}
+
+/** A table with the gradients of some of its rows added. */
+function scatterAdd(table: Tensor, slices: IndexedSlices): Tensor {
+  const { values, indices } = flatRows(slices);
+  return table.graph.append("ScatterND", [
+    table,
+    reshape(indices, [...indices.shape, 1]),
+    values,
+  ], { shape: table.shape, attributes: { reduction: "add" } });
+}
+
+/** The rows one after the other, whatever the shape of their indices. */
+function flatRows({ values, indices, shape }: IndexedSlices): IndexedSlices {
+  const count = product(indices.shape);
+  return {
+    values: reshape(values, [count, ...shape.slice(1)]),
+    indices: reshape(indices, [count]),
+    shape,
+  };
 }
 
 function unary(

@@ -12,6 +12,7 @@ import * as op from "./operators.ts";
 import { encodeModel } from "./proto.ts";
 import { Random } from "./random.ts";
 import { elementCount, type Shape } from "./shape.ts";
+import { testOnDevices } from "./testing.ts";
 
 const STEP = 1e-2;
 const TOLERANCE = 2e-2;
@@ -163,22 +164,54 @@ Deno.test("gradients agree with central differences", async (t) => {
   }
 });
 
-Deno.test("softplus() and its gradient hold far from zero", async () => {
+/** The values of an operator on one row, and the gradients of their sum weighted by `weights`. */
+async function onRow(
+  executor: Executor,
+  operator: (x: Tensor) => Tensor,
+  row: Float32Array,
+  weights: Float32Array,
+): Promise<{ values: number[]; gradients: number[] }> {
+  const tensor = (data: Float32Array): TensorData => ({
+    type: "float32",
+    shape: [1, data.length],
+    data,
+  });
   const graph = new Graph();
-  const x = graph.input("x", "float32", [5]);
-  const y = op.softplus(x);
+  const x = graph.input("x", "float32", [1, row.length]);
+  const y = operator(x);
+  const weighted = op.mul(y, graph.initializer("weights", tensor(weights)));
   graph.output("y", y);
-  graph.output("g", op.densify(gradient(op.reduceSum(y, [0]), [x])[0]!));
-  await using executor = await Executor.start({ threads: 1 });
+  graph.output("g", op.densify(gradient(op.reduceSum(weighted, [0, 1]), [x])[0]!));
   const session = await executor.loadSession(encodeModel(graph));
-  const data = Float32Array.of(-200, -20, 0, 20, 200);
-  const { y: values, g } = await session.run({ x: { type: "float32", shape: [5], data } });
-  const close = (actual: number, expected: number) =>
-    ok(Math.abs(actual - expected) <= 1e-6 * Math.max(1, expected), `${actual}, not ${expected}`);
-  for (const [i, x] of data.entries()) {
-    close(Number(values!.data[i]), Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x))));
-    close(Number(g!.data[i]), 1 / (1 + Math.exp(-x)));
+  const { y: values, g } = await session.run({ x: tensor(row) });
+  return { values: Array.from(values!.data, Number), gradients: Array.from(g!.data, Number) };
+}
+
+function allClose(actual: number[], expected: number[]): void {
+  for (const [i, value] of expected.entries()) {
+    const error = Math.abs(actual[i]! - value);
+    ok(error <= 2e-6 * Math.max(1, Math.abs(value)), `${actual[i]}, not ${value}`);
   }
+}
+
+testOnDevices("softplus() and its gradient hold far from zero", async (executor) => {
+  const row = Float32Array.of(-200, -20, 0, 20, 200);
+  const ones = new Float32Array(row.length).fill(1);
+  const { values, gradients } = await onRow(executor, op.softplus, row, ones);
+  const x = Array.from(row);
+  allClose(values, x.map((x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)))));
+  allClose(gradients, x.map((x) => 1 / (1 + Math.exp(-x))));
+});
+
+testOnDevices("logSoftmax() and its gradient hold far from zero", async (executor) => {
+  const row = Float32Array.of(-200, 990, 1000, 1000, 998);
+  const weights = Float32Array.of(1, -2, 3, 0.5, 1);
+  const { values, gradients } = await onRow(executor, op.logSoftmax, row, weights);
+  const shifted = Array.from(row, (x) => x - 1000);
+  const logSum = Math.log(shifted.reduce((sum, z) => sum + Math.exp(z), 0));
+  const total = weights.reduce((a, b) => a + b, 0);
+  allClose(values, shifted.map((z) => z - logSum));
+  allClose(gradients, shifted.map((z, i) => weights[i]! - Math.exp(z - logSum) * total));
 });
 
 Deno.test("operators name both shapes when they do not fit", () => {

@@ -21,31 +21,47 @@ export interface GradientOutput {
   indices?: string;
 }
 
+/** The output of a training graph that holds the loss, a scalar. */
+export const LOSS = "loss";
+
+/** What one step of training did. */
+export interface StepResult {
+  loss: number;
+  /** The norm of all gradients before clipping. */
+  gradientNorm: number;
+}
+
 /** What every device offers. */
 export interface Parameters {
   /** The weights as inputs of a graph; their values change with {@link update}. */
   readonly feeds: DeviceTensors;
 
   /**
-   * Where the training graph can write gradients; others come as outputs of their own.
+   * Where the training graph can write its outputs; others come as outputs of their own.
    *
-   * @param first Whether nothing has been added to the gradients since the last {@link update}.
+   * @param first Whether nothing has been added up since the last {@link update}.
    */
-  gradientTargets(first: boolean): DeviceTensors;
+  outputTargets(first: boolean): DeviceTensors;
 
   /**
-   * Adds the gradients of a part of a step, or begins anew with those of its first part. Frees the
-   * outputs.
+   * Adds the loss and the gradients of a part of a step to those before, or begins anew with its
+   * first part. Frees the outputs.
    */
-  addGradients(outputs: DeviceTensors, first: boolean): void;
+  addPart(outputs: DeviceTensors, first: boolean): void;
+
+  /** Waits until the device has done all that it was given. */
+  settle(): Promise<void>;
 
   /**
    * Clips the gradients by their common norm, and updates weights and moments.
    *
    * @param step Counted from 1.
-   * @returns The norm of all gradients before clipping.
+   * @returns The results that are known by now, of this step and those before, each once.
    */
-  update(step: number, learningRate: number): Promise<number>;
+  update(step: number, learningRate: number): Promise<StepResult[]>;
+
+  /** Waits for the results that {@link update} has not given. */
+  results(): Promise<StepResult[]>;
 
   /** A copy of one parameter's weights or moments. */
   values(kind: ParameterKind, name: string): Promise<Float32Array>;

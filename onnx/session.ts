@@ -5,6 +5,7 @@
  * @module
  */
 import type * as ort from "onnxruntime-web";
+import { DerivedInputs } from "./derived_inputs.ts";
 import type { TensorData } from "./graph.ts";
 import type { Runtime } from "./runtime.ts";
 
@@ -21,10 +22,13 @@ const LOG_ERRORS = 3;
 export class Session {
   readonly #runtime: Runtime;
   readonly #session: ort.InferenceSession;
+  readonly #derived: DerivedInputs;
 
   private constructor(runtime: Runtime, session: ort.InferenceSession) {
     this.#runtime = runtime;
     this.#session = session;
+    const inputs = session.inputMetadata.flatMap((input) => input.isTensor ? [input] : []);
+    this.#derived = new DerivedInputs(inputs);
   }
 
   /**
@@ -50,6 +54,11 @@ export class Session {
     return new Session(runtime, session);
   }
 
+  /** What the symbols of the graph's inputs are, as far as these feeds say. */
+  dimensions(feeds: Tensors): Record<string, number> {
+    return this.#derived.dimensions(feeds);
+  }
+
   /** Runs the graph once. Feeds that it does not take are left out. */
   async run(feeds: Tensors): Promise<Tensors> {
     return hostTensors(await this.runOnDevice(feeds));
@@ -65,17 +74,21 @@ export class Session {
     targets: DeviceTensors = {},
   ): Promise<DeviceTensors> {
     const inputs: DeviceTensors = {};
+    const derived = this.#derived.from(feeds);
     for (const name of this.#session.inputNames) {
-      const feed = feeds[name];
+      const feed = feeds[name] ?? derived[name];
       if (feed === undefined) throw new RangeError(`Cannot run the graph: no input '${name}'`);
       inputs[name] = "dims" in feed
         ? feed
         : new this.#runtime.ort.Tensor(feed.type, feed.data, feed.shape);
     }
-    const outputs = Object.fromEntries(
-      this.#session.outputNames.map((name) => [name, targets[name] ?? null]),
+    // An output that is an input would come back from the device, which would have to be waited for.
+    const same = Object.fromEntries(
+      this.#session.outputNames.flatMap((name) => name in inputs ? [[name, inputs[name]!]] : []),
     );
-    return await this.#session.run(inputs, outputs);
+    const wanted = this.#session.outputNames.filter((name) => !(name in same));
+    const outputs = Object.fromEntries(wanted.map((name) => [name, targets[name] ?? null]));
+    return { ...await this.#session.run(inputs, outputs), ...same };
   }
 
   /** Frees the graph's memory. */

@@ -6,7 +6,8 @@
 
 /**
  * A dimension: a number, or a symbol for one that is known only at run time. Symbols multiply with
- * `*` and add up in parentheses, as in `batch*(16+length)`.
+ * `*` and add up in parentheses, as in `batch*(16+length)`; a difference, as in `(512-length)`, stands
+ * alone.
  */
 export type Dimension = number | string;
 
@@ -63,6 +64,18 @@ export function sum(dimensions: readonly Dimension[]): Dimension {
   return parts.length === 1 ? symbols[0]! : `(${parts.join("+")})`;
 }
 
+/** `a - b`: a number where both are known, otherwise a symbol such as `(512-length)`. */
+export function difference(a: Dimension, b: Dimension): Dimension {
+  if (b === 0) return a;
+  return typeof a === "number" && typeof b === "number" ? a - b : `(${a}-${b})`;
+}
+
+/** What a symbol that {@link difference} made is the difference of; `undefined` for any other. */
+export function differenceOperands(symbol: string): [string, string] | undefined {
+  const minus = symbol.indexOf("-");
+  return minus < 0 ? undefined : [symbol.slice(1, minus), symbol.slice(minus + 1, -1)];
+}
+
 /** The terms of a symbol that {@link sum} made; any other is its own only one. */
 export function terms(symbol: string): string[] {
   return symbol.startsWith("(") && symbol.endsWith(")") ? symbol.slice(1, -1).split("+") : [symbol];
@@ -77,17 +90,19 @@ export function bindDimensions(
   shape: Shape,
   values: Readonly<Record<string, number>>,
 ): number[] {
-  const bind = (symbol: string) => {
-    const value = /^\d+$/.test(symbol) ? Number(symbol) : values[symbol];
+  const bind = (symbol: string): number => {
+    if (/^\d+$/.test(symbol)) return Number(symbol);
+    const subtracted = differenceOperands(symbol);
+    if (subtracted !== undefined) return bind(subtracted[0]) - bind(subtracted[1]);
+    const factors = symbol.split("*");
+    if (factors.length > 1) return factors.reduce((size, factor) => size * bind(factor), 1);
+    const summands = terms(symbol);
+    if (summands.length > 1) return summands.reduce((total, term) => total + bind(term), 0);
+    const value = values[symbol];
     if (value === undefined) throw new RangeError(`Cannot bind dimension '${symbol}': no value`);
     return value;
   };
-  return shape.map((dimension) =>
-    String(dimension).split("*").reduce(
-      (size, part) => size * terms(part).reduce((total, term) => total + bind(term), 0),
-      1,
-    )
-  );
+  return shape.map((dimension) => bind(String(dimension)));
 }
 
 /** The number of elements of a shape whose dimensions are all numbers. */
@@ -96,7 +111,7 @@ export function elementCount(shape: readonly number[]): number {
 }
 
 /**
- * The shape that two operands have together under NumPy's broadcasting rule.
+ * The shape that two differenceOperands have together under NumPy's broadcasting rule.
  *
  * @throws {RangeError} If two dimensions differ and neither is 1.
  */

@@ -3,6 +3,7 @@ import fc from "fast-check";
 import {
   bindDimensions,
   broadcast,
+  difference,
   elementCount,
   formatShape,
   product,
@@ -59,6 +60,25 @@ for (
     deepStrictEqual(sum(dimensions), expected);
   });
 }
+
+for (
+  const [a, b, expected] of [
+    [5, 3, 2],
+    ["length", 0, "length"],
+    [512, "length", "(512-length)"],
+    [512, "(16+length)", "(512-(16+length))"],
+  ] as const
+) {
+  Deno.test(`difference() of ${a} and ${b} is ${expected}`, () => {
+    deepStrictEqual(difference(a, b), expected);
+  });
+}
+
+Deno.test("bindDimensions() subtracts", () => {
+  const values = { length: 7 };
+  deepStrictEqual(bindDimensions([difference(512, sum([16, "length"]))], values), [489]);
+  deepStrictEqual(bindDimensions([difference("length", "length")], values), [0]);
+});
 
 Deno.test("bindDimensions() multiplies and adds", () => {
   const shape = [product(["batch", sum([16, "length"]), 3]), sum(["length", "batch"]), 7];

@@ -7,7 +7,14 @@
 import type { AdamWOptions, ParameterShape } from "./adamw.ts";
 import { DropoutFeeds, type DropoutSites } from "./dropout.ts";
 import { HostParameters } from "./host_parameters.ts";
-import type { GradientOutput, ParameterKind, Parameters, ParameterValues } from "./parameters.ts";
+import {
+  type GradientOutput,
+  LOSS,
+  type ParameterKind,
+  type Parameters,
+  type ParameterValues,
+  type StepResult,
+} from "./parameters.ts";
 import { type Runtime, upload } from "./runtime.ts";
 import { type DeviceTensors, hostTensors, Session, type Tensors } from "./session.ts";
 import { WebGpuParameters } from "./webgpu_parameters.ts";
@@ -17,7 +24,7 @@ import { WebGpuParameters } from "./webgpu_parameters.ts";
  * without a gradient are frozen.
  */
 export interface TrainingGraphs {
-  /** Gives `loss`, a scalar, and the gradients. */
+  /** Gives {@link LOSS}, a scalar, and the gradients. */
   training: Uint8Array;
   /** Gives what evaluation needs. */
   inference: Uint8Array;
@@ -34,11 +41,8 @@ export interface TrainingOptions {
   largestDimensions: Record<string, number>;
 }
 
-/** What one step of training did. */
-export interface StepResult {
-  loss: number;
-  /** The norm of all gradients before clipping. */
-  gradientNorm: number;
+/** What one step of training did, and how long it took. */
+export interface TimedStepResult extends StepResult {
   /** How long the graph ran, with the gradients brought to where the optimizer reads them. */
   forwardBackwardMs: number;
   /** How long the optimizer took. */
@@ -74,8 +78,8 @@ export class TrainingSession {
     weights: ParameterValues,
     { optimizer, dropoutSeed, largestDimensions }: TrainingOptions,
   ): Promise<TrainingSession> {
-    const gradientOutputs = gradients.map(({ output }) => output);
-    const trainingSession = await Session.load(runtime, training, gradientOutputs);
+    const outputs = [LOSS, ...gradients.map(({ output }) => output)];
+    const trainingSession = await Session.load(runtime, training, outputs);
     const inferenceSession = await Session.load(runtime, inference);
     const Parameters = runtime.device === "webgpu" ? WebGpuParameters : HostParameters;
     const parameters = await Parameters.create(runtime, shapes, gradients, optimizer);
@@ -89,33 +93,41 @@ export class TrainingSession {
   }
 
   /**
-   * Runs forward and backward on one batch, which may come in parts, and updates the weights.
+   * Runs forward and backward on one batch, which may come in parts, and updates the weights. Does
+   * not wait for a GPU, which would idle until the next step comes.
    *
    * @param parts Their losses and gradients add up.
    * @param step Counted from 1; with the seed it determines the dropout masks.
+   * @returns The results that are known by now, of this step and those before, each once.
    */
-  async step(parts: readonly Tensors[], step: number, learningRate: number): Promise<StepResult> {
+  async submit(
+    parts: readonly Tensors[],
+    step: number,
+    learningRate: number,
+  ): Promise<StepResult[]> {
+    await this.#runParts(parts, step);
+    return await this.#parameters.update(step, learningRate);
+  }
+
+  /** Waits for the results that {@link submit} has not given. */
+  results(): Promise<StepResult[]> {
+    return this.#parameters.results();
+  }
+
+  /** Does what {@link submit} does, with no result outstanding, and waits for this one. */
+  async step(
+    parts: readonly Tensors[],
+    step: number,
+    learningRate: number,
+  ): Promise<TimedStepResult> {
     const started = performance.now();
-    let loss = 0;
-    for (const [part, batch] of parts.entries()) {
-      const first = part === 0;
-      const outputs = await this.#training.runOnDevice(
-        {
-          ...this.#parameters.feeds,
-          ...this.#masks,
-          ...this.#dropout.offsets(step, part),
-          ...batch,
-        },
-        this.#parameters.gradientTargets(first),
-      );
-      loss += Number(outputs["loss"]!.data[0]);
-      this.#parameters.addGradients(outputs, first);
-    }
+    await this.#runParts(parts, step);
+    await this.#parameters.settle();
     const updating = performance.now();
-    const gradientNorm = await this.#parameters.update(step, learningRate);
+    const known = await this.#parameters.update(step, learningRate);
+    const [result] = [...known, ...await this.#parameters.results()];
     return {
-      loss,
-      gradientNorm,
+      ...result!,
       forwardBackwardMs: updating - started,
       optimizerMs: performance.now() - updating,
     };
@@ -135,6 +147,22 @@ export class TrainingSession {
   /** Replaces one parameter's weights or moments. */
   setValues(kind: ParameterKind, name: string, values: Float32Array): void {
     this.#parameters.setValues(kind, name, values);
+  }
+
+  async #runParts(parts: readonly Tensors[], step: number): Promise<void> {
+    for (const [part, batch] of parts.entries()) {
+      const first = part === 0;
+      const outputs = await this.#training.runOnDevice(
+        {
+          ...this.#parameters.feeds,
+          ...this.#masks,
+          ...this.#dropout.windows(step, this.#training.dimensions(batch), part),
+          ...batch,
+        },
+        this.#parameters.outputTargets(first),
+      );
+      this.#parameters.addPart(outputs, first);
+    }
   }
 
   /** Frees the device's memory. */

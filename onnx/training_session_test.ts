@@ -1,6 +1,12 @@
 import { deepStrictEqual, notDeepStrictEqual, ok, rejects } from "node:assert";
 import { Dropout } from "./dropout.ts";
-import type { Executor, RemoteTrainingSession, Tensors, TrainingGraphs } from "./executor.ts";
+import type {
+  Executor,
+  RemoteTrainingSession,
+  StepResult,
+  Tensors,
+  TrainingGraphs,
+} from "./executor.ts";
 import { gradient } from "./gradient.ts";
 import { Graph, type Tensor } from "./graph.ts";
 import { gather, mul, reduceSum, reshape, sub } from "./operators.ts";
@@ -30,7 +36,7 @@ function graphs(dropoutProbability: number): TrainingGraphs {
   const inference = new Graph();
   inference.output("y", build(inference).y);
 
-  const training = new Graph();
+  const training = new Graph({ derivedInputs: true });
   const dropout = new Dropout(training);
   const { parameters: { table, scale, shift }, y } = build(training, dropout);
   const target = training.input("target", "float32", []);
@@ -44,8 +50,9 @@ function graphs(dropoutProbability: number): TrainingGraphs {
       return { parameter, output: `gradient/${parameter}` };
     }
     training.output(`gradient/${parameter}`, gradient.values);
-    training.output(`indices/${parameter}`, gradient.indices);
-    return { parameter, output: `gradient/${parameter}`, indices: `indices/${parameter}` };
+    const indices = gradient.indices.name;
+    training.output(indices, gradient.indices);
+    return { parameter, output: `gradient/${parameter}`, indices };
   });
   return {
     training: encodeModel(training),
@@ -120,6 +127,28 @@ testOnDevices("a step in parts is the step of the whole batch", async (executor)
       ok(Math.abs(actual[i]! - expected) < 1e-4, `${name}[${i}]`);
     }
   }
+});
+
+testOnDevices("steps that nobody waits for give what others give", async (executor) => {
+  const [waited, submitted] = [await load(executor, 0.3), await load(executor, 0.3)];
+  const expected: StepResult[] = [];
+  const actual: StepResult[] = [];
+  const answers: number[] = [];
+  for (let step = 1; step <= 23; step++) {
+    const parts = BATCHES.slice(0, 1 + step % 2).map((texts) => batch(texts));
+    const { loss, gradientNorm } = await waited.step(parts, step, 1e-2);
+    expected.push({ loss, gradientNorm });
+    const known = await submitted.submit(parts, step, 1e-2);
+    answers.push(known.length);
+    actual.push(...known);
+  }
+  const isGpu = executor.choice.device === "webgpu";
+  // A GPU is asked after each ten steps.
+  deepStrictEqual(answers, answers.map((_, i) => isGpu ? (i % 10 === 9 ? 10 : 0) : 1));
+  actual.push(...await submitted.results());
+  deepStrictEqual(actual, expected);
+  deepStrictEqual(await submitted.results(), []);
+  deepStrictEqual(await state(submitted), await state(waited));
 });
 
 const STATE: [ParameterKind, string][] = [

@@ -46,9 +46,10 @@ export function maxArrayBytes({ limits }: GPUDevice): number {
 /**
  * Room for values that shaders and onnxruntime can read and write, zero at first.
  *
+ * @param usage What the buffer is to be used for beside that.
  * @throws {DeviceError} If the GPU has no buffers of this size.
  */
-export function createArray(device: GPUDevice, size: number): GpuArray {
+export function createArray(device: GPUDevice, size: number, usage = 0): GpuArray {
   // Shaders of onnxruntime take four elements at a time.
   const padded = Math.ceil(size / 16) * 16;
   const limit = maxArrayBytes(device);
@@ -58,7 +59,7 @@ export function createArray(device: GPUDevice, size: number): GpuArray {
     );
   }
   return {
-    buffer: device.createBuffer({ size: padded, usage: STORAGE | COPY_SRC | COPY_DST }),
+    buffer: device.createBuffer({ size: padded, usage: STORAGE | COPY_SRC | COPY_DST | usage }),
     size,
   };
 }

@@ -8,23 +8,24 @@ import { type AdamWOptions, NORM_EPSILON, type ParameterShape, stepFactors } fro
 import {
   checkCount,
   type GradientOutput,
+  LOSS,
   type ParameterKind,
   type Parameters,
+  type StepResult,
   unknownParameter,
 } from "./parameters.ts";
 import type { Runtime } from "./runtime.ts";
 import type { DeviceTensors } from "./session.ts";
 import { elementCount } from "./shape.ts";
 import { arrayTensor, createArray, download, type GpuArray, gpuDevice, watch } from "./webgpu.ts";
+import { type Dispatch, Kernels, PARTIAL_SUMS } from "./webgpu_kernels.ts";
 
 const BYTES = Float32Array.BYTES_PER_ELEMENT;
-/** Threads of a workgroup; every adapter has as many. */
-const THREADS = 256;
-/** Workgroups that share the sum of squares of one gradient. */
-const PARTIAL_SUMS = 64;
-/** The most workgroups in one direction that every adapter allows. */
-const MAX_WORKGROUPS = 65_535;
 const STEP_FLOATS = 7;
+/** Loss and norm. */
+const RESULT_FLOATS = 2;
+/** How many steps the GPU does before it is asked what they gave: each time it has to be waited for. */
+const STEPS_PER_READ = 10;
 
 interface Trained {
   gradient: GradientOutput;
@@ -32,8 +33,6 @@ interface Trained {
   gradients: GpuArray;
   firstMoments: GpuArray;
   secondMoments: GpuArray;
-  sumSquares: GPUBindGroup;
-  adamw: GPUBindGroup;
 }
 
 /** See `Parameters`. */
@@ -41,46 +40,57 @@ export class WebGpuParameters implements Parameters {
   readonly feeds: DeviceTensors = {};
   readonly #device: GPUDevice;
   readonly #check: () => void;
-  readonly #pipelines: Pipelines;
+  readonly #kernels: Kernels;
   readonly #options: AdamWOptions;
   readonly #weights = new Map<string, GpuArray>();
   readonly #trained: Trained[] = [];
+  /** The outputs that add up as they are, with their sums: the loss, and gradients of no table. */
+  readonly #sums = new Map<string, GpuArray>();
   readonly #targets: DeviceTensors = {};
+  readonly #loss: GpuArray;
   readonly #partialSums: GpuArray;
   readonly #clipping: GpuArray;
   readonly #step: GpuArray;
-  readonly #clip: GPUBindGroup;
+  readonly #update: readonly Dispatch[];
+  readonly #results: GpuArray;
+  #unreadSteps = 0;
 
   private constructor(
     runtime: Runtime,
     device: GPUDevice,
-    pipelines: Pipelines,
+    kernels: Kernels,
     shapes: readonly ParameterShape[],
     gradients: readonly GradientOutput[],
     options: AdamWOptions,
   ) {
     this.#device = device;
     this.#check = watch(device);
-    this.#pipelines = pipelines;
+    this.#kernels = kernels;
     this.#options = options;
+    this.#loss = createArray(device, BYTES);
     this.#partialSums = createArray(device, gradients.length * PARTIAL_SUMS * BYTES);
-    this.#clipping = createArray(device, 2 * BYTES);
-    this.#step = createUniform(device, STEP_FLOATS * BYTES);
-    this.#clip = this.#bind("clip", [this.#partialSums, this.#clipping, this.#step]);
+    this.#clipping = createArray(device, 2 * BYTES, GPUBufferUsage.UNIFORM);
+    this.#step = createArray(device, STEP_FLOATS * BYTES, GPUBufferUsage.UNIFORM);
+    this.#results = createArray(device, STEPS_PER_READ * RESULT_FLOATS * BYTES);
 
+    this.#addTarget(runtime, LOSS, this.#loss, []);
     const outputs = new Map(gradients.map((gradient) => [gradient.parameter, gradient]));
     for (const { name, shape } of shapes) {
-      const bytes = elementCount(shape) * BYTES;
-      const weights = createArray(device, bytes);
+      const weights = createArray(device, elementCount(shape) * BYTES);
       this.#weights.set(name, weights);
       this.feeds[name] = arrayTensor(runtime.ort, weights, shape);
       const gradient = outputs.get(name);
-      if (gradient !== undefined) this.#addTrained(gradient, weights);
-      if (gradient !== undefined && gradient.indices === undefined) {
-        const { gradients } = this.#trained.at(-1)!;
-        this.#targets[gradient.output] = arrayTensor(runtime.ort, gradients, shape);
+      if (gradient === undefined) continue;
+      const [gradients, firstMoments, secondMoments] = Array.from(
+        { length: 3 },
+        () => createArray(device, weights.size),
+      ) as [GpuArray, GpuArray, GpuArray];
+      this.#trained.push({ gradient, weights, gradients, firstMoments, secondMoments });
+      if (gradient.indices === undefined) {
+        this.#addTarget(runtime, gradient.output, gradients, shape);
       }
     }
+    this.#update = this.#updateDispatches();
   }
 
   /**
@@ -95,42 +105,42 @@ export class WebGpuParameters implements Parameters {
     options: AdamWOptions,
   ): Promise<WebGpuParameters> {
     const device = await gpuDevice(runtime.ort);
-    const pipelines = await createPipelines(device);
-    return new WebGpuParameters(runtime, device, pipelines, shapes, gradients, options);
+    const kernels = await Kernels.load(device);
+    return new WebGpuParameters(runtime, device, kernels, shapes, gradients, options);
   }
 
-  gradientTargets(first: boolean): DeviceTensors {
+  outputTargets(first: boolean): DeviceTensors {
     // A later part would overwrite what it has to be added to.
     return first ? this.#targets : {};
   }
 
-  addGradients(outputs: DeviceTensors, first: boolean): void {
+  addPart(outputs: DeviceTensors, first: boolean): void {
     const encoder = this.#device.createCommandEncoder();
+    const dispatches: Dispatch[] = [];
     const temporary: GpuArray[] = [];
-    for (const { gradient: { output, indices }, gradients } of this.#trained) {
-      const values = outputs[output]!;
-      if (indices === undefined) {
-        if (first) continue;
-        this.#dispatch(
-          encoder,
-          "add",
-          this.#bind("add", [gradients, outputBinding(values)]),
-          workgroupsFor(gradients),
-        );
-        continue;
+    if (!first) {
+      for (const group of this.#groups([...this.#sums])) {
+        dispatches.push(this.#kernels.group("add", {
+          gradients: group.map(([, sum]) => sum),
+          addends: group.map(([output, { size }]) => ({
+            ...outputBinding(outputs[output]!),
+            size,
+          })),
+        }));
       }
+    }
+    for (const { gradient: { output, indices }, gradients } of this.#trained) {
+      if (indices === undefined) continue;
       if (first) encoder.clearBuffer(gradients.buffer);
+      const values = outputs[output]!;
       const { rows, starts, places } = groupByRow(outputs[indices]!.data as BigInt64Array);
       const width = Uint32Array.of(values.dims.at(-1)!);
       const lists = [rows, starts, places, width].map((list) => this.#uploaded(list));
       temporary.push(...lists);
-      this.#dispatch(
-        encoder,
-        "add_rows",
-        this.#bind("add_rows", [gradients, outputBinding(values), ...lists]),
-        Math.min(rows.length, MAX_WORKGROUPS),
-      );
+      const resources = [gradients, outputBinding(values), ...lists];
+      dispatches.push(this.#kernels.single("add_rows", resources, rows.length));
     }
+    this.#kernels.run(encoder, dispatches);
     this.#device.queue.submit([encoder.finish()]);
     for (const { buffer } of temporary) buffer.destroy();
     for (const [name, tensor] of Object.entries(outputs)) {
@@ -138,24 +148,36 @@ export class WebGpuParameters implements Parameters {
     }
   }
 
-  async update(step: number, learningRate: number): Promise<number> {
+  async settle(): Promise<void> {
+    await this.#device.queue.onSubmittedWorkDone();
+  }
+
+  async update(step: number, learningRate: number): Promise<StepResult[]> {
     const { beta1, beta2, maxGradientNorm } = this.#options;
     const { stepSize, epsilon, decay } = stepFactors(this.#options, step, learningRate);
     const values = [beta1, beta2, stepSize, epsilon, decay, maxGradientNorm, NORM_EPSILON];
     this.#device.queue.writeBuffer(this.#step.buffer, 0, Float32Array.from(values));
 
     const encoder = this.#device.createCommandEncoder();
-    for (const { sumSquares } of this.#trained) {
-      this.#dispatch(encoder, "sum_squares", sumSquares, PARTIAL_SUMS);
-    }
-    this.#dispatch(encoder, "clip", this.#clip, 1);
-    for (const { adamw, weights } of this.#trained) {
-      this.#dispatch(encoder, "adamw", adamw, workgroupsFor(weights));
+    this.#kernels.run(encoder, this.#update);
+    const place = this.#unreadSteps++ * RESULT_FLOATS * BYTES;
+    for (const [i, { buffer }] of [this.#loss, this.#clipping].entries()) {
+      encoder.copyBufferToBuffer(buffer, 0, this.#results.buffer, place + i * BYTES, BYTES);
     }
     this.#device.queue.submit([encoder.finish()]);
-    const [norm] = await download(this.#device, this.#clipping);
+    return this.#unreadSteps === STEPS_PER_READ ? await this.results() : [];
+  }
+
+  async results(): Promise<StepResult[]> {
+    const count = this.#unreadSteps;
+    if (count === 0) return [];
+    this.#unreadSteps = 0;
+    const values = await download(this.#device, this.#results);
     this.#check();
-    return norm!;
+    return Array.from({ length: count }, (_, i) => ({
+      loss: values[RESULT_FLOATS * i]!,
+      gradientNorm: values[RESULT_FLOATS * i + 1]!,
+    }));
   }
 
   async values(kind: ParameterKind, name: string): Promise<Float32Array> {
@@ -176,36 +198,47 @@ export class WebGpuParameters implements Parameters {
       firstMoments,
       secondMoments,
     ]);
-    const others = [this.#partialSums, this.#clipping, this.#step];
+    const others = [this.#loss, this.#partialSums, this.#clipping, this.#step, this.#results];
     for (const { buffer } of [...this.#weights.values(), ...ofTrained, ...others]) buffer.destroy();
   }
 
-  #addTrained(gradient: GradientOutput, weights: GpuArray): void {
-    const [gradients, firstMoments, secondMoments] = Array.from(
-      { length: 3 },
-      () => createArray(this.#device, weights.size),
-    ) as [GpuArray, GpuArray, GpuArray];
-    const partialSums = {
-      buffer: this.#partialSums.buffer,
-      offset: this.#trained.length * PARTIAL_SUMS * BYTES,
-      size: PARTIAL_SUMS * BYTES,
-    };
-    this.#trained.push({
-      gradient,
-      weights,
-      gradients,
-      firstMoments,
-      secondMoments,
-      sumSquares: this.#bind("sum_squares", [gradients, partialSums]),
-      adamw: this.#bind("adamw", [
-        weights,
-        firstMoments,
-        secondMoments,
-        gradients,
-        this.#clipping,
-        this.#step,
-      ]),
+  #addTarget({ ort }: Runtime, output: string, sum: GpuArray, shape: readonly number[]): void {
+    this.#sums.set(output, sum);
+    this.#targets[output] = arrayTensor(ort, sum, shape);
+  }
+
+  #updateDispatches(): Dispatch[] {
+    // Of like size, so that the parameters of a group keep as many workgroups busy.
+    const bySize = this.#trained.toSorted((a, b) => b.weights.size - a.weights.size);
+    const groups = this.#groups(bySize);
+    const sumSquares = groups.map((group, i) => {
+      const partialSums = {
+        buffer: this.#partialSums.buffer,
+        offset: i * this.#kernels.groupSize * PARTIAL_SUMS * BYTES,
+        size: group.length * PARTIAL_SUMS * BYTES,
+      };
+      const gradients = group.map(({ gradients }) => gradients);
+      return this.#kernels.group("sum_squares", { gradients }, [partialSums], PARTIAL_SUMS);
     });
+    const clip = this.#kernels.single("clip", [this.#partialSums, this.#clipping, this.#step], 1);
+    const adamw = groups.map((group) =>
+      this.#kernels.group("adamw", {
+        weights: group.map(({ weights }) => weights),
+        first_moments: group.map(({ firstMoments }) => firstMoments),
+        second_moments: group.map(({ secondMoments }) => secondMoments),
+        gradients: group.map(({ gradients }) => gradients),
+      }, [this.#clipping, this.#step])
+    );
+    return [...sumSquares, clip, ...adamw];
+  }
+
+  /** Cuts a list into parts that fit into one dispatch. */
+  #groups<Item>(items: readonly Item[]): Item[][] {
+    const { groupSize } = this.#kernels;
+    return Array.from(
+      { length: Math.ceil(items.length / groupSize) },
+      (_, i) => items.slice(i * groupSize, (i + 1) * groupSize),
+    );
   }
 
   #array(kind: ParameterKind, name: string): GpuArray {
@@ -221,41 +254,6 @@ export class WebGpuParameters implements Parameters {
     this.#device.queue.writeBuffer(array.buffer, 0, list);
     return array;
   }
-
-  #bind(kernel: Kernel, resources: readonly GPUBufferBinding[]): GPUBindGroup {
-    return this.#device.createBindGroup({
-      layout: this.#pipelines[kernel].getBindGroupLayout(0),
-      entries: resources.map((resource, binding) => ({ binding, resource })),
-    });
-  }
-
-  #dispatch(
-    encoder: GPUCommandEncoder,
-    kernel: Kernel,
-    group: GPUBindGroup,
-    workgroups: number,
-  ): void {
-    const pass = encoder.beginComputePass();
-    pass.setPipeline(this.#pipelines[kernel]);
-    pass.setBindGroup(0, group);
-    pass.dispatchWorkgroups(workgroups);
-    pass.end();
-  }
-}
-
-const KERNELS = ["sum_squares", "clip", "adamw", "add", "add_rows"] as const;
-type Kernel = (typeof KERNELS)[number];
-type Pipelines = Record<Kernel, GPUComputePipeline>;
-
-async function createPipelines(device: GPUDevice): Promise<Pipelines> {
-  const kernels = await Deno.readTextFile(new URL("./kernels/kernels.wgsl", import.meta.url));
-  const constants = `const THREADS = ${THREADS}u; const PARTIAL_SUMS = ${PARTIAL_SUMS}u;\n`;
-  const module = device.createShaderModule({ code: constants + kernels });
-  const pipelines = KERNELS.map(async (entryPoint) => [
-    entryPoint,
-    await device.createComputePipelineAsync({ layout: "auto", compute: { module, entryPoint } }),
-  ]);
-  return Object.fromEntries(await Promise.all(pipelines));
 }
 
 /**
@@ -273,15 +271,6 @@ function groupByRow(indices: BigInt64Array) {
   };
 }
 
-function outputBinding(tensor: DeviceTensors[string]): GPUBufferBinding {
+function outputBinding(tensor: DeviceTensors[string]): { buffer: GPUBuffer } {
   return { buffer: tensor.gpuBuffer as unknown as GPUBuffer };
-}
-
-function createUniform(device: GPUDevice, size: number): GpuArray {
-  const { UNIFORM, COPY_DST } = GPUBufferUsage;
-  return { buffer: device.createBuffer({ size, usage: UNIFORM | COPY_DST }), size };
-}
-
-function workgroupsFor({ size }: GpuArray): number {
-  return Math.min(Math.ceil(size / BYTES / THREADS), MAX_WORKGROUPS);
 }

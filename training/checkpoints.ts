@@ -14,6 +14,7 @@ import { WEIGHTS_FILE } from "../models/weight_files.ts";
 import { type Classifier, saveModel } from "../models/classifier.ts";
 import { parameterShapes, type Weights } from "../models/weights.ts";
 import { SafetensorsFile, safetensorsParts, type TensorSource } from "../models/safetensors.ts";
+import type { ParameterShape } from "../onnx/adamw.ts";
 import type { RemoteTrainingSession } from "../onnx/executor.ts";
 import type { Tuning } from "./initial_model.ts";
 import { StoredTrainerState, TRAINER_STATE_FILE, type TrainerState } from "./trainer_state.ts";
@@ -33,10 +34,12 @@ export function checkpointName(step: number): string {
 /** What {@link saveCheckpoint} writes. */
 export interface CheckpointContent {
   model: Omit<Classifier, "weights"> & { tuning?: Tuning | undefined };
+  /** The parameters of a whole model; by default those of a classifier. */
+  parameters?: readonly ParameterShape[];
   session: Pick<RemoteTrainingSession, "values">;
   /** The names of the parameters that are trained. */
   trained: readonly string[];
-  state: TrainerState;
+  state: Pick<TrainerState, "step" | "toJSON"> & Partial<Pick<TrainerState, "best">>;
   /** How many of the newest are kept, this one among them; 1 by default. */
   totalLimit?: number;
 }
@@ -72,11 +75,11 @@ export async function saveCheckpoint(
 
 async function writeCheckpoint(
   dir: string,
-  { model, session, trained, state }: CheckpointContent,
+  { model, parameters, session, trained, state }: CheckpointContent,
 ): Promise<void> {
   await Deno.mkdir(dir, { recursive: true });
   const { config, tuning } = model;
-  const shapes = parameterShapes(config, tuning?.encoder);
+  const shapes = parameters ?? parameterShapes(config, tuning?.encoder);
   const isTrained = new Set(trained);
   const weights = shapes.filter(({ name }) => tuning === undefined || isTrained.has(name)).map((
     { name, shape },
@@ -155,7 +158,7 @@ export async function restoreMoments(
   }
 }
 
-async function writeState(dir: string, state: TrainerState): Promise<void> {
+async function writeState(dir: string, state: CheckpointContent["state"]): Promise<void> {
   await writeJson(join(dir, TRAINER_STATE_FILE), state.toJSON(checkpointName));
 }
 

@@ -89,3 +89,64 @@ export type TrainEvent =
   | EvaluationEvent
   | CheckpointEvent
   | FinishEvent;
+
+/** Texts are being encoded before pretraining. */
+export interface EncodingEvent {
+  type: "encoding";
+  /** How many there were so far. */
+  texts: number;
+}
+
+/** Pretraining is prepared and begins. */
+export interface PretrainStartEvent {
+  type: "pretrain_start";
+  model: string;
+  device: string;
+  /** Why there. */
+  device_reason: string;
+  parameters: number;
+  /** How many word pieces there are. */
+  vocabulary: number;
+  steps: number;
+  /** Steps that are done already, by the run that this one resumes. */
+  steps_done: number;
+  epochs: number;
+  rows: number;
+  tokens: number;
+  held_out_rows: number;
+}
+
+/** The texts that are held out have been measured. */
+export interface PretrainEvaluationEvent {
+  type: "pretrain_evaluation";
+  step: number;
+  epoch: number;
+  /** The mean cross-entropy of masked tokens. */
+  loss: number;
+}
+
+/** The pretrained model is written. */
+export interface PretrainFinishEvent extends PretrainResult {
+  type: "pretrain_finish";
+}
+
+/** What pretraining gives; the keys are those of `pretrain --json`. */
+export interface PretrainResult {
+  model_dir: string;
+  steps: number;
+  epochs: number;
+  device: string;
+  tokens_per_second: number;
+  /** The mean cross-entropy of masked tokens in the texts that are held out, if any are. */
+  held_out_loss: number | null;
+}
+
+/** Anything that pretraining reports. */
+export type PretrainEvent =
+  | DownloadEvent
+  | EncodingEvent
+  | PretrainStartEvent
+  | StepEvent
+  | PretrainEvaluationEvent
+  | CheckpointEvent
+  | PretrainFinishEvent;

@@ -11,6 +11,7 @@ import type { TrainingGraphs } from "../onnx/executor.ts";
 import { gradient } from "../onnx/gradient.ts";
 import { Graph, type Tensor } from "../onnx/graph.ts";
 import { mul, reduceSum } from "../onnx/operators.ts";
+import { type GradientOutput, LOSS } from "../onnx/parameters.ts";
 import { encodeModel } from "../onnx/proto.ts";
 import { type PromptEncoder, virtualTokens } from "../models/prompt_encoder.ts";
 import { appendLoss } from "./loss.ts";
@@ -28,7 +29,7 @@ export function trainingGraphs(
   frozen: ReadonlySet<string> = new Set(),
   encoder?: PromptEncoder,
 ): TrainingGraphs {
-  const graph = new Graph();
+  const graph = new Graph({ derivedInputs: true });
   const trained: Tensor[] = [];
   const parameters: ParameterShape[] = [];
   const dropout = new Dropout(graph);
@@ -48,21 +49,9 @@ export function trainingGraphs(
   const exampleWeights = graph.input("example_weights", "float32", ["batch"]);
   const exampleLosses = appendLoss(logits, labels, problemOf(config).problemType);
   const loss = reduceSum(mul(exampleLosses, exampleWeights), [0]);
-  graph.output("loss", loss);
+  graph.output(LOSS, loss);
 
-  const gradients = gradient(loss, trained).map((gradient, i) => {
-    const parameter = trained[i]!.name;
-    const output = `gradient/${parameter}`;
-    if ("name" in gradient) {
-      graph.output(output, gradient);
-      return { parameter, output };
-    }
-    const indices = `indices/${parameter}`;
-    graph.output(output, gradient.values);
-    graph.output(indices, gradient.indices);
-    return { parameter, output, indices };
-  });
-
+  const gradients = outputGradients(graph, loss, trained);
   return {
     training: encodeModel(graph),
     inference: inferenceGraph(config, encoder),
@@ -70,6 +59,27 @@ export function trainingGraphs(
     gradients,
     dropout: dropout.sites,
   };
+}
+
+/** Adds the gradients of the loss to a graph's outputs, those of trained parameters. */
+export function outputGradients(
+  graph: Graph,
+  loss: Tensor,
+  trained: readonly Tensor[],
+): GradientOutput[] {
+  return gradient(loss, trained).map((gradient, i) => {
+    const parameter = trained[i]!.name;
+    const output = `gradient/${parameter}`;
+    if ("name" in gradient) {
+      graph.output(output, gradient);
+      return { parameter, output };
+    }
+    graph.output(output, gradient.values);
+    // An input under its own name costs no copy; tables may have it in common.
+    const indices = gradient.indices.name;
+    if (!graph.outputs.has(indices)) graph.output(indices, gradient.indices);
+    return { parameter, output, indices };
+  });
 }
 
 /** The logits as a function of the same parameters, without dropout. */

@@ -5,7 +5,7 @@ import { parameterShapes } from "../models/weights.ts";
 import { frozenParameters } from "./freeze.ts";
 import { trainingGraphs } from "./graphs.ts";
 
-const CONFIG = scratchConfig("tiny", 100, ["a", "b"]);
+const CONFIG = scratchConfig("tiny", 100, "BertForSequenceClassification");
 const NAMES = parameterShapes(CONFIG).map(({ name }) => name);
 const HEAD = ["classifier.weight", "classifier.bias"];
 

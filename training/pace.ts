@@ -3,7 +3,6 @@
  *
  * @module
  */
-import type { EncodedExample } from "./examples.ts";
 import type { StepEvent } from "./events.ts";
 
 /** How fast this process trains, evaluations included. */
@@ -20,12 +19,12 @@ export class Pace {
     this.#totalSteps = totalSteps;
   }
 
-  /** Counts a step that has just ended. */
+  /** Counts a step that has just ended, and its tokens without padding. */
   after(
     step: number,
-    examples: readonly EncodedExample[],
+    tokens: number,
   ): Pick<StepEvent, "tokens_per_second" | "seconds_left"> {
-    this.#tokens += examples.reduce((sum, { ids }) => sum + ids.length, 0);
+    this.#tokens += tokens;
     const seconds = (performance.now() - this.#started) / 1000;
     this.tokensPerSecond = this.#tokens / seconds;
     return {

@@ -6,17 +6,12 @@
 import { basename, join } from "node:path";
 import { type Columns, parseColumnMapping } from "../data/columns.ts";
 import { readExamples } from "../data/csv.ts";
-import { type Dataset, splitFile } from "../data/dataset.ts";
+import { splitFile } from "../data/dataset.ts";
 import { exists } from "../data/files.ts";
 import { UserError } from "../data/user_error.ts";
 import { CHECKPOINTS_DIR } from "./checkpoints.ts";
 import type { TrainSettings } from "./settings.ts";
-import {
-  readTrainingArgs,
-  TRAINING_ARGS_FILE,
-  type TrainingArgs,
-  writeTrainingArgs,
-} from "./training_args.ts";
+import { readTrainingArgs, TRAINING_ARGS_FILE, type TrainingArgs } from "./training_args.ts";
 
 /** Where runs go that were given no folder. */
 export const RUNS_DIR = "runs";
@@ -37,6 +32,8 @@ export function newRunDir({ mode, model }: Pick<TrainSettings, "mode" | "model">
 /**
  * Makes the folder of a run and writes down what was asked for.
  *
+ * @param writeArgs Writes {@link TRAINING_ARGS_FILE}.
+ *
  * A folder that is overwritten counts as unfinished from now on; its checkpoints go, and its files
  * are replaced one by one when the new model is there.
  *
@@ -44,15 +41,14 @@ export function newRunDir({ mode, model }: Pick<TrainSettings, "mode" | "model">
  */
 export async function prepareOutDir(
   dir: string,
-  settings: TrainSettings,
-  dataset: Dataset,
+  writeArgs: () => Promise<void>,
   { overwrite }: { overwrite: boolean },
 ): Promise<void> {
   await Deno.mkdir(dir, { recursive: true });
   const names = (await Array.fromAsync(Deno.readDir(dir))).map(({ name }) => name);
   // macOS leaves .DS_Store wherever someone has looked.
   const first = names.find((name) => name !== LOCK_FILE && !name.startsWith("."));
-  if (first === undefined) return await writeTrainingArgs(dir, settings, dataset);
+  if (first === undefined) return await writeArgs();
 
   const held = `Cannot write to '${dir}': it holds`;
   if (!names.includes(TRAINING_ARGS_FILE)) {
@@ -69,7 +65,7 @@ export async function prepareOutDir(
   const replaced = join(dir, `${CHECKPOINTS_DIR}.replaced`);
   if (names.includes(CHECKPOINTS_DIR)) await Deno.rename(join(dir, CHECKPOINTS_DIR), replaced);
   if (names.includes(METRICS_FILE)) await Deno.remove(join(dir, METRICS_FILE));
-  await writeTrainingArgs(dir, settings, dataset);
+  await writeArgs();
   if (await exists(replaced)) await Deno.remove(replaced, { recursive: true });
 }
 
@@ -110,7 +106,13 @@ async function isLocked(dir: string): Promise<boolean> {
  */
 export async function readUnfinishedRun(dir: string): Promise<TrainingArgs> {
   const args = await readTrainingArgs(dir);
-  if (!await exists(join(dir, METRICS_FILE))) return args;
+  await checkUnfinished(dir);
+  return args;
+}
+
+/** @throws {UserError} If a run is finished. */
+export async function checkUnfinished(dir: string): Promise<void> {
+  if (!await exists(join(dir, METRICS_FILE))) return;
   throw new UserError(`Cannot resume '${dir}': it is finished`);
 }
 

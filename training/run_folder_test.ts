@@ -12,6 +12,7 @@ import {
 } from "./run_folder.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { TrainSettings } from "./settings.ts";
+import { writeTrainingArgs } from "./training_args.ts";
 
 /** Runs a test in a folder of its own, with files by path within it. */
 async function withFolder(
@@ -49,7 +50,8 @@ const DATASET: Dataset = {
 };
 
 function prepare(dir: string, overwrite: boolean): Promise<void> {
-  return prepareOutDir(dir, TrainSettings.parse({ seed: 7 }), DATASET, { overwrite });
+  const settings = TrainSettings.parse({ seed: 7 });
+  return prepareOutDir(dir, () => writeTrainingArgs(dir, settings, DATASET), { overwrite });
 }
 
 Deno.test("prepareOutDir() makes a folder and writes down what was asked for", async () => {

@@ -10,7 +10,7 @@ import { PROBLEM_TYPES } from "../data/labels.ts";
 import { SCRATCH_MODELS, type ScratchSize, scratchSizeOf } from "../models/config.ts";
 
 /** A whole number; the message of every fault is the rule. */
-function whole(least: number, most?: number): z.ZodNumber {
+export function whole(least: number, most?: number): z.ZodNumber {
   const rule = most === undefined
     ? `must be a whole number of ${least} or more`
     : `must be a whole number from ${least} to ${most}`;
@@ -19,17 +19,23 @@ function whole(least: number, most?: number): z.ZodNumber {
 }
 
 /** A number of a range. */
-function between(least: number, most: number): z.ZodNumber {
+export function between(least: number, most: number): z.ZodNumber {
   const rule = `must be from ${least} to ${most}`;
   return z.number(rule).min(least, rule).max(most, rule);
 }
 
 /** A number that is not 0. */
-function positive(most?: number): z.ZodNumber {
+export function positive(most?: number): z.ZodNumber {
   const rule = `must be above 0 and ${most === undefined ? "finite" : `at most ${most}`}`;
   const schema = z.number(rule).gt(0, rule);
   return most === undefined ? schema : schema.max(most, rule);
 }
+
+/** The name of a model, of which those that begin with `scratch:` are known. */
+export const MODEL = z.string().refine(
+  (model) => !model.startsWith("scratch:") || scratchSizeOf(model) !== undefined,
+  `there are ${SCRATCH_MODELS.join(", ")}`,
+);
 
 /** The schema of {@link TrainSettings}. */
 export const TrainSettings = z.strictObject({
@@ -37,10 +43,7 @@ export const TrainSettings = z.strictObject({
     "What is trained: full = every weight; on a frozen base, beside the head: prefix = keys and " +
       "values for every layer, prompt = virtual tokens at the input",
   ),
-  model: z.string().refine(
-    (model) => !model.startsWith("scratch:") || scratchSizeOf(model) !== undefined,
-    `there are ${SCRATCH_MODELS.join(", ")}`,
-  ).default("scratch:tiny").describe(
+  model: MODEL.default("scratch:tiny").describe(
     "The base: the folder of a BERT, its name on the Hugging Face hub (NAME or OWNER/NAME, with " +
       "@REVISION for another than main), or random weights in 2 layers of 128 (scratch:tiny), " +
       "4 of 256 (scratch:mini) or 4 of 512 (scratch:small)",

@@ -33,8 +33,8 @@ import { initialModel, resumedModel } from "./initial_model.ts";
 import { modelCard } from "./model_card.ts";
 import { Pace } from "./pace.ts";
 import { lockRun, METRICS_FILE, prepareOutDir, readUnfinishedRun } from "./run_folder.ts";
-import { linearSchedule } from "./schedule.ts";
 import { type TrainSettings, withModelDefaults } from "./settings.ts";
+import { StepRunner } from "./step_runner.ts";
 import { TRAINER_STATE_FILE, TrainerState } from "./trainer_state.ts";
 import { writeTrainingArgs } from "./training_args.ts";
 
@@ -128,7 +128,7 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
   if (!resume) {
     // Only now: a mistake in the settings must not cost the run that is overwritten.
     locks.use(await lockRun(outDir));
-    await prepareOutDir(outDir, settings, dataset, { overwrite });
+    await prepareOutDir(outDir, () => writeTrainingArgs(outDir, settings, dataset), { overwrite });
   } else {
     // The data may have moved.
     await writeTrainingArgs(outDir, settings, dataset);
@@ -169,12 +169,23 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
     savedAt = performance.now();
     onEvent({ type: "checkpoint", step: state.step, dir });
   };
-  const saveIsDue = () =>
+  const saveIsDue = (step: number) =>
     settings.saveSteps === undefined
       ? performance.now() - savedAt > CHECKPOINT_INTERVAL_MS
-      : state.step % settings.saveSteps === 0;
+      : step % settings.saveSteps === 0;
 
   const pace = new Pace(state.step, totalSteps);
+  const runner = new StepRunner({
+    session,
+    state,
+    pace,
+    learningRate: settings.learningRate,
+    warmupSteps,
+    totalSteps,
+    stepsPerEpoch,
+    outDir,
+    onEvent,
+  });
   const epochCount = Math.ceil(totalSteps / stepsPerEpoch);
   try {
     for (let epoch = state.epochsDone; epoch < epochCount && !state.outOfPatience; epoch++) {
@@ -188,30 +199,14 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
         signal?.throwIfAborted();
         const batch = parts.map((part) => part.map((index) => examples[index]!));
         const exampleCount = batch.reduce((sum, part) => sum + part.length, 0);
-        const step = state.step + 1;
-        const learningRate = settings.learningRate *
-          linearSchedule(state.step, warmupSteps, totalSteps);
-        const { loss, gradientNorm } = await session.step(
-          batch.map((part) => trainingFeeds(part, config, 1 / exampleCount)),
-          step,
-          learningRate,
-        );
-        if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
-          throw await divergence(step, loss, gradientNorm, settings, outDir);
-        }
-        const event = {
-          type: "step",
-          step,
-          epoch: step / stepsPerEpoch,
-          loss,
-          grad_norm: gradientNorm,
-          learning_rate: learningRate,
-          ...pace.after(step, batch.flat()),
-        } as const;
-        state.addStep(event);
-        onEvent(event);
+        const feeds = batch.map((part) => trainingFeeds(part, config, 1 / exampleCount));
+        const tokenCount = batch.flat().reduce((sum, { ids }) => sum + ids.length, 0);
+        await runner.submit(feeds, tokenCount);
+        const step = runner.submitted;
         const evaluationFollows = step === totalSteps || step % stepsPerEpoch === 0;
-        if (saveIsDue() && !evaluationFollows) await save();
+        const saveFollows = !evaluationFollows && saveIsDue(step);
+        if (evaluationFollows || saveFollows) await runner.settle();
+        if (saveFollows) await save();
       }
 
       const { loss, predictions } = await predictExamples(
@@ -228,6 +223,7 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
     }
   } catch (error) {
     if (error !== signal?.reason) throw error;
+    await runner.settle();
     await save();
     throw new TrainingInterrupted(state.step, outDir);
   }
@@ -289,19 +285,4 @@ async function checkpointOf(
     throw new UserError(`Cannot resume '${outDir}': the data in '${dataset.dir}' have changed`);
   }
   return await lastCheckpoint(outDir);
-}
-
-async function divergence(
-  step: number,
-  loss: number,
-  gradientNorm: number,
-  { learningRate }: TrainSettings,
-  outDir: string,
-): Promise<UserError> {
-  const checkpoint = await lastCheckpoint(outDir);
-  return new UserError(
-    `Cannot go on after step ${step}: the loss is ${loss}, its gradient's norm ${gradientNorm}; ` +
-      `try a lower --learning-rate than ${learningRate}` +
-      (checkpoint === undefined ? "" : `. The last good weights are in '${checkpoint}'`),
-  );
 }

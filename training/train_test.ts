@@ -7,6 +7,7 @@ import { loadClassifier, saveClassifier } from "../models/classifier.ts";
 import { labelsOf } from "../models/config.ts";
 import { scratchClassifier } from "../models/scratch.ts";
 import { type LabelScore, TextClassifier } from "../models/text_classifier.ts";
+import { chooseDevice } from "../onnx/device.ts";
 import { Executor } from "../onnx/executor.ts";
 import { evaluateFile } from "./evaluate_file.ts";
 import type { EvaluationEvent, TrainEvent } from "./events.ts";
@@ -285,6 +286,29 @@ Deno.test("train() that is stopped and resumed ends as if it had not been", asyn
       );
     deepStrictEqual(figures(inPieces), figures(whole), `${stops}`);
   }
+});
+
+Deno.test({
+  name: "train() that is stopped and resumed ends as if it had not been, on a GPU",
+  ignore: !await chooseDevice("webgpu").then(() => true, () => false),
+  async fn() {
+    // Steps whose results are not read at once: all between two checkpoints.
+    const settings = { device: "webgpu", epochs: 3, dropout: 0.2, saveSteps: 2 } as const;
+    const whole = await trainedInPieces(settings, []);
+    const inPieces = await trainedInPieces(settings, [4]);
+    deepStrictEqual(inPieces.weights, whole.weights);
+    const order = (events: readonly TrainEvent[]) =>
+      events.flatMap((event) =>
+        ["step", "checkpoint", "evaluation"].includes(event.type) && "step" in event
+          ? [`${event.type} ${event.step}`]
+          : []
+      );
+    deepStrictEqual(order(whole.events), [
+      ...["step 1", "step 2", "checkpoint 2", "step 3", "evaluation 3", "checkpoint 3"],
+      ...["step 4", "checkpoint 4", "step 5", "step 6", "evaluation 6", "checkpoint 6"],
+      ...["step 7", "step 8", "checkpoint 8", "step 9", "evaluation 9", "checkpoint 9"],
+    ]);
+  },
 });
 
 Deno.test("train() that is resumed stops when patience ends, as it would have", async () => {

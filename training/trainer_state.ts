@@ -15,7 +15,7 @@ import { mapKeys } from "./snake_case.ts";
 export const TRAINER_STATE_FILE = "trainer_state.json";
 
 /** Between two entries of the log, in steps. */
-const LOGGING_STEPS = 50;
+export const LOGGING_STEPS = 50;
 
 const EVALUATION_PREFIX = "eval_";
 

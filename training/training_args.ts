@@ -94,6 +94,6 @@ export async function resumedSettings(
 }
 
 /** A model's folder, wherever the process is that resumes; other models' names as they are. */
-async function absolute(model: string): Promise<string> {
+export async function absolute(model: string): Promise<string> {
   return await exists(model) ? resolve(model) : model;
 }

@@ -1,5 +1,10 @@
 // AdamW on the GPU. Sums are taken in a fixed order, so that a step can be repeated to the bit.
-// webgpu_parameters.ts puts THREADS, those of a workgroup, and PARTIAL_SUMS in front.
+//
+// One dispatch takes a group of parameters, the workgroup's y being a parameter's place in it.
+// webgpu_kernels.ts puts in front what depends on the size of the group: for each kind of arrays,
+// such as `weights`, the functions `weights_count(parameter)`, `weights_at(parameter, i)` and
+// `set_weights(parameter, i, value)`. It also defines THREADS, those of a workgroup, and
+// PARTIAL_SUMS, those of a parameter.
 
 struct Step {
   beta1: f32,
@@ -30,23 +35,24 @@ fn sum_of_workgroup(value: f32, thread: u32) -> f32 {
   return shared_sums[0];
 }
 
-@group(0) @binding(0) var<storage, read> squared: array<f32>;
-@group(0) @binding(1) var<storage, read_write> partial_sums: array<f32>;
+@group(0) @binding(0) var<storage, read_write> partial_sums: array<f32>;
 
-// Dispatched with PARTIAL_SUMS workgroups.
+// Dispatched with PARTIAL_SUMS workgroups for each parameter.
 @compute @workgroup_size(THREADS)
 fn sum_squares(
   @builtin(local_invocation_index) thread: u32,
   @builtin(workgroup_id) workgroup: vec3u,
 ) {
+  let parameter = workgroup.y;
   var sum = 0.0;
-  let count = arrayLength(&squared);
+  let count = gradients_count(parameter);
   for (var i = workgroup.x * THREADS + thread; i < count; i += PARTIAL_SUMS * THREADS) {
-    sum += squared[i] * squared[i];
+    let gradient = gradients_at(parameter, i);
+    sum += gradient * gradient;
   }
   let total = sum_of_workgroup(sum, thread);
   if (thread == 0u) {
-    partial_sums[workgroup.x] = total;
+    partial_sums[parameter * PARTIAL_SUMS + workgroup.x] = total;
   }
 }
 
@@ -70,46 +76,44 @@ fn clip(@builtin(local_invocation_index) thread: u32) {
   }
 }
 
-@group(0) @binding(0) var<storage, read_write> weights: array<f32>;
-@group(0) @binding(1) var<storage, read_write> first_moments: array<f32>;
-@group(0) @binding(2) var<storage, read_write> second_moments: array<f32>;
-@group(0) @binding(3) var<storage, read> gradients: array<f32>;
-@group(0) @binding(4) var<storage, read> clipping: Clipping;
-@group(0) @binding(5) var<uniform> step: Step;
+// A uniform, as few storage buffers may be bound at once and the group needs them.
+@group(0) @binding(0) var<uniform> clipping: Clipping;
+@group(0) @binding(1) var<uniform> step: Step;
 
 @compute @workgroup_size(THREADS)
 fn adamw(
   @builtin(global_invocation_id) id: vec3u,
   @builtin(num_workgroups) workgroups: vec3u,
 ) {
-  let count = arrayLength(&weights);
+  let parameter = id.y;
+  let count = weights_count(parameter);
   for (var i = id.x; i < count; i += workgroups.x * THREADS) {
-    let gradient = gradients[i] * clipping.scale;
-    let first = step.beta1 * first_moments[i] + (1.0 - step.beta1) * gradient;
-    let second = step.beta2 * second_moments[i] + (1.0 - step.beta2) * gradient * gradient;
-    first_moments[i] = first;
-    second_moments[i] = second;
+    let gradient = gradients_at(parameter, i) * clipping.scale;
+    let first = step.beta1 * first_moments_at(parameter, i) + (1.0 - step.beta1) * gradient;
+    let second = step.beta2 * second_moments_at(parameter, i) +
+      (1.0 - step.beta2) * gradient * gradient;
+    set_first_moments(parameter, i, first);
+    set_second_moments(parameter, i, second);
     let direction = first / (sqrt(second) + step.epsilon);
-    weights[i] = step.decay * weights[i] - step.step_size * direction;
+    let weight = step.decay * weights_at(parameter, i) - step.step_size * direction;
+    set_weights(parameter, i, weight);
   }
 }
-
-@group(0) @binding(0) var<storage, read_write> total: array<f32>;
-@group(0) @binding(1) var<storage, read> addend: array<f32>;
 
 @compute @workgroup_size(THREADS)
 fn add(
   @builtin(global_invocation_id) id: vec3u,
   @builtin(num_workgroups) workgroups: vec3u,
 ) {
-  let count = arrayLength(&total);
+  let parameter = id.y;
+  let count = gradients_count(parameter);
   for (var i = id.x; i < count; i += workgroups.x * THREADS) {
-    total[i] += addend[i];
+    set_gradients(parameter, i, gradients_at(parameter, i) + addends_at(parameter, i));
   }
 }
 
-// The gradient of a table whose rows were read, some of them several times: row `rows[i]` of the table gets the sum of the values at
-// `places[starts[i]]` to `places[starts[i + 1] - 1]`.
+// The gradient of a table whose rows were read, some of them several times: row `rows[i]` of the table
+// gets the sum of the values at `places[starts[i]]` to `places[starts[i + 1] - 1]`.
 @group(0) @binding(0) var<storage, read_write> table: array<f32>;
 @group(0) @binding(1) var<storage, read> values: array<f32>;
 @group(0) @binding(2) var<storage, read> rows: array<u32>;

@@ -1,0 +1,58 @@
+/**
+ * How many kernels a step of training launches on a GPU. A launch has its cost however little it
+ * computes, so that a small model takes as long as their number says.
+ *
+ * @module
+ */
+import { loadRuntime } from "../onnx/runtime.ts";
+import { TrainingSession } from "../onnx/training_session.ts";
+import { PASS_LABEL } from "../onnx/webgpu_kernels.ts";
+import { benchTraining, type TrainBenchOptions } from "./train.ts";
+
+/** Kernels of one step. */
+export interface KernelCounts {
+  /** Of the forward and backward passes, which onnxruntime launches. */
+  graph: number;
+  /** Of what brings the gradients together and updates the weights. */
+  optimizer: number;
+}
+
+/** Counts the kernels of a step, with dropout, as the GPU's driver is given them. */
+export async function benchKernels(
+  options: Omit<TrainBenchOptions, "steps">,
+): Promise<KernelCounts> {
+  // Not in an executor's Worker, into which one cannot see.
+  const runtime = await loadRuntime("webgpu", { threads: 1 });
+  const { graphs, weights, options: sessionOptions, batch } = benchTraining(options);
+  const session = await TrainingSession.load(runtime, graphs, weights, sessionOptions);
+  // The first step may prepare what later ones find.
+  await session.step([batch], 1, 1e-4);
+  const counts = await counting(() => session.submit([batch], 2, 1e-4));
+  await session.results();
+  await session.release();
+  return counts;
+}
+
+/** Counts the kernels that are launched in this thread while a task runs. */
+async function counting(task: () => Promise<unknown>): Promise<KernelCounts> {
+  const counts = { graph: 0, optimizer: 0 };
+  const passes = GPUComputePassEncoder.prototype;
+  const { dispatchWorkgroups, dispatchWorkgroupsIndirect } = passes;
+  const count = ({ label }: GPUComputePassEncoder) => {
+    counts[label === PASS_LABEL ? "optimizer" : "graph"]++;
+  };
+  passes.dispatchWorkgroups = function (...workgroups) {
+    count(this);
+    dispatchWorkgroups.apply(this, workgroups);
+  };
+  passes.dispatchWorkgroupsIndirect = function (...workgroups) {
+    count(this);
+    dispatchWorkgroupsIndirect.apply(this, workgroups);
+  };
+  try {
+    await task();
+  } finally {
+    Object.assign(passes, { dispatchWorkgroups, dispatchWorkgroupsIndirect });
+  }
+  return counts;
+}

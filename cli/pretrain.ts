@@ -1,0 +1,91 @@
+/**
+ * `pretrain`: teaches a BERT a language, or goes on teaching it.
+ *
+ * @module
+ */
+import { Command } from "commander";
+import { basename, join } from "node:path";
+import { UserError } from "../data/user_error.ts";
+import { pretrain, readUnfinishedPretraining } from "../training/pretrain.ts";
+import { PretrainSettings } from "../training/pretrain_settings.ts";
+import { TrainingInterrupted } from "../training/train.ts";
+import { Interruption } from "./interruption.ts";
+import { TrainProgress } from "./progress.ts";
+import { addSettingsOptions, parseSettings } from "./settings_options.ts";
+
+interface Options extends Record<string, unknown> {
+  texts?: string[];
+  out?: string;
+  overwrite?: boolean;
+  resume?: boolean;
+  json?: boolean;
+}
+
+/** Where bases go that were given no folder. */
+const BASES_DIR = "bases";
+
+/** The command and its options. */
+export function pretrainCommand(): Command {
+  const command = new Command("pretrain")
+    .description(
+      "Pretrain a BERT on texts without labels: it guesses masked words, and gives texts the " +
+        "embeddings of a teacher if there is one",
+    )
+    .option("--texts <files...>", "Files of plain text, one text a line")
+    .option("--out <dir>", "Folder for the model; default: bases/<model>-pretrained")
+    .option("--overwrite", "Replace what the folder holds")
+    .option("--resume", "Go on with the run in the folder, with its settings");
+  addSettingsOptions(command, PretrainSettings);
+  return command
+    .option("--json", "Print the result as JSON on standard output")
+    .action(run);
+}
+
+async function run(options: Options, command: Command): Promise<void> {
+  const { outDir, settings, texts } = await runOf(options, command);
+  const progress = new TrainProgress();
+  using interruption = new Interruption("Stopping; press again to stop at once");
+  let result;
+  try {
+    result = await pretrain({
+      settings,
+      texts,
+      outDir,
+      overwrite: options.overwrite ?? false,
+      resume: options.resume ?? false,
+      onEvent: (event) => progress.show(event),
+      signal: interruption.signal,
+    });
+  } catch (error) {
+    progress.stop();
+    if (!(error instanceof TrainingInterrupted)) throw error;
+    const message = `${error.message}:\n  deno task pretrain --resume --out ${outDir}`;
+    command.error(message, { exitCode: interruption.exitCode });
+  } finally {
+    progress.stop();
+  }
+  if (options.json) {
+    console.log(JSON.stringify(result));
+    return;
+  }
+  console.log(`
+The model is in ${outDir}. Try next:
+  deno task train --model ${outDir} --data YOUR_FOLDER`);
+}
+
+async function runOf(options: Options, command: Command) {
+  if (options.resume !== true) {
+    const settings = parseSettings(PretrainSettings, options);
+    if (options.texts === undefined) throw new UserError("Cannot pretrain without --texts FILES");
+    const name = basename(settings.model).replaceAll(/[^A-Za-z0-9._-]+/g, "-");
+    const outDir = options.out ?? join(BASES_DIR, `${name}-pretrained`);
+    return { outDir, settings, texts: options.texts };
+  }
+  if (options.out === undefined) throw new UserError("Cannot use --resume without --out DIR");
+  const given = Object.keys(PretrainSettings.shape)
+    .find((key) => command.getOptionValueSource(key) === "cli");
+  if (given !== undefined || options.texts !== undefined || options.overwrite === true) {
+    throw new UserError("Cannot use --resume with other options than --out: a run keeps its own");
+  }
+  return { outDir: options.out, ...await readUnfinishedPretraining(options.out) };
+}

@@ -1,0 +1,76 @@
+/**
+ * Which tokens of a text a model has to guess while it is pretrained.
+ *
+ * @module
+ */
+import {
+  CONTINUATION_PREFIX,
+  SPECIAL_TOKENS,
+  SPECIAL_TOKENS_MAP,
+} from "../models/tokenizer_files.ts";
+import type { BertTokenizer } from "../models/tokenizer.ts";
+import type { Random } from "../onnx/random.ts";
+
+/** A text of which some tokens are hidden. */
+export interface MaskedText {
+  /** What the model sees. */
+  ids: number[];
+  /** The places of the tokens that it has to guess, ascending. */
+  positions: number[];
+  /** What stands at these places. */
+  labels: number[];
+}
+
+/** Of the tokens to guess, how many are replaced by `[MASK]`, and how many by a random token. */
+const MASKED_SHARE = 0.8;
+const RANDOM_SHARE = 0.1;
+
+/** Hides tokens of texts that one tokenizer has encoded. */
+export class TokenMasker {
+  readonly #maskId: number;
+  readonly #isSpecial: boolean[];
+  readonly #isContinuation: boolean[];
+  readonly #ordinary: number[];
+
+  constructor(tokenizer: Pick<BertTokenizer, "tokens">) {
+    const tokens = tokenizer.tokens();
+    this.#maskId = tokens.indexOf(SPECIAL_TOKENS_MAP.mask_token);
+    this.#isSpecial = tokens.map((token) => SPECIAL_TOKENS.includes(token));
+    this.#isContinuation = tokens.map((token) => token.startsWith(CONTINUATION_PREFIX));
+    this.#ordinary = tokens.flatMap((_, id) => this.#isSpecial[id] ? [] : id);
+  }
+
+  /**
+   * Chooses whole words until a share of the tokens is to be guessed, at least one where there is
+   * one. Of these tokens 80 % become `[MASK]`, 10 % a random token, and 10 % stay what they are.
+   */
+  mask(ids: readonly number[], share: number, random: Random): MaskedText {
+    const words: number[][] = [];
+    for (const [place, id] of ids.entries()) {
+      if (this.#isSpecial[id]) continue;
+      const continues = this.#isContinuation[id] && words.at(-1)?.at(-1) === place - 1;
+      if (continues) words.at(-1)!.push(place);
+      else words.push([place]);
+    }
+    const tokenCount = words.reduce((sum, word) => sum + word.length, 0);
+    const wanted = Math.max(1, Math.round(share * tokenCount));
+    const positions: number[] = [];
+    for (const word of random.shuffle(words)) {
+      if (positions.length >= wanted) break;
+      // A long word may not hide much more than was asked for, unless it is the only one.
+      if (positions.length + word.length <= wanted || positions.length === 0) {
+        positions.push(...word);
+      }
+    }
+    positions.sort((a, b) => a - b);
+    const masked = [...ids];
+    for (const place of positions) {
+      const chance = random.uniform();
+      if (chance < MASKED_SHARE) masked[place] = this.#maskId;
+      else if (chance < MASKED_SHARE + RANDOM_SHARE) {
+        masked[place] = this.#ordinary[random.integer(this.#ordinary.length)]!;
+      }
+    }
+    return { ids: masked, positions, labels: positions.map((place) => ids[place]!) };
+  }
+}

@@ -1,0 +1,89 @@
+/**
+ * The graphs of a model in pretraining: the loss with its gradients, and the losses of masked tokens
+ * for evaluation.
+ *
+ * @module
+ */
+import { bertEncoder, bertPooler, firstTokens, type ParameterSource } from "../models/bert.ts";
+import type { BertConfig } from "../models/config.ts";
+import { distillationLosses, maskedTokenLosses } from "../models/masked_language_model.ts";
+import type { ParameterShape } from "../onnx/adamw.ts";
+import { Dropout } from "../onnx/dropout.ts";
+import type { TrainingGraphs } from "../onnx/executor.ts";
+import { Graph, type Tensor } from "../onnx/graph.ts";
+import { add, mul, reduceSum } from "../onnx/operators.ts";
+import { LOSS } from "../onnx/parameters.ts";
+import { encodeModel } from "../onnx/proto.ts";
+import { outputGradients } from "./graphs.ts";
+
+/** What a model in pretraining learns beside the masked tokens. */
+export interface Distillation {
+  /** The size of the teacher's embeddings. */
+  size: number;
+  /** How much their squared distance weighs beside the loss of the masked tokens. */
+  weight: number;
+}
+
+/**
+ * Builds both graphs. Beside the encoder's own inputs they take `masked_positions` and
+ * `masked_labels`, int64 `[masked]`; the training graph also `masked_weights`, float32 `[masked]`,
+ * by which the losses of the masked tokens are added up, and with a teacher `teacher_embeddings`,
+ * float32 `[batch, size]`, and `text_weights`, float32 `[batch]`, for its part of the loss. The graph
+ * for evaluation gives `losses`, `[masked]`.
+ */
+export function pretrainingGraphs(config: BertConfig, distillation?: Distillation): TrainingGraphs {
+  const graph = new Graph({ derivedInputs: true });
+  const { parameter, parameters, tensors } = parametersOf(graph);
+  const dropout = new Dropout(graph);
+  const x = bertEncoder(graph, { config, parameter, dropout }, "all");
+  const losses = maskedTokenLosses(x, maskedInputs(graph), config, parameter);
+  const weights = graph.input("masked_weights", "float32", ["masked"]);
+  let loss = reduceSum(mul(losses, weights), [0]);
+  if (distillation !== undefined) {
+    const { size, weight } = distillation;
+    const pooled = bertPooler(firstTokens(x, "length", config.hidden_size), config, parameter);
+    const targets = graph.input("teacher_embeddings", "float32", ["batch", size]);
+    const textWeights = graph.input("text_weights", "float32", ["batch"]);
+    const distances = distillationLosses(pooled, targets, parameter);
+    loss = add(loss, mul(reduceSum(mul(distances, textWeights), [0]), weight));
+  }
+  graph.output(LOSS, loss);
+  const gradients = outputGradients(graph, loss, [...tensors.values()]);
+  return {
+    training: encodeModel(graph),
+    inference: evaluationGraph(config),
+    parameters,
+    gradients,
+    dropout: dropout.sites,
+  };
+}
+
+function evaluationGraph(config: BertConfig): Uint8Array {
+  const graph = new Graph();
+  const { parameter } = parametersOf(graph);
+  const x = bertEncoder(graph, { config, parameter }, "all");
+  graph.output("losses", maskedTokenLosses(x, maskedInputs(graph), config, parameter));
+  return encodeModel(graph);
+}
+
+/** Parameters as inputs of a graph, each of them once however often it is used. */
+function parametersOf(graph: Graph) {
+  const parameters: ParameterShape[] = [];
+  const byName = new Map<string, Tensor>();
+  const parameter: ParameterSource = (name, shape) => {
+    const known = byName.get(name);
+    if (known !== undefined) return known;
+    const tensor = graph.input(name, "float32", shape);
+    byName.set(name, tensor);
+    parameters.push({ name, shape });
+    return tensor;
+  };
+  return { parameter, parameters, tensors: byName };
+}
+
+function maskedInputs(graph: Graph) {
+  return {
+    positions: graph.input("masked_positions", "int64", ["masked"]),
+    labels: graph.input("masked_labels", "int64", ["masked"]),
+  };
+}

@@ -1,0 +1,142 @@
+/**
+ * The texts of a pretraining run, encoded once into files of its folder: what is trained on, what is
+ * held out, and, where there is a teacher, the same texts in the teacher's tokens.
+ *
+ * @module
+ */
+import { join } from "node:path";
+import { exists } from "../data/files.ts";
+import { isHeldOut, readLines } from "../data/text_files.ts";
+import { TokenFile, TokenFileWriter } from "../data/token_file.ts";
+import { UserError } from "../data/user_error.ts";
+import type { BertTokenizer } from "../models/tokenizer.ts";
+
+const TOKENS_DIR = "tokens";
+const FILES = ["train", "heldOut", "teacher"] as const;
+
+/** How texts become rows. */
+export interface PretrainingTextsOptions {
+  tokenizer: BertTokenizer;
+  /** The teacher's tokenizer; with one each text is a row of its own, otherwise rows are filled. */
+  teacher?: BertTokenizer | undefined;
+  /** The share of the texts that is not trained on. */
+  heldOut: number;
+  /** Called now and then with the number of texts that have been read. */
+  onProgress: (texts: number) => void;
+}
+
+/** Encoded texts. */
+export interface PretrainingTexts extends Disposable {
+  train: TokenFile;
+  heldOut: TokenFile;
+  /** Of the rows of `train`. */
+  teacher: TokenFile | undefined;
+}
+
+/** How many texts are read between two reports. */
+const PROGRESS_TEXTS = 10_000;
+
+/**
+ * Encodes texts, or takes what an earlier process has encoded in the same folder.
+ *
+ * @param dir The folder of the run.
+ * @throws {UserError} If a file is missing, or nothing is left to train on.
+ */
+export async function pretrainingTexts(
+  dir: string,
+  files: readonly string[],
+  options: PretrainingTextsOptions,
+): Promise<PretrainingTexts> {
+  const tokensDir = join(dir, TOKENS_DIR);
+  const complete = join(tokensDir, "complete");
+  if (!await exists(complete)) {
+    await Deno.mkdir(tokensDir, { recursive: true });
+    await encode(tokensDir, files, options);
+    await Deno.writeTextFile(complete, "");
+  }
+  const [train, heldOut, teacher] = await Promise.all(
+    FILES.map((name) => TokenFile.open(join(tokensDir, name))),
+  );
+  return {
+    train: train!,
+    heldOut: heldOut!,
+    teacher: options.teacher && teacher,
+    [Symbol.dispose]() {
+      for (const file of [train, heldOut, teacher]) file![Symbol.dispose]();
+    },
+  };
+}
+
+/** Removes what {@link pretrainingTexts} has written, if it has. */
+export async function removePretrainingTexts(dir: string): Promise<void> {
+  const tokensDir = join(dir, TOKENS_DIR);
+  if (await exists(tokensDir)) await Deno.remove(tokensDir, { recursive: true });
+}
+
+async function encode(
+  dir: string,
+  files: readonly string[],
+  { tokenizer, teacher, heldOut: share, onProgress }: PretrainingTextsOptions,
+): Promise<void> {
+  await using stack = new AsyncDisposableStack();
+  const writers: TokenFileWriter[] = [];
+  for (const name of FILES) {
+    writers.push(stack.use(await TokenFileWriter.create(join(dir, name))));
+  }
+  const [train, heldOut, teacherRows] = writers as [
+    TokenFileWriter,
+    TokenFileWriter,
+    TokenFileWriter,
+  ];
+  const packers = new Map([train, heldOut].map((file) => [file, new RowPacker(tokenizer)]));
+  let count = 0;
+  for await (const text of readLines(files)) {
+    const file = isHeldOut(text, share) ? heldOut : train;
+    if (teacher === undefined) {
+      for (const row of packers.get(file)!.add(text)) await file.add(row);
+    } else {
+      await file.add(tokenizer.encode(text).ids);
+      if (file === train) await teacherRows.add(teacher.encode(text).ids);
+    }
+    if (++count % PROGRESS_TEXTS === 0) onProgress(count);
+  }
+  for (const [file, packer] of packers) for (const row of packer.rest()) await file.add(row);
+  if (train.rows === 0) {
+    throw new UserError(`Cannot pretrain on ${files.join(", ")}: no text is left for training`);
+  }
+  for (const writer of writers) await writer.finish();
+}
+
+/** Fills rows with texts: `[CLS] one [SEP] another [SEP]`. Longer texts go over several rows. */
+export class RowPacker {
+  readonly #tokenizer: BertTokenizer;
+  #row: number[] = [];
+
+  constructor(tokenizer: BertTokenizer) {
+    this.#tokenizer = tokenizer;
+  }
+
+  /** Adds a text and gives the rows that are full. */
+  add(text: string): number[][] {
+    const full: number[][] = [];
+    const ids = this.#tokenizer.encodeWhole(text);
+    const [start, end] = [ids[0]!, ids.at(-1)!];
+    const pieceLength = this.#tokenizer.maxLength - 2;
+    for (let from = 1; from < ids.length - 1; from += pieceLength) {
+      const piece = ids.slice(from, Math.min(from + pieceLength, ids.length - 1));
+      if (this.#row.length + piece.length + 1 > this.#tokenizer.maxLength) {
+        full.push(...this.rest());
+      }
+      if (this.#row.length === 0) this.#row.push(start);
+      this.#row.push(...piece, end);
+    }
+    return full;
+  }
+
+  /** The row that is not full, if there is one. */
+  rest(): number[][] {
+    const row = this.#row;
+    this.#row = [];
+    return row.length === 0 ? [] : [row];
+  }
+}

@@ -1,0 +1,39 @@
+import { deepStrictEqual, ok } from "node:assert";
+import fc from "fast-check";
+import { SPECIAL_TOKENS } from "../models/tokenizer_files.ts";
+import { BertTokenizer } from "../models/tokenizer.ts";
+import { RowPacker } from "./pretraining_texts.ts";
+
+const WORDS = ["one", "two", "three"];
+const MAX_LENGTH = 8;
+const tokenizer = BertTokenizer.fromVocabulary([...SPECIAL_TOKENS, ...WORDS], {
+  modelMaxLength: MAX_LENGTH,
+});
+const [CLS, SEP] = ["[CLS]", "[SEP]"].map((token) => SPECIAL_TOKENS.indexOf(token));
+const texts = fc.array(
+  fc.array(fc.constantFrom(...WORDS), { minLength: 1, maxLength: 20 }).map((it) => it.join(" ")),
+  { maxLength: 20 },
+);
+
+Deno.test("RowPacker puts every token of every text into a row, in order", () => {
+  fc.assert(fc.property(texts, (texts) => {
+    const packer = new RowPacker(tokenizer);
+    const rows = [...texts.flatMap((text) => packer.add(text)), ...packer.rest()];
+    const words = (ids: number[]) => ids.filter((id) => id !== CLS && id !== SEP);
+    deepStrictEqual(
+      words(rows.flat()),
+      words(texts.flatMap((text) => tokenizer.encodeWhole(text))),
+    );
+    for (const row of rows) {
+      ok(row.length <= MAX_LENGTH);
+      deepStrictEqual([row[0], row.at(-1)], [CLS, SEP]);
+      deepStrictEqual(row.lastIndexOf(CLS!), 0);
+    }
+  }));
+});
+
+Deno.test("RowPacker fills rows with several texts", () => {
+  const packer = new RowPacker(tokenizer);
+  const rows = ["one two", "three", "one"].flatMap((text) => packer.add(text));
+  deepStrictEqual([...rows, ...packer.rest()], [[CLS, 5, 6, SEP, 7, SEP, 5, SEP]]);
+});

@@ -1,0 +1,103 @@
+/**
+ * The steps of a run on their way through a device, which may take the next before it tells what the
+ * last one gave.
+ *
+ * @module
+ */
+import { UserError } from "../data/user_error.ts";
+import type { RemoteTrainingSession, StepResult, Tensors } from "../onnx/executor.ts";
+import { lastCheckpoint } from "./checkpoints.ts";
+import type { StepEvent } from "./events.ts";
+import type { Pace } from "./pace.ts";
+import { linearSchedule } from "./schedule.ts";
+
+/** What {@link StepRunner} needs. */
+export interface StepRunnerOptions {
+  session: Pick<RemoteTrainingSession, "submit" | "results">;
+  /** Where the run stands; its step is the last whose result is known. */
+  state: { readonly step: number; addStep(event: StepEvent): void };
+  pace: Pace;
+  /** The highest of the schedule. */
+  learningRate: number;
+  warmupSteps: number;
+  totalSteps: number;
+  stepsPerEpoch: number;
+  /** The run's folder, whose last checkpoint is named when the loss stops being a number. */
+  outDir: string;
+  onEvent: (event: StepEvent) => void;
+}
+
+/** Runs steps, and takes note of each as soon as its result is known. */
+export class StepRunner {
+  readonly #options: StepRunnerOptions;
+  /** Steps whose results are not known yet, in order. */
+  readonly #running: { learningRate: number; tokens: number }[] = [];
+
+  constructor(options: StepRunnerOptions) {
+    this.#options = options;
+  }
+
+  /** Steps that the device has done or was given. */
+  get submitted(): number {
+    return this.#options.state.step + this.#running.length;
+  }
+
+  /**
+   * Gives the next step to the device.
+   *
+   * @param tokens How many it has, without padding.
+   * @throws {UserError} If the loss of this step or of one before is no number.
+   */
+  async submit(parts: Tensors[], tokens: number): Promise<void> {
+    const { session, warmupSteps, totalSteps } = this.#options;
+    const stepsBefore = this.submitted;
+    const learningRate = this.#options.learningRate *
+      linearSchedule(stepsBefore, warmupSteps, totalSteps);
+    this.#running.push({ learningRate, tokens });
+    await this.#takeNote(await session.submit(parts, stepsBefore + 1, learningRate));
+  }
+
+  /**
+   * Waits until all results are known, so that the state is that of the weights.
+   *
+   * @throws {UserError} If a loss is no number.
+   */
+  async settle(): Promise<void> {
+    await this.#takeNote(await this.#options.session.results());
+  }
+
+  async #takeNote(results: readonly StepResult[]): Promise<void> {
+    const { state, pace, stepsPerEpoch, onEvent } = this.#options;
+    for (const { loss, gradientNorm } of results) {
+      const { learningRate, tokens } = this.#running.shift()!;
+      const step = state.step + 1;
+      if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
+        throw await divergence(step, { loss, gradientNorm }, this.#options);
+      }
+      const event = {
+        type: "step",
+        step,
+        epoch: step / stepsPerEpoch,
+        loss,
+        grad_norm: gradientNorm,
+        learning_rate: learningRate,
+        ...pace.after(step, tokens),
+      } as const;
+      state.addStep(event);
+      onEvent(event);
+    }
+  }
+}
+
+async function divergence(
+  step: number,
+  { loss, gradientNorm }: StepResult,
+  { learningRate, outDir }: StepRunnerOptions,
+): Promise<UserError> {
+  const checkpoint = await lastCheckpoint(outDir);
+  return new UserError(
+    `Cannot go on after step ${step}: the loss is ${loss}, its gradient's norm ${gradientNorm}; ` +
+      `try a lower --learning-rate than ${learningRate}` +
+      (checkpoint === undefined ? "" : `. The last good weights are in '${checkpoint}'`),
+  );
+}

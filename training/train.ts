@@ -26,7 +26,7 @@ import {
 } from "./checkpoints.ts";
 import { evaluate, headline } from "./evaluation.ts";
 import type { TrainEvent, TrainResult } from "./events.ts";
-import { encodeExamples, predictExamples, trainingFeeds } from "./examples.ts";
+import { encodeExamples, predictExamples, stepFeeds } from "./examples.ts";
 import { frozenParameters } from "./freeze.ts";
 import { trainingGraphs } from "./graphs.ts";
 import { initialModel, resumedModel } from "./initial_model.ts";
@@ -184,18 +184,18 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
         partsPerStep,
       );
       const firstStep = epoch * stepsPerEpoch;
-      for (const parts of batches.slice(state.step - firstStep, totalSteps - firstStep)) {
+      const remaining = batches.slice(state.step - firstStep, totalSteps - firstStep)
+        .map((parts) => parts.map((part) => part.map((index) => examples[index]!)));
+      let feeds = stepFeeds(remaining[0] ?? [], config);
+      for (const [place, batch] of remaining.entries()) {
         signal?.throwIfAborted();
-        const batch = parts.map((part) => part.map((index) => examples[index]!));
-        const exampleCount = batch.reduce((sum, part) => sum + part.length, 0);
         const step = state.step + 1;
         const learningRate = settings.learningRate *
           linearSchedule(state.step, warmupSteps, totalSteps);
-        const { loss, gradientNorm } = await session.step(
-          batch.map((part) => trainingFeeds(part, config, 1 / exampleCount)),
-          step,
-          learningRate,
-        );
+        const running = session.step(feeds, step, learningRate);
+        // While the device works.
+        feeds = stepFeeds(remaining[place + 1] ?? [], config);
+        const { loss, gradientNorm } = await running;
         if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
           throw await divergence(step, loss, gradientNorm, settings, outDir);
         }

@@ -149,7 +149,8 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   );
   if (checkpoint !== undefined) await restoreMoments(checkpoint, session, trained);
   const weightsOf = {
-    values: async (kind: "weights", name: string) => kept[name] ?? await session.values(kind, name),
+    values: async (kind: "weights", name: string) =>
+      kept[name]?.slice() ?? await session.values(kind, name),
   };
 
   onEvent({

@@ -179,23 +179,24 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
   try {
     for (let epoch = state.epochsDone; epoch < epochCount && !state.outOfPatience; epoch++) {
       const { shuffle } = settings;
-      const batches = chunks(
+      const firstStep = epoch * stepsPerEpoch;
+      const steps = chunks(
         trainingBatches(lengths, { batchSize, seed, epoch, shuffle }),
         partsPerStep,
-      );
-      const firstStep = epoch * stepsPerEpoch;
-      const remaining = batches.slice(state.step - firstStep, totalSteps - firstStep)
+      ).slice(state.step - firstStep, totalSteps - firstStep)
         .map((parts) => parts.map((part) => part.map((index) => examples[index]!)));
-      let feeds = stepFeeds(remaining[0] ?? [], config);
-      for (const [place, batch] of remaining.entries()) {
+      // Of a run that was stopped while it was evaluated no step may be left.
+      const feedsOf = (i: number) => stepFeeds(steps[i] ?? [], config);
+      let next = feedsOf(0);
+      for (const [i, batch] of steps.entries()) {
         signal?.throwIfAborted();
         const step = state.step + 1;
         const learningRate = settings.learningRate *
           linearSchedule(state.step, warmupSteps, totalSteps);
-        const running = session.step(feeds, step, learningRate);
+        const stepping = session.step(next, step, learningRate);
         // While the device works.
-        feeds = stepFeeds(remaining[place + 1] ?? [], config);
-        const { loss, gradientNorm } = await running;
+        next = feedsOf(i + 1);
+        const { loss, gradientNorm } = await stepping;
         if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
           throw await divergence(step, loss, gradientNorm, settings, outDir);
         }

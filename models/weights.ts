@@ -63,17 +63,26 @@ export function initialWeights(
   return weights;
 }
 
-/**
- * The ONNX model of a trained classifier: int64 `input_ids`, `attention_mask` and `token_type_ids`,
- * `[batch, length]`, to float32 `logits`, `[batch, labels]`.
- *
- * @param encoder What stands before each text, if anything does; its values are in `weights`.
- */
+/** The ONNX model of a trained classifier, as bytes. See {@link classifierGraph}. */
 export function exportModel(
   config: BertConfig,
   weights: Weights,
   encoder?: PromptEncoder,
 ): Uint8Array<ArrayBuffer> {
+  return encodeModel(classifierGraph(config, weights, encoder));
+}
+
+/**
+ * The graph of a trained classifier: int64 `input_ids`, `attention_mask` and `token_type_ids`,
+ * `[batch, length]`, to float32 `logits`, `[batch, labels]`.
+ *
+ * @param encoder What stands before each text, if anything does; its values are in `weights`.
+ */
+export function classifierGraph(
+  config: BertConfig,
+  weights: Weights,
+  encoder?: PromptEncoder,
+): Graph {
   const graph = new Graph();
   const parameter: ParameterSource = (name, shape) =>
     graph.initializer(name, { type: "float32", shape, data: weights[name]! });
@@ -83,5 +92,5 @@ export function exportModel(
     virtualTokens: encoder && virtualTokens(encoder, config, parameter),
   });
   graph.output("logits", logits);
-  return encodeModel(graph);
+  return graph;
 }

@@ -17,7 +17,7 @@ import { UserError } from "./user_error.ts";
  */
 export async function writeFileAtomically(
   path: string,
-  content: string | Uint8Array | AsyncIterable<Uint8Array>,
+  content: string | Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
   partial = `${path}.partial`,
 ): Promise<void> {
   const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;

@@ -12,6 +12,7 @@ import {
   writeFileAtomically,
   writeJson,
 } from "../data/files.ts";
+import { modelParts } from "../onnx/proto.ts";
 import {
   adaptedConfig,
   adaptedTokenizer,
@@ -23,9 +24,16 @@ import {
 } from "./adapter.ts";
 import { readWeights, WEIGHTS_FILE } from "./weight_files.ts";
 import { type BertConfig, CONFIG_FILE, readConfig } from "./config.ts";
-import { encodeSafetensors } from "./safetensors.ts";
+import { safetensorsParts, type TensorSource } from "./safetensors.ts";
 import { BertTokenizer } from "./tokenizer.ts";
-import { type Dtype, exportModel, ONNX_FILES, parameterShapes, type Weights } from "./weights.ts";
+import {
+  classifierGraph,
+  type Dtype,
+  exportModel,
+  ONNX_FILES,
+  parameterShapes,
+  type Weights,
+} from "./weights.ts";
 
 /** Everything that a classifier consists of. */
 export interface Classifier {
@@ -40,23 +48,26 @@ export async function saveClassifier(dir: string, classifier: Classifier): Promi
   await Deno.mkdir(join(dir, "onnx"), { recursive: true });
   await removeAdapter(dir);
   await removeFiles(dir, [ONNX_FILES.q8]);
-  const tensors = new Map(
-    parameterShapes(config).map(({ name, shape }) => [name, { shape, data: weights[name]! }]),
-  );
-  await saveModel(dir, classifier, encodeSafetensors({ tensors, metadata: { format: "pt" } }));
+  const sources = parameterShapes(config).map(({ name, shape }): TensorSource => ({
+    name,
+    shape,
+    read: () => weights[name]!,
+  }));
+  await saveModel(dir, classifier, safetensorsParts(sources, { format: "pt" }));
   // Last: one that is older than the weights is not used.
-  await writeFileAtomically(join(dir, ONNX_FILES.fp32), exportModel(config, weights));
+  const parts = modelParts(classifierGraph(config, weights));
+  await writeFileAtomically(join(dir, ONNX_FILES.fp32), parts);
 }
 
 /**
  * Writes the folder of a classifier, without an ONNX model.
  *
- * @param safetensors Its weights, as the content of a file, perhaps in pieces.
+ * @param safetensors Its weights, as the content of a file in pieces.
  */
 export async function saveModel(
   dir: string,
   { config, tokenizer }: Omit<Classifier, "weights">,
-  safetensors: Uint8Array | AsyncIterable<Uint8Array>,
+  safetensors: AsyncIterable<Uint8Array>,
 ): Promise<void> {
   for (const [name, content] of Object.entries(tokenizer.files())) {
     await writeFileAtomically(join(dir, name), content);

@@ -84,18 +84,27 @@ export function initialWeights(
   return weights;
 }
 
-/**
- * The ONNX model of a trained classifier: int64 `input_ids`, `attention_mask` and `token_type_ids`,
- * `[batch, length]`, to float32 `logits`, `[batch, labels]`.
- *
- * It keeps to plain operators: onnxruntime's own for attention and for normalisation with a sum are
- * no faster on the CPU, and that for normalisation is much slower.
- */
+/** The ONNX model of a trained classifier, as bytes. See {@link classifierGraph}. */
 export function exportModel(
   config: BertConfig,
   weights: Weights,
-  { encoder, dtype = "fp32" }: ExportOptions = {},
+  options?: ExportOptions,
 ): Uint8Array<ArrayBuffer> {
+  return encodeModel(classifierGraph(config, weights, options));
+}
+
+/**
+ * The graph of a trained classifier: int64 `input_ids`, `attention_mask` and `token_type_ids`,
+ * `[batch, length]`, to float32 `logits`, `[batch, labels]`.
+ *
+ * It keeps to plain operators: onnxruntime's own for attention are no faster on the CPU, and that for
+ * a normalised sum is slower.
+ */
+export function classifierGraph(
+  config: BertConfig,
+  weights: Weights,
+  { encoder, dtype = "fp32" }: ExportOptions = {},
+): Graph {
   const graph = new Graph();
   const parameter: ParameterSource = (name, shape) =>
     graph.initializer(name, { type: "float32", shape, data: weights[name]! });
@@ -106,7 +115,7 @@ export function exportModel(
   });
   graph.output("logits", logits);
   if (dtype === "q8") quantizeEncoder(graph);
-  return encodeModel(graph);
+  return graph;
 }
 
 /** Quantises what is large or takes long; the pooler, the head and virtual tokens stay as they are. */

@@ -38,7 +38,7 @@ export class DerivedInputs {
   /** The integers to convert, by input. */
   readonly #floats: [string, string][] = [];
   /** The inputs and axes that symbols can be read from. */
-  readonly #symbols = new Map<string, { input: string; axis: number }>();
+  readonly #symbols: { symbol: string; input: string; axis: number }[] = [];
 
   constructor(inputs: readonly InputMetadata[]) {
     for (const { name, shape } of inputs) {
@@ -49,8 +49,8 @@ export class DerivedInputs {
       const isFloats = name.startsWith(FLOATS);
       const input = isFloats ? name.slice(FLOATS.length) : name;
       if (isFloats) this.#floats.push([name, input]);
-      for (const [axis, dimension] of shape.entries()) {
-        if (typeof dimension === "string") this.#symbols.set(dimension, { input, axis });
+      for (const [axis, symbol] of shape.entries()) {
+        if (typeof symbol === "string") this.#symbols.push({ symbol, input, axis });
       }
     }
   }
@@ -58,7 +58,7 @@ export class DerivedInputs {
   /** What the symbols of the graph's inputs are, as far as these feeds say. */
   dimensions(feeds: Feeds): Record<string, number> {
     const values: Record<string, number> = {};
-    for (const [symbol, { input, axis }] of this.#symbols) {
+    for (const { symbol, input, axis } of this.#symbols) {
       const feed = feeds[input];
       if (feed === undefined) continue;
       values[symbol] = ("dims" in feed ? feed.dims : feed.shape)[axis]!;

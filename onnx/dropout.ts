@@ -2,29 +2,28 @@
  * Deterministic dropout: a mask is a function of seed, step and site, the same on every back end,
  * so that a step can be replayed. ONNX's own random operators are neither.
  *
- * Masks are windows of one long random tensor that is made once; each site of a graph reads its
- * window at an offset that changes with every step.
+ * Masks are windows of one long tensor of random numbers that is made once; each site of a graph has
+ * an input for its mask, the window at an offset that changes with every step.
  *
  * @module
  */
 import type { Graph, Tensor, TensorData } from "./graph.ts";
-import { mul, reshape } from "./operators.ts";
+import { mul } from "./operators.ts";
 import { hash, Random } from "./random.ts";
-import { bindDimensions, elementCount, product, type Shape } from "./shape.ts";
+import { bindDimensions, elementCount, type Shape } from "./shape.ts";
 
-/** What has to be fed for the dropout sites of a graph. */
-export interface DropoutSites {
-  /** The shape of the tensor at each place that drops elements. */
-  shapes: Shape[];
-  /** The distinct probabilities, each with a mask tensor of its own. */
-  probabilities: number[];
+/** A place in a graph that drops elements. */
+export interface DropoutSite {
+  /** The input that holds its mask: 0 where an element is dropped. */
+  input: string;
+  shape: Shape;
+  probability: number;
 }
 
 /** Adds dropout to a graph, site by site. */
 export class Dropout {
-  readonly sites: DropoutSites = { shapes: [], probabilities: [] };
+  readonly sites: DropoutSite[] = [];
   readonly #graph: Graph;
-  readonly #masks = new Map<number, Tensor>();
 
   constructor(graph: Graph) {
     this.#graph = graph;
@@ -36,82 +35,76 @@ export class Dropout {
    */
   apply(x: Tensor, probability: number): Tensor {
     if (probability === 0) return x;
-    const site = this.sites.shapes.push(x.shape) - 1;
-    const [start, end] = windowNames(site).map((name) => this.#graph.input(name, "int64", [1]));
-    const window = this.#graph.append("Slice", [this.#maskInput(probability), start!, end!], {
-      shape: [product(x.shape)],
-    });
-    return mul(x, reshape(window, x.shape));
-  }
-
-  #maskInput(probability: number): Tensor {
-    const known = this.#masks.get(probability);
-    if (known !== undefined) return known;
-    const mask = this.#graph.input(maskName(probability), "float32", ["dropout_elements"]);
-    this.#masks.set(probability, mask);
-    this.sites.probabilities.push(probability);
-    return mask;
+    const input = `dropout_mask_${this.sites.length}`;
+    this.sites.push({ input, shape: x.shape, probability });
+    return mul(x, this.#graph.input(input, "float32", x.shape));
   }
 }
 
-/** Makes the inputs that a graph with {@link Dropout} needs at each step. */
-export class DropoutFeeds {
+/** The mask of a site in one part of a step: a window of the random numbers. */
+export interface MaskWindow {
+  site: DropoutSite;
+  /** Where the mask starts in {@link DropoutWindows.numbers} of the site's probability. */
+  start: number;
+  shape: number[];
+}
+
+/** Says which random numbers are the masks of a step. */
+export class DropoutWindows {
+  /** Random masks by probability, of which those of all sites are windows. */
+  readonly numbers: ReadonlyMap<number, Float32Array<ArrayBuffer>>;
   readonly #seed: number;
-  readonly #sites: DropoutSites;
+  readonly #sites: readonly DropoutSite[];
   readonly #offsetLimit: number;
-  /** The inputs that are the same at each step. */
-  readonly masks: Record<string, TensorData & { type: "float32" }> = {};
 
   /** @param largest The largest value that each symbol of the sites' shapes will have. */
-  constructor(seed: number, sites: DropoutSites, largest: Readonly<Record<string, number>>) {
+  constructor(
+    seed: number,
+    sites: readonly DropoutSite[],
+    largest: Readonly<Record<string, number>>,
+  ) {
     const largestSite = Math.max(
       0,
-      ...sites.shapes.map((shape) => elementCount(bindDimensions(shape, largest))),
+      ...sites.map(({ shape }) => elementCount(bindDimensions(shape, largest))),
     );
     const size = Math.max(2 ** 20, 2 * largestSite);
     this.#seed = seed;
     this.#sites = sites;
     this.#offsetLimit = size - largestSite;
-    for (const probability of sites.probabilities) {
+    const probabilities = new Set(sites.map(({ probability }) => probability));
+    this.numbers = new Map([...probabilities].map((probability) => {
       const random = new Random(seed, probability * 2 ** 32);
       const kept = Math.fround(1 / (1 - probability));
-      const data = Float32Array.from(
-        { length: size },
-        () => random.uniform() < probability ? 0 : kept,
-      );
-      this.masks[maskName(probability)] = { type: "float32", shape: [size], data };
-    }
+      const draw = () => random.uniform() < probability ? 0 : kept;
+      return [probability, Float32Array.from({ length: size }, draw)];
+    }));
   }
 
   /**
-   * The others, for one step, or for one part of a step that takes its batch in parts.
+   * The masks of one step, or of one part of a step that takes its batch in parts.
    *
    * @param dimensions What the symbols of the sites' shapes are there.
    */
-  windows(
+  of(
     step: number,
     dimensions: Readonly<Record<string, number>>,
     part = 0,
-  ): Record<string, TensorData> {
-    const integer = (value: number): TensorData => ({
-      type: "int64",
-      shape: [1],
-      data: BigInt64Array.of(BigInt(value)),
-    });
-    return Object.fromEntries(this.#sites.shapes.flatMap((shape, site) => {
-      const start = hash(this.#seed, step, part, site) % this.#offsetLimit;
-      const end = start + elementCount(bindDimensions(shape, dimensions));
-      const [startName, endName] = windowNames(site);
-      return [[startName, integer(start)], [endName, integer(end)]];
+  ): MaskWindow[] {
+    return this.#sites.map((site, i) => ({
+      site,
+      start: hash(this.#seed, step, part, i) % this.#offsetLimit,
+      shape: bindDimensions(site.shape, dimensions),
     }));
   }
-}
 
-/** The inputs that say where the window of a site starts and ends. */
-function windowNames(site: number): [string, string] {
-  return [`dropout_start_${site}`, `dropout_end_${site}`];
-}
-
-function maskName(probability: number): string {
-  return `dropout_mask_${probability}`;
+  /** The same, as inputs of the graph: views of the random numbers. */
+  feeds(...which: Parameters<DropoutWindows["of"]>): Record<string, TensorData> {
+    return Object.fromEntries(
+      this.of(...which).map(({ site: { input, probability }, start, shape }) => {
+        const numbers = this.numbers.get(probability)!;
+        const data = numbers.subarray(start, start + elementCount(shape));
+        return [input, { type: "float32", shape, data }];
+      }),
+    );
+  }
 }

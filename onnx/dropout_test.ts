@@ -1,5 +1,5 @@
 import { deepStrictEqual, notDeepStrictEqual, ok, strictEqual } from "node:assert";
-import { Dropout, DropoutFeeds } from "./dropout.ts";
+import { Dropout, DropoutWindows } from "./dropout.ts";
 import { Executor, type InferenceSession } from "./executor.ts";
 import { gradient } from "./gradient.ts";
 import { Graph, type Tensor, type TensorData } from "./graph.ts";
@@ -30,14 +30,13 @@ function twoSites(probabilities: [number, number]) {
 /** What both sites leave of ones. */
 async function dropped(
   session: InferenceSession,
-  feeds: DropoutFeeds,
+  windows: DropoutWindows,
   step: number,
   shape = [LARGEST.batch, LARGEST.width],
 ): Promise<{ first: number[]; second: number[] }> {
   const { first, second } = await session.run({
     x: ones(shape),
-    ...feeds.masks,
-    ...feeds.windows(step, { batch: shape[0]!, width: shape[1]! }),
+    ...windows.feeds(step, { batch: shape[0]!, width: shape[1]! }),
   });
   deepStrictEqual([[...first!.shape], [...second!.shape]], [shape, shape]);
   return { first: Array.from(first!.data, Number), second: Array.from(second!.data, Number) };
@@ -51,11 +50,11 @@ function mask(values: readonly number[]): boolean[] {
 Deno.test("Dropout drops the share it is told to and scales the rest", async () => {
   await using executor = await Executor.start({ threads: 1 });
   const { model, sites } = twoSites([PROBABILITY, 0.6]);
-  deepStrictEqual(sites.probabilities, [PROBABILITY, 0.6]);
+  deepStrictEqual(sites.map(({ probability }) => probability), [PROBABILITY, 0.6]);
   const session = await executor.loadSession(model);
   const { first, second } = await dropped(
     session,
-    new DropoutFeeds(11, sites, { batch: 100, width: 1000 }),
+    new DropoutWindows(11, sites, { batch: 100, width: 1000 }),
     1,
     [
       100,
@@ -74,7 +73,7 @@ Deno.test("Dropout's masks are a function of seed, step and site", async () => {
   const { model, sites } = twoSites([PROBABILITY, PROBABILITY]);
   const session = await executor.loadSession(model);
   const run = (seed: number, step: number) =>
-    dropped(session, new DropoutFeeds(seed, sites, LARGEST), step);
+    dropped(session, new DropoutWindows(seed, sites, LARGEST), step);
 
   const { first, second } = await run(11, 7);
   deepStrictEqual(await run(11, 7), { first, second });
@@ -89,10 +88,10 @@ Deno.test("Dropout gives each step a mask of its own", async () => {
   await using executor = await Executor.start({ threads: 1 });
   const { model, sites } = twoSites([PROBABILITY, PROBABILITY]);
   const session = await executor.loadSession(model);
-  const feeds = new DropoutFeeds(11, sites, LARGEST);
+  const windows = new DropoutWindows(11, sites, LARGEST);
   const masks = new Set<string>();
   for (let step = 1; step <= 20; step++) {
-    const { first, second } = await dropped(session, feeds, step);
+    const { first, second } = await dropped(session, windows, step);
     masks.add(String(mask(first))).add(String(mask(second)));
   }
   deepStrictEqual(masks.size, 40);
@@ -102,15 +101,15 @@ Deno.test("Dropout follows the shapes of each run", async () => {
   await using executor = await Executor.start({ threads: 1 });
   const { model, sites } = twoSites([PROBABILITY, PROBABILITY]);
   const session = await executor.loadSession(model);
-  const feeds = new DropoutFeeds(11, sites, LARGEST);
-  const long = await dropped(session, feeds, 3, [20, 30]);
-  const short = await dropped(session, feeds, 3, [4, 5]);
-  const flat = await dropped(session, feeds, 3, [1, 20]);
+  const windows = new DropoutWindows(11, sites, LARGEST);
+  const long = await dropped(session, windows, 3, [20, 30]);
+  const short = await dropped(session, windows, 3, [4, 5]);
+  const flat = await dropped(session, windows, 3, [1, 20]);
   deepStrictEqual(short.first, long.first.slice(0, 20));
   deepStrictEqual(flat, short);
 });
 
-Deno.test("DropoutFeeds has masks for a site of the largest size", async () => {
+Deno.test("DropoutWindows has masks for a site of the largest size", async () => {
   await using executor = await Executor.start({ threads: 1 });
   const graph = new Graph();
   const dropout = new Dropout(graph);
@@ -118,12 +117,11 @@ Deno.test("DropoutFeeds has masks for a site of the largest size", async () => {
   graph.output("y", dropout.apply(reshape(x, ["batch*width", 4]), PROBABILITY));
   const session = await executor.loadSession(encodeModel(graph));
   // More elements than a small site's masks have.
-  const feeds = new DropoutFeeds(11, dropout.sites, { batch: 400, width: 700 });
+  const windows = new DropoutWindows(11, dropout.sites, { batch: 400, width: 700 });
   for (const step of [1, 2, 3]) {
     const { y } = await session.run({
       x: ones([400, 700, 4]),
-      ...feeds.masks,
-      ...feeds.windows(step, { batch: 400, width: 700 }),
+      ...windows.feeds(step, { batch: 400, width: 700 }),
     });
     deepStrictEqual([...y!.shape], [280_000, 4]);
   }
@@ -136,9 +134,9 @@ Deno.test("Dropout of probability 0 adds nothing", async () => {
   const x = graph.input("x", "float32", ["batch"]);
   strictEqual(dropout.apply(x, 0), x);
   graph.output("y", neg(dropout.apply(x, 0)));
-  deepStrictEqual(dropout.sites, { shapes: [], probabilities: [] });
-  const feeds = new DropoutFeeds(11, dropout.sites, {});
-  deepStrictEqual({ ...feeds.masks, ...feeds.windows(1, {}) }, {});
+  deepStrictEqual(dropout.sites, []);
+  const windows = new DropoutWindows(11, dropout.sites, {});
+  deepStrictEqual(windows.feeds(1, {}), {});
   const session = await executor.loadSession(encodeModel(graph));
   const { y } = await session.run({ x: ones([3]) });
   deepStrictEqual([...y!.data], [-1, -1, -1]);
@@ -155,13 +153,12 @@ Deno.test("Dropout's gradient passes where the element was kept, and scaled alik
   graph.output("y", y);
   graph.output("gradient", densify(gradient(loss, [x])[0]!));
   const session = await executor.loadSession(encodeModel(graph));
-  const feeds = new DropoutFeeds(11, dropout.sites, { rows: 8 });
+  const windows = new DropoutWindows(11, dropout.sites, { rows: 8 });
 
   const outputs = await session.run({
     x: ones([8, 10]),
     weights: filled([8, 10], (i) => i + 1),
-    ...feeds.masks,
-    ...feeds.windows(1, { rows: 8 }),
+    ...windows.feeds(1, { rows: 8 }),
   });
   const kept = Array.from(outputs["y"]!.data, Number);
   ok(kept.includes(0) && kept.some((value) => value !== 0));

@@ -28,23 +28,38 @@ const ATTRIBUTE_TYPES = { float: 1, integer: 2, string: 3, integers: 7 };
 /**
  * Encodes the part of a graph that its outputs depend on: whatever no output needs is left out.
  *
- * @returns A serialised ModelProto, ready for `InferenceSession.create` or a `.onnx` file.
+ * @returns A serialised ModelProto, ready for `InferenceSession.create`.
  */
 export function encodeModel(graph: Graph): Uint8Array<ArrayBuffer> {
+  const parts = modelParts(graph);
+  const bytes = new Uint8Array(byteCount(parts));
+  let position = 0;
+  for (const part of parts) {
+    bytes.set(part, position);
+    position += part.length;
+  }
+  return bytes;
+}
+
+/**
+ * What {@link encodeModel} gives, in pieces for a `.onnx` file: the values of initializers are not
+ * copied.
+ */
+export function modelParts(graph: Graph): Uint8Array[] {
   const writer = new BinaryWriter();
   varint(writer, 1, IR_VERSION);
   text(writer, 2, "graft");
-  message(writer, 7, () => writeGraph(writer, graph));
   message(writer, 8, () => varint(writer, 2, OPSET_VERSION));
   message(writer, 8, () => {
     text(writer, 1, "com.microsoft");
     varint(writer, 2, 1);
   });
-  return writer.finish();
+  return [writer.finish(), ...withHead(7, graphParts(graph))];
 }
 
-function writeGraph(writer: BinaryWriter, graph: Graph): void {
+function graphParts(graph: Graph): Uint8Array[] {
   const { nodes, tensors } = neededFor(graph);
+  const writer = new BinaryWriter();
   const names = new Map([...tensors].map((tensor) => [tensor, tensor.name]));
   const given = new Set<Tensor>([...graph.inputs, ...graph.initializers.keys()]);
   for (const [name, tensor] of graph.outputs) if (!given.has(tensor)) names.set(tensor, name);
@@ -61,9 +76,6 @@ function writeGraph(writer: BinaryWriter, graph: Graph): void {
     });
   }
   text(writer, 2, "graph");
-  for (const [tensor, value] of graph.initializers) {
-    if (tensors.has(tensor)) message(writer, 5, () => writeTensor(writer, tensor.name, value));
-  }
   for (const input of graph.inputs) {
     if (!tensors.has(input)) continue;
     message(writer, 11, () => writeValueInfo(writer, input.name, input));
@@ -71,6 +83,11 @@ function writeGraph(writer: BinaryWriter, graph: Graph): void {
   for (const [name, tensor] of graph.outputs) {
     message(writer, 12, () => writeValueInfo(writer, name, tensor));
   }
+  const initializers = [...graph.initializers].filter(([tensor]) => tensors.has(tensor));
+  return [
+    writer.finish(),
+    ...initializers.flatMap(([{ name }, value]) => withHead(5, tensorParts(name, value))),
+  ];
 }
 
 /** The nodes and tensors on which the graph's outputs depend. */
@@ -113,16 +130,16 @@ function writeAttribute(writer: BinaryWriter, name: string, value: Attributes[st
   }
 }
 
-function writeTensor(
-  writer: BinaryWriter,
+function tensorParts(
   name: string,
   { type, shape, data }: TensorData | QuantizedData,
-): void {
+): Uint8Array[] {
+  const writer = new BinaryWriter();
   for (const dimension of shape) varint(writer, 1, dimension);
   varint(writer, 2, ELEMENT_TYPES[type]);
   text(writer, 8, name);
-  writer.tag(9, WireType.LengthDelimited)
-    .bytes(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  const values = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  return [writer.finish(), ...withHead(9, [values])];
 }
 
 function writeValueInfo(writer: BinaryWriter, name: string, { type, shape }: Tensor): void {
@@ -139,6 +156,16 @@ function writeValueInfo(writer: BinaryWriter, name: string, { type, shape }: Ten
         }
       });
     }));
+}
+
+/** A field with a length, such as a message, whose content comes in pieces. */
+function withHead(field: number, parts: readonly Uint8Array[]): Uint8Array[] {
+  const head = new BinaryWriter().tag(field, WireType.LengthDelimited).uint32(byteCount(parts));
+  return [head.finish(), ...parts];
+}
+
+function byteCount(parts: readonly Uint8Array[]): number {
+  return parts.reduce((sum, { length }) => sum + length, 0);
 }
 
 function message(writer: BinaryWriter, field: number, write: () => void): void {

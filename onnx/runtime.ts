@@ -7,10 +7,9 @@ import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import type * as ort from "onnxruntime-web";
 import { type Device, NATIVE_PACKAGE } from "./device.ts";
-import { Graph, type TensorData } from "./graph.ts";
+import { Graph } from "./graph.ts";
 import { mul } from "./operators.ts";
 import { encodeModel } from "./proto.ts";
-import { arrayTensor, createArray, gpuDevice } from "./webgpu.ts";
 
 /** What onnxruntime's builds have in common. */
 export type Ort = Pick<typeof ort, "InferenceSession" | "Tensor" | "env">;
@@ -73,16 +72,4 @@ export async function warmUp({ device, ort, sessionOptions }: Runtime): Promise<
   graph.output("y", mul(x, x));
   const session = await ort.InferenceSession.create(encodeModel(graph), sessionOptions);
   await session.release();
-}
-
-/** Puts values where the device reads them, as a tensor that can be fed again and again. */
-export async function upload(
-  { device, ort }: Runtime,
-  { type, shape, data }: TensorData & { type: "float32" },
-): Promise<ort.Tensor> {
-  if (device !== "webgpu") return new ort.Tensor(type, data, shape);
-  const gpu = await gpuDevice(ort);
-  const array = createArray(gpu, data.byteLength);
-  gpu.queue.writeBuffer(array.buffer, 0, data as Float32Array<ArrayBuffer>);
-  return arrayTensor(ort, array, shape);
 }

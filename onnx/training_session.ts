@@ -5,7 +5,7 @@
  * @module
  */
 import type { AdamWOptions, ParameterShape } from "./adamw.ts";
-import { DropoutFeeds, type DropoutSites } from "./dropout.ts";
+import { type DropoutSite, DropoutWindows } from "./dropout.ts";
 import { HostParameters } from "./host_parameters.ts";
 import {
   type GradientOutput,
@@ -15,8 +15,9 @@ import {
   type ParameterValues,
   type StepResult,
 } from "./parameters.ts";
-import { type Runtime, upload } from "./runtime.ts";
-import { type DeviceTensors, hostTensors, Session, type Tensors } from "./session.ts";
+import type { Runtime } from "./runtime.ts";
+import { hostTensors, Session, type Tensors } from "./session.ts";
+import { WebGpuMasks } from "./webgpu_dropout.ts";
 import { WebGpuParameters } from "./webgpu_parameters.ts";
 
 /**
@@ -30,7 +31,7 @@ export interface TrainingGraphs {
   inference: Uint8Array;
   parameters: ParameterShape[];
   gradients: GradientOutput[];
-  dropout: DropoutSites;
+  dropout: DropoutSite[];
 }
 
 /** The settings of a training session that stay the same. */
@@ -54,20 +55,17 @@ export class TrainingSession {
   readonly #training: Session;
   readonly #inference: Session;
   readonly #parameters: Parameters;
-  readonly #dropout: DropoutFeeds;
-  readonly #masks: DeviceTensors;
+  readonly #masks: DropoutWindows | WebGpuMasks;
 
   private constructor(
     training: Session,
     inference: Session,
     parameters: Parameters,
-    dropout: DropoutFeeds,
-    masks: DeviceTensors,
+    masks: DropoutWindows | WebGpuMasks,
   ) {
     this.#training = training;
     this.#inference = inference;
     this.#parameters = parameters;
-    this.#dropout = dropout;
     this.#masks = masks;
   }
 
@@ -84,12 +82,11 @@ export class TrainingSession {
     const Parameters = runtime.device === "webgpu" ? WebGpuParameters : HostParameters;
     const parameters = await Parameters.create(runtime, shapes, gradients, optimizer);
     for (const { name } of shapes) parameters.setValues("weights", name, weights[name]!);
-    const dropout = new DropoutFeeds(dropoutSeed, sites, largestDimensions);
-    const masks: DeviceTensors = {};
-    for (const [name, mask] of Object.entries(dropout.masks)) {
-      masks[name] = await upload(runtime, mask);
-    }
-    return new TrainingSession(trainingSession, inferenceSession, parameters, dropout, masks);
+    const windows = new DropoutWindows(dropoutSeed, sites, largestDimensions);
+    const masks = runtime.device === "webgpu"
+      ? await WebGpuMasks.create(runtime, windows, sites, largestDimensions)
+      : windows;
+    return new TrainingSession(trainingSession, inferenceSession, parameters, masks);
   }
 
   /**
@@ -155,8 +152,7 @@ export class TrainingSession {
       const outputs = await this.#training.runOnDevice(
         {
           ...this.#parameters.feeds,
-          ...this.#masks,
-          ...this.#dropout.windows(step, this.#training.dimensions(batch), part),
+          ...this.#masks.feeds(step, this.#training.dimensions(batch), part),
           ...batch,
         },
         this.#parameters.outputTargets(first),
@@ -169,7 +165,7 @@ export class TrainingSession {
   async release(): Promise<void> {
     await this.#training.release();
     await this.#inference.release();
-    for (const mask of Object.values(this.#masks)) mask.dispose();
+    if (this.#masks instanceof WebGpuMasks) this.#masks.release();
     this.#parameters.release();
   }
 }

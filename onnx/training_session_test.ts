@@ -1,11 +1,11 @@
 import { deepStrictEqual, notDeepStrictEqual, ok, rejects } from "node:assert";
 import { Dropout } from "./dropout.ts";
-import type {
+import {
   Executor,
-  RemoteTrainingSession,
-  StepResult,
-  Tensors,
-  TrainingGraphs,
+  type RemoteTrainingSession,
+  type StepResult,
+  type Tensors,
+  type TrainingGraphs,
 } from "./executor.ts";
 import { gradient } from "./gradient.ts";
 import { Graph, type Tensor } from "./graph.ts";
@@ -149,6 +149,18 @@ testOnDevices("steps that nobody waits for give what others give", async (execut
   deepStrictEqual(actual, expected);
   deepStrictEqual(await submitted.results(), []);
   deepStrictEqual(await state(submitted), await state(waited));
+});
+
+testOnDevices("dropout drops the same elements on every device", async (executor) => {
+  await using reference = await Executor.start({ threads: 1 });
+  const sessions = [await load(reference, 0.3), await load(executor, 0.3)];
+  for (let step = 1; step <= 3; step++) {
+    const parts = BATCHES.slice(0, 2).map((texts) => batch(texts));
+    const [expected, actual] = await Promise.all(
+      sessions.map(async (session) => (await session.step(parts, step, 0)).loss),
+    );
+    ok(Math.abs(actual! / expected! - 1) < 1e-5, `${actual}, not ${expected}`);
+  }
 });
 
 const STATE: [ParameterKind, string][] = [

@@ -25,6 +25,7 @@ const GROUP_ARRAYS = [
   "second_moments",
   "gradients",
   "addends",
+  "masks",
 ] as const;
 /** How many of them one kernel takes at most. */
 const ARRAYS_AT_ONCE = 4;
@@ -34,7 +35,13 @@ const GROUP_BINDINGS = 8;
 type GroupArrays = Partial<Record<(typeof GROUP_ARRAYS)[number], readonly GpuArray[]>>;
 
 /** The names of the kernels. */
-export type KernelName = "sum_squares" | "clip" | "adamw" | "add" | "add_rows";
+export type KernelName =
+  | "sum_squares"
+  | "clip"
+  | "adamw"
+  | "add"
+  | "add_rows"
+  | "copy_windows";
 
 /** What a kernel is to do, as often as wanted. */
 export interface Dispatch {
@@ -64,6 +71,13 @@ export class Kernels {
   static async load(device: GPUDevice): Promise<Kernels> {
     const source = await Deno.readTextFile(new URL("./kernels/kernels.wgsl", import.meta.url));
     return new Kernels(device, source);
+  }
+
+  /** Cuts a list into groups that fit into one dispatch. */
+  groups<Item>(items: readonly Item[]): Item[][] {
+    const size = this.groupSize;
+    const count = Math.ceil(items.length / size);
+    return Array.from({ length: count }, (_, i) => items.slice(i * size, (i + 1) * size));
   }
 
   /** A kernel that takes no group, with its bindings in their order. */

@@ -119,7 +119,7 @@ export class WebGpuParameters implements Parameters {
     const dispatches: Dispatch[] = [];
     const temporary: GpuArray[] = [];
     if (!first) {
-      for (const group of this.#groups([...this.#sums])) {
+      for (const group of this.#kernels.groups([...this.#sums])) {
         dispatches.push(this.#kernels.group("add", {
           gradients: group.map(([, sum]) => sum),
           addends: group.map(([output, { size }]) => ({
@@ -210,7 +210,7 @@ export class WebGpuParameters implements Parameters {
   #updateDispatches(): Dispatch[] {
     // Of like size, so that the parameters of a group keep as many workgroups busy.
     const bySize = this.#trained.toSorted((a, b) => b.weights.size - a.weights.size);
-    const groups = this.#groups(bySize);
+    const groups = this.#kernels.groups(bySize);
     const sumSquares = groups.map((group, i) => {
       const partialSums = {
         buffer: this.#partialSums.buffer,
@@ -230,15 +230,6 @@ export class WebGpuParameters implements Parameters {
       }, [this.#clipping, this.#step])
     );
     return [...sumSquares, clip, ...adamw];
-  }
-
-  /** Cuts a list into parts that fit into one dispatch. */
-  #groups<Item>(items: readonly Item[]): Item[][] {
-    const { groupSize } = this.#kernels;
-    return Array.from(
-      { length: Math.ceil(items.length / groupSize) },
-      (_, i) => items.slice(i * groupSize, (i + 1) * groupSize),
-    );
   }
 
   #array(kind: ParameterKind, name: string): GpuArray {

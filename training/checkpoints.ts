@@ -88,7 +88,7 @@ async function writeCheckpoint(
     shape,
     read: () => session.values("weights", name),
   }));
-  const content = safetensorsParts(weights, { format: "pt" });
+  const content = freedWhenWritten(safetensorsParts(weights, { format: "pt" }));
   if (tuning === undefined) await saveModel(dir, model, content);
   else {
     const values: Weights = {};
@@ -104,8 +104,20 @@ async function writeCheckpoint(
       read: () => session.values(kind, name),
     }))
   );
-  await writeFileAtomically(join(dir, OPTIMIZER_FILE), safetensorsParts(moments, {}));
+  const optimizer = freedWhenWritten(safetensorsParts(moments, {}));
+  await writeFileAtomically(join(dir, OPTIMIZER_FILE), optimizer);
   await writeState(dir, state);
+}
+
+/**
+ * The parts of a file, each of which gives its memory back when the next one is asked for: garbage
+ * collection, which counts objects, would free it late.
+ */
+async function* freedWhenWritten(parts: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  for await (const part of parts) {
+    yield part;
+    (part.buffer as ArrayBuffer).transfer(0);
+  }
 }
 
 /** The folder of the newest checkpoint, if there is one. */

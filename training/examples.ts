@@ -35,8 +35,17 @@ export function encodeExamples(
   return { examples, truncated: truncatedCount };
 }
 
+/** What a step takes, in the parts in which its batch comes; all examples weigh the same. */
+export function stepFeeds(
+  parts: readonly (readonly EncodedExample[])[],
+  config: BertConfig,
+): Tensors[] {
+  const exampleCount = parts.reduce((sum, part) => sum + part.length, 0);
+  return parts.map((part) => trainingFeeds(part, config, 1 / exampleCount));
+}
+
 /** What a part of a step takes, each example with the same weight in the loss. */
-export function trainingFeeds(
+function trainingFeeds(
   examples: readonly EncodedExample[],
   config: BertConfig,
   exampleWeight: number,

@@ -9,6 +9,7 @@ import { z } from "zod";
 import { chunks, evaluationBatches, trainingBatches } from "../data/batches.ts";
 import { exists, readJson, writeFileAtomically, writeJson } from "../data/files.ts";
 import type { TokenFile } from "../data/token_file.ts";
+import { UserError } from "../data/user_error.ts";
 import { saveModel } from "../models/classifier.ts";
 import { modelDir } from "../models/hub.ts";
 import { TEACHER_PROJECTION, WORD_EMBEDDINGS } from "../models/masked_language_model.ts";
@@ -157,7 +158,8 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   );
   if (checkpoint !== undefined) await restoreMoments(checkpoint, session, trained);
   const weightsOf = {
-    values: async (kind: "weights", name: string) => kept[name] ?? await session.values(kind, name),
+    values: async (kind: "weights", name: string) =>
+      kept[name]?.slice() ?? await session.values(kind, name),
   };
 
   onEvent({

@@ -26,7 +26,7 @@ import {
 } from "./checkpoints.ts";
 import { evaluate, headline } from "./evaluation.ts";
 import type { TrainEvent, TrainResult } from "./events.ts";
-import { encodeExamples, predictExamples, trainingFeeds } from "./examples.ts";
+import { encodeExamples, predictExamples, stepFeeds } from "./examples.ts";
 import { frozenParameters } from "./freeze.ts";
 import { trainingGraphs } from "./graphs.ts";
 import { initialModel, resumedModel } from "./initial_model.ts";
@@ -190,18 +190,22 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
   try {
     for (let epoch = state.epochsDone; epoch < epochCount && !state.outOfPatience; epoch++) {
       const { shuffle } = settings;
-      const batches = chunks(
+      const firstStep = epoch * stepsPerEpoch;
+      const steps = chunks(
         trainingBatches(lengths, { batchSize, seed, epoch, shuffle }),
         partsPerStep,
-      );
-      const firstStep = epoch * stepsPerEpoch;
-      for (const parts of batches.slice(state.step - firstStep, totalSteps - firstStep)) {
+      ).slice(state.step - firstStep, totalSteps - firstStep)
+        .map((parts) => parts.map((part) => part.map((index) => examples[index]!)));
+      // Of a run that was stopped while it was evaluated no step may be left.
+      const feedsOf = (i: number) => stepFeeds(steps[i] ?? [], config);
+      let next = feedsOf(0);
+      for (const [i, batch] of steps.entries()) {
         signal?.throwIfAborted();
-        const batch = parts.map((part) => part.map((index) => examples[index]!));
-        const exampleCount = batch.reduce((sum, part) => sum + part.length, 0);
-        const feeds = batch.map((part) => trainingFeeds(part, config, 1 / exampleCount));
         const tokenCount = batch.flat().reduce((sum, { ids }) => sum + ids.length, 0);
-        await runner.submit(feeds, tokenCount);
+        const submitting = runner.submit(next, tokenCount);
+        // While the device works.
+        next = feedsOf(i + 1);
+        await submitting;
         const step = runner.submitted;
         const evaluationFollows = step === totalSteps || step % stepsPerEpoch === 0;
         const saveFollows = !evaluationFollows && saveIsDue(step);

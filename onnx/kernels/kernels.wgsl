@@ -1,4 +1,5 @@
-// AdamW on the GPU. Sums are taken in a fixed order, so that a step can be repeated to the bit.
+// AdamW and the masks of dropout on the GPU. Sums are taken in a fixed order, so that a step can be
+// repeated to the bit.
 //
 // One dispatch takes a group of parameters, the workgroup's y being a parameter's place in it.
 // webgpu_kernels.ts puts in front what depends on the size of the group: for each kind of arrays,
@@ -138,5 +139,26 @@ fn add_rows(
       }
       table[rows[i] * width + column] = sum;
     }
+  }
+}
+
+struct Window {
+  start: u32,
+  count: u32,
+}
+
+@group(0) @binding(0) var<storage, read> numbers: array<f32>;
+@group(0) @binding(1) var<storage, read> windows: array<Window>;
+
+// The mask of each dropout site is a window of the same random numbers.
+@compute @workgroup_size(THREADS)
+fn copy_windows(
+  @builtin(global_invocation_id) id: vec3u,
+  @builtin(num_workgroups) workgroups: vec3u,
+) {
+  let site = id.y;
+  let window = windows[site];
+  for (var i = id.x; i < window.count; i += workgroups.x * THREADS) {
+    set_masks(site, i, numbers[window.start + i]);
   }
 }

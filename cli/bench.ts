@@ -10,6 +10,8 @@ import { benchAdapters } from "../bench/adapters.ts";
 import { benchKernels } from "../bench/kernels.ts";
 import { benchOverload, type OverloadBenchOptions } from "../bench/overload.ts";
 import { benchServe, PLAIN_BATCH_SIZE, type ServeBench } from "../bench/serve.ts";
+import { benchPredict } from "../bench/predict.ts";
+import type { PredictionBench } from "../bench/prediction.ts";
 import {
   BENCH_MODES,
   BENCH_SIZES,
@@ -20,6 +22,7 @@ import {
 } from "../bench/train.ts";
 import { chooseDevice, type Device, DEVICES } from "../onnx/device.ts";
 import { Executor } from "../onnx/executor.ts";
+import { lastFinishedRun } from "../training/run_folder.ts";
 import { deviceOption } from "./device_option.ts";
 import { choiceOption } from "./choices.ts";
 
@@ -28,6 +31,15 @@ interface AdapterOptions {
   length: number;
   adapters: number;
   batches: number;
+  device: Device | "auto";
+  threads?: number;
+  json?: boolean;
+}
+
+interface PredictOptions {
+  model?: string;
+  data: string;
+  texts: number;
   device: Device | "auto";
   threads?: number;
   json?: boolean;
@@ -138,6 +150,17 @@ export function benchCommand(): Command {
         .action(runAdapters),
     )
     .addCommand(
+      new Command("predict")
+        .description("Time a model, with weights as float32 and as 8 bits")
+        .option("--model <dir>", "The model's folder; default: the last finished run")
+        .option("--data <dir>", "The folder whose test texts are classified", "youtube")
+        .option("--texts <number>", "How many, from the first", parseCount, 1024)
+        .addOption(deviceOption())
+        .option("--threads <number>", "CPU threads; default: all cores", parseCount)
+        .option("--json", "Print the results as JSON on standard output")
+        .action(runPredict),
+    )
+    .addCommand(
       new Command("overload")
         .description("Send a server of its own more requests at once than it answers")
         .addOption(choiceOption("--size <name>", "The model", sizes).default("minilm"))
@@ -174,6 +197,28 @@ async function runKernels({ mode, json, ...options }: KernelOptions): Promise<vo
   const { size, batchSize, length } = options;
   console.log(`${size}, ${batchSize} texts of ${length} tokens, kernels of a step
 ${table}`);
+}
+
+async function runPredict(options: PredictOptions): Promise<void> {
+  const { device, threads, texts } = options;
+  const model = options.model ?? await lastFinishedRun();
+  await using executor = await Executor.start({ device, threads });
+  console.error(`Classifying ${texts} texts on ${executor.choice.device}`);
+  const bench = await benchPredict(executor, { ...options, model });
+  console.log(options.json ? JSON.stringify(bench) : formatPredictBench(bench));
+}
+
+function formatPredictBench({ device, model, results }: PredictionBench): string {
+  const table = new Table({
+    head: ["weights", "a text alone, p50", "batches of 32"],
+    colAligns: ["left", "right", "right"],
+    style: { head: [], border: [], compact: true },
+  });
+  for (const { dtype, batch1_p50_ms, batch32_texts_per_second } of results) {
+    const throughput = `${Math.round(batch32_texts_per_second).toLocaleString("en")} texts/s`;
+    table.push([dtype, `${batch1_p50_ms.toFixed(2)} ms`, throughput]);
+  }
+  return `${model} on ${device}, from texts to classes\n${table}`;
 }
 
 async function runAdapters(options: AdapterOptions): Promise<void> {

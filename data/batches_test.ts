@@ -60,6 +60,11 @@ Deno.test("evaluationBatches() uses each example once, shortest first", () => {
   }));
 });
 
+Deno.test("evaluationBatches() fills batches, but for texts that would be padded a lot", () => {
+  deepStrictEqual(evaluationBatches([9, 9, 9, 9, 9, 9], 4).map(({ length }) => length), [2, 4]);
+  deepStrictEqual(evaluationBatches([30, 9, 10, 8, 29, 9], 6), [[3, 1, 5, 2], [4, 0]]);
+});
+
 Deno.test("collate() pads to the longest text and masks the padding", () => {
   const { input_ids, attention_mask, token_type_ids } = collate([[2, 7, 8, 3], [2, 3]], 9);
   deepStrictEqual(input_ids.shape, [2, 4]);

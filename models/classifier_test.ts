@@ -1,8 +1,10 @@
 import { deepStrictEqual, notDeepStrictEqual, ok, rejects } from "node:assert";
 import { join } from "node:path";
+import { exists } from "../data/files.ts";
 import { Executor } from "../onnx/executor.ts";
 import { type Classifier, loadClassifier, loadForInference, saveClassifier } from "./classifier.ts";
 import { decodeSafetensors, encodeSafetensors, type StoredTensor } from "./safetensors.ts";
+import { testOnDevices } from "../onnx/testing.ts";
 import { scratchClassifier } from "./scratch.ts";
 import { TextClassifier } from "./text_classifier.ts";
 
@@ -86,6 +88,49 @@ Deno.test("loadForInference() uses no ONNX model that is older than the weights"
     const { mtime } = await Deno.stat(join(dir, "onnx/model.onnx"));
     await Deno.utime(file, mtime!, new Date(mtime!.getTime() + 1000));
     notDeepStrictEqual((await loadForInference(dir)).model, model);
+  });
+});
+
+Deno.test("loadForInference() quantises a model once, and again when its weights change", async () => {
+  await withModel(async (dir, classifier) => {
+    const file = join(dir, "onnx/model_quantized.onnx");
+    const { model } = await loadForInference(dir, "q8");
+    deepStrictEqual(await Deno.readFile(file), model);
+    const exact = (await loadForInference(dir)).model;
+    ok(model.length < 0.4 * exact.length, `${model.length} bytes, ${exact.length} before`);
+    // What is there is read as it is.
+    await Deno.writeFile(file, Uint8Array.of(1, 2, 3));
+    deepStrictEqual((await loadForInference(dir, "q8")).model, Uint8Array.of(1, 2, 3));
+    await saveClassifier(dir, classifier);
+    ok(!await exists(file));
+    deepStrictEqual((await loadForInference(dir, "q8")).model, model);
+  });
+});
+
+Deno.test("loadForInference() quantises in memory where no file can be written", async () => {
+  await withModel(async (dir) => {
+    const { model } = await loadForInference(dir, "q8");
+    await Deno.remove(join(dir, "onnx"), { recursive: true });
+    await Deno.writeTextFile(join(dir, "onnx"), "in the way");
+    deepStrictEqual((await loadForInference(dir, "q8")).model, model);
+  });
+});
+
+testOnDevices("TextClassifier scores almost alike with weights of 8 bits", async (executor) => {
+  await withModel(async (dir, { config, tokenizer, weights }) => {
+    // Classes that are far apart, so that the bound means something.
+    weights["classifier.weight"] = weights["classifier.weight"]!.map((value) => 100 * value);
+    await saveClassifier(dir, { config, tokenizer, weights });
+    const logits = async (dtype: "fp32" | "q8") => {
+      const classifier = await TextClassifier.load(executor, dir, dtype);
+      const rows = await classifier.logits(TEXTS.map((text) => classifier.encode(text)));
+      await classifier.release();
+      return rows.flatMap((row) => [...row]);
+    };
+    const [exact, quantized] = [await logits("fp32"), await logits("q8")];
+    const error = Math.hypot(...quantized.map((value, i) => value - exact[i]!)) /
+      Math.hypot(...exact);
+    ok(error > 1e-6 && error < 0.02, `The error is ${error} of the logits`);
   });
 });
 

@@ -77,7 +77,16 @@ Deno.test("train, eval and predict work together without flags", async () => {
     const predictions = await Deno.readTextFile(`${dir}/predict.csv`);
     match(predictions, /^text,label,predicted,score\n/);
 
-    const predicted = await graft(dir, ["predict", "--json", "--top-k", "2"], {
+    const quantized = await graft(dir, ["eval", "--json", "--dtype", "q8"]);
+    deepStrictEqual(quantized.code, 0, quantized.stderr);
+    const { fp32, same_predictions, ...q8 } = JSON.parse(quantized.stdout);
+    deepStrictEqual([q8.n, fp32.n, fp32.accuracy], [600, 600, report.accuracy]);
+    ok(same_predictions > 0.9 && Math.abs(q8.accuracy - fp32.accuracy) <= 1 - same_predictions);
+    const table = await graft(dir, ["eval", "--dtype", "q8"]);
+    match(table.stdout, /│ fp32 +│.*\n.*│ q8 +│/);
+    match(table.stdout, /The same is predicted for \d/);
+
+    const predicted = await graft(dir, ["predict", "--json", "--top-k", "2", "--dtype", "q8"], {
       input: "one\ntwo\n",
     });
     deepStrictEqual(predicted.code, 0, predicted.stderr);

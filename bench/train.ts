@@ -8,13 +8,14 @@ import { type BertConfig, BertConfig as BertConfigSchema, labelsOf } from "../mo
 import { initialPromptEncoder, type PromptEncoder } from "../models/prompt_encoder.ts";
 import { initialWeights } from "../models/weights.ts";
 import type { Device } from "../onnx/device.ts";
-import type { Executor, Tensors } from "../onnx/executor.ts";
+import type { Executor, Tensors, TrainingOptions } from "../onnx/executor.ts";
 import { Graph, type TensorData } from "../onnx/graph.ts";
 import { matMul, reduceSum } from "../onnx/operators.ts";
 import { encodeModel } from "../onnx/proto.ts";
 import { Random } from "../onnx/random.ts";
 import { frozenParameters } from "../training/freeze.ts";
 import { trainingGraphs } from "../training/graphs.ts";
+import type { Machine } from "./machine.ts";
 
 /** The models that are timed: scratch:tiny, all-MiniLM-L6-v2 and BERT-base with six classes. */
 export const BENCH_SIZES = {
@@ -63,10 +64,19 @@ export interface TrainBenchResult {
 
 /** The results, and where they were measured. */
 export interface TrainBench {
-  machine: { cpu: string; logical_cores: number; os: string; threads: number };
+  machine: Machine;
   versions: { deno: string; onnxruntime: string };
   results: TrainBenchResult[];
 }
+
+/** As `train` has by default. */
+export const OPTIMIZER: TrainingOptions["optimizer"] = {
+  beta1: 0.9,
+  beta2: 0.999,
+  epsilon: 1e-8,
+  weightDecay: 0.01,
+  maxGradientNorm: 1,
+};
 
 const WARM_UP_STEPS = 2;
 /** As `train` has by default. */
@@ -87,13 +97,7 @@ export async function benchTrain(
     trainingGraphs(config, frozen, encoder),
     { ...base, ...(encoder && initialPromptEncoder(encoder, config, 1)) },
     {
-      optimizer: {
-        beta1: 0.9,
-        beta2: 0.999,
-        epsilon: 1e-8,
-        weightDecay: 0.01,
-        maxGradientNorm: 1,
-      },
+      optimizer: OPTIMIZER,
       dropoutSeed: 1,
       largestDimensions: { batch: batchSize, length },
     },
@@ -209,7 +213,11 @@ function stepFlops(config: BertConfig, mode: BenchMode, batchSize: number, lengt
   }
 }
 
-async function matrixProductGflops(
+/**
+ * The rate of matrix products alone: of so many rows with the weights of a model's feed-forward
+ * layers, there and back.
+ */
+export async function matrixProductGflops(
   executor: Executor,
   { hidden_size: hidden, intermediate_size: inner }: BertConfig,
   tokens: number,

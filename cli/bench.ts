@@ -5,8 +5,8 @@
  */
 import { Command, InvalidArgumentError } from "commander";
 import Table from "cli-table3";
-import { cpus } from "node:os";
 import { benchAdapters } from "../bench/adapters.ts";
+import { machine } from "../bench/machine.ts";
 import { benchOverload, type OverloadBenchOptions } from "../bench/overload.ts";
 import { benchServe, PLAIN_BATCH_SIZE, type ServeBench } from "../bench/serve.ts";
 import {
@@ -19,8 +19,10 @@ import {
 } from "../bench/train.ts";
 import { chooseDevice, type Device, DEVICES } from "../onnx/device.ts";
 import { Executor } from "../onnx/executor.ts";
+import { benchPeersCommand } from "./bench_peers.ts";
 import { deviceOption } from "./device_option.ts";
 import { choiceOption } from "./choices.ts";
+import { parseCount } from "./parse_count.ts";
 
 interface AdapterOptions {
   size: keyof typeof BENCH_SIZES;
@@ -131,7 +133,8 @@ export function benchCommand(): Command {
         .addOption(deviceOption())
         .option("--json", "Print the results as JSON on standard output")
         .action(runOverload),
-    );
+    )
+    .addCommand(benchPeersCommand());
 }
 
 async function runAdapters(options: AdapterOptions): Promise<void> {
@@ -247,16 +250,6 @@ async function run(options: Options): Promise<void> {
   console.log(options.json ? JSON.stringify(bench) : formatBench(bench));
 }
 
-function machine(threads: number): TrainBench["machine"] {
-  const cores = cpus();
-  return {
-    cpu: cores[0]?.model.trim() ?? "unknown",
-    logical_cores: cores.length,
-    os: Deno.build.os,
-    threads,
-  };
-}
-
 async function devices(wanted: Options["device"]): Promise<Device[]> {
   if (wanted !== "all") return [(await chooseDevice(wanted)).device];
   const found = await Promise.all(
@@ -306,12 +299,6 @@ function parseLength(text: string): number {
   const length = parseCount(text);
   if (length <= MAX_LENGTH) return length;
   throw new InvalidArgumentError(`It must be ${MAX_LENGTH} or less.`);
-}
-
-function parseCount(text: string): number {
-  const count = Number(text);
-  if (Number.isInteger(count) && count >= 1) return count;
-  throw new InvalidArgumentError("It must be 1 or more.");
 }
 
 function parseCounts(text: string): number[] {

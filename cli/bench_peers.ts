@@ -1,0 +1,68 @@
+/**
+ * `bench peers`: how fast Graft is beside others, as a page of results.
+ *
+ * @module
+ */
+import { Command } from "commander";
+import { fileURLToPath } from "node:url";
+import { sectionsOf } from "../bench/peers/comparison.ts";
+import type { PeerBenchOptions } from "../bench/peers/part.ts";
+import { benchPeers, PEER_PARTS, type PeerPart, resultsPage } from "../bench/peers/peers.ts";
+import { exists, writeFileAtomically } from "../data/files.ts";
+import { choiceOption } from "./choices.ts";
+import { parseCount } from "./parse_count.ts";
+
+interface Options extends Omit<PeerBenchOptions, "threads"> {
+  only?: PeerPart;
+  threads?: number;
+  out: string;
+  json?: boolean;
+}
+
+/** The command. */
+export function benchPeersCommand(): Command {
+  return new Command("peers")
+    .description("Compare Graft with PyTorch, TensorFlow.js, transformers.js and the hardware")
+    .addOption(choiceOption("--only <part>", "One part; all by default", PEER_PARTS))
+    .option("--rounds <number>", "How often it is everyone's turn", parseCount, 4)
+    .option("--steps <number>", "Steps of a turn", parseCount, 5)
+    .option("--recipe-steps <number>", "The same of the published recipe", parseCount, 5)
+    .option("--data <dir>", "The published titles, as 'data fetch' writes them", "youtube")
+    .option("--model <dir>", "The model that predicts; default: random weights of MiniLM's size")
+    .option("--threads <number>", "CPU threads; default: all cores", parseCount)
+    .option("--out <file>", "The page of results; parts not measured stay", "bench/RESULTS.md")
+    .option("--json", "Print the results as JSON on standard output")
+    .action(run);
+}
+
+async function run({ only, out, json, ...options }: Options): Promise<void> {
+  const threads = options.threads ?? navigator.hardwareConcurrency;
+  const measured = [];
+  for (const part of only === undefined ? PEER_PARTS : [only]) {
+    console.error(`Comparing: ${part}`);
+    measured.push(await benchPeers(part, { ...options, threads }));
+  }
+  const earlier = await exists(out) ? await Deno.readTextFile(out) : "";
+  const page = await formatted(resultsPage(measured, earlier));
+  await writeFileAtomically(out, page);
+  const sections = sectionsOf(page);
+  console.log(
+    json
+      ? JSON.stringify(measured)
+      : measured.map(({ title }) => sections.get(title)).join("\n").trimEnd(),
+  );
+}
+
+/** Markdown as `deno fmt` has it, with the columns of tables aligned. */
+async function formatted(markdown: string): Promise<string> {
+  const config = fileURLToPath(new URL("../deno.json", import.meta.url));
+  const process = new Deno.Command("deno", {
+    args: ["fmt", "--config", config, "--ext", "md", "-"],
+    stdin: "piped",
+    stdout: "piped",
+  }).spawn();
+  const input = new Blob([markdown]).stream().pipeTo(process.stdin);
+  const { stdout } = await process.output();
+  await input;
+  return new TextDecoder().decode(stdout);
+}

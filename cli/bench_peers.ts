@@ -5,9 +5,10 @@
  */
 import { Command } from "commander";
 import { fileURLToPath } from "node:url";
-import { sectionsOf } from "../bench/peers/comparison.ts";
+import { type Section, sectionsOf } from "../bench/peers/comparison.ts";
 import type { PeerBenchOptions } from "../bench/peers/part.ts";
 import { benchPeers, PEER_PARTS, type PeerPart, resultsPage } from "../bench/peers/peers.ts";
+import { readDataset } from "../data/dataset.ts";
 import { exists, writeFileAtomically } from "../data/files.ts";
 import { choiceOption } from "./choices.ts";
 import { parseCount } from "./parse_count.ts";
@@ -37,20 +38,24 @@ export function benchPeersCommand(): Command {
 
 async function run({ only, out, json, ...options }: Options): Promise<void> {
   const threads = options.threads ?? navigator.hardwareConcurrency;
-  const measured = [];
-  for (const part of only === undefined ? PEER_PARTS : [only]) {
+  const parts: readonly PeerPart[] = only === undefined ? PEER_PARTS : [only];
+  // That they are missing should be known before minutes have passed.
+  if (parts.includes("epoch") || parts.includes("predict")) await readDataset(options.data);
+  const measured: Section[] = [];
+  for (const part of parts) {
     console.error(`Comparing: ${part}`);
-    measured.push(await benchPeers(part, { ...options, threads }));
+    const section = await benchPeers(part, { ...options, threads });
+    const page = await formatted(resultsPage(section, await textOf(out)));
+    await writeFileAtomically(out, page);
+    if (!json) console.log(sectionsOf(page).get(section.title));
+    measured.push(section);
   }
-  const earlier = await exists(out) ? await Deno.readTextFile(out) : "";
-  const page = await formatted(resultsPage(measured, earlier));
-  await writeFileAtomically(out, page);
-  const sections = sectionsOf(page);
-  console.log(
-    json
-      ? JSON.stringify(measured)
-      : measured.map(({ title }) => sections.get(title)).join("\n").trimEnd(),
-  );
+  if (json) console.log(JSON.stringify(measured));
+}
+
+/** What a file holds, if it is there. */
+async function textOf(file: string): Promise<string> {
+  return await exists(file) ? await Deno.readTextFile(file) : "";
 }
 
 /** Markdown as `deno fmt` has it, with the columns of tables aligned. */

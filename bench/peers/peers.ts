@@ -52,11 +52,10 @@ export async function benchPeers(part: PeerPart, options: PeerBenchOptions): Pro
 /**
  * The page of results, with the columns of its tables not aligned.
  *
- * @param earlier What the page was before: parts that were not measured again stay.
+ * @param earlier What the page was before: all but the section of that title stays.
  */
-export function resultsPage(measured: readonly Section[], earlier: string): string {
-  const sections = sectionsOf(earlier);
-  for (const section of measured) sections.set(section.title, formatSection(section));
+export function resultsPage(section: Section, earlier: string): string {
+  const sections = sectionsOf(earlier).set(section.title, formatSection(section));
   const inOrder = Object.values(PARTS).flatMap(({ title }) => sections.get(title) ?? []);
   return [INTRODUCTION, ...inOrder].join("\n");
 }

@@ -13,17 +13,18 @@ function section(title: string, note: string): Section {
   };
 }
 
+const STEP = section("A training step on native code", "The first.");
+const EPOCH = section("An epoch on the published titles", "Another.");
+
 Deno.test("resultsPage() replaces what was measured again and keeps the rest, in one order", () => {
-  const step = section("A training step on native code", "The first.");
-  const epoch = section("An epoch on the published titles", "Another.");
-  const earlier = resultsPage([epoch, step], "");
-  const page = resultsPage([{ ...epoch, note: "Once more." }], earlier);
-  deepStrictEqual([...sectionsOf(page).keys()], [step.title, epoch.title]);
-  const notes = [...sectionsOf(page).values()].map((text) => text.trimEnd().split("\n").at(-1));
+  const earlier = resultsPage(STEP, resultsPage(EPOCH, ""));
+  const sections = sectionsOf(resultsPage({ ...EPOCH, note: "Once more." }, earlier));
+  deepStrictEqual([...sections.keys()], [STEP.title, EPOCH.title]);
+  const notes = [...sections.values()].map((text) => text.trimEnd().split("\n").at(-1));
   deepStrictEqual(notes, ["The first.", "Once more."]);
 });
 
 Deno.test("resultsPage() drops sections of parts that there are no more", () => {
-  const old = resultsPage([], "") + "\n## Something else\n\nOld.\n";
-  deepStrictEqual(sectionsOf(resultsPage([], old)), new Map());
+  const earlier = resultsPage(STEP, "") + "\n## Something else\n\nOld.\n";
+  deepStrictEqual([...sectionsOf(resultsPage(EPOCH, earlier)).keys()], [STEP.title, EPOCH.title]);
 });

@@ -5,9 +5,9 @@
  */
 import { Command, InvalidArgumentError } from "commander";
 import Table from "cli-table3";
-import { cpus } from "node:os";
 import { benchAdapters } from "../bench/adapters.ts";
 import { benchKernels } from "../bench/kernels.ts";
+import { machine } from "../bench/machine.ts";
 import { benchOverload, type OverloadBenchOptions } from "../bench/overload.ts";
 import { benchServe, PLAIN_BATCH_SIZE, type ServeBench } from "../bench/serve.ts";
 import {
@@ -20,8 +20,10 @@ import {
 } from "../bench/train.ts";
 import { chooseDevice, type Device, DEVICES } from "../onnx/device.ts";
 import { Executor } from "../onnx/executor.ts";
+import { benchPeersCommand } from "./bench_peers.ts";
 import { deviceOption } from "./device_option.ts";
 import { choiceOption } from "./choices.ts";
+import { parseCount } from "./parse_count.ts";
 
 interface AdapterOptions {
   size: keyof typeof BENCH_SIZES;
@@ -149,7 +151,8 @@ export function benchCommand(): Command {
         .addOption(deviceOption())
         .option("--json", "Print the results as JSON on standard output")
         .action(runOverload),
-    );
+    )
+    .addCommand(benchPeersCommand());
 }
 
 async function runKernels({ mode, json, ...options }: KernelOptions): Promise<void> {
@@ -289,16 +292,6 @@ async function run(options: Options): Promise<void> {
   console.log(options.json ? JSON.stringify(bench) : formatBench(bench));
 }
 
-function machine(threads: number): TrainBench["machine"] {
-  const cores = cpus();
-  return {
-    cpu: cores[0]?.model.trim() ?? "unknown",
-    logical_cores: cores.length,
-    os: Deno.build.os,
-    threads,
-  };
-}
-
 async function devices(wanted: Options["device"]): Promise<Device[]> {
   if (wanted !== "all") return [(await chooseDevice(wanted)).device];
   const found = await Promise.all(
@@ -348,12 +341,6 @@ function parseLength(text: string): number {
   const length = parseCount(text);
   if (length <= MAX_LENGTH) return length;
   throw new InvalidArgumentError(`It must be ${MAX_LENGTH} or less.`);
-}
-
-function parseCount(text: string): number {
-  const count = Number(text);
-  if (Number.isInteger(count) && count >= 1) return count;
-  throw new InvalidArgumentError("It must be 1 or more.");
 }
 
 function parseCounts(text: string): number[] {

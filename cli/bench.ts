@@ -20,8 +20,10 @@ import {
 } from "../bench/train.ts";
 import { chooseDevice, type Device, DEVICES } from "../onnx/device.ts";
 import { Executor } from "../onnx/executor.ts";
+import { benchMemoryCommand } from "./bench_memory.ts";
 import { deviceOption } from "./device_option.ts";
 import { choiceOption } from "./choices.ts";
+import { parseCount } from "./parse_count.ts";
 
 interface AdapterOptions {
   size: keyof typeof BENCH_SIZES;
@@ -149,7 +151,8 @@ export function benchCommand(): Command {
         .addOption(deviceOption())
         .option("--json", "Print the results as JSON on standard output")
         .action(runOverload),
-    );
+    )
+    .addCommand(benchMemoryCommand());
 }
 
 async function runKernels({ mode, json, ...options }: KernelOptions): Promise<void> {
@@ -348,12 +351,6 @@ function parseLength(text: string): number {
   const length = parseCount(text);
   if (length <= MAX_LENGTH) return length;
   throw new InvalidArgumentError(`It must be ${MAX_LENGTH} or less.`);
-}
-
-function parseCount(text: string): number {
-  const count = Number(text);
-  if (Number.isInteger(count) && count >= 1) return count;
-  throw new InvalidArgumentError("It must be 1 or more.");
 }
 
 function parseCounts(text: string): number[] {

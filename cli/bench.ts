@@ -20,6 +20,7 @@ import {
 } from "../bench/train.ts";
 import { chooseDevice, type Device, DEVICES } from "../onnx/device.ts";
 import { Executor } from "../onnx/executor.ts";
+import { benchMemoryCommand } from "./bench_memory.ts";
 import { benchPeersCommand } from "./bench_peers.ts";
 import { deviceOption } from "./device_option.ts";
 import { choiceOption } from "./choices.ts";
@@ -152,6 +153,7 @@ export function benchCommand(): Command {
         .option("--json", "Print the results as JSON on standard output")
         .action(runOverload),
     )
+    .addCommand(benchMemoryCommand())
     .addCommand(benchPeersCommand());
 }
 

@@ -4,10 +4,8 @@
  * @module
  */
 import { chunks } from "../data/batches.ts";
+import type { Dtype } from "../models/weights.ts";
 import { median } from "./train.ts";
-
-/** The types of weights that are timed: 32-bit floating point, and 8-bit integers. */
-export const PREDICTION_DTYPES = ["fp32", "q8"] as const;
 
 /** What {@link timePredictions} finds. */
 export interface PredictionTimes {
@@ -20,7 +18,7 @@ export interface PredictionTimes {
 /** How fast one engine is with one type of weights. */
 export interface PredictionResult extends PredictionTimes {
   engine: "graft" | "transformers.js";
-  dtype: typeof PREDICTION_DTYPES[number];
+  dtype: Dtype;
 }
 
 /** The results of a model, and where they were measured. */

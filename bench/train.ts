@@ -22,6 +22,7 @@ import { encodeModel } from "../onnx/proto.ts";
 import { Random } from "../onnx/random.ts";
 import { frozenParameters } from "../training/freeze.ts";
 import { trainingGraphs } from "../training/graphs.ts";
+import type { Machine } from "./machine.ts";
 
 /** The models that are timed: scratch:tiny, all-MiniLM-L6-v2 and BERT-base with six classes. */
 export const BENCH_SIZES = {
@@ -70,7 +71,7 @@ export interface TrainBenchResult {
 
 /** The results, and where they were measured. */
 export interface TrainBench {
-  machine: { cpu: string; logical_cores: number; os: string; threads: number };
+  machine: Machine;
   versions: { deno: string; onnxruntime: string };
   results: TrainBenchResult[];
 }
@@ -83,6 +84,15 @@ export interface BenchTraining {
   options: TrainingOptions;
   batch: Tensors;
 }
+
+/** As `train` has by default. */
+export const OPTIMIZER: TrainingOptions["optimizer"] = {
+  beta1: 0.9,
+  beta2: 0.999,
+  epsilon: 1e-8,
+  weightDecay: 0.01,
+  maxGradientNorm: 1,
+};
 
 const WARM_UP_STEPS = 2;
 /** As `train` has by default. */
@@ -155,13 +165,7 @@ export function benchTraining(
     graphs: trainingGraphs(config, frozen, encoder),
     weights: { ...base, ...(encoder && initialPromptEncoder(encoder, config, 1)) },
     options: {
-      optimizer: {
-        beta1: 0.9,
-        beta2: 0.999,
-        epsilon: 1e-8,
-        weightDecay: 0.01,
-        maxGradientNorm: 1,
-      },
+      optimizer: OPTIMIZER,
       dropoutSeed: 1,
       largestDimensions: { batch: batchSize, length },
     },
@@ -246,7 +250,11 @@ function stepFlops(config: BertConfig, mode: BenchMode, batchSize: number, lengt
   }
 }
 
-async function matrixProductGflops(
+/**
+ * The rate of matrix products alone: of so many rows with the weights of a model's feed-forward
+ * layers, there and back.
+ */
+export async function matrixProductGflops(
   executor: Executor,
   { hidden_size: hidden, intermediate_size: inner }: BertConfig,
   tokens: number,

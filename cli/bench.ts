@@ -5,13 +5,11 @@
  */
 import { Command, InvalidArgumentError } from "commander";
 import Table from "cli-table3";
-import { cpus } from "node:os";
 import { benchAdapters } from "../bench/adapters.ts";
 import { benchKernels } from "../bench/kernels.ts";
+import { machine } from "../bench/machine.ts";
 import { benchOverload, type OverloadBenchOptions } from "../bench/overload.ts";
 import { benchServe, PLAIN_BATCH_SIZE, type ServeBench } from "../bench/serve.ts";
-import { benchPredict } from "../bench/predict.ts";
-import type { PredictionBench } from "../bench/prediction.ts";
 import {
   BENCH_MODES,
   BENCH_SIZES,
@@ -22,24 +20,18 @@ import {
 } from "../bench/train.ts";
 import { chooseDevice, type Device, DEVICES } from "../onnx/device.ts";
 import { Executor } from "../onnx/executor.ts";
-import { lastFinishedRun } from "../training/run_folder.ts";
+import { benchMemoryCommand } from "./bench_memory.ts";
+import { benchPeersCommand } from "./bench_peers.ts";
+import { benchPredictCommand } from "./bench_predict.ts";
 import { deviceOption } from "./device_option.ts";
 import { choiceOption } from "./choices.ts";
+import { parseCount } from "./parse_count.ts";
 
 interface AdapterOptions {
   size: keyof typeof BENCH_SIZES;
   length: number;
   adapters: number;
   batches: number;
-  device: Device | "auto";
-  threads?: number;
-  json?: boolean;
-}
-
-interface PredictOptions {
-  model?: string;
-  data: string;
-  texts: number;
   device: Device | "auto";
   threads?: number;
   json?: boolean;
@@ -149,17 +141,7 @@ export function benchCommand(): Command {
         .option("--json", "Print the results as JSON on standard output")
         .action(runAdapters),
     )
-    .addCommand(
-      new Command("predict")
-        .description("Time a model, with weights as float32 and as 8 bits")
-        .option("--model <dir>", "The model's folder; default: the last finished run")
-        .option("--data <dir>", "The folder whose test texts are classified", "youtube")
-        .option("--texts <number>", "How many, from the first", parseCount, 1024)
-        .addOption(deviceOption())
-        .option("--threads <number>", "CPU threads; default: all cores", parseCount)
-        .option("--json", "Print the results as JSON on standard output")
-        .action(runPredict),
-    )
+    .addCommand(benchPredictCommand())
     .addCommand(
       new Command("overload")
         .description("Send a server of its own more requests at once than it answers")
@@ -172,7 +154,9 @@ export function benchCommand(): Command {
         .addOption(deviceOption())
         .option("--json", "Print the results as JSON on standard output")
         .action(runOverload),
-    );
+    )
+    .addCommand(benchMemoryCommand())
+    .addCommand(benchPeersCommand());
 }
 
 async function runKernels({ mode, json, ...options }: KernelOptions): Promise<void> {
@@ -197,28 +181,6 @@ async function runKernels({ mode, json, ...options }: KernelOptions): Promise<vo
   const { size, batchSize, length } = options;
   console.log(`${size}, ${batchSize} texts of ${length} tokens, kernels of a step
 ${table}`);
-}
-
-async function runPredict(options: PredictOptions): Promise<void> {
-  const { device, threads, texts } = options;
-  const model = options.model ?? await lastFinishedRun();
-  await using executor = await Executor.start({ device, threads });
-  console.error(`Classifying ${texts} texts on ${executor.choice.device}`);
-  const bench = await benchPredict(executor, { ...options, model });
-  console.log(options.json ? JSON.stringify(bench) : formatPredictBench(bench));
-}
-
-function formatPredictBench({ device, model, results }: PredictionBench): string {
-  const table = new Table({
-    head: ["weights", "a text alone, p50", "batches of 32"],
-    colAligns: ["left", "right", "right"],
-    style: { head: [], border: [], compact: true },
-  });
-  for (const { dtype, batch1_p50_ms, batch32_texts_per_second } of results) {
-    const throughput = `${Math.round(batch32_texts_per_second).toLocaleString("en")} texts/s`;
-    table.push([dtype, `${batch1_p50_ms.toFixed(2)} ms`, throughput]);
-  }
-  return `${model} on ${device}, from texts to classes\n${table}`;
 }
 
 async function runAdapters(options: AdapterOptions): Promise<void> {
@@ -334,16 +296,6 @@ async function run(options: Options): Promise<void> {
   console.log(options.json ? JSON.stringify(bench) : formatBench(bench));
 }
 
-function machine(threads: number): TrainBench["machine"] {
-  const cores = cpus();
-  return {
-    cpu: cores[0]?.model.trim() ?? "unknown",
-    logical_cores: cores.length,
-    os: Deno.build.os,
-    threads,
-  };
-}
-
 async function devices(wanted: Options["device"]): Promise<Device[]> {
   if (wanted !== "all") return [(await chooseDevice(wanted)).device];
   const found = await Promise.all(
@@ -393,12 +345,6 @@ function parseLength(text: string): number {
   const length = parseCount(text);
   if (length <= MAX_LENGTH) return length;
   throw new InvalidArgumentError(`It must be ${MAX_LENGTH} or less.`);
-}
-
-function parseCount(text: string): number {
-  const count = Number(text);
-  if (Number.isInteger(count) && count >= 1) return count;
-  throw new InvalidArgumentError("It must be 1 or more.");
 }
 
 function parseCounts(text: string): number[] {

@@ -25,6 +25,7 @@ import { TrainSettings } from "../training/settings.ts";
 import { Supervisor } from "../training/supervisor.ts";
 import { deviceOption } from "./device_option.ts";
 import { dtypeOption } from "./dtype_option.ts";
+import { parseCount } from "./parse_count.ts";
 import { lockState, STATE_FILE } from "./server_state.ts";
 
 interface Options {
@@ -263,12 +264,6 @@ function parsePort(text: string): number {
   const port = Number(text);
   if (Number.isInteger(port) && port >= 0 && port <= 65_535) return port;
   throw new InvalidArgumentError("It must be 0 to 65535.");
-}
-
-function parseCount(text: string): number {
-  const count = Number(text);
-  if (Number.isInteger(count) && count >= 1) return count;
-  throw new InvalidArgumentError("It must be 1 or more.");
 }
 
 function parseWorkers(text: string): number {

@@ -162,7 +162,10 @@ export function bertEncoder(
     linear(x, parameter, name, from, to);
   const normalize = (x: Tensor, name: string) => normalization(x, parameter, name, config);
 
-  /** -> `[batch, promptLength+length, hidden]` */
+  /**
+   * -> `[tokens, hidden]`. Rows go by place and then by text: in this order the parts of a text's
+   * heads lie at even distances, and products on the CPU read them where they are.
+   */
   const embeddings = (inputIds: Tensor, tokenTypeIds: Tensor) => {
     const table = (name: string, rows: number) =>
       parameter(`bert.embeddings.${name}_embeddings.weight`, [rows, hidden]);
@@ -179,17 +182,16 @@ export function bertEncoder(
       words = concat([before(prompt), words], 1);
       types = concat([before(slice(typeTable, 0, 0, 1)), types], 1);
     }
-    return drop(
-      normalize(add(add(words, types), positions), "bert.embeddings.LayerNorm"),
-      hiddenDropout,
-    );
+    const summed = transpose(add(add(words, types), positions), [1, 0, 2]);
+    const rows = reshape(summed, [product([length, "batch"]), hidden]);
+    return drop(normalize(rows, "bert.embeddings.LayerNorm"), hiddenDropout);
   };
 
-  /** One part of a prefix's last axis, with the axes batch, token, head and feature in this order. */
-  const prefixPart = (prefix: Tensor, part: number, order: number[]) => {
+  /** One part of a prefix's last axis, by head. */
+  const prefixPart = (prefix: Tensor, part: number) => {
     const [batch, count] = prefix.shape as [Dimension, Dimension];
     const rows = slice(prefix, 2, part * hidden, (part + 1) * hidden);
-    const split = transpose(reshape(rows, [batch, count, heads, headSize]), order);
+    const split = transpose(reshape(rows, [batch, count, heads, headSize]), [0, 2, 1, 3]);
     return drop(expand(split, split.shape.with(0, "batch")), hiddenDropout);
   };
 
@@ -206,27 +208,22 @@ export function bertEncoder(
     layer: number,
     name: string,
   ) => {
-    const split = (rows: Tensor, length: Dimension, part: string, order: number[]) =>
-      transpose(
-        reshape(project(rows, `${name}.self.${part}`, hidden, hidden), [
-          "batch",
-          length,
-          heads,
-          headSize,
-        ]),
-        order,
-      );
-    const query = split(queries, queryLength, "query", [0, 2, 1, 3]); // [batch, heads, queryLength, headSize]
-    let key = split(x, length, "key", [0, 2, 3, 1]); //                  [batch, heads, headSize, keyLength]
-    let value = split(x, length, "value", [0, 2, 1, 3]); //              [batch, heads, keyLength, headSize]
+    const split = (rows: Tensor, length: Dimension, part: string) => {
+      const projected = project(rows, `${name}.self.${part}`, hidden, hidden);
+      return transpose(reshape(projected, [length, "batch", heads, headSize]), [1, 2, 0, 3]);
+    };
+    const query = split(queries, queryLength, "query"); // [batch, heads, queryLength, headSize]
+    let key = split(x, length, "key"); //                  [batch, heads, keyLength, headSize]
+    let value = split(x, length, "value"); //              [batch, heads, keyLength, headSize]
     if (prefix !== undefined) {
-      key = concat([prefixPart(prefix, 2 * layer, [0, 2, 3, 1]), key], 3);
-      value = concat([prefixPart(prefix, 2 * layer + 1, [0, 2, 1, 3]), value], 2);
+      key = concat([prefixPart(prefix, 2 * layer), key], 2);
+      value = concat([prefixPart(prefix, 2 * layer + 1), value], 2);
     }
-    const scores = add(mul(matMul(query, key), 1 / Math.sqrt(headSize)), bias);
+    const products = matMul(query, key, { transposeB: true });
+    const scores = add(mul(products, 1 / Math.sqrt(headSize)), bias);
     const weights = drop(softmax(scores), attentionDropout); // [batch, heads, queryLength, keyLength]
     const context = reshape(
-      transpose(matMul(weights, value), [0, 2, 1, 3]),
+      transpose(matMul(weights, value), [2, 0, 1, 3]),
       [queries.shape[0]!, hidden],
     );
     const output = drop(project(context, `${name}.output.dense`, hidden, hidden), hiddenDropout);
@@ -253,17 +250,19 @@ export function bertEncoder(
   }
   const bias = reshape(penalties, ["batch", 1, 1, keyLength]);
 
-  let x = reshape(embeddings(inputIds, tokenTypeIds), [product(["batch", length]), hidden]);
+  let x = embeddings(inputIds, tokenTypeIds);
   for (let layer = 0; layer < config.num_hidden_layers; layer++) {
     const name = `bert.encoder.layer.${layer}`;
     // A classifier reads the first token alone, so that its last layer computes no other.
     const firstOnly = wanted === "first" && layer === config.num_hidden_layers - 1;
-    const queries = firstOnly ? firstTokens(x, length, hidden) : x;
+    const queries = firstOnly ? slice(x, 0, 0, "batch") : x;
     const queryLength = firstOnly ? 1 : length;
     const attended = attention(x, queries, queryLength, bias, layer, `${name}.attention`);
     x = feedForward(attended, name);
   }
-  return x;
+  if (wanted === "first") return x;
+  const byText = transpose(reshape(x, [length, "batch", hidden]), [1, 0, 2]);
+  return reshape(byText, x.shape);
 }
 
 /** The rows of a table that follow the first `count`. */

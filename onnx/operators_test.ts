@@ -65,10 +65,16 @@ const CASES: Record<string, fc.Arbitrary<Case>> = {
     shapes: [[a, b, c], [c, d]],
     build: ([x, y]) => op.matMul(x!, y!),
   })),
+  "matMul, transposed": fc.tuple(size, size, width, size, fc.boolean(), fc.boolean()).map(
+    ([a, b, c, d, transposeA, transposeB]) => ({
+      shapes: [transposeA ? [a, c, b] : [a, b, c], transposeB ? [a, d, c] : [a, c, d]],
+      build: ([x, y]) => op.matMul(x!, y!, { transposeA, transposeB }),
+    }),
+  ),
   gemm: fc.tuple(size, width, size, fc.boolean(), fc.boolean()).map(
     ([a, b, c, transposeA, transposeB]) => ({
       shapes: [transposeA ? [b, a] : [a, b], transposeB ? [c, b] : [b, c], [c]],
-      build: ([x, y, z]) => op.gemm(x!, y!, z!, { transposeA, transposeB }),
+      build: ([x, y, z]) => op.gemm(x!, y!, z!, { transposeA, transposeB, alpha: 0.5 }),
     }),
   ),
   reshape: fc.tuple(size, size, size).map(([a, b, c]) => ({

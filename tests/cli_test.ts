@@ -46,6 +46,34 @@ async function inEmptyFolder(test: (dir: string) => Promise<void>): Promise<void
   }
 }
 
+Deno.test("pretrain makes a base that train takes, and says what it lacks", async () => {
+  await inEmptyFolder(async (dir) => {
+    const lines = Array.from({ length: 60 }, (_, i) => `the ${["dog", "cat"][i % 2]} sleeps ${i}`);
+    await Deno.writeTextFile(`${dir}/texts.txt`, lines.join("\n"));
+    const flags = ["--texts", "texts.txt", "--model", "scratch:tiny", "--threads", "1"];
+    const made = await graft(dir, ["pretrain", ...flags, "--max-steps", "1", "--json"]);
+    deepStrictEqual(made.code, 0, made.stderr);
+    const { model_dir, steps } = JSON.parse(made.stdout);
+    deepStrictEqual([model_dir, steps], ["bases/scratch-tiny-pretrained", 1]);
+    match(made.stderr, /Pretraining scratch:tiny on wasm/);
+    const trained = await graft(dir, [
+      ...["train", "--model", model_dir, "--max-steps", "2", "--threads", "1", "--json"],
+    ]);
+    deepStrictEqual(trained.code, 0, trained.stderr);
+
+    const none = await graft(dir, ["pretrain"]);
+    deepStrictEqual([none.code, none.stderr], [
+      1,
+      "error: Cannot pretrain without --texts FILES\n",
+    ]);
+    const again = await graft(dir, ["pretrain", ...flags]);
+    match(
+      again.stderr,
+      /^error: Cannot write to 'bases\/scratch-tiny-pretrained': it holds a fin/m,
+    );
+  });
+});
+
 Deno.test("train, eval and predict work together without flags", async () => {
   await inEmptyFolder(async (dir) => {
     const trained = await graft(dir, ["train", "--max-steps", "10", "--threads", "1", "--json"]);

@@ -25,19 +25,24 @@ const PREFIX: PromptEncoder = {
 };
 
 Deno.test("trainingGraphs() computes no weight gradient of a frozen base", () => {
-  // Forward: six products a layer, the pooler and the head. A full step has two more for each.
+  // Forward: six products a layer, the pooler and the head. A full step has two more for each, and
+  // one for each of the layer normalisations, of which the input has one, too.
   const forward = 6 * CONFIG.num_hidden_layers + 2;
-  deepStrictEqual(step().products, 3 * forward);
+  const normalizations = 2 * CONFIG.num_hidden_layers;
+  deepStrictEqual(step().products, 3 * forward + normalizations + 1);
   // A prompt has one more for each, on the way to the input, and that of the head's weight.
   deepStrictEqual(step({ ...PREFIX, peft_type: "PROMPT_TUNING" }), {
-    products: 2 * forward + 1,
+    products: 2 * forward + 1 + normalizations + 1,
     trained: ["prompt_encoder.embedding.weight", ...HEAD],
   });
   // A prefix ends at the first layer's keys and values: what makes these from the input is spared.
   deepStrictEqual(step(PREFIX), {
-    products: 2 * forward + 1 - 3,
+    products: 2 * forward + 1 - 3 + normalizations,
     trained: ["prompt_encoder.embedding.weight", ...HEAD],
   });
   // The projection has two layers, forward and with all gradients.
-  deepStrictEqual(step({ ...PREFIX, prefix_projection: true }).products, 2 * forward - 2 + 6);
+  deepStrictEqual(
+    step({ ...PREFIX, prefix_projection: true }).products,
+    2 * forward - 2 + normalizations + 6,
+  );
 });

@@ -1,0 +1,69 @@
+/**
+ * How much memory a run of training takes, from the first text to the model's folder.
+ *
+ * @module
+ */
+import { readDataset } from "../data/dataset.ts";
+import type { Device } from "../onnx/device.ts";
+import { TrainSettings } from "../training/settings.ts";
+import { train } from "../training/train.ts";
+
+/** What is trained, and for how long. */
+export interface MemoryBenchOptions {
+  /** Random weights, or a folder, as `train` takes it. */
+  model: string;
+  /** The folder of the data set. */
+  data: string;
+  steps: number;
+  device: Device;
+}
+
+/** What {@link benchMemory} finds; memory is what is resident of this process. */
+export interface MemoryBench {
+  device: Device;
+  model: string;
+  /** At the end of every tenth of the steps. */
+  resident: { step: number; bytes: number }[];
+  /** The most at any time, checkpoints, evaluation and export included. */
+  peak_resident_bytes: number;
+}
+
+const SAMPLE_MS = 10;
+const PARTS = 10;
+
+/** Trains once, in a folder that is removed again. */
+export async function benchMemory(
+  { model, data, steps, device }: MemoryBenchOptions,
+): Promise<MemoryBench> {
+  const dataset = await readDataset(data);
+  const { batchSize } = TrainSettings.parse({});
+  const settings = TrainSettings.parse({
+    model,
+    device,
+    maxSteps: steps,
+    epochs: Math.ceil(steps / Math.ceil(dataset.train.length / batchSize)),
+  });
+  const resident: MemoryBench["resident"] = [];
+  let peak = 0;
+  const sample = () => {
+    const { rss } = Deno.memoryUsage();
+    peak = Math.max(peak, rss);
+    return rss;
+  };
+  const timer = setInterval(sample, SAMPLE_MS);
+  const outDir = await Deno.makeTempDir();
+  try {
+    await train(dataset, {
+      settings,
+      outDir,
+      onEvent(event) {
+        if (event.type !== "step" || event.step % Math.ceil(steps / PARTS) !== 0) return;
+        resident.push({ step: event.step, bytes: sample() });
+      },
+    });
+  } finally {
+    clearInterval(timer);
+    await Deno.remove(outDir, { recursive: true });
+  }
+  return { device, model, resident, peak_resident_bytes: peak };
+}

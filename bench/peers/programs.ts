@@ -1,0 +1,43 @@
+/**
+ * The programs that Graft is compared with.
+ *
+ * @module
+ */
+import { fileURLToPath } from "node:url";
+import { BENCH_SIZES } from "../train.ts";
+import type { PeerProgram } from "./peer_process.ts";
+
+/** Texts of a step. */
+export const BATCH_SIZE = 16;
+
+/** What is said where PyTorch is not there. */
+export const NO_PYTORCH = "not installed: `pip install torch transformers`";
+
+/** What is said where packages from npm are not there. */
+export const NO_PACKAGES = "not installed: `deno task install:peers`";
+
+/** One of the programs that run on Deno. */
+export function denoProgram(
+  script: string,
+  permissions: readonly string[],
+  args: readonly (string | number)[],
+): PeerProgram {
+  // Its folder has a configuration of its own, for its packages alone.
+  const config = fileURLToPath(new URL("../../deno.json", import.meta.url));
+  const options = ["--quiet", "--no-prompt", "--config", config, ...permissions];
+  return { command: "deno", args: ["run", ...options, programFile(script), ...args.map(String)] };
+}
+
+/** Steps of PyTorch, of texts of so many tokens that are padded to a length. */
+export function pytorchProgram(
+  size: keyof typeof BENCH_SIZES,
+  settings: { length: number; tokens: number; steps: number; threads: number },
+): PeerProgram {
+  const options = Object.entries({ ...BENCH_SIZES[size], "batch-size": BATCH_SIZE, ...settings });
+  const args = options.flatMap(([name, value]) => [`--${name}`, String(value)]);
+  return { command: "python3", args: [programFile("pytorch_step.py"), ...args] };
+}
+
+function programFile(name: string): string {
+  return fileURLToPath(new URL(`./programs/${name}`, import.meta.url));
+}

@@ -1,0 +1,48 @@
+/**
+ * Times predictions of transformers.js, which runs them on onnxruntime-node.
+ *
+ *     echo | deno run --config deno.json --allow-read --allow-env --allow-ffi \
+ *       bench/peers/programs/transformers_predict.ts MODEL_DIR TITLES.json 2
+ *
+ * The file holds the texts; the last number is that of threads. A type of weights that the folder
+ * has no ONNX file of is left out.
+ *
+ * @module
+ */
+import { basename, dirname, join, resolve } from "node:path";
+import { exists } from "../../../data/files.ts";
+import { DTYPES, ONNX_FILES } from "../../../models/weights.ts";
+import { type PredictionResult, timePredictions } from "../../prediction.ts";
+import { runPeer } from "./peer.ts";
+
+const [dir, titlesFile, threads] = Deno.args as [string, string, string];
+const titles: string[] = JSON.parse(await Deno.readTextFile(titlesFile));
+
+await runPeer(["@huggingface/transformers"], async ({ env, pipeline }) => {
+  env.allowRemoteModels = false;
+  env.localModelPath = dirname(resolve(dir));
+  const engines: {
+    dtype: PredictionResult["dtype"];
+    classify: (texts: string[]) => Promise<unknown>;
+  }[] = [];
+  for (const dtype of DTYPES) {
+    if (!await exists(join(dir, ONNX_FILES[dtype]))) continue;
+    const classify = await pipeline("text-classification", basename(resolve(dir)), {
+      dtype,
+      device: "cpu",
+      session_options: { intraOpNumThreads: Number(threads) },
+    });
+    engines.push({ dtype, classify });
+  }
+  return async () => {
+    const results: PredictionResult[] = [];
+    for (const { dtype, classify } of engines) {
+      results.push({
+        engine: "transformers.js",
+        dtype,
+        ...await timePredictions(classify, titles),
+      });
+    }
+    return { device: "native", model: dir, results };
+  };
+});

@@ -1,0 +1,25 @@
+/**
+ * The model that the comparisons on titles take where they are given none.
+ *
+ * @module
+ */
+import type { Dataset } from "../../data/dataset.ts";
+import type { Classifier } from "../../models/classifier.ts";
+import { withLabels } from "../../models/config.ts";
+import { BertTokenizer } from "../../models/tokenizer.ts";
+import { initialWeights } from "../../models/weights.ts";
+import { learnVocabulary } from "../../models/wordpiece.ts";
+import { benchConfig, MAX_LENGTH } from "../train.ts";
+
+/** A classifier of all-MiniLM-L6-v2's size, with random weights and the words of the titles. */
+export function titleClassifier({ labels, train }: Dataset): Classifier {
+  const config = withLabels(benchConfig("minilm"), labels);
+  const vocabulary = learnVocabulary(train.map(({ text }) => text), {
+    vocabularySize: config.vocab_size,
+  });
+  return {
+    config,
+    tokenizer: BertTokenizer.fromVocabulary(vocabulary, { modelMaxLength: MAX_LENGTH }),
+    weights: initialWeights(config, 1),
+  };
+}

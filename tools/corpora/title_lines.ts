@@ -19,11 +19,13 @@ import {
 
 /** What titles are often framed with. */
 const FRAMES = (
-  "official video|official music video|live|live at|lyrics|full album|cover|remix|ft|feat|vs|trailer|official trailer|" +
-  "full movie|episode|season|part|highlights|best of|top ten|how to|how to make|why|what is|the best|the worst|review|" +
-  "unboxing|gameplay|walkthrough|lets play|speedrun|reaction|interview|behind the scenes|breaking news|news|documentary|" +
-  "tutorial|funny moments|compilation|prank|parody|sketch|stand up|challenge|vlog|day in the life|explained|history of|" +
-  "the making of|first look|hd|new|2020|2021|2022|2023|and|with|in|the|a|my|this is|i tried|when you|for|from|of|on"
+  "official video|official music video|live|live at|lyrics|full album|cover|remix|ft|feat|" +
+  "vs|trailer|official trailer|full movie|episode|season|part|highlights|best of|top ten|" +
+  "how to|how to make|why|what is|the best|the worst|review|unboxing|gameplay|walkthrough|" +
+  "lets play|speedrun|reaction|interview|behind the scenes|breaking news|news|documentary|" +
+  "tutorial|funny moments|compilation|prank|parody|sketch|stand up|challenge|vlog|" +
+  "day in the life|explained|history of|the making of|first look|hd|new|2020|2021|2022|" +
+  "2023|and|with|in|the|a|my|this is|i tried|when you|for|from|of|on"
 ).split("|");
 
 /** What the other sources gave that title lines are made of. */

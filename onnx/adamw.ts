@@ -1,6 +1,6 @@
 /**
- * AdamW on the CPU: weights, moments and gradients lie in one WebAssembly memory, and a SIMD kernel
- * (`kernels/kernels.as.ts`) updates them in place.
+ * AdamW on the CPU: weights, moments and gradients lie in one WebAssembly memory, and SIMD kernels
+ * (`kernels/kernels.as.ts`) update them in place. One thread is enough: the memory is not faster.
  *
  * @module
  */
@@ -46,20 +46,35 @@ export function stepFactors(
   };
 }
 
+/** What a step has in common for all elements, in the order of the kernels' parameters. */
+type StepFactors = [
+  gradientScale: number,
+  beta1: number,
+  beta2: number,
+  stepSize: number,
+  epsilon: number,
+  decay: number,
+];
+
 interface Kernels {
   sumOfSquares(values: number, count: number): number;
-  adamw(
+  update(
     weights: number,
     firstMoments: number,
     secondMoments: number,
     gradients: number,
     count: number,
-    gradientScale: number,
-    beta1: number,
-    beta2: number,
-    stepSize: number,
-    epsilon: number,
-    decay: number,
+    ...factors: StepFactors
+  ): void;
+  updateRows(
+    weights: number,
+    firstMoments: number,
+    secondMoments: number,
+    gradients: number,
+    places: number,
+    rows: number,
+    width: number,
+    ...factors: StepFactors
   ): void;
 }
 
@@ -69,82 +84,154 @@ const PAGE_BYTES = 65_536;
 const MAX_PAGES = 65_536;
 /** Weights, two kinds of moments, gradients. */
 const REGIONS = 4;
-/** The kernels take four elements at a time. */
-const LANES = 4;
+/** The elements that the kernels sum up at a time. */
+const LANES = 16;
+/** The place of a row of a table that no step has read: its moments are zero. */
+const UNREAD = -1;
+/** The place of a row that the present step has not read: its gradient is a row of zeros. */
+const ZEROS = 0;
+
+/** Where everything lies; addresses are in bytes, counts and starts in elements. */
+interface Layout {
+  /** Where each parameter starts among the weights, as among the moments and gradients. */
+  places: Map<string, { start: number; count: number }>;
+  weights: number;
+  firstMoments: number;
+  secondMoments: number;
+  gradients: number;
+  /** The parameters with whole gradients come first; tables have no gradient among the others'. */
+  wholeCount: number;
+  tables: Map<string, Table>;
+  pages: number;
+}
+
+/** A parameter whose gradient is kept by row. */
+interface Table {
+  start: number;
+  rows: number;
+  width: number;
+  /** A row of zeros, and then the gradients of the rows that the step has read. */
+  gradients: number;
+  /** How many rows these are, the zeros among them. */
+  gradientRows: number;
+  /** For each row of the table its row among the gradients, int32: {@link UNREAD} has none. */
+  places: number;
+}
 
 /** The parameters of a model in training, with their optimizer. */
 export class AdamW {
   readonly #kernels: Kernels;
   readonly #memory: WebAssembly.Memory;
+  readonly #layout: Layout;
   readonly #options: AdamWOptions;
-  /** Where each parameter starts, in elements, within a region. */
-  readonly #places: Map<string, { start: number; count: number }>;
-  /** The elements of a region; there is one for weights, one each for moments and gradients. */
-  readonly #regionCount: number;
 
   private constructor(
     kernels: Kernels,
     memory: WebAssembly.Memory,
-    places: Map<string, { start: number; count: number }>,
-    regionCount: number,
+    layout: Layout,
     options: AdamWOptions,
   ) {
     this.#kernels = kernels;
     this.#memory = memory;
-    this.#places = places;
-    this.#regionCount = regionCount;
+    this.#layout = layout;
     this.#options = options;
+    for (const table of layout.tables.values()) this.#placesOf(table).fill(UNREAD);
   }
 
   /**
    * Reserves memory for the parameters, their moments and gradients, all zero at first.
    *
+   * @param tables The parameters of which a step may read only some rows; see {@link addRows}.
    * @throws {DeviceError} If they do not fit.
    */
   static async create(
     parameters: readonly ParameterShape[],
     options: AdamWOptions,
+    tables: ReadonlySet<string> = new Set(),
   ): Promise<AdamW> {
-    const places = new Map<string, { start: number; count: number }>();
-    let regionCount = 0;
-    for (const { name, shape } of parameters) {
-      const count = elementCount(shape);
-      places.set(name, { start: regionCount, count });
-      regionCount += Math.ceil(count / LANES) * LANES;
-    }
-    const pages = Math.ceil((REGIONS * regionCount * BYTES) / PAGE_BYTES);
+    const layout = layOut(parameters, tables);
+    const { pages } = layout;
     if (pages > MAX_PAGES) {
+      const count = parameters.reduce((sum, { shape }) => sum + elementCount(shape), 0);
       const most = Math.floor(MAX_PAGES * PAGE_BYTES / REGIONS / BYTES);
       throw new DeviceError(
-        `Cannot train ${regionCount.toLocaleString("en")} parameters on the CPU: ` +
+        `Cannot train ${count.toLocaleString("en")} parameters on the CPU: ` +
           `its memory takes ${most.toLocaleString("en")}; freeze some`,
       );
     }
     const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
     const bytes = await Deno.readFile(new URL("./kernels/kernels.wasm", import.meta.url));
     const { instance } = await WebAssembly.instantiate(bytes, { env: { memory } });
-    const kernels = instance.exports as unknown as Kernels;
-    return new AdamW(kernels, memory, places, regionCount, options);
+    return new AdamW(instance.exports as unknown as Kernels, memory, layout, options);
   }
 
   /** A parameter's weights: a view, which changes with each step. */
   weights(name: string): Float32Array {
-    return this.#view(0, name);
+    return this.#view(this.#layout.weights, name);
   }
 
   /** A parameter's first moments: a view, which changes with each step. */
   firstMoments(name: string): Float32Array {
-    return this.#view(1, name);
+    return this.#view(this.#layout.firstMoments, name);
   }
 
   /** A parameter's second moments: a view, which changes with each step. */
   secondMoments(name: string): Float32Array {
-    return this.#view(2, name);
+    return this.#view(this.#layout.secondMoments, name);
   }
 
-  /** Where a parameter's gradient is written before {@link step}. */
+  /** Replaces one kind of a parameter's moments. */
+  setMoments(kind: "firstMoments" | "secondMoments", name: string, values: Float32Array): void {
+    this[kind](name).set(values);
+    const table = this.#layout.tables.get(name);
+    if (table === undefined) return;
+    const places = this.#placesOf(table);
+    for (let row = 0; row < table.rows; row++) {
+      const moments = values.subarray(row * table.width, (row + 1) * table.width);
+      if (places[row] === UNREAD && moments.some((moment) => moment !== 0)) places[row] = ZEROS;
+    }
+  }
+
+  /** Where the gradient of a parameter that is no table is written before {@link step}. */
   gradient(name: string): Float32Array {
-    return this.#view(3, name);
+    if (this.#layout.tables.has(name)) {
+      throw new RangeError(`Cannot give the whole gradient of '${name}': it is kept by row`);
+    }
+    return this.#view(this.#layout.gradients, name);
+  }
+
+  /**
+   * Adds to the gradients of some rows of a table.
+   *
+   * @param values `[indices.length, ...row]`
+   * @param indices The rows; they may repeat.
+   */
+  addRows(name: string, values: Float32Array, indices: ArrayLike<number | bigint>): void {
+    const table = this.#layout.tables.get(name);
+    if (table === undefined) throw new RangeError(`Cannot add rows to '${name}': it is no table`);
+    const { width } = table;
+    const places = this.#placesOf(table);
+    for (let i = 0; i < indices.length; i++) {
+      const row = Number(indices[i]);
+      const isNew = places[row]! <= ZEROS;
+      if (isNew) places[row] = table.gradientRows++;
+      const address = table.gradients + places[row]! * width * BYTES;
+      const target = new Float32Array(this.#memory.buffer, address, width);
+      const added = values.subarray(i * width, (i + 1) * width);
+      if (isNew) target.set(added);
+      else for (let column = 0; column < width; column++) target[column]! += added[column]!;
+    }
+  }
+
+  /** Makes the gradients of all tables zero. */
+  clearRows(): void {
+    for (const table of this.#layout.tables.values()) {
+      const places = this.#placesOf(table);
+      for (let row = 0; row < table.rows; row++) if (places[row]! > ZEROS) places[row] = ZEROS;
+      const count = table.gradientRows * table.width;
+      new Float32Array(this.#memory.buffer, table.gradients, count).fill(0);
+      table.gradientRows = 1;
+    }
   }
 
   /**
@@ -154,31 +241,94 @@ export class AdamW {
    * @returns The norm of all gradients before clipping.
    */
   step(step: number, learningRate: number): number {
+    const { weights, firstMoments, secondMoments, gradients, wholeCount } = this.#layout;
+    const tables = [...this.#layout.tables.values()];
+    let squares = this.#kernels.sumOfSquares(gradients, wholeCount);
+    for (const { gradients, gradientRows, width } of tables) {
+      squares += this.#kernels.sumOfSquares(gradients, gradientRows * width);
+    }
+    const norm = Math.sqrt(squares);
+
     const { beta1, beta2, maxGradientNorm } = this.#options;
-    const [weights, firstMoments, secondMoments, gradients] = [0, 1, 2, 3]
-      .map((region) => region * this.#regionCount * BYTES) as [number, number, number, number];
-    const norm = Math.sqrt(this.#kernels.sumOfSquares(gradients, this.#regionCount));
     const { stepSize, epsilon, decay } = stepFactors(this.#options, step, learningRate);
-    this.#kernels.adamw(
+    const gradientScale = Math.min(1, maxGradientNorm / (norm + NORM_EPSILON));
+    const factors: StepFactors = [gradientScale, beta1, beta2, stepSize, epsilon, decay];
+    this.#kernels.update(
       weights,
       firstMoments,
       secondMoments,
       gradients,
-      this.#regionCount,
-      Math.min(1, maxGradientNorm / (norm + NORM_EPSILON)),
-      beta1,
-      beta2,
-      stepSize,
-      epsilon,
-      decay,
+      wholeCount,
+      ...factors,
     );
+    for (const { start, gradients, places, rows, width } of tables) {
+      this.#kernels.updateRows(
+        weights + start * BYTES,
+        firstMoments + start * BYTES,
+        secondMoments + start * BYTES,
+        gradients,
+        places,
+        rows,
+        width,
+        ...factors,
+      );
+    }
     return norm;
   }
 
-  #view(region: number, name: string): Float32Array {
-    const place = this.#places.get(name);
-    if (place === undefined) throw new RangeError(`Cannot find parameter '${name}'`);
-    const start = (region * this.#regionCount + place.start) * BYTES;
-    return new Float32Array(this.#memory.buffer, start, place.count);
+  #placesOf({ places, rows }: Table): Int32Array {
+    return new Int32Array(this.#memory.buffer, places, rows);
   }
+
+  #view(region: number, name: string): Float32Array {
+    const place = this.#layout.places.get(name);
+    if (place === undefined) throw new RangeError(`Cannot find parameter '${name}'`);
+    return new Float32Array(this.#memory.buffer, region + place.start * BYTES, place.count);
+  }
+}
+
+function layOut(parameters: readonly ParameterShape[], names: ReadonlySet<string>): Layout {
+  const isTable = ({ name }: ParameterShape) => names.has(name);
+  const whole = parameters.filter((parameter) => !isTable(parameter));
+  const tabular = parameters.filter(isTable);
+  const places = new Map<string, { start: number; count: number }>();
+  let end = 0;
+  const place = ({ name, shape }: ParameterShape) => {
+    places.set(name, { start: end, count: elementCount(shape) });
+    end += roundUp(elementCount(shape));
+  };
+  whole.forEach(place);
+  const wholeCount = end;
+  tabular.forEach(place);
+
+  let bytes = 0;
+  const reserve = (count: number) => {
+    const address = bytes;
+    bytes += roundUp(count) * BYTES;
+    return address;
+  };
+  const [weights, firstMoments, secondMoments] = [reserve(end), reserve(end), reserve(end)];
+  const gradients = reserve(wholeCount);
+  const tables = tabular.map(({ name, shape }): [string, Table] => {
+    const { start, count } = places.get(name)!;
+    const rows = shape[0]!;
+    const width = count / rows;
+    const table = { start, rows, width, gradientRows: 1 };
+    return [name, { ...table, gradients: reserve(width + count), places: reserve(rows) }];
+  });
+  return {
+    places,
+    weights,
+    firstMoments,
+    secondMoments,
+    gradients,
+    wholeCount,
+    tables: new Map(tables),
+    pages: Math.ceil(bytes / PAGE_BYTES),
+  };
+}
+
+/** A count that the kernels' lanes divide. */
+function roundUp(count: number): number {
+  return Math.ceil(count / LANES) * LANES;
 }

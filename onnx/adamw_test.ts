@@ -116,6 +116,77 @@ Deno.test("AdamW does what PyTorch's does", async () => {
   );
 });
 
+/** Some rows of a table, of which some repeat, with gradients, and the same as a whole gradient. */
+function randomRows(random: Random, [rows, width]: readonly [number, number], count: number) {
+  const indices = Array.from({ length: count }, () => random.integer(rows));
+  const values = normals(random, count * width, 1);
+  const whole = new Float32Array(rows * width);
+  for (const [i, value] of values.entries()) {
+    whole[indices[Math.floor(i / width)]! * width + i % width]! += value;
+  }
+  return { indices, values: Float32Array.from(values), whole };
+}
+
+/** Copies of all that steps change. */
+function stateOf(optimizer: AdamW, name: string): Record<string, Float32Array> {
+  return {
+    weights: optimizer.weights(name).slice(),
+    firstMoments: optimizer.firstMoments(name).slice(),
+    secondMoments: optimizer.secondMoments(name).slice(),
+  };
+}
+
+Deno.test("AdamW does with rows of a table what it does with whole gradients", async () => {
+  const shape = fc.tuple(fc.integer({ min: 2, max: 9 }), fc.integer({ min: 1, max: 37 }));
+  await fc.assert(
+    fc.asyncProperty(
+      shape,
+      fc.integer({ min: 1, max: 4 }),
+      fc.nat(),
+      async (shape, parts, seed) => {
+        const random = new Random(seed);
+        const parameters = [{ name: "table", shape }, { name: "other", shape: [3] }];
+        const byRow = await AdamW.create(parameters, OPTIONS, new Set(["table"]));
+        const whole = await AdamW.create(parameters, OPTIONS);
+        const initial = normals(random, shape[0] * shape[1], 1);
+        for (const optimizer of [byRow, whole]) optimizer.weights("table").set(initial);
+        for (let step = 1; step <= STEPS; step++) {
+          byRow.clearRows();
+          whole.gradient("table").fill(0);
+          for (let part = 0; part < parts; part++) {
+            const rows = randomRows(random, shape, random.integer(4));
+            byRow.addRows("table", rows.values, rows.indices);
+            const target = whole.gradient("table");
+            for (const [i, value] of rows.whole.entries()) target[i]! += value;
+          }
+          close([1, byRow.step(step, 0.1)], [1, whole.step(step, 0.1)], "norms");
+          const expected = stateOf(whole, "table");
+          for (const [kind, values] of Object.entries(stateOf(byRow, "table"))) {
+            close([1, ...values], [1, ...expected[kind]!], kind);
+          }
+          // As a run that goes on from a checkpoint does.
+          byRow.setMoments("firstMoments", "table", expected["firstMoments"]!);
+          byRow.setMoments("secondMoments", "table", expected["secondMoments"]!);
+        }
+      },
+    ),
+    { numRuns: 50 },
+  );
+});
+
+Deno.test("AdamW leaves the rows of moments that it is given their decay", async () => {
+  const optimizer = await AdamW.create(
+    [{ name: "table", shape: [3, 2] }],
+    OPTIONS,
+    new Set(["table"]),
+  );
+  optimizer.setMoments("firstMoments", "table", Float32Array.of(0, 0, 1, 0, 0, 0));
+  optimizer.setMoments("secondMoments", "table", Float32Array.of(0, 0, 1, 0, 0, 0));
+  optimizer.step(1, 0.1);
+  close([...optimizer.firstMoments("table")], [0, 0, 0.9, 0, 0, 0], "first moments");
+  close([...optimizer.secondMoments("table")], [0, 0, 0.999, 0, 0, 0], "second moments");
+});
+
 Deno.test("AdamW.step() gives the norm of all gradients before it clips them", async () => {
   const optimizer = await AdamW.create(
     [{ name: "a", shape: [1] }, { name: "b", shape: [2, 3] }],
@@ -146,4 +217,5 @@ Deno.test("AdamW refuses a parameter that it does not have", async () => {
     message: "Cannot find parameter 'b'",
   });
   throws(() => optimizer.gradient("b"), /'b'/);
+  throws(() => optimizer.addRows("a", new Float32Array(1), [0]), /'a'/);
 });

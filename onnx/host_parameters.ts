@@ -24,8 +24,6 @@ export class HostParameters implements Parameters {
   readonly #gradients: readonly GradientOutput[];
   /** The places of whole gradients, where onnxruntime can write to them. */
   readonly #targets: DeviceTensors = {};
-  /** The rows whose gradients are not zero, by parameter, from the step before. */
-  readonly #touchedRows = new Map<string, { rows: Set<number>; width: number }>();
   #loss = 0;
 
   private constructor(
@@ -59,7 +57,12 @@ export class HostParameters implements Parameters {
     options: AdamWOptions,
   ): Promise<HostParameters> {
     const trained = new Set(gradients.map(({ parameter }) => parameter));
-    const optimizer = await AdamW.create(shapes.filter(({ name }) => trained.has(name)), options);
+    const tables = gradients.filter(({ indices }) => indices !== undefined);
+    const optimizer = await AdamW.create(
+      shapes.filter(({ name }) => trained.has(name)),
+      options,
+      new Set(tables.map(({ parameter }) => parameter)),
+    );
     return new HostParameters(runtime, shapes, gradients, optimizer);
   }
 
@@ -71,13 +74,15 @@ export class HostParameters implements Parameters {
   addPart(outputs: DeviceTensors, first: boolean): void {
     const loss = Number(outputs[LOSS]!.data[0]);
     this.#loss = first ? loss : this.#loss + loss;
-    if (first) this.#clearRows();
+    if (first) this.#optimizer.clearRows();
     for (const { parameter, output, indices } of this.#gradients) {
-      const target = this.#optimizer.gradient(parameter);
       const values = outputs[output]!.data as Float32Array;
       if (indices !== undefined) {
-        this.#addRows(parameter, target, values, outputs[indices]!.data as BigInt64Array);
-      } else if (!first) {
+        this.#optimizer.addRows(parameter, values, outputs[indices]!.data as BigInt64Array);
+        continue;
+      }
+      const target = this.#optimizer.gradient(parameter);
+      if (!first) {
         for (let i = 0; i < values.length; i++) target[i]! += values[i]!;
       } else if (this.#targets[output] === undefined) {
         target.set(values);
@@ -107,7 +112,8 @@ export class HostParameters implements Parameters {
   setValues(kind: ParameterKind, name: string, values: Float32Array): void {
     const view = this.#view(kind, name);
     checkCount(name, values, view.length);
-    view.set(values);
+    if (kind === "weights") view.set(values);
+    else this.#optimizer.setMoments(kind, name, values);
   }
 
   release(): void {
@@ -121,32 +127,5 @@ export class HostParameters implements Parameters {
       throw unknownParameter(kind, name);
     }
     return kind === "weights" ? weights : this.#optimizer[kind](name);
-  }
-
-  /** Zeroes the rows that the step before has written; whole gradients are overwritten instead. */
-  #clearRows(): void {
-    for (const [parameter, { rows, width }] of this.#touchedRows) {
-      const target = this.#optimizer.gradient(parameter);
-      for (const row of rows) target.fill(0, row * width, (row + 1) * width);
-      rows.clear();
-    }
-  }
-
-  #addRows(
-    parameter: string,
-    target: Float32Array,
-    values: Float32Array,
-    indices: BigInt64Array,
-  ): void {
-    const width = values.length / indices.length;
-    const touched = this.#touchedRows.get(parameter) ?? { rows: new Set(), width };
-    this.#touchedRows.set(parameter, touched);
-    for (let i = 0; i < indices.length; i++) {
-      const row = Number(indices[i]);
-      touched.rows.add(row);
-      for (let column = 0; column < width; column++) {
-        target[row * width + column]! += values[i * width + column]!;
-      }
-    }
   }
 }

@@ -1,31 +1,41 @@
 /**
  * The optimizer's inner loops, in AssemblyScript: weights, moments and gradients lie in one
- * WebAssembly memory and are updated in place, four at a time. Addresses are in bytes and divisible
- * by 16, as counts are by 4. Built by `deno task build:kernels`.
+ * WebAssembly memory and are updated in place, four at a time. Addresses are in bytes. Built by
+ * `deno task build:kernels`.
  */
 
-/** The sum of the squares of `count` values, added up in float64. */
+/** The sum of the squares of `count` values, and of those up to the next 16, added up in float64. */
 export function sumOfSquares(values: usize, count: usize): f64 {
-  let low = f64x2.splat(0);
-  let high = f64x2.splat(0);
+  let a = f64x2.splat(0);
+  let b = f64x2.splat(0);
+  let c = f64x2.splat(0);
+  let d = f64x2.splat(0);
   const end = values + (count << 2);
-  for (; values < end; values += 16) {
-    const four = v128.load(values);
-    const first = f64x2.promote_low_f32x4(four);
-    const last = f64x2.promote_low_f32x4(v128.shuffle<u64>(four, four, 1, 0));
-    low = f64x2.add(low, f64x2.mul(first, first));
-    high = f64x2.add(high, f64x2.mul(last, last));
+  for (; values < end; values += 64) {
+    a = f64x2.add(a, squares(v128.load(values)));
+    b = f64x2.add(b, squares(v128.load(values, 16)));
+    c = f64x2.add(c, squares(v128.load(values, 32)));
+    d = f64x2.add(d, squares(v128.load(values, 48)));
   }
-  const sum = f64x2.add(low, high);
+  const sum = f64x2.add(f64x2.add(a, b), f64x2.add(c, d));
   return f64x2.extract_lane(sum, 0) + f64x2.extract_lane(sum, 1);
 }
 
+/** Of four values, the first two with the last two. */
+// @ts-ignore: decorator
+@inline
+function squares(four: v128): v128 {
+  const first = f64x2.promote_low_f32x4(four);
+  const last = f64x2.promote_low_f32x4(v128.shuffle<u64>(four, four, 1, 0));
+  return f64x2.add(f64x2.mul(first, first), f64x2.mul(last, last));
+}
+
 /**
- * One AdamW step (Loshchilov and Hutter, 2019). Bias correction is folded into two scalars:
- * `stepSize = rate * sqrt(1 - beta2 ** t) / (1 - beta1 ** t)` and
+ * One AdamW step (Loshchilov and Hutter, 2019) of `count` elements. Bias correction is folded into
+ * two factors: `stepSize = rate * sqrt(1 - beta2 ** t) / (1 - beta1 ** t)` and
  * `epsilon = eps * sqrt(1 - beta2 ** t)`.
  */
-export function adamw(
+export function update(
   weights: usize,
   firstMoments: usize,
   secondMoments: usize,
@@ -47,25 +57,96 @@ export function adamw(
   const epsilon4 = f32x4.splat(epsilon);
   const decay4 = f32x4.splat(decay);
   const end = weights + (count << 2);
-  for (; weights < end; weights += 16) {
-    const gradient = f32x4.mul(v128.load(gradients), scale4);
+  let next: usize = 0;
+  for (; weights < end; weights += next) {
+    // What four do not divide comes last, one by one.
+    const single = end - weights < 16;
+    next = single ? 4 : 16;
+    const gradient = f32x4.mul(read(single, gradients), scale4);
     const first = f32x4.add(
-      f32x4.mul(v128.load(firstMoments), beta1x4),
+      f32x4.mul(read(single, firstMoments), beta1x4),
       f32x4.mul(gradient, rest1x4),
     );
     const second = f32x4.add(
-      f32x4.mul(v128.load(secondMoments), beta2x4),
+      f32x4.mul(read(single, secondMoments), beta2x4),
       f32x4.mul(f32x4.mul(gradient, gradient), rest2x4),
     );
     const direction = f32x4.div(first, f32x4.add(f32x4.sqrt(second), epsilon4));
-    v128.store(firstMoments, first);
-    v128.store(secondMoments, second);
-    v128.store(
-      weights,
-      f32x4.sub(f32x4.mul(v128.load(weights), decay4), f32x4.mul(stepSize4, direction)),
-    );
-    firstMoments += 16;
-    secondMoments += 16;
-    gradients += 16;
+    const decayed = f32x4.mul(read(single, weights), decay4);
+    write(single, firstMoments, first);
+    write(single, secondMoments, second);
+    write(single, weights, f32x4.sub(decayed, f32x4.mul(stepSize4, direction)));
+    firstMoments += next;
+    secondMoments += next;
+    gradients += next;
   }
+}
+
+/**
+ * The step of a table with rows of `width` elements. `places` says for every row which row of
+ * `gradients` is its own, or -1 where gradient and moments are zero: nothing is left then but decay.
+ */
+export function updateRows(
+  weights: usize,
+  firstMoments: usize,
+  secondMoments: usize,
+  gradients: usize,
+  places: usize,
+  rows: usize,
+  width: usize,
+  gradientScale: f32,
+  beta1: f64,
+  beta2: f64,
+  stepSize: f32,
+  epsilon: f32,
+  decay: f32,
+): void {
+  for (let row: usize = 0; row < rows; row++) {
+    const place = load<i32>(places + (row << 2));
+    const start = row * width << 2;
+    if (place < 0) {
+      scale(weights + start, width, decay);
+      continue;
+    }
+    update(
+      weights + start,
+      firstMoments + start,
+      secondMoments + start,
+      gradients + (<usize> place * width << 2),
+      width,
+      gradientScale,
+      beta1,
+      beta2,
+      stepSize,
+      epsilon,
+      decay,
+    );
+  }
+}
+
+/** Multiplies `count` values by a factor. */
+function scale(values: usize, count: usize, factor: f32): void {
+  const factor4 = f32x4.splat(factor);
+  const end = values + (count << 2);
+  let next: usize = 0;
+  for (; values < end; values += next) {
+    const single = end - values < 16;
+    next = single ? 4 : 16;
+    write(single, values, f32x4.mul(read(single, values), factor4));
+  }
+}
+
+/** Four values, or a single one and zeros. */
+// @ts-ignore: decorator
+@inline
+function read(single: bool, address: usize): v128 {
+  return single ? v128.load32_zero(address) : v128.load(address);
+}
+
+/** Writes all four values, or the first. */
+// @ts-ignore: decorator
+@inline
+function write(single: bool, address: usize, values: v128): void {
+  if (single) v128.store32_lane(address, values, 0);
+  else v128.store(address, values);
 }

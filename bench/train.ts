@@ -62,11 +62,22 @@ export interface TrainBenchResult {
   forward_backward_ms: number;
   optimizer_ms: number;
   tokens_per_second: number;
-  /** Matrix products of a step, forward and backward, in 10⁹ operations a second. */
+  /** The matrix products that a step executes, by the time of forward and backward, in 10⁹/s. */
   gflops: number;
   /** The same of matrix products alone, of the size of the model's feed-forward layers. */
   matmul_gflops: number;
   matmul_share: number;
+  /** The whole step, where every weight is trained. */
+  whole_step?: WholeStepRate;
+}
+
+/** A step's nominal work by all of its time, the optimizer's included. */
+export interface WholeStepRate {
+  /** {@link nominalStepFlops} by the time of the step, in 10⁹/s. */
+  gflops: number;
+  /** What matrix products alone reach, 512 rows by 768 x 3,072, whatever the model's size. */
+  product_gflops: number;
+  share: number;
 }
 
 /** The results, and where they were measured. */
@@ -136,6 +147,9 @@ export async function benchTrain(
   const stepMs = median(stepTimes);
   const gflops = stepFlops(config, mode, batchSize, length) / forwardBackwardMs / 1e6;
   const matmulGflops = await matrixProductGflops(executor, config, batchSize * length);
+  const wholeStep = mode === "full" && {
+    whole_step: await wholeStepRate(executor, nominalStepFlops(config, batchSize * length), stepMs),
+  };
   return {
     device: executor.choice.device,
     mode,
@@ -149,7 +163,18 @@ export async function benchTrain(
     gflops,
     matmul_gflops: matmulGflops,
     matmul_share: gflops / matmulGflops,
+    ...wholeStep,
   };
+}
+
+async function wholeStepRate(
+  executor: Executor,
+  flops: number,
+  stepMs: number,
+): Promise<WholeStepRate> {
+  const gflops = flops / stepMs / 1e6;
+  const productGflops = await referenceProductGflops(executor);
+  return { gflops, product_gflops: productGflops, share: gflops / productGflops };
 }
 
 /** What a training session takes that is measured: random weights and texts, with dropout. */
@@ -251,10 +276,25 @@ function stepFlops(config: BertConfig, mode: BenchMode, batchSize: number, lengt
 }
 
 /**
+ * The usual estimate of a step's work, where every weight is trained: the products with the weights
+ * of all layers, one forward and two backward for each token. What is saved, as in the last layer,
+ * or comes on top, as attention, does not count.
+ */
+export function nominalStepFlops(config: BertConfig, tokens: number): number {
+  const { num_hidden_layers: layers, hidden_size: hidden, intermediate_size: inner } = config;
+  return 6 * layers * (4 * hidden ** 2 + 2 * hidden * inner) * tokens;
+}
+
+/** The rate that steps of all sizes are compared with: 512 rows with BERT-base's weights. */
+export function referenceProductGflops(executor: Executor): Promise<number> {
+  return matrixProductGflops(executor, benchConfig("base"), 512);
+}
+
+/**
  * The rate of matrix products alone: of so many rows with the weights of a model's feed-forward
  * layers, there and back.
  */
-export async function matrixProductGflops(
+async function matrixProductGflops(
   executor: Executor,
   { hidden_size: hidden, intermediate_size: inner }: BertConfig,
   tokens: number,

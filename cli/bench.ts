@@ -315,8 +315,9 @@ function formatBench({ machine, results }: TrainBench): string {
       "tokens/s",
       "GFLOP/s",
       "share",
+      "whole step",
     ],
-    colAligns: ["left", "left", ...Array.from({ length: 6 }, () => "right" as const)],
+    colAligns: ["left", "left", ...Array.from({ length: 7 }, () => "right" as const)],
     style: { head: [], border: [], compact: true },
   });
   for (const result of results) {
@@ -328,13 +329,21 @@ function formatBench({ machine, results }: TrainBench): string {
       milliseconds(result.optimizer_ms),
       Math.round(result.tokens_per_second).toLocaleString("en"),
       result.gflops.toFixed(1),
-      `${Math.round(100 * result.matmul_share)} % of ${result.matmul_gflops.toFixed(1)}`,
+      formatShare(result.matmul_share, result.matmul_gflops),
+      result.whole_step === undefined
+        ? ""
+        : formatShare(result.whole_step.share, result.whole_step.product_gflops),
     ]);
   }
   const { size, batch_size, length } = results[0]!;
   return `${size}, ${batch_size} texts of ${length} tokens, on ${machine.cpu}, ${machine.threads} threads
 ${table}
-The last column is the share of what the device reaches in matrix products alone.`;
+Share: of the rate of matrix products of the model's size alone, in forward and backward.
+Whole step: its nominal work by all of its time, of the rate of products of 512 x 768 x 3,072.`;
+}
+
+function formatShare(share: number, gflops: number): string {
+  return `${Math.round(100 * share)} % of ${gflops.toFixed(1)}`;
 }
 
 function milliseconds(value: number): string {

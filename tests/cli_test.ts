@@ -271,24 +271,31 @@ Deno.test("bench train prints what it measured", async () => {
   const args = ["bench", "train", "--size", "tiny", "--steps", "1", "--batch-size", "2"];
   const child = new Deno.Command("deno", {
     args: ["run", "--no-prompt", "--allow-read", "--allow-sys=cpus", MAIN, ...args]
-      .concat(["--length", "4", "--device", "wasm", "--mode", "prefix", "--json"]),
+      .concat(["--length", "4", "--device", "wasm", "--mode", "all", "--json"]),
   });
   const { code, stdout } = await child.output();
   deepStrictEqual(code, 0);
   const { machine, versions, results } = JSON.parse(new TextDecoder().decode(stdout));
   deepStrictEqual([machine.os, versions.deno], [Deno.build.os, Deno.version.deno]);
   match(versions.onnxruntime, /^\d+\.\d+\.\d+$/);
-  deepStrictEqual(results.length, 1);
-  const { device, mode, size, batch_size, length, ...figures } = results[0];
-  deepStrictEqual([device, mode, size, batch_size, length], ["wasm", "prefix", "tiny", 2, 4]);
-  deepStrictEqual(Object.keys(figures), [
-    "step_ms",
-    "forward_backward_ms",
-    "optimizer_ms",
-    "tokens_per_second",
-    "gflops",
-    "matmul_gflops",
-    "matmul_share",
-  ]);
-  for (const [name, value] of Object.entries(figures)) ok(Number(value) > 0, name);
+  const [full, ...others] = results;
+  const { whole_step, ...result } = full;
+  deepStrictEqual(Object.keys(whole_step), ["gflops", "product_gflops", "share"]);
+  for (const [name, value] of Object.entries(whole_step)) ok(Number(value) > 0, name);
+  deepStrictEqual(others.length, 2);
+  for (const [i, each] of [result, ...others].entries()) {
+    const { device, mode, size, batch_size, length, ...figures } = each;
+    const modeName = ["full", "prefix", "prompt"][i];
+    deepStrictEqual([device, mode, size, batch_size, length], ["wasm", modeName, "tiny", 2, 4]);
+    deepStrictEqual(Object.keys(figures), [
+      "step_ms",
+      "forward_backward_ms",
+      "optimizer_ms",
+      "tokens_per_second",
+      "gflops",
+      "matmul_gflops",
+      "matmul_share",
+    ]);
+    for (const [name, value] of Object.entries(figures)) ok(Number(value) > 0, name);
+  }
 });

@@ -8,8 +8,9 @@ import {
   type BENCH_SIZES,
   benchConfig,
   benchTrain,
-  matrixProductGflops,
   median,
+  nominalStepFlops,
+  referenceProductGflops,
 } from "../train.ts";
 import { type Comparison, count } from "./comparison.ts";
 import { figureOf, inTurn, type Measured, type PeerBenchOptions } from "./part.ts";
@@ -20,7 +21,6 @@ type Size = keyof typeof BENCH_SIZES;
 
 /** Tokens of a text. */
 const LENGTH = 16;
-const PRODUCT = { rows: 512, size: "base" } as const; // [512, 768] x [768, 3072]
 const NATIVE_TARGETS = [
   { size: "minilm", name: "MiniLM size", share: 0.7, pytorch: 1.2 },
   { size: "base", name: "BERT-base", share: 0.75, pytorch: 1.05 },
@@ -39,7 +39,7 @@ export async function compareNativeSteps(options: PeerBenchOptions): Promise<Mea
     Object.assign(versions, peer?.versions);
     const measured = await inTurn(rounds, {
       stepMs: () => stepMs(executor, size, steps),
-      gflops: () => productGflops(executor),
+      gflops: () => referenceProductGflops(executor),
       pytorchMs: () => medianStep(peer),
     });
     comparisons.push(
@@ -71,7 +71,7 @@ export async function compareWasmSteps(options: PeerBenchOptions): Promise<Measu
   );
   const measured = await inTurn(rounds, {
     stepMs: () => stepMs(executor, "minilm", steps),
-    gflops: () => productGflops(executor),
+    gflops: () => referenceProductGflops(executor),
     tfjsMs: () => medianStep(peer),
   });
   return {
@@ -122,10 +122,6 @@ async function medianStep(peer: PeerProcess<number[]> | undefined): Promise<numb
   return timesMs && median(timesMs);
 }
 
-function productGflops(executor: Executor): Promise<number> {
-  return matrixProductGflops(executor, benchConfig(PRODUCT.size), PRODUCT.rows);
-}
-
 function shareOfProducts(
   { name, size, stepMs, gflops, target }: {
     name: string;
@@ -138,16 +134,9 @@ function shareOfProducts(
   return {
     what: `${name}, work of a step`,
     unit: "GFLOP/s",
-    graft: nominalStepFlops(size) / median(stepMs) / 1e6,
+    graft: nominalStepFlops(benchConfig(size), BATCH_SIZE * LENGTH) / median(stepMs) / 1e6,
     peer: "matrix products alone",
     peer_figure: median(gflops),
     target,
   };
-}
-
-/** The usual estimate of a step's work: what is saved, or comes on top, does not count. */
-function nominalStepFlops(size: Size): number {
-  const { num_hidden_layers, hidden_size, intermediate_size } = benchConfig(size);
-  const weights = 4 * hidden_size ** 2 + 2 * hidden_size * intermediate_size;
-  return 6 * num_hidden_layers * weights * BATCH_SIZE * LENGTH;
 }

@@ -82,9 +82,13 @@ export function update(
   }
 }
 
+/** Up to so many rows without moments between others are read nevertheless: memory likes it better. */
+const GAP: usize = 8;
+
 /**
  * The step of a table with rows of `width` elements. `places` says for every row which row of
- * `gradients` is its own, or -1 where gradient and moments are zero: nothing is left then but decay.
+ * `gradients` is its own; the first one is of zeros, and -1 says that the moments are zero, too, so
+ * that nothing is left but decay.
  */
 export function updateRows(
   weights: usize,
@@ -101,26 +105,33 @@ export function updateRows(
   epsilon: f32,
   decay: f32,
 ): void {
-  for (let row: usize = 0; row < rows; row++) {
-    const place = load<i32>(places + (row << 2));
-    const start = row * width << 2;
-    if (place < 0) {
-      scale(weights + start, width, decay);
+  const rowBytes = width << 2;
+  let row: usize = 0;
+  while (row < rows) {
+    let end = row;
+    while (end < rows && load<i32>(places + (end << 2)) < 0) end++;
+    if (end - row > GAP) {
+      scale(weights + row * rowBytes, (end - row) * width, decay);
+      row = end;
       continue;
     }
-    update(
-      weights + start,
-      firstMoments + start,
-      secondMoments + start,
-      gradients + (<usize> place * width << 2),
-      width,
-      gradientScale,
-      beta1,
-      beta2,
-      stepSize,
-      epsilon,
-      decay,
-    );
+    // The rows of the gap, and the one behind it.
+    for (end = end < rows ? end + 1 : rows; row < end; row++) {
+      const place = load<i32>(places + (row << 2));
+      update(
+        weights + row * rowBytes,
+        firstMoments + row * rowBytes,
+        secondMoments + row * rowBytes,
+        gradients + (place < 0 ? 0 : <usize> place * rowBytes),
+        width,
+        gradientScale,
+        beta1,
+        beta2,
+        stepSize,
+        epsilon,
+        decay,
+      );
+    }
   }
 }
 

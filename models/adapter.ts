@@ -10,7 +10,14 @@ import { z } from "zod";
 import { exists, readJson, removeFiles, writeFileAtomically, writeJson } from "../data/files.ts";
 import { UserError } from "../data/user_error.ts";
 import { readWeights, WEIGHTS_FILE, weightsSha256 } from "./weight_files.ts";
-import { type BertConfig, CONFIG_FILE, labelsOf, readConfig, withLabels } from "./config.ts";
+import {
+  type BertConfig,
+  BUNDLED_MODEL,
+  CONFIG_FILE,
+  labelsOf,
+  readConfig,
+  withLabels,
+} from "./config.ts";
 import { modelDir } from "./hub.ts";
 import {
   EMBEDDING,
@@ -344,7 +351,7 @@ export async function readBaseWeights(baseDir: string, config: BertConfig): Prom
 /** The base as a folder's adapter names it: an absolute folder, or a name on the hub. */
 export async function baseOf(model: string): Promise<Base> {
   const dir = await modelDir(model);
-  const isFolder = await exists(model);
+  const isFolder = model !== BUNDLED_MODEL && await exists(model);
   return {
     name: isFolder && !isAbsolute(model) ? resolve(model) : model,
     sha256: await weightsSha256(dir),

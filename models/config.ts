@@ -60,6 +60,12 @@ export type ScratchSize = keyof typeof SCRATCH_SIZES;
 /** The names of the models that begin with random weights. */
 export const SCRATCH_MODELS = ["scratch:tiny", "scratch:mini", "scratch:small"] as const;
 
+/** The name of the pretrained base that comes with Graft, in `models/bundled/`. */
+export const BUNDLED_MODEL = "bundled";
+
+/** The names of the models that come with Graft, the default first. */
+export const OWN_MODELS: readonly string[] = [BUNDLED_MODEL, ...SCRATCH_MODELS];
+
 /** `scratch:tiny` -> `tiny`; `undefined` for a model that does not begin with random weights. */
 export function scratchSizeOf(model: string): ScratchSize | undefined {
   return SCRATCH_MODELS.some((name) => name === model)

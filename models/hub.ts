@@ -5,11 +5,13 @@
  * @module
  */
 import { dirname, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
 import { exists, writeFileAtomically } from "../data/files.ts";
 import { UserError } from "../data/user_error.ts";
 import { shardFiles, WEIGHTS_FILE, WEIGHTS_INDEX_FILE } from "./weight_files.ts";
-import { CONFIG_FILE, readConfig } from "./config.ts";
+import { BUNDLED_MODEL, CONFIG_FILE, readConfig } from "./config.ts";
 
+const BUNDLED_DIR = fileURLToPath(new URL("./bundled", import.meta.url));
 const DEFAULT_ENDPOINT = "https://huggingface.co";
 const MAX_REDIRECTS = 10;
 
@@ -42,17 +44,18 @@ export interface HubOptions {
 }
 
 /**
- * The folder of a model: the one that is named, or that of the hub's model of this name in the
- * cache. What the cache does not hold is downloaded: the configuration, the tokenizer's files and
+ * The folder of a model: the one that is named, the one that comes with Graft, or that of the hub's
+ * model of this name in the cache. What the cache does not hold is downloaded: the configuration, the tokenizer's files and
  * the weights as safetensors. What it holds is used without asking the hub for something newer.
  *
- * @param model A folder, or a name as `bert-base-cased` or `owner/name`, with `@revision` for a
+ * @param model A folder, `bundled`, or a name as `bert-base-cased` or `owner/name`, with `@revision` for a
  * branch, tag or commit other than `main`. A missing folder that cannot be a name is returned as it
  * is.
  * @throws {UserError} If there is no such model, it cannot be downloaded, or it is not a BERT with
  * safetensors.
  */
 export async function modelDir(model: string, options: HubOptions = {}): Promise<string> {
+  if (model === BUNDLED_MODEL) return BUNDLED_DIR;
   const name = HUB_NAME.exec(model)?.groups;
   if (name === undefined || await exists(model)) return model;
   try {

@@ -12,7 +12,7 @@ import { basename } from "node:path";
 import { z } from "zod";
 import type { DatasetLibrary } from "../data/dataset_library.ts";
 import { exists } from "../data/files.ts";
-import { SCRATCH_MODELS } from "../models/config.ts";
+import { BUNDLED_MODEL, OWN_MODELS } from "../models/config.ts";
 import { chooseDevice, DeviceError } from "../onnx/device.ts";
 import type { ModelCache } from "../serving/model_cache.ts";
 import { type ModelRegistry, UnknownModelError } from "../serving/model_registry.ts";
@@ -37,9 +37,9 @@ const STATES = ["queued", "running", "lost", "succeeded", "failed", "cancelled"]
 /** The settings of `train` in snake_case; what is a path there is none here. */
 const Settings = {
   ...mapKeys<z.ZodType>(TrainSettings.shape, snakeCase),
-  model: z.string().max(200).default("scratch:tiny")
+  model: z.string().max(200).default(BUNDLED_MODEL)
     .describe(
-      "scratch:tiny, scratch:mini, scratch:small, a model of the server, or a base it allows",
+      `${OWN_MODELS.join(", ")}, a model of the server, or a base it allows`,
     ),
   init_from: z.enum(["random", "vocab"]).optional().describe("Where virtual tokens start"),
 };
@@ -312,7 +312,7 @@ async function baseOf(
   name: string,
   { models, allowedBases = [] }: RunRoutesOptions,
 ): Promise<string> {
-  if ((SCRATCH_MODELS as readonly string[]).includes(name)) return name;
+  if (OWN_MODELS.includes(name)) return name;
   for (const base of allowedBases) {
     if (name === (await exists(base) ? basename(base) : base)) return base;
   }
@@ -320,7 +320,7 @@ async function baseOf(
     return (await models.resolve(name)).dir;
   } catch (error) {
     if (!(error instanceof UnknownModelError)) throw error;
-    const known = [...SCRATCH_MODELS, ...allowedBases.map((base) => basename(base))].join(", ");
+    const known = [...OWN_MODELS, ...allowedBases.map((base) => basename(base))].join(", ");
     throw invalidField("model", `must be a model of the server or one of ${known}`);
   }
 }

@@ -80,7 +80,7 @@ Deno.test("train, eval and predict work together without flags", async () => {
     deepStrictEqual(trained.code, 0, trained.stderr);
     const result = JSON.parse(trained.stdout);
     deepStrictEqual([result.steps, result.device, result.metrics.n], [10, "wasm", 600]);
-    match(result.model_dir, /^runs\/\d{4}-\d\d-\d\d-\d{6}-full-scratch-tiny$/);
+    match(result.model_dir, /^runs\/\d{4}-\d\d-\d\d-\d{6}-full-bundled$/);
     const files = [...Deno.readDirSync(`${dir}/${result.model_dir}`)].map(({ name }) => name);
     deepStrictEqual(files.sort(), [
       "README.md",
@@ -148,8 +148,8 @@ Deno.test("the same command twice gives the same weights", async () => {
   await inEmptyFolder(async (dir) => {
     const weights: Uint8Array[] = [];
     for (const out of ["a", "b"]) {
-      const args = ["train", "--max-steps", "12", "--threads", "2", "--out", out];
-      deepStrictEqual((await graft(dir, args)).code, 0);
+      const args = ["train", "--model", "scratch:tiny", "--max-steps", "12", "--threads", "2"];
+      deepStrictEqual((await graft(dir, [...args, "--out", out])).code, 0);
       weights.push(await Deno.readFile(`${dir}/${out}/model.safetensors`));
     }
     ok(weights[0]!.every((byte, i) => byte === weights[1]![i]));
@@ -158,7 +158,8 @@ Deno.test("the same command twice gives the same weights", async () => {
 
 Deno.test("train takes a model of the hub by its name", async () => {
   await inEmptyFolder(async (dir) => {
-    const made = await graft(dir, ["train", "--max-steps", "1", "--threads", "1", "--out", "base"]);
+    const small = ["--model", "scratch:tiny", "--max-steps", "1", "--threads", "1"];
+    const made = await graft(dir, ["train", ...small, "--out", "base"]);
     deepStrictEqual(made.code, 0, made.stderr);
     const names = ["config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"];
     await using hub = new LocalHub(
@@ -217,7 +218,10 @@ Deno.test("a user's mistake is one line and a non-zero exit", async () => {
           ["train", "--model", "./no"],
           /^error: Cannot read a model from '.\/no': it holds no config.json\n$/,
         ],
-        [["train", "--mode", "prefix"], /^error: Cannot use --mode prefix: .*random weights/],
+        [
+          ["train", "--mode", "prefix", "--model", "scratch:tiny"],
+          /^error: Cannot use --mode prefix: .*random weights/,
+        ],
         [
           ["train", "--problem-type", "regression"],
           /^error: Cannot read '.*train_simple.csv' line 2: expected a number as the label, got '/,

@@ -20,7 +20,12 @@ Deno.test({
   name: "scratch:tiny reaches the published accuracy",
   ignore: dir === undefined,
   fn: async () => {
-    const settings = TrainSettings.parse({ epochs: 6, batchSize: 32, learningRate: 1e-3 });
+    const settings = TrainSettings.parse({
+      model: "scratch:tiny",
+      epochs: 6,
+      batchSize: 32,
+      learningRate: 1e-3,
+    });
     const outDir = await Deno.makeTempDir();
     try {
       const { metrics } = await train(await readDataset(dir!), { settings, outDir });

@@ -9,7 +9,10 @@ import { fileURLToPath } from "node:url";
 import { Random } from "../onnx/random.ts";
 
 const MAIN = fileURLToPath(new URL("../main.ts", import.meta.url));
-const TRAIN = ["--max-train-samples", "320", "--epochs", "2", "--threads", "1", "--device", "wasm"];
+const TRAIN = [
+  ...["--model", "scratch:tiny", "--max-train-samples", "320"],
+  ...["--epochs", "2", "--threads", "1", "--device", "wasm"],
+];
 
 function spawnTrain(args: readonly string[]): Deno.ChildProcess {
   return new Deno.Command("deno", {

@@ -18,7 +18,13 @@ const MORTAL = fileURLToPath(new URL("./mortal.ts", import.meta.url));
 const STREAMS = { stdin: "piped", stdout: "piped", stderr: "piped" } as const;
 
 /** What is trained: in a second, but for its start. */
-const SETTINGS = { dataset: "sample", device: "wasm", threads: 1, save_steps: 5 };
+const SETTINGS = {
+  dataset: "sample",
+  model: "scratch:tiny",
+  device: "wasm",
+  threads: 1,
+  save_steps: 5,
+};
 
 function mortal(fate: Fate, ...args: string[]): Deno.ChildProcess {
   const command = ["run", "--quiet", "-A", MORTAL, JSON.stringify(fate), ...args];

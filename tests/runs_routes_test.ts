@@ -82,8 +82,11 @@ Deno.test("a run is checked in full before it is queued", async () => {
   await using server = await idle({ seeds: { titles: 1 }, allowedBases: [base] });
   for (
     const [body, error] of [
-      [{ mode: "prefix" }, /^'mode': 'scratch:tiny' has random weights/],
-      [{ model: "nobody" }, /^'model': must be a model of the server or one of scratch:tiny, /],
+      [{ mode: "prefix", model: "scratch:tiny" }, /^'mode': 'scratch:tiny' has random weights/],
+      [
+        { model: "nobody" },
+        /^'model': must be a model of the server or one of bundled, scratch:tiny, /,
+      ],
       [{ model: base }, /^'model': /],
       [{ model: "../base" }, /^'model': /],
       [{ device: "webgpu" }, /^'device': /],

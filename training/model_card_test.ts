@@ -44,7 +44,7 @@ Deno.test("modelCard() gives the figures with their intervals and the leakage", 
     ...SIZE,
   });
   match(card, /^---\nlibrary_name: transformers\n/);
-  match(card, /fine-tuned from `scratch:tiny` \(mode `full`\)/);
+  match(card, /fine-tuned from `bundled` \(mode `full`\)/);
   match(card, /Classes: `food`, `music`\./);
   match(card, /\| accuracy \| 0\.900 \| 0\.840 \| 0\.950 \|/);
   match(card, /^5,000 of 20,000 numbers were trained \(25 %\), 1,000 tokens a second on\nwasm, /m);

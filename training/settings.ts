@@ -7,7 +7,12 @@
 import { z } from "zod";
 import { DEVICES } from "../onnx/device.ts";
 import { PROBLEM_TYPES } from "../data/labels.ts";
-import { SCRATCH_MODELS, type ScratchSize, scratchSizeOf } from "../models/config.ts";
+import {
+  BUNDLED_MODEL,
+  SCRATCH_MODELS,
+  type ScratchSize,
+  scratchSizeOf,
+} from "../models/config.ts";
 
 /** A whole number; the message of every fault is the rule. */
 export function whole(least: number, most?: number): z.ZodNumber {
@@ -43,8 +48,8 @@ export const TrainSettings = z.strictObject({
     "What is trained: full = every weight; on a frozen base, beside the head: prefix = keys and " +
       "values for every layer, prompt = virtual tokens at the input",
   ),
-  model: MODEL.default("scratch:tiny").describe(
-    "The base: the folder of a BERT, its name on the Hugging Face hub (NAME or OWNER/NAME, with " +
+  model: MODEL.default(BUNDLED_MODEL).describe(
+    "The base: the one that comes with Graft (bundled), the folder of a BERT, its name on the Hugging Face hub (NAME or OWNER/NAME, with " +
       "@REVISION for another than main), or random weights in 2 layers of 128 (scratch:tiny), " +
       "4 of 256 (scratch:mini) or 4 of 512 (scratch:small)",
   ),
@@ -132,10 +137,12 @@ export type TrainSettings = z.infer<typeof TrainSettings>;
 
 /** What is right for each base and mode when the caller does not say. */
 const DEFAULTS: Record<
-  "pretrained" | ScratchSize | "prefix" | "projection" | "prompt",
+  "pretrained" | "bundled" | ScratchSize | "prefix" | "projection" | "prompt",
   { learningRate: number; epochs: number }
 > = {
   pretrained: { learningRate: 5e-5, epochs: 4 },
+  // It is small, and takes more.
+  bundled: { learningRate: 3e-4, epochs: 8 },
   // As in P-tuning v2 (Liu et al., 2022): what is trained is small and starts from nothing.
   prefix: { learningRate: 2e-2, epochs: 20 },
   // At 1e-3 the network drives the prefix to where no text matters any more.
@@ -154,7 +161,8 @@ export function withModelDefaults(
   const { learningRate, epochs, ...rest } = settings;
   const { mode, model, prefixProjection } = settings;
   const frozen = mode === "prefix" && prefixProjection ? "projection" : mode;
-  const defaults = DEFAULTS[frozen === "full" ? scratchSizeOf(model) ?? "pretrained" : frozen];
+  const base = scratchSizeOf(model) ?? (model === BUNDLED_MODEL ? BUNDLED_MODEL : "pretrained");
+  const defaults = DEFAULTS[frozen === "full" ? base : frozen];
   return {
     ...rest,
     learningRate: learningRate ?? defaults.learningRate,

@@ -45,7 +45,12 @@ async function trained(
     const outDir = join(parent, "model");
     const events: TrainEvent[] = [];
     await train(dataset, {
-      settings: TrainSettings.parse({ threads: 1, batchSize: 8, ...settings }),
+      settings: TrainSettings.parse({
+        model: "scratch:tiny",
+        threads: 1,
+        batchSize: 8,
+        ...settings,
+      }),
       outDir,
       onEvent: (event) => events.push(event),
     });
@@ -219,7 +224,11 @@ Deno.test("train() leaves the run that it was to overwrite when a setting is wro
   await trained({ maxSteps: 1 }, async (outDir) => {
     const metrics = await Deno.readTextFile(join(outDir, "metrics.json"));
     for (const settings of [{ model: "/nowhere" }, { freeze: "nothing.like.this" }]) {
-      const options = { settings: TrainSettings.parse(settings), outDir, overwrite: true };
+      const options = {
+        settings: TrainSettings.parse({ model: "scratch:tiny", ...settings }),
+        outDir,
+        overwrite: true,
+      };
       await rejects(train(DATASET, options), { name: "UserError" });
       deepStrictEqual(await Deno.readTextFile(join(outDir, "metrics.json")), metrics);
     }
@@ -255,7 +264,12 @@ async function trainedInPieces(
     for (const [attempt, stop] of [...stops, Infinity].entries()) {
       const controller = new AbortController();
       const run = train(DATASET, {
-        settings: TrainSettings.parse({ threads: 1, batchSize: 8, ...settings }),
+        settings: TrainSettings.parse({
+          model: "scratch:tiny",
+          threads: 1,
+          batchSize: 8,
+          ...settings,
+        }),
         outDir,
         resume: attempt > 0,
         signal: controller.signal,
@@ -347,7 +361,12 @@ Deno.test("train() keeps as many of the newest checkpoints as it is told to", as
 Deno.test("train() resumes only unfinished runs, on the same data", async () => {
   const outDir = await Deno.makeTempDir();
   try {
-    const settings = TrainSettings.parse({ threads: 1, maxSteps: 4, epochs: 4 });
+    const settings = TrainSettings.parse({
+      model: "scratch:tiny",
+      threads: 1,
+      maxSteps: 4,
+      epochs: 4,
+    });
     const resume = (dataset: Dataset) => train(dataset, { settings, outDir, resume: true });
     await rejects(resume(DATASET), {
       message: `Cannot read '${outDir}': it is not the folder of a run`,

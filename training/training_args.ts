@@ -8,6 +8,7 @@ import { z } from "zod";
 import { type Dataset, digestOf } from "../data/dataset.ts";
 import { exists, readJson, writeJson } from "../data/files.ts";
 import { UserError } from "../data/user_error.ts";
+import { BUNDLED_MODEL } from "../models/config.ts";
 import { BEST_METRIC } from "./metrics.ts";
 import { TrainSettings } from "./settings.ts";
 import { camelCase, mapKeys, snakeCase } from "./snake_case.ts";
@@ -95,5 +96,5 @@ export async function resumedSettings(
 
 /** A model's folder, wherever the process is that resumes; other models' names as they are. */
 export async function absolute(model: string): Promise<string> {
-  return await exists(model) ? resolve(model) : model;
+  return model !== BUNDLED_MODEL && await exists(model) ? resolve(model) : model;
 }

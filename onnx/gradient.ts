@@ -35,14 +35,17 @@ export function gradient(loss: Tensor, wrt: readonly Tensor[]): Gradient[] {
     const output = node.outputs[0]!;
     const outputGradient = gradients.get(output);
     if (outputGradient === undefined || node.gradient === undefined) continue;
-    const operandGradients = node.gradient(densify(outputGradient));
+    const wholeGradient = densify(outputGradient);
+    const operandGradients = node.gradient(wholeGradient);
     for (const [i, operand] of node.operands.entries()) {
       const operandGradient = operandGradients[i];
       if (operandGradient === undefined || !wanted.has(operand)) continue;
       const known = gradients.get(operand);
+      // What is only passed on belongs to the output, too.
+      const isFresh = operandGradient !== wholeGradient;
       gradients.set(
         operand,
-        known === undefined ? operandGradient : addGradients(known, operandGradient),
+        known === undefined ? operandGradient : addGradients(known, operandGradient, isFresh),
       );
     }
   }

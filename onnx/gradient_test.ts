@@ -1,6 +1,6 @@
 import { deepStrictEqual, throws } from "node:assert";
 import { gradient } from "./gradient.ts";
-import { Graph } from "./graph.ts";
+import { Graph, type Tensor } from "./graph.ts";
 import { add, gather, gemm, mul, reduceSum } from "./operators.ts";
 import { encodeModel } from "./proto.ts";
 
@@ -20,6 +20,29 @@ Deno.test("gradient() costs nothing for a frozen parameter", () => {
   };
   // Two products forward; two more for the second weight and the way to the first; one for its own.
   deepStrictEqual([build(false), build(true)], [3, 5]);
+});
+
+Deno.test("gradient() adds up what comes by several products within them", () => {
+  const graph = new Graph();
+  const x = graph.input("x", "float32", ["batch", 4]);
+  const weights = ["first", "second", "third"].map((name) => graph.input(name, "float32", [4, 4]));
+  const [a, b, c] = weights.map((weight) => gemm(x, weight)) as [Tensor, Tensor, Tensor];
+  const loss = reduceSum(add(add(a, b), c), [0, 1]);
+  graph.output("g", gradient(loss, [x])[0] as Tensor);
+  const model = new TextDecoder("latin1").decode(encodeModel(graph));
+  deepStrictEqual([model.split("Gemm").length - 1, model.split("Add").length - 1], [3, 0]);
+});
+
+Deno.test("gradient() computes a product once that two tensors have in common", () => {
+  const graph = new Graph();
+  const x = graph.input("x", "float32", ["batch", 4]);
+  const y = graph.input("y", "float32", ["batch", 4]);
+  const weight = graph.input("weight", "float32", [4, 4]);
+  const product = gemm(add(x, y), weight);
+  const loss = reduceSum(add(product, mul(x, x)), [0, 1]);
+  for (const [i, found] of gradient(loss, [x, y]).entries()) graph.output(`g${i}`, found as Tensor);
+  const model = new TextDecoder("latin1").decode(encodeModel(graph));
+  deepStrictEqual(model.split("Gemm").length - 1, 1);
 });
 
 Deno.test("gradient() keeps to the rows that were gathered", () => {

@@ -269,7 +269,7 @@ export function gemm(a: Tensor, b: Tensor, c?: Tensor, options: GemmOptions = {}
   const { transposeA = false, transposeB = false, alpha = 1 } = options;
   const multiply = (a: Tensor, b: Tensor, transposed: MatMulOptions) =>
     gemm(a, b, undefined, { ...transposed, alpha });
-  return a.graph.append("Gemm", c === undefined ? [a, b] : [a, b, c], {
+  const y = a.graph.append("Gemm", c === undefined ? [a, b] : [a, b, c], {
     shape,
     attributes: { alpha: float(alpha), transA: Number(transposeA), transB: Number(transposeB) },
     gradient: (g) => [
@@ -277,7 +277,12 @@ export function gemm(a: Tensor, b: Tensor, c?: Tensor, options: GemmOptions = {}
       c === undefined ? undefined : sumTo(g, c.shape),
     ],
   });
+  if (c === undefined) plainProducts.set(y, (c) => gemm(a, b, c, options));
+  return y;
 }
+
+/** What {@link gemm} made without `c`, and how to make the same with it. */
+const plainProducts = new WeakMap<Tensor, (c: Tensor) => Tensor>();
 
 /** The rows and columns of a product. */
 function productShape(
@@ -431,9 +436,14 @@ export function densify(gradient: Gradient): Tensor {
   return scatterAdd(expand(gradient.values.graph.scalar(0), gradient.shape), gradient);
 }
 
-/** The sum of two gradients of one tensor. */
-export function addGradients(a: Gradient, b: Gradient): Gradient {
-  if ("name" in a) return "name" in b ? add(a, b) : scatterAdd(a, b);
+/**
+ * The sum of two gradients of one tensor.
+ *
+ * @param isFresh Whether nothing else uses `b`: a product then starts from `a` instead of zero.
+ */
+export function addGradients(a: Gradient, b: Gradient, isFresh: boolean): Gradient {
+  if ("name" in a && "name" in b) return (isFresh && plainProducts.get(b)?.(a)) || add(a, b);
+  if ("name" in a) return scatterAdd(a, b as IndexedSlices);
   if ("name" in b) return scatterAdd(b, a);
   const [first, second] = [flatRows(a), flatRows(b)];
   return {

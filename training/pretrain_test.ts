@@ -7,7 +7,8 @@ import type { PretrainEvent } from "./events.ts";
 import { pretrain, readUnfinishedPretraining } from "./pretrain.ts";
 import { PretrainSettings, type PretrainSettingsInput } from "./pretrain_settings.ts";
 import { TrainSettings } from "./settings.ts";
-import { train, TrainingInterrupted } from "./train.ts";
+import { TrainingInterrupted } from "./interrupted.ts";
+import { train } from "./train.ts";
 
 /** A small BERT; the folder's README says where it is from. */
 const BASE = fileURLToPath(new URL("../tests/peft/base", import.meta.url));

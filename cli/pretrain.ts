@@ -6,8 +6,8 @@
 import { Command } from "commander";
 import { basename, join } from "node:path";
 import { UserError } from "../data/user_error.ts";
-import { pretrain, readUnfinishedPretraining } from "../training/pretrain.ts";
-import { PretrainSettings } from "../training/pretrain_settings.ts";
+import { pretrain, readUnfinishedPretraining } from "../training/pretraining/pretrain.ts";
+import { PretrainSettings } from "../training/pretraining/settings.ts";
 import { TrainingInterrupted } from "../training/interrupted.ts";
 import { Interruption } from "./interruption.ts";
 import { TrainProgress } from "./progress.ts";

@@ -6,46 +6,46 @@
  */
 import { basename, join, resolve } from "node:path";
 import { z } from "zod";
-import { chunks, evaluationBatches, trainingBatches } from "../data/batches.ts";
-import { readJson, writeFileAtomically, writeJson } from "../data/files.ts";
-import { checkTextFile } from "../data/text_files.ts";
-import type { TokenFile } from "../data/token_file.ts";
-import { UserError } from "../data/user_error.ts";
-import { saveModel } from "../models/classifier.ts";
-import { withDropout } from "../models/config.ts";
-import { TEACHER_PROJECTION, WORD_EMBEDDINGS } from "../models/masked_language_model.ts";
-import { safetensorsParts } from "../models/safetensors.ts";
-import { SentenceEmbedder } from "../models/sentence_embedder.ts";
-import { readWeights, WEIGHTS_FILE } from "../models/weight_files.ts";
-import { parameterShapes } from "../models/weights.ts";
-import { Executor, type RemoteTrainingSession, type Tensors } from "../onnx/executor.ts";
-import { Random } from "../onnx/random.ts";
-import { elementCount } from "../onnx/shape.ts";
+import { chunks, evaluationBatches, trainingBatches } from "../../data/batches.ts";
+import { readJson, writeFileAtomically, writeJson } from "../../data/files.ts";
+import { checkTextFile } from "../../data/text_files.ts";
+import type { TokenFile } from "../../data/token_file.ts";
+import { UserError } from "../../data/user_error.ts";
+import { saveModel } from "../../models/classifier.ts";
+import { withDropout } from "../../models/config.ts";
+import { TEACHER_PROJECTION, WORD_EMBEDDINGS } from "../../models/masked_language_model.ts";
+import { safetensorsParts } from "../../models/safetensors.ts";
+import { SentenceEmbedder } from "../../models/sentence_embedder.ts";
+import { readWeights, WEIGHTS_FILE } from "../../models/weight_files.ts";
+import { parameterShapes } from "../../models/weights.ts";
+import { Executor, type RemoteTrainingSession, type Tensors } from "../../onnx/executor.ts";
+import { Random } from "../../onnx/random.ts";
+import { elementCount } from "../../onnx/shape.ts";
 import {
   lastCheckpoint,
   readTrainerState,
   removeCheckpoints,
   restoreMoments,
   saveCheckpoint,
-} from "./checkpoints.ts";
-import type { PretrainEvent, PretrainResult } from "./events.ts";
-import { maskedModel, maskedModelWeights } from "./initial_masked_model.ts";
-import { countMasked, maskedFeeds } from "./masked_feeds.ts";
+} from "../checkpoints.ts";
+import type { PretrainEvent, PretrainResult } from "../events.ts";
+import { maskedModel, maskedModelWeights } from "./initial_model.ts";
+import { countMasked, maskedFeeds } from "./feeds.ts";
 import { TokenMasker } from "./masking.ts";
-import { optimizerOf } from "./optimizer.ts";
-import { Pace } from "./pace.ts";
-import { pretrainedCard } from "./pretrained_card.ts";
-import { pretrainingGraphs } from "./pretraining_graphs.ts";
-import { pretrainingRate, PretrainSettings } from "./pretrain_settings.ts";
-import { PretrainingState } from "./pretraining_state.ts";
-import { pretrainingTexts, removePretrainingTexts } from "./pretraining_texts.ts";
-import { checkUnfinished, lockRun, METRICS_FILE, prepareOutDir } from "./run_folder.ts";
-import { camelCase, mapKeys, snakeCase } from "./snake_case.ts";
-import { StepRunner } from "./step_runner.ts";
-import { TrainingInterrupted } from "./interrupted.ts";
-import { TRAINER_STATE_FILE } from "./trainer_state.ts";
-import { absolute, TRAINING_ARGS_FILE } from "./training_args.ts";
-import { taughtEmbeddings } from "./word_embeddings.ts";
+import { optimizerOf } from "../optimizer.ts";
+import { Pace } from "../pace.ts";
+import { pretrainedCard } from "./model_card.ts";
+import { pretrainingGraphs } from "./graphs.ts";
+import { pretrainingRate, PretrainSettings } from "./settings.ts";
+import { PretrainingState } from "./state.ts";
+import { pretrainingTexts, removePretrainingTexts } from "./texts.ts";
+import { checkUnfinished, lockRun, METRICS_FILE, prepareOutDir } from "../run_folder.ts";
+import { camelCase, mapKeys, snakeCase } from "../snake_case.ts";
+import { StepRunner } from "../step_runner.ts";
+import { TrainingInterrupted } from "../interrupted.ts";
+import { TRAINER_STATE_FILE } from "../trainer_state.ts";
+import { absolute, TRAINING_ARGS_FILE } from "../training_args.ts";
+import { taughtEmbeddings } from "./taught_embeddings.ts";
 
 /** How long a run goes without a checkpoint if it is not told otherwise. */
 const CHECKPOINT_INTERVAL_MS = 5 * 60_000;

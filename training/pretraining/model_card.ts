@@ -4,9 +4,9 @@
  * @module
  */
 import { basename } from "node:path";
-import type { PretrainResult } from "./events.ts";
-import { decimals } from "./metrics.ts";
-import type { PretrainSettings } from "./pretrain_settings.ts";
+import type { PretrainResult } from "../events.ts";
+import { decimals } from "../metrics.ts";
+import type { PretrainSettings } from "./settings.ts";
 
 /** What the card tells of. */
 export interface PretrainedCard {

@@ -5,11 +5,11 @@
  * @module
  */
 import { join } from "node:path";
-import { exists } from "../data/files.ts";
-import { isHeldOut, readLines } from "../data/text_files.ts";
-import { TokenFile, TokenFileWriter } from "../data/token_file.ts";
-import { UserError } from "../data/user_error.ts";
-import type { BertTokenizer } from "../models/tokenizer.ts";
+import { exists } from "../../data/files.ts";
+import { isHeldOut, readLines } from "../../data/text_files.ts";
+import { TokenFile, TokenFileWriter } from "../../data/token_file.ts";
+import { UserError } from "../../data/user_error.ts";
+import type { BertTokenizer } from "../../models/tokenizer.ts";
 
 const TOKENS_DIR = "tokens";
 const FILES = ["train", "heldOut", "teacher"] as const;

@@ -3,17 +3,17 @@
  *
  * @module
  */
-import { readLines } from "../data/text_files.ts";
-import { UserError } from "../data/user_error.ts";
-import { readTokenizer } from "../models/classifier.ts";
-import { type BertConfig, readConfig, scratchConfig, scratchSizeOf } from "../models/config.ts";
-import { type HubOptions, modelDir } from "../models/hub.ts";
-import { BertTokenizer } from "../models/tokenizer.ts";
-import { readWeights } from "../models/weight_files.ts";
-import { initialWeights, type Weights } from "../models/weights.ts";
-import { vocabularyOf, WordCounter } from "../models/wordpiece.ts";
-import type { ParameterShape } from "../onnx/adamw.ts";
-import type { PretrainSettings } from "./pretrain_settings.ts";
+import { readLines } from "../../data/text_files.ts";
+import { UserError } from "../../data/user_error.ts";
+import { readTokenizer } from "../../models/classifier.ts";
+import { type BertConfig, readConfig, scratchConfig, scratchSizeOf } from "../../models/config.ts";
+import { type HubOptions, modelDir } from "../../models/hub.ts";
+import { BertTokenizer } from "../../models/tokenizer.ts";
+import { readWeights } from "../../models/weight_files.ts";
+import { initialWeights, type Weights } from "../../models/weights.ts";
+import { vocabularyOf, WordCounter } from "../../models/wordpiece.ts";
+import type { ParameterShape } from "../../onnx/adamw.ts";
+import type { PretrainSettings } from "./settings.ts";
 
 /** What is pretrained, before its weights are read. */
 export interface MaskedModel {

@@ -6,11 +6,12 @@
 import { Command } from "commander";
 import { basename, join } from "node:path";
 import { UserError } from "../data/user_error.ts";
-import { pretrain, readUnfinishedPretraining } from "../training/pretrain.ts";
-import { PretrainSettings } from "../training/pretrain_settings.ts";
-import { TrainingInterrupted } from "../training/train.ts";
+import { pretrain, readUnfinishedPretraining } from "../training/pretraining/pretrain.ts";
+import { PretrainSettings } from "../training/pretraining/settings.ts";
+import { TrainingInterrupted } from "../training/interrupted.ts";
 import { Interruption } from "./interruption.ts";
 import { TrainProgress } from "./progress.ts";
+import { quoted } from "./quoted.ts";
 import { addSettingsOptions, parseSettings } from "./settings_options.ts";
 
 interface Options extends Record<string, unknown> {
@@ -59,7 +60,7 @@ async function run(options: Options, command: Command): Promise<void> {
   } catch (error) {
     progress.stop();
     if (!(error instanceof TrainingInterrupted)) throw error;
-    const message = `${error.message}:\n  deno task pretrain --resume --out ${outDir}`;
+    const message = `${error.message}:\n  deno task pretrain --resume --out ${quoted(outDir)}`;
     command.error(message, { exitCode: interruption.exitCode });
   } finally {
     progress.stop();
@@ -70,7 +71,7 @@ async function run(options: Options, command: Command): Promise<void> {
   }
   console.log(`
 The model is in ${outDir}. Try next:
-  deno task train --model ${outDir} --data YOUR_FOLDER`);
+  deno task train --model ${quoted(outDir)} --data YOUR_FOLDER`);
 }
 
 async function runOf(options: Options, command: Command) {

@@ -107,6 +107,7 @@ export class TrainProgress {
   }
 
   #pretrainStart(event: PretrainStartEvent): void {
+    this.#downloadBar.stop();
     if (Deno.stderr.isTerminal()) process.stderr.write("\r\x1b[K");
     console.error(
       `Pretraining ${event.model} on ${event.device} (${event.device_reason}): ${

@@ -10,10 +10,12 @@ import { readDataset, SAMPLE_DIR } from "../data/dataset.ts";
 import { UserError } from "../data/user_error.ts";
 import { lastUnfinishedRun, newRunDir, readUnfinishedRun } from "../training/run_folder.ts";
 import { TrainSettings } from "../training/settings.ts";
-import { train, TrainingInterrupted } from "../training/train.ts";
+import { TrainingInterrupted } from "../training/interrupted.ts";
+import { train } from "../training/train.ts";
 import { resumedSettings } from "../training/training_args.ts";
 import { Interruption } from "./interruption.ts";
 import { TrainProgress } from "./progress.ts";
+import { quoted } from "./quoted.ts";
 import { formatReport } from "./report.ts";
 import { addSettingsOptions, parseSettings } from "./settings_options.ts";
 
@@ -85,11 +87,6 @@ The model is in ${relative(Deno.cwd(), result.model_dir)}. Try next:
   deno task eval${modelFlag} --predictions predict.csv
   deno task serve
   deno task train --mode ${settings.mode} --model ${settings.model} --data YOUR_FOLDER`);
-}
-
-/** A path as a shell takes it. */
-function quoted(path: string): string {
-  return /^[\w./:@%+=~-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 }
 
 interface RunToTrain {

@@ -20,7 +20,8 @@ import {
   type TrainJob,
 } from "../training/job.ts";
 import { trainingTextsOf } from "../training/run_folder.ts";
-import { train, TrainingInterrupted } from "../training/train.ts";
+import { TrainingInterrupted } from "../training/interrupted.ts";
+import { train } from "../training/train.ts";
 
 /** The command. */
 export function workerCommand(): Command {

@@ -12,17 +12,28 @@ import { UserError } from "./user_error.ts";
 /**
  * The lines of files, one file after the other, without those that are blank.
  *
- * @throws {UserError} If a file is missing.
+ * @throws {UserError} If a file cannot be read.
  */
 export async function* readLines(files: readonly string[]): AsyncGenerator<string> {
   for (const file of files) {
-    if (!await exists(file)) throw new UserError(`Cannot read '${file}': no such file`);
+    await checkTextFile(file);
     const input = createReadStream(file, { encoding: "utf8" });
-    for await (const line of createInterface({ input, crlfDelay: Infinity })) {
-      const text = line.trim();
-      if (text !== "") yield text;
+    try {
+      for await (const line of createInterface({ input, crlfDelay: Infinity })) {
+        const text = line.trim();
+        if (text !== "") yield text;
+      }
+    } finally {
+      // Where nobody wants the other lines.
+      input.destroy();
     }
   }
+}
+
+/** @throws {UserError} If a file is not there, or is a folder. */
+export async function checkTextFile(file: string): Promise<void> {
+  if (!await exists(file)) throw new UserError(`Cannot read '${file}': no such file`);
+  if ((await Deno.stat(file)).isDirectory) throw new UserError(`Cannot read '${file}': a folder`);
 }
 
 /**

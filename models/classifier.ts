@@ -167,7 +167,18 @@ export async function describeClassifier(dir: string): Promise<Omit<Classifier, 
   return { config, tokenizer };
 }
 
-/** A folder's tokenizer, which cuts texts to what the model has positions for, or earlier. */
+/**
+ * A folder's tokenizer, which cuts texts to what the model has positions for, or earlier.
+ *
+ * @throws {UserError} If it is damaged, or has tokens that the model has no embeddings for.
+ */
 export async function readTokenizer(dir: string, config: BertConfig): Promise<BertTokenizer> {
-  return (await BertTokenizer.load(dir)).withMaxLength(config.max_position_embeddings);
+  const tokenizer = await BertTokenizer.load(dir);
+  if (tokenizer.vocabularySize <= config.vocab_size) {
+    return tokenizer.withMaxLength(config.max_position_embeddings);
+  }
+  throw new UserError(
+    `Cannot read '${dir}': its tokenizer has ${tokenizer.vocabularySize} tokens, its embeddings ` +
+      `${config.vocab_size}`,
+  );
 }

@@ -10,7 +10,7 @@ import { linear, normalization, type ParameterSource } from "./bert.ts";
 import type { BertConfig } from "./config.ts";
 
 /** The start of the names of the parameters that only predicting masked tokens needs. */
-export const MASKED_LANGUAGE_HEAD = "cls.predictions.";
+const MASKED_LANGUAGE_HEAD = "cls.predictions.";
 
 /** The table of word embeddings, which is also the decoder. */
 export const WORD_EMBEDDINGS = "bert.embeddings.word_embeddings.weight";

@@ -5,9 +5,8 @@
  */
 import { UserError } from "../data/user_error.ts";
 import { readWeights } from "./weight_files.ts";
-import type { Classifier } from "./classifier.ts";
+import { type Classifier, readTokenizer } from "./classifier.ts";
 import { labelsOf, readConfig, withLabels } from "./config.ts";
-import { BertTokenizer } from "./tokenizer.ts";
 import { initialWeights, parameterShapes } from "./weights.ts";
 
 /** The parts that a checkpoint may lack, by the start of their names. */
@@ -43,14 +42,7 @@ export async function pretrainedClassifier(
 ): Promise<PretrainedClassifier> {
   const stored = await readConfig(dir);
   const config = withLabels(stored, labels);
-  const tokenizer = (await BertTokenizer.load(dir))
-    .withMaxLength(Math.min(maxLength, config.max_position_embeddings));
-  if (tokenizer.vocabularySize > config.vocab_size) {
-    throw new UserError(
-      `Cannot read '${dir}': its tokenizer has ${tokenizer.vocabularySize} tokens, its embeddings ` +
-        `${config.vocab_size}`,
-    );
-  }
+  const tokenizer = (await readTokenizer(dir, config)).withMaxLength(maxLength);
 
   const sameClasses = String(labelsOf(stored)) === String(labels);
   const parameters = parameterShapes(config);

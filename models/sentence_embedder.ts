@@ -14,8 +14,9 @@ import { Graph } from "../onnx/graph.ts";
 import { cast, mul, reduceSum, reshape } from "../onnx/operators.ts";
 import { encodeModel } from "../onnx/proto.ts";
 import { bertEncoder, type ParameterSource } from "./bert.ts";
+import { readTokenizer } from "./classifier.ts";
 import { type BertConfig, readConfig } from "./config.ts";
-import { BertTokenizer } from "./tokenizer.ts";
+import type { BertTokenizer } from "./tokenizer.ts";
 import { readWeights } from "./weight_files.ts";
 import type { Weights } from "./weights.ts";
 
@@ -50,8 +51,7 @@ export class SentenceEmbedder {
     maxLength: number,
   ): Promise<SentenceEmbedder> {
     const config = await readConfig(dir);
-    const tokenizer = (await BertTokenizer.load(dir))
-      .withMaxLength(Math.min(maxLength, config.max_position_embeddings));
+    const tokenizer = (await readTokenizer(dir, config)).withMaxLength(maxLength);
     const poolingFile = join(dir, POOLING_FILE);
     const { pooling_mode_cls_token: first } = await exists(poolingFile)
       ? await readJson(poolingFile, Pooling)
@@ -70,11 +70,6 @@ export class SentenceEmbedder {
       for (let i = 0; i < embedding.length; i++) embedding[i]! /= length;
     }
     return values;
-  }
-
-  /** Frees the model's memory. */
-  release(): Promise<void> {
-    return this.#session.release();
   }
 }
 

@@ -104,9 +104,10 @@ export class Kernels {
     const lists = Object.values(arrays);
     const size = lists[0]!.length;
     const entries = GROUP_ARRAYS.flatMap((kind, i) =>
-      (arrays[kind] ?? []).map(({ buffer }, parameter) => ({
+      (arrays[kind] ?? []).map(({ buffer, size: bytes }, parameter) => ({
         binding: GROUP_BINDINGS + i * size + parameter,
-        resource: { buffer },
+        // Without what pads the buffer, which onnxruntime may write to.
+        resource: { buffer, size: bytes },
       }))
     );
     const largest = Math.max(...lists[0]!.map((array) => array.size));

@@ -11,7 +11,7 @@ import type { Weights } from "../models/weights.ts";
 import { Executor, type Tensors } from "../onnx/executor.ts";
 import { Random } from "../onnx/random.ts";
 import { testOnDevices } from "../onnx/testing.ts";
-import { pretrainingGraphs } from "../training/pretraining_graphs.ts";
+import { pretrainingGraphs } from "../training/pretraining/graphs.ts";
 
 const CONFIG = BertConfig.parse({
   model_type: "bert",

@@ -174,6 +174,12 @@ async function writeState(dir: string, state: CheckpointContent["state"]): Promi
   await writeJson(join(dir, TRAINER_STATE_FILE), state.toJSON(checkpointName));
 }
 
+/** Removes all checkpoints, of a run that is over and has none to choose from. */
+export async function removeCheckpoints(outDir: string): Promise<void> {
+  const parent = join(outDir, CHECKPOINTS_DIR);
+  if (await exists(parent)) await Deno.remove(parent, { recursive: true });
+}
+
 /** The checkpoints that are whole. */
 async function checkpoints(outDir: string): Promise<{ step: number; dir: string }[]> {
   const parent = join(outDir, CHECKPOINTS_DIR);

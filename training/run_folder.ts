@@ -11,7 +11,12 @@ import { exists } from "../data/files.ts";
 import { UserError } from "../data/user_error.ts";
 import { CHECKPOINTS_DIR } from "./checkpoints.ts";
 import type { TrainSettings } from "./settings.ts";
-import { readTrainingArgs, TRAINING_ARGS_FILE, type TrainingArgs } from "./training_args.ts";
+import {
+  isPretraining,
+  readTrainingArgs,
+  TRAINING_ARGS_FILE,
+  type TrainingArgs,
+} from "./training_args.ts";
 
 /** Where runs go that were given no folder. */
 export const RUNS_DIR = "runs";
@@ -128,6 +133,7 @@ export async function lastUnfinishedRun(runsDir: string = RUNS_DIR): Promise<str
     const dir = join(runsDir, name);
     const args = join(dir, TRAINING_ARGS_FILE);
     if (!await exists(args) || await exists(join(dir, METRICS_FILE))) continue;
+    if (await isPretraining(dir)) continue;
     const startedAt = (await Deno.stat(args)).mtime?.getTime() ?? 0;
     if (startedAt > last.startedAt && !await isLocked(dir)) last = { dir, startedAt };
   }
@@ -150,7 +156,7 @@ export async function finishedRuns(runsDir: string): Promise<FinishedRun[]> {
   for await (const { name } of Deno.readDir(runsDir)) {
     const dir = join(runsDir, name);
     const metrics = join(dir, METRICS_FILE);
-    if (!await exists(metrics)) continue;
+    if (!await exists(metrics) || await isPretraining(dir)) continue;
     runs.push({ name, dir, finishedAt: (await Deno.stat(metrics)).mtime ?? new Date(0) });
   }
   return runs.sort((a, b) => b.finishedAt.getTime() - a.finishedAt.getTime());

@@ -31,6 +31,8 @@ import { frozenParameters } from "./freeze.ts";
 import { trainingGraphs } from "./graphs.ts";
 import { initialModel, resumedModel } from "./initial_model.ts";
 import { modelCard } from "./model_card.ts";
+import { TrainingInterrupted } from "./interrupted.ts";
+import { optimizerOf } from "./optimizer.ts";
 import { Pace } from "./pace.ts";
 import { lockRun, METRICS_FILE, prepareOutDir, readUnfinishedRun } from "./run_folder.ts";
 import { type TrainSettings, withModelDefaults } from "./settings.ts";
@@ -56,18 +58,6 @@ export interface TrainOptions {
   onEvent?: (event: TrainEvent) => void;
   /** Stops the run after the present step, with a checkpoint. */
   signal?: AbortSignal;
-}
-
-/** A run was told to stop; it can be resumed. */
-export class TrainingInterrupted extends Error {
-  override name = "TrainingInterrupted";
-  /** Steps that are done. */
-  readonly step: number;
-
-  constructor(step: number, outDir: string) {
-    super(`Stopped after step ${step}; '${outDir}' holds all that is needed to go on`);
-    this.step = step;
-  }
 }
 
 /**
@@ -115,13 +105,7 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
 
   await using executor = await Executor.start(settings);
   const session = await executor.loadTrainingSession(graphs, base.weights, {
-    optimizer: {
-      beta1: 0.9,
-      beta2: 0.999,
-      epsilon: 1e-8,
-      weightDecay: settings.weightDecay,
-      maxGradientNorm: settings.maxGradNorm,
-    },
+    optimizer: optimizerOf(settings),
     dropoutSeed: seed,
     largestDimensions: { batch: batchSize, length: lengths.reduce((a, b) => Math.max(a, b)) },
   });

@@ -44,6 +44,16 @@ export async function writeTrainingArgs(
 }
 
 const Stored = z.looseObject({ data: z.string(), data_sha256: z.string().optional() });
+const Objective = z.looseObject({ objective: z.string().optional() });
+
+/** Whether a folder is that of a base, which is pretrained and no classifier. */
+export async function isPretraining(dir: string): Promise<boolean> {
+  const file = join(dir, TRAINING_ARGS_FILE);
+  if (!await exists(file)) return false;
+  // A file that is damaged tells nothing, and who reads it next says so.
+  const args = await readJson(file, Objective).catch(() => undefined);
+  return args?.objective !== undefined;
+}
 
 /**
  * Reads what a run was asked for.
@@ -54,6 +64,9 @@ export async function readTrainingArgs(dir: string): Promise<TrainingArgs> {
   const file = join(dir, TRAINING_ARGS_FILE);
   if (!await exists(file)) {
     throw new UserError(`Cannot read '${dir}': it is not the folder of a run`);
+  }
+  if (await isPretraining(dir)) {
+    throw new UserError(`Cannot read '${dir}': it is a pretrained base; train on it with --model`);
   }
   const { data, data_sha256, ...rest } = await readJson(file, Stored);
   const settings = TrainSettings.safeParse(

@@ -7,7 +7,8 @@ import { TextClassifier } from "../models/text_classifier.ts";
 import { Executor } from "../onnx/executor.ts";
 import type { TrainEvent, TrainResult } from "./events.ts";
 import { TrainSettings, type TrainSettingsInput, withModelDefaults } from "./settings.ts";
-import { train, TrainingInterrupted } from "./train.ts";
+import { TrainingInterrupted } from "./interrupted.ts";
+import { train } from "./train.ts";
 
 /** A small base with a vocabulary of the words below; the folder's README says where it is from. */
 const BASE = fileURLToPath(new URL("../tests/peft/base", import.meta.url));

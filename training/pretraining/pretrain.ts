@@ -6,38 +6,46 @@
  */
 import { basename, join, resolve } from "node:path";
 import { z } from "zod";
-import { chunks, evaluationBatches, trainingBatches } from "../data/batches.ts";
-import { exists, readJson, writeFileAtomically, writeJson } from "../data/files.ts";
-import type { TokenFile } from "../data/token_file.ts";
-import { UserError } from "../data/user_error.ts";
-import { saveModel } from "../models/classifier.ts";
-import { modelDir } from "../models/hub.ts";
-import { TEACHER_PROJECTION, WORD_EMBEDDINGS } from "../models/masked_language_model.ts";
-import { safetensorsParts } from "../models/safetensors.ts";
-import { SentenceEmbedder } from "../models/sentence_embedder.ts";
-import { readWeights, WEIGHTS_FILE } from "../models/weight_files.ts";
-import { parameterShapes } from "../models/weights.ts";
-import { Executor, type RemoteTrainingSession, type Tensors } from "../onnx/executor.ts";
-import { Random } from "../onnx/random.ts";
-import { elementCount } from "../onnx/shape.ts";
-import { lastCheckpoint, readTrainerState, restoreMoments, saveCheckpoint } from "./checkpoints.ts";
-import type { PretrainEvent, PretrainResult } from "./events.ts";
-import { maskedModel, maskedModelWeights } from "./initial_masked_model.ts";
-import { countMasked, maskedFeeds } from "./masked_feeds.ts";
+import { chunks, evaluationBatches, trainingBatches } from "../../data/batches.ts";
+import { readJson, writeFileAtomically, writeJson } from "../../data/files.ts";
+import { checkTextFile } from "../../data/text_files.ts";
+import type { TokenFile } from "../../data/token_file.ts";
+import { UserError } from "../../data/user_error.ts";
+import { saveModel } from "../../models/classifier.ts";
+import { withDropout } from "../../models/config.ts";
+import { TEACHER_PROJECTION, WORD_EMBEDDINGS } from "../../models/masked_language_model.ts";
+import { safetensorsParts } from "../../models/safetensors.ts";
+import { SentenceEmbedder } from "../../models/sentence_embedder.ts";
+import { readWeights, WEIGHTS_FILE } from "../../models/weight_files.ts";
+import { parameterShapes } from "../../models/weights.ts";
+import { Executor, type RemoteTrainingSession, type Tensors } from "../../onnx/executor.ts";
+import { Random } from "../../onnx/random.ts";
+import { elementCount } from "../../onnx/shape.ts";
+import {
+  lastCheckpoint,
+  readTrainerState,
+  removeCheckpoints,
+  restoreMoments,
+  saveCheckpoint,
+} from "../checkpoints.ts";
+import type { PretrainEvent, PretrainResult } from "../events.ts";
+import { maskedModel, maskedModelWeights } from "./initial_model.ts";
+import { countMasked, maskedFeeds } from "./feeds.ts";
 import { TokenMasker } from "./masking.ts";
-import { Pace } from "./pace.ts";
-import { pretrainedCard } from "./pretrained_card.ts";
-import { pretrainingGraphs } from "./pretraining_graphs.ts";
-import { pretrainingRate, PretrainSettings } from "./pretrain_settings.ts";
-import { PretrainingState } from "./pretraining_state.ts";
-import { pretrainingTexts, removePretrainingTexts } from "./pretraining_texts.ts";
-import { checkUnfinished, lockRun, METRICS_FILE, prepareOutDir } from "./run_folder.ts";
-import { camelCase, mapKeys, snakeCase } from "./snake_case.ts";
-import { StepRunner } from "./step_runner.ts";
-import { TrainingInterrupted } from "./train.ts";
-import { TRAINER_STATE_FILE } from "./trainer_state.ts";
-import { absolute, TRAINING_ARGS_FILE } from "./training_args.ts";
-import { taughtEmbeddings } from "./word_embeddings.ts";
+import { optimizerOf } from "../optimizer.ts";
+import { Pace } from "../pace.ts";
+import { pretrainedCard } from "./model_card.ts";
+import { pretrainingGraphs } from "./graphs.ts";
+import { pretrainingRate, PretrainSettings } from "./settings.ts";
+import { PretrainingState } from "./state.ts";
+import { pretrainingTexts, removePretrainingTexts } from "./texts.ts";
+import { checkUnfinished, lockRun, METRICS_FILE, prepareOutDir } from "../run_folder.ts";
+import { camelCase, mapKeys, snakeCase } from "../snake_case.ts";
+import { StepRunner } from "../step_runner.ts";
+import { TrainingInterrupted } from "../interrupted.ts";
+import { TRAINER_STATE_FILE } from "../trainer_state.ts";
+import { absolute, TRAINING_ARGS_FILE } from "../training_args.ts";
+import { taughtEmbeddings } from "./taught_embeddings.ts";
 
 /** How long a run goes without a checkpoint if it is not told otherwise. */
 const CHECKPOINT_INTERVAL_MS = 5 * 60_000;
@@ -80,35 +88,38 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   const { onEvent = () => {} } = options;
   const { epochs, batchSize, seed, maskProbability, teacher: teacherName } = settings;
 
-  for (const file of files) {
-    if (!await exists(file)) throw new UserError(`Cannot read '${file}': no such file`);
-  }
   await using resources = new AsyncDisposableStack();
   if (resume) {
     await checkUnfinished(outDir);
     resources.use(await lockRun(outDir));
   }
   const checkpoint = resume ? await lastCheckpoint(outDir) : undefined;
+  if (checkpoint === undefined) { for (const file of files) await checkTextFile(file); }
   const start = checkpoint === undefined ? settings : { ...settings, model: checkpoint };
   const model = await maskedModel(start, files, { onDownload: onEvent });
   const { config, tokenizer } = model;
   const executor = resources.use(await Executor.start(settings));
   const teacher = teacherName === undefined
     ? undefined
-    : await SentenceEmbedder.load(executor, await modelDir(teacherName), settings.maxLength);
+    : await SentenceEmbedder.load(executor, teacherName, settings.maxLength);
 
   if (!resume) {
     // Only now: a mistake in the settings must not cost the run that is overwritten.
     resources.use(await lockRun(outDir));
     await prepareOutDir(outDir, () => writeArgs(outDir, options), { overwrite });
-    await removePretrainingTexts(outDir);
   }
+  // What an earlier process has encoded with a vocabulary that is not kept is of no use.
+  if (checkpoint === undefined) await removePretrainingTexts(outDir);
   const texts = resources.use(
     await pretrainingTexts(outDir, files, {
-      tokenizer,
+      tokenizer: tokenizer.withMaxLength(settings.maxLength),
       teacher: teacher?.tokenizer,
       heldOut: settings.heldOut,
       onProgress: (count) => onEvent({ type: "encoding", texts: count }),
+      signal,
+    }).catch((error) => {
+      if (error !== signal?.reason) throw error;
+      throw new TrainingInterrupted(0, outDir);
     }),
   );
   const { train } = texts;
@@ -119,7 +130,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   const warmupSteps = Math.ceil(settings.warmupRatio * totalSteps);
 
   const graphs = pretrainingGraphs(
-    { ...config, ...dropoutOf(settings) },
+    withDropout(config, settings.dropout),
     teacher && { size: teacher.size, weight: settings.teacherWeight },
   );
   const trained = graphs.parameters.map(({ name }) => name);
@@ -141,15 +152,12 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
     graphs,
     weights,
     {
-      optimizer: {
-        beta1: 0.9,
-        beta2: 0.999,
-        epsilon: 1e-8,
-        weightDecay: settings.weightDecay,
-        maxGradientNorm: settings.maxGradNorm,
-      },
+      optimizer: optimizerOf(settings),
       dropoutSeed: seed,
-      largestDimensions: { batch: batchSize, length: settings.maxLength },
+      largestDimensions: {
+        batch: batchSize,
+        length: train.lengths.reduce((a, b) => Math.max(a, b)),
+      },
     },
   );
   const state = new PretrainingState(
@@ -250,13 +258,13 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
         trainingBatches(train.lengths, { batchSize, seed, epoch, shuffle: true }),
         partsPerStep,
       ).slice(state.step - firstStep, totalSteps - firstStep);
-      let next = prepare(steps[0]!, epoch);
+      let next = ahead(prepare(steps[0]!, epoch));
       for (const [i, parts] of steps.entries()) {
         signal?.throwIfAborted();
         const tokenCount = parts.flat().reduce((sum, row) => sum + train.lengths[row]!, 0);
         const submitting = runner.submit(await next, tokenCount);
         // While the device works.
-        if (i + 1 < steps.length) next = prepare(steps[i + 1]!, epoch);
+        if (i + 1 < steps.length) next = ahead(prepare(steps[i + 1]!, epoch));
         await submitting;
         const step = runner.submitted;
         const isLast = i + 1 === steps.length;
@@ -302,11 +310,19 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
     size,
   });
   await writeFileAtomically(join(outDir, "README.md"), card);
+  await writeJson(join(outDir, METRICS_FILE), { held_out_loss: result.held_out_loss });
+  // Nothing goes on from here.
   texts[Symbol.dispose]();
   await removePretrainingTexts(outDir);
-  await writeJson(join(outDir, METRICS_FILE), { held_out_loss: result.held_out_loss });
+  await removeCheckpoints(outDir);
   onEvent({ type: "pretrain_finish", ...result });
   return result;
+}
+
+/** A batch that is awaited later; if the run ends before, its own error is told. */
+function ahead<Result>(promise: Promise<Result>): Promise<Result> {
+  promise.catch(() => {});
+  return promise;
 }
 
 /** The mean cross-entropy of masked tokens in rows that are not trained on, if there are any. */
@@ -340,10 +356,6 @@ async function heldOutLoss(
     tokens += values.length;
   }
   return tokens === 0 ? undefined : sum / tokens;
-}
-
-function dropoutOf({ dropout }: PretrainSettings) {
-  return { hidden_dropout_prob: dropout, attention_probs_dropout_prob: dropout };
 }
 
 /** Rounds weights to half precision, as they will be stored. */
@@ -392,5 +404,10 @@ export async function readUnfinishedPretraining(dir: string): Promise<Pretrainin
   const file = join(dir, TRAINING_ARGS_FILE);
   const { objective: _, texts, ...rest } = await readJson(file, StoredArgs);
   await checkUnfinished(dir);
-  return { settings: PretrainSettings.parse(mapKeys<unknown>(rest, camelCase)), texts };
+  const known = Object.entries(mapKeys<unknown>(rest, camelCase))
+    .filter(([key]) => key in PretrainSettings.shape);
+  const settings = PretrainSettings.safeParse(Object.fromEntries(known));
+  if (settings.success) return { settings: settings.data, texts };
+  const { path, message } = settings.error.issues[0]!;
+  throw new UserError(`Cannot read '${file}': '${snakeCase(String(path[0]))}' ${message}`);
 }

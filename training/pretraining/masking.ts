@@ -7,9 +7,10 @@ import {
   CONTINUATION_PREFIX,
   SPECIAL_TOKENS,
   SPECIAL_TOKENS_MAP,
-} from "../models/tokenizer_files.ts";
-import type { BertTokenizer } from "../models/tokenizer.ts";
-import type { Random } from "../onnx/random.ts";
+} from "../../models/tokenizer_files.ts";
+import { UserError } from "../../data/user_error.ts";
+import type { BertTokenizer } from "../../models/tokenizer.ts";
+import type { Random } from "../../onnx/random.ts";
 
 /** A text of which some tokens are hidden. */
 export interface MaskedText {
@@ -32,9 +33,14 @@ export class TokenMasker {
   readonly #isContinuation: boolean[];
   readonly #ordinary: number[];
 
+  /** @throws {UserError} If the tokenizer has no `[MASK]`. */
   constructor(tokenizer: Pick<BertTokenizer, "tokens">) {
     const tokens = tokenizer.tokens();
     this.#maskId = tokens.indexOf(SPECIAL_TOKENS_MAP.mask_token);
+    if (this.#maskId < 0) {
+      const { mask_token } = SPECIAL_TOKENS_MAP;
+      throw new UserError(`Cannot hide tokens: the vocabulary has no '${mask_token}'`);
+    }
     this.#isSpecial = tokens.map((token) => SPECIAL_TOKENS.includes(token));
     this.#isContinuation = tokens.map((token) => token.startsWith(CONTINUATION_PREFIX));
     this.#ordinary = tokens.flatMap((_, id) => this.#isSpecial[id] ? [] : id);
@@ -57,7 +63,7 @@ export class TokenMasker {
     const positions: number[] = [];
     for (const word of random.shuffle(words)) {
       if (positions.length >= wanted) break;
-      // A long word may not hide much more than was asked for, unless it is the only one.
+      // A long word hides more than was asked for only where it is the first.
       if (positions.length + word.length <= wanted || positions.length === 0) {
         positions.push(...word);
       }

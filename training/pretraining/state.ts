@@ -3,8 +3,8 @@
  *
  * @module
  */
-import type { StepEvent } from "./events.ts";
-import { LOGGING_STEPS, type StoredTrainerState } from "./trainer_state.ts";
+import type { StepEvent } from "../events.ts";
+import { LOGGING_STEPS, type StoredTrainerState } from "../trainer_state.ts";
 
 /** Where a run stands. */
 export class PretrainingState {

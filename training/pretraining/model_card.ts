@@ -4,9 +4,9 @@
  * @module
  */
 import { basename } from "node:path";
-import type { PretrainResult } from "./events.ts";
-import { decimals } from "./metrics.ts";
-import type { PretrainSettings } from "./pretrain_settings.ts";
+import type { PretrainResult } from "../events.ts";
+import { decimals } from "../metrics.ts";
+import type { PretrainSettings } from "./settings.ts";
 
 /** What the card tells of. */
 export interface PretrainedCard {
@@ -44,14 +44,14 @@ ${
     loss === null
       ? "- No text was held out."
       : `- On a share of ${heldOut} of the texts, which were held out, the cross-entropy of masked tokens
-  (${maskProbability * 100} %, whole words) is ${decimals(loss)}, a perplexity of ${
+  (a share of ${maskProbability}, whole words) is ${decimals(loss)}, a perplexity of ${
         decimals(Math.exp(loss))
       }.`
   }
 - The weights take ${Math.ceil(size / 1000).toLocaleString("en")} kB.
 
 \`\`\`sh
-deno task train --model ${result.model_dir} --data YOUR_FOLDER
+deno task train --model FOLDER --data YOUR_FOLDER
 \`\`\`
 `;
 }

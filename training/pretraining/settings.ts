@@ -5,8 +5,8 @@
  * @module
  */
 import { z } from "zod";
-import { SCRATCH_MODELS, scratchSizeOf } from "../models/config.ts";
-import { between, MODEL, positive, TrainSettings, whole } from "./settings.ts";
+import { SCRATCH_MODELS, scratchSizeOf } from "../../models/config.ts";
+import { between, MODEL, positive, TrainSettings, whole } from "../settings.ts";
 
 const { gradientAccumulationSteps, warmupRatio, weightDecay, maxGradNorm, dropout } =
   TrainSettings.shape;

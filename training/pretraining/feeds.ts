@@ -3,13 +3,13 @@
  *
  * @module
  */
-import { collate } from "../data/batches.ts";
-import type { TensorData } from "../onnx/graph.ts";
-import type { Tensors } from "../onnx/executor.ts";
+import { collate } from "../../data/batches.ts";
+import type { TensorData } from "../../onnx/graph.ts";
+import type { Tensors } from "../../onnx/executor.ts";
 import type { MaskedText } from "./masking.ts";
 
 /**
- * What the graphs of `pretraining_graphs.ts` take, but for what the teacher gives.
+ * What the graphs of `graphs.ts` take, but for what the teacher gives.
  *
  * @param maskedCount By which the losses of masked tokens are divided: those of a whole step.
  * @param textCount The same for the distances of texts.

@@ -5,11 +5,11 @@
  * @module
  */
 import { join } from "node:path";
-import { exists } from "../data/files.ts";
-import { isHeldOut, readLines } from "../data/text_files.ts";
-import { TokenFile, TokenFileWriter } from "../data/token_file.ts";
-import { UserError } from "../data/user_error.ts";
-import type { BertTokenizer } from "../models/tokenizer.ts";
+import { exists } from "../../data/files.ts";
+import { isHeldOut, readLines } from "../../data/text_files.ts";
+import { TokenFile, TokenFileWriter } from "../../data/token_file.ts";
+import { UserError } from "../../data/user_error.ts";
+import type { BertTokenizer } from "../../models/tokenizer.ts";
 
 const TOKENS_DIR = "tokens";
 const FILES = ["train", "heldOut", "teacher"] as const;
@@ -23,6 +23,8 @@ export interface PretrainingTextsOptions {
   heldOut: number;
   /** Called now and then with the number of texts that have been read. */
   onProgress: (texts: number) => void;
+  /** Stops the encoding. */
+  signal?: AbortSignal | undefined;
 }
 
 /** Encoded texts. */
@@ -40,7 +42,8 @@ const PROGRESS_TEXTS = 10_000;
  * Encodes texts, or takes what an earlier process has encoded in the same folder.
  *
  * @param dir The folder of the run.
- * @throws {UserError} If a file is missing, or nothing is left to train on.
+ * @throws {UserError} If a file cannot be read, or nothing is left to train on.
+ * @throws What the signal says, if it aborts.
  */
 export async function pretrainingTexts(
   dir: string,
@@ -76,7 +79,7 @@ export async function removePretrainingTexts(dir: string): Promise<void> {
 async function encode(
   dir: string,
   files: readonly string[],
-  { tokenizer, teacher, heldOut: share, onProgress }: PretrainingTextsOptions,
+  { tokenizer, teacher, heldOut: share, onProgress, signal }: PretrainingTextsOptions,
 ): Promise<void> {
   await using stack = new AsyncDisposableStack();
   const writers: TokenFileWriter[] = [];
@@ -91,6 +94,7 @@ async function encode(
   const packers = new Map([train, heldOut].map((file) => [file, new RowPacker(tokenizer)]));
   let count = 0;
   for await (const text of readLines(files)) {
+    signal?.throwIfAborted();
     const file = isHeldOut(text, share) ? heldOut : train;
     if (teacher === undefined) {
       for (const row of packers.get(file)!.add(text)) await file.add(row);

@@ -1,8 +1,8 @@
 import { deepStrictEqual, ok } from "node:assert";
 import fc from "fast-check";
-import { SPECIAL_TOKENS } from "../models/tokenizer_files.ts";
-import { BertTokenizer } from "../models/tokenizer.ts";
-import { RowPacker } from "./pretraining_texts.ts";
+import { SPECIAL_TOKENS } from "../../models/tokenizer_files.ts";
+import { BertTokenizer } from "../../models/tokenizer.ts";
+import { RowPacker } from "./texts.ts";
 
 const WORDS = ["one", "two", "three"];
 const MAX_LENGTH = 8;

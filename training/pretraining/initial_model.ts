@@ -3,16 +3,17 @@
  *
  * @module
  */
-import { readLines } from "../data/text_files.ts";
-import { UserError } from "../data/user_error.ts";
-import { type BertConfig, readConfig, scratchConfig, scratchSizeOf } from "../models/config.ts";
-import { type HubOptions, modelDir } from "../models/hub.ts";
-import { BertTokenizer } from "../models/tokenizer.ts";
-import { readWeights } from "../models/weight_files.ts";
-import { initialWeights, type Weights } from "../models/weights.ts";
-import { vocabularyOf, WordCounter } from "../models/wordpiece.ts";
-import type { ParameterShape } from "../onnx/adamw.ts";
-import type { PretrainSettings } from "./pretrain_settings.ts";
+import { readLines } from "../../data/text_files.ts";
+import { UserError } from "../../data/user_error.ts";
+import { readTokenizer } from "../../models/classifier.ts";
+import { type BertConfig, readConfig, scratchConfig, scratchSizeOf } from "../../models/config.ts";
+import { type HubOptions, modelDir } from "../../models/hub.ts";
+import { BertTokenizer } from "../../models/tokenizer.ts";
+import { readWeights } from "../../models/weight_files.ts";
+import { initialWeights, type Weights } from "../../models/weights.ts";
+import { vocabularyOf, WordCounter } from "../../models/wordpiece.ts";
+import type { ParameterShape } from "../../onnx/adamw.ts";
+import type { PretrainSettings } from "./settings.ts";
 
 /** What is pretrained, before its weights are read. */
 export interface MaskedModel {
@@ -29,7 +30,7 @@ export interface MaskedModel {
  * @throws {UserError} If it cannot be used.
  */
 export async function maskedModel(
-  { model, maxLength, vocabularySize }: PretrainSettings,
+  { model, vocabularySize }: Pick<PretrainSettings, "model" | "vocabularySize">,
   files: readonly string[],
   options: HubOptions,
 ): Promise<MaskedModel> {
@@ -37,20 +38,27 @@ export async function maskedModel(
   if (size !== undefined) {
     const counter = new WordCounter();
     for await (const text of readLines(files)) counter.add(text);
-    const vocabulary = vocabularyOf(counter.counts, { vocabularySize });
-    return {
-      config: scratchConfig(size, vocabulary.length, "BertForMaskedLM"),
-      tokenizer: BertTokenizer.fromVocabulary(vocabulary, { modelMaxLength: maxLength }),
-    };
+    const vocabulary = learnedVocabulary(counter.counts, vocabularySize);
+    const config = scratchConfig(size, vocabulary.length, "BertForMaskedLM");
+    const modelMaxLength = config.max_position_embeddings;
+    return { config, tokenizer: BertTokenizer.fromVocabulary(vocabulary, { modelMaxLength }) };
   }
   const dir = await modelDir(model, options);
   const stored = await readConfig(dir);
   return {
     config: { ...stored, architectures: ["BertForMaskedLM"] },
-    tokenizer: (await BertTokenizer.load(dir))
-      .withMaxLength(Math.min(maxLength, stored.max_position_embeddings)),
+    tokenizer: await readTokenizer(dir, stored),
     dir,
   };
+}
+
+function learnedVocabulary(counts: ReadonlyMap<string, number>, vocabularySize: number): string[] {
+  try {
+    return vocabularyOf(counts, { vocabularySize });
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new UserError(`Cannot use --vocabulary-size ${vocabularySize}: ${error.message}`);
+  }
 }
 
 /**

@@ -4,17 +4,17 @@
  *
  * @module
  */
-import { bertEncoder, bertPooler, firstTokens, type ParameterSource } from "../models/bert.ts";
-import type { BertConfig } from "../models/config.ts";
-import { distillationLosses, maskedTokenLosses } from "../models/masked_language_model.ts";
-import type { ParameterShape } from "../onnx/adamw.ts";
-import { Dropout } from "../onnx/dropout.ts";
-import type { TrainingGraphs } from "../onnx/executor.ts";
-import { Graph, type Tensor } from "../onnx/graph.ts";
-import { add, mul, reduceSum } from "../onnx/operators.ts";
-import { LOSS } from "../onnx/parameters.ts";
-import { encodeModel } from "../onnx/proto.ts";
-import { outputGradients } from "./graphs.ts";
+import { bertEncoder, bertPooler, firstTokens, type ParameterSource } from "../../models/bert.ts";
+import type { BertConfig } from "../../models/config.ts";
+import { distillationLosses, maskedTokenLosses } from "../../models/masked_language_model.ts";
+import type { ParameterShape } from "../../onnx/adamw.ts";
+import { Dropout } from "../../onnx/dropout.ts";
+import type { TrainingGraphs } from "../../onnx/executor.ts";
+import { Graph, type Tensor } from "../../onnx/graph.ts";
+import { add, mul, reduceSum } from "../../onnx/operators.ts";
+import { LOSS } from "../../onnx/parameters.ts";
+import { encodeModel } from "../../onnx/proto.ts";
+import { outputGradients } from "../graphs.ts";
 
 /** What a model in pretraining learns beside the masked tokens. */
 export interface Distillation {

@@ -1,16 +1,17 @@
 import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { readConfig } from "../models/config.ts";
-import { SafetensorsFile } from "../models/safetensors.ts";
-import type { PretrainEvent } from "./events.ts";
+import { readConfig } from "../../models/config.ts";
+import { SafetensorsFile } from "../../models/safetensors.ts";
+import type { PretrainEvent } from "../events.ts";
 import { pretrain, readUnfinishedPretraining } from "./pretrain.ts";
-import { PretrainSettings, type PretrainSettingsInput } from "./pretrain_settings.ts";
-import { TrainSettings } from "./settings.ts";
-import { train, TrainingInterrupted } from "./train.ts";
+import { PretrainSettings, type PretrainSettingsInput } from "./settings.ts";
+import { TrainSettings } from "../settings.ts";
+import { TrainingInterrupted } from "../interrupted.ts";
+import { train } from "../train.ts";
 
 /** A small BERT; the folder's README says where it is from. */
-const BASE = fileURLToPath(new URL("../tests/peft/base", import.meta.url));
+const BASE = fileURLToPath(new URL("../../tests/peft/base", import.meta.url));
 /** Sentences in which each word follows from the others. */
 const SUBJECTS = { dog: "barks", cat: "purrs", cow: "moos", owl: "hoots" };
 const TEXT = Array.from({ length: 400 }, (_, i) => {

@@ -1,0 +1,17 @@
+/**
+ * How a run ends that was told to stop.
+ *
+ * @module
+ */
+
+/** A run was told to stop; it can be resumed. */
+export class TrainingInterrupted extends Error {
+  override name = "TrainingInterrupted";
+  /** Steps that are done. */
+  readonly step: number;
+
+  constructor(step: number, outDir: string) {
+    super(`Stopped after step ${step}; '${outDir}' holds all that is needed to go on`);
+    this.step = step;
+  }
+}

@@ -1,0 +1,13 @@
+/**
+ * The optimizer of all runs: AdamW with PyTorch's constants.
+ *
+ * @module
+ */
+import type { AdamWOptions } from "../onnx/adamw.ts";
+
+/** AdamW as a run's settings have it. */
+export function optimizerOf(
+  { weightDecay, maxGradNorm }: { weightDecay: number; maxGradNorm: number },
+): AdamWOptions {
+  return { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay, maxGradientNorm: maxGradNorm };
+}

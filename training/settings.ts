@@ -65,8 +65,8 @@ export const TrainSettings = z.strictObject({
   gradientAccumulationSteps: whole(1, 1024).default(1)
     .describe("Batches whose gradients add up to one step"),
   learningRate: positive(1).optional().describe(
-    "The highest learning rate; default: 1e-3, 5e-4 or 3e-4 from random weights, by size, 5e-5 " +
-      "from a pretrained base, 2e-2 of a prefix, 1e-4 of one with projection, 1e-2 of a prompt",
+    "The highest learning rate; default: 1e-3, 5e-4 or 3e-4 from random weights, by size, 2e-4 " +
+      "from the bundled base, 5e-5 from another, 2e-2 of a prefix, 1e-4 of one with projection, 1e-2 of a prompt",
   ),
   warmupRatio: between(0, 1).default(0.1)
     .describe("Share of the steps over which the learning rate rises"),
@@ -141,8 +141,8 @@ const DEFAULTS: Record<
   { learningRate: number; epochs: number }
 > = {
   pretrained: { learningRate: 5e-5, epochs: 4 },
-  // It is small, and takes more.
-  bundled: { learningRate: 3e-4, epochs: 8 },
+  // It is small, and takes a higher rate.
+  bundled: { learningRate: 2e-4, epochs: 4 },
   // As in P-tuning v2 (Liu et al., 2022): what is trained is small and starts from nothing.
   prefix: { learningRate: 2e-2, epochs: 20 },
   // At 1e-3 the network drives the prefix to where no text matters any more.

@@ -9,6 +9,7 @@ import { UserError } from "../data/user_error.ts";
 import { pretrain, readUnfinishedPretraining } from "../training/pretraining/pretrain.ts";
 import { PretrainSettings } from "../training/pretraining/settings.ts";
 import { TrainingInterrupted } from "../training/interrupted.ts";
+import { FREE_SETTINGS } from "../training/training_args.ts";
 import { Interruption } from "./interruption.ts";
 import { TrainProgress } from "./progress.ts";
 import { quoted } from "./quoted.ts";
@@ -59,6 +60,9 @@ async function run(options: Options, command: Command): Promise<void> {
     });
   } catch (error) {
     progress.stop();
+    if (error === interruption.signal.reason) {
+      command.error("Stopped before the first step", { exitCode: interruption.exitCode });
+    }
     if (!(error instanceof TrainingInterrupted)) throw error;
     const message = `${error.message}:\n  deno task pretrain --resume --out ${quoted(outDir)}`;
     command.error(message, { exitCode: interruption.exitCode });
@@ -83,10 +87,15 @@ async function runOf(options: Options, command: Command) {
     return { outDir, settings, texts: options.texts };
   }
   if (options.out === undefined) throw new UserError("Cannot use --resume without --out DIR");
-  const given = Object.keys(PretrainSettings.shape)
-    .find((key) => command.getOptionValueSource(key) === "cli");
-  if (given !== undefined || options.texts !== undefined || options.overwrite === true) {
-    throw new UserError("Cannot use --resume with other options than --out: a run keeps its own");
+  const given = Object.entries(parseSettings(PretrainSettings, options))
+    .filter(([key]) => command.getOptionValueSource(key) === "cli");
+  const isFixed = given.some(([key]) => FREE_SETTINGS.every((free) => free !== key));
+  if (isFixed || options.texts !== undefined || options.overwrite === true) {
+    throw new UserError(
+      "Cannot use --resume with options that change the run: it keeps its own, but for --device, " +
+        "--threads, --save-steps and --save-total-limit",
+    );
   }
-  return { outDir: options.out, ...await readUnfinishedPretraining(options.out) };
+  const { settings, texts } = await readUnfinishedPretraining(options.out);
+  return { outDir: options.out, settings: { ...settings, ...Object.fromEntries(given) }, texts };
 }

@@ -109,12 +109,16 @@ export async function loadForInference(
   const config = await readConfig(dir);
   const tokenizer = await readTokenizer(dir, config);
   const onnxFile = join(dir, ONNX_FILES[dtype]);
-  if (await isCurrent(onnxFile, join(dir, WEIGHTS_FILE))) {
+  const weightsFile = join(dir, WEIGHTS_FILE);
+  if (await isCurrent(onnxFile, weightsFile)) {
     return { config, tokenizer, model: await Deno.readFile(onnxFile) };
   }
+  const writtenAt = async () => (await Deno.stat(weightsFile).catch(() => null))?.mtime?.getTime();
+  const before = await writtenAt();
   const { weights } = await loadClassifier(dir);
   const model = exportModel(config, weights, { dtype });
-  if (dtype === "q8") await keep(onnxFile, model);
+  // One made of weights that have been replaced meanwhile would pass for theirs.
+  if (dtype === "q8" && before === await writtenAt()) await keep(onnxFile, model);
   return { config, tokenizer, model };
 }
 

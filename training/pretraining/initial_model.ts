@@ -28,16 +28,20 @@ export interface MaskedModel {
  * from the texts.
  *
  * @throws {UserError} If it cannot be used.
+ * @throws What the signal says, if it aborts.
  */
 export async function maskedModel(
   { model, vocabularySize }: Pick<PretrainSettings, "model" | "vocabularySize">,
   files: readonly string[],
-  options: HubOptions,
+  options: HubOptions & { signal?: AbortSignal | undefined },
 ): Promise<MaskedModel> {
   const size = scratchSizeOf(model);
   if (size !== undefined) {
     const counter = new WordCounter();
-    for await (const text of readLines(files)) counter.add(text);
+    for await (const text of readLines(files)) {
+      options.signal?.throwIfAborted();
+      counter.add(text);
+    }
     const vocabulary = learnedVocabulary(counter.counts, vocabularySize);
     const config = scratchConfig(size, vocabulary.length, "BertForMaskedLM");
     const modelMaxLength = config.max_position_embeddings;

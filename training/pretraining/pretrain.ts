@@ -96,7 +96,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   const checkpoint = resume ? await lastCheckpoint(outDir) : undefined;
   if (checkpoint === undefined) { for (const file of files) await checkTextFile(file); }
   const start = checkpoint === undefined ? settings : { ...settings, model: checkpoint };
-  const model = await maskedModel(start, files, { onDownload: onEvent });
+  const model = await maskedModel(start, files, { onDownload: onEvent, signal });
   const { config, tokenizer } = model;
   const executor = resources.use(await Executor.start(settings));
   const teacher = teacherName === undefined

@@ -45,8 +45,9 @@ export interface HubOptions {
 
 /**
  * The folder of a model: the one that is named, the one that comes with Graft, or that of the hub's
- * model of this name in the cache. What the cache does not hold is downloaded: the configuration, the tokenizer's files and
- * the weights as safetensors. What it holds is used without asking the hub for something newer.
+ * model of this name in the cache. What the cache does not hold is downloaded: the configuration, the
+ * tokenizer's files and the weights as safetensors. What it holds is used without asking the hub for
+ * something newer.
  *
  * @param model A folder, `bundled`, or a name as `bert-base-cased` or `owner/name`, with `@revision` for a
  * branch, tag or commit other than `main`. A missing folder that cannot be a name is returned as it

@@ -10,7 +10,7 @@ import { collate, type TokenIds } from "../data/batches.ts";
 import { exists, readJson } from "../data/files.ts";
 import { UserError } from "../data/user_error.ts";
 import type { Executor, InferenceSession } from "../onnx/executor.ts";
-import { Graph } from "../onnx/graph.ts";
+import { Graph, type Tensor } from "../onnx/graph.ts";
 import { cast, mul, reduceSum, reshape } from "../onnx/operators.ts";
 import { encodeModel } from "../onnx/proto.ts";
 import { bertEncoder, type ParameterSource } from "./bert.ts";
@@ -18,7 +18,7 @@ import { readTokenizer } from "./classifier.ts";
 import { type BertConfig, readConfig } from "./config.ts";
 import type { BertTokenizer } from "./tokenizer.ts";
 import { readWeights } from "./weight_files.ts";
-import type { Weights } from "./weights.ts";
+import { parameterShapes } from "./weights.ts";
 
 /** sentence-transformers' description of how tokens become one embedding. */
 const POOLING_FILE = join("1_Pooling", "config.json");
@@ -79,39 +79,22 @@ async function embedderModel(
   config: BertConfig,
   first: boolean,
 ): Promise<Uint8Array> {
-  const { hidden_size: hidden } = config;
-  const shapes: { name: string; shape: readonly number[] }[] = [];
-  encoderGraph(config, first, (graph, name, shape) => {
-    shapes.push({ name, shape });
-    return graph.input(name, "float32", shape);
-  });
-  const weights: Weights = await readWeights(dir, shapes);
-  const graph = encoderGraph(config, first, (graph, name, shape) => {
+  const shapes = parameterShapes(config).filter(({ name }) => name.startsWith("bert."));
+  const weights = await readWeights(dir, shapes);
+  const graph = new Graph();
+  const parameter: ParameterSource = (name, shape) => {
     const data = weights[name];
     if (data === undefined) throw new UserError(`Cannot read '${dir}': its weights lack '${name}'`);
     return graph.initializer(name, { type: "float32", shape, data });
-  });
+  };
+  const x = bertEncoder(graph, { config, parameter }, first ? "first" : "all");
+  graph.output("embeddings", first ? x : sumOfTokens(graph, x));
   return encodeModel(graph);
+}
 
-  function encoderGraph(
-    config: BertConfig,
-    first: boolean,
-    source: (graph: Graph, ...args: Parameters<ParameterSource>) => ReturnType<ParameterSource>,
-  ): Graph {
-    const graph = new Graph();
-    const parameter: ParameterSource = (name, shape) => source(graph, name, shape);
-    const x = bertEncoder(graph, { config, parameter }, first ? "first" : "all");
-    const mask = graph.inputs.find(({ name }) => name === "attention_mask")!;
-    graph.output(
-      "embeddings",
-      first ? x : reduceSum(
-        mul(
-          reshape(x, ["batch", "length", hidden]),
-          reshape(cast(mask, "float32"), ["batch", "length", 1]),
-        ),
-        [1],
-      ),
-    );
-    return graph;
-  }
+/** The sum of each text's tokens, without padding: `x [batch*length, hidden]` -> `[batch, hidden]` */
+function sumOfTokens(graph: Graph, x: Tensor): Tensor {
+  const mask = graph.inputs.find(({ name }) => name === "attention_mask")!;
+  const isToken = reshape(cast(mask, "float32"), ["batch", "length", 1]);
+  return reduceSum(mul(reshape(x, ["batch", "length", x.shape[1]!]), isToken), [1]);
 }

@@ -31,6 +31,31 @@ export function checkpointName(step: number): string {
   return `${CHECKPOINTS_DIR}/checkpoint-${step}`;
 }
 
+/** How long a run goes without a checkpoint if it is not told otherwise. */
+const INTERVAL_MS = 5 * 60_000;
+
+/** Says when the next checkpoint is due: every so many steps, or by time. */
+export class CheckpointClock {
+  readonly #saveSteps: number | undefined;
+  #savedAt = performance.now();
+
+  constructor(saveSteps: number | undefined) {
+    this.#saveSteps = saveSteps;
+  }
+
+  /** Whether one is due after a step. */
+  isDue(step: number): boolean {
+    return this.#saveSteps === undefined
+      ? performance.now() - this.#savedAt > INTERVAL_MS
+      : step % this.#saveSteps === 0;
+  }
+
+  /** Begins anew, as one has been written. */
+  restart(): void {
+    this.#savedAt = performance.now();
+  }
+}
+
 /** What {@link saveCheckpoint} writes. */
 export interface CheckpointContent {
   model: Omit<Classifier, "weights"> & { tuning?: Tuning | undefined };

@@ -10,18 +10,16 @@ import { lastCheckpoint } from "./checkpoints.ts";
 import type { StepEvent } from "./events.ts";
 import type { Pace } from "./pace.ts";
 import { linearSchedule } from "./schedule.ts";
+import type { StepPlan } from "./step_plan.ts";
 
 /** What {@link StepRunner} needs. */
-export interface StepRunnerOptions {
+export interface StepRunnerOptions extends StepPlan {
   session: Pick<RemoteTrainingSession, "submit" | "results">;
   /** Where the run stands; its step is the last whose result is known. */
   state: { readonly step: number; addStep(event: StepEvent): void };
   pace: Pace;
   /** The highest of the schedule. */
   learningRate: number;
-  warmupSteps: number;
-  totalSteps: number;
-  stepsPerEpoch: number;
   /** The run's folder, whose last checkpoint is named when the loss stops being a number. */
   outDir: string;
   onEvent: (event: StepEvent) => void;

@@ -17,6 +17,7 @@ import type { ParameterShape } from "../onnx/adamw.ts";
 import { Executor } from "../onnx/executor.ts";
 import { elementCount } from "../onnx/shape.ts";
 import {
+  CheckpointClock,
   checkpointName,
   lastCheckpoint,
   readTrainerState,
@@ -36,12 +37,10 @@ import { optimizerOf } from "./optimizer.ts";
 import { Pace } from "./pace.ts";
 import { lockRun, METRICS_FILE, prepareOutDir, readUnfinishedRun } from "./run_folder.ts";
 import { type TrainSettings, withModelDefaults } from "./settings.ts";
+import { stepPlan } from "./step_plan.ts";
 import { StepRunner } from "./step_runner.ts";
 import { TRAINER_STATE_FILE, TrainerState } from "./trainer_state.ts";
 import { writeTrainingArgs } from "./training_args.ts";
-
-/** How long a run goes without a checkpoint if it is not told otherwise. */
-const CHECKPOINT_INTERVAL_MS = 5 * 60_000;
 
 /** What {@link train} needs beside the data. */
 export interface TrainOptions {
@@ -90,9 +89,8 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
   const validation = encodeExamples(dataset.validation, tokenizer);
   const lengths = examples.map(({ ids }) => ids.length);
   const partsPerStep = settings.gradientAccumulationSteps;
-  const stepsPerEpoch = Math.ceil(Math.ceil(lengths.length / batchSize) / partsPerStep);
-  const totalSteps = Math.min(epochs * stepsPerEpoch, settings.maxSteps ?? Infinity);
-  const warmupSteps = Math.ceil(settings.warmupRatio * totalSteps);
+  const plan = stepPlan(lengths.length, settings);
+  const { stepsPerEpoch, totalSteps } = plan;
 
   const freeze = tuning === undefined ? settings.freeze : "bert.*";
   const frozen = freeze === undefined
@@ -140,7 +138,7 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
     notes,
   });
 
-  let savedAt = performance.now();
+  const clock = new CheckpointClock(settings.saveSteps);
   const save = async () => {
     const model = { config, tokenizer, tuning };
     const dir = await saveCheckpoint(outDir, {
@@ -150,13 +148,9 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
       state,
       totalLimit: settings.saveTotalLimit,
     });
-    savedAt = performance.now();
+    clock.restart();
     onEvent({ type: "checkpoint", step: state.step, dir });
   };
-  const saveIsDue = (step: number) =>
-    settings.saveSteps === undefined
-      ? performance.now() - savedAt > CHECKPOINT_INTERVAL_MS
-      : step % settings.saveSteps === 0;
 
   const pace = new Pace(state.step, totalSteps);
   const runner = new StepRunner({
@@ -164,9 +158,7 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
     state,
     pace,
     learningRate: settings.learningRate,
-    warmupSteps,
-    totalSteps,
-    stepsPerEpoch,
+    ...plan,
     outDir,
     onEvent,
   });
@@ -192,7 +184,7 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
         await submitting;
         const step = runner.submitted;
         const evaluationFollows = step === totalSteps || step % stepsPerEpoch === 0;
-        const saveFollows = !evaluationFollows && saveIsDue(step);
+        const saveFollows = !evaluationFollows && clock.isDue(step);
         if (evaluationFollows || saveFollows) await runner.settle();
         if (saveFollows) await save();
       }

@@ -6,16 +6,13 @@
  */
 import { z } from "zod";
 import type { ProblemType } from "../data/labels.ts";
-import type { StepEvent } from "./events.ts";
 import { bestMetricOf, type Headline, isBetter, METRICS } from "./metrics.ts";
+import { type LogEntry, RunLog } from "./run_log.ts";
 import type { TrainSettings } from "./settings.ts";
 import { mapKeys } from "./snake_case.ts";
 
 /** The file that tells the course of a run, in its folder and in those of its checkpoints. */
 export const TRAINER_STATE_FILE = "trainer_state.json";
-
-/** Between two entries of the log, in steps. */
-export const LOGGING_STEPS = 50;
 
 const EVALUATION_PREFIX = "eval_";
 
@@ -30,8 +27,6 @@ export const StoredTrainerState = z.object({
 /** See the schema of the same name. */
 export type StoredTrainerState = z.infer<typeof StoredTrainerState>;
 
-type LogEntry = Record<string, number | null>;
-
 /** The evaluation that was the best. */
 export interface BestEvaluation {
   step: number;
@@ -41,17 +36,11 @@ export interface BestEvaluation {
 }
 
 /** Where a run stands. */
-export class TrainerState {
-  /** Optimizer steps that are done. */
-  step = 0;
+export class TrainerState extends RunLog {
   /** Epochs that are done, their evaluation included. */
   epochsDone = 0;
   best: BestEvaluation | undefined;
   readonly #settings: TrainSettings & { epochs: number };
-  readonly #stepsPerEpoch: number;
-  readonly #log: LogEntry[] = [];
-  /** The losses since the last entry of the log. */
-  #losses: number[] = [];
 
   /** @param stored Where an earlier process has left the run. */
   constructor(
@@ -59,12 +48,10 @@ export class TrainerState {
     stepsPerEpoch: number,
     stored?: StoredTrainerState,
   ) {
+    super(stepsPerEpoch, stored);
     this.#settings = settings;
-    this.#stepsPerEpoch = stepsPerEpoch;
     if (stored === undefined) return;
-    this.step = stored.global_step;
     for (const entry of stored.log_history) {
-      this.#log.push(entry);
       const metrics = headlineOf(entry, settings.problemType);
       if (metrics === undefined) continue;
       this.epochsDone++;
@@ -73,30 +60,11 @@ export class TrainerState {
     }
   }
 
-  /** How much of the training file has been seen, such as 1.5. */
-  get epoch(): number {
-    return this.step / this.#stepsPerEpoch;
-  }
-
-  /** Takes note of a step. */
-  addStep({ step, epoch, loss, grad_norm, learning_rate }: StepEvent): void {
-    this.step = step;
-    this.#losses.push(loss);
-    if (step % LOGGING_STEPS !== 0) return;
-    const mean = this.#losses.reduce((sum, loss) => sum + loss, 0) / this.#losses.length;
-    this.#log.push({ epoch, step, loss: mean, grad_norm, learning_rate });
-    this.#losses = [];
-  }
-
   /** Takes note of the evaluation that ends an epoch; whether it is the best so far. */
   addEvaluation(loss: number, metrics: Headline): boolean {
     this.epochsDone++;
     const { problem_type: _type, ...values } = metrics;
-    this.#log.push({
-      epoch: this.epoch,
-      step: this.step,
-      ...mapKeys<number>({ loss, ...values }, (name) => EVALUATION_PREFIX + name),
-    });
+    this.addEntry(mapKeys<number>({ loss, ...values }, (name) => EVALUATION_PREFIX + name));
     const isBest = this.best === undefined || isBetter(metrics, this.best.metrics);
     if (isBest) this.best = { step: this.step, epoch: this.epochsDone, metrics };
     return isBest;
@@ -119,13 +87,10 @@ export class TrainerState {
       best_global_step: best?.step ?? null,
       best_metric: best === undefined ? null : bestMetricOf(best.metrics),
       best_model_checkpoint: best === undefined ? null : checkpointOf(best.step),
-      epoch: this.epoch,
-      global_step: this.step,
+      ...this.course,
       max_steps: this.#settings.maxSteps ?? -1,
       num_train_epochs: this.#settings.epochs,
       train_batch_size: this.#settings.batchSize,
-      logging_steps: LOGGING_STEPS,
-      log_history: this.#log,
     };
   }
 }

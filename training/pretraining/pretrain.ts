@@ -22,6 +22,7 @@ import { Executor, type RemoteTrainingSession, type Tensors } from "../../onnx/e
 import { Random } from "../../onnx/random.ts";
 import { elementCount } from "../../onnx/shape.ts";
 import {
+  CheckpointClock,
   lastCheckpoint,
   readTrainerState,
   removeCheckpoints,
@@ -41,14 +42,13 @@ import { PretrainingState } from "./state.ts";
 import { pretrainingTexts, removePretrainingTexts } from "./texts.ts";
 import { checkUnfinished, lockRun, METRICS_FILE, prepareOutDir } from "../run_folder.ts";
 import { camelCase, mapKeys, snakeCase } from "../snake_case.ts";
+import { stepPlan } from "../step_plan.ts";
 import { StepRunner } from "../step_runner.ts";
 import { TrainingInterrupted } from "../interrupted.ts";
 import { TRAINER_STATE_FILE } from "../trainer_state.ts";
 import { absolute, TRAINING_ARGS_FILE } from "../training_args.ts";
 import { taughtEmbeddings } from "./taught_embeddings.ts";
 
-/** How long a run goes without a checkpoint if it is not told otherwise. */
-const CHECKPOINT_INTERVAL_MS = 5 * 60_000;
 /** Rows that are measured at most, taken evenly from those that are held out. */
 const MAX_EVALUATION_ROWS = 2000;
 const EVALUATION_BATCH_SIZE = 32;
@@ -125,9 +125,8 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   const { train } = texts;
   const masker = new TokenMasker(tokenizer);
   const partsPerStep = settings.gradientAccumulationSteps;
-  const stepsPerEpoch = Math.ceil(Math.ceil(train.lengths.length / batchSize) / partsPerStep);
-  const totalSteps = Math.min(epochs * stepsPerEpoch, settings.maxSteps ?? Infinity);
-  const warmupSteps = Math.ceil(settings.warmupRatio * totalSteps);
+  const plan = stepPlan(train.lengths.length, settings);
+  const { stepsPerEpoch, totalSteps } = plan;
 
   const graphs = pretrainingGraphs(
     withDropout(config, settings.dropout),
@@ -165,9 +164,11 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
     checkpoint === undefined ? undefined : await readTrainerState(checkpoint),
   );
   if (checkpoint !== undefined) await restoreMoments(checkpoint, session, trained);
-  const weightsOf = {
-    values: async (kind: "weights", name: string) =>
-      kept[name]?.slice() ?? await session.values(kind, name),
+  const stored: Pick<RemoteTrainingSession, "values"> = {
+    values: async (kind, name) =>
+      kind === "weights" && kept[name] !== undefined
+        ? kept[name].slice()
+        : await session.values(kind, name),
   };
 
   onEvent({
@@ -204,26 +205,19 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
     })));
   };
 
-  let savedAt = performance.now();
+  const clock = new CheckpointClock(settings.saveSteps);
   const save = async () => {
     const dir = await saveCheckpoint(outDir, {
       model: { config, tokenizer },
       parameters,
-      session: {
-        values: (kind, name) =>
-          kind === "weights" ? weightsOf.values(kind, name) : session.values(kind, name),
-      },
+      session: stored,
       trained,
       state,
       totalLimit: settings.saveTotalLimit,
     });
-    savedAt = performance.now();
+    clock.restart();
     onEvent({ type: "checkpoint", step: state.step, dir });
   };
-  const saveIsDue = (step: number) =>
-    settings.saveSteps === undefined
-      ? performance.now() - savedAt > CHECKPOINT_INTERVAL_MS
-      : step % settings.saveSteps === 0;
   const measure = async () => {
     const loss = await heldOutLoss(session, texts.heldOut, masker, {
       seed,
@@ -243,9 +237,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
     state,
     pace,
     learningRate: pretrainingRate(settings),
-    warmupSteps,
-    totalSteps,
-    stepsPerEpoch,
+    ...plan,
     outDir,
     onEvent,
   });
@@ -269,7 +261,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
         const step = runner.submitted;
         const isLast = i + 1 === steps.length;
         const measureFollows = step % settings.evalSteps === 0 && step < totalSteps;
-        const saveFollows = saveIsDue(step) && step < totalSteps;
+        const saveFollows = clock.isDue(step) && step < totalSteps;
         if (isLast || measureFollows || saveFollows) await runner.settle();
         if (measureFollows) await measure();
         if (saveFollows) await save();
@@ -284,14 +276,14 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
     throw new TrainingInterrupted(state.step, outDir);
   }
 
-  const stored = parameters
+  const sources = parameters
     .filter(({ name }) => !name.startsWith(TEACHER_PROJECTION))
-    .map(({ name, shape }) => ({ name, shape, read: () => weightsOf.values("weights", name) }));
+    .map(({ name, shape }) => ({ name, shape, read: () => stored.values("weights", name) }));
   const dtype = settings.float16 ? "F16" : "F32";
   await saveModel(
     outDir,
     { config, tokenizer },
-    safetensorsParts(stored, { format: "pt" }, dtype),
+    safetensorsParts(sources, { format: "pt" }, dtype),
   );
   const result: PretrainResult = {
     model_dir: outDir,

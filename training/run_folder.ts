@@ -35,25 +35,17 @@ export function newRunDir({ mode, model }: Pick<TrainSettings, "mode" | "model">
 }
 
 /**
- * Makes the folder of a run and writes down what was asked for.
- *
- * @param writeArgs Writes {@link TRAINING_ARGS_FILE}.
- *
- * A folder that is overwritten counts as unfinished from now on; its checkpoints go, and its files
- * are replaced one by one when the new model is there.
+ * Checks that a run may have a folder, before anything is done for it.
  *
  * @throws {UserError} If the folder holds something and may not be overwritten, or holds no run.
  */
-export async function prepareOutDir(
+export async function checkOutDir(
   dir: string,
-  writeArgs: () => Promise<void>,
   { overwrite }: { overwrite: boolean },
 ): Promise<void> {
-  await Deno.mkdir(dir, { recursive: true });
-  const names = (await Array.fromAsync(Deno.readDir(dir))).map(({ name }) => name);
-  // macOS leaves .DS_Store wherever someone has looked.
-  const first = names.find((name) => name !== LOCK_FILE && !name.startsWith("."));
-  if (first === undefined) return await writeArgs();
+  const names = await namesIn(dir);
+  const [first] = names;
+  if (first === undefined) return;
 
   const held = `Cannot write to '${dir}': it holds`;
   if (!names.includes(TRAINING_ARGS_FILE)) {
@@ -66,12 +58,39 @@ export async function prepareOutDir(
         : `${held} an unfinished run; use --resume, --overwrite or another --out`,
     );
   }
+}
+
+/**
+ * Makes the folder of a run and writes down what was asked for.
+ *
+ * A folder that is overwritten counts as unfinished from now on; its checkpoints go, and its files
+ * are replaced one by one when the new model is there.
+ *
+ * @param writeArgs Writes {@link TRAINING_ARGS_FILE}.
+ * @throws {UserError} As {@link checkOutDir} does.
+ */
+export async function prepareOutDir(
+  dir: string,
+  writeArgs: () => Promise<void>,
+  { overwrite }: { overwrite: boolean },
+): Promise<void> {
+  await checkOutDir(dir, { overwrite });
+  await Deno.mkdir(dir, { recursive: true });
+  const names = await namesIn(dir);
   // In one step, as some of the old checkpoints would be taken for those of the new run.
   const replaced = join(dir, `${CHECKPOINTS_DIR}.replaced`);
   if (names.includes(CHECKPOINTS_DIR)) await Deno.rename(join(dir, CHECKPOINTS_DIR), replaced);
   if (names.includes(METRICS_FILE)) await Deno.remove(join(dir, METRICS_FILE));
   await writeArgs();
   if (await exists(replaced)) await Deno.remove(replaced, { recursive: true });
+}
+
+/** What a run's folder holds, if it is there, without what others leave in it. */
+async function namesIn(dir: string): Promise<string[]> {
+  if (!await exists(dir)) return [];
+  const names = (await Array.fromAsync(Deno.readDir(dir))).map(({ name }) => name);
+  // macOS leaves .DS_Store wherever someone has looked.
+  return names.filter((name) => name !== LOCK_FILE && !name.startsWith("."));
 }
 
 /**

@@ -35,7 +35,13 @@ import { modelCard } from "./model_card.ts";
 import { TrainingInterrupted } from "./interrupted.ts";
 import { optimizerOf } from "./optimizer.ts";
 import { Pace } from "./pace.ts";
-import { lockRun, METRICS_FILE, prepareOutDir, readUnfinishedRun } from "./run_folder.ts";
+import {
+  checkOutDir,
+  lockRun,
+  METRICS_FILE,
+  prepareOutDir,
+  readUnfinishedRun,
+} from "./run_folder.ts";
 import { type TrainSettings, withModelDefaults } from "./settings.ts";
 import { stepPlan } from "./step_plan.ts";
 import { StepRunner } from "./step_runner.ts";
@@ -77,6 +83,7 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
   const trainRows = dataset.train.slice(0, settings.maxTrainSamples);
   const texts = trainRows.map(({ text }) => text);
   await using locks = new AsyncDisposableStack();
+  if (!resume) await checkOutDir(outDir, { overwrite });
   const checkpoint = resume ? await checkpointOf(outDir, dataset, locks) : undefined;
   const { notes, tuning, ...base } = checkpoint === undefined
     ? await initialModel(settings, dataset.labels, texts, { onDownload: onEvent })

@@ -40,7 +40,13 @@ import { pretrainingGraphs } from "./graphs.ts";
 import { pretrainingRate, PretrainSettings } from "./settings.ts";
 import { PretrainingState } from "./state.ts";
 import { pretrainingTexts, removePretrainingTexts } from "./texts.ts";
-import { checkUnfinished, lockRun, METRICS_FILE, prepareOutDir } from "../run_folder.ts";
+import {
+  checkOutDir,
+  checkUnfinished,
+  lockRun,
+  METRICS_FILE,
+  prepareOutDir,
+} from "../run_folder.ts";
 import { camelCase, mapKeys, snakeCase } from "../snake_case.ts";
 import { stepPlan } from "../step_plan.ts";
 import { StepRunner } from "../step_runner.ts";
@@ -92,6 +98,8 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   if (resume) {
     await checkUnfinished(outDir);
     resources.use(await lockRun(outDir));
+  } else {
+    await checkOutDir(outDir, { overwrite });
   }
   const checkpoint = resume ? await lastCheckpoint(outDir) : undefined;
   if (checkpoint === undefined) { for (const file of files) await checkTextFile(file); }

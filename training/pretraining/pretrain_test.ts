@@ -164,7 +164,9 @@ Deno.test("pretrain() says what it cannot use", async () => {
       /no text is left for training/,
     );
     await pretrain({ settings: parsed({ maxSteps: 1 }), texts, outDir, overwrite: true });
-    await rejects(pretrain({ settings: parsed(), texts, outDir }), /holds a finished run/);
+    // Before anything is read.
+    const unread = [join(dir, "no.txt")];
+    await rejects(pretrain({ settings: parsed(), texts: unread, outDir }), /holds a finished run/);
     await rejects(pretrain({ settings: parsed(), texts, outDir, resume: true }), /it is finished/);
   });
 });

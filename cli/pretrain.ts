@@ -6,7 +6,8 @@
 import { Command } from "commander";
 import { basename, join } from "node:path";
 import { UserError } from "../data/user_error.ts";
-import { pretrain, readUnfinishedPretraining } from "../training/pretraining/pretrain.ts";
+import { readUnfinishedPretraining } from "../training/pretraining/args.ts";
+import { pretrain } from "../training/pretraining/pretrain.ts";
 import { PretrainSettings } from "../training/pretraining/settings.ts";
 import { TrainingInterrupted } from "../training/interrupted.ts";
 import { FREE_SETTINGS } from "../training/training_args.ts";

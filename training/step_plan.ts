@@ -1,8 +1,9 @@
 /**
- * How many steps a run has.
+ * The steps of a run: how many there are, and what goes into each.
  *
  * @module
  */
+import { chunks, trainingBatches } from "../data/batches.ts";
 
 /** The steps of a run. */
 export interface StepPlan {
@@ -31,4 +32,33 @@ export function stepPlan(
   const stepsPerEpoch = Math.ceil(Math.ceil(examples / batchSize) / gradientAccumulationSteps);
   const totalSteps = Math.min(epochs * stepsPerEpoch, maxSteps ?? Infinity);
   return { stepsPerEpoch, totalSteps, warmupSteps: Math.ceil(warmupRatio * totalSteps) };
+}
+
+/** What goes into the steps of an epoch. */
+export interface EpochSettings {
+  batchSize: number;
+  gradientAccumulationSteps: number;
+  seed: number;
+  shuffle: boolean;
+}
+
+/**
+ * The steps of an epoch that are still to be done: each has the batches of its parts, as indices into
+ * `lengths`.
+ *
+ * @param lengths The tokens of each example.
+ * @param epoch Counted from 0.
+ * @param stepsDone Those of the whole run.
+ */
+export function stepsLeft(
+  lengths: readonly number[],
+  { batchSize, gradientAccumulationSteps, seed, shuffle }: EpochSettings,
+  { stepsPerEpoch, totalSteps }: StepPlan,
+  epoch: number,
+  stepsDone: number,
+): number[][][] {
+  const batches = trainingBatches(lengths, { batchSize, seed, epoch, shuffle });
+  const firstStep = epoch * stepsPerEpoch;
+  return chunks(batches, gradientAccumulationSteps)
+    .slice(stepsDone - firstStep, totalSteps - firstStep);
 }

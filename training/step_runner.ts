@@ -8,7 +8,7 @@ import { UserError } from "../data/user_error.ts";
 import type { RemoteTrainingSession, StepResult, Tensors } from "../onnx/executor.ts";
 import { lastCheckpoint } from "./checkpoints.ts";
 import type { StepEvent } from "./events.ts";
-import type { Pace } from "./pace.ts";
+import { Pace } from "./pace.ts";
 import { linearSchedule } from "./schedule.ts";
 import type { StepPlan } from "./step_plan.ts";
 
@@ -17,7 +17,6 @@ export interface StepRunnerOptions extends StepPlan {
   session: Pick<RemoteTrainingSession, "submit" | "results">;
   /** Where the run stands; its step is the last whose result is known. */
   state: { readonly step: number; addStep(event: StepEvent): void };
-  pace: Pace;
   /** The highest of the schedule. */
   learningRate: number;
   /** The run's folder, whose last checkpoint is named when the loss stops being a number. */
@@ -25,34 +24,65 @@ export interface StepRunnerOptions extends StepPlan {
   onEvent: (event: StepEvent) => void;
 }
 
+/** A step as the device takes it. */
+export interface PreparedStep {
+  /** The feeds of its parts, whose losses and gradients add up. */
+  parts: Tensors[];
+  /** How many it has, without padding. */
+  tokens: number;
+}
+
+/** What {@link StepRunner.run} needs beside the steps. */
+export interface RunStepsOptions<Step> {
+  prepare: (step: Step) => PreparedStep | Promise<PreparedStep>;
+  /**
+   * Called with the number of each step that the device was given. Its result, and those of a few
+   * before, may not be known before {@link StepRunner.settle}.
+   */
+  after: (step: number) => Promise<void>;
+  signal?: AbortSignal | undefined;
+}
+
 /** Runs steps, and takes note of each as soon as its result is known. */
 export class StepRunner {
   readonly #options: StepRunnerOptions;
+  readonly #pace: Pace;
   /** Steps whose results are not known yet, in order. */
   readonly #running: { learningRate: number; tokens: number }[] = [];
 
   constructor(options: StepRunnerOptions) {
     this.#options = options;
+    this.#pace = new Pace(options.state.step, options.totalSteps);
   }
 
-  /** Steps that the device has done or was given. */
-  get submitted(): number {
-    return this.#options.state.step + this.#running.length;
+  /** How fast this process trains, evaluations included; padding does not count. */
+  get tokensPerSecond(): number {
+    return this.#pace.tokensPerSecond;
   }
 
   /**
-   * Gives the next step to the device.
+   * Runs steps one after the other, and prepares the next while the device works. When it returns all
+   * results are known.
    *
-   * @param tokens How many it has, without padding.
-   * @throws {UserError} If the loss of this step or of one before is no number.
+   * @throws {UserError} If a loss is no number.
+   * @throws What the signal says, if it aborts.
    */
-  async submit(parts: Tensors[], tokens: number): Promise<void> {
-    const { session, warmupSteps, totalSteps } = this.#options;
-    const stepsBefore = this.submitted;
-    const learningRate = this.#options.learningRate *
-      linearSchedule(stepsBefore, warmupSteps, totalSteps);
-    this.#running.push({ learningRate, tokens });
-    await this.#takeNote(await session.submit(parts, stepsBefore + 1, learningRate));
+  async run<Step>(
+    steps: readonly Step[],
+    { prepare, after, signal }: RunStepsOptions<Step>,
+  ): Promise<void> {
+    const prepared = async (i: number) => i < steps.length ? await prepare(steps[i]!) : undefined;
+    let next = prepared(0);
+    for (let i = 1; i <= steps.length; i++) {
+      signal?.throwIfAborted();
+      const submitting = this.#submit((await next)!);
+      next = prepared(i);
+      // If the run ends before this step is wanted, its own error is told.
+      next.catch(() => {});
+      await submitting;
+      await after(this.#submitted);
+    }
+    await this.settle();
   }
 
   /**
@@ -64,8 +94,22 @@ export class StepRunner {
     await this.#takeNote(await this.#options.session.results());
   }
 
+  /** Steps that the device has done or was given. */
+  get #submitted(): number {
+    return this.#options.state.step + this.#running.length;
+  }
+
+  async #submit({ parts, tokens }: PreparedStep): Promise<void> {
+    const { session, warmupSteps, totalSteps } = this.#options;
+    const stepsBefore = this.#submitted;
+    const learningRate = this.#options.learningRate *
+      linearSchedule(stepsBefore, warmupSteps, totalSteps);
+    this.#running.push({ learningRate, tokens });
+    await this.#takeNote(await session.submit(parts, stepsBefore + 1, learningRate));
+  }
+
   async #takeNote(results: readonly StepResult[]): Promise<void> {
-    const { state, pace, stepsPerEpoch, onEvent } = this.#options;
+    const { state, stepsPerEpoch, onEvent } = this.#options;
     for (const { loss, gradientNorm } of results) {
       const { learningRate, tokens } = this.#running.shift()!;
       const step = state.step + 1;
@@ -79,7 +123,7 @@ export class StepRunner {
         loss,
         grad_norm: gradientNorm,
         learning_rate: learningRate,
-        ...pace.after(step, tokens),
+        ...this.#pace.after(step, tokens),
       } as const;
       state.addStep(event);
       onEvent(event);

@@ -1,7 +1,6 @@
 import { deepStrictEqual, rejects } from "node:assert";
 import type { StepResult } from "../onnx/executor.ts";
 import type { StepEvent } from "./events.ts";
-import { Pace } from "./pace.ts";
 import { StepRunner } from "./step_runner.ts";
 
 /** A device that tells of so many steps at a time; a step's loss is its number. */
@@ -32,7 +31,6 @@ function start(session: ReturnType<typeof lateSession>) {
   const runner = new StepRunner({
     session,
     state,
-    pace: new Pace(0, 8),
     learningRate: 8,
     warmupSteps: 0,
     totalSteps: 8,
@@ -43,28 +41,76 @@ function start(session: ReturnType<typeof lateSession>) {
   return { runner, state, events };
 }
 
+const STEPS = [1, 2, 3, 4, 5];
+const prepare = () => ({ parts: [], tokens: 7 });
+
 Deno.test("StepRunner tells of each step once, in order, when its result is known", async () => {
   for (const stepsPerAnswer of [1, 3, 10]) {
     const { runner, state, events } = start(lateSession(stepsPerAnswer));
-    for (let step = 1; step <= 5; step++) {
-      await runner.submit([], 7);
-      deepStrictEqual(runner.submitted, step);
-      deepStrictEqual(state.step, step - step % stepsPerAnswer);
-    }
-    await runner.settle();
+    await runner.run(STEPS, {
+      prepare,
+      // deno-lint-ignore require-await
+      after: async (step) => deepStrictEqual(state.step, step - step % stepsPerAnswer),
+    });
     deepStrictEqual(
       events.map(({ step, epoch, loss, learning_rate }) => [step, epoch, loss, learning_rate]),
-      [1, 2, 3, 4, 5].map((step) => [step, step / 4, step, 9 - step]),
+      STEPS.map((step) => [step, step / 4, step, 9 - step]),
     );
-    deepStrictEqual([state.step, runner.submitted], [5, 5]);
+    deepStrictEqual(state.step, 5);
   }
+});
+
+Deno.test("StepRunner knows all results where it is asked to settle", async () => {
+  const { runner, state } = start(lateSession(10));
+  const after = async (step: number) => {
+    await runner.settle();
+    deepStrictEqual(state.step, step);
+  };
+  await runner.run(STEPS, { prepare, after });
+});
+
+Deno.test("StepRunner prepares a step while the device does the one before", async () => {
+  const done: string[] = [];
+  const session = lateSession(1);
+  const { runner } = start({
+    ...session,
+    submit: async (parts, step, learningRate) => {
+      done.push(`start ${step}`);
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      done.push(`end ${step}`);
+      return await session.submit(parts, step, learningRate);
+    },
+  });
+  await runner.run([1, 2], {
+    prepare: (step) => {
+      done.push(`prepare ${step}`);
+      return prepare();
+    },
+    after: async () => {},
+  });
+  deepStrictEqual(done, ["prepare 1", "start 1", "prepare 2", "end 1", "start 2", "end 2"]);
+});
+
+Deno.test("StepRunner stops before the next step when it is told to", async () => {
+  const { runner, state } = start(lateSession(10));
+  const stopping = new AbortController();
+  const run = runner.run(STEPS, {
+    prepare,
+    // deno-lint-ignore require-await
+    after: async (step) => {
+      if (step === 3) stopping.abort();
+    },
+    signal: stopping.signal,
+  });
+  await rejects(run, { name: "AbortError" });
+  await runner.settle();
+  deepStrictEqual(state.step, 3);
 });
 
 Deno.test("StepRunner names the first step whose loss is no number", async () => {
   const session = lateSession(10, (step) => step < 3 ? step : NaN);
   const { runner, state } = start(session);
-  for (let step = 1; step <= 5; step++) await runner.submit([], 7);
-  await rejects(runner.settle(), {
+  await rejects(runner.run(STEPS, { prepare, after: async () => {} }), {
     name: "UserError",
     message: "Cannot go on after step 3: the loss is NaN, its gradient's norm 0.5; " +
       "try a lower --learning-rate than 8",

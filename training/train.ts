@@ -4,7 +4,6 @@
  * @module
  */
 import { basename, join } from "node:path";
-import { chunks, trainingBatches } from "../data/batches.ts";
 import { type Dataset, digestOf } from "../data/dataset.ts";
 import { writeFileAtomically, writeJson } from "../data/files.ts";
 import { leakageLine } from "../data/leakage.ts";
@@ -34,7 +33,6 @@ import { initialModel, resumedModel } from "./initial_model.ts";
 import { modelCard } from "./model_card.ts";
 import { TrainingInterrupted } from "./interrupted.ts";
 import { optimizerOf } from "./optimizer.ts";
-import { Pace } from "./pace.ts";
 import {
   checkOutDir,
   lockRun,
@@ -43,7 +41,7 @@ import {
   readUnfinishedRun,
 } from "./run_folder.ts";
 import { type TrainSettings, withModelDefaults } from "./settings.ts";
-import { stepPlan } from "./step_plan.ts";
+import { stepPlan, stepsLeft } from "./step_plan.ts";
 import { StepRunner } from "./step_runner.ts";
 import { TRAINER_STATE_FILE, TrainerState } from "./trainer_state.ts";
 import { writeTrainingArgs } from "./training_args.ts";
@@ -78,7 +76,7 @@ export interface TrainOptions {
 export async function train(dataset: Dataset, options: TrainOptions): Promise<TrainResult> {
   const { outDir, overwrite = false, resume = false, onEvent = () => {}, signal } = options;
   const settings = withModelDefaults(options.settings);
-  const { epochs, batchSize, seed, problemType } = settings;
+  const { epochs, problemType } = settings;
 
   const trainRows = dataset.train.slice(0, settings.maxTrainSamples);
   const texts = trainRows.map(({ text }) => text);
@@ -95,7 +93,6 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
   const { examples, truncated } = encodeExamples(trainRows, tokenizer);
   const validation = encodeExamples(dataset.validation, tokenizer);
   const lengths = examples.map(({ ids }) => ids.length);
-  const partsPerStep = settings.gradientAccumulationSteps;
   const plan = stepPlan(lengths.length, settings);
   const { stepsPerEpoch, totalSteps } = plan;
 
@@ -111,8 +108,11 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
   await using executor = await Executor.start(settings);
   const session = await executor.loadTrainingSession(graphs, base.weights, {
     optimizer: optimizerOf(settings),
-    dropoutSeed: seed,
-    largestDimensions: { batch: batchSize, length: lengths.reduce((a, b) => Math.max(a, b)) },
+    dropoutSeed: settings.seed,
+    largestDimensions: {
+      batch: settings.batchSize,
+      length: lengths.reduce((a, b) => Math.max(a, b)),
+    },
   });
   if (!resume) {
     // Only now: a mistake in the settings must not cost the run that is overwritten.
@@ -145,8 +145,17 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
     notes,
   });
 
+  const runner = new StepRunner({
+    session,
+    state,
+    learningRate: settings.learningRate,
+    ...plan,
+    outDir,
+    onEvent,
+  });
   const clock = new CheckpointClock(settings.saveSteps);
   const save = async () => {
+    await runner.settle();
     const model = { config, tokenizer, tuning };
     const dir = await saveCheckpoint(outDir, {
       model,
@@ -158,43 +167,22 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
     clock.restart();
     onEvent({ type: "checkpoint", step: state.step, dir });
   };
+  const prepare = (rows: readonly number[][]) => {
+    const parts = rows.map((part) => part.map((row) => examples[row]!));
+    const tokens = parts.flat().reduce((sum, { ids }) => sum + ids.length, 0);
+    return { parts: stepFeeds(parts, config), tokens };
+  };
+  const after = async (step: number) => {
+    const evaluationFollows = step === totalSteps || step % stepsPerEpoch === 0;
+    if (!evaluationFollows && clock.isDue(step)) await save();
+  };
 
-  const pace = new Pace(state.step, totalSteps);
-  const runner = new StepRunner({
-    session,
-    state,
-    pace,
-    learningRate: settings.learningRate,
-    ...plan,
-    outDir,
-    onEvent,
-  });
   const epochCount = Math.ceil(totalSteps / stepsPerEpoch);
   try {
     for (let epoch = state.epochsDone; epoch < epochCount && !state.outOfPatience; epoch++) {
-      const { shuffle } = settings;
-      const firstStep = epoch * stepsPerEpoch;
-      const steps = chunks(
-        trainingBatches(lengths, { batchSize, seed, epoch, shuffle }),
-        partsPerStep,
-      ).slice(state.step - firstStep, totalSteps - firstStep)
-        .map((parts) => parts.map((part) => part.map((index) => examples[index]!)));
       // Of a run that was stopped while it was evaluated no step may be left.
-      const feedsOf = (i: number) => stepFeeds(steps[i] ?? [], config);
-      let next = feedsOf(0);
-      for (const [i, batch] of steps.entries()) {
-        signal?.throwIfAborted();
-        const tokenCount = batch.flat().reduce((sum, { ids }) => sum + ids.length, 0);
-        const submitting = runner.submit(next, tokenCount);
-        // While the device works.
-        next = feedsOf(i + 1);
-        await submitting;
-        const step = runner.submitted;
-        const evaluationFollows = step === totalSteps || step % stepsPerEpoch === 0;
-        const saveFollows = !evaluationFollows && clock.isDue(step);
-        if (evaluationFollows || saveFollows) await runner.settle();
-        if (saveFollows) await save();
-      }
+      const steps = stepsLeft(lengths, settings, plan, epoch, state.step);
+      await runner.run(steps, { prepare, after, signal });
 
       const { loss, predictions } = await predictExamples(
         session,
@@ -210,7 +198,6 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
     }
   } catch (error) {
     if (error !== signal?.reason) throw error;
-    await runner.settle();
     await save();
     throw new TrainingInterrupted(state.step, outDir);
   }
@@ -236,7 +223,7 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
     epochs: state.epoch,
     best_epoch: best.epoch,
     device: executor.choice.device,
-    tokens_per_second: pace.tokensPerSecond,
+    tokens_per_second: runner.tokensPerSecond,
     metrics: { split, ...evaluate(predictions, problem, new Set(texts)) },
   };
   const weights = await readWeights(bestDir, graphs.parameters);

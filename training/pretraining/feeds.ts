@@ -4,9 +4,56 @@
  * @module
  */
 import { collate } from "../../data/batches.ts";
-import type { TensorData } from "../../onnx/graph.ts";
+import type { TokenFile } from "../../data/token_file.ts";
+import type { SentenceEmbedder } from "../../models/sentence_embedder.ts";
 import type { Tensors } from "../../onnx/executor.ts";
-import type { MaskedText } from "./masking.ts";
+import type { TensorData } from "../../onnx/graph.ts";
+import { Random } from "../../onnx/random.ts";
+import type { PreparedStep } from "../step_runner.ts";
+import type { MaskedText, TokenMasker } from "./masking.ts";
+
+/** What steps are made from. */
+export interface StepSource {
+  /** The texts. */
+  rows: TokenFile;
+  masker: TokenMasker;
+  maskProbability: number;
+  padId: number;
+  seed: number;
+  /** With the same texts in its own tokens. */
+  teacher?: { embedder: SentenceEmbedder; rows: TokenFile } | undefined;
+}
+
+/**
+ * One step of pretraining, whose masks are a function of seed, epoch and rows.
+ *
+ * @param parts The rows of each part.
+ * @param epoch Counted from 0.
+ */
+export async function pretrainingStep(
+  parts: readonly (readonly number[])[],
+  epoch: number,
+  { rows, masker, maskProbability, padId, seed, teacher }: StepSource,
+): Promise<PreparedStep> {
+  const texts = parts.map((part) =>
+    part.map((row) => masker.mask(rows.row(row), maskProbability, new Random(seed, epoch, row)))
+  );
+  const all = texts.flat();
+  const feeds = texts.map(async (part, i) => ({
+    ...maskedFeeds(part, padId, countMasked(all), all.length),
+    ...(teacher && {
+      teacher_embeddings: {
+        type: "float32" as const,
+        shape: [part.length, teacher.embedder.size],
+        data: await teacher.embedder.embed(parts[i]!.map((row) => teacher.rows.row(row))),
+      },
+    }),
+  }));
+  return {
+    parts: await Promise.all(feeds),
+    tokens: all.reduce((sum, { ids }) => sum + ids.length, 0),
+  };
+}
 
 /**
  * What the graphs of `graphs.ts` take, but for what the teacher gives.
@@ -35,7 +82,7 @@ export function maskedFeeds(
 }
 
 /** How many tokens have to be guessed. */
-export function countMasked(texts: readonly MaskedText[]): number {
+function countMasked(texts: readonly MaskedText[]): number {
   return texts.reduce((sum, { positions }) => sum + positions.length, 0);
 }
 

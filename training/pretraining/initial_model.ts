@@ -8,12 +8,15 @@ import { UserError } from "../../data/user_error.ts";
 import { readTokenizer } from "../../models/classifier.ts";
 import { type BertConfig, readConfig, scratchConfig, scratchSizeOf } from "../../models/config.ts";
 import { type HubOptions, modelDir } from "../../models/hub.ts";
+import { WORD_EMBEDDINGS } from "../../models/masked_language_model.ts";
+import type { SentenceEmbedder } from "../../models/sentence_embedder.ts";
 import { BertTokenizer } from "../../models/tokenizer.ts";
 import { readWeights } from "../../models/weight_files.ts";
-import { initialWeights, type Weights } from "../../models/weights.ts";
+import { initialWeights, parameterShapes, type Weights } from "../../models/weights.ts";
 import { vocabularyOf, WordCounter } from "../../models/wordpiece.ts";
 import type { ParameterShape } from "../../onnx/adamw.ts";
 import type { PretrainSettings } from "./settings.ts";
+import { taughtEmbeddings } from "./taught_embeddings.ts";
 
 /** What is pretrained, before its weights are read. */
 export interface MaskedModel {
@@ -65,25 +68,50 @@ function learnedVocabulary(counts: ReadonlyMap<string, number>, vocabularySize: 
   }
 }
 
+/** What {@link maskedModelWeights} needs beside the model. */
+export interface MaskedModelWeightsOptions {
+  seed: number;
+  /** Gives random weights their word embeddings. */
+  teacher?: SentenceEmbedder | undefined;
+}
+
 /**
  * The weights from which pretraining starts. Those of the encoder must be in the folder, if there is
- * one; what predicts masked tokens, or what only a teacher needs, is drawn where it is missing.
+ * one; what predicts masked tokens, or what only a teacher needs, is drawn where it is missing. The
+ * pooler of a base stays with it though it may not be trained.
  *
+ * @param trained What pretraining trains.
  * @throws {UserError} If the folder lacks weights of the encoder.
  */
 export async function maskedModelWeights(
-  { config, dir }: MaskedModel,
-  parameters: readonly ParameterShape[],
-  seed: number,
-): Promise<Weights> {
-  if (dir === undefined) return initialWeights(config, seed, parameters);
-  const found = await readWeights(dir, parameters);
-  const missing = parameters.filter(({ name }) => !(name in found));
+  { config, tokenizer, dir }: MaskedModel,
+  trained: readonly ParameterShape[],
+  { seed, teacher }: MaskedModelWeightsOptions,
+): Promise<{ parameters: ParameterShape[]; weights: Weights }> {
+  if (dir === undefined) {
+    const weights = initialWeights(config, seed, trained);
+    if (teacher !== undefined) {
+      weights[WORD_EMBEDDINGS] = await taughtEmbeddings(teacher, tokenizer.tokens(), {
+        size: config.hidden_size,
+        deviation: config.initializer_range,
+        seed,
+      });
+    }
+    return { parameters: [...trained], weights };
+  }
+  const isTrained = new Set(trained.map(({ name }) => name));
+  const others = parameterShapes(config)
+    .filter(({ name }) => name.startsWith("bert.") && !isTrained.has(name));
+  const found = await readWeights(dir, [...trained, ...others]);
+  const missing = trained.filter(({ name }) => !(name in found));
   const needed = missing.find(({ name }) =>
     name.startsWith("bert.") && !name.startsWith("bert.pooler.")
   );
   if (needed !== undefined) {
     throw new UserError(`Cannot read '${dir}': its weights lack '${needed.name}'`);
   }
-  return { ...found, ...initialWeights(config, seed, missing) };
+  return {
+    parameters: [...trained, ...others.filter(({ name }) => name in found)],
+    weights: { ...found, ...initialWeights(config, seed, missing) },
+  };
 }

@@ -4,7 +4,8 @@ import { fileURLToPath } from "node:url";
 import { readConfig } from "../../models/config.ts";
 import { SafetensorsFile } from "../../models/safetensors.ts";
 import type { PretrainEvent } from "../events.ts";
-import { pretrain, readUnfinishedPretraining } from "./pretrain.ts";
+import { readUnfinishedPretraining } from "./args.ts";
+import { pretrain } from "./pretrain.ts";
 import { PretrainSettings, type PretrainSettingsInput } from "./settings.ts";
 import { TrainSettings } from "../settings.ts";
 import { TrainingInterrupted } from "../interrupted.ts";
@@ -115,6 +116,24 @@ Deno.test("pretrain() goes on to the same bytes after it was stopped", async () 
     const args = await readUnfinishedPretraining(outDir);
     deepStrictEqual(args.settings, settings);
     await pretrain({ ...args, outDir, resume: true });
+    deepStrictEqual(await weightsOf(outDir), await weightsOf(whole));
+  });
+});
+
+Deno.test("pretrain() keeps what it has encoded if it dies before its first checkpoint is due", async () => {
+  await inTempDir(async (dir, texts) => {
+    const settings = parsed({ epochs: 1, teacher: BASE });
+    const whole = join(dir, "whole");
+    await pretrain({ settings, texts, outDir: whole });
+
+    const outDir = join(dir, "killed");
+    const onEvent = (event: PretrainEvent) => {
+      if (event.type === "step" && event.step === 3) throw new Error("killed");
+    };
+    await rejects(pretrain({ settings, texts, outDir, onEvent }), /killed/);
+    // It is not read again.
+    await Deno.remove(texts[0]!);
+    await pretrain({ ...await readUnfinishedPretraining(outDir), outDir, resume: true });
     deepStrictEqual(await weightsOf(outDir), await weightsOf(whole));
   });
 });

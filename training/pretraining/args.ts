@@ -1,0 +1,60 @@
+/**
+ * `training_args.json` of a pretraining run: what was asked of it.
+ *
+ * @module
+ */
+import { join, resolve } from "node:path";
+import { z } from "zod";
+import { readJson, writeJson } from "../../data/files.ts";
+import { UserError } from "../../data/user_error.ts";
+import { checkUnfinished } from "../run_folder.ts";
+import { camelCase, mapKeys, snakeCase } from "../snake_case.ts";
+import { absolute, TRAINING_ARGS_FILE } from "../training_args.ts";
+import { PretrainSettings } from "./settings.ts";
+
+/** What was asked of a run. */
+export interface PretrainingArgs {
+  settings: PretrainSettings;
+  /** Files with one text a line. */
+  texts: readonly string[];
+}
+
+const OBJECTIVE = "masked_language_modeling";
+const StoredArgs = z.looseObject({
+  objective: z.literal(OBJECTIVE),
+  texts: z.array(z.string()),
+});
+
+/** Writes down what is asked of a run. */
+export async function writePretrainingArgs(
+  dir: string,
+  { settings, texts }: PretrainingArgs,
+): Promise<void> {
+  const { model, teacher } = settings;
+  const places = {
+    model: await absolute(model),
+    ...(teacher !== undefined && { teacher: await absolute(teacher) }),
+  };
+  await writeJson(join(dir, TRAINING_ARGS_FILE), {
+    objective: OBJECTIVE,
+    ...mapKeys<unknown>({ ...settings, ...places }, snakeCase),
+    texts: texts.map((file) => resolve(file)),
+  });
+}
+
+/**
+ * Reads what was asked of a run that is not finished.
+ *
+ * @throws {UserError} If the folder is not that of such a run.
+ */
+export async function readUnfinishedPretraining(dir: string): Promise<PretrainingArgs> {
+  const file = join(dir, TRAINING_ARGS_FILE);
+  const { objective: _, texts, ...rest } = await readJson(file, StoredArgs);
+  await checkUnfinished(dir);
+  const known = Object.entries(mapKeys<unknown>(rest, camelCase))
+    .filter(([key]) => key in PretrainSettings.shape);
+  const settings = PretrainSettings.safeParse(Object.fromEntries(known));
+  if (settings.success) return { settings: settings.data, texts };
+  const { path, message } = settings.error.issues[0]!;
+  throw new UserError(`Cannot read '${file}': '${snakeCase(String(path[0]))}' ${message}`);
+}

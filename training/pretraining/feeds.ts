@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { collate } from "../../data/batches.ts";
+import { collate, type TokenIds } from "../../data/batches.ts";
 import type { TokenFile } from "../../data/token_file.ts";
 import type { SentenceEmbedder } from "../../models/sentence_embedder.ts";
 import type { Tensors } from "../../onnx/executor.ts";
@@ -15,17 +15,22 @@ import type { MaskedText, TokenMasker } from "./masking.ts";
 /** What steps are made from. */
 export interface StepSource {
   /** The texts. */
-  rows: TokenFile;
+  rows: Pick<TokenFile, "row">;
   masker: TokenMasker;
   maskProbability: number;
   padId: number;
   seed: number;
   /** With the same texts in its own tokens. */
-  teacher?: { embedder: SentenceEmbedder; rows: TokenFile } | undefined;
+  teacher?:
+    | { embedder: Pick<SentenceEmbedder, "embed" | "size">; rows: Pick<TokenFile, "row"> }
+    | undefined;
 }
 
 /**
  * One step of pretraining, whose masks are a function of seed, epoch and rows.
+ *
+ * Where there is a teacher every second text of a batch is left whole, as the teacher sees it and as
+ * the model will be used.
  *
  * @param parts The rows of each part.
  * @param epoch Counted from 0.
@@ -36,7 +41,11 @@ export async function pretrainingStep(
   { rows, masker, maskProbability, padId, seed, teacher }: StepSource,
 ): Promise<PreparedStep> {
   const texts = parts.map((part) =>
-    part.map((row) => masker.mask(rows.row(row), maskProbability, new Random(seed, epoch, row)))
+    part.map((row, place) =>
+      teacher !== undefined && place % 2 === 1
+        ? whole(rows.row(row))
+        : masker.mask(rows.row(row), maskProbability, new Random(seed, epoch, row))
+    )
   );
   const all = texts.flat();
   const feeds = texts.map(async (part, i) => ({
@@ -53,6 +62,10 @@ export async function pretrainingStep(
     parts: await Promise.all(feeds),
     tokens: all.reduce((sum, { ids }) => sum + ids.length, 0),
   };
+}
+
+function whole(ids: TokenIds): MaskedText {
+  return { ids: [...ids], positions: [], labels: [] };
 }
 
 /**

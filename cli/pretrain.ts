@@ -10,7 +10,7 @@ import { readUnfinishedPretraining } from "../training/pretraining/args.ts";
 import { pretrain } from "../training/pretraining/pretrain.ts";
 import { PretrainSettings } from "../training/pretraining/settings.ts";
 import { TrainingInterrupted } from "../training/interrupted.ts";
-import { FREE_SETTINGS } from "../training/training_args.ts";
+import { resumedSettings } from "../training/training_args.ts";
 import { Interruption } from "./interruption.ts";
 import { TrainProgress } from "./progress.ts";
 import { quoted } from "./quoted.ts";
@@ -88,15 +88,12 @@ async function runOf(options: Options, command: Command) {
     return { outDir, settings, texts: options.texts };
   }
   if (options.out === undefined) throw new UserError("Cannot use --resume without --out DIR");
+  if (options.texts !== undefined || options.overwrite === true) {
+    throw new UserError("Cannot use --resume with --texts or --overwrite: a run keeps what it has");
+  }
+  const args = await readUnfinishedPretraining(options.out);
   const given = Object.entries(parseSettings(PretrainSettings, options))
     .filter(([key]) => command.getOptionValueSource(key) === "cli");
-  const isFixed = given.some(([key]) => FREE_SETTINGS.every((free) => free !== key));
-  if (isFixed || options.texts !== undefined || options.overwrite === true) {
-    throw new UserError(
-      "Cannot use --resume with options that change the run: it keeps its own, but for --device, " +
-        "--threads, --save-steps and --save-total-limit",
-    );
-  }
-  const { settings, texts } = await readUnfinishedPretraining(options.out);
-  return { outDir: options.out, settings: { ...settings, ...Object.fromEntries(given) }, texts };
+  const settings = await resumedSettings(options.out, args.settings, Object.fromEntries(given));
+  return { outDir: options.out, settings, texts: args.texts };
 }

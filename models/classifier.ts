@@ -46,8 +46,6 @@ export interface Classifier {
 export async function saveClassifier(dir: string, classifier: Classifier): Promise<void> {
   const { config, weights } = classifier;
   await Deno.mkdir(join(dir, "onnx"), { recursive: true });
-  await removeAdapter(dir);
-  await removeFiles(dir, [ONNX_FILES.q8]);
   const sources = parameterShapes(config).map(({ name, shape }): TensorSource => ({
     name,
     shape,
@@ -69,6 +67,8 @@ export async function saveModel(
   { config, tokenizer }: Omit<Classifier, "weights">,
   safetensors: AsyncIterable<Uint8Array>,
 ): Promise<void> {
+  await removeAdapter(dir);
+  await removeFiles(dir, Object.values(ONNX_FILES));
   for (const [name, content] of Object.entries(tokenizer.files())) {
     await writeFileAtomically(join(dir, name), content);
   }

@@ -35,7 +35,7 @@ export async function writeTrainingArgs(
 ): Promise<void> {
   const { metric, greaterIsBetter } = BEST_METRIC[settings.problemType];
   await writeJson(join(dir, TRAINING_ARGS_FILE), {
-    ...mapKeys<unknown>({ ...settings, model: await absolute(settings.model) }, snakeCase),
+    ...mapKeys<unknown>({ ...await absolutePlaces(settings) }, snakeCase),
     data: resolve(dataset.dir),
     data_sha256: await digestOf(dataset),
     metric_for_best_model: metric,
@@ -83,31 +83,48 @@ export async function readTrainingArgs(dir: string): Promise<TrainingArgs> {
   return { settings: settings.data, dataDir: data, dataSha256: data_sha256 };
 }
 
+/** Settings that name models. */
+interface Places {
+  model: string;
+  teacher?: string | undefined;
+}
+
 /**
  * The settings with which a run goes on: its own, but for those that may change.
  *
  * @param given What the caller has said, which may not differ otherwise.
  * @throws {UserError} If something differs; the message names what.
  */
-export async function resumedSettings(
+export async function resumedSettings<Settings extends Places>(
   dir: string,
-  settings: TrainSettings,
-  given: Partial<TrainSettings>,
-): Promise<TrainSettings> {
-  const { model, ...others } = given;
-  const absoluteGiven = model === undefined ? others : { ...others, model: await absolute(model) };
-  const differences = Object.entries(absoluteGiven).flatMap(([key, value]) => {
-    const own = settings[key as keyof TrainSettings];
+  settings: Settings,
+  given: Partial<Settings>,
+): Promise<Settings> {
+  const places = await absolutePlaces(given);
+  const differences = Object.entries(places).flatMap(([key, value]) => {
+    const own = settings[key as keyof Settings];
     if (FREE_SETTINGS.some((free) => free === key) || own === value) return [];
     return `${snakeCase(key)} is ${own ?? "not set"} there, not ${value}`;
   });
   if (differences.length > 0) {
     throw new UserError(`Cannot resume '${dir}' with other settings: ${differences.join("; ")}`);
   }
-  return { ...settings, ...absoluteGiven };
+  return { ...settings, ...places };
 }
 
-/** A model's folder, wherever the process is that resumes; other models' names as they are. */
-export async function absolute(model: string): Promise<string> {
+/** Settings whose models' folders are found wherever the process is that resumes. */
+export async function absolutePlaces<Settings extends Partial<Places>>(
+  settings: Settings,
+): Promise<Settings> {
+  const { model, teacher } = settings;
+  return {
+    ...settings,
+    ...(model !== undefined && { model: await absolute(model) }),
+    ...(teacher !== undefined && { teacher: await absolute(teacher) }),
+  };
+}
+
+/** A model's folder; other models' names as they are. */
+async function absolute(model: string): Promise<string> {
   return model !== BUNDLED_MODEL && await exists(model) ? resolve(model) : model;
 }

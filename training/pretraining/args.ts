@@ -9,7 +9,7 @@ import { readJson, writeJson } from "../../data/files.ts";
 import { UserError } from "../../data/user_error.ts";
 import { checkUnfinished } from "../run_folder.ts";
 import { camelCase, mapKeys, snakeCase } from "../snake_case.ts";
-import { absolute, TRAINING_ARGS_FILE } from "../training_args.ts";
+import { absolutePlaces, isPretraining, TRAINING_ARGS_FILE } from "../training_args.ts";
 import { PretrainSettings } from "./settings.ts";
 
 /** What was asked of a run. */
@@ -30,14 +30,9 @@ export async function writePretrainingArgs(
   dir: string,
   { settings, texts }: PretrainingArgs,
 ): Promise<void> {
-  const { model, teacher } = settings;
-  const places = {
-    model: await absolute(model),
-    ...(teacher !== undefined && { teacher: await absolute(teacher) }),
-  };
   await writeJson(join(dir, TRAINING_ARGS_FILE), {
     objective: OBJECTIVE,
-    ...mapKeys<unknown>({ ...settings, ...places }, snakeCase),
+    ...mapKeys<unknown>({ ...await absolutePlaces(settings) }, snakeCase),
     texts: texts.map((file) => resolve(file)),
   });
 }
@@ -48,6 +43,9 @@ export async function writePretrainingArgs(
  * @throws {UserError} If the folder is not that of such a run.
  */
 export async function readUnfinishedPretraining(dir: string): Promise<PretrainingArgs> {
+  if (!await isPretraining(dir)) {
+    throw new UserError(`Cannot resume '${dir}': it is not the folder of a pretraining run`);
+  }
   const file = join(dir, TRAINING_ARGS_FILE);
   const { objective: _, texts, ...rest } = await readJson(file, StoredArgs);
   await checkUnfinished(dir);

@@ -244,11 +244,11 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   const names = files.map((file) => basename(file));
   const card = pretrainedCard({ result, settings, files: names, size });
   await writeFileAtomically(join(outDir, "README.md"), card);
+  await writeJson(join(outDir, METRICS_FILE), { held_out_loss: result.held_out_loss });
   // Nothing goes on from here.
   texts[Symbol.dispose]();
   await removePretrainingTexts(outDir);
   await removeCheckpoints(outDir);
-  await writeJson(join(outDir, METRICS_FILE), { held_out_loss: result.held_out_loss });
   onEvent({ type: "pretrain_finish", ...result });
   return result;
 }

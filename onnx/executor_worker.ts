@@ -41,7 +41,7 @@ export const workerApi = {
   /** Loads a graph for inference. */
   loadSession(model: Uint8Array) {
     return queue.run(async () => {
-      const session = await Session.load(runtime, model);
+      const session = await Session.load(runtime, model, { keepsMemory: true });
       free(model);
       return Comlink.proxy({
         run: (feeds: Tensors) => queue.run(() => session.run(feeds)),
@@ -53,7 +53,7 @@ export const workerApi = {
   /** Loads a graph for inference with tables whose rows can be written. */
   loadTableSession(model: Uint8Array, inputs: readonly TableInput[]) {
     return queue.run(async () => {
-      const session = await Session.load(runtime, model);
+      const session = await Session.load(runtime, model, { keepsMemory: true });
       free(model);
       const tables = new Map<string, RowTable>();
       for (const { name, width } of inputs) tables.set(name, await createRowTable(runtime, width));

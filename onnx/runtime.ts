@@ -51,13 +51,7 @@ const RUNTIMES: Record<Device, (threads: number) => Promise<Runtime>> = {
     return {
       device: "native",
       ort,
-      sessionOptions: {
-        executionProviders: ["cpu"],
-        intraOpNumThreads: threads,
-        // What they keep for every shape of a batch, the system's allocator would use again.
-        enableCpuMemArena: false,
-        enableMemPattern: false,
-      },
+      sessionOptions: { executionProviders: ["cpu"], intraOpNumThreads: threads },
     };
   },
 

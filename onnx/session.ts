@@ -15,6 +15,17 @@ export type Tensors = Record<string, TensorData>;
 /** Named tensors that onnxruntime holds, perhaps on the device. */
 export type DeviceTensors = Record<string, ort.Tensor>;
 
+/** How {@link Session.load} loads a graph. */
+export interface LoadOptions {
+  /** The outputs that stay on the device; others are copied to the host. */
+  outputsOnDevice?: readonly string[];
+  /**
+   * Whether native code keeps the memory of a run for the next one, of each shape that has come. It
+   * saves a small run's time, and is a large one's waste: of training it takes 50 MB and more.
+   */
+  keepsMemory?: boolean;
+}
+
 /** onnxruntime's warnings speak to its developers. */
 const LOG_ERRORS = 3;
 
@@ -31,20 +42,20 @@ export class Session {
     this.#derived = new DerivedInputs(inputs);
   }
 
-  /**
-   * Loads a serialised ModelProto.
-   *
-   * @param outputsOnDevice The outputs that stay on the device; others are copied to the host.
-   */
+  /** Loads a serialised ModelProto. */
   static async load(
     runtime: Runtime,
     model: Uint8Array,
-    outputsOnDevice: readonly string[] = [],
+    { outputsOnDevice = [], keepsMemory = false }: LoadOptions = {},
   ): Promise<Session> {
     const session = await runtime.ort.InferenceSession.create(model, {
       ...runtime.sessionOptions,
       graphOptimizationLevel: "all",
       logSeverityLevel: LOG_ERRORS,
+      ...(runtime.device === "native" && {
+        enableCpuMemArena: keepsMemory,
+        enableMemPattern: keepsMemory,
+      }),
       ...(runtime.device === "webgpu" && {
         preferredOutputLocation: Object.fromEntries(
           outputsOnDevice.map((name) => [name, "gpu-buffer"]),

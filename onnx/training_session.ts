@@ -77,7 +77,9 @@ export class TrainingSession {
     { optimizer, dropoutSeed, largestDimensions }: TrainingOptions,
   ): Promise<TrainingSession> {
     const outputs = [LOSS, ...gradients.map(({ output }) => output)];
-    const trainingSession = await Session.load(runtime, training, outputs);
+    const trainingSession = await Session.load(runtime, training, {
+      outputsOnDevice: outputs,
+    });
     const inferenceSession = await Session.load(runtime, inference);
     const Parameters = runtime.device === "webgpu" ? WebGpuParameters : HostParameters;
     const parameters = await Parameters.create(runtime, shapes, gradients, optimizer);

@@ -60,7 +60,7 @@ export async function comparePredictions(options: PeerBenchOptions): Promise<Mea
       ),
       note: `The first ${titles.length.toLocaleString("en")} test titles, from text to class, ` +
         `with ${modelName}. Medians of ${count(rounds, "round")}; of a text alone, each round's ` +
-        "median of all titles. transformers.js runs on onnxruntime-node. The aim is 1.2.",
+        "median of all titles. transformers.js runs on onnxruntime-node.",
     };
   } finally {
     await Deno.remove(tempDir, { recursive: true });

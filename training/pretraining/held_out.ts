@@ -11,7 +11,7 @@ import { maskedFeeds } from "./feeds.ts";
 import type { TokenMasker } from "./masking.ts";
 
 /** Rows that are measured at most, taken evenly from those that are held out. */
-const MAX_ROWS = 2000;
+export const MAX_ROWS = 2000;
 const BATCH_SIZE = 32;
 /** In the place of an epoch: rows are masked in the same way whenever they are measured. */
 const MASKS = -1;

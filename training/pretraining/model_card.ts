@@ -6,6 +6,7 @@
 import { basename } from "node:path";
 import type { PretrainResult } from "../events.ts";
 import { decimals } from "../metrics.ts";
+import { MAX_ROWS } from "./held_out.ts";
 import type { PretrainSettings } from "./settings.ts";
 
 /** What the card tells of. */
@@ -43,8 +44,10 @@ words${lesson}; it is a base for fine-tuning and answers nothing itself.
 ${
     loss === null
       ? "- No text was held out."
-      : `- On a share of ${heldOut} of the texts, which were held out, the cross-entropy of masked tokens
-  (a share of ${maskProbability}, whole words) is ${decimals(loss)}, a perplexity of ${
+      : `- A share of ${heldOut} of the texts was held out. On up to ${
+        MAX_ROWS.toLocaleString("en")
+      } rows of these the cross-entropy of masked
+  tokens (a share of ${maskProbability}, whole words) is ${decimals(loss)}, a perplexity of ${
         decimals(Math.exp(loss))
       }.`
   }

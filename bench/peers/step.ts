@@ -95,7 +95,9 @@ export async function compareWasmSteps(options: PeerBenchOptions): Promise<Measu
 
 const HOW_STEPS_ARE_TIMED = `Batches of ${BATCH_SIZE} texts of ${LENGTH} tokens, every weight ` +
   "trained, with dropout, clipping and AdamW. The work of a step is taken to be " +
-  "`6 * layers * (4 * hidden² + 2 * hidden * intermediate) * tokens` operations; what matrix " +
+  "`6 * layers * (4 * hidden² + 2 * hidden * intermediate) * tokens` operations, the usual " +
+  "estimate: attention comes on top, and most of the last layer, which nobody reads, is saved. What " +
+  "matrix " +
   "products alone reach is measured on 512 x 768 x 3,072.";
 
 function medians(rounds: number, steps: number): string {

@@ -66,8 +66,10 @@ async function formatted(markdown: string): Promise<string> {
     stdin: "piped",
     stdout: "piped",
   }).spawn();
-  const input = new Blob([markdown]).stream().pipeTo(process.stdin);
-  const { stdout } = await process.output();
-  await input;
+  // If it does not read all of it, its status says so.
+  const written = new Blob([markdown]).stream().pipeTo(process.stdin).catch(() => {});
+  const { success, code, stdout } = await process.output();
+  await written;
+  if (!success) throw new Error(`Cannot format the results: 'deno fmt' ended with status ${code}`);
   return new TextDecoder().decode(stdout);
 }

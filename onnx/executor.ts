@@ -5,7 +5,7 @@
  * @module
  */
 import * as Comlink from "comlink";
-import { chooseDevice, type Device, type DeviceChoice } from "./device.ts";
+import { chooseDevice, type Device, type DeviceChoice, DeviceError } from "./device.ts";
 import type { workerApi } from "./executor_worker.ts";
 import type { ParameterKind, ParameterValues, StepResult } from "./parameters.ts";
 import type { TableInput } from "./row_table.ts";
@@ -103,24 +103,31 @@ export class Executor implements AsyncDisposable {
   /**
    * Starts the Worker.
    *
-   * @throws {DeviceError} If the device is not there.
+   * @throws {DeviceError} If the device is not there, or onnxruntime does not load.
    */
   static async start({ device = "wasm", threads }: ExecutorOptions = {}): Promise<Executor> {
     const choice = await chooseDevice(device);
     const worker = new Worker(new URL("./executor_worker.ts", import.meta.url), { type: "module" });
     const executor = new Executor(choice, worker);
-    executor.onnxruntimeVersion = await executor.#answer(
-      executor.#api.configure(choice.device, { threads: threads ?? navigator.hardwareConcurrency }),
-    );
+    const options = { threads: threads ?? navigator.hardwareConcurrency };
+    try {
+      const version = executor.#api.configure(choice.device, options);
+      executor.onnxruntimeVersion = await executor.#answer(version);
+    } catch (error) {
+      executor.#end("the executor did not start");
+      const reason = error instanceof Error ? error.message : error;
+      const message = `Cannot use device '${choice.device}': onnxruntime did not load: ${reason}`;
+      throw new DeviceError(message, { cause: error });
+    }
     return executor;
   }
 
   /** Loads a serialised ModelProto, which is handed over, for inference. */
   async loadSession(model: Uint8Array): Promise<InferenceSession> {
-    const session = await this.#answer(this.#api.loadSession(handedOver(model)));
+    const { run, release } = await this.#answer(this.#api.loadSession(handedOver(model)));
     return {
-      run: (feeds) => this.#answer(session.run(feeds)),
-      release: () => this.#answer(session.release()),
+      run: (feeds) => this.#answer(run(feeds)),
+      release: () => this.#answer(release()),
     };
   }
 
@@ -132,12 +139,14 @@ export class Executor implements AsyncDisposable {
     model: Uint8Array,
     tables: readonly TableInput[],
   ): Promise<TableSession> {
-    const session = await this.#answer(this.#api.loadTableSession(handedOver(model), tables));
+    const { run, maxRows, writeRows, release } = await this.#answer(
+      this.#api.loadTableSession(handedOver(model), tables),
+    );
     return {
-      run: (feeds) => this.#answer(session.run(feeds)),
-      maxRows: (table) => this.#answer(session.maxRows(table)),
-      writeRows: (table, rows, values) => this.#answer(session.writeRows(table, rows, values)),
-      release: () => this.#answer(session.release()),
+      run: (feeds) => this.#answer(run(feeds)),
+      maxRows: (table) => this.#answer(maxRows(table)),
+      writeRows: (table, rows, values) => this.#answer(writeRows(table, rows, values)),
+      release: () => this.#answer(release()),
     };
   }
 
@@ -149,21 +158,20 @@ export class Executor implements AsyncDisposable {
   ): Promise<RemoteTrainingSession> {
     const buffers = Object.values(weights).map(({ buffer }) => buffer as ArrayBuffer);
     const handedOver = Comlink.transfer(weights, buffers);
-    const session = await this.#answer(
+    const { submit, results, step, run, values, setValues, release } = await this.#answer(
       this.#api.loadTrainingSession(graphs, handedOver, options),
     );
     return {
-      submit: (parts, step, learningRate) =>
-        this.#answer(session.submit(parts, step, learningRate)),
-      results: () => this.#answer(session.results()),
-      step: (parts, step, learningRate) => this.#answer(session.step(parts, step, learningRate)),
-      run: (feeds) => this.#answer(session.run(feeds)),
-      values: (kind, name) => this.#answer(session.values(kind, name)),
-      setValues: (kind, name, values) =>
+      submit: (parts, number, learningRate) => this.#answer(submit(parts, number, learningRate)),
+      results: () => this.#answer(results()),
+      step: (parts, number, learningRate) => this.#answer(step(parts, number, learningRate)),
+      run: (feeds) => this.#answer(run(feeds)),
+      values: (kind, name) => this.#answer(values(kind, name)),
+      setValues: (kind, name, present) =>
         this.#answer(
-          session.setValues(kind, name, Comlink.transfer(values, [values.buffer as ArrayBuffer])),
+          setValues(kind, name, Comlink.transfer(present, [present.buffer as ArrayBuffer])),
         ),
-      release: () => this.#answer(session.release()),
+      release: () => this.#answer(release()),
     };
   }
 
@@ -183,9 +191,10 @@ export class Executor implements AsyncDisposable {
     if (this.#ended !== undefined) return Promise.reject(this.#ended);
     const { promise, resolve, reject } = Promise.withResolvers<Result>();
     this.#waiting.add(reject);
-    call.then(resolve, (error) => {
+    call.then(resolve, (error: unknown) => {
       // WebAssembly that has trapped, as for want of memory, is in no state to go on.
-      if (error.name === "RuntimeError") this.#end(`the executor crashed: ${error.message}`);
+      const trapped = error instanceof Error && error.name === "RuntimeError";
+      if (trapped) this.#end(`the executor crashed: ${error.message}`);
       reject(error);
     }).finally(() => this.#waiting.delete(reject));
     return promise;

@@ -1,4 +1,4 @@
-import { deepStrictEqual, ok, rejects } from "node:assert";
+import { deepStrictEqual, match, ok, rejects } from "node:assert";
 import { crashableExecutor } from "./crashable_executor.ts";
 import { Executor, type InferenceSession } from "./executor.ts";
 import { Graph, type TensorData } from "./graph.ts";
@@ -144,6 +144,56 @@ Deno.test("Executor ends when WebAssembly has trapped", async () => {
   await rejects(y(session, ones(2)), { name: "ExecutorEndedError" });
   await executor.whenEnded;
 });
+
+/** A Worker that answers each call as Comlink passes on what the call throws. */
+function throwingWorker(thrown: string): string {
+  return `data:text/javascript,onmessage = ({ data: { id } }) =>
+    postMessage({ id, type: "HANDLER", name: "throw", value: ${thrown} })`;
+}
+
+for (
+  const { failure, worker, reason } of [
+    {
+      failure: "throws an error",
+      worker: throwingWorker(`{ isError: true, value: { name: "Error", message: "no file" } }`),
+      reason: /^Cannot use device 'wasm': onnxruntime did not load: no file$/,
+    },
+    {
+      failure: "throws what is no error",
+      worker: throwingWorker(`{ isError: false, value: null }`),
+      reason: /: null$/,
+    },
+    {
+      failure: "does not start",
+      worker: `data:text/javascript,throw new Error("no memory")`,
+      reason: /no memory$/,
+    },
+  ]
+) {
+  Deno.test(`Executor leaves no Worker behind that ${failure}, and tells why`, async () => {
+    const { Worker } = globalThis;
+    let terminated = 0;
+    globalThis.Worker = class extends Worker {
+      constructor() {
+        super(worker, { type: "module" });
+      }
+      override terminate() {
+        terminated++;
+        super.terminate();
+      }
+    };
+    try {
+      await rejects(Executor.start(), (error: Error) => {
+        deepStrictEqual(error.name, "DeviceError");
+        match(error.message, reason);
+        return true;
+      });
+    } finally {
+      globalThis.Worker = Worker;
+    }
+    deepStrictEqual(terminated, 1);
+  });
+}
 
 Deno.test("Executor can be closed more than once", async () => {
   await using executor = await Executor.start({ threads: 1 });

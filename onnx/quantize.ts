@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Graph, Node, Tensor, TensorData } from "./graph.ts";
+import type { Float, Graph, Node, Tensor } from "./graph.ts";
 import { cast, gather } from "./operators.ts";
 
 /**
@@ -25,82 +25,122 @@ const LARGEST_ENTRY = 127;
  * text depend a little on the others in its batch.
  *
  * @param isQuantized Which weights, by their names.
+ * @throws {RangeError} If a `Gemm` takes one of them otherwise than transposed, or scales the product.
  */
 export function quantizeWeights(graph: Graph, isQuantized: (name: string) => boolean): void {
-  const weightsOf = (tensor: Tensor | undefined) => {
-    const values = tensor && graph.initializers.get(tensor);
-    return values?.type === "float32" && isQuantized(tensor!.name) ? values : undefined;
-  };
+  const isWeight = (tensor: Tensor | undefined): tensor is Tensor =>
+    tensor !== undefined && graph.initializers.get(tensor)?.type === "float32" &&
+    isQuantized(tensor.name);
+  // Several nodes may read one weight.
+  const columns = new Map<Tensor, QuantizedColumns>();
+  const rows = new Map<Tensor, QuantizedRows>();
   for (const node of graph.nodes.splice(0)) {
-    const weight = node.operator === "Gemm" ? weightsOf(node.inputs[1]) : undefined;
-    const table = node.operator === "Gather" ? weightsOf(node.inputs[0]) : undefined;
-    if (table !== undefined) appendQuantizedGather(graph, node, table);
-    else graph.nodes.push(weight === undefined ? node : quantizedGemm(graph, node, weight));
+    const [first, second] = node.inputs;
+    if (node.operator === "Gemm" && isWeight(second)) {
+      checkProduct(node, second.name);
+      if (!columns.has(second)) columns.set(second, quantizedColumns(graph, second));
+      graph.nodes.push(quantizedGemm(node, columns.get(second)!));
+    } else if (node.operator === "Gather" && isWeight(first)) {
+      if (!rows.has(first)) rows.set(first, quantizedRows(graph, first));
+      appendQuantizedGather(graph, node, rows.get(first)!);
+    } else {
+      graph.nodes.push(node);
+    }
   }
 }
 
-function quantizedGemm(graph: Graph, node: Node, weight: TensorData): Node {
-  const [x, { name }, bias] = node.inputs as [Tensor, Tensor, Tensor?];
-  const { transA, transB } = node.attributes;
+/** What stands for a weight by which a product multiplies. */
+interface QuantizedColumns {
+  values: Tensor;
+  scales: Tensor;
+  zeroPoints: Tensor;
+}
+
+/** What stands for a table. */
+interface QuantizedRows {
+  entries: Tensor;
+  scales: Tensor;
+}
+
+function checkProduct({ attributes: { alpha, transA, transB } }: Node, name: string): void {
   if (transA !== 0 || transB !== 1) {
     throw new RangeError(`Cannot quantise '${name}': it must be the transposed right operand`);
   }
-  const [columns, inner] = weight.shape as [number, number];
+  const { float: factor } = alpha as Float;
+  if (factor !== 1) {
+    throw new RangeError(
+      `Cannot quantise '${name}': its product must not be scaled, and is by ${factor}`,
+    );
+  }
+}
+
+function quantizedGemm(node: Node, { values, scales, zeroPoints }: QuantizedColumns): Node {
+  const [x, , ...bias] = node.inputs as [Tensor, Tensor, ...Tensor[]];
+  return {
+    ...node,
+    operator: "DynamicQuantizeMatMul",
+    domain: "com.microsoft",
+    inputs: [x, values, scales, zeroPoints, ...bias],
+    attributes: {},
+  };
+}
+
+function quantizedColumns(graph: Graph, weight: Tensor): QuantizedColumns {
+  const { name } = weight;
+  const { shape, data } = graph.initializers.get(weight)!;
+  const [columns, inner] = shape as [number, number];
   const scales = new Float32Array(columns);
   const quantized = new Int8Array(inner * columns);
   for (let column = 0; column < columns; column++) {
-    const values = (weight.data as Float32Array).subarray(column * inner, (column + 1) * inner);
+    const values = (data as Float32Array).subarray(column * inner, (column + 1) * inner);
     const scale = scales[column] = scaleOf(values, LARGEST_WEIGHT);
     for (let i = 0; i < inner; i++) {
       quantized[i * columns + column] = Math.round(values[i]! / scale);
     }
   }
   return {
-    ...node,
-    operator: "DynamicQuantizeMatMul",
-    domain: "com.microsoft",
-    inputs: [
-      x,
-      graph.initializer(`${name}_quantized`, {
-        type: "int8",
-        shape: [inner, columns],
-        data: quantized,
-      }),
-      graph.initializer(`${name}_scale`, { type: "float32", shape: [columns], data: scales }),
-      graph.initializer(`${name}_zero_point`, {
-        type: "int8",
-        shape: [columns],
-        data: new Int8Array(columns),
-      }),
-      ...(bias === undefined ? [] : [bias]),
-    ],
-    attributes: {},
+    values: graph.initializer(`${name}_quantized`, {
+      type: "int8",
+      shape: [inner, columns],
+      data: quantized,
+    }),
+    scales: graph.initializer(`${name}_scale`, { type: "float32", shape: [columns], data: scales }),
+    zeroPoints: graph.initializer(`${name}_zero_point`, {
+      type: "int8",
+      shape: [columns],
+      data: new Int8Array(columns),
+    }),
   };
 }
 
 /** Appends what gives rows of a table as 8 bits, with a scale for each row. */
-function appendQuantizedGather(graph: Graph, node: Node, table: TensorData): void {
-  const [{ name }, indices] = node.inputs as [Tensor, Tensor];
-  const [rows, width] = table.shape as [number, number];
+function appendQuantizedGather(graph: Graph, node: Node, { entries, scales }: QuantizedRows): void {
+  const indices = node.inputs[1]!;
+  const inputs = [cast(gather(entries, indices), "float32"), gather(scales, indices)];
+  graph.nodes.push({ ...node, operator: "Mul", inputs, attributes: {} });
+}
+
+function quantizedRows(graph: Graph, table: Tensor): QuantizedRows {
+  const { name } = table;
+  const { shape, data } = graph.initializers.get(table)!;
+  const [rows, width] = shape as [number, number];
   const scales = new Float32Array(rows);
   const quantized = new Int8Array(rows * width);
   for (let row = 0; row < rows; row++) {
-    const values = (table.data as Float32Array).subarray(row * width, (row + 1) * width);
+    const values = (data as Float32Array).subarray(row * width, (row + 1) * width);
     const scale = scales[row] = scaleOf(values, LARGEST_ENTRY);
     for (const [i, value] of values.entries()) {
       quantized[row * width + i] = Math.round(value / scale);
     }
   }
-  const entries = gather(
-    graph.initializer(`${name}_quantized`, { type: "int8", shape: table.shape, data: quantized }),
-    indices,
-  );
-  const scale = gather(
-    graph.initializer(`${name}_scale`, { type: "float32", shape: [rows, 1], data: scales }),
-    indices,
-  );
-  const inputs = [cast(entries, "float32"), scale];
-  graph.nodes.push({ ...node, operator: "Mul", inputs, attributes: {} });
+  return {
+    entries: graph.initializer(`${name}_quantized_rows`, { type: "int8", shape, data: quantized }),
+    scales: graph.initializer(`${name}_row_scale`, {
+      type: "float32",
+      shape: [rows, 1],
+      data: scales,
+    }),
+  };
 }
 
 /** The scale by which values become integers of at most `largest`. */

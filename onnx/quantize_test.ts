@@ -1,7 +1,7 @@
 import { deepStrictEqual, ok, throws } from "node:assert";
 import type { Executor } from "./executor.ts";
-import { Graph, type TensorData } from "./graph.ts";
-import { gather, gemm } from "./operators.ts";
+import { Graph, type Tensor, type TensorData } from "./graph.ts";
+import { add, gather, gemm } from "./operators.ts";
 import { encodeModel } from "./proto.ts";
 import { quantizeWeights } from "./quantize.ts";
 import { Random } from "./random.ts";
@@ -101,6 +101,51 @@ Deno.test("quantizeWeights() makes a model a quarter of its size, and leaves oth
   const before = encodeModel(graph);
   quantizeWeights(graph, (name) => name === "another");
   deepStrictEqual(encodeModel(graph), before);
+});
+
+testOnDevices(
+  "quantizeWeights() stores a weight once that several nodes read",
+  async (executor) => {
+    const model = (reads: number, quantized: boolean) => {
+      const graph = new Graph();
+      const indices = graph.input("indices", "int64", ["count"]);
+      const weight = graph.initializer("weight", randomValues([500, 64], 1));
+      let sum: Tensor = graph.scalar(0);
+      for (let i = 0; i < reads; i++) {
+        const rows = gather(weight, indices);
+        sum = add(sum, gemm(rows, weight, undefined, { transposeB: true }));
+      }
+      graph.output("y", sum);
+      if (quantized) quantizeWeights(graph, () => true);
+      return encodeModel(graph);
+    };
+    // For its rows and for its columns.
+    ok(model(2, true).length < 0.55 * model(2, false).length);
+    const feeds = {
+      indices: { type: "int64", shape: [2], data: BigInt64Array.of(3n, 9n) },
+    } as const;
+    const [once, twice] = [
+      await run(executor, model(1, true), feeds),
+      await run(executor, model(2, true), feeds),
+    ];
+    for (const [i, value] of once.entries()) {
+      ok(
+        Math.abs(twice[i]! - 2 * value) <= 1e-5 * Math.abs(value),
+        `${twice[i]}, not 2 * ${value}`,
+      );
+    }
+  },
+);
+
+Deno.test("quantizeWeights() refuses a product that is scaled", () => {
+  const graph = new Graph();
+  const x = graph.input("x", "float32", ["rows", INNER]);
+  const weight = graph.initializer("weight", randomValues([COLUMNS, INNER], 1));
+  gemm(x, weight, undefined, { transposeB: true, alpha: 0.5 });
+  throws(() => quantizeWeights(graph, () => true), {
+    name: "RangeError",
+    message: "Cannot quantise 'weight': its product must not be scaled, and is by 0.5",
+  });
 });
 
 Deno.test("quantizeWeights() refuses a weight that is not transposed", () => {

@@ -24,7 +24,11 @@ export function sameShape(a: Shape, b: Shape): boolean {
   return a.length === b.length && a.every((dimension, axis) => dimension === b[axis]);
 }
 
-/** The product of dimensions: a number where all are known, otherwise a symbol such as `384*batch`. */
+/**
+ * The product of dimensions: a number where all are known, otherwise a symbol such as `384*batch`.
+ *
+ * @throws {RangeError} If a factor is a difference.
+ */
 export function product(shape: Shape): Dimension {
   let factor = 1;
   const symbols: string[] = [];
@@ -32,6 +36,9 @@ export function product(shape: Shape): Dimension {
     if (typeof dimension === "number") {
       factor *= dimension;
       continue;
+    }
+    if (isDifference(dimension)) {
+      throw new RangeError(`Cannot multiply the difference '${dimension}'`);
     }
     for (const part of dimension.split("*")) {
       if (/^\d+$/.test(part)) factor *= Number(part);
@@ -47,12 +54,13 @@ export function product(shape: Shape): Dimension {
 /**
  * The sum of dimensions: a number where all are known, otherwise a symbol such as `(16+length)`.
  *
- * @throws {RangeError} If a term is a product with a symbol, which no dimension can hold.
+ * @throws {RangeError} If a term is a difference, or a product with a symbol.
  */
 export function sum(dimensions: readonly Dimension[]): Dimension {
   let constant = 0;
   const symbols: string[] = [];
   for (const dimension of dimensions) {
+    if (isDifference(dimension)) throw new RangeError(`Cannot add the difference '${dimension}'`);
     for (const part of typeof dimension === "number" ? [dimension] : terms(dimension)) {
       if (typeof part === "number" || /^\d+$/.test(part)) constant += Number(part);
       else if (part.includes("*")) throw new RangeError(`Cannot add the product '${part}'`);
@@ -64,10 +72,20 @@ export function sum(dimensions: readonly Dimension[]): Dimension {
   return parts.length === 1 ? symbols[0]! : `(${parts.join("+")})`;
 }
 
-/** `a - b`: a number where both are known, otherwise a symbol such as `(512-length)`. */
+/**
+ * `a - b`: a number where both are known, otherwise a symbol such as `(512-length)`.
+ *
+ * @throws {RangeError} If one of them is a difference.
+ */
 export function difference(a: Dimension, b: Dimension): Dimension {
+  const nested = [a, b].find(isDifference);
+  if (nested !== undefined) throw new RangeError(`Cannot subtract with the difference '${nested}'`);
   if (b === 0) return a;
   return typeof a === "number" && typeof b === "number" ? a - b : `(${a}-${b})`;
+}
+
+function isDifference(dimension: Dimension): boolean {
+  return typeof dimension === "string" && dimension.includes("-");
 }
 
 /** What a symbol that {@link difference} made is the difference of; `undefined` for any other. */
@@ -111,7 +129,7 @@ export function elementCount(shape: readonly number[]): number {
 }
 
 /**
- * The shape that two differenceOperands have together under NumPy's broadcasting rule.
+ * The shape that two operands have together under NumPy's broadcasting rule.
  *
  * @throws {RangeError} If two dimensions differ and neither is 1.
  */

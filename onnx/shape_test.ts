@@ -74,6 +74,19 @@ for (
   });
 }
 
+Deno.test("sum(), product() and difference() refuse a difference", () => {
+  const rest = difference(512, "length");
+  const refusal = (action: string) => ({
+    name: "RangeError",
+    message: `Cannot ${action} the difference '(512-length)'`,
+  });
+  throws(() => sum([rest, 3]), refusal("add"));
+  throws(() => sum([rest]), refusal("add"));
+  throws(() => product([rest, "batch"]), refusal("multiply"));
+  throws(() => difference(rest, 3), refusal("subtract with"));
+  throws(() => difference(600, rest), refusal("subtract with"));
+});
+
 Deno.test("bindDimensions() subtracts", () => {
   const values = { length: 7 };
   deepStrictEqual(bindDimensions([difference(512, sum([16, "length"]))], values), [489]);

@@ -45,7 +45,7 @@ export interface RemoteTrainingSession extends InferenceSession {
   submit(parts: Tensors[], step: number, learningRate: number): Promise<StepResult[]>;
   /** Waits for the results that {@link submit} has not given. */
   results(): Promise<StepResult[]>;
-  /** Does what {@link submit} does, with no result outstanding, and waits for this one. */
+  /** Does what {@link submit} does, and waits for this result; those before it are not told. */
   step(parts: Tensors[], step: number, learningRate: number): Promise<TimedStepResult>;
   /** A copy of one parameter's present weights or moments. */
   values(kind: ParameterKind, name: string): Promise<Float32Array>;

@@ -45,7 +45,7 @@ export interface Parameters {
 
   /**
    * Adds the loss and the gradients of a part of a step to those before, or begins anew with its
-   * first part. Frees the outputs.
+   * first part. Frees the outputs that are on a GPU.
    */
   addPart(outputs: DeviceTensors, first: boolean): void;
 

@@ -113,7 +113,7 @@ export class TrainingSession {
     return this.#parameters.results();
   }
 
-  /** Does what {@link submit} does, with no result outstanding, and waits for this one. */
+  /** Does what {@link submit} does, and waits for this result; those before it are not told. */
   async step(
     parts: readonly Tensors[],
     step: number,
@@ -124,9 +124,9 @@ export class TrainingSession {
     await this.#parameters.settle();
     const updating = performance.now();
     const known = await this.#parameters.update(step, learningRate);
-    const [result] = [...known, ...await this.#parameters.results()];
+    const result = [...known, ...await this.#parameters.results()].at(-1)!;
     return {
-      ...result!,
+      ...result,
       forwardBackwardMs: updating - started,
       optimizerMs: performance.now() - updating,
     };

@@ -151,6 +151,21 @@ testOnDevices("steps that nobody waits for give what others give", async (execut
   deepStrictEqual(await state(submitted), await state(waited));
 });
 
+testOnDevices("a step gives its own result, whatever has not been read", async (executor) => {
+  const [waited, submitted] = [await load(executor), await load(executor)];
+  await train(waited, 1, 2);
+  for (const step of [1, 2]) {
+    await submitted.submit([batch(BATCHES[step % BATCHES.length]!)], step, 1e-2);
+  }
+  const [expected, actual] = await Promise.all(
+    [waited, submitted].map(async (session) =>
+      (await session.step([batch(BATCHES[0]!)], 3, 1e-2)).loss
+    ),
+  );
+  deepStrictEqual(actual, expected);
+  deepStrictEqual(await submitted.results(), []);
+});
+
 testOnDevices("dropout drops the same elements on every device", async (executor) => {
   await using reference = await Executor.start({ threads: 1 });
   const sessions = [await load(reference, 0.3), await load(executor, 0.3)];

@@ -19,7 +19,12 @@ export class Pace {
     this.#totalSteps = totalSteps;
   }
 
-  /** Counts a step that has just ended, and its tokens without padding. */
+  /**
+   * Counts steps that have just ended.
+   *
+   * @param step The last of them.
+   * @param tokens What all of them had, without padding.
+   */
   after(
     step: number,
     tokens: number,

@@ -109,9 +109,14 @@ export class StepRunner {
   }
 
   async #takeNote(results: readonly StepResult[]): Promise<void> {
+    if (results.length === 0) return;
     const { state, stepsPerEpoch, onEvent } = this.#options;
-    for (const { loss, gradientNorm } of results) {
-      const { learningRate, tokens } = this.#running.shift()!;
+    const done = this.#running.splice(0, results.length);
+    const pace = this.#pace.after(
+      state.step + done.length,
+      done.reduce((sum, { tokens }) => sum + tokens, 0),
+    );
+    for (const [i, { loss, gradientNorm }] of results.entries()) {
       const step = state.step + 1;
       if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
         throw await divergence(step, { loss, gradientNorm }, this.#options);
@@ -122,8 +127,8 @@ export class StepRunner {
         epoch: step / stepsPerEpoch,
         loss,
         grad_norm: gradientNorm,
-        learning_rate: learningRate,
-        ...this.#pace.after(step, tokens),
+        learning_rate: done[i]!.learningRate,
+        ...pace,
       } as const;
       state.addStep(event);
       onEvent(event);

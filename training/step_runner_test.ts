@@ -69,6 +69,18 @@ Deno.test("StepRunner knows all results where it is asked to settle", async () =
   await runner.run(STEPS, { prepare, after });
 });
 
+Deno.test("StepRunner tells the same pace of all steps whose results come together", async () => {
+  const { runner, events } = start(lateSession(3));
+  await runner.run(STEPS, { prepare, after: async () => {} });
+  const pace = events.map((
+    { tokens_per_second, seconds_left },
+  ) => [tokens_per_second, seconds_left]);
+  deepStrictEqual(pace, [pace[0], pace[0], pace[0], pace[3], pace[3]]);
+  // Whatever the time, their product is what a step has by the steps that are left.
+  const tokensLeft = [pace[0], pace[3]].map((both) => Math.round(both![0]! * both![1]!));
+  deepStrictEqual(tokensLeft, [7 * (8 - 3), 7 * (8 - 5)]);
+});
+
 Deno.test("StepRunner prepares a step while the device does the one before", async () => {
   const done: string[] = [];
   const session = lateSession(1);

@@ -22,7 +22,7 @@ import {
   removeAdapter,
   withBase,
 } from "./adapter.ts";
-import { readWeights, WEIGHTS_FILE } from "./weight_files.ts";
+import { readWeights, WEIGHTS_FILE, WEIGHTS_INDEX_FILE } from "./weight_files.ts";
 import { type BertConfig, CONFIG_FILE, readConfig } from "./config.ts";
 import { safetensorsParts, type TensorSource } from "./safetensors.ts";
 import { BertTokenizer } from "./tokenizer.ts";
@@ -143,17 +143,6 @@ async function isCurrent(onnxFile: string, weightsFile: string): Promise<boolean
 }
 
 /**
- * How many bytes the weights of a model's folder hold, as {@link loadForInference} reads them; where
- * it has yet to quantise them, how many they hold before.
- */
-export async function modelBytes(dir: string, dtype: Dtype = "fp32"): Promise<number> {
-  for (const file of [ONNX_FILES[dtype], ONNX_FILES.fp32, WEIGHTS_FILE]) {
-    if (await exists(join(dir, file))) return (await Deno.stat(join(dir, file))).size;
-  }
-  return 0;
-}
-
-/**
  * Reads what a model says of itself, without its weights, which must be there.
  *
  * @throws {UserError} If the folder holds no model that can be used.
@@ -162,13 +151,18 @@ export async function describeClassifier(dir: string): Promise<Omit<Classifier, 
   const adapter = await isAdapter(dir) ? await readAdapter(dir) : undefined;
   const weightsDir = adapter === undefined ? dir : await baseDirOf(adapter);
   const own = await readConfig(weightsDir);
-  if (await modelBytes(weightsDir) === 0) {
+  if (!await holdsWeights(weightsDir)) {
     throw new UserError(`Cannot read '${weightsDir}': it holds no weights`);
   }
   if (adapter === undefined) return { config: own, tokenizer: await readTokenizer(dir, own) };
   const config = adaptedConfig(adapter, own);
   const tokenizer = adaptedTokenizer(adapter, await BertTokenizer.load(weightsDir), config);
   return { config, tokenizer };
+}
+
+async function holdsWeights(dir: string): Promise<boolean> {
+  const files = [ONNX_FILES.fp32, WEIGHTS_FILE, WEIGHTS_INDEX_FILE];
+  return (await Promise.all(files.map((file) => exists(join(dir, file))))).includes(true);
 }
 
 /**

@@ -29,6 +29,8 @@ export const ONNX_FILES: Record<Dtype, string> = {
   q8: "onnx/model_quantized.onnx",
 };
 
+const FLOAT_BYTES = Float32Array.BYTES_PER_ELEMENT;
+
 /** What {@link exportModel} may be told. */
 export interface ExportOptions {
   /** What stands before each text, if anything does; its values are among the weights. */
@@ -120,8 +122,21 @@ export function classifierGraph(
 
 /** Quantises what is large or takes long; the pooler, the head and virtual tokens stay as they are. */
 export function quantizeEncoder(graph: Graph): void {
-  quantizeWeights(
-    graph,
-    (name) => name.startsWith("bert.encoder.") || name.endsWith("word_embeddings.weight"),
-  );
+  quantizeWeights(graph, isQuantized);
+}
+
+function isQuantized(name: string): boolean {
+  return name.startsWith("bert.encoder.") || name.endsWith("word_embeddings.weight");
+}
+
+/** How many bytes the weights of a classifier take in memory. */
+export function weightBytes(config: BertConfig, dtype: Dtype = "fp32"): number {
+  const bytes = parameterShapes(config).map(({ name, shape }) => {
+    const isMatrix = shape.length === 2;
+    // With a scale for each row.
+    return dtype === "q8" && isMatrix && isQuantized(name)
+      ? elementCount(shape) + shape[0]! * FLOAT_BYTES
+      : elementCount(shape) * FLOAT_BYTES;
+  });
+  return bytes.reduce((sum, bytes) => sum + bytes, 0);
 }

@@ -13,9 +13,9 @@ import {
   type StoredAdapter,
 } from "../models/adapter.ts";
 import { AdapterBank, type BankedAdapter, BankFullError } from "../models/adapter_bank.ts";
-import { modelBytes } from "../models/classifier.ts";
+import { readConfig } from "../models/config.ts";
 import { TextClassifier } from "../models/text_classifier.ts";
-import type { Dtype } from "../models/weights.ts";
+import { type Dtype, weightBytes } from "../models/weights.ts";
 import type { Executor } from "../onnx/executor.ts";
 import { SerialQueue } from "../onnx/serial_queue.ts";
 import type { ModelVersion } from "./model_registry.ts";
@@ -32,7 +32,7 @@ export interface ModelCacheOptions {
   startExecutor: () => Promise<Executor>;
   /** How the weights of models are held; float32 by default. */
   dtype?: Dtype | undefined;
-  /** The most that the files of the loaded models may hold together. */
+  /** The most that the weights of the loaded models may take together. */
   maxBytes?: number | undefined;
   /** A model that was not used for so long is unloaded. */
   idleMs?: number | undefined;
@@ -66,8 +66,8 @@ interface Base {
   bytes: number;
 }
 
-/** What is known of a model before it is loaded. */
-interface Files {
+/** What a model will take in memory. */
+interface Sizes {
   bytes: number;
   /** Of an adapter's base. */
   base?: { dir: string; bytes: number };
@@ -106,7 +106,7 @@ export class ModelCache implements AsyncDisposable {
     this.#idleTimer = setInterval(() => void this.unloadIdle(), Math.max(idleMs / 4, 10));
   }
 
-  /** The models that are loaded or being loaded, and how many bytes their files hold. */
+  /** The models that are loaded or being loaded, and how many bytes their weights take. */
   get loaded(): { version: ModelVersion; bytes: number }[] {
     return this.#living().map(({ version, bytes }) => ({ version, bytes }));
   }
@@ -190,9 +190,9 @@ export class ModelCache implements AsyncDisposable {
       return await this.#admissions.run(async () => {
         let entry = this.#find(version, executor);
         if (entry === undefined) {
-          const files = await filesOf(version.dir, this.dtype);
-          await this.#makeRoom(version, files);
-          entry = this.#load(version, executor, files);
+          const sizes = await sizesOf(version.dir, this.dtype);
+          await this.#makeRoom(version, sizes);
+          entry = this.#load(version, executor, sizes);
         }
         entry.users++;
         return entry;
@@ -220,8 +220,8 @@ export class ModelCache implements AsyncDisposable {
     return this.#entries = this.#entries.filter(({ executor }) => !executor.ended);
   }
 
-  #load(version: ModelVersion, executor: Executor, files: Files): Entry {
-    const base = files.base && this.#base(executor, files.base);
+  #load(version: ModelVersion, executor: Executor, sizes: Sizes): Entry {
+    const base = sizes.base && this.#base(executor, sizes.base);
     const model = base === undefined
       ? TextClassifier.load(executor, version.dir, this.dtype).then(servedClassifier)
       : this.#loadAdapter(version, base);
@@ -230,7 +230,7 @@ export class ModelCache implements AsyncDisposable {
       executor,
       model,
       base,
-      bytes: files.bytes,
+      bytes: sizes.bytes,
       users: 0,
       lastUsedAt: performance.now(),
       forgotten: false,
@@ -241,7 +241,7 @@ export class ModelCache implements AsyncDisposable {
     return entry;
   }
 
-  #base(executor: Executor, { dir, bytes }: Required<Files>["base"]): Base {
+  #base(executor: Executor, { dir, bytes }: Required<Sizes>["base"]): Base {
     const loaded = this.#bases(executor).find((base) => base.dir === dir);
     const options = { memoryBudgetBytes: Infinity, dtype: this.dtype };
     const bank = () => AdapterBank.load(executor, dir, options);
@@ -284,7 +284,7 @@ export class ModelCache implements AsyncDisposable {
   }
 
   /** Unloads what is in no use, the least recently used first, until there is room. */
-  async #makeRoom({ name }: ModelVersion, { bytes, base }: Files): Promise<void> {
+  async #makeRoom({ name }: ModelVersion, { bytes, base }: Sizes): Promise<void> {
     const whole = bytes + (base?.bytes ?? 0);
     if (whole > this.#maxBytes) {
       throw new UserError(
@@ -324,11 +324,12 @@ export class ModelCache implements AsyncDisposable {
   }
 }
 
-async function filesOf(dir: string, dtype: Dtype): Promise<Files> {
-  if (!await isAdapter(dir)) return { bytes: await modelBytes(dir, dtype) };
+async function sizesOf(dir: string, dtype: Dtype): Promise<Sizes> {
+  if (!await isAdapter(dir)) return { bytes: weightBytes(await readConfig(dir), dtype) };
   const { size } = await Deno.stat(join(dir, ADAPTER_WEIGHTS_FILE));
   const baseDir = await Deno.realPath(await baseDirOf(await readAdapter(dir)));
-  return { bytes: size, base: { dir: baseDir, bytes: await modelBytes(baseDir) } };
+  const baseBytes = weightBytes(await readConfig(baseDir), dtype);
+  return { bytes: size, base: { dir: baseDir, bytes: baseBytes } };
 }
 
 function isSame(a: ModelVersion, b: ModelVersion): boolean {

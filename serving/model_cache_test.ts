@@ -1,7 +1,9 @@
 import { deepStrictEqual, notStrictEqual, ok, rejects, strictEqual } from "node:assert";
 import { join } from "node:path";
-import { modelBytes, saveClassifier } from "../models/classifier.ts";
+import { saveClassifier } from "../models/classifier.ts";
+import { readConfig } from "../models/config.ts";
 import { scratchClassifier } from "../models/scratch.ts";
+import { weightBytes } from "../models/weights.ts";
 import { Executor } from "../onnx/executor.ts";
 import { ModelCache, type ModelCacheOptions } from "./model_cache.ts";
 import type { ModelVersion } from "./model_registry.ts";
@@ -30,7 +32,7 @@ async function withCache(
     }
     await using cache = new ModelCache({
       startExecutor: () => Executor.start({ threads: 1 }),
-      maxBytes: room * await modelBytes(models.a.dir),
+      maxBytes: room * weightBytes(await readConfig(models.a.dir), options.dtype),
       ...options,
     });
     await test(cache, models);
@@ -58,6 +60,19 @@ Deno.test("ModelCache keeps to its memory, and the least recently used model lea
     await use(cache, c);
     deepStrictEqual(loaded(cache), ["a", "c"]);
     await use(cache, b);
+    deepStrictEqual(loaded(cache), ["b", "c"]);
+  });
+});
+
+Deno.test("ModelCache counts weights as it holds them, before there is a file of them, too", async () => {
+  await withCache(2, { dtype: "q8" }, async (cache, { a, b, c }) => {
+    for (const model of [a, b]) await use(cache, model);
+    deepStrictEqual(loaded(cache), ["a", "b"]);
+    for (const { version, bytes } of cache.loaded) {
+      const { size } = await Deno.stat(join(version.dir, "onnx/model_quantized.onnx"));
+      ok(Math.abs(bytes / size - 1) < 0.05, `${bytes} bytes of ${size}`);
+    }
+    await use(cache, c);
     deepStrictEqual(loaded(cache), ["b", "c"]);
   });
 });

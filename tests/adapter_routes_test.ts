@@ -7,9 +7,9 @@ import { deepStrictEqual, match, ok } from "node:assert";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { baseOf, readAdapter, saveAdapter } from "../models/adapter.ts";
-import { modelBytes } from "../models/classifier.ts";
 import { readConfig, withLabels } from "../models/config.ts";
 import { type LabelScore, TextClassifier } from "../models/text_classifier.ts";
+import { DTYPES, weightBytes } from "../models/weights.ts";
 import { Executor } from "../onnx/executor.ts";
 import { METRICS_FILE } from "../training/run_folder.ts";
 import { LocalServer } from "./local_server.ts";
@@ -64,21 +64,23 @@ Deno.test("rows of several adapters share a batch and get the scores that they g
   }
 });
 
-Deno.test("a base is loaded with its first adapter and leaves with its last", async () => {
-  // Room for the base and a few adapters, or for the full model.
-  const baseBytes = await modelBytes(BASE);
-  await using server = await LocalServer.start({ cacheOptions: { maxBytes: 1.5 * baseBytes } });
-  for (const name of ["a", "b"]) await writeAdapter(join(server.runsDir, name), "prefix");
-  const loaded = () => server.cache.loaded.map(({ version }) => version.name).sort();
-  for (const round of [1, 2]) {
-    for (const model of ["a", "b"]) {
-      await server.post("/v1/predict", { model, inputs: [`a bread ${round}`] });
+for (const dtype of DTYPES) {
+  Deno.test(`a base is loaded with its first adapter and leaves with its last, as ${dtype}`, async () => {
+    // Room for the base and a few adapters, and for no second base.
+    const maxBytes = 1.5 * weightBytes(await readConfig(BASE), dtype);
+    await using server = await LocalServer.start({ cacheOptions: { dtype, maxBytes } });
+    for (const name of ["a", "b"]) await writeAdapter(join(server.runsDir, name), "prefix");
+    const loaded = () => server.cache.loaded.map(({ version }) => version.name).sort();
+    for (const round of [1, 2]) {
+      for (const model of ["a", "b"]) {
+        await server.post("/v1/predict", { model, inputs: [`a bread ${round}`] });
+      }
+      deepStrictEqual(loaded(), ["a", "b"]);
+      server.cache.forget(await Promise.all(["a", "b"].map((name) => server.models.resolve(name))));
+      deepStrictEqual(loaded(), []);
     }
-    deepStrictEqual(loaded(), ["a", "b"]);
-    server.cache.forget(await Promise.all(["a", "b"].map((name) => server.models.resolve(name))));
-    deepStrictEqual(loaded(), []);
-  }
-});
+  });
+}
 
 Deno.test("an adapter takes the place of another where the device can hold one only", async () => {
   const startExecutor = async () => {

@@ -6,6 +6,7 @@
 import { readDataset } from "../data/dataset.ts";
 import type { Device } from "../onnx/device.ts";
 import { TrainSettings } from "../training/settings.ts";
+import { stepPlan } from "../training/step_plan.ts";
 import { train } from "../training/train.ts";
 
 /** What is trained, and for how long. */
@@ -36,12 +37,13 @@ export async function benchMemory(
   { model, data, steps, device }: MemoryBenchOptions,
 ): Promise<MemoryBench> {
   const dataset = await readDataset(data);
-  const { batchSize } = TrainSettings.parse({});
+  const oneEpoch = { ...TrainSettings.parse({}), epochs: 1 };
+  const { stepsPerEpoch } = stepPlan(dataset.train.length, oneEpoch);
   const settings = TrainSettings.parse({
     model,
     device,
     maxSteps: steps,
-    epochs: Math.ceil(steps / Math.ceil(dataset.train.length / batchSize)),
+    epochs: Math.ceil(steps / stepsPerEpoch),
   });
   const resident: MemoryBench["resident"] = [];
   let peak = 0;

@@ -23,6 +23,8 @@ import { encodeModel } from "../onnx/proto.ts";
 import { Random } from "../onnx/random.ts";
 import { frozenParameters } from "../training/freeze.ts";
 import { trainingGraphs } from "../training/graphs.ts";
+import { optimizerOf } from "../training/optimizer.ts";
+import { TrainSettings } from "../training/settings.ts";
 import type { Machine } from "./machine.ts";
 
 /** The models that are timed: scratch:tiny, all-MiniLM-L6-v2 and BERT-base with six classes. */
@@ -98,13 +100,7 @@ export interface BenchTraining {
 }
 
 /** As `train` has by default. */
-export const OPTIMIZER: TrainingOptions["optimizer"] = {
-  beta1: 0.9,
-  beta2: 0.999,
-  epsilon: 1e-8,
-  weightDecay: 0.01,
-  maxGradientNorm: 1,
-};
+export const OPTIMIZER: TrainingOptions["optimizer"] = optimizerOf(TrainSettings.parse({}));
 
 const WARM_UP_STEPS = 2;
 /** As `train` has by default. */

@@ -3,8 +3,9 @@
  *
  * @module
  */
-import type { Gradient, Tensor } from "./graph.ts";
+import type { Gradient, Graph, Tensor } from "./graph.ts";
 import { addGradients, densify } from "./operators.ts";
+import type { GradientOutput } from "./parameters.ts";
 import { formatShape } from "./shape.ts";
 
 /**
@@ -55,5 +56,30 @@ export function gradient(loss: Tensor, wrt: readonly Tensor[]): Gradient[] {
       throw new RangeError(`Cannot differentiate with respect to '${tensor.name}': unused`);
     }
     return found;
+  });
+}
+
+/**
+ * Adds the gradients of a loss to its graph's outputs.
+ *
+ * @param trained The parameters to differentiate with respect to.
+ */
+export function outputGradients(
+  graph: Graph,
+  loss: Tensor,
+  trained: readonly Tensor[],
+): GradientOutput[] {
+  return gradient(loss, trained).map((gradient, i) => {
+    const parameter = trained[i]!.name;
+    const output = `gradient/${parameter}`;
+    if ("name" in gradient) {
+      graph.output(output, gradient);
+      return { parameter, output };
+    }
+    graph.output(output, gradient.values);
+    // An input under its own name costs no copy; tables may have it in common.
+    const indices = gradient.indices.name;
+    if (!graph.outputs.has(indices)) graph.output(indices, gradient.indices);
+    return { parameter, output, indices };
   });
 }

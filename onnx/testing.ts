@@ -7,12 +7,14 @@ import { chooseDevice, type Device, DEVICES } from "./device.ts";
 import { Executor } from "./executor.ts";
 
 /** The devices that are not there. */
-const MISSING: ReadonlySet<Device> = new Set(
+export const MISSING_DEVICES: ReadonlySet<Device> = new Set(
   (await Promise.all(
     DEVICES.map((device) => chooseDevice(device).then(() => [], () => [device])),
   )).flat(),
 );
-for (const device of MISSING) console.log(`Tests on ${device} are left out: it is not there`);
+for (const device of MISSING_DEVICES) {
+  console.log(`Tests on ${device} are left out: it is not there`);
+}
 
 /** Declares a test for each device; it is ignored where its device is not there. */
 export function testOnDevices(
@@ -22,7 +24,7 @@ export function testOnDevices(
   for (const device of DEVICES) {
     Deno.test({
       name: `${name}, on ${device}`,
-      ignore: MISSING.has(device),
+      ignore: MISSING_DEVICES.has(device),
       async fn(t) {
         await using executor = await Executor.start({ device, threads: 2 });
         await test(executor, t);

@@ -7,7 +7,7 @@ import {
   type Tensors,
   type TrainingGraphs,
 } from "./executor.ts";
-import { gradient } from "./gradient.ts";
+import { outputGradients } from "./gradient.ts";
 import { Graph, type Tensor } from "./graph.ts";
 import { gather, mul, reduceSum, reshape, sub } from "./operators.ts";
 import type { ParameterKind, ParameterValues } from "./parameters.ts";
@@ -43,17 +43,7 @@ function graphs(dropoutProbability: number): TrainingGraphs {
   const error = sub(y, target);
   const loss = reduceSum(mul(error, error), [0, 1]);
   training.output("loss", loss);
-  const gradients = gradient(loss, [table, scale, shift]).map((gradient, i) => {
-    const parameter = ["table", "scale", "shift"][i]!;
-    if ("name" in gradient) {
-      training.output(`gradient/${parameter}`, gradient);
-      return { parameter, output: `gradient/${parameter}` };
-    }
-    training.output(`gradient/${parameter}`, gradient.values);
-    const indices = gradient.indices.name;
-    training.output(indices, gradient.indices);
-    return { parameter, output: `gradient/${parameter}`, indices };
-  });
+  const gradients = outputGradients(training, loss, [table, scale, shift]);
   return {
     training: encodeModel(training),
     inference: encodeModel(inference),

@@ -6,13 +6,15 @@
 import { deepStrictEqual } from "node:assert";
 import { fileURLToPath } from "node:url";
 import { PROBLEM_TYPES } from "../data/labels.ts";
-import { chooseDevice } from "../onnx/device.ts";
 import { loadRuntime } from "../onnx/runtime.ts";
+import { MISSING_DEVICES } from "../onnx/testing.ts";
 import { TrainingSession } from "../onnx/training_session.ts";
 import { gpuDevice } from "../onnx/webgpu.ts";
+import { optimizerOf } from "../training/optimizer.ts";
+import { TrainSettings } from "../training/settings.ts";
 import { TINY_MODES, tinyTraining } from "./tiny_training.ts";
 
-const ignore = !await chooseDevice("webgpu").then(() => true, () => false);
+const ignore = MISSING_DEVICES.has("webgpu");
 const GRAPHS = TINY_MODES.flatMap((mode) => PROBLEM_TYPES.map((type) => ({ mode, type })));
 
 Deno.test({
@@ -55,13 +57,7 @@ Deno.test({
         await t.step(`${mode}, ${type}`, async () => {
           const { graphs, weights, batch } = tinyTraining(mode, type);
           const session = await TrainingSession.load(runtime, graphs, weights, {
-            optimizer: {
-              beta1: 0.9,
-              beta2: 0.999,
-              epsilon: 1e-8,
-              weightDecay: 0.01,
-              maxGradientNorm: 1,
-            },
+            optimizer: optimizerOf(TrainSettings.parse({})),
             dropoutSeed: 1,
             largestDimensions: { batch: 2, length: 3 },
           });

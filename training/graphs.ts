@@ -8,13 +8,15 @@ import { type BertConfig, problemOf } from "../models/config.ts";
 import type { ParameterShape } from "../onnx/adamw.ts";
 import { Dropout } from "../onnx/dropout.ts";
 import type { TrainingGraphs } from "../onnx/executor.ts";
-import { gradient } from "../onnx/gradient.ts";
+import { outputGradients } from "../onnx/gradient.ts";
 import { Graph, type Tensor } from "../onnx/graph.ts";
 import { mul, reduceSum } from "../onnx/operators.ts";
-import { type GradientOutput, LOSS } from "../onnx/parameters.ts";
+import { LOSS } from "../onnx/parameters.ts";
 import { encodeModel } from "../onnx/proto.ts";
 import { type PromptEncoder, virtualTokens } from "../models/prompt_encoder.ts";
 import { appendLoss } from "./loss.ts";
+
+export { outputGradients } from "../onnx/gradient.ts";
 
 /**
  * Builds both graphs. Beside the model's own inputs the training graph takes `labels`, float32
@@ -59,27 +61,6 @@ export function trainingGraphs(
     gradients,
     dropout: dropout.sites,
   };
-}
-
-/** Adds the gradients of the loss to a graph's outputs, those of trained parameters. */
-export function outputGradients(
-  graph: Graph,
-  loss: Tensor,
-  trained: readonly Tensor[],
-): GradientOutput[] {
-  return gradient(loss, trained).map((gradient, i) => {
-    const parameter = trained[i]!.name;
-    const output = `gradient/${parameter}`;
-    if ("name" in gradient) {
-      graph.output(output, gradient);
-      return { parameter, output };
-    }
-    graph.output(output, gradient.values);
-    // An input under its own name costs no copy; tables may have it in common.
-    const indices = gradient.indices.name;
-    if (!graph.outputs.has(indices)) graph.output(indices, gradient.indices);
-    return { parameter, output, indices };
-  });
 }
 
 /** The logits as a function of the same parameters, without dropout. */

@@ -10,6 +10,7 @@
 import type { Graph, Tensor, TensorData } from "./graph.ts";
 import { mul } from "./operators.ts";
 import { hash, Random } from "./random.ts";
+import type { DeviceTensors } from "./session.ts";
 import { bindDimensions, elementCount, type Shape } from "./shape.ts";
 
 /** A place in a graph that drops elements. */
@@ -41,16 +42,34 @@ export class Dropout {
   }
 }
 
+/** Gives the masks of a step, where the device has them. */
+export interface DropoutMasks {
+  /**
+   * The masks of one step, or of one part of a step that takes its batch in parts, as inputs of the
+   * graph. They hold until the next call.
+   *
+   * @param dimensions What the symbols of the sites' shapes are there.
+   */
+  feeds(
+    step: number,
+    dimensions: Readonly<Record<string, number>>,
+    part?: number,
+  ): Record<string, TensorData> | DeviceTensors;
+
+  /** Frees the device's memory. */
+  release(): void;
+}
+
 /** The mask of a site in one part of a step: a window of the random numbers. */
-export interface MaskWindow {
+interface MaskWindow {
   site: DropoutSite;
   /** Where the mask starts in {@link DropoutWindows.numbers} of the site's probability. */
   start: number;
   shape: number[];
 }
 
-/** Says which random numbers are the masks of a step. */
-export class DropoutWindows {
+/** Says which random numbers are the masks of a step, and gives them on the CPU. */
+export class DropoutWindows implements DropoutMasks {
   /** Random masks by probability, of which those of all sites are windows. */
   readonly numbers: ReadonlyMap<number, Float32Array<ArrayBuffer>>;
   readonly #seed: number;
@@ -80,15 +99,11 @@ export class DropoutWindows {
     }));
   }
 
-  /**
-   * The masks of one step, or of one part of a step that takes its batch in parts.
-   *
-   * @param dimensions What the symbols of the sites' shapes are there.
-   */
+  /** The windows of one step; see {@link DropoutMasks.feeds}. */
   of(
     step: number,
     dimensions: Readonly<Record<string, number>>,
-    part = 0,
+    part: number,
   ): MaskWindow[] {
     return this.#sites.map((site, i) => ({
       site,
@@ -97,14 +112,22 @@ export class DropoutWindows {
     }));
   }
 
-  /** The same, as inputs of the graph: views of the random numbers. */
-  feeds(...which: Parameters<DropoutWindows["of"]>): Record<string, TensorData> {
+  feeds(
+    step: number,
+    dimensions: Readonly<Record<string, number>>,
+    part = 0,
+  ): Record<string, TensorData> {
     return Object.fromEntries(
-      this.of(...which).map(({ site: { input, probability }, start, shape }) => {
+      this.of(step, dimensions, part).map(({ site: { input, probability }, start, shape }) => {
         const numbers = this.numbers.get(probability)!;
+        // A view, no copy.
         const data = numbers.subarray(start, start + elementCount(shape));
         return [input, { type: "float32", shape, data }];
       }),
     );
+  }
+
+  release(): void {
+    // The memory goes with the object.
   }
 }

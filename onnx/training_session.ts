@@ -5,7 +5,7 @@
  * @module
  */
 import type { AdamWOptions, ParameterShape } from "./adamw.ts";
-import { type DropoutSite, DropoutWindows } from "./dropout.ts";
+import { type DropoutMasks, type DropoutSite, DropoutWindows } from "./dropout.ts";
 import { HostParameters } from "./host_parameters.ts";
 import {
   type GradientOutput,
@@ -55,13 +55,13 @@ export class TrainingSession {
   readonly #training: Session;
   readonly #inference: Session;
   readonly #parameters: Parameters;
-  readonly #masks: DropoutWindows | WebGpuMasks;
+  readonly #masks: DropoutMasks;
 
   private constructor(
     training: Session,
     inference: Session,
     parameters: Parameters,
-    masks: DropoutWindows | WebGpuMasks,
+    masks: DropoutMasks,
   ) {
     this.#training = training;
     this.#inference = inference;
@@ -167,7 +167,7 @@ export class TrainingSession {
   async release(): Promise<void> {
     await this.#training.release();
     await this.#inference.release();
-    if (this.#masks instanceof WebGpuMasks) this.#masks.release();
+    this.#masks.release();
     this.#parameters.release();
   }
 }

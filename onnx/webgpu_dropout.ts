@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { DropoutSite, DropoutWindows } from "./dropout.ts";
+import type { DropoutMasks, DropoutSite, DropoutWindows } from "./dropout.ts";
 import type { Runtime } from "./runtime.ts";
 import type { DeviceTensors } from "./session.ts";
 import { bindDimensions, elementCount } from "./shape.ts";
@@ -23,7 +23,7 @@ interface Group {
 }
 
 /** Masks on the GPU. */
-export class WebGpuMasks {
+export class WebGpuMasks implements DropoutMasks {
   readonly #runtime: Runtime;
   readonly #device: GPUDevice;
   readonly #kernels: Kernels;
@@ -73,9 +73,10 @@ export class WebGpuMasks {
     return new WebGpuMasks(runtime, device, kernels, windows, sites, largest);
   }
 
-  /** Fills the masks and gives them as inputs of the graph, until the next call. */
-  feeds(...which: Parameters<DropoutWindows["of"]>): DeviceTensors {
-    const windows = new Map(this.#windows.of(...which).map((window) => [window.site, window]));
+  feeds(step: number, dimensions: Readonly<Record<string, number>>, part = 0): DeviceTensors {
+    const windows = new Map(
+      this.#windows.of(step, dimensions, part).map((window) => [window.site, window]),
+    );
     for (const { sites, windows: { buffer } } of this.#groups) {
       const integers = sites.flatMap((site) => {
         const { start, shape } = windows.get(site)!;
@@ -94,7 +95,6 @@ export class WebGpuMasks {
     );
   }
 
-  /** Frees the GPU's memory. */
   release(): void {
     const windows = this.#groups.map(({ windows }) => windows);
     for (const { buffer } of [...this.#numbers, ...this.#masks.values(), ...windows]) {

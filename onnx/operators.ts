@@ -269,7 +269,7 @@ export function gemm(a: Tensor, b: Tensor, c?: Tensor, options: GemmOptions = {}
   const { transposeA = false, transposeB = false, alpha = 1 } = options;
   const multiply = (a: Tensor, b: Tensor, transposed: MatMulOptions) =>
     gemm(a, b, undefined, { ...transposed, alpha });
-  const y = a.graph.append("Gemm", c === undefined ? [a, b] : [a, b, c], {
+  return a.graph.append("Gemm", c === undefined ? [a, b] : [a, b, c], {
     shape,
     attributes: { alpha: float(alpha), transA: Number(transposeA), transB: Number(transposeB) },
     gradient: (g) => [
@@ -277,12 +277,7 @@ export function gemm(a: Tensor, b: Tensor, c?: Tensor, options: GemmOptions = {}
       c === undefined ? undefined : sumTo(g, c.shape),
     ],
   });
-  if (c === undefined) plainProducts.set(y, (c) => gemm(a, b, c, options));
-  return y;
 }
-
-/** What {@link gemm} made without `c`, and how to make the same with it. */
-const plainProducts = new WeakMap<Tensor, (c: Tensor) => Tensor>();
 
 /** The rows and columns of a product. */
 function productShape(
@@ -442,7 +437,7 @@ export function densify(gradient: Gradient): Tensor {
  * @param isFresh Whether nothing else uses `b`: a product then starts from `a` instead of zero.
  */
 export function addGradients(a: Gradient, b: Gradient, isFresh: boolean): Gradient {
-  if ("name" in a && "name" in b) return (isFresh && plainProducts.get(b)?.(a)) || add(a, b);
+  if ("name" in a && "name" in b) return isFresh ? addTo(a, b) : add(a, b);
   if ("name" in a) return scatterAdd(a, b as IndexedSlices);
   if ("name" in b) return scatterAdd(b, a);
   const [first, second] = [flatRows(a), flatRows(b)];
@@ -451,6 +446,14 @@ export function addGradients(a: Gradient, b: Gradient, isFresh: boolean): Gradie
     indices: concat([first.indices, second.indices], 0),
     shape: a.shape,
   };
+}
+
+/** `a + b`; where `b` is a product of {@link gemm} without `c` it is made anew, with `a` as that. */
+function addTo(a: Tensor, b: Tensor): Tensor {
+  const product = b.graph.nodes.findLast(({ outputs }) => outputs[0] === b);
+  if (product?.operator !== "Gemm" || product.inputs.length > 2) return add(a, b);
+  const { inputs, attributes } = product;
+  return b.graph.append("Gemm", [...inputs, a], { shape: b.shape, attributes });
 }
 
 /** A table with the gradients of some of its rows added. */

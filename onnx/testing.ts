@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { BinaryReader } from "@bufbuild/protobuf/wire";
 import { chooseDevice, type Device, DEVICES } from "./device.ts";
 import { Executor } from "./executor.ts";
 
@@ -31,4 +32,25 @@ export function testOnDevices(
       },
     });
   }
+}
+
+/** The operators of a serialised ModelProto, node by node. */
+export function operatorsOf(model: Uint8Array): string[] {
+  const [graph, nodes, operator] = [7, 1, 4];
+  return fieldsOf(model, graph)
+    .flatMap((graph) => fieldsOf(graph, nodes))
+    .flatMap((node) => fieldsOf(node, operator))
+    .map((name) => new TextDecoder().decode(name));
+}
+
+/** The contents of one field of a message, as often as it has it. */
+function fieldsOf(message: Uint8Array, wanted: number): Uint8Array[] {
+  const reader = new BinaryReader(message);
+  const contents: Uint8Array[] = [];
+  while (reader.pos < reader.len) {
+    const [field, type] = reader.tag();
+    if (field === wanted) contents.push(reader.bytes());
+    else reader.skip(type);
+  }
+  return contents;
 }

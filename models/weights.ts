@@ -98,9 +98,6 @@ export function exportModel(
 /**
  * The graph of a trained classifier: int64 `input_ids`, `attention_mask` and `token_type_ids`,
  * `[batch, length]`, to float32 `logits`, `[batch, labels]`.
- *
- * It keeps to plain operators: onnxruntime's own for attention are no faster on the CPU, and that for
- * a normalised sum is slower.
  */
 export function classifierGraph(
   config: BertConfig,

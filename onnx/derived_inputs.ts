@@ -1,6 +1,6 @@
 /**
  * Inputs that follow from the other inputs of a graph: dimensions as lists of integers, and integers
- * as floating-point numbers. onnxruntime's WebGPU provider has no integers, so that nodes that derive
+ * as floating-point numbers. onnxruntime's WebGPU provider has no int64, so that nodes that derive
  * them would be left to the CPU.
  *
  * The names of such inputs say what they are; `Session` feeds them.

@@ -8,7 +8,7 @@ import type { Dtype } from "../models/weights.ts";
 import { median } from "./train.ts";
 
 /** What {@link timePredictions} finds. */
-export interface PredictionTimes {
+interface PredictionTimes {
   /** The median of one text after the other. */
   batch1_p50_ms: number;
   /** In batches of 32, in the order of the texts. */

@@ -75,7 +75,7 @@ export interface TrainBenchResult {
 }
 
 /** A step's nominal work by all of its time, the optimizer's included. */
-export interface WholeStepRate {
+interface WholeStepRate {
   /** {@link nominalStepFlops} by the time of the step, in 10⁹/s. */
   gflops: number;
   /** What matrix products alone reach, 512 rows by 768 x 3,072, whatever the model's size. */
@@ -91,7 +91,7 @@ export interface TrainBench {
 }
 
 /** What {@link benchTraining} gives. */
-export interface BenchTraining {
+interface BenchTraining {
   config: BertConfig;
   graphs: TrainingGraphs;
   weights: ParameterValues;

@@ -230,13 +230,13 @@ export function layerNormalization(
 }
 
 /** Which operands of a product are transposed first. */
-export interface MatMulOptions {
+interface MatMulOptions {
   transposeA?: boolean;
   transposeB?: boolean;
 }
 
 /** Settings of {@link gemm}. */
-export interface GemmOptions extends MatMulOptions {
+interface GemmOptions extends MatMulOptions {
   /** What the product is multiplied by; 1 by default. */
   alpha?: number;
 }

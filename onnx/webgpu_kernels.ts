@@ -35,7 +35,7 @@ const GROUP_BINDINGS = 8;
 type GroupArrays = Partial<Record<(typeof GROUP_ARRAYS)[number], readonly GpuArray[]>>;
 
 /** The names of the kernels. */
-export type KernelName =
+type KernelName =
   | "sum_squares"
   | "clip"
   | "adamw"

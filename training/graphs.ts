@@ -16,8 +16,6 @@ import { encodeModel } from "../onnx/proto.ts";
 import { type PromptEncoder, virtualTokens } from "../models/prompt_encoder.ts";
 import { appendLoss } from "./loss.ts";
 
-export { outputGradients } from "../onnx/gradient.ts";
-
 /**
  * Builds both graphs. Beside the model's own inputs the training graph takes `labels`, float32
  * `[batch, labels]`, and `example_weights`, float32 `[batch]`; the loss is the sum of the examples'

@@ -10,11 +10,11 @@ import { distillationLosses, maskedTokenLosses } from "../../models/masked_langu
 import type { ParameterShape } from "../../onnx/adamw.ts";
 import { Dropout } from "../../onnx/dropout.ts";
 import type { TrainingGraphs } from "../../onnx/executor.ts";
+import { outputGradients } from "../../onnx/gradient.ts";
 import { Graph, type Tensor } from "../../onnx/graph.ts";
 import { add, mul, reduceSum } from "../../onnx/operators.ts";
 import { LOSS } from "../../onnx/parameters.ts";
 import { encodeModel } from "../../onnx/proto.ts";
-import { outputGradients } from "../graphs.ts";
 
 /** What a model in pretraining learns beside the masked tokens. */
 export interface Distillation {

@@ -5,7 +5,8 @@
  */
 import { type Columns, DEFAULT_COLUMNS } from "./columns.ts";
 import { labelFault, type ProblemType } from "./labels.ts";
-import { readError, readRows } from "./table.ts";
+import { readRows } from "./table.ts";
+import { readError } from "./text_blocks.ts";
 
 /** One row of a data file. */
 export interface Example {

@@ -16,8 +16,9 @@ import {
   type PrepareSettings,
   withPrepareDefaults,
 } from "./prepare_settings.ts";
-import { readError, readRows } from "./table.ts";
+import { readRows } from "./table.ts";
 import { balancedRows, groupedSplit, randomSplit, SIDES, stratifiedSplit } from "./split.ts";
+import { readError } from "./text_blocks.ts";
 import { UserError } from "./user_error.ts";
 import { YOUTUBE_CATEGORIES } from "./youtube_categories.ts";
 

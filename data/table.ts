@@ -7,7 +7,7 @@
 import { CsvError, parse } from "csv-parse";
 import { extname } from "node:path";
 import { pipeline, Readable } from "node:stream";
-import { UserError } from "./user_error.ts";
+import { MAX_LINE_BYTES, readError, textBlocks } from "./text_blocks.ts";
 
 /** One row of a table. */
 export interface TableRow {
@@ -21,18 +21,6 @@ export interface TableRow {
 export interface ReadRowsOptions {
   /** Called with each piece of the file as it is read. */
   onBytes?: (bytes: Uint8Array) => void;
-}
-
-/** A row or a line longer than this is a fault of the file, such as a quote that never ends. */
-const MAX_ROW_BYTES = 2 ** 24;
-const BLOCK_BYTES = 2 ** 20;
-const NEWLINE = 0x0a;
-
-/** The error of a file that cannot be read: the file, the line where it is known, the rule. */
-export function readError(file: string, rule: string, line?: number): UserError {
-  return new UserError(
-    `Cannot read '${file}'${line === undefined ? "" : ` line ${line}`}: ${rule}`,
-  );
 }
 
 /**
@@ -63,80 +51,6 @@ export async function* readRows(
   }
 }
 
-/** Whole lines of a file at a time, decoded. */
-async function* textBlocks(
-  file: string,
-  onBytes: (bytes: Uint8Array) => void,
-): AsyncGenerator<string> {
-  using source = await open(file);
-  const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-  let firstLine = 1;
-  const decode = (bytes: Uint8Array) => {
-    try {
-      const text = decoder.decode(bytes);
-      const isStart = firstLine === 1 && text.startsWith("\uFEFF");
-      firstLine += countNewlines(bytes);
-      return isStart ? text.slice(1) : text;
-    } catch {
-      throw readError(file, "it is not UTF-8 text", firstLine + lineOfFault(bytes));
-    }
-  };
-  // Cut at line ends, so that no character is cut and a fault has a line.
-  let rest = new Uint8Array(0);
-  const buffer = new Uint8Array(BLOCK_BYTES);
-  for (let size; (size = await source.read(buffer)) !== null;) {
-    const bytes = buffer.subarray(0, size);
-    onBytes(bytes);
-    const end = bytes.lastIndexOf(NEWLINE) + 1;
-    if (end === 0 && rest.length + size > MAX_ROW_BYTES) {
-      throw readError(file, "the line is longer than 16 MiB", firstLine);
-    }
-    if (end > 0) yield decode(concat(rest, bytes.subarray(0, end)));
-    rest = end > 0 ? bytes.slice(end) : concat(rest, bytes);
-  }
-  if (rest.length > 0) yield decode(rest);
-}
-
-async function open(file: string): Promise<Deno.FsFile> {
-  try {
-    const source = await Deno.open(file);
-    if (!(await source.stat()).isDirectory) return source;
-    source.close();
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) throw readError(file, "no such file");
-    if (error instanceof Deno.errors.NotADirectory) throw readError(file, "no such file");
-    throw error;
-  }
-  throw readError(file, "it is a folder");
-}
-
-/** How many lines of a piece come before the one that is not UTF-8. */
-function lineOfFault(bytes: Uint8Array): number {
-  const decoder = new TextDecoder("utf-8", { fatal: true });
-  for (let line = 0, start = 0;; line++) {
-    const end = bytes.indexOf(NEWLINE, start);
-    try {
-      decoder.decode(bytes.subarray(start, end < 0 ? bytes.length : end));
-    } catch {
-      return line;
-    }
-    start = end + 1;
-  }
-}
-
-function countNewlines(bytes: Uint8Array): number {
-  let count = 0;
-  for (let at = bytes.indexOf(NEWLINE); at >= 0; at = bytes.indexOf(NEWLINE, at + 1)) count++;
-  return count;
-}
-
-function concat(a: Uint8Array, b: Uint8Array): Uint8Array<ArrayBuffer> {
-  const both = new Uint8Array(a.length + b.length);
-  both.set(a);
-  both.set(b, a.length);
-  return both;
-}
-
 async function* delimitedRows(
   file: string,
   columns: readonly string[],
@@ -150,7 +64,7 @@ async function* delimitedRows(
     // Otherwise the first line's end would be expected of all.
     record_delimiter: ["\r\n", "\n", "\r"],
     skip_empty_lines: true,
-    max_record_size: MAX_ROW_BYTES,
+    max_record_size: MAX_LINE_BYTES,
     columns: (header: string[]) => {
       requireColumns(file, columns, header);
       return header.map((name) => columns.includes(name) ? name : false);

@@ -4,36 +4,27 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
-import { createInterface } from "node:readline";
-import { exists } from "./files.ts";
-import { UserError } from "./user_error.ts";
+import { openTextFile, textBlocks } from "./text_blocks.ts";
 
 /**
  * The lines of files, one file after the other, without those that are blank.
  *
- * @throws {UserError} If a file cannot be read.
+ * @throws {UserError} If a file cannot be read, is not UTF-8, or has a line of more than 16 MiB.
  */
 export async function* readLines(files: readonly string[]): AsyncGenerator<string> {
   for (const file of files) {
-    await checkTextFile(file);
-    const input = createReadStream(file, { encoding: "utf8" });
-    try {
-      for await (const line of createInterface({ input, crlfDelay: Infinity })) {
+    for await (const block of textBlocks(file)) {
+      for (const line of block.split(/[\r\n]/)) {
         const text = line.trim();
         if (text !== "") yield text;
       }
-    } finally {
-      // Where nobody wants the other lines.
-      input.destroy();
     }
   }
 }
 
-/** @throws {UserError} If a file is not there, or is a folder. */
+/** @throws {UserError} If a file is not there, is a folder, or is not to be read. */
 export async function checkTextFile(file: string): Promise<void> {
-  if (!await exists(file)) throw new UserError(`Cannot read '${file}': no such file`);
-  if ((await Deno.stat(file)).isDirectory) throw new UserError(`Cannot read '${file}': a folder`);
+  (await openTextFile(file)).close();
 }
 
 /**

@@ -36,8 +36,8 @@ export interface LearnVocabularyOptions {
  * by plain frequency follows Sennrich et al. (2016), as the `WordPieceTrainer` of Hugging Face
  * `tokenizers` does.
  *
- * The result depends on how often each word occurs, not on the order of the texts. Of equally
- * frequent pairs, the one with the smaller first id, then the smaller second id, is merged first.
+ * The result depends on how often each word occurs, not on the order of the texts, unless they hold
+ * more distinct words than a {@linkcode WordCounter} keeps. Of equally frequent pairs, the one with the smaller first id, then the smaller second id, is merged first.
  * Of equally frequent characters, the one with the larger code point is dropped first.
  *
  * @param texts The texts to learn from, read once.
@@ -51,7 +51,7 @@ export function learnVocabulary(
   texts: Iterable<string>,
   options: LearnVocabularyOptions,
 ): string[] {
-  const counter = new WordCounter(options.lowercase);
+  const counter = new WordCounter(options);
   for (const text of texts) counter.add(text);
   return vocabularyOf(counter.counts, options);
 }
@@ -99,15 +99,30 @@ function requireInteger(name: string, value: number, minimum: number): void {
   }
 }
 
-/** Counts the words of texts that come one at a time. */
+/** Settings of {@linkcode WordCounter}. */
+export interface WordCounterOptions {
+  /** Whether to lowercase the texts and strip their accents. Defaults to true. */
+  lowercase?: boolean;
+  /** The most distinct words to keep at a time. Defaults to 2^21. */
+  maxWords?: number;
+}
+
+/**
+ * Counts the words of texts that come one at a time, in memory that does not grow with them.
+ *
+ * When there are more distinct words than it keeps, it forgets the rarest until at most half are
+ * left. A rare word is then counted anew if it comes again, so that its count may be too low; a word
+ * that is frequent all along keeps its own.
+ */
 export class WordCounter {
   /** How often each word has occurred. */
   readonly counts = new Map<string, number>();
+  readonly #maxWords: number;
   readonly #normalizer: BertNormalizer;
   readonly #preTokenizer = new BertPreTokenizer();
 
-  /** @param lowercase Whether to lowercase the texts and strip their accents. */
-  constructor(lowercase = true) {
+  constructor({ lowercase = true, maxWords = 2 ** 21 }: WordCounterOptions = {}) {
+    this.#maxWords = maxWords;
     this.#normalizer = new BertNormalizer(normalizerJson(lowercase));
   }
 
@@ -115,6 +130,15 @@ export class WordCounter {
   add(text: string): void {
     for (const word of this.#preTokenizer.pre_tokenize(this.#normalizer.normalize(text))) {
       addCount(this.counts, word, 1);
+      if (this.counts.size > this.#maxWords) this.#forgetRarest();
+    }
+  }
+
+  #forgetRarest(): void {
+    for (let rarest = 1; this.counts.size > this.#maxWords / 2; rarest++) {
+      for (const [word, count] of this.counts) {
+        if (count === rarest) this.counts.delete(word);
+      }
     }
   }
 }

@@ -2,7 +2,7 @@ import { Tokenizer } from "@huggingface/tokenizers";
 import fc from "fast-check";
 import { deepStrictEqual, ok, strictEqual, throws } from "node:assert";
 import { tokenizerConfig, tokenizerJson } from "./tokenizer_files.ts";
-import { learnVocabulary } from "./wordpiece.ts";
+import { learnVocabulary, WordCounter } from "./wordpiece.ts";
 
 const SPECIAL_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
 
@@ -174,4 +174,24 @@ Deno.test("learnVocabulary() gives a vocabulary that encodes its texts without [
       for (const text of texts) ok(!tokenizer.tokenize(text).includes("[UNK]"));
     }),
   );
+});
+
+Deno.test("WordCounter forgets the rarest words where there are more than it keeps", () => {
+  const counter = new WordCounter({ maxWords: 4 });
+  counter.add("a a a b b c d");
+  deepStrictEqual([...counter.counts], [["a", 3], ["b", 2], ["c", 1], ["d", 1]]);
+  counter.add("e");
+  deepStrictEqual([...counter.counts], [["a", 3], ["b", 2]]);
+  counter.add("e e d b a");
+  deepStrictEqual([...counter.counts], [["a", 4], ["b", 3], ["e", 2], ["d", 1]]);
+  counter.add("c");
+  deepStrictEqual([...counter.counts], [["a", 4], ["b", 3]]);
+});
+
+Deno.test("WordCounter keeps within its bound where all words are as frequent", () => {
+  const counter = new WordCounter({ maxWords: 4 });
+  for (let i = 0; i < 100; i++) {
+    counter.add(`word${i} word${i}`);
+    ok(counter.counts.size <= 4);
+  }
 });

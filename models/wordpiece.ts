@@ -5,6 +5,7 @@
  */
 import { BertNormalizer, BertPreTokenizer } from "@huggingface/tokenizers";
 import TinyQueue from "tinyqueue";
+import { UserError } from "../data/user_error.ts";
 import {
   CONTINUATION_PREFIX,
   normalizerJson,
@@ -44,8 +45,9 @@ export interface LearnVocabularyOptions {
  * @returns The tokens in id order: the special tokens `[PAD]`, `[UNK]`, `[CLS]`, `[SEP]` and
  * `[MASK]`, the characters, the characters that continue a word, both by code point, then the
  * merged tokens as learned. Texts without words give the special tokens only.
- * @throws {RangeError} If an option is not an integer or too small, or if `vocabularySize` cannot
- * hold the special tokens and the alphabet, for which `5 + 2 * limitAlphabet` always suffices.
+ * @throws {RangeError} If an option is not an integer or too small.
+ * @throws {UserError} If `vocabularySize` cannot hold the special tokens and the alphabet, for which
+ * `5 + 2 * limitAlphabet` always suffices.
  */
 export function learnVocabulary(
   texts: Iterable<string>,
@@ -68,9 +70,9 @@ export function vocabularyOf(
 
   const tokens = [...SPECIAL_TOKENS, ...selectAlphabet(wordCounts, limitAlphabet)];
   if (tokens.length > vocabularySize) {
-    throw new RangeError(
-      `Cannot learn a vocabulary: 'vocabularySize' must be at least ${tokens.length} ` +
-        `to hold the special tokens and the alphabet, got ${vocabularySize}`,
+    throw new UserError(
+      `Cannot learn a vocabulary of ${vocabularySize} tokens: the special tokens and the texts' ` +
+        `alphabet take ${tokens.length}`,
     );
   }
 

@@ -125,9 +125,9 @@ Deno.test("learnVocabulary() rejects options that are not integers or too small"
 Deno.test("learnVocabulary() rejects a size that cannot hold the alphabet", () => {
   strictEqual(learnVocabulary(HUGS, { vocabularySize: 16 }).length, 16);
   throws(() => learnVocabulary(HUGS, { vocabularySize: 15 }), {
-    name: "RangeError",
-    message: "Cannot learn a vocabulary: 'vocabularySize' must be at least 16 " +
-      "to hold the special tokens and the alphabet, got 15",
+    name: "UserError",
+    message:
+      "Cannot learn a vocabulary of 15 tokens: the special tokens and the texts' alphabet take 16",
   });
 });
 

@@ -45,7 +45,7 @@ export async function maskedModel(
       options.signal?.throwIfAborted();
       counter.add(text);
     }
-    const vocabulary = learnedVocabulary(counter.counts, vocabularySize);
+    const vocabulary = vocabularyOf(counter.counts, { vocabularySize });
     const config = scratchConfig(size, vocabulary.length, "BertForMaskedLM");
     const modelMaxLength = config.max_position_embeddings;
     return { config, tokenizer: BertTokenizer.fromVocabulary(vocabulary, { modelMaxLength }) };
@@ -57,15 +57,6 @@ export async function maskedModel(
     tokenizer: await readTokenizer(dir, stored),
     dir,
   };
-}
-
-function learnedVocabulary(counts: ReadonlyMap<string, number>, vocabularySize: number): string[] {
-  try {
-    return vocabularyOf(counts, { vocabularySize });
-  } catch (error) {
-    if (!(error instanceof RangeError)) throw error;
-    throw new UserError(`Cannot use --vocabulary-size ${vocabularySize}: ${error.message}`);
-  }
 }
 
 /** What {@link maskedModelWeights} needs beside the model. */

@@ -27,6 +27,7 @@ import {
 } from "./prompt_encoder.ts";
 import { decodeSafetensors, encodeSafetensors, type StoredTensor } from "./safetensors.ts";
 import { BertTokenizer } from "./tokenizer.ts";
+import { MIN_LENGTH } from "./tokenizer_files.ts";
 import { ONNX_FILES, parameterShapes, type Weights } from "./weights.ts";
 
 /** The files of PEFT. */
@@ -317,9 +318,6 @@ export function adaptedTokenizer(
   const left = config.max_position_embeddings - encoder.num_virtual_tokens;
   return tokenizer.withMaxLength(Math.min(maxLength ?? left, left));
 }
-
-/** The fewest tokens of a text: `[CLS]`, one word and `[SEP]`. */
-const MIN_LENGTH = 3;
 
 /**
  * Checks that virtual tokens leave positions for a text.

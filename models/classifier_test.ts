@@ -190,6 +190,7 @@ Deno.test("loadClassifier() names the key of config.json that is wrong", async (
         ["model_type", "roberta"],
         ["hidden_act", "relu"],
         ["hidden_dropout_prob", 1],
+        ["max_position_embeddings", 2],
       ] as const
     ) {
       await Deno.writeTextFile(file, JSON.stringify({ ...config, [key]: value }));

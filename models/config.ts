@@ -8,6 +8,7 @@ import { z } from "zod";
 import { exists, readJson } from "../data/files.ts";
 import { type Problem, PROBLEM_TYPES } from "../data/labels.ts";
 import { UserError } from "../data/user_error.ts";
+import { MIN_LENGTH } from "./tokenizer_files.ts";
 
 /** The file that describes a model, in its folder. */
 export const CONFIG_FILE = "config.json";
@@ -23,7 +24,7 @@ export const BertConfig = z.looseObject({
   num_hidden_layers: size,
   num_attention_heads: size,
   intermediate_size: size,
-  max_position_embeddings: size,
+  max_position_embeddings: size.min(MIN_LENGTH),
   type_vocab_size: size.default(2),
   hidden_act: z.literal("gelu").default("gelu"),
   hidden_dropout_prob: probability.default(0.1),

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { exists, readJson } from "../data/files.ts";
 import {
+  MIN_LENGTH,
   SPECIAL_TOKENS_MAP,
   type TokenizerConfig,
   tokenizerConfig,
@@ -19,12 +20,12 @@ const TokenizerFields = z.looseObject({
   model: z.looseObject({ vocab: z.record(z.string(), z.number()) }),
   added_tokens: z.array(z.unknown()),
 });
-const ConfigFields = z.looseObject({ model_max_length: z.number().min(2).optional() });
+const ConfigFields = z.looseObject({ model_max_length: z.number().min(MIN_LENGTH).optional() });
 
 /** What transformers' `BertTokenizer` assumes where its configuration says nothing. */
 const OldConfig = z.looseObject({
   do_lower_case: z.boolean().default(true),
-  model_max_length: z.number().min(2).default(512),
+  model_max_length: z.number().min(MIN_LENGTH).default(512),
 });
 
 /** The files are kept as they are; the tokenizers library looks at the other fields. */
@@ -34,7 +35,7 @@ const TokenizerFile = z.custom<TokenizerJson>(
 );
 const TokenizerConfigFile = z.custom<Partial<TokenizerConfig>>(
   (value) => ConfigFields.safeParse(value).success,
-  "its model_max_length must be a number of at least 2",
+  `its model_max_length must be a number of at least ${MIN_LENGTH}`,
 );
 
 /** The `model_max_length` of a tokenizer that has none, as transformers has it. */

@@ -20,6 +20,9 @@ export const SPECIAL_TOKENS: readonly string[] = Object.values(SPECIAL_TOKENS_MA
 /** Marks a token that continues a word. */
 export const CONTINUATION_PREFIX = "##";
 
+/** The fewest tokens of a text: `[CLS]`, one word and `[SEP]`. */
+export const MIN_LENGTH = 3;
+
 /** Longer words are encoded as `[UNK]`, as in the published BERT models. */
 const MAX_WORD_CHARACTERS = 100;
 

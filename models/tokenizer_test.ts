@@ -186,3 +186,21 @@ Deno.test("BertTokenizer.load() needs neither tokenizer_config.json nor a length
     await Deno.remove(dir, { recursive: true });
   }
 });
+
+Deno.test("BertTokenizer.load() refuses a length that leaves no room for a word", async () => {
+  const dir = await Deno.makeTempDir();
+  try {
+    const configFile = join(dir, "tokenizer_config.json");
+    await Deno.writeTextFile(configFile, '{"model_max_length": 2}');
+    await Deno.writeTextFile(join(dir, "vocab.txt"), VOCABULARY.join("\n") + "\n");
+    const refusal = {
+      name: "UserError",
+      message: new RegExp(`^Cannot read '${configFile}': .*model_max_length.*3$`),
+    };
+    await rejects(BertTokenizer.load(dir), refusal);
+    await Deno.writeTextFile(join(dir, "tokenizer.json"), tokenizer.files()["tokenizer.json"]!);
+    await rejects(BertTokenizer.load(dir), refusal);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});

@@ -12,7 +12,9 @@ import { UserError } from "../../data/user_error.ts";
 import type { BertTokenizer } from "../../models/tokenizer.ts";
 
 const TOKENS_DIR = "tokens";
-const FILES = ["train", "heldOut", "teacher"] as const;
+const TRAIN_FILE = "train";
+const HELD_OUT_FILE = "heldOut";
+const TEACHER_FILE = "teacher";
 
 /** How texts become rows. */
 export interface PretrainingTextsOptions {
@@ -57,17 +59,13 @@ export async function pretrainingTexts(
     await encode(tokensDir, files, options);
     await Deno.writeTextFile(complete, "");
   }
-  const [train, heldOut, teacher] = await Promise.all(
-    FILES.map((name) => TokenFile.open(join(tokensDir, name))),
-  );
-  return {
-    train: train!,
-    heldOut: heldOut!,
-    teacher: options.teacher && teacher,
-    [Symbol.dispose]() {
-      for (const file of [train, heldOut, teacher]) file![Symbol.dispose]();
-    },
-  };
+  using opened = new DisposableStack();
+  const open = async (name: string) => opened.use(await TokenFile.open(join(tokensDir, name)));
+  const train = await open(TRAIN_FILE);
+  const heldOut = await open(HELD_OUT_FILE);
+  const teacher = options.teacher && await open(TEACHER_FILE);
+  const kept = opened.move();
+  return { train, heldOut, teacher, [Symbol.dispose]: () => kept.dispose() };
 }
 
 /** Removes what {@link pretrainingTexts} has written, if it has. */
@@ -81,16 +79,11 @@ async function encode(
   files: readonly string[],
   { tokenizer, teacher, heldOut: share, onProgress, signal }: PretrainingTextsOptions,
 ): Promise<void> {
-  await using stack = new AsyncDisposableStack();
-  const writers: TokenFileWriter[] = [];
-  for (const name of FILES) {
-    writers.push(stack.use(await TokenFileWriter.create(join(dir, name))));
-  }
-  const [train, heldOut, teacherRows] = writers as [
-    TokenFileWriter,
-    TokenFileWriter,
-    TokenFileWriter,
-  ];
+  await using created = new AsyncDisposableStack();
+  const create = async (name: string) => created.use(await TokenFileWriter.create(join(dir, name)));
+  const train = await create(TRAIN_FILE);
+  const heldOut = await create(HELD_OUT_FILE);
+  const teacherRows = teacher && await create(TEACHER_FILE);
   const packers = new Map([train, heldOut].map((file) => [file, new RowPacker(tokenizer)]));
   let count = 0;
   for await (const text of readLines(files)) {
@@ -100,7 +93,7 @@ async function encode(
       for (const row of packers.get(file)!.add(text)) await file.add(row);
     } else {
       await file.add(tokenizer.encode(text).ids);
-      if (file === train) await teacherRows.add(teacher.encode(text).ids);
+      if (file === train) await teacherRows?.add(teacher.encode(text).ids);
     }
     if (++count % PROGRESS_TEXTS === 0) onProgress(count);
   }
@@ -108,7 +101,9 @@ async function encode(
   if (train.rows === 0) {
     throw new UserError(`Cannot pretrain on ${files.join(", ")}: no text is left for training`);
   }
-  for (const writer of writers) await writer.finish();
+  await train.finish();
+  await heldOut.finish();
+  await teacherRows?.finish();
 }
 
 /** Fills rows with texts: `[CLS] one [SEP] another [SEP]`. Longer texts go over several rows. */

@@ -41,6 +41,8 @@ export interface HubOptions {
   environment?: { get(name: string): string | undefined };
   /** Called as files are downloaded. */
   onDownload?: (event: DownloadEvent) => void;
+  /** Further files that are needed where the model has them. */
+  optionalFiles?: readonly string[];
 }
 
 /**
@@ -83,9 +85,10 @@ class HubRepository {
   readonly #cacheDir: string;
   readonly #dir: string;
   readonly #onDownload: (event: DownloadEvent) => void;
+  readonly #optionalFiles: readonly string[];
 
   constructor(model: string, id: string, revision: string, options: HubOptions) {
-    const { environment = Deno.env, onDownload = () => {} } = options;
+    const { environment = Deno.env, onDownload = () => {}, optionalFiles = [] } = options;
     this.#model = model;
     this.#id = id;
     this.#revision = revision;
@@ -98,6 +101,7 @@ class HubRepository {
     this.#cacheDir = cacheDirOf(environment);
     this.#dir = join(this.#cacheDir, ["models", ...id.split("/")].join("--"));
     this.#onDownload = onDownload;
+    this.#optionalFiles = optionalFiles;
   }
 
   /** The revision's folder, if the cache holds all of it. */
@@ -106,7 +110,7 @@ class HubRepository {
     if (commit === undefined) return undefined;
     const snapshot = this.#snapshot(commit);
     let known = true;
-    const missing = await missingFile(snapshot, async (file) => {
+    const missing = await missingFile(snapshot, this.#optionalFiles, async (file) => {
       if (await exists(join(snapshot, file))) return true;
       known &&= await exists(this.#absenceMark(commit, file));
       return false;
@@ -124,6 +128,7 @@ class HubRepository {
     await readConfig(snapshot);
     const missing = await missingFile(
       snapshot,
+      this.#optionalFiles,
       async (file) =>
         await exists(join(snapshot, file)) || await this.#downloadFile(file, commit) !== undefined,
     );
@@ -291,7 +296,7 @@ class HubRepository {
   #notFoundLocally(reason: string): UserError {
     return new UserError(
       `Cannot find '${this.#model}': no folder of that name, not all of it in the cache ` +
-        `'${this.#cacheDir}', and ${reason}; --model also takes a folder with the model's files`,
+        `'${this.#cacheDir}', and ${reason}; a folder with the model's files will do as well`,
     );
   }
 
@@ -318,10 +323,11 @@ function answered(server: string, { status, statusText }: Response): string {
  */
 async function missingFile(
   dir: string,
+  optionalFiles: readonly string[],
   get: (file: string) => Promise<boolean>,
 ): Promise<string | undefined> {
   if (!await get(CONFIG_FILE)) return CONFIG_FILE;
-  await get("tokenizer_config.json");
+  for (const file of ["tokenizer_config.json", ...optionalFiles]) await get(file);
   if (!await get("tokenizer.json") && !await get("vocab.txt")) return "tokenizer.json or vocab.txt";
   if (await get(WEIGHTS_FILE)) return undefined;
   if (!await get(WEIGHTS_INDEX_FILE)) {

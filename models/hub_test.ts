@@ -21,7 +21,11 @@ interface Fixture {
   folder: string;
   cache: string;
   /** Resolves a model with these variables beside those of the hub and the cache. */
-  resolve(model: string, variables?: Record<string, string>): Promise<string>;
+  resolve(
+    model: string,
+    variables?: Record<string, string>,
+    optionalFiles?: readonly string[],
+  ): Promise<string>;
   events: DownloadEvent[];
 }
 
@@ -44,8 +48,9 @@ async function withHub(
     await using hub = new LocalHub(files);
     const cache = join(dir, "cache", "hub");
     const events: DownloadEvent[] = [];
-    const resolve = (model: string, variables: Record<string, string> = {}) =>
+    const resolve: Fixture["resolve"] = (model, variables = {}, optionalFiles = []) =>
       modelDir(model, {
+        optionalFiles,
         environment: new Map(
           Object.entries({
             HF_ENDPOINT: hub.endpoint,
@@ -153,6 +158,20 @@ Deno.test("modelDir() takes a tokenizer of vocab.txt alone, and knows that offli
   }, (files) => {
     files.delete("tokenizer.json");
     files.delete("tokenizer_config.json");
+  });
+});
+
+Deno.test("modelDir() downloads further files where the model has them, and knows that offline", async () => {
+  await withHub(async ({ folder, resolve }) => {
+    const further = ["1_Pooling/config.json", "2_Dense/config.json"];
+    deepStrictEqual(namesIn(await resolve("acme/tiny")), NEEDED);
+    const dir = await resolve("acme/tiny", {}, further);
+    deepStrictEqual(namesIn(dir), ["1_Pooling", ...NEEDED]);
+    deepStrictEqual(await Deno.readTextFile(join(dir, further[0]!)), "{}");
+    deepStrictEqual(await resolve("acme/tiny", { HF_HUB_OFFLINE: "1" }, further), dir);
+    deepStrictEqual(await resolve(folder, {}, further), folder);
+  }, (files) => {
+    files.set("1_Pooling/config.json", encode("{}"));
   });
 });
 
@@ -294,7 +313,7 @@ Deno.test("modelDir() says what is tried where the hub cannot be reached", async
     const { endpoint } = hub;
     const tried = `Cannot find 'bert': no folder of that name, not all of it in the cache ` +
       `'${cache}', and `;
-    const instead = "; --model also takes a folder with the model's files";
+    const instead = "; a folder with the model's files will do as well";
     await rejects(resolve("bert", { HF_HUB_OFFLINE: "1" }), {
       name: "UserError",
       message: `${tried}HF_HUB_OFFLINE is set${instead}`,

@@ -16,13 +16,21 @@ import { encodeModel } from "../onnx/proto.ts";
 import { bertEncoder, type ParameterSource } from "./bert.ts";
 import { readTokenizer } from "./classifier.ts";
 import { type BertConfig, readConfig } from "./config.ts";
+import { type HubOptions, modelDir } from "./hub.ts";
 import type { BertTokenizer } from "./tokenizer.ts";
 import { readWeights } from "./weight_files.ts";
 import { parameterShapes } from "./weights.ts";
 
 /** sentence-transformers' description of how tokens become one embedding. */
-const POOLING_FILE = join("1_Pooling", "config.json");
-const Pooling = z.looseObject({ pooling_mode_cls_token: z.boolean().default(false) });
+const POOLING_FILE = "1_Pooling/config.json";
+const Pooling = z.looseObject({ pooling_mode_mean_tokens: z.boolean().default(true) });
+
+/** Which tokens an embedding is the sum of, by the flag that asks for it; only its direction counts. */
+const SUMMED_TOKENS = new Map<string, "first" | "all">([
+  ["pooling_mode_cls_token", "first"],
+  ["pooling_mode_mean_tokens", "all"],
+  ["pooling_mode_mean_sqrt_len_tokens", "all"],
+]);
 
 /** Embeds texts. */
 export class SentenceEmbedder {
@@ -40,24 +48,23 @@ export class SentenceEmbedder {
   }
 
   /**
-   * Loads a model's folder.
+   * Loads a model.
    *
+   * @param model A folder, or a name as {@link modelDir} takes it.
    * @param maxLength Longer texts are cut to so many tokens.
-   * @throws {UserError} If it holds no BERT that can be used.
+   * @throws {UserError} If it is no BERT that can be used, or makes embeddings in another way.
    */
   static async load(
     executor: Executor,
-    dir: string,
+    model: string,
     maxLength: number,
+    options: HubOptions = {},
   ): Promise<SentenceEmbedder> {
+    const dir = await modelDir(model, { ...options, optionalFiles: [POOLING_FILE] });
     const config = await readConfig(dir);
     const tokenizer = (await readTokenizer(dir, config)).withMaxLength(maxLength);
-    const poolingFile = join(dir, POOLING_FILE);
-    const { pooling_mode_cls_token: first } = await exists(poolingFile)
-      ? await readJson(poolingFile, Pooling)
-      : Pooling.parse({});
-    const model = await embedderModel(dir, config, first);
-    return new SentenceEmbedder(config, tokenizer, await executor.loadSession(model));
+    const graph = await embedderModel(dir, config, await summedTokens(dir));
+    return new SentenceEmbedder(config, tokenizer, await executor.loadSession(graph));
   }
 
   /** The embeddings of texts that go through the model together, `[texts, size]`, of unit length. */
@@ -73,11 +80,29 @@ export class SentenceEmbedder {
   }
 }
 
-/** The graph with its weights; the mean is a sum, as only its direction counts. */
+/** Which tokens of a text its embedding is the sum of. */
+async function summedTokens(dir: string): Promise<"first" | "all"> {
+  const file = join(dir, POOLING_FILE);
+  const pooling = await exists(file) ? await readJson(file, Pooling) : Pooling.parse({});
+  const asked = Object.keys(pooling)
+    .filter((key) => key.startsWith("pooling_mode") && pooling[key] !== false);
+  const tokens = asked.length === 1 ? SUMMED_TOKENS.get(asked[0]!) : undefined;
+  if (tokens !== undefined) return tokens;
+  throw new UserError(
+    `Cannot use '${file}': expected one of ${quoted([...SUMMED_TOKENS.keys()])}, ` +
+      `got ${quoted(asked) || "none"}`,
+  );
+}
+
+function quoted(names: readonly string[]): string {
+  return names.map((name) => `'${name}'`).join(", ");
+}
+
+/** The graph with its weights. */
 async function embedderModel(
   dir: string,
   config: BertConfig,
-  first: boolean,
+  tokens: "first" | "all",
 ): Promise<Uint8Array> {
   const shapes = parameterShapes(config).filter(({ name }) => name.startsWith("bert."));
   const weights = await readWeights(dir, shapes);
@@ -87,8 +112,8 @@ async function embedderModel(
     if (data === undefined) throw new UserError(`Cannot read '${dir}': its weights lack '${name}'`);
     return graph.initializer(name, { type: "float32", shape, data });
   };
-  const x = bertEncoder(graph, { config, parameter }, first ? "first" : "all");
-  graph.output("embeddings", first ? x : sumOfTokens(graph, x));
+  const x = bertEncoder(graph, { config, parameter }, tokens);
+  graph.output("embeddings", tokens === "first" ? x : sumOfTokens(graph, x));
   return encodeModel(graph);
 }
 

@@ -23,8 +23,8 @@ export const PretrainSettings = z.strictObject({
   vocabularySize: whole(100, 100_000).default(10_000)
     .describe("The most word pieces of a vocabulary that is learned"),
   teacher: z.string().optional().describe(
-    "A folder with a BERT whose sentence embeddings are learned too; each text is then a row of " +
-      "its own, and half of them are shown whole",
+    "A BERT, in a folder or on the Hugging Face hub, whose sentence embeddings are learned too; " +
+      "each text is then a row of its own, and half of them are shown whole",
   ),
   teacherWeight: positive().default(10).describe(
     "How much the squared distance to the teacher's embeddings weighs beside the masked tokens",

@@ -12,6 +12,7 @@ import type { Executor, Tensors } from "../onnx/executor.ts";
 import { testOnDevices } from "../onnx/testing.ts";
 import { frozenParameters } from "../training/freeze.ts";
 import { trainingGraphs } from "../training/graphs.ts";
+import { relativeError } from "./relative_error.ts";
 
 const TOLERANCE = 1e-5;
 
@@ -22,17 +23,6 @@ interface Golden {
   step_lrs: number[];
   num_virtual_tokens?: number;
   prefix_hidden_size?: number | null;
-}
-
-/** ‖actual − expected‖ / ‖expected‖ */
-function relativeError(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
-  let difference = 0;
-  let size = 0;
-  for (let i = 0; i < expected.length; i++) {
-    difference += (actual[i]! - expected[i]!) ** 2;
-    size += expected[i]! ** 2;
-  }
-  return Math.sqrt(difference / size);
 }
 
 function close(

@@ -1,6 +1,6 @@
 """Writes masked_language_model.safetensors beside this file: a small BertForMaskedLM of transformers
-with random weights, a batch of which some tokens are masked, the loss, and the gradient of every
-parameter, that of the tied decoder among them.
+with random weights, a batch with labels at some tokens, the loss of these, and the gradient of
+every parameter, that of the tied decoder among them.
 
     pip install torch transformers safetensors && python make.py
 """
@@ -33,7 +33,8 @@ mask = torch.ones_like(ids)
 mask[1, 5:] = 0
 types = torch.zeros_like(ids)
 types[2, 4:] = 1
-# Places in the flattened batch; one token is masked twice in different texts, one stays as it is.
+# Places in the flattened batch that have labels; no id becomes [MASK], which is an id like any other
+# here. Two texts have one label in common.
 positions = torch.tensor([1, 4, 8, 10, 15, 20])
 labels = ids.flatten()[positions].clone()
 labels[4] = labels[0]

@@ -30,15 +30,21 @@ const ENTITIES = new Map(Object.entries({
   oacute: "ó",
 }));
 
+const LAST_CODE_POINT = 0x10ffff;
+
 const BLOCK_TAG =
   /<\/?(p|div|li|ul|ol|dd|dt|dl|h\d|br|hr|tr|td|blockquote|title|item|section|note|steps|list)\b[^>]*>/gi;
 
 /** Replaces character references such as `&amp;` and `&#8212;`; unknown ones stay. */
 export function unescapeEntities(text: string): string {
   return text
-    .replace(/&#x([0-9a-f]+);/gi, (_, hex: string) => String.fromCodePoint(parseInt(hex, 16)))
-    .replace(/&#(\d+);/g, (_, decimal: string) => String.fromCodePoint(Number(decimal)))
+    .replace(/&#x([0-9a-f]+);/gi, (reference, hex: string) => character(`0x${hex}`) ?? reference)
+    .replace(/&#(\d+);/g, (reference, decimal: string) => character(decimal) ?? reference)
     .replace(/&(\w+);/g, (reference: string, name: string) => ENTITIES.get(name) ?? reference);
+}
+
+function character(codePoint: string): string | undefined {
+  return Number(codePoint) > LAST_CODE_POINT ? undefined : String.fromCodePoint(Number(codePoint));
 }
 
 /**

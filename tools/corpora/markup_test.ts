@@ -4,8 +4,8 @@ import { squeeze } from "./text.ts";
 
 Deno.test("unescapeEntities() replaces known references and keeps others", () => {
   deepStrictEqual(
-    unescapeEntities("R&amp;B &#233;t&#xE9; &unheard; &constructor;"),
-    "R&B été &unheard; &constructor;",
+    unescapeEntities("R&amp;B &#233;t&#xE9; &unheard; &constructor; &#x110000; &#1114112;"),
+    "R&B été &unheard; &constructor; &#x110000; &#1114112;",
   );
 });
 

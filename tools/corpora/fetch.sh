@@ -56,7 +56,7 @@ done >"$unpacked/descriptions.txt"
 
 (cd "$work/deb" && apt-get "${apt_options[@]}" download "${debian_packages[@]}" >/dev/null)
 for package in "${debian_packages[@]}"; do
-  archive=$(find "$work/deb" -name "${package}_*.deb" | sort | tail -1)
+  archive=$(find "$work/deb" -name "${package}_*.deb" | sort -V | tail -1)
   echo "debian $package $(dpkg-deb -f "$archive" Version)"
   mkdir -p "$unpacked/deb/$package"
   dpkg-deb -x "$archive" "$unpacked/deb/$package"

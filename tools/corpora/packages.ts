@@ -56,7 +56,7 @@ function namesIn(folder: string, prefix: string): string[] {
 function onlyIn(folder: string, prefix: string): string {
   const [name] = namesIn(folder, prefix);
   if (name === undefined) {
-    throw new Error(`Cannot find a package as ${folder} must hold its folder: ${prefix}*`);
+    throw new Error(`Cannot find '${prefix}*' in '${folder}'`);
   }
   return `${folder}/${name}`;
 }
@@ -84,7 +84,10 @@ function* pathsIn(folder: string): Generator<string> {
   }
 }
 
-/** Reads a text file that is UTF-8 or, failing that, Latin-1. */
+/**
+ * Reads a text file that is UTF-8 or, failing that, Latin-1. One that holds U+FFFD itself passes for
+ * Latin-1, too: the base that comes with Graft learned from texts that were read so.
+ */
 export function readText(path: string): string {
   const bytes = Deno.readFileSync(path);
   const text = utf8.decode(bytes);

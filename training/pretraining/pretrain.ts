@@ -96,7 +96,9 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   const executor = resources.use(await Executor.start(settings));
   const embedder = settings.teacher === undefined
     ? undefined
-    : await SentenceEmbedder.load(executor, settings.teacher, settings.maxLength);
+    : await SentenceEmbedder.load(executor, settings.teacher, settings.maxLength, {
+      onDownload: onEvent,
+    });
   const graphs = pretrainingGraphs(
     withDropout(config, settings.dropout),
     embedder && { size: embedder.size, weight: settings.teacherWeight },

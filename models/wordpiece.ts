@@ -38,8 +38,9 @@ export interface LearnVocabularyOptions {
  * `tokenizers` does.
  *
  * The result depends on how often each word occurs, not on the order of the texts, unless they hold
- * more distinct words than a {@linkcode WordCounter} keeps. Of equally frequent pairs, the one with the smaller first id, then the smaller second id, is merged first.
- * Of equally frequent characters, the one with the larger code point is dropped first.
+ * more distinct words than a {@linkcode WordCounter} keeps. Of equally frequent pairs, the one with
+ * the smaller first id, then the smaller second id, is merged first. Of equally frequent characters,
+ * the one with the larger code point is dropped first.
  *
  * @param texts The texts to learn from, read once.
  * @returns The tokens in id order: the special tokens `[PAD]`, `[UNK]`, `[CLS]`, `[SEP]` and

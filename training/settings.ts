@@ -57,16 +57,17 @@ export const TrainSettings = z.strictObject({
     "What a label is: the name of a class, names joined by | (empty for none), or a number",
   ),
   epochs: whole(1, 1000).optional().describe(
-    "Passes over the training file; default: 8 from random weights, 4 from a pretrained base, " +
-      "20 of a prefix or prompt",
+    "Passes over the training file; default: 8 from random weights, 3 from the bundled base, 4 " +
+      "from another, 20 of a prefix or prompt, 30 of a prefix on the bundled base",
   ),
   maxSteps: whole(1).optional().describe("Stop after so many optimizer steps"),
   batchSize: whole(1, 1024).default(16).describe("Texts in a batch"),
   gradientAccumulationSteps: whole(1, 1024).default(1)
     .describe("Batches whose gradients add up to one step"),
   learningRate: positive(1).optional().describe(
-    "The highest learning rate; default: 1e-3, 5e-4 or 3e-4 from random weights, by size, 2e-4 " +
-      "from the bundled base, 5e-5 from another, 2e-2 of a prefix, 1e-4 of one with projection, 1e-2 of a prompt",
+    "The highest learning rate; default: 1e-3, 5e-4 or 3e-4 from random weights, by size, 5e-4 " +
+      "from the bundled base, 5e-5 from another, 2e-2 of a prefix, 4e-2 of one on the bundled " +
+      "base, 1e-4 of one with projection, 1e-2 of a prompt",
   ),
   warmupRatio: between(0, 1).default(0.1)
     .describe("Share of the steps over which the learning rate rises"),
@@ -137,14 +138,21 @@ export type TrainSettings = z.infer<typeof TrainSettings>;
 
 /** What is right for each base and mode when the caller does not say. */
 const DEFAULTS: Record<
-  "pretrained" | "bundled" | ScratchSize | "prefix" | "projection" | "prompt",
+  | "pretrained"
+  | "bundled"
+  | ScratchSize
+  | "prefix"
+  | "bundledPrefix"
+  | "projection"
+  | "prompt",
   { learningRate: number; epochs: number }
 > = {
   pretrained: { learningRate: 5e-5, epochs: 4 },
   // It is small, and takes a higher rate.
-  bundled: { learningRate: 2e-4, epochs: 4 },
+  bundled: { learningRate: 5e-4, epochs: 3 },
   // As in P-tuning v2 (Liu et al., 2022): what is trained is small and starts from nothing.
   prefix: { learningRate: 2e-2, epochs: 20 },
+  bundledPrefix: { learningRate: 4e-2, epochs: 30 },
   // At 1e-3 the network drives the prefix to where no text matters any more.
   projection: { learningRate: 1e-4, epochs: 20 },
   prompt: { learningRate: 1e-2, epochs: 20 },
@@ -159,13 +167,23 @@ export function withModelDefaults(
   settings: TrainSettings,
 ): TrainSettings & { learningRate: number; epochs: number } {
   const { learningRate, epochs, ...rest } = settings;
-  const { mode, model, prefixProjection } = settings;
-  const frozen = mode === "prefix" && prefixProjection ? "projection" : mode;
-  const base = scratchSizeOf(model) ?? (model === BUNDLED_MODEL ? BUNDLED_MODEL : "pretrained");
-  const defaults = DEFAULTS[frozen === "full" ? base : frozen];
+  const defaults = DEFAULTS[defaultsKey(settings)];
   return {
     ...rest,
     learningRate: learningRate ?? defaults.learningRate,
     epochs: epochs ?? defaults.epochs,
   };
+}
+
+function defaultsKey({ mode, model, prefixProjection }: TrainSettings): keyof typeof DEFAULTS {
+  const isBundled = model === BUNDLED_MODEL;
+  switch (mode) {
+    case "full":
+      return scratchSizeOf(model) ?? (isBundled ? "bundled" : "pretrained");
+    case "prefix":
+      if (prefixProjection) return "projection";
+      return isBundled ? "bundledPrefix" : "prefix";
+    case "prompt":
+      return "prompt";
+  }
 }

@@ -170,3 +170,11 @@ Deno.test("withModelDefaults() takes P-tuning v2's rate and epochs where the bas
     deepStrictEqual([learningRate, epochs, prefixLength], [rate, 20, 16]);
   }
 });
+
+Deno.test("withModelDefaults() takes higher rates on the bundled base", () => {
+  const defaults = (mode: "full" | "prefix") => {
+    const { learningRate, epochs } = withModelDefaults(TrainSettings.parse({ mode }));
+    return [learningRate, epochs];
+  };
+  deepStrictEqual([defaults("full"), defaults("prefix")], [[5e-4, 3], [4e-2, 30]]);
+});

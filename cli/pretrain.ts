@@ -9,12 +9,10 @@ import { UserError } from "../data/user_error.ts";
 import { readUnfinishedPretraining } from "../training/pretraining/args.ts";
 import { pretrain } from "../training/pretraining/pretrain.ts";
 import { PretrainSettings } from "../training/pretraining/settings.ts";
-import { TrainingInterrupted } from "../training/interrupted.ts";
 import { resumedSettings } from "../training/training_args.ts";
-import { Interruption } from "./interruption.ts";
-import { TrainProgress } from "./progress.ts";
 import { quoted } from "./quoted.ts";
 import { addSettingsOptions, parseSettings } from "./settings_options.ts";
+import { showTraining } from "./training_run.ts";
 
 interface Options extends Record<string, unknown> {
   texts?: string[];
@@ -46,30 +44,16 @@ export function pretrainCommand(): Command {
 
 async function run(options: Options, command: Command): Promise<void> {
   const { outDir, settings, texts } = await runOf(options, command);
-  const progress = new TrainProgress();
-  using interruption = new Interruption("Stopping; press again to stop at once");
-  let result;
-  try {
-    result = await pretrain({
+  const resume = `deno task pretrain --resume --out ${quoted(outDir)}`;
+  const result = await showTraining(command, resume, (watch) =>
+    pretrain({
       settings,
       texts,
       outDir,
       overwrite: options.overwrite ?? false,
       resume: options.resume ?? false,
-      onEvent: (event) => progress.show(event),
-      signal: interruption.signal,
-    });
-  } catch (error) {
-    progress.stop();
-    if (error === interruption.signal.reason) {
-      command.error("Stopped before the first step", { exitCode: interruption.exitCode });
-    }
-    if (!(error instanceof TrainingInterrupted)) throw error;
-    const message = `${error.message}:\n  deno task pretrain --resume --out ${quoted(outDir)}`;
-    command.error(message, { exitCode: interruption.exitCode });
-  } finally {
-    progress.stop();
-  }
+      ...watch,
+    }));
   if (options.json) {
     console.log(JSON.stringify(result));
     return;

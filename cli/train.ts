@@ -10,14 +10,12 @@ import { readDataset, SAMPLE_DIR } from "../data/dataset.ts";
 import { UserError } from "../data/user_error.ts";
 import { lastUnfinishedRun, newRunDir, readUnfinishedRun } from "../training/run_folder.ts";
 import { TrainSettings } from "../training/settings.ts";
-import { TrainingInterrupted } from "../training/interrupted.ts";
 import { train } from "../training/train.ts";
 import { resumedSettings } from "../training/training_args.ts";
-import { Interruption } from "./interruption.ts";
-import { TrainProgress } from "./progress.ts";
 import { quoted } from "./quoted.ts";
 import { formatReport } from "./report.ts";
 import { addSettingsOptions, parseSettings } from "./settings_options.ts";
+import { showTraining } from "./training_run.ts";
 
 interface Options extends Record<string, unknown> {
   data?: string;
@@ -55,26 +53,15 @@ async function run(options: Options, command: Command): Promise<void> {
     : newRun(options);
   const columns = parseColumnMapping(settings.columnMapping);
   const dataset = await readDataset(dataDir, settings.problemType, columns);
-  const progress = new TrainProgress();
-  using interruption = new Interruption("Stopping; press again to stop at once");
-  let result;
-  try {
-    result = await train(dataset, {
+  const resume = `deno task train --resume --out ${quoted(outDir)}`;
+  const result = await showTraining(command, resume, (watch) =>
+    train(dataset, {
       settings,
       outDir,
       overwrite: options.overwrite ?? false,
       resume: options.resume ?? false,
-      onEvent: (event) => progress.show(event),
-      signal: interruption.signal,
-    });
-  } catch (error) {
-    progress.stop();
-    if (!(error instanceof TrainingInterrupted)) throw error;
-    const message = `${error.message}:\n  deno task train --resume --out ${quoted(outDir)}`;
-    command.error(message, { exitCode: interruption.exitCode });
-  } finally {
-    progress.stop();
-  }
+      ...watch,
+    }));
   if (options.json) {
     console.log(JSON.stringify(result));
     return;

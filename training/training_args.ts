@@ -25,7 +25,7 @@ export interface TrainingArgs {
 }
 
 /** Settings that change where and how safely a run goes on, but not what it does. */
-export const FREE_SETTINGS = ["device", "threads", "saveSteps", "saveTotalLimit"] as const;
+const FREE_SETTINGS = ["device", "threads", "saveSteps", "saveTotalLimit"] as const;
 
 /** Writes down what is asked of a run: the settings, the data, and by what epochs are compared. */
 export async function writeTrainingArgs(
@@ -100,8 +100,8 @@ export async function resumedSettings<Settings extends Places>(
   settings: Settings,
   given: Partial<Settings>,
 ): Promise<Settings> {
-  const places = await absolutePlaces(given);
-  const differences = Object.entries(places).flatMap(([key, value]) => {
+  const wanted = await absolutePlaces(given);
+  const differences = Object.entries(wanted).flatMap(([key, value]) => {
     const own = settings[key as keyof Settings];
     if (FREE_SETTINGS.some((free) => free === key) || own === value) return [];
     return `${snakeCase(key)} is ${own ?? "not set"} there, not ${value}`;
@@ -109,7 +109,7 @@ export async function resumedSettings<Settings extends Places>(
   if (differences.length > 0) {
     throw new UserError(`Cannot resume '${dir}' with other settings: ${differences.join("; ")}`);
   }
-  return { ...settings, ...places };
+  return { ...settings, ...wanted };
 }
 
 /** Settings whose models' folders are found wherever the process is that resumes. */

@@ -30,9 +30,9 @@ const PARTS: Record<
 const INTRODUCTION = `# Graft beside others
 
 What \`deno task bench peers\` measured, and wrote here. All that stands in one table ran on one
-machine, in one run, in turn, and in the same environment.
-The ratio says how many times as fast Graft is, or what share of the
-rate of matrix products it reaches; the target is the least that it should be.
+machine, in one run, in turn, and in the same environment. The ratio says how many times as fast Graft
+is, or what share of the rate of matrix products it reaches; the target is the least that it should
+be.
 `;
 
 /** Measures one part. */

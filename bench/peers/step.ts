@@ -97,8 +97,7 @@ const HOW_STEPS_ARE_TIMED = `Batches of ${BATCH_SIZE} texts of ${LENGTH} tokens,
   "trained, with dropout, clipping and AdamW. The work of a step is taken to be " +
   "`6 * layers * (4 * hidden² + 2 * hidden * intermediate) * tokens` operations, the usual " +
   "estimate: attention comes on top, and most of the last layer, which nobody reads, is saved. What " +
-  "matrix " +
-  "products alone reach is measured on 512 x 768 x 3,072.";
+  "matrix products alone reach is measured on 512 x 768 x 3,072.";
 
 function medians(rounds: number, steps: number): string {
   return `Medians of ${count(rounds, "round")} of ${count(steps, "step")}.`;

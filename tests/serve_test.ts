@@ -178,7 +178,7 @@ Deno.test("serve refuses a public address without a key, and a model to preload 
         [["--payload-limit", "2 parsecs"], /^error: .*--payload-limit/],
       ] as const
     ) {
-      const { code, stderr } = await serve(runsDir, ...options).output();
+      const { code, stderr } = await serve(runsDir, "--device", "wasm", ...options).output();
       deepStrictEqual(code, 1);
       match(new TextDecoder().decode(stderr), message);
     }

@@ -14,6 +14,7 @@ import type { Device } from "../onnx/device.ts";
 import { Executor } from "../onnx/executor.ts";
 import { type ApiKey, apiKey, ApiKeyFile, apiKeysOf, isLoopback } from "../routes/access.ts";
 import { createApp } from "../routes/app.ts";
+import { Drain } from "../routes/drain.ts";
 import { Metrics } from "../serving/metrics.ts";
 import { ModelCache, NoRoomError } from "../serving/model_cache.ts";
 import { ModelRegistry, UnknownModelError } from "../serving/model_registry.ts";
@@ -162,6 +163,7 @@ async function run(options: Options): Promise<void> {
   await supervisor.recover();
   const predictor = new Predictor(models, cache, metrics, maxBatchTokens);
 
+  const drain = new Drain();
   let ready = false;
   const app = createApp({
     loopbackOnly: isLoopback(host) && apiKeys.length === 0,
@@ -182,6 +184,7 @@ async function run(options: Options): Promise<void> {
     },
     datasetLimitBytes: options.datasetLimit,
     isReady: () => ready && cache.isRunning,
+    drain,
     apiKeys,
     requestsPerMinute: options.rateLimit,
     corsOrigins: options.corsOrigin ?? [],
@@ -193,8 +196,13 @@ async function run(options: Options): Promise<void> {
   let stopping: Promise<void> | undefined;
   const stop = () => {
     ready = false;
-    // Event streams end with their runs, and the server when all requests are answered.
-    stopping ??= Promise.all([server.shutdown(), supervisor.close()]).then(() => {});
+    // A server that shuts down cuts off bodies that it still reads: https://github.com/denoland/deno/issues/36809
+    const shutDown = async () => {
+      await drain.drain();
+      await server.shutdown();
+    };
+    // Event streams end with their runs, and the server when all responses have been sent.
+    stopping ??= Promise.all([shutDown(), supervisor.close()]).then(() => {});
     // What takes longer is cut off; it does not keep the process from ending sooner.
     setTimeout(() => Deno.exit(0), options.drainTimeout * 1000).unref();
   };

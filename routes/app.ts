@@ -14,6 +14,7 @@ import type { Predictor } from "../serving/predictor.ts";
 import { type ApiKey, checkAccess, refuseForeignHost, refuseForeignOrigins } from "./access.ts";
 import { datasetRoutes } from "./datasets.ts";
 import { addDocs } from "./docs.ts";
+import type { Drain } from "./drain.ts";
 import { onError, onNotFound } from "./errors.ts";
 import { evaluationRoutes } from "./evaluations.ts";
 import { healthRoutes, type IsReady } from "./health.ts";
@@ -38,6 +39,7 @@ export interface AppOptions extends Omit<RunRoutesOptions, "checkRoom">, Storage
   /** The most bytes of a data set that is sent; 500 MB by default. */
   datasetLimitBytes?: number;
   isReady: IsReady;
+  drain: Drain;
   /** Who may use the server; without any, everyone who reaches it. */
   apiKeys?: readonly ApiKey[];
   requestsPerMinute?: number | undefined;
@@ -59,12 +61,13 @@ const PREDICT_ROUTES = [
 
 /** The whole application. */
 export function createApp(options: AppOptions): OpenAPIHono {
-  const { models, cache, predictor, metrics, limits, isReady } = options;
+  const { models, cache, predictor, metrics, limits, isReady, drain } = options;
   const { datasetLimitBytes = 500_000_000 } = options;
   const { apiKeys = [], corsOrigins = [], requestsPerMinute, log = () => {} } = options;
   const app = createRouter();
   app.use(requestId());
   app.use(observeRequests(metrics, log));
+  app.use(drain.takeRequests);
   app.use(refuseForeignOrigins(corsOrigins));
   app.use(cors({
     origin: corsOrigins.includes("*") ? "*" : [...corsOrigins],

@@ -10,6 +10,7 @@ import { saveClassifier } from "../models/classifier.ts";
 import { scratchClassifier } from "../models/scratch.ts";
 import { Executor } from "../onnx/executor.ts";
 import { type AppOptions, createApp } from "../routes/app.ts";
+import { Drain } from "../routes/drain.ts";
 import { Metrics } from "../serving/metrics.ts";
 import { ModelCache, type ModelCacheOptions } from "../serving/model_cache.ts";
 import { ModelRegistry } from "../serving/model_registry.ts";
@@ -89,6 +90,7 @@ export class LocalServer implements AsyncDisposable {
         payloadLimitBytes: 2_000_000,
       },
       isReady: () => true,
+      drain: new Drain(),
       ...appOptions,
     });
   }

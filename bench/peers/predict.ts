@@ -13,7 +13,7 @@ import { type PredictionBench, type PredictionResult, timePredictions } from "..
 import { type Comparison, count } from "./comparison.ts";
 import { figureOf, inTurn, type Measured, type PeerBenchOptions } from "./part.ts";
 import { PeerProcess } from "./peer_process.ts";
-import { denoProgram, NO_PACKAGES } from "./programs.ts";
+import { denoProgram, exportProgram, NO_EXPORT, NO_PACKAGES } from "./programs.ts";
 import { titleClassifier } from "./title_classifier.ts";
 
 /** Test titles that are classified. */
@@ -38,33 +38,78 @@ export async function comparePredictions(options: PeerBenchOptions): Promise<Mea
       // Makes the file that transformers.js reads, unless it is there.
       q8: await TextClassifier.load(executor, modelDir, "q8"),
     };
-    await using peer = await PeerProcess.start<PredictionBench>(
-      denoProgram(
-        "transformers_predict.ts",
-        ["--allow-read", "--allow-env", "--allow-ffi"],
-        [modelDir, titlesFile, threads],
-      ),
-    );
-    const { graft, transformers } = await inTurn(rounds, {
+    await using ownFile = await startTransformers(modelDir, titlesFile, threads);
+    const exportedDir = join(tempDir, "exported");
+    const exportVersions = await exportModel(modelDir, exportedDir);
+    await using exportedFile = exportVersions &&
+      await startTransformers(exportedDir, titlesFile, threads);
+    const { graft, own, exported } = await inTurn(rounds, {
       graft: () => graftResults(classifiers, titles),
-      transformers: async () => (await peer?.round())?.results ?? [],
+      own: async () => (await ownFile?.round())?.results ?? [],
+      exported: async () => (await exportedFile?.round())?.results ?? [],
     });
     const modelName = options.model === undefined
       ? "a model of MiniLM size with random weights"
       : `the model '${basename(options.model)}'`;
-    const whyNone = peer ? "the model has no `onnx/model_quantized.onnx`" : NO_PACKAGES;
+    const whyNone = "the model has no `onnx/model_quantized.onnx`";
+    const peers = [
+      {
+        name: "transformers.js",
+        results: exported.flat(),
+        whyNone: ownFile ? NO_EXPORT : NO_PACKAGES,
+      },
+      {
+        name: "transformers.js on Graft's file",
+        results: own.flat(),
+        whyNone: ownFile ? whyNone : NO_PACKAGES,
+      },
+    ];
     return {
-      versions: { onnxruntime: executor.onnxruntimeVersion, ...peer?.versions },
-      comparisons: DTYPES.flatMap((dtype) =>
-        comparisonsOf(dtype, graft.flat(), transformers.flat(), whyNone)
+      versions: {
+        ...exportVersions,
+        // What runs the models; the version in Python quantises one.
+        onnxruntime: executor.onnxruntimeVersion,
+        ...ownFile?.versions,
+      },
+      comparisons: peers.flatMap((peer) =>
+        DTYPES.flatMap((dtype) => comparisonsOf(dtype, graft.flat(), peer))
       ),
       note: `The first ${titles.length.toLocaleString("en")} test titles, from text to class, ` +
         `with ${modelName}. Medians of ${count(rounds, "round")}; of a text alone, each round's ` +
-        "median of all titles. transformers.js runs on onnxruntime-node.",
+        "median of all titles. transformers.js runs on onnxruntime-node, with a file that PyTorch " +
+        "exported and onnxruntime quantised, and then with the very file that Graft runs.",
     };
   } finally {
     await Deno.remove(tempDir, { recursive: true });
   }
+}
+
+function startTransformers(
+  modelDir: string,
+  titlesFile: string,
+  threads: number,
+): Promise<PeerProcess<PredictionBench> | undefined> {
+  const permissions = ["--allow-read", "--allow-env", "--allow-ffi"];
+  const args = [modelDir, titlesFile, threads];
+  return PeerProcess.start(denoProgram("transformers_predict.ts", permissions, args));
+}
+
+/**
+ * Writes a model once more, with the ONNX files that PyTorch makes of it.
+ *
+ * @returns The versions of what exported it, or `undefined` where that is not installed.
+ */
+async function exportModel(
+  modelDir: string,
+  exportedDir: string,
+): Promise<Record<string, string> | undefined> {
+  await Deno.mkdir(exportedDir);
+  for await (const { name, isFile } of Deno.readDir(modelDir)) {
+    if (isFile) await Deno.copyFile(join(modelDir, name), join(exportedDir, name));
+  }
+  await using exporter = await PeerProcess.start(exportProgram(exportedDir));
+  await exporter?.round();
+  return exporter?.versions;
 }
 
 async function graftResults(
@@ -79,19 +124,25 @@ async function graftResults(
   return results;
 }
 
+/** Who Graft is compared with, and what it reached. */
+interface Peer {
+  name: string;
+  results: readonly PredictionResult[];
+  whyNone: string;
+}
+
 function comparisonsOf(
   dtype: PredictionResult["dtype"],
   graft: readonly PredictionResult[],
-  transformers: readonly PredictionResult[],
-  whyNone: string,
+  { name: peer, results: theirs, whyNone }: Peer,
 ): Comparison[] {
   const figures = (key: "batch1_p50_ms" | "batch32_texts_per_second") => {
     const values = (results: readonly PredictionResult[]) =>
       results.filter((result) => result.dtype === dtype).map((result) => result[key]);
     return {
       graft: figureOf(values(graft), "none"),
-      peer: "transformers.js",
-      peer_figure: figureOf(values(transformers), whyNone),
+      peer,
+      peer_figure: figureOf(values(theirs), whyNone),
       target: 1,
     };
   };

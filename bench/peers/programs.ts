@@ -13,6 +13,9 @@ export const BATCH_SIZE = 16;
 /** What is said where PyTorch is not there. */
 export const NO_PYTORCH = "not installed: `pip install torch transformers`";
 
+/** What is said where PyTorch cannot export a model. */
+export const NO_EXPORT = "not installed: `pip install torch transformers onnx onnxruntime`";
+
 /** What is said where packages from npm are not there. */
 export const NO_PACKAGES = "not installed: `deno task install:peers`";
 
@@ -36,6 +39,11 @@ export function pytorchProgram(
   const options = Object.entries({ ...BENCH_SIZES[size], "batch-size": BATCH_SIZE, ...settings });
   const args = options.flatMap(([name, value]) => [`--${name}`, String(value)]);
   return { command: "python3", args: [programFile("pytorch_step.py"), ...args] };
+}
+
+/** Writes the ONNX models of a folder, as PyTorch exports them. */
+export function exportProgram(modelDir: string): PeerProgram {
+  return { command: "python3", args: [programFile("export_onnx.py"), modelDir] };
 }
 
 function programFile(name: string): string {

@@ -9,18 +9,12 @@ one with the milliseconds of the steps of that round. Needs the packages torch a
 """
 
 import argparse
-import importlib.metadata
-import importlib.util
-import json
 import os
-import sys
 import time
 
+from peer import run_peer
+
 WARM_UP_STEPS = 2
-
-
-def print_line(value):
-    print(json.dumps(value), flush=True)
 
 
 def step_timer(args):
@@ -68,16 +62,13 @@ def main():
     args = parser.parse_args()
     args.tokens = args.tokens or args.length
 
-    packages = ["torch", "transformers"]
-    missing = [name for name in packages if importlib.util.find_spec(name) is None]
-    if missing:
-        return print_line({"missing": missing})
-    step_ms = step_timer(args)
-    for _ in range(WARM_UP_STEPS):
-        step_ms()
-    print_line({"versions": {name: importlib.metadata.version(name) for name in packages}})
-    for _ in sys.stdin:
-        print_line([step_ms() for _ in range(args.steps)])
+    def rounds():
+        step_ms = step_timer(args)
+        for _ in range(WARM_UP_STEPS):
+            step_ms()
+        return lambda: [step_ms() for _ in range(args.steps)]
+
+    run_peer(["torch", "transformers"], rounds)
 
 
 if __name__ == "__main__":

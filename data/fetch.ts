@@ -7,6 +7,7 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { SPLIT_FILES } from "./dataset.ts";
 import { exists } from "./files.ts";
+import { IdleTimer } from "./idle_timer.ts";
 import { UserError } from "./user_error.ts";
 
 /** A file and what its content must be. */
@@ -93,13 +94,7 @@ async function download(
   if (there === file.bytes) return;
   const start = there < file.bytes ? there : 0;
 
-  const idle = new AbortController();
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const restartTimer = () => {
-    clearTimeout(timer);
-    timer = setTimeout(() => idle.abort(), idleTimeoutMs);
-  };
-  restartTimer();
+  using idle = new IdleTimer(idleTimeoutMs);
   let size = start;
   try {
     // Ranges count bytes as they are sent, so that they must be sent as they are.
@@ -116,7 +111,7 @@ async function download(
     using output = await Deno.open(partial, { write: true, create: true, truncate: !goesOn });
     await output.seek(0, Deno.SeekMode.End);
     for await (const chunk of response.body) {
-      restartTimer();
+      idle.restart();
       size += chunk.length;
       if (size > file.bytes) break;
       for (let written = 0; written < chunk.length;) {
@@ -134,11 +129,9 @@ async function download(
           `--from ${from} --out ${outDir}`,
       );
     }
-    if (idle.signal.aborted) throw cannot(`no answer for ${idleTimeoutMs / 1000} s; ${RESUME}`);
+    if (idle.signal.aborted) throw cannot(`${idle.message}; ${RESUME}`);
     if (error instanceof TypeError) throw cannot(`the connection failed; ${RESUME}`);
     throw error;
-  } finally {
-    clearTimeout(timer);
   }
   if (size === file.bytes) return;
   if (size < file.bytes) {

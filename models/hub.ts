@@ -7,6 +7,7 @@
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { exists, writeFileAtomically } from "../data/files.ts";
+import { IdleTimer } from "../data/idle_timer.ts";
 import { UserError } from "../data/user_error.ts";
 import { shardFiles, WEIGHTS_FILE, WEIGHTS_INDEX_FILE } from "./weight_files.ts";
 import { BUNDLED_MODEL, CONFIG_FILE, readConfig } from "./config.ts";
@@ -43,6 +44,10 @@ export interface HubOptions {
   onDownload?: (event: DownloadEvent) => void;
   /** Further files that are needed where the model has them. */
   optionalFiles?: readonly string[];
+  /** Stops a download. */
+  signal?: AbortSignal | undefined;
+  /** How long the hub may be silent; 30 seconds by default. */
+  idleTimeoutMs?: number;
 }
 
 /**
@@ -56,6 +61,7 @@ export interface HubOptions {
  * is.
  * @throws {UserError} If there is no such model, it cannot be downloaded, or it is not a BERT with
  * safetensors.
+ * @throws The signal's reason, if it aborts.
  */
 export async function modelDir(model: string, options: HubOptions = {}): Promise<string> {
   if (model === BUNDLED_MODEL) return BUNDLED_DIR;
@@ -86,9 +92,12 @@ class HubRepository {
   readonly #dir: string;
   readonly #onDownload: (event: DownloadEvent) => void;
   readonly #optionalFiles: readonly string[];
+  readonly #signal: AbortSignal | undefined;
+  readonly #idleTimeoutMs: number;
 
   constructor(model: string, id: string, revision: string, options: HubOptions) {
     const { environment = Deno.env, onDownload = () => {}, optionalFiles = [] } = options;
+    const { signal, idleTimeoutMs = 30_000 } = options;
     this.#model = model;
     this.#id = id;
     this.#revision = revision;
@@ -102,6 +111,8 @@ class HubRepository {
     this.#dir = join(this.#cacheDir, ["models", ...id.split("/")].join("--"));
     this.#onDownload = onDownload;
     this.#optionalFiles = optionalFiles;
+    this.#signal = signal;
+    this.#idleTimeoutMs = idleTimeoutMs;
   }
 
   /** The revision's folder, if the cache holds all of it. */
@@ -160,7 +171,8 @@ class HubRepository {
   /** Downloads a file into the cache; gives the commit, `undefined` if that lacks the file. */
   async #downloadFile(file: string, revision: string): Promise<string | undefined> {
     const url = `${this.#endpoint}/${this.#id}/resolve/${encodeURIComponent(revision)}/${file}`;
-    const { response, headers } = await this.#request(new URL(url));
+    using idle = new IdleTimer(this.#idleTimeoutMs);
+    const { response, headers } = await this.#request(new URL(url), idle);
     const isCommit = COMMIT.test(revision);
     if (!response.ok) {
       await response.body?.cancel();
@@ -183,7 +195,7 @@ class HubRepository {
       await response.body?.cancel();
     } else {
       const size = headers.get("X-Linked-Size") ?? response.headers.get("Content-Length");
-      const chunks = this.#chunks(response, file, size === null ? null : Number(size));
+      const chunks = this.#chunks(response, file, size === null ? null : Number(size), idle);
       await this.#write(blob, chunks);
     }
     await link(blob, join(this.#snapshot(commit), file));
@@ -203,17 +215,21 @@ class HubRepository {
     response: Response,
     file: string,
     size: number | null,
+    idle: IdleTimer,
   ): AsyncGenerator<Uint8Array> {
     let received = 0;
     let broken = false;
     this.#onDownload({ type: "download", file, received, size });
     try {
       for await (const chunk of response.body ?? []) {
+        idle.restart();
         received += chunk.length;
         yield chunk;
         this.#onDownload({ type: "download", file, received, size });
       }
-    } catch {
+    } catch (error) {
+      if (error === this.#signal?.reason) throw error;
+      if (idle.signal.aborted) throw this.#failure(`${file}: ${idle.message}; try again`);
       broken = true;
     }
     if (!broken && (size === null || size === received)) return;
@@ -226,7 +242,10 @@ class HubRepository {
    * Asks for a URL and follows its redirects. Files are often redirected to another host, which
    * must not see the token; the headers that describe the file are on the hub's own answer.
    */
-  async #request(url: URL): Promise<{ response: Response; headers: Headers }> {
+  async #request(
+    url: URL,
+    idle: IdleTimer,
+  ): Promise<{ response: Response; headers: Headers }> {
     const { origin } = new URL(this.#endpoint);
     let described: Response | undefined;
     for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
@@ -235,7 +254,7 @@ class HubRepository {
       if (isHub && this.#token !== undefined) {
         headers.set("Authorization", `Bearer ${this.#token}`);
       }
-      const response = await this.#fetch(url, headers);
+      const response = await this.#fetch(url, headers, idle);
       if (response.headers.has("X-Repo-Commit")) described ??= response;
       const location = response.headers.get("Location");
       if (response.status < 300 || response.status >= 400 || location === null) {
@@ -252,10 +271,12 @@ class HubRepository {
     throw this.#failure(`${this.#endpoint} redirects to '${url}'`);
   }
 
-  async #fetch(url: URL, headers: Headers): Promise<Response> {
+  async #fetch(url: URL, headers: Headers, idle: IdleTimer): Promise<Response> {
+    const signals = [idle.signal, ...this.#signal === undefined ? [] : [this.#signal]];
     try {
-      return await fetch(url, { headers, redirect: "manual" });
+      return await fetch(url, { headers, redirect: "manual", signal: AbortSignal.any(signals) });
     } catch (error) {
+      if (idle.signal.aborted) throw this.#failure(`${url.origin}: ${idle.message}; try again`);
       if (error instanceof Deno.errors.NotCapable) {
         throw this.#failure(
           `connections to ${url.host} are not allowed; add it to --allow-net in the task 'train' ` +

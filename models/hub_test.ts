@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { join } from "node:path";
 import { COMMIT, LocalHub } from "../tests/local_hub.ts";
 import { saveClassifier } from "./classifier.ts";
-import { type DownloadEvent, modelDir } from "./hub.ts";
+import { type DownloadEvent, type HubOptions, modelDir } from "./hub.ts";
 import { pretrainedClassifier } from "./pretrained.ts";
 import { scratchClassifier } from "./scratch.ts";
 
@@ -24,7 +24,7 @@ interface Fixture {
   resolve(
     model: string,
     variables?: Record<string, string>,
-    optionalFiles?: readonly string[],
+    options?: HubOptions,
   ): Promise<string>;
   events: DownloadEvent[];
 }
@@ -48,9 +48,9 @@ async function withHub(
     await using hub = new LocalHub(files);
     const cache = join(dir, "cache", "hub");
     const events: DownloadEvent[] = [];
-    const resolve: Fixture["resolve"] = (model, variables = {}, optionalFiles = []) =>
+    const resolve: Fixture["resolve"] = (model, variables = {}, options = {}) =>
       modelDir(model, {
-        optionalFiles,
+        ...options,
         environment: new Map(
           Object.entries({
             HF_ENDPOINT: hub.endpoint,
@@ -163,13 +163,13 @@ Deno.test("modelDir() takes a tokenizer of vocab.txt alone, and knows that offli
 
 Deno.test("modelDir() downloads further files where the model has them, and knows that offline", async () => {
   await withHub(async ({ folder, resolve }) => {
-    const further = ["1_Pooling/config.json", "2_Dense/config.json"];
+    const optionalFiles = ["1_Pooling/config.json", "2_Dense/config.json"];
     deepStrictEqual(namesIn(await resolve("acme/tiny")), NEEDED);
-    const dir = await resolve("acme/tiny", {}, further);
+    const dir = await resolve("acme/tiny", {}, { optionalFiles });
     deepStrictEqual(namesIn(dir), ["1_Pooling", ...NEEDED]);
-    deepStrictEqual(await Deno.readTextFile(join(dir, further[0]!)), "{}");
-    deepStrictEqual(await resolve("acme/tiny", { HF_HUB_OFFLINE: "1" }, further), dir);
-    deepStrictEqual(await resolve(folder, {}, further), folder);
+    deepStrictEqual(await Deno.readTextFile(join(dir, optionalFiles[0]!)), "{}");
+    deepStrictEqual(await resolve("acme/tiny", { HF_HUB_OFFLINE: "1" }, { optionalFiles }), dir);
+    deepStrictEqual(await resolve(folder, {}, { optionalFiles }), folder);
   }, (files) => {
     files.set("1_Pooling/config.json", encode("{}"));
   });
@@ -296,6 +296,27 @@ Deno.test("modelDir() takes no download that ended early for whole", async () =>
       ),
       { numRuns: 15 },
     );
+  });
+});
+
+Deno.test("modelDir() leaves a download that stands still, or is stopped, and nothing of it", async () => {
+  await withHub(async ({ hub, cache, resolve }) => {
+    const stopping = new AbortController();
+    // Deno.serve tells of a body that nobody reads only when it sends more.
+    hub.answer = ({ path }) => {
+      if (!path.endsWith("/vocab.txt") && !path.endsWith("/tokenizer.json")) return undefined;
+      const body = new ReadableStream({ start: (stream) => stream.enqueue(encode("{")) });
+      return new Response(body, { headers: { "X-Repo-Commit": COMMIT, ETag: '"a"' } });
+    };
+    await rejects(resolve("acme/tiny", {}, { idleTimeoutMs: 100 }), {
+      name: "UserError",
+      message: "Cannot download 'acme/tiny': tokenizer.json: no answer for 0.1 s; try again",
+    });
+    const stopped = resolve("acme/tiny", {}, { signal: stopping.signal });
+    setTimeout(() => stopping.abort(), 100);
+    await rejects(stopped, (error) => error === stopping.signal.reason);
+    const blobs = namesIn(join(cache, "models--acme--tiny", "blobs"));
+    deepStrictEqual(blobs.filter((name) => name.endsWith(".incomplete")), []);
   });
 });
 

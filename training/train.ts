@@ -71,7 +71,8 @@ export interface TrainOptions {
  * same device with as many threads.
  *
  * @throws {UserError} If the folder is taken, or the loss stops being a number.
- * @throws {TrainingInterrupted} If the signal aborts.
+ * @throws {TrainingInterrupted} If the signal aborts; the signal's reason, if it does so while the
+ * base is downloaded.
  */
 export async function train(dataset: Dataset, options: TrainOptions): Promise<TrainResult> {
   const { outDir, overwrite = false, resume = false, onEvent = () => {}, signal } = options;
@@ -84,7 +85,7 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
   if (!resume) await checkOutDir(outDir, { overwrite });
   const checkpoint = resume ? await checkpointOf(outDir, dataset, locks) : undefined;
   const { notes, tuning, ...base } = checkpoint === undefined
-    ? await initialModel(settings, dataset.labels, texts, { onDownload: onEvent })
+    ? await initialModel(settings, dataset.labels, texts, { onDownload: onEvent, signal })
     : await resumedModel(checkpoint, settings, dataset.labels);
   const config = { ...withDropout(base.config, settings.dropout), problem_type: problemType };
   const problem = problemOf(config);

@@ -98,6 +98,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
     ? undefined
     : await SentenceEmbedder.load(executor, settings.teacher, settings.maxLength, {
       onDownload: onEvent,
+      signal,
     });
   const graphs = pretrainingGraphs(
     withDropout(config, settings.dropout),

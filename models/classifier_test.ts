@@ -189,6 +189,7 @@ Deno.test("loadClassifier() names the key of config.json that is wrong", async (
         ["num_attention_heads", 3],
         ["model_type", "roberta"],
         ["hidden_act", "relu"],
+        ["position_embedding_type", "relative_key"],
         ["hidden_dropout_prob", 1],
         ["max_position_embeddings", 2],
       ] as const

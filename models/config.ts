@@ -27,6 +27,7 @@ export const BertConfig = z.looseObject({
   max_position_embeddings: size.min(MIN_LENGTH),
   type_vocab_size: size.default(2),
   hidden_act: z.literal("gelu").default("gelu"),
+  position_embedding_type: z.literal("absolute").default("absolute"),
   hidden_dropout_prob: probability.default(0.1),
   attention_probs_dropout_prob: probability.default(0.1),
   classifier_dropout: probability.nullable().default(null),
@@ -99,6 +100,7 @@ export function scratchConfig(
 export function withLabels(config: BertConfig, labels: readonly string[]): BertConfig {
   return {
     ...config,
+    architectures: ["BertForSequenceClassification"],
     id2label: Object.fromEntries(labels.map((label, id) => [String(id), label])),
     label2id: Object.fromEntries(labels.map((label, id) => [label, id])),
   };

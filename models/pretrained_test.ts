@@ -89,6 +89,7 @@ Deno.test("pretrainedClassifier() draws a head for other classes, and says so", 
     const labels = ["a", "b", "c"];
     const { config, weights, notes } = await pretrainedClassifier(dir, labels, OPTIONS);
     deepStrictEqual(labelsOf(config), labels);
+    deepStrictEqual(config["architectures"], ["BertForSequenceClassification"]);
     deepStrictEqual(weights["classifier.weight"]!.length, 3 * config.hidden_size);
     deepStrictEqual(weights["bert.pooler.dense.weight"], WEIGHTS["bert.pooler.dense.weight"]);
     deepStrictEqual(notes.length, 1);

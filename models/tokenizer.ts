@@ -9,6 +9,7 @@ import { z } from "zod";
 import { exists, readJson } from "../data/files.ts";
 import {
   MIN_LENGTH,
+  type Normalization,
   SPECIAL_TOKENS_MAP,
   type TokenizerConfig,
   tokenizerConfig,
@@ -24,7 +25,10 @@ const ConfigFields = z.looseObject({ model_max_length: z.number().min(MIN_LENGTH
 
 /** What transformers' `BertTokenizer` assumes where its configuration says nothing. */
 const OldConfig = z.looseObject({
+  tokenizer_class: z.enum(["BertTokenizer", "BertTokenizerFast"]).default("BertTokenizer"),
   do_lower_case: z.boolean().default(true),
+  strip_accents: z.boolean().nullable().default(null),
+  tokenize_chinese_chars: z.boolean().default(true),
   model_max_length: z.number().min(MIN_LENGTH).default(512),
 });
 
@@ -48,8 +52,8 @@ type LoadedConfig = Partial<TokenizerConfig> & Pick<TokenizerConfig, "model_max_
 export interface VocabularyOptions {
   /** The most tokens that a text is encoded to, `[CLS]` and `[SEP]` included. */
   modelMaxLength: number;
-  /** Whether texts are lower-cased and lose their accents; so by default. */
-  lowercase?: boolean;
+  /** How texts are cleaned; lower-cased and without accents by default. */
+  normalization?: Normalization;
 }
 
 /** A text, or a pair of texts, as token ids. */
@@ -71,8 +75,12 @@ export class BertTokenizer {
   readonly #json: TokenizerJson;
   readonly #config: LoadedConfig;
 
-  private constructor(json: TokenizerJson, config: LoadedConfig) {
-    this.#tokenizer = new Tokenizer(json, config);
+  private constructor(
+    json: TokenizerJson,
+    config: LoadedConfig,
+    tokenizer = new Tokenizer(json, config),
+  ) {
+    this.#tokenizer = tokenizer;
     this.#json = json;
     this.#config = config;
   }
@@ -85,17 +93,17 @@ export class BertTokenizer {
    */
   static fromVocabulary(
     vocabulary: readonly string[],
-    { modelMaxLength, lowercase = true }: VocabularyOptions,
+    { modelMaxLength, normalization = { lowercase: true } }: VocabularyOptions,
   ): BertTokenizer {
     return new BertTokenizer(
-      tokenizerJson(vocabulary, { lowercase }),
-      tokenizerConfig({ lowercase, modelMaxLength }),
+      tokenizerJson(vocabulary, normalization),
+      tokenizerConfig({ ...normalization, modelMaxLength }),
     );
   }
 
   /**
    * Reads `tokenizer.json` and `tokenizer_config.json` from a model's folder, or, as older folders
-   * have it, `vocab.txt` and what `tokenizer_config.json` says of case and length.
+   * have it, `vocab.txt` and what `tokenizer_config.json` says of cleaning and length.
    *
    * @throws {UserError} If one of them is not such a file.
    */
@@ -114,12 +122,16 @@ export class BertTokenizer {
       });
     }
     const vocabulary = (await Deno.readTextFile(vocabularyFile)).trimEnd().split(/\r?\n/);
-    const { do_lower_case, model_max_length } = await exists(configFile)
+    const config = await exists(configFile)
       ? await readJson(configFile, OldConfig)
       : OldConfig.parse({});
     return BertTokenizer.fromVocabulary(vocabulary, {
-      lowercase: do_lower_case,
-      modelMaxLength: model_max_length,
+      normalization: {
+        lowercase: config.do_lower_case,
+        stripAccents: config.strip_accents ?? config.do_lower_case,
+        tokenizeChineseCharacters: config.tokenize_chinese_chars,
+      },
+      modelMaxLength: config.model_max_length,
     });
   }
 
@@ -177,10 +189,9 @@ export class BertTokenizer {
   /** The same tokenizer, cutting texts to `maxLength` tokens unless it cuts them earlier. */
   withMaxLength(maxLength: number): BertTokenizer {
     const { model_max_length } = this.#config;
-    return new BertTokenizer(this.#json, {
-      ...this.#config,
-      model_max_length: Math.min(maxLength, model_max_length),
-    });
+    const config = { ...this.#config, model_max_length: Math.min(maxLength, model_max_length) };
+    // The length is no matter of the library's: texts are cut here.
+    return new BertTokenizer(this.#json, config, this.#tokenizer);
   }
 
   /**

@@ -87,7 +87,7 @@ export interface WordPieceModelJson {
  */
 export function tokenizerJson(
   vocabulary: readonly string[],
-  options: { lowercase: boolean },
+  options: Normalization,
 ): TokenizerJson {
   const ids = tokenIds(vocabulary);
   const { unk_token, cls_token, sep_token } = SPECIAL_TOKENS_MAP;
@@ -98,7 +98,7 @@ export function tokenizerJson(
     added_tokens: SPECIAL_TOKENS
       .map((token) => addedTokenJson(token, specialTokenId(ids, token)))
       .sort((one, other) => one.id - other.id),
-    normalizer: normalizerJson(options.lowercase),
+    normalizer: normalizerJson(options),
     pre_tokenizer: { type: "BertPreTokenizer" },
     post_processor: {
       type: "BertProcessing",
@@ -137,12 +137,23 @@ function addedTokenJson(content: string, id: number): AddedTokenJson {
 }
 
 /** How a BERT tokenizer cleans texts. */
-export function normalizerJson(lowercase: boolean): BertNormalizerJson {
+export interface Normalization {
+  lowercase: boolean;
+  /** As with {@link lowercase} by default. */
+  stripAccents?: boolean;
+  /** Whether each Chinese character is a word of its own; so by default. */
+  tokenizeChineseCharacters?: boolean;
+}
+
+/** How a BERT tokenizer cleans texts, as `tokenizer.json` says it. */
+export function normalizerJson(
+  { lowercase, stripAccents = lowercase, tokenizeChineseCharacters = true }: Normalization,
+): BertNormalizerJson {
   return {
     type: "BertNormalizer",
     clean_text: true,
-    handle_chinese_chars: true,
-    strip_accents: lowercase,
+    handle_chinese_chars: tokenizeChineseCharacters,
+    strip_accents: stripAccents,
     lowercase,
   };
 }
@@ -169,17 +180,16 @@ export interface TokenizerConfig {
  * @param options Its `modelMaxLength` is the most tokens that the model takes at once.
  */
 export function tokenizerConfig(
-  options: { lowercase: boolean; modelMaxLength: number },
+  options: Normalization & { modelMaxLength: number },
 ): TokenizerConfig {
-  const { lowercase, modelMaxLength } = options;
-  const { strip_accents, handle_chinese_chars } = normalizerJson(lowercase);
+  const { strip_accents, handle_chinese_chars, lowercase } = normalizerJson(options);
   return {
     tokenizer_class: "BertTokenizer",
     do_lower_case: lowercase,
     strip_accents,
     tokenize_chinese_chars: handle_chinese_chars,
     clean_up_tokenization_spaces: true,
-    model_max_length: modelMaxLength,
+    model_max_length: options.modelMaxLength,
     ...SPECIAL_TOKENS_MAP,
   };
 }

@@ -1,4 +1,4 @@
-import { deepStrictEqual, ok, rejects } from "node:assert";
+import { deepStrictEqual, match, ok, rejects } from "node:assert";
 import fc from "fast-check";
 import { join } from "node:path";
 import { BertTokenizer } from "./tokenizer.ts";
@@ -149,6 +149,17 @@ Deno.test("BertTokenizer.load() reads an older folder with vocab.txt alone", asy
     await Deno.writeTextFile(join(dir, "tokenizer_config.json"), JSON.stringify(config));
     const cased = await BertTokenizer.load(dir);
     deepStrictEqual(cased.encode(text), { ids: [CLS, 10, 7, SEP], truncated: true });
+
+    const german = { do_lower_case: true, strip_accents: false, tokenize_chinese_chars: false };
+    await Deno.writeTextFile(join(dir, "tokenizer_config.json"), JSON.stringify(german));
+    await Deno.writeTextFile(join(dir, "vocab.txt"), [...VOCABULARY, "ä", "a"].join("\n"));
+    const accented = await BertTokenizer.load(dir);
+    deepStrictEqual(accented.encode("Ä").ids, [CLS, VOCABULARY.length, SEP]);
+    match(accented.files()["tokenizer_config.json"]!, /"tokenize_chinese_chars": false/);
+
+    const other = { tokenizer_class: "BertJapaneseTokenizer" };
+    await Deno.writeTextFile(join(dir, "tokenizer_config.json"), JSON.stringify(other));
+    await rejects(BertTokenizer.load(dir), /tokenizer_config.json': 'tokenizer_class' /);
   } finally {
     await Deno.remove(dir, { recursive: true });
   }

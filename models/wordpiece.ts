@@ -126,7 +126,7 @@ export class WordCounter {
 
   constructor({ lowercase = true, maxWords = 2 ** 21 }: WordCounterOptions = {}) {
     this.#maxWords = maxWords;
-    this.#normalizer = new BertNormalizer(normalizerJson(lowercase));
+    this.#normalizer = new BertNormalizer(normalizerJson({ lowercase }));
   }
 
   /** Counts the words of a text. */

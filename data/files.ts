@@ -130,6 +130,11 @@ export async function removeFiles(dir: string, names: readonly string[]): Promis
   }
 }
 
+/** Removes a folder with all that is in it, if it is there. */
+export async function removeFolder(dir: string): Promise<void> {
+  if (await exists(dir)) await Deno.remove(dir, { recursive: true });
+}
+
 /** Whether a file or folder is there. */
 export async function exists(path: string): Promise<boolean> {
   try {

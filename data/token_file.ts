@@ -6,6 +6,7 @@
  * @module
  */
 import { PartialFile } from "./files.ts";
+import { UserError } from "./user_error.ts";
 
 const BYTES = Uint32Array.BYTES_PER_ELEMENT;
 /** How many ids are gathered before they are written. */
@@ -66,11 +67,13 @@ export class TokenFileWriter implements AsyncDisposable {
 export class TokenFile implements Disposable {
   /** How many tokens each row has. */
   readonly lengths: readonly number[];
+  readonly #path: string;
   readonly #file: Deno.FsFile;
   readonly #starts: Float64Array;
   #isClosed = false;
 
-  private constructor(file: Deno.FsFile, lengths: Uint32Array) {
+  private constructor(path: string, file: Deno.FsFile, lengths: Uint32Array) {
+    this.#path = path;
     this.#file = file;
     this.lengths = Array.from(lengths);
     this.#starts = new Float64Array(lengths.length);
@@ -82,7 +85,7 @@ export class TokenFile implements Disposable {
   /** Opens the files that a {@link TokenFileWriter} has finished. */
   static async open(path: string): Promise<TokenFile> {
     const lengths = new Uint32Array((await Deno.readFile(`${path}.lengths`)).buffer);
-    return new TokenFile(await Deno.open(`${path}.ids`), lengths);
+    return new TokenFile(path, await Deno.open(`${path}.ids`), lengths);
   }
 
   /** The token ids of a row. */
@@ -92,7 +95,9 @@ export class TokenFile implements Disposable {
     const bytes = new Uint8Array(ids.buffer);
     for (let read = 0; read < bytes.length;) {
       const count = this.#file.readSync(bytes.subarray(read));
-      if (count === null) throw new Error("the file has become shorter while it was read");
+      if (count === null) {
+        throw new UserError(`Cannot read '${this.#path}.ids': it has become shorter`);
+      }
       read += count;
     }
     return Array.from(ids);

@@ -89,14 +89,17 @@ export class SafetensorsFile implements Disposable {
   /**
    * Reads the header.
    *
-   * @throws {UserError} As {@link decodeSafetensors} does.
+   * @throws {UserError} As {@link decodeSafetensors} does, and if there is no such file.
    */
   static async open(path: string): Promise<SafetensorsFile> {
-    const file = await Deno.open(path);
+    const file = await Deno.open(path).catch((error) => {
+      if (error instanceof Deno.errors.NotFound) throw fault(path, "no such file");
+      throw error;
+    });
     try {
       const { size } = await file.stat();
-      const length = await readBytes(file, 0, Math.min(LENGTH_BYTES, size));
-      const header = await readBytes(file, 0, headerEndOf(length, size, path));
+      const length = await readBytes(file, path, 0, Math.min(LENGTH_BYTES, size));
+      const header = await readBytes(file, path, 0, headerEndOf(length, size, path));
       return new SafetensorsFile(file, path, parseHeader(header, size, path).places);
     } catch (error) {
       file.close();
@@ -120,7 +123,7 @@ export class SafetensorsFile implements Disposable {
       throw new UserError(`Cannot read '${this.#path}': it holds no tensor '${name}'`);
     }
     const { dtype, shape, from, to } = place;
-    const { buffer } = await readBytes(this.#file, from, to);
+    const { buffer } = await readBytes(this.#file, this.#path, from, to);
     return { shape, data: DECODERS[dtype]!.decode(buffer) };
   }
 
@@ -131,6 +134,7 @@ export class SafetensorsFile implements Disposable {
 
 async function readBytes(
   file: Deno.FsFile,
+  path: string,
   from: number,
   to: number,
 ): Promise<Uint8Array<ArrayBuffer>> {
@@ -138,7 +142,7 @@ async function readBytes(
   await file.seek(from, Deno.SeekMode.Start);
   for (let read = 0; read < bytes.length;) {
     const count = await file.read(bytes.subarray(read));
-    if (count === null) throw new Error("the file has become shorter while it was read");
+    if (count === null) throw fault(path, "it has become shorter while it was read");
     read += count;
   }
   return bytes;

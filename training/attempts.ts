@@ -5,7 +5,7 @@
  * @module
  */
 import { join } from "node:path";
-import { exists } from "../data/files.ts";
+import { exists, removeFolder } from "../data/files.ts";
 import { CHECKPOINTS_DIR } from "./checkpoints.ts";
 import { METRICS_FILE } from "./run_folder.ts";
 import { TRAINING_ARGS_FILE } from "./training_args.ts";
@@ -36,8 +36,8 @@ export class Attempts {
   async prepare(attempt: number): Promise<boolean> {
     const dir = this.dirOf(attempt);
     // A server that was killed may have begun it.
-    await remove(dir);
-    await remove(this.dirOf(attempt - 2));
+    await removeFolder(dir);
+    await removeFolder(this.dirOf(attempt - 2));
     await Deno.mkdir(dir, { recursive: true });
     const before = this.dirOf(attempt - 1);
     if (!await exists(join(before, TRAINING_ARGS_FILE))) return false;
@@ -66,17 +66,13 @@ export class Attempts {
 
   /** Removes all files of the run. */
   async remove(): Promise<void> {
-    for (const dir of [this.modelDir, this.#dir]) await remove(dir);
+    for (const dir of [this.modelDir, this.#dir]) await removeFolder(dir);
   }
 
   /** How many bytes the files of the run take; those that two attempts share count twice. */
   async bytes(): Promise<number> {
     return await folderBytes(this.modelDir) + await folderBytes(this.#dir);
   }
-}
-
-async function remove(dir: string): Promise<void> {
-  if (await exists(dir)) await Deno.remove(dir, { recursive: true });
 }
 
 /** A copy of a folder whose files take no room: they are replaced, never changed. */

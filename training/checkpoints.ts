@@ -8,7 +8,7 @@
  * @module
  */
 import { basename, join } from "node:path";
-import { exists, readJson, writeFileAtomically, writeJson } from "../data/files.ts";
+import { exists, readJson, removeFolder, writeFileAtomically, writeJson } from "../data/files.ts";
 import { saveAdapter } from "../models/adapter.ts";
 import { WEIGHTS_FILE } from "../models/weight_files.ts";
 import { type Classifier, saveModel } from "../models/classifier.ts";
@@ -202,7 +202,7 @@ async function writeState(dir: string, state: CheckpointContent["state"]): Promi
 /** Removes all checkpoints, of a run that is over and has none to choose from. */
 export async function removeCheckpoints(outDir: string): Promise<void> {
   const parent = join(outDir, CHECKPOINTS_DIR);
-  if (await exists(parent)) await Deno.remove(parent, { recursive: true });
+  await removeFolder(parent);
 }
 
 /** The checkpoints that are whole. */

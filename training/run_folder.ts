@@ -7,7 +7,7 @@ import { basename, join } from "node:path";
 import { type Columns, parseColumnMapping } from "../data/columns.ts";
 import { readExamples } from "../data/csv.ts";
 import { splitFile } from "../data/dataset.ts";
-import { exists } from "../data/files.ts";
+import { exists, removeFolder } from "../data/files.ts";
 import { UserError } from "../data/user_error.ts";
 import { CHECKPOINTS_DIR } from "./checkpoints.ts";
 import type { TrainSettings } from "./settings.ts";
@@ -79,10 +79,12 @@ export async function prepareOutDir(
   const names = await namesIn(dir);
   // In one step, as some of the old checkpoints would be taken for those of the new run.
   const replaced = join(dir, `${CHECKPOINTS_DIR}.replaced`);
+  // Left there by a process that was killed.
+  await removeFolder(replaced);
   if (names.includes(CHECKPOINTS_DIR)) await Deno.rename(join(dir, CHECKPOINTS_DIR), replaced);
   if (names.includes(METRICS_FILE)) await Deno.remove(join(dir, METRICS_FILE));
   await writeArgs();
-  if (await exists(replaced)) await Deno.remove(replaced, { recursive: true });
+  await removeFolder(replaced);
 }
 
 /** What a run's folder holds, if it is there, without what others leave in it. */

@@ -181,6 +181,18 @@ Deno.test("prepareOutDir() removes the checkpoints of a run that it overwrites",
   });
 });
 
+Deno.test("prepareOutDir() bears what it left when it was killed", async () => {
+  const files = {
+    "training_args.json": "{}",
+    "checkpoints/checkpoint-2/config.json": "{}",
+    "checkpoints.replaced/checkpoint-1/config.json": "{}",
+  };
+  await withFolder(files, async (dir) => {
+    await prepare(dir, true);
+    deepStrictEqual(await namesIn(dir), ["training_args.json"]);
+  });
+});
+
 Deno.test("lastUnfinishedRun() gives the run that was started last and is not being trained", async () => {
   const files = {
     "2026-01-01-run/training_args.json": "{}",

@@ -5,7 +5,7 @@
  * @module
  */
 import { join } from "node:path";
-import { exists } from "../../data/files.ts";
+import { exists, removeFolder } from "../../data/files.ts";
 import { isHeldOut, readLines } from "../../data/text_files.ts";
 import { TokenFile, TokenFileWriter } from "../../data/token_file.ts";
 import { UserError } from "../../data/user_error.ts";
@@ -71,7 +71,7 @@ export async function pretrainingTexts(
 /** Removes what {@link pretrainingTexts} has written, if it has. */
 export async function removePretrainingTexts(dir: string): Promise<void> {
   const tokensDir = join(dir, TOKENS_DIR);
-  if (await exists(tokensDir)) await Deno.remove(tokensDir, { recursive: true });
+  await removeFolder(tokensDir);
 }
 
 async function encode(

@@ -29,13 +29,11 @@ export interface Expected {
   version: string | undefined;
 }
 
-/** Which keys are listed: those that begin with some parts, from a key on or before one. */
+/** Which keys are listed: those that begin with some parts, perhaps from one of them on. */
 export interface Range {
   prefix: Key;
   /** The first key, itself included. */
   start?: Key;
-  /** The key after the last. */
-  end?: Key;
 }
 
 /** Keeps values; every operation ends in time or throws. */
@@ -95,11 +93,10 @@ export class KvStore implements Store {
     return ok;
   }
 
-  async list<Value>({ prefix, start, end }: Range): Promise<{ key: Key; value: Value }[]> {
+  async list<Value>({ prefix, start }: Range): Promise<{ key: Key; value: Value }[]> {
     const selector = {
       prefix,
       ...start !== undefined && { start },
-      ...end !== undefined && { end },
     } as Deno.KvListSelector;
     const entries = await inTime(() => Array.fromAsync(this.#kv.list<Value>(selector)));
     return entries.map(({ key, value }) => ({ key: key as Key, value }));

@@ -6,18 +6,32 @@
 import { join } from "node:path";
 import { audit, type AuditOptions, type AuditReport } from "./audit.ts";
 import { readDataset, SAMPLE_DIR } from "./dataset.ts";
-import { exists, writeJson } from "./files.ts";
+import { exists, removeFolder, writeJson } from "./files.ts";
+import type { ProblemType } from "./labels.ts";
 
 /** The name of the bundled data set. */
 export const SAMPLE = "sample";
 
 const AUDIT_FILE = "audit.json";
 
+/** What begins so is coming or going, and no data set. */
+const UNFINISHED = ".";
+
+/** There is a data set of that name already, or one is coming. */
+export class DatasetExistsError extends Error {
+  override name = "DatasetExistsError";
+
+  constructor(name: string) {
+    super(`There is a data set '${name}' already`);
+  }
+}
+
 /** A data set as lists show it. */
 export interface DatasetEntry {
   name: string;
   /** Of the bundled one there is none. */
   created_at: string | null;
+  problem_type: ProblemType;
   labels: string[];
   /** Rows by file. */
   rows: Record<string, number>;
@@ -25,14 +39,30 @@ export interface DatasetEntry {
   leakage: string;
 }
 
+/** What the audit of a data set found, and what its labels are. */
+interface DatasetAudit extends AuditReport {
+  problem_type: ProblemType;
+}
+
 /** Keeps data sets in a folder, each in one of its own. */
 export class DatasetLibrary {
   readonly #dir: string;
   readonly #auditOptions: AuditOptions;
+  readonly #coming = new Set<string>();
 
   constructor(dir: string, auditOptions: AuditOptions) {
     this.#dir = dir;
     this.#auditOptions = auditOptions;
+  }
+
+  /** Removes what a process that was killed has left unfinished; no other may use the folder. */
+  async removeLeftovers(): Promise<void> {
+    if (!await exists(this.#dir)) return;
+    for await (const { name } of Deno.readDir(this.#dir)) {
+      if (name.startsWith(UNFINISHED)) {
+        await Deno.remove(join(this.#dir, name), { recursive: true });
+      }
+    }
   }
 
   /** The folder of a data set, whether it is there or not. */
@@ -50,46 +80,69 @@ export class DatasetLibrary {
     const names = [SAMPLE];
     if (!await exists(this.#dir)) return names;
     for await (const { name } of Deno.readDir(this.#dir)) {
-      if (await exists(join(this.#dir, name, AUDIT_FILE))) names.push(name);
+      if (!name.startsWith(UNFINISHED) && await exists(join(this.#dir, name, AUDIT_FILE))) {
+        names.push(name);
+      }
     }
     return names.sort();
   }
 
   /** What the audit found when the data set came. */
-  async audit(name: string): Promise<AuditReport> {
-    if (name === SAMPLE) return await audit(SAMPLE_DIR, this.#auditOptions);
-    return JSON.parse(await Deno.readTextFile(join(this.#dir, name, AUDIT_FILE)));
+  async audit(name: string): Promise<DatasetAudit> {
+    if (name !== SAMPLE) {
+      return JSON.parse(await Deno.readTextFile(join(this.#dir, name, AUDIT_FILE)));
+    }
+    const report = await audit(SAMPLE_DIR, this.#auditOptions);
+    return { ...report, problem_type: await this.problemType(name) };
+  }
+
+  /** What the labels of a data set are. */
+  async problemType(name: string): Promise<ProblemType> {
+    if (name === SAMPLE) return "single_label_classification";
+    return (await this.audit(name)).problem_type;
   }
 
   /** A data set in short. */
   async entry(name: string): Promise<DatasetEntry> {
-    const { labels, files, leakage } = await this.audit(name);
+    const { labels, files, leakage, problem_type } = await this.audit(name);
     const rows = Object.fromEntries(
       Object.entries(files).map(([side, { rows }]) => [side, rows]),
     );
     const created = name === SAMPLE
       ? undefined
       : (await Deno.stat(join(this.#dir, name, AUDIT_FILE))).mtime;
-    return { name, created_at: created?.toISOString() ?? null, labels, rows, leakage };
+    const created_at = created?.toISOString() ?? null;
+    return { name, created_at, problem_type, labels, rows, leakage };
   }
 
   /**
    * Adds a data set, which is there when it is whole and good, or not at all.
    *
+   * @param problemType What its labels are.
    * @param write Writes its files into a folder.
    * @throws {UserError} If a file is bad; the message names it and the line.
+   * @throws {DatasetExistsError} If the name is taken.
    */
-  async add(name: string, write: (dir: string) => Promise<void>): Promise<DatasetEntry> {
-    const partial = join(this.#dir, `.${name}.${crypto.randomUUID()}`);
-    await Deno.mkdir(partial, { recursive: true });
+  async add(
+    name: string,
+    problemType: ProblemType,
+    write: (dir: string) => Promise<void>,
+  ): Promise<DatasetEntry> {
+    if (this.#coming.has(name)) throw new DatasetExistsError(name);
+    this.#coming.add(name);
+    const partial = this.#unfinished(name);
     try {
+      if (await this.has(name)) throw new DatasetExistsError(name);
+      await Deno.mkdir(partial, { recursive: true });
       await write(partial);
-      await readDataset(partial);
-      const report = await audit(partial, this.#auditOptions);
-      await writeJson(join(partial, AUDIT_FILE), { ...report, dir: name });
+      await readDataset(partial, problemType);
+      const report = await audit(partial, { ...this.#auditOptions, problemType });
+      const whole: DatasetAudit = { ...report, dir: name, problem_type: problemType };
+      await writeJson(join(partial, AUDIT_FILE), whole);
       await Deno.rename(partial, this.dirOf(name));
     } finally {
-      if (await exists(partial)) await Deno.remove(partial, { recursive: true });
+      await removeFolder(partial);
+      this.#coming.delete(name);
     }
     return await this.entry(name);
   }
@@ -97,8 +150,12 @@ export class DatasetLibrary {
   /** Removes a data set. */
   async delete(name: string): Promise<void> {
     // In one step, so that half of one is never there.
-    const leaving = join(this.#dir, `.${name}.${crypto.randomUUID()}`);
+    const leaving = this.#unfinished(name);
     await Deno.rename(this.dirOf(name), leaving);
     await Deno.remove(leaving, { recursive: true });
+  }
+
+  #unfinished(name: string): string {
+    return join(this.#dir, `${UNFINISHED}${name}.${crypto.randomUUID()}`);
   }
 }

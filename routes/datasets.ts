@@ -7,9 +7,10 @@ import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
 import { HTTPException } from "hono/http-exception";
 import { basename, join } from "node:path";
 import { z } from "zod";
-import { type DatasetLibrary, SAMPLE } from "../data/dataset_library.ts";
+import { DatasetExistsError, type DatasetLibrary, SAMPLE } from "../data/dataset_library.ts";
 import { SPLIT_FILES } from "../data/dataset.ts";
 import { writeFileAtomically } from "../data/files.ts";
+import { PROBLEM_TYPES } from "../data/labels.ts";
 import { prepare } from "../data/prepare.ts";
 import { PrepareSettings } from "../data/prepare_settings.ts";
 import { UserError } from "../data/user_error.ts";
@@ -21,6 +22,7 @@ import { Name } from "./runs.ts";
 const Entry = z.object({
   name: z.string(),
   created_at: z.string().nullable(),
+  problem_type: z.enum(PROBLEM_TYPES),
   labels: z.array(z.string()),
   rows: z.record(z.string(), z.int()),
   leakage: z.string(),
@@ -47,6 +49,8 @@ const create = createRoute({
       name: Name,
       text: z.string().default("text").describe("The column of the texts"),
       label: z.string().default("label").describe("The column of the labels"),
+      problem_type: z.enum(PROBLEM_TYPES).default("single_label_classification")
+        .describe("What the labels are; a file that is to be split has one class a text"),
       seed: z.coerce.number().int().min(0).max(2 ** 32 - 1).default(11).describe("Of the split"),
     }),
     body: {
@@ -93,7 +97,7 @@ const remove = createRoute({
   method: "delete",
   path: "/v1/datasets/{name}",
   tags,
-  summary: "Remove a data set that no run needs any more",
+  summary: "Remove a data set that no run or evaluation needs any more",
   request: { params },
   responses: { 204: { description: "It is gone" }, ...errorAnswers(404, 409) },
 });
@@ -125,16 +129,17 @@ export function datasetRoutes(
   };
   const router = createRouter();
   router.openapi(create, async (context) => {
-    const { name, text, label, seed } = context.req.valid("query");
-    if (await datasets.has(name)) {
-      throw new HTTPException(409, { message: `There is a data set '${name}' already` });
-    }
+    const { name, text, label, problem_type: problemType, seed } = context.req.valid("query");
     await checkRoom();
     const { raw } = context.req;
     const [type] = (raw.headers.get("Content-Type") ?? "").split(";");
+    const isForm = type === "multipart/form-data";
+    if (!isForm && problemType !== "single_label_classification") {
+      throw invalidField("problem_type", "one file can be split by classes alone; send three");
+    }
     try {
-      const entry = await datasets.add(name, async (dir) => {
-        if (type === "multipart/form-data") return await writeForm(raw, dir, maxBytes);
+      const entry = await datasets.add(name, problemType, async (dir) => {
+        if (isForm) return await writeForm(raw, dir, maxBytes);
         const file = join(dir, `raw${EXTENSIONS[type!.trim()] ?? ".csv"}`);
         await writeFileAtomically(file, limited(raw.body ?? new ReadableStream(), maxBytes));
         const settings = PrepareSettings.parse({ text, label, seed });
@@ -144,6 +149,9 @@ export function datasetRoutes(
       context.header("Location", `/v1/datasets/${name}`);
       return context.json(entry, 201);
     } catch (error) {
+      if (error instanceof DatasetExistsError) {
+        throw new HTTPException(409, { message: error.message });
+      }
       if (error instanceof UserError) throw invalidField("body", withoutFolders(error.message));
       throw error;
     }
@@ -163,9 +171,12 @@ export function datasetRoutes(
   router.openapi(remove, async (context) => {
     const name = await find(context.req.valid("param").name);
     if (name === SAMPLE) throw new HTTPException(409, { message: "The sample stays" });
-    const user = (await store.list()).find((run) => run.dataset === name && !isOver(run));
-    if (user !== undefined) {
-      throw new HTTPException(409, { message: `Run '${user.id}' needs the data set '${name}'` });
+    const jobs = { Run: await store.list(), Evaluation: await store.listEvaluations() };
+    for (const [kind, all] of Object.entries(jobs)) {
+      const user = all.find((job) => job.dataset === name && !isOver(job));
+      if (user === undefined) continue;
+      const message = `${kind} '${user.id}' needs the data set '${name}'`;
+      throw new HTTPException(409, { message });
     }
     await datasets.delete(name);
     return context.body(null, 204);

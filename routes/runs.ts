@@ -12,6 +12,8 @@ import { basename } from "node:path";
 import { z } from "zod";
 import type { DatasetLibrary } from "../data/dataset_library.ts";
 import { exists } from "../data/files.ts";
+import { PROBLEM_TYPES } from "../data/labels.ts";
+import { isAdapter } from "../models/adapter.ts";
 import { BUNDLED_MODEL, OWN_MODELS } from "../models/config.ts";
 import { chooseDevice, DeviceError } from "../onnx/device.ts";
 import type { ModelCache } from "../serving/model_cache.ts";
@@ -20,7 +22,7 @@ import { newRun, type Run, type RunStore } from "../training/run_store.ts";
 import { TrainSettings } from "../training/settings.ts";
 import { camelCase, mapKeys, snakeCase } from "../training/snake_case.ts";
 import type { Supervisor } from "../training/supervisor.ts";
-import { invalidField, retryLater } from "./errors.ts";
+import { aboutToStop, invalidField, retryLater } from "./errors.ts";
 import { createRouter, errorAnswers, jsonBody, jsonContent } from "./router.ts";
 
 /** Names of runs, which become names of models, and of data sets. */
@@ -32,11 +34,16 @@ export const Name = z.string().regex(
 /** So many runs may wait. */
 const MAX_QUEUED = 100;
 const MAX_PAGE = 200;
+const MAX_KEY_LENGTH = 200;
 const STATES = ["queued", "running", "lost", "succeeded", "failed", "cancelled"] as const;
+
+/** Data sets of the server have the usual columns. */
+const { columnMapping: _, ...SETTINGS } = TrainSettings.shape;
 
 /** The settings of `train` in snake_case; what is a path there is none here. */
 const Settings = {
-  ...mapKeys<z.ZodType>(TrainSettings.shape, snakeCase),
+  ...mapKeys<z.ZodType>(SETTINGS, snakeCase),
+  problem_type: z.enum(PROBLEM_TYPES).optional().describe("That of the data set, if it is given"),
   model: z.string().max(200).default(BUNDLED_MODEL)
     .describe(
       `${OWN_MODELS.join(", ")}, a model of the server, or a base it allows`,
@@ -203,18 +210,23 @@ export function runRoutes(options: RunRoutesOptions): OpenAPIHono {
     request: Record<string, unknown>,
     origin: { retry_of?: string; created?: { key: string; sha256: string } } = {},
   ) => {
-    if (supervisor.closed) throw new HTTPException(503, { message: "The server is stopping" });
+    if (supervisor.closed) throw aboutToStop();
     if (supervisor.queueLength >= MAX_QUEUED) {
       throw retryLater(429, `${MAX_QUEUED} runs wait already, and no more may`, 60);
     }
     const { dataset, name, ...settings } = RunRequest.parse(request);
+    if (!await datasets.has(dataset)) {
+      throw invalidField("dataset", `there is no data set '${dataset}'`);
+    }
+    const problemType = await datasets.problemType(dataset);
+    if ((settings["problem_type"] ?? problemType) !== problemType) {
+      throw invalidField("problem_type", `that of the data set '${dataset}' is ${problemType}`);
+    }
+    settings["problem_type"] = problemType;
     const { data: known, error } = TrainSettings.safeParse(mapKeys(settings, camelCase));
     if (error !== undefined) {
       const { path, message } = error.issues[0]!;
       throw invalidField(snakeCase(String(path[0])), message);
-    }
-    if (!await datasets.has(dataset)) {
-      throw invalidField("dataset", `there is no data set '${dataset}'`);
     }
     const base = await baseOf(known.model, options);
     await chooseDevice(known.device).catch((error) => {
@@ -225,7 +237,7 @@ export function runRoutes(options: RunRoutesOptions): OpenAPIHono {
     const id = crypto.randomUUID();
     const { retry_of } = origin;
     const run = newRun({ id, name: name ?? id, settings, base, dataset, retry_of });
-    await supervisor.submit(run, origin.created);
+    if (!await supervisor.submit(run, origin.created)) return undefined;
     context.header("Location", `/v1/runs/${id}`);
     return answer(run);
   };
@@ -235,10 +247,16 @@ export function runRoutes(options: RunRoutesOptions): OpenAPIHono {
     const request = context.req.valid("json");
     const key = context.req.header("Idempotency-Key");
     if (key === undefined) return context.json(await submit(context, request), 202);
+    if (key.length > MAX_KEY_LENGTH) {
+      throw invalidField("Idempotency-Key", `must be at most ${MAX_KEY_LENGTH} characters`);
+    }
     const sha256 = createHash("sha256").update(JSON.stringify(request)).digest("hex");
-    const created = await store.created(key);
+    let created = await store.created(key);
     if (created === undefined) {
-      return context.json(await submit(context, request, { created: { key, sha256 } }), 202);
+      const run = await submit(context, request, { created: { key, sha256 } });
+      if (run !== undefined) return context.json(run, 202);
+      // The same request has come a second time, and was faster.
+      created = (await store.created(key))!;
     }
     if (created.sha256 !== sha256) {
       const message = `The Idempotency-Key '${key}' was used for another request`;
@@ -274,7 +292,7 @@ export function runRoutes(options: RunRoutesOptions): OpenAPIHono {
     return context.json(answer(await supervisor.cancel(id)), 202);
   });
   router.openapi(resume, async (context) => {
-    if (supervisor.closed) throw new HTTPException(503, { message: "The server is stopping" });
+    if (supervisor.closed) throw aboutToStop();
     const { id } = await find(context.req.valid("param").id);
     return context.json(answer(await supervisor.resume(id)), 202);
   });
@@ -317,12 +335,14 @@ async function baseOf(
     if (name === (await exists(base) ? basename(base) : base)) return base;
   }
   try {
-    return (await models.resolve(name)).dir;
+    const { dir } = await models.resolve(name);
+    if (!await isAdapter(dir)) return dir;
   } catch (error) {
     if (!(error instanceof UnknownModelError)) throw error;
     const known = [...OWN_MODELS, ...allowedBases.map((base) => basename(base))].join(", ");
     throw invalidField("model", `must be a model of the server or one of ${known}`);
   }
+  throw invalidField("model", `'${name}' is an adapter, and none can stand on it`);
 }
 
 function withoutDefault(schema: z.ZodType): z.ZodType {

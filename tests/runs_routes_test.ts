@@ -31,6 +31,12 @@ Deno.test("the same request with an Idempotency-Key creates one run", async () =
   strictEqual(other.status, 409);
   match((await other.json()).error, /'a' was used for another request/);
   strictEqual((await server.store.list()).length, 2);
+
+  const atOnce = await Promise.all(Array.from({ length: 5 }, () => send({}, "c")));
+  deepStrictEqual(atOnce.map(({ status }) => status), Array(5).fill(202));
+  strictEqual(new Set(await Promise.all(atOnce.map(async (it) => (await it.json()).id))).size, 1);
+  strictEqual((await server.store.list()).length, 3);
+  strictEqual((await send({}, "k".repeat(201))).status, 422);
 });
 
 Deno.test("runs are listed by page, state and name", async () => {
@@ -75,6 +81,27 @@ Deno.test("a queued run can be cancelled, resumed, and tried again with other se
   const bad = await server.post<{ error: string }>(`/v1/runs/${id}/retry`, { epochs: 0 }, 422);
   match(bad.error, /^'epochs': /);
   await server.post("/v1/runs/none/cancel", {}, 404);
+});
+
+Deno.test("a run is not deleted while another needs its model", async () => {
+  await using server = await idle({ seeds: { mine: 1 } });
+  const fields = { dataset: "sample", base: "bundled", settings: { mode: "full" } };
+  await server.store.create(newRun({ ...fields, id: "mine", name: "mine", state: "succeeded" }));
+  const base = server.supervisor.attempts("mine").modelDir;
+  const user = newRun({ ...fields, id: "user", name: "user", base });
+  await server.store.create(user);
+  const remove = async (id: string) => {
+    const response = await server.app.request(`/v1/runs/${id}`, { method: "DELETE" });
+    return [response.status, response.status === 409 ? (await response.json()).error : undefined];
+  };
+  const needs = (id: string) => [409, `Cannot delete run 'mine': run '${id}' needs its model`];
+  deepStrictEqual(await remove("mine"), needs("user"));
+  await server.store.setState("user", "succeeded");
+  const adapter = { ...user, id: "adapter", settings: { mode: "prefix" }, state: "succeeded" };
+  await server.store.create(adapter as Run);
+  deepStrictEqual(await remove("mine"), needs("adapter"));
+  deepStrictEqual(await remove("adapter"), [204, undefined]);
+  deepStrictEqual(await remove("mine"), [204, undefined]);
 });
 
 Deno.test("a run is checked in full before it is queued", async () => {
@@ -165,6 +192,44 @@ Deno.test("a data set is sent as three files of a form", async () => {
   const bad = await upload(server, "name=two", form);
   strictEqual(bad.status, 422);
   match((await bad.json()).error, /^'test': must be a file/);
+});
+
+Deno.test("a data set of numbers trains regression, and nothing else", async () => {
+  await using server = await idle();
+  const form = new FormData();
+  for (const [side, from] of [["train", 0], ["validation", 20], ["test", 30]] as const) {
+    const rows = Array.from({ length: 10 }, (_, i) => `text ${from + i},${(from + i) / 4}\n`);
+    form.set(side, new Blob(["text,label\n", ...rows]), "a.csv");
+  }
+  strictEqual((await upload(server, "name=numbers", form)).status, 422);
+  const response = await upload(server, "name=numbers&problem_type=regression", form);
+  strictEqual(response.status, 201, await response.clone().text());
+  strictEqual((await response.json()).problem_type, "regression");
+  const dataset = "numbers";
+  const { settings } = await server.post<Run>("/v1/runs", { dataset }, 202);
+  strictEqual(settings["problem_type"], "regression");
+  const other = { dataset, problem_type: "single_label_classification" };
+  const { error } = await server.post<{ error: string }>("/v1/runs", other, 422);
+  strictEqual(error, "'problem_type': that of the data set 'numbers' is regression");
+  const file = await upload(server, "name=one&problem_type=regression", "text,label\na,1\n");
+  strictEqual(file.status, 422);
+});
+
+Deno.test("of data sets that come under one name at once, one is taken", async () => {
+  await using server = await idle();
+  const csv = await Deno.readTextFile(join(SAMPLE_DIR, "train_simple.csv"));
+  const responses = await Promise.all([1, 2].map(() => upload(server, "name=twin", csv)));
+  deepStrictEqual(responses.map(({ status }) => status).sort(), [201, 409]);
+});
+
+Deno.test("what a killed server has left of a data set is no data set, and is removed", async () => {
+  await using server = await idle();
+  const left = join(server.runsDir, "datasets", ".mine.1");
+  await Deno.mkdir(left, { recursive: true });
+  await Deno.writeTextFile(join(left, "audit.json"), "{}");
+  deepStrictEqual(await server.datasets.names(), ["sample"]);
+  await server.datasets.removeLeftovers();
+  deepStrictEqual(await Array.fromAsync(Deno.readDir(join(left, ".."))), []);
 });
 
 Deno.test("a bad data set is refused whole, with the line", async () => {

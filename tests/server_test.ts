@@ -114,6 +114,18 @@ Deno.test("a run whose process dies is failed, with its last words", async () =>
   }, dying);
 });
 
+Deno.test("a run whose process cannot be started is failed", async () => {
+  const missing: SpawnWorker = () => {
+    throw new Deno.errors.NotFound("there is no deno");
+  };
+  await withApp(async (app) => {
+    const { id } = await (await post(app, "/v1/runs", { dataset: "sample" })).json();
+    await (await app.request(`/v1/runs/${id}/events`)).text();
+    const run = await (await app.request(`/v1/runs/${id}`)).json();
+    deepStrictEqual([run.state, run.error], ["failed", "there is no deno"]);
+  }, missing);
+});
+
 Deno.test("a worker that says something odd is ended before the next run starts", async () => {
   let alive = 0;
   const babbling: SpawnWorker = () => {

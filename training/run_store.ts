@@ -146,23 +146,23 @@ export class RunStore implements Disposable {
    * Writes a new run with its first event.
    *
    * @param created The request's key and body, if the request is not to create another.
+   * @returns Whether it was written: it is not where a request of that key has created one.
    */
-  async create(run: Run, created?: { key: string; sha256: string }): Promise<void> {
+  async create(run: Run, created?: { key: string; sha256: string }): Promise<boolean> {
     const event: StateEvent = { type: "state", state: run.state };
     const writes: Write[] = [
       { key: ["runs", run.id], value: { ...run, event_count: 1 } },
       { key: ["events", run.id, 1], value: event },
     ];
-    if (created !== undefined) {
-      const value: CreatedRun = { sha256: created.sha256, runId: run.id };
-      writes.push({ key: ["created", created.key], value, expireInMs: IDEMPOTENCY_MS });
-    }
-    await this.#store.put(writes);
+    if (created === undefined) return await this.#store.put(writes);
+    const key = ["created", created.key];
+    const value: CreatedRun = { sha256: created.sha256, runId: run.id };
+    writes.push({ key, value, expireInMs: IDEMPOTENCY_MS });
+    return await this.#store.put(writes, [{ key, version: undefined }]);
   }
 
   /** What a request of this key has created. */
   async created(key: string): Promise<CreatedRun | undefined> {
-    if (key.length > MAX_ID_LENGTH) return undefined;
     return (await this.#store.get<CreatedRun>(["created", key]))?.value;
   }
 

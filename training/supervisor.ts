@@ -7,7 +7,7 @@
 import { join } from "node:path";
 import { writeJson } from "../data/files.ts";
 import { Attempts } from "./attempts.ts";
-import type { FinishEvent } from "./events.ts";
+import type { FinishEvent, TrainEvent } from "./events.ts";
 import type { Job, JobMessage, TrainJob } from "./job.ts";
 import { JobProcess, type SpawnWorker, spawnWorker } from "./job_process.ts";
 import {
@@ -22,8 +22,8 @@ import {
 import { TrainSettings } from "./settings.ts";
 import { camelCase, mapKeys } from "./snake_case.ts";
 
-/** Step events closer together than this are left out of a run's stream. */
-const STEP_EVENT_INTERVAL_MS = 250;
+/** Steps and parts of downloads closer together than this are left out of a run's stream. */
+const EVENT_INTERVAL_MS = 250;
 /** A subprocess that was silent for so long counts as lost, until it is replaced or speaks. */
 const LOST_AFTER_MS = 10_000;
 /** A run that dies so often without a new checkpoint would die again. */
@@ -52,7 +52,7 @@ interface Task {
 }
 
 /** Takes runs and evaluations from the queue and sees them through. */
-export class Supervisor {
+export class Supervisor implements AsyncDisposable {
   readonly #store: RunStore;
   readonly #runsDir: string;
   readonly #datasetDir: (name: string) => string;
@@ -127,10 +127,12 @@ export class Supervisor {
    * Writes a run into the store and queues it.
    *
    * @param created The request that creates it, if the same request is not to create another.
+   * @returns Whether it did: it does not where a request of the same key has come before it.
    */
-  async submit(run: Run, created?: { key: string; sha256: string }): Promise<void> {
-    await this.#store.create(run, created);
+  async submit(run: Run, created?: { key: string; sha256: string }): Promise<boolean> {
+    if (!await this.#store.create(run, created)) return false;
     this.#push(run.id);
+    return true;
   }
 
   /**
@@ -167,12 +169,20 @@ export class Supervisor {
   /**
    * Removes a run that is over, with its files.
    *
-   * @throws {RunStateError} If it is not over.
+   * @throws {RunStateError} If it is not over, or another run has its model as its base and trains
+   * on it or is an adapter of it.
    */
   async delete(id: string): Promise<void> {
     const run = await this.#store.get(id);
     if (run === undefined) return;
     if (!isOver(run)) throw new RunStateError(`Cannot delete run '${id}': it is ${run.state}`);
+    const { modelDir } = this.attempts(id);
+    const user = (await this.#store.list()).find((other) =>
+      other.base === modelDir && (other.settings.mode !== "full" || !isOver(other))
+    );
+    if (user !== undefined) {
+      throw new RunStateError(`Cannot delete run '${id}': run '${user.id}' needs its model`);
+    }
     await this.attempts(id).remove();
     await this.#store.delete(id);
   }
@@ -193,6 +203,10 @@ export class Supervisor {
     await Promise.allSettled(this.#working.values());
     clearTimeout(timer);
     this.#closing.abort();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
   }
 
   async #enqueue(run: Run): Promise<void> {
@@ -252,8 +266,14 @@ export class Supervisor {
     const follower = new RunFollower(this.#store, id);
     const work = this.#work(id, job, (message) => follower.take(message));
     // It may have been asked for before the subprocess was there.
-    if ((await this.#store.get(id))?.cancelling) this.#processes.get(id)?.stop();
-    return await this.#conclude(id, attempt, follower, await work);
+    const asked = this.#store.get(id).then((run) => {
+      if (run?.cancelling) this.#processes.get(id)?.stop();
+    }, (error) => {
+      this.#processes.get(id)?.kill();
+      throw error;
+    });
+    const [reason] = await Promise.all([work, asked]);
+    return await this.#conclude(id, attempt, follower, reason);
   }
 
   /** Has a job done in a subprocess; gives the reason for its end. */
@@ -332,7 +352,7 @@ export class Supervisor {
 class RunFollower {
   readonly #store: RunStore;
   readonly #id: string;
-  #lastStepAt = -Infinity;
+  #lastAt = -Infinity;
   finish: FinishEvent | undefined;
   stopped = false;
   error: string | undefined;
@@ -358,17 +378,21 @@ class RunFollower {
       case "error":
         this.error = message.message;
         return;
+      case "download":
       case "step":
-        if (performance.now() - this.#lastStepAt < STEP_EVENT_INTERVAL_MS) return;
-        this.#lastStepAt = performance.now();
-        return await this.#store.append(this.#id, message);
+        if (performance.now() - this.#lastAt < EVENT_INTERVAL_MS && !isLastOfFile(message)) return;
+        this.#lastAt = performance.now();
+        break;
       case "checkpoint":
         this.checkpointed = true;
         return await this.#store.append(this.#id, message, { checkpoint_step: message.step });
-      default:
-        return await this.#store.append(this.#id, message);
     }
+    await this.#store.append(this.#id, message);
   }
+}
+
+function isLastOfFile(event: TrainEvent): boolean {
+  return event.type === "download" && event.received === event.size;
 }
 
 function runResult({ type: _, metrics, ...result }: FinishEvent): RunResult {

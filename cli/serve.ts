@@ -57,6 +57,9 @@ interface Options {
   insecure?: true;
 }
 
+/** A process that is busy may miss some of its heartbeats, one in two seconds. */
+const MIN_HEARTBEAT_TIMEOUT = 10;
+
 /** The command and its options. */
 export function serveCommand(): Command {
   return new Command("serve")
@@ -90,8 +93,8 @@ export function serveCommand(): Command {
     .option("--workers <number>", "Processes that train; 0 for none", parseWorkers, 1)
     .option(
       "--heartbeat-timeout <seconds>",
-      "A training process that is silent for so long is replaced",
-      parseSeconds,
+      "A training process that is silent for so long is replaced; 10 or more",
+      parseHeartbeatTimeout,
       120,
     )
     .option(
@@ -151,7 +154,8 @@ async function run(options: Options): Promise<void> {
     wordPieceCounter: scratchWordPieces,
     maxLength: TrainSettings.shape.maxLength.parse(undefined),
   });
-  const supervisor = new Supervisor({
+  await datasets.removeLeftovers();
+  await using supervisor = new Supervisor({
     store,
     runsDir,
     datasetDir: (name) => datasets.dirOf(name),
@@ -174,6 +178,7 @@ async function run(options: Options): Promise<void> {
     allowedBases: options.allowBase ?? [],
     diskBudgetBytes: options.diskBudget,
     cache,
+    prediction: { device, dtype: options.dtype },
     predictor,
     metrics,
     limits: {
@@ -191,7 +196,8 @@ async function run(options: Options): Promise<void> {
     log: (entry) => console.error(JSON.stringify(entry)),
   });
 
-  const server = listen(host, port, app.fetch);
+  const cutOff = new AbortController();
+  const server = listen(host, port, app.fetch, cutOff.signal);
   // A signal comes twice under `deno task`: from the terminal, and passed on by the task.
   let stopping: Promise<void> | undefined;
   const stop = () => {
@@ -213,7 +219,8 @@ async function run(options: Options): Promise<void> {
     await preload(options.preload ?? [], models, cache);
     ready = stopping === undefined;
   } catch (error) {
-    stop();
+    // Nobody was told that it is ready, and waits.
+    cutOff.abort();
     throw error;
   } finally {
     await server.finished;
@@ -253,11 +260,12 @@ function listen(
   hostname: string,
   port: number,
   handler: Deno.ServeHandler,
+  signal: AbortSignal,
 ): Deno.HttpServer {
   const onListen = ({ hostname, port }: Deno.NetAddr) =>
     console.error(`Listening on http://${hostname}:${port}`);
   try {
-    return Deno.serve({ hostname, port, onListen }, handler);
+    return Deno.serve({ hostname, port, onListen, signal }, handler);
   } catch (error) {
     if (!(error instanceof Deno.errors.AddrInUse)) throw error;
     throw new UserError(`Cannot listen on ${hostname} port ${port}: it is in use`);
@@ -282,6 +290,12 @@ function parseSeconds(text: string): number {
   const seconds = Number(text);
   if (text.trim() !== "" && seconds >= 0 && seconds <= 1e6) return seconds;
   throw new InvalidArgumentError("It must be a number of seconds.");
+}
+
+function parseHeartbeatTimeout(text: string): number {
+  const seconds = parseSeconds(text);
+  if (seconds >= MIN_HEARTBEAT_TIMEOUT) return seconds;
+  throw new InvalidArgumentError(`It must be at least ${MIN_HEARTBEAT_TIMEOUT} seconds.`);
 }
 
 const UNITS = { "": 1, KB: 1e3, MB: 1e6, GB: 1e9 } as const;

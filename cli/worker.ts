@@ -44,8 +44,9 @@ async function run(): Promise<void> {
     await (job.type === "train" ? runTraining(job, stopping.signal) : runEvaluation(job));
     Deno.exit(0);
   } catch (error) {
-    if (error instanceof TrainingInterrupted) {
-      send({ type: "stopped", step: error.step });
+    const interrupted = error instanceof TrainingInterrupted;
+    if (interrupted || error === stopping.signal.reason) {
+      send({ type: "stopped", step: interrupted ? error.step : 0 });
       Deno.exit(0);
     }
     send({ type: "error", message: error instanceof Error ? error.message : String(error) });
@@ -69,9 +70,9 @@ async function runTraining(job: TrainJob, signal: AbortSignal): Promise<void> {
   await train(dataset, { settings, outDir, name, resume, onEvent: send, signal });
 }
 
-async function runEvaluation({ modelDir, file }: EvaluateJob): Promise<void> {
-  await using executor = await Executor.start({ device: "auto" });
-  const classifier = await TextClassifier.load(executor, modelDir);
+async function runEvaluation({ modelDir, file, device, dtype }: EvaluateJob): Promise<void> {
+  await using executor = await Executor.start({ device });
+  const classifier = await TextClassifier.load(executor, modelDir, dtype);
   const { report } = await evaluateFile(classifier, file, await trainingTextsOf(modelDir));
   send({ type: "report", report });
 }

@@ -16,7 +16,7 @@ import { datasetRoutes } from "./datasets.ts";
 import { addDocs } from "./docs.ts";
 import type { Drain } from "./drain.ts";
 import { onError, onNotFound } from "./errors.ts";
-import { evaluationRoutes } from "./evaluations.ts";
+import { evaluationRoutes, type EvaluationRoutesOptions } from "./evaluations.ts";
 import { healthRoutes, type IsReady } from "./health.ts";
 import { huggingFaceRoutes } from "./hugging_face.ts";
 import { infoRoutes, type Limits } from "./info.ts";
@@ -32,7 +32,8 @@ import { checkRoom, type StorageOptions, storageRoutes } from "./storage.ts";
 import { textEmbeddingsInferenceRoutes } from "./text_embeddings_inference.ts";
 
 /** What the routes work on. */
-export interface AppOptions extends Omit<RunRoutesOptions, "checkRoom">, StorageOptions {
+export interface AppOptions
+  extends Omit<RunRoutesOptions, "checkRoom">, StorageOptions, EvaluationRoutesOptions {
   predictor: Predictor;
   metrics: Metrics;
   limits: Limits;
@@ -59,6 +60,9 @@ const PREDICT_ROUTES = [
   "/v2/models/:model/versions/:version/infer",
 ];
 
+/** What watches the server may ask while it ends, too. */
+const PROBES = ["/health/live", "/v2/health/live", "/metrics"];
+
 /** The whole application. */
 export function createApp(options: AppOptions): OpenAPIHono {
   const { models, cache, predictor, metrics, limits, isReady, drain } = options;
@@ -67,12 +71,12 @@ export function createApp(options: AppOptions): OpenAPIHono {
   const app = createRouter();
   app.use(requestId());
   app.use(observeRequests(metrics, log));
-  app.use(drain.takeRequests);
   app.use(refuseForeignOrigins(corsOrigins));
   app.use(cors({
     origin: corsOrigins.includes("*") ? "*" : [...corsOrigins],
     exposeHeaders: ["Retry-After", "X-Request-Id"],
   }));
+  app.use(except(PROBES, drain.takeRequests));
   if (options.loopbackOnly === true) app.use(refuseForeignHost);
   app.use(checkAccess(apiKeys, requestsPerMinute));
   const limitPredictions = limitConcurrency(limits.maxConcurrentRequests);

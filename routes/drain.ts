@@ -4,7 +4,7 @@
  * @module
  */
 import type { MiddlewareHandler } from "hono";
-import { retryLater } from "./errors.ts";
+import { aboutToStop } from "./errors.ts";
 
 /** Knows how many requests are being answered. */
 export class Drain {
@@ -16,7 +16,7 @@ export class Drain {
   readonly takeRequests: MiddlewareHandler = async (context, next) => {
     if (this.#draining) {
       context.header("Connection", "close");
-      throw retryLater(503, "The server is about to stop", 1);
+      throw aboutToStop();
     }
     this.#open++;
     try {

@@ -43,6 +43,11 @@ export function retryLater(
   return new HTTPException(status, { message, res });
 }
 
+/** What a server answers that is told to stop. */
+export function aboutToStop(): HTTPException {
+  return retryLater(503, "The server is about to stop", 1);
+}
+
 /** Answers an error that a route threw. */
 export function onError(error: Error, context: Context): Response {
   const known = httpError(error, context);

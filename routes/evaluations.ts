@@ -14,9 +14,10 @@ import {
   UnknownModelError,
 } from "../serving/model_registry.ts";
 import { describeModel } from "../serving/predictor.ts";
+import type { EvaluateJob } from "../training/job.ts";
 import type { Evaluation, RunStore } from "../training/run_store.ts";
 import type { Supervisor } from "../training/supervisor.ts";
-import { invalidField, retryLater } from "./errors.ts";
+import { aboutToStop, invalidField, retryLater } from "./errors.ts";
 import { createRouter, errorAnswers, jsonBody, jsonContent } from "./router.ts";
 
 /** So many evaluations may wait. */
@@ -40,7 +41,7 @@ const create = createRoute({
   method: "post",
   path: "/v1/evaluations",
   tags: ["evaluations"],
-  summary: "Measure a model on a data set",
+  summary: "Measure a model on a data set, with the device and weights of the server",
   request: { body: jsonBody(EvaluationRequest) },
   responses: {
     202: jsonContent(EvaluationAnswer, "The evaluation is queued"),
@@ -74,11 +75,13 @@ export interface EvaluationRoutesOptions {
   supervisor: Supervisor;
   models: ModelRegistry;
   datasets: DatasetLibrary;
+  /** How the server predicts, and so evaluates. */
+  prediction: Pick<EvaluateJob, "device" | "dtype">;
 }
 
 /** The routes. */
 export function evaluationRoutes(options: EvaluationRoutesOptions): OpenAPIHono {
-  const { store, supervisor, models, datasets } = options;
+  const { store, supervisor, models, datasets, prediction } = options;
 
   const resolve = async (name: string | undefined): Promise<ModelVersion> => {
     try {
@@ -95,7 +98,7 @@ export function evaluationRoutes(options: EvaluationRoutesOptions): OpenAPIHono 
 
   return createRouter()
     .openapi(create, async (context) => {
-      if (supervisor.closed) throw new HTTPException(503, { message: "The server is stopping" });
+      if (supervisor.closed) throw aboutToStop();
       if (supervisor.queueLength >= MAX_QUEUED) {
         throw retryLater(429, `${MAX_QUEUED} evaluations wait already, and no more may`, 60);
       }
@@ -115,6 +118,7 @@ export function evaluationRoutes(options: EvaluationRoutesOptions): OpenAPIHono 
           type: "evaluate",
           modelDir: version.dir,
           file: await evaluationFile(datasets.dirOf(dataset)),
+          ...prediction,
         },
       };
       await store.putEvaluation(evaluation);

@@ -84,6 +84,7 @@ export class LocalServer implements AsyncDisposable {
       cache: this.cache,
       predictor: new Predictor(models, this.cache, metrics, maxBatchTokens),
       metrics,
+      prediction: { device: "wasm", dtype: "fp32" },
       limits: {
         maxClientBatchSize: 32,
         maxConcurrentRequests: 512,

@@ -144,13 +144,14 @@ Deno.test("serve answers every request that it took when SIGTERM comes", async (
     }));
     server.kill("SIGTERM");
     while (true) {
-      const response = await fetch(`${url}/health/live`);
+      const response = await fetch(`${url}/health`);
       await response.body?.cancel();
       if (response.status === 200) continue;
       deepStrictEqual(response.status, 503);
       deepStrictEqual(response.headers.get("Retry-After"), "1");
       break;
     }
+    deepStrictEqual((await fetch(`${url}/health/live`)).status, 200);
     for (const { connection, reader } of requests) {
       await connection.write(encoder.encode(body));
       match((await reader.read()).value!, /^HTTP\/1.1 200 /);
@@ -201,8 +202,11 @@ Deno.test("serve ends when --drain-timeout is over, whatever is still to be answ
     const head = "POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n{";
     await connection.write(new TextEncoder().encode(head));
     await (await fetch(`http://${hostname}:${port}/health/live`)).body?.cancel();
+    const startedAt = performance.now();
     server.kill("SIGTERM");
     deepStrictEqual((await server.status).code, 0);
+    // Not before the time was up.
+    ok(performance.now() - startedAt >= 500);
   } finally {
     await Deno.remove(runsDir, { recursive: true });
   }

@@ -4,9 +4,8 @@
  *
  * @module
  */
-import { createInterface } from "node:readline";
-import { Readable } from "node:stream";
-import type { ReadableStream as NodeReadableStream } from "node:stream/web";
+import type { Dtype } from "../models/weights.ts";
+import type { Device } from "../onnx/device.ts";
 import type { EvaluationReport } from "./evaluation.ts";
 import type { TrainEvent } from "./events.ts";
 import type { TrainSettings } from "./settings.ts";
@@ -28,6 +27,8 @@ export interface EvaluateJob {
   type: "evaluate";
   modelDir: string;
   file: string;
+  device: Device | "auto";
+  dtype: Dtype;
 }
 
 /** What a subprocess has to do. */
@@ -72,8 +73,19 @@ export type JobMessage =
   | ReportMessage
   | ErrorMessage;
 
-/** The lines of a stream of UTF-8 text, as they come. */
-export function textLines(bytes: ReadableStream<Uint8Array>): AsyncIterable<string> {
-  const input = Readable.fromWeb(bytes as NodeReadableStream);
-  return createInterface({ input, crlfDelay: Infinity });
+/**
+ * The lines of a stream of UTF-8 text, as they come. They end with a line feed alone: JSON may hold
+ * any other separator of lines.
+ */
+export async function* textLines(bytes: ReadableStream<Uint8Array>): AsyncGenerator<string> {
+  let line = "";
+  for await (const text of bytes.pipeThrough(new TextDecoderStream())) {
+    const [first, ...others] = text.split("\n");
+    line += first;
+    for (const other of others) {
+      yield line;
+      line = other;
+    }
+  }
+  if (line !== "") yield line;
 }

@@ -209,7 +209,7 @@ Deno.test("RunStore keeps evaluations", async () => {
     model: "titles",
     dataset: "sample",
     created_at: "2026-01-01T00:00:00Z",
-    job: { type: "evaluate", modelDir: "runs/1", file: "test.csv" },
+    job: { type: "evaluate", modelDir: "runs/1", file: "test.csv", device: "auto", dtype: "fp32" },
   } as const;
   await store.putEvaluation(running);
   await store.putEvaluation({ ...running, id: "2" });

@@ -1,5 +1,5 @@
 /**
- * The option `--device` of the commands that predict.
+ * The option `--device` of the commands that do not take it from the settings of training.
  *
  * @module
  */
@@ -10,6 +10,6 @@ import { choiceOption } from "./choices.ts";
 /** Where graphs run. */
 export function deviceOption(): Option {
   const description =
-    "Where to predict; auto = a GPU, else native code where it is installed, else wasm";
+    "Where graphs run; auto = a GPU, else native code where it is installed, else wasm";
   return choiceOption("--device <name>", description, ["auto", ...DEVICES]).default("auto");
 }

@@ -21,9 +21,7 @@ export class Interruption implements Disposable {
 
   /** @param message What to tell the user at the first signal; the second ends the process. */
   constructor(message: string) {
-    // Windows knows no SIGTERM.
-    const signals: Signal[] = Deno.build.os === "windows" ? ["SIGINT"] : ["SIGINT", "SIGTERM"];
-    for (const signal of signals) {
+    for (const signal of ["SIGINT", "SIGTERM"] as const) {
       const listener = () => this.#take(signal, message);
       Deno.addSignalListener(signal, listener);
       this.#listeners.push([signal, listener]);

@@ -253,7 +253,8 @@ class FileSource implements Source {
   async cancel(id: string): Promise<Run> {
     const run = await this.get(id);
     if (isOver(run)) throw new UserError(`Cannot cancel run '${id}': it is ${run.state}`);
-    return await this.#store.setState(id, "cancelled");
+    const finished_at = new Date().toISOString();
+    return await this.#store.setState(id, "cancelled", { finished_at, cancelling: false });
   }
 
   async resume(id: string): Promise<Run> {

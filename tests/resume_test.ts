@@ -52,7 +52,7 @@ Deno.test("train --resume ends with the same bytes, whenever the run was killed"
     deepStrictEqual((await train([...TRAIN, "--out", whole])).code, 0);
 
     // With a checkpoint each step, most moments are within one.
-    const random = new Random(Date.now());
+    const random = new Random(11);
     let args = [...TRAIN, "--save-steps", "1", "--out", killed];
     for (const step of [0, 3, 12, 19, 20, 31, 39]) {
       const child = spawnTrain(args);

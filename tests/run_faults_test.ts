@@ -15,6 +15,7 @@ import type { Fate } from "./mortal.ts";
 import { address } from "./server_process.ts";
 
 const MORTAL = fileURLToPath(new URL("./mortal.ts", import.meta.url));
+const MAIN = fileURLToPath(new URL("../main.ts", import.meta.url));
 const STREAMS = { stdin: "piped", stdout: "piped", stderr: "piped" } as const;
 
 /** What is trained: in a second, but for its start. */
@@ -29,6 +30,11 @@ const SETTINGS = {
 function mortal(fate: Fate, ...args: string[]): Deno.ChildProcess {
   const command = ["run", "--quiet", "-A", MORTAL, JSON.stringify(fate), ...args];
   return new Deno.Command("deno", { args: command, ...STREAMS }).spawn();
+}
+
+function graft(...args: string[]): Deno.ChildProcess {
+  return new Deno.Command("deno", { args: ["run", "--quiet", "-A", MAIN, ...args], ...STREAMS })
+    .spawn();
 }
 
 /** Submits a run and gives it when it is over. */
@@ -152,7 +158,7 @@ Deno.test("after a server was killed the next goes on with its runs", async () =
   const runsDir = await Deno.makeTempDir();
   const serve = ["serve", "--port", "0", "--runs", runsDir, "--device", "wasm"];
   try {
-    const killed = mortal({ signal: "SIGKILL", afterMs: 7000 }, ...serve);
+    const killed = graft(...serve);
     const url = await address(killed.stderr);
     const submit = async (name: string) => {
       const settings = { ...SETTINGS, max_steps: 2000, epochs: 1000, name };
@@ -160,23 +166,24 @@ Deno.test("after a server was killed the next goes on with its runs", async () =
       return (await (await fetch(`${url}/v1/runs`, { method: "POST", body })).json()).id as string;
     };
     const [first, second] = [await submit("first"), await submit("second")];
+    const get = async (url: string, id: string): Promise<Run> =>
+      await (await fetch(`${url}/v1/runs/${id}`)).json();
+    const pause = () => new Promise((resolve) => setTimeout(resolve, 50));
+    while ((await get(url, first)).checkpoint_step === 0) await pause();
+    killed.kill("SIGKILL");
     await killed.status;
 
-    const next = mortal({ signal: "SIGKILL", afterMs: 60_000 }, ...serve);
+    const next = graft(...serve);
     const nextUrl = await address(next.stderr);
-    const get = async (id: string): Promise<Run> =>
-      await (await fetch(`${nextUrl}/v1/runs/${id}`)).json();
-    while ((await get(first)).attempt < 2) await new Promise((resolve) => setTimeout(resolve, 50));
-    ok((await get(first)).checkpoint_step > 0);
-    match((await get(first)).state, /^(queued|running)$/);
-    deepStrictEqual((await get(second)).state, "queued");
+    while ((await get(nextUrl, first)).attempt < 2) await pause();
+    ok((await get(nextUrl, first)).checkpoint_step > 0);
+    match((await get(nextUrl, first)).state, /^(queued|running)$/);
+    deepStrictEqual((await get(nextUrl, second)).state, "queued");
     for (const id of [second, first]) {
       const { status } = await fetch(`${nextUrl}/v1/runs/${id}/cancel`, { method: "POST" });
       deepStrictEqual(status, 202);
     }
-    while ((await get(first)).state !== "cancelled") {
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
+    while ((await get(nextUrl, first)).state !== "cancelled") await pause();
     next.kill("SIGTERM");
     await next.status;
   } finally {

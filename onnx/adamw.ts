@@ -76,6 +76,14 @@ interface Kernels {
     width: number,
     ...factors: StepFactors
   ): void;
+  decayRows(
+    weights: number,
+    places: number,
+    rows: number,
+    width: number,
+    decays: number,
+    count: number,
+  ): void;
 }
 
 const BYTES = Float32Array.BYTES_PER_ELEMENT;
@@ -86,10 +94,15 @@ const MAX_PAGES = 65_536;
 const REGIONS = 4;
 /** The elements that the kernels sum up at a time. */
 const LANES = 16;
-/** The place of a row of a table that no step has read: its moments are zero. */
+/**
+ * The place of a row of a table that no step has read: its moments are zero, and it has nothing but
+ * its decay, which is put off.
+ */
 const UNREAD = -1;
 /** The place of a row that the present step has not read: its gradient is a row of zeros. */
 const ZEROS = 0;
+/** Parts of a table, of which each step makes up for one's decay: to write all of it takes long. */
+const PARTS = 32;
 
 /** Where everything lies; addresses are in bytes, counts and starts in elements. */
 interface Layout {
@@ -102,6 +115,8 @@ interface Layout {
   /** The parameters with whole gradients come first; tables have no gradient among the others'. */
   wholeCount: number;
   tables: Map<string, Table>;
+  /** Where the kernels find decays of the last steps, {@link PARTS} at most. */
+  decays: number;
   pages: number;
 }
 
@@ -116,6 +131,8 @@ interface Table {
   gradientRows: number;
   /** For each row of the table its row among the gradients, int32: {@link UNREAD} has none. */
   places: number;
+  /** For each part how many of the last steps have not decayed its unread rows yet. */
+  owed: number[];
 }
 
 /** The parameters of a model in training, with their optimizer. */
@@ -124,6 +141,10 @@ export class AdamW {
   readonly #memory: WebAssembly.Memory;
   readonly #layout: Layout;
   readonly #options: AdamWOptions;
+  /** The decays of the last steps, {@link PARTS} at most. */
+  readonly #decays: number[] = [];
+  /** Which part of the tables is the next to be settled. */
+  #nextPart = 0;
 
   private constructor(
     kernels: Kernels,
@@ -165,7 +186,10 @@ export class AdamW {
     return new AdamW(instance.exports as unknown as Kernels, memory, layout, options);
   }
 
-  /** A parameter's weights: a view, which changes with each step. */
+  /**
+   * A parameter's weights: a view, which changes with each step. Rows of a table that no step has
+   * read yet lag behind until {@link settle} or {@link settleRows} is called.
+   */
   weights(name: string): Float32Array {
     return this.#view(this.#layout.weights, name);
   }
@@ -188,8 +212,22 @@ export class AdamW {
     const places = this.#placesOf(table);
     for (let row = 0; row < table.rows; row++) {
       const moments = values.subarray(row * table.width, (row + 1) * table.width);
-      if (places[row] === UNREAD && moments.some((moment) => moment !== 0)) places[row] = ZEROS;
+      if (moments.some((moment) => moment !== 0)) this.#settleRow(table, places, row);
     }
+  }
+
+  /** Brings all weights up to date. */
+  settle(): void {
+    for (const table of this.#layout.tables.values()) {
+      for (let part = 0; part < PARTS; part++) this.#settlePart(table, part);
+    }
+  }
+
+  /** Brings some rows of a table up to date, which a graph is about to read. */
+  settleRows(name: string, rows: ArrayLike<number | bigint>): void {
+    const table = this.#layout.tables.get(name)!;
+    const places = this.#placesOf(table);
+    for (let i = 0; i < rows.length; i++) this.#settleRow(table, places, Number(rows[i]));
   }
 
   /** Where the gradient of a parameter that is no table is written before {@link step}. */
@@ -213,7 +251,8 @@ export class AdamW {
     const places = this.#placesOf(table);
     for (let i = 0; i < indices.length; i++) {
       const row = Number(indices[i]);
-      const isNew = places[row]! <= ZEROS;
+      this.#settleRow(table, places, row);
+      const isNew = places[row] === ZEROS;
       if (isNew) places[row] = table.gradientRows++;
       const address = table.gradients + places[row]! * width * BYTES;
       const target = new Float32Array(this.#memory.buffer, address, width);
@@ -261,7 +300,10 @@ export class AdamW {
       wholeCount,
       ...factors,
     );
-    for (const { start, gradients, places, rows, width } of tables) {
+    this.#decays.push(decay);
+    if (this.#decays.length > PARTS) this.#decays.shift();
+    for (const table of tables) {
+      const { start, gradients, places, rows, width, owed } = table;
       this.#kernels.updateRows(
         weights + start * BYTES,
         firstMoments + start * BYTES,
@@ -272,8 +314,41 @@ export class AdamW {
         width,
         ...factors,
       );
+      for (let part = 0; part < PARTS; part++) owed[part]!++;
+      this.#settlePart(table, this.#nextPart);
     }
+    this.#nextPart = (this.#nextPart + 1) % PARTS;
     return norm;
+  }
+
+  /** Makes up for the decay of a part's unread rows. */
+  #settlePart(table: Table, part: number): void {
+    const size = partSize(table);
+    const from = Math.min(table.rows, part * size);
+    this.#decay(table, from, Math.min(table.rows, from + size), part);
+    table.owed[part] = 0;
+  }
+
+  /** Makes up for the decay of a row that is read for the first time. */
+  #settleRow(table: Table, places: Int32Array, row: number): void {
+    if (places[row] !== UNREAD) return;
+    this.#decay(table, row, row + 1, Math.floor(row / partSize(table)));
+    places[row] = ZEROS;
+  }
+
+  #decay({ start, width, places, owed }: Table, from: number, to: number, part: number): void {
+    const count = owed[part]!;
+    if (count === 0 || from === to) return;
+    const { weights, decays } = this.#layout;
+    new Float32Array(this.#memory.buffer, decays, count).set(this.#decays.slice(-count));
+    this.#kernels.decayRows(
+      weights + (start + from * width) * BYTES,
+      places + from * BYTES,
+      to - from,
+      width,
+      decays,
+      count,
+    );
   }
 
   #placesOf({ places, rows }: Table): Int32Array {
@@ -313,9 +388,11 @@ function layOut(parameters: readonly ParameterShape[], names: ReadonlySet<string
     const { start, count } = places.get(name)!;
     const rows = shape[0]!;
     const width = count / rows;
-    const table = { start, rows, width, gradientRows: 1 };
+    const owed = new Array<number>(PARTS).fill(0);
+    const table = { start, rows, width, gradientRows: 1, owed };
     return [name, { ...table, gradients: reserve(width + count), places: reserve(rows) }];
   });
+  const decays = reserve(PARTS);
   return {
     places,
     weights,
@@ -324,8 +401,14 @@ function layOut(parameters: readonly ParameterShape[], names: ReadonlySet<string
     gradients,
     wholeCount,
     tables: new Map(tables),
+    decays,
     pages: Math.ceil(bytes / PAGE_BYTES),
   };
+}
+
+/** How many rows a part of a table has. */
+function partSize({ rows }: Table): number {
+  return Math.ceil(rows / PARTS);
 }
 
 /** A count that the kernels' lanes divide. */

@@ -129,6 +129,7 @@ function randomRows(random: Random, [rows, width]: readonly [number, number], co
 
 /** Copies of all that steps change. */
 function stateOf(optimizer: AdamW, name: string): Record<string, Float32Array> {
+  optimizer.settle();
   return {
     weights: optimizer.weights(name).slice(),
     firstMoments: optimizer.firstMoments(name).slice(),
@@ -171,6 +172,38 @@ Deno.test("AdamW does with rows of a table what it does with whole gradients", a
       },
     ),
     { numRuns: 50 },
+  );
+});
+
+Deno.test("AdamW puts off the decay of rows to the same bits, whenever they are read", async () => {
+  const shape = fc.tuple(fc.integer({ min: 2, max: 200 }), fc.integer({ min: 1, max: 70 }));
+  await fc.assert(
+    fc.asyncProperty(shape, fc.nat(), async (shape, seed) => {
+      const random = new Random(seed);
+      const parameters = [{ name: "table", shape }];
+      const byRow = await AdamW.create(parameters, OPTIONS, new Set(["table"]));
+      const whole = await AdamW.create(parameters, OPTIONS);
+      const initial = normals(random, shape[0] * shape[1], 1);
+      for (const optimizer of [byRow, whole]) optimizer.weights("table").set(initial);
+      for (let step = 1; step <= 75; step++) {
+        byRow.clearRows();
+        const { indices, values, whole: gradient } = randomRows(random, shape, random.integer(3));
+        byRow.settleRows("table", indices);
+        for (const row of indices) {
+          const rowOf = (optimizer: AdamW) =>
+            optimizer.weights("table").slice(row * shape[1], (row + 1) * shape[1]);
+          deepStrictEqual(rowOf(byRow), rowOf(whole));
+        }
+        byRow.addRows("table", values, indices);
+        whole.gradient("table").set(gradient);
+        const rate = 0.5 / step;
+        byRow.step(step, rate);
+        whole.step(step, rate);
+        if (random.integer(40) === 0) byRow.settle();
+      }
+      deepStrictEqual(stateOf(byRow, "table"), stateOf(whole, "table"));
+    }),
+    { numRuns: 30 },
   );
 });
 

@@ -14,7 +14,7 @@ import {
   unknownParameter,
 } from "./parameters.ts";
 import type { Runtime } from "./runtime.ts";
-import type { DeviceTensors } from "./session.ts";
+import type { DeviceTensors, Tensors } from "./session.ts";
 import { elementCount } from "./shape.ts";
 
 /** See `Parameters`. */
@@ -66,6 +66,15 @@ export class HostParameters implements Parameters {
     return new HostParameters(runtime, shapes, gradients, optimizer);
   }
 
+  prepare(batch?: Tensors): void {
+    for (const { parameter, indices } of this.#gradients) {
+      if (indices === undefined) continue;
+      const rows = batch?.[indices]?.data;
+      if (rows === undefined) return this.#optimizer.settle();
+      this.#optimizer.settleRows(parameter, rows as BigInt64Array);
+    }
+  }
+
   outputTargets(first: boolean): DeviceTensors {
     // A later part would overwrite what it has to be added to.
     return first ? this.#targets : {};
@@ -106,14 +115,18 @@ export class HostParameters implements Parameters {
 
   // deno-lint-ignore require-await
   async values(kind: ParameterKind, name: string): Promise<Float32Array> {
+    this.#optimizer.settle();
     return this.#view(kind, name).slice();
   }
 
   setValues(kind: ParameterKind, name: string, values: Float32Array): void {
     const view = this.#view(kind, name);
     checkCount(name, values, view.length);
-    if (kind === "weights") view.set(values);
-    else this.#optimizer.setMoments(kind, name, values);
+    if (kind === "weights") {
+      // What they replace must not be decayed any more.
+      this.#optimizer.settle();
+      view.set(values);
+    } else this.#optimizer.setMoments(kind, name, values);
   }
 
   release(): void {

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { DeviceTensors } from "./session.ts";
+import type { DeviceTensors, Tensors } from "./session.ts";
 
 /** Values by parameter name. */
 export type ParameterValues = Record<string, Float32Array>;
@@ -33,8 +33,15 @@ export interface StepResult {
 
 /** What every device offers. */
 export interface Parameters {
-  /** The weights as inputs of a graph; their values change with {@link update}. */
+  /** The weights as inputs of a graph, which {@link prepare} brings up to date. */
   readonly feeds: DeviceTensors;
+
+  /**
+   * Brings the weights up to date that a graph is about to read.
+   *
+   * @param batch Its other inputs, where it reads no more of a table than the rows that they name.
+   */
+  prepare(batch?: Tensors): void;
 
   /**
    * Where the training graph can write its outputs; others come as outputs of their own.

@@ -134,6 +134,7 @@ export class TrainingSession {
 
   /** Runs the inference graph with the present weights. */
   async run(batch: Tensors): Promise<Tensors> {
+    this.#parameters.prepare();
     const feeds = { ...this.#parameters.feeds, ...batch };
     return hostTensors(await this.#inference.runOnDevice(feeds));
   }
@@ -151,6 +152,7 @@ export class TrainingSession {
   async #runParts(parts: readonly Tensors[], step: number): Promise<void> {
     for (const [part, batch] of parts.entries()) {
       const first = part === 0;
+      this.#parameters.prepare(batch);
       const outputs = await this.#training.runOnDevice(
         {
           ...this.#parameters.feeds,

@@ -109,6 +109,10 @@ export class WebGpuParameters implements Parameters {
     return new WebGpuParameters(runtime, device, kernels, shapes, gradients, options);
   }
 
+  prepare(): void {
+    // Every step changes all weights.
+  }
+
   outputTargets(first: boolean): DeviceTensors {
     // A later part would overwrite what it has to be added to.
     return first ? this.#targets : {};

@@ -82,13 +82,9 @@ export function update(
   }
 }
 
-/** Up to so many rows without moments between others are read nevertheless: memory likes it better. */
-const GAP: usize = 8;
-
 /**
- * The step of a table with rows of `width` elements. `places` says for every row which row of
- * `gradients` is its own; the first one is of zeros, and -1 says that the moments are zero, too, so
- * that nothing is left but decay.
+ * The step of the rows of a table that have moments. Rows have `width` elements; `places` says for
+ * every row which row of `gradients` is its own, and -1 that the row has no moments.
  */
 export function updateRows(
   weights: usize,
@@ -106,44 +102,84 @@ export function updateRows(
   decay: f32,
 ): void {
   const rowBytes = width << 2;
+  for (let row: usize = 0; row < rows; row++) {
+    const place = load<i32>(places + (row << 2));
+    if (place < 0) continue;
+    update(
+      weights + row * rowBytes,
+      firstMoments + row * rowBytes,
+      secondMoments + row * rowBytes,
+      gradients + <usize> place * rowBytes,
+      width,
+      gradientScale,
+      beta1,
+      beta2,
+      stepSize,
+      epsilon,
+      decay,
+    );
+  }
+}
+
+/**
+ * The decay of several steps, one after the other as each would have done it, of the rows of a table
+ * that have no moments. `decays` holds `count` factors.
+ */
+export function decayRows(
+  weights: usize,
+  places: usize,
+  rows: usize,
+  width: usize,
+  decays: usize,
+  count: usize,
+): void {
+  const rowBytes = width << 2;
   let row: usize = 0;
   while (row < rows) {
     let end = row;
     while (end < rows && load<i32>(places + (end << 2)) < 0) end++;
-    if (end - row > GAP) {
-      scale(weights + row * rowBytes, (end - row) * width, decay);
-      row = end;
-      continue;
-    }
-    // The rows of the gap, and the one behind it.
-    for (end = end < rows ? end + 1 : rows; row < end; row++) {
-      const place = load<i32>(places + (row << 2));
-      update(
-        weights + row * rowBytes,
-        firstMoments + row * rowBytes,
-        secondMoments + row * rowBytes,
-        gradients + (place < 0 ? 0 : <usize> place * rowBytes),
-        width,
-        gradientScale,
-        beta1,
-        beta2,
-        stepSize,
-        epsilon,
-        decay,
-      );
-    }
+    decay(weights + row * rowBytes, (end - row) * width, decays, decays + (count << 2));
+    row = end + 1;
   }
 }
 
-/** Multiplies `count` values by a factor. */
-function scale(values: usize, count: usize, factor: f32): void {
-  const factor4 = f32x4.splat(factor);
+/** Multiplies `count` values by each of some factors. */
+function decay(values: usize, count: usize, factors: usize, factorsEnd: usize): void {
   const end = values + (count << 2);
-  let next: usize = 0;
-  for (; values < end; values += next) {
-    const single = end - values < 16;
-    next = single ? 4 : 16;
-    write(single, values, f32x4.mul(read(single, values), factor4));
+  // So many at once that a product need not wait for the one before it.
+  for (; values + 128 <= end; values += 128) {
+    let a = v128.load(values);
+    let b = v128.load(values, 16);
+    let c = v128.load(values, 32);
+    let d = v128.load(values, 48);
+    let e = v128.load(values, 64);
+    let f = v128.load(values, 80);
+    let g = v128.load(values, 96);
+    let h = v128.load(values, 112);
+    for (let factor = factors; factor < factorsEnd; factor += 4) {
+      const factor4 = v128.load32_splat(factor);
+      a = f32x4.mul(a, factor4);
+      b = f32x4.mul(b, factor4);
+      c = f32x4.mul(c, factor4);
+      d = f32x4.mul(d, factor4);
+      e = f32x4.mul(e, factor4);
+      f = f32x4.mul(f, factor4);
+      g = f32x4.mul(g, factor4);
+      h = f32x4.mul(h, factor4);
+    }
+    v128.store(values, a);
+    v128.store(values, b, 16);
+    v128.store(values, c, 32);
+    v128.store(values, d, 48);
+    v128.store(values, e, 64);
+    v128.store(values, f, 80);
+    v128.store(values, g, 96);
+    v128.store(values, h, 112);
+  }
+  for (; values < end; values += 4) {
+    let value = load<f32>(values);
+    for (let factor = factors; factor < factorsEnd; factor += 4) value *= load<f32>(factor);
+    store<f32>(values, value);
   }
 }
 

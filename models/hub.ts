@@ -85,8 +85,10 @@ class HubRepository {
   readonly #model: string;
   readonly #id: string;
   readonly #revision: string;
-  readonly #endpoint: string;
-  readonly #token: string | undefined;
+  readonly #environment: { get(name: string): string | undefined };
+  /** Read when something is downloaded: what only looks into the cache needs no permission for them. */
+  #endpoint = "";
+  #token: string | undefined;
   readonly #offline: boolean;
   readonly #cacheDir: string;
   readonly #dir: string;
@@ -101,11 +103,7 @@ class HubRepository {
     this.#model = model;
     this.#id = id;
     this.#revision = revision;
-    this.#endpoint = (environment.get("HF_ENDPOINT") || DEFAULT_ENDPOINT).replace(/\/+$/, "");
-    if (!/^https?:\/\//.test(this.#endpoint) || !URL.canParse(this.#endpoint)) {
-      throw new UserError(`Cannot use HF_ENDPOINT '${this.#endpoint}': it must be an http(s) URL`);
-    }
-    this.#token = environment.get("HF_TOKEN")?.trim() || undefined;
+    this.#environment = environment;
     this.#offline = /^(1|on|yes|true)$/i.test(environment.get("HF_HUB_OFFLINE") ?? "");
     this.#cacheDir = cacheDirOf(environment);
     this.#dir = join(this.#cacheDir, ["models", ...id.split("/")].join("--"));
@@ -132,6 +130,8 @@ class HubRepository {
   /** Downloads what the cache lacks of the revision; gives its folder. */
   async download(): Promise<string> {
     if (this.#offline) throw this.#notFoundLocally("HF_HUB_OFFLINE is set");
+    this.#endpoint = endpointOf(this.#environment);
+    this.#token = this.#environment.get("HF_TOKEN")?.trim() || undefined;
     const commit = await this.#downloadFile(CONFIG_FILE, this.#revision);
     if (commit === undefined) throw this.#lacks(CONFIG_FILE);
     const snapshot = this.#snapshot(commit);
@@ -358,6 +358,13 @@ async function missingFile(
     if (!await get(shard)) return shard;
   }
   return undefined;
+}
+
+/** Where the hub, or what takes its place, is. */
+function endpointOf(environment: { get(name: string): string | undefined }): string {
+  const endpoint = (environment.get("HF_ENDPOINT") || DEFAULT_ENDPOINT).replace(/\/+$/, "");
+  if (/^https?:\/\//.test(endpoint) && URL.canParse(endpoint)) return endpoint;
+  throw new UserError(`Cannot use HF_ENDPOINT '${endpoint}': it must be an http(s) URL`);
 }
 
 /** Where `huggingface_hub` keeps models. */

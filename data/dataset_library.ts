@@ -14,8 +14,10 @@ export const SAMPLE = "sample";
 
 const AUDIT_FILE = "audit.json";
 
-/** What begins so is coming or going, and no data set. */
-const UNFINISHED = ".";
+const DEFAULT_PROBLEM_TYPE = "single_label_classification";
+
+/** What is called so is coming or going, and no data set. */
+const UNFINISHED = /^\..+\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /** There is a data set of that name already, or one is coming. */
 export class DatasetExistsError extends Error {
@@ -59,9 +61,7 @@ export class DatasetLibrary {
   async removeLeftovers(): Promise<void> {
     if (!await exists(this.#dir)) return;
     for await (const { name } of Deno.readDir(this.#dir)) {
-      if (name.startsWith(UNFINISHED)) {
-        await Deno.remove(join(this.#dir, name), { recursive: true });
-      }
+      if (UNFINISHED.test(name)) await removeFolder(join(this.#dir, name));
     }
   }
 
@@ -80,26 +80,24 @@ export class DatasetLibrary {
     const names = [SAMPLE];
     if (!await exists(this.#dir)) return names;
     for await (const { name } of Deno.readDir(this.#dir)) {
-      if (!name.startsWith(UNFINISHED) && await exists(join(this.#dir, name, AUDIT_FILE))) {
-        names.push(name);
-      }
+      const isFinished = !UNFINISHED.test(name) && await exists(join(this.#dir, name, AUDIT_FILE));
+      if (isFinished) names.push(name);
     }
     return names.sort();
   }
 
   /** What the audit found when the data set came. */
   async audit(name: string): Promise<DatasetAudit> {
-    if (name !== SAMPLE) {
-      return JSON.parse(await Deno.readTextFile(join(this.#dir, name, AUDIT_FILE)));
-    }
-    const report = await audit(SAMPLE_DIR, this.#auditOptions);
-    return { ...report, problem_type: await this.problemType(name) };
+    const report = name === SAMPLE
+      ? await audit(SAMPLE_DIR, this.#auditOptions)
+      : JSON.parse(await Deno.readTextFile(join(this.#dir, name, AUDIT_FILE)));
+    // The sample does not say, nor do those that came when there was no other kind.
+    return { problem_type: DEFAULT_PROBLEM_TYPE, ...report };
   }
 
   /** What the labels of a data set are. */
   async problemType(name: string): Promise<ProblemType> {
-    if (name === SAMPLE) return "single_label_classification";
-    return (await this.audit(name)).problem_type;
+    return name === SAMPLE ? DEFAULT_PROBLEM_TYPE : (await this.audit(name)).problem_type;
   }
 
   /** A data set in short. */
@@ -141,8 +139,8 @@ export class DatasetLibrary {
       await writeJson(join(partial, AUDIT_FILE), whole);
       await Deno.rename(partial, this.dirOf(name));
     } finally {
-      await removeFolder(partial);
       this.#coming.delete(name);
+      await removeFolder(partial);
     }
     return await this.entry(name);
   }
@@ -156,6 +154,6 @@ export class DatasetLibrary {
   }
 
   #unfinished(name: string): string {
-    return join(this.#dir, `${UNFINISHED}${name}.${crypto.randomUUID()}`);
+    return join(this.#dir, `.${name}.${crypto.randomUUID()}`);
   }
 }

@@ -308,9 +308,9 @@ Deno.test("modelDir() leaves a download that stands still, or is stopped, and no
       const body = new ReadableStream({ start: (stream) => stream.enqueue(encode("{")) });
       return new Response(body, { headers: { "X-Repo-Commit": COMMIT, ETag: '"a"' } });
     };
-    await rejects(resolve("acme/tiny", {}, { idleTimeoutMs: 100 }), {
+    await rejects(resolve("acme/tiny", {}, { idleTimeoutMs: 1000 }), {
       name: "UserError",
-      message: "Cannot download 'acme/tiny': tokenizer.json: no answer for 0.1 s; try again",
+      message: "Cannot download 'acme/tiny': tokenizer.json: no answer for 1 s; try again",
     });
     const stopped = resolve("acme/tiny", {}, { signal: stopping.signal });
     setTimeout(() => stopping.abort(), 100);

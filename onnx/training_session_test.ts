@@ -228,6 +228,27 @@ testOnDevices("the inference graph sees the present weights", async (executor) =
   notDeepStrictEqual(await output(), expected);
 });
 
+testOnDevices("what no step has read decays before it is seen or read", async (executor) => {
+  const [seen, read] = [await load(executor), await load(executor)];
+  for (const session of [seen, read]) await train(session, 1, 40);
+  // Before values() is asked for, which would bring the weights up to date itself.
+  const y = Array.from((await seen.run(batch([[20]])))["y"]!.data, Number);
+  const { loss } = await read.step([batch([[20]])], 41, 1e-2);
+
+  const [table, scale, fixed, shift] = await Promise.all(
+    ["table", "scale", "fixed", "shift"].map((name) => seen.values("weights", name)),
+  ) as [Float32Array, Float32Array, Float32Array, Float32Array];
+  const initial = initialWeights()["table"]!;
+  const decay = (1 - 1e-2 * 0.1) ** 40;
+  for (let i = 0; i < WIDTH; i++) {
+    const value = table[20 * WIDTH + i]!;
+    ok(Math.abs(value / (initial[20 * WIDTH + i]! * decay) - 1) < 1e-5, `table[${i}]`);
+    ok(Math.abs(y[i]! - (value * scale[i]! * fixed[i]! - shift[0]!)) < 1e-5, `y[${i}]`);
+  }
+  const expected = y.reduce((sum, value) => sum + (value - 2) ** 2, 0);
+  ok(Math.abs(loss / expected - 1) < 1e-4, `loss ${loss}, expected ${expected}`);
+});
+
 testOnDevices(
   "a training session refuses a parameter that the device has no room for",
   async (executor) => {

@@ -297,7 +297,9 @@ export function runRoutes(options: RunRoutesOptions): OpenAPIHono {
     return context.json(answer(await supervisor.resume(id)), 202);
   });
   router.openapi(retry, async (context) => {
-    const { id, name, dataset, settings } = await find(context.req.valid("param").id);
+    const { id, name, dataset, settings: { problem_type: _, ...settings } } = await find(
+      context.req.valid("param").id,
+    );
     const own = name === id ? {} : { name };
     const request = { ...settings, dataset, ...own, ...context.req.valid("json") };
     return context.json(await submit(context, request, { retry_of: id }), 202);

@@ -157,8 +157,14 @@ Deno.test("a cancelled run leaves a checkpoint, and goes on from there to the sa
 Deno.test("after a server was killed the next goes on with its runs", async () => {
   const runsDir = await Deno.makeTempDir();
   const serve = ["serve", "--port", "0", "--runs", runsDir, "--device", "wasm"];
+  const servers: Deno.ChildProcess[] = [];
+  const start = () => {
+    const server = graft(...serve);
+    servers.push(server);
+    return server;
+  };
   try {
-    const killed = graft(...serve);
+    const killed = start();
     const url = await address(killed.stderr);
     const submit = async (name: string) => {
       const settings = { ...SETTINGS, max_steps: 2000, epochs: 1000, name };
@@ -173,7 +179,7 @@ Deno.test("after a server was killed the next goes on with its runs", async () =
     killed.kill("SIGKILL");
     await killed.status;
 
-    const next = graft(...serve);
+    const next = start();
     const nextUrl = await address(next.stderr);
     while ((await get(nextUrl, first)).attempt < 2) await pause();
     ok((await get(nextUrl, first)).checkpoint_step > 0);
@@ -187,6 +193,13 @@ Deno.test("after a server was killed the next goes on with its runs", async () =
     next.kill("SIGTERM");
     await next.status;
   } finally {
+    for (const server of servers) {
+      try {
+        server.kill("SIGKILL");
+      } catch {
+        // It has ended, as it does unless the test has failed.
+      }
+    }
     await Deno.remove(runsDir, { recursive: true });
   }
 });

@@ -101,7 +101,11 @@ Deno.test("a run is not deleted while another needs its model", async () => {
   await server.store.create(adapter as Run);
   deepStrictEqual(await remove("mine"), needs("adapter"));
   deepStrictEqual(await remove("adapter"), [204, undefined]);
-  deepStrictEqual(await remove("mine"), [204, undefined]);
+  await server.post("/v1/evaluations", { model: "mine", dataset: "sample" }, 202);
+  match(
+    (await remove("mine"))[1],
+    /^Cannot delete run 'mine': evaluation '[^']+' needs its model$/,
+  );
 });
 
 Deno.test("a run is checked in full before it is queued", async () => {
@@ -208,6 +212,9 @@ Deno.test("a data set of numbers trains regression, and nothing else", async () 
   const dataset = "numbers";
   const { settings } = await server.post<Run>("/v1/runs", { dataset }, 202);
   strictEqual(settings["problem_type"], "regression");
+  const first = await server.post<Run>("/v1/runs", { dataset: "sample" }, 202);
+  const retry = await server.post<Run>(`/v1/runs/${first.id}/retry`, { dataset }, 202);
+  strictEqual(retry.settings["problem_type"], "regression");
   const other = { dataset, problem_type: "single_label_classification" };
   const { error } = await server.post<{ error: string }>("/v1/runs", other, 422);
   strictEqual(error, "'problem_type': that of the data set 'numbers' is regression");
@@ -224,7 +231,7 @@ Deno.test("of data sets that come under one name at once, one is taken", async (
 
 Deno.test("what a killed server has left of a data set is no data set, and is removed", async () => {
   await using server = await idle();
-  const left = join(server.runsDir, "datasets", ".mine.1");
+  const left = join(server.runsDir, "datasets", `.mine.${crypto.randomUUID()}`);
   await Deno.mkdir(left, { recursive: true });
   await Deno.writeTextFile(join(left, "audit.json"), "{}");
   deepStrictEqual(await server.datasets.names(), ["sample"]);

@@ -83,12 +83,13 @@ export async function resumedModel(
   checkpoint: string,
   settings: TrainSettings,
   labels: readonly string[],
+  options: HubOptions,
 ): Promise<InitialModel> {
   if (settings.mode === "full") return { notes: [], ...await loadClassifier(checkpoint) };
   // Where the virtual tokens started no longer matters, and a file of theirs may be gone.
   const { initFrom: _, ...rest } = settings;
-  const model = await initialModel(rest, labels, [], {});
-  await checkBase(await readAdapter(checkpoint), await modelDir(settings.model));
+  const model = await initialModel(rest, labels, [], options);
+  await checkBase(await readAdapter(checkpoint), await modelDir(settings.model, options));
   const trained = await readWeights(
     checkpoint,
     parameterShapes(model.config, model.tuning!.encoder),

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { writeJson } from "../data/files.ts";
 import { Attempts } from "./attempts.ts";
 import type { FinishEvent, TrainEvent } from "./events.ts";
@@ -169,19 +169,24 @@ export class Supervisor implements AsyncDisposable {
   /**
    * Removes a run that is over, with its files.
    *
-   * @throws {RunStateError} If it is not over, or another run has its model as its base and trains
-   * on it or is an adapter of it.
+   * @throws {RunStateError} If it is not over, or its model is needed: to be evaluated, or as the
+   * base of a run that trains on it or is an adapter of it.
    */
   async delete(id: string): Promise<void> {
     const run = await this.#store.get(id);
     if (run === undefined) return;
     if (!isOver(run)) throw new RunStateError(`Cannot delete run '${id}': it is ${run.state}`);
-    const { modelDir } = this.attempts(id);
-    const user = (await this.#store.list()).find((other) =>
-      other.base === modelDir && (other.settings.mode !== "full" || !isOver(other))
+    // A server may have been started in another folder when they were written down.
+    const modelDir = resolve(this.attempts(id).modelDir);
+    const needing = (await this.#store.list()).find((other) =>
+      resolve(other.base) === modelDir && (other.settings.mode !== "full" || !isOver(other))
     );
-    if (user !== undefined) {
-      throw new RunStateError(`Cannot delete run '${id}': run '${user.id}' needs its model`);
+    const evaluation = (await this.#store.listEvaluations()).find((other) =>
+      resolve(other.job.modelDir) === modelDir && !isOver(other)
+    );
+    if (needing !== undefined || evaluation !== undefined) {
+      const user = needing === undefined ? `evaluation '${evaluation!.id}'` : `run '${needing.id}'`;
+      throw new RunStateError(`Cannot delete run '${id}': ${user} needs its model`);
     }
     await this.attempts(id).remove();
     await this.#store.delete(id);
@@ -272,8 +277,9 @@ export class Supervisor implements AsyncDisposable {
       this.#processes.get(id)?.kill();
       throw error;
     });
-    const [reason] = await Promise.all([work, asked]);
-    return await this.#conclude(id, attempt, follower, reason);
+    await Promise.allSettled([work, asked]);
+    await asked;
+    return await this.#conclude(id, attempt, follower, await work);
   }
 
   /** Has a job done in a subprocess; gives the reason for its end. */

@@ -84,9 +84,10 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
   await using locks = new AsyncDisposableStack();
   if (!resume) await checkOutDir(outDir, { overwrite });
   const checkpoint = resume ? await checkpointOf(outDir, dataset, locks) : undefined;
+  const downloads = { onDownload: onEvent, signal };
   const { notes, tuning, ...base } = checkpoint === undefined
-    ? await initialModel(settings, dataset.labels, texts, { onDownload: onEvent, signal })
-    : await resumedModel(checkpoint, settings, dataset.labels);
+    ? await initialModel(settings, dataset.labels, texts, downloads)
+    : await resumedModel(checkpoint, settings, dataset.labels, downloads);
   const config = { ...withDropout(base.config, settings.dropout), problem_type: problemType };
   const problem = problemOf(config);
   const { tokenizer } = base;

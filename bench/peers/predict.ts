@@ -104,8 +104,8 @@ async function exportModel(
   exportedDir: string,
 ): Promise<Record<string, string> | undefined> {
   await Deno.mkdir(exportedDir);
-  for await (const { name, isFile } of Deno.readDir(modelDir)) {
-    if (isFile) await Deno.copyFile(join(modelDir, name), join(exportedDir, name));
+  for await (const { name, isDirectory } of Deno.readDir(modelDir)) {
+    if (!isDirectory) await Deno.copyFile(join(modelDir, name), join(exportedDir, name));
   }
   await using exporter = await PeerProcess.start(exportProgram(exportedDir));
   await exporter?.round();

@@ -36,7 +36,7 @@ export interface MaskedModel {
 export async function maskedModel(
   { model, vocabularySize }: Pick<PretrainSettings, "model" | "vocabularySize">,
   files: readonly string[],
-  options: HubOptions & { signal?: AbortSignal | undefined },
+  options: HubOptions,
 ): Promise<MaskedModel> {
   const size = scratchSizeOf(model);
   if (size !== undefined) {

@@ -71,7 +71,8 @@ export interface PretrainOptions extends PretrainingArgs {
  *
  * @throws {UserError} If a file or model cannot be used, the folder is taken, or the loss stops being
  * a number.
- * @throws {TrainingInterrupted} If the signal aborts.
+ * @throws {TrainingInterrupted} If the signal aborts; the signal's reason, if it does so while words
+ * are counted or a model is downloaded.
  */
 export async function pretrain(options: PretrainOptions): Promise<PretrainResult> {
   const { settings, texts: files, outDir, overwrite = false, resume = false, signal } = options;

@@ -44,7 +44,8 @@ def exporter():
         ids = torch.ones((2, 8), dtype=torch.int64)
         rows = {0: "batch", 1: "length"}
         # What PyTorch says of its export would stand among the answers.
-        with warnings.catch_warnings(action="ignore"), contextlib.redirect_stdout(sys.stderr):
+        with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
+            warnings.simplefilter("ignore")
             torch.onnx.export(
                 Logits(model), (ids, ids, torch.zeros_like(ids)), onnx / "model.onnx", dynamo=False,
                 input_names=INPUTS, output_names=["logits"],

@@ -109,7 +109,9 @@ const VIRTUAL_TOKENS = 16;
  * Pairs of products in the two graphs that measure their rate: what the second takes longer is
  * products alone, without the way of the inputs to the device.
  */
-const PRODUCT_PAIRS = [2, 10] as const;
+const FEW_PAIRS = 2;
+/** So many more has the second, or for small products as many as do so much, as far as they may. */
+const MORE_PAIRS = { least: 8, most: 48, flops: 4e9 };
 const PRODUCT_RUNS = 10;
 
 /** Times steps of training, with dropout, on random weights and texts. */
@@ -310,10 +312,12 @@ async function matrixProductGflops(
     up: filled([hidden, inner]),
     down: filled([inner, hidden]),
   };
-  const [few, many] = PRODUCT_PAIRS;
-  const fewMs = await productsMs(executor, few, feeds);
-  const manyMs = await productsMs(executor, many, feeds);
-  return (many - few) * 2 * 2 * tokens * hidden * inner / (manyMs - fewMs) / 1e6;
+  const pairFlops = 2 * 2 * tokens * hidden * inner;
+  const { least, most, flops } = MORE_PAIRS;
+  const more = Math.min(most, Math.max(least, Math.ceil(flops / pairFlops)));
+  const fewMs = await productsMs(executor, FEW_PAIRS, feeds);
+  const manyMs = await productsMs(executor, FEW_PAIRS + more, feeds);
+  return more * pairFlops / (manyMs - fewMs) / 1e6;
 }
 
 /**

@@ -55,7 +55,12 @@ export async function pretrainedClassifier(
   for (const { name } of missing) {
     if (name.startsWith(HEAD)) made.add("head");
     else if (name.startsWith(POOLER) && !frozen) made.add("pooler");
-    else throw new UserError(`Cannot read '${dir}': its weights lack '${name}'`);
+    else if (name.startsWith(POOLER)) {
+      throw new UserError(
+        `Cannot tune a prefix or prompt on '${dir}': its weights lack '${name}', and a pooler that ` +
+          "is drawn would never be trained; use --mode full",
+      );
+    } else throw new UserError(`Cannot read '${dir}': its weights lack '${name}'`);
   }
   const weights = { ...found, ...initialWeights(config, seed, missing) };
   const notes = [...made].map((part) =>

@@ -106,6 +106,10 @@ Deno.test("pretrainedClassifier() draws the pooler that a checkpoint lacks", asy
     notDeepStrictEqual(weights["bert.pooler.dense.weight"], WEIGHTS["bert.pooler.dense.weight"]);
     deepStrictEqual(weights["classifier.weight"], WEIGHTS["classifier.weight"]);
     match(notes.join(), /no pooler/);
+    await rejects(
+      pretrainedClassifier(dir, LABELS, { ...OPTIONS, frozen: true }),
+      /^UserError: Cannot tune a prefix or prompt on '.*': its weights lack 'bert.pooler.dense.weight'/,
+    );
   });
 });
 

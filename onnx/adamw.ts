@@ -1,6 +1,7 @@
 /**
  * AdamW on the CPU: weights, moments and gradients lie in one WebAssembly memory, and SIMD kernels
- * (`kernels/kernels.as.ts`) update them in place. One thread is enough: the memory is not faster.
+ * (`kernels/kernels.as.ts`) update them in place, on one thread: native code takes no memory that
+ * threads share.
  *
  * @module
  */

@@ -4,10 +4,10 @@
  * @module
  */
 import { join } from "node:path";
-import { AdapterBank, type BankRow } from "../models/adapter_bank.ts";
-import { readAdapter } from "../models/adapter.ts";
-import { BertTokenizer } from "../models/tokenizer.ts";
-import type { Executor } from "../onnx/executor.ts";
+import { AdapterBank, type BankRow } from "../models/inference/adapter_bank.ts";
+import { readAdapter } from "../models/formats/adapter.ts";
+import { BertTokenizer } from "../models/text/tokenizer.ts";
+import type { Executor } from "../onnx/runtime/executor.ts";
 import { BENCH_MODEL, randomTexts, writeAdapters, writeModel } from "./server.ts";
 import { type BENCH_SIZES, median } from "./train.ts";
 

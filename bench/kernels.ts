@@ -4,9 +4,9 @@
  *
  * @module
  */
-import { loadRuntime } from "../onnx/runtime.ts";
-import { TrainingSession } from "../onnx/training_session.ts";
-import { PASS_LABEL } from "../onnx/webgpu_kernels.ts";
+import { loadRuntime } from "../onnx/runtime/runtime.ts";
+import { TrainingSession } from "../onnx/runtime/training_session.ts";
+import { PASS_LABEL } from "../onnx/runtime/optimizer/webgpu_kernels.ts";
 import { benchTraining, type TrainBenchOptions } from "./train.ts";
 
 /** Kernels of one step. */

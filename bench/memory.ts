@@ -4,7 +4,7 @@
  * @module
  */
 import { readDataset } from "../data/dataset.ts";
-import type { Device } from "../onnx/device.ts";
+import type { Device } from "../onnx/runtime/device.ts";
 import { TrainSettings } from "../training/settings.ts";
 import { stepPlan } from "../training/step_plan.ts";
 import { train } from "../training/train.ts";

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Device } from "../onnx/device.ts";
+import type { Device } from "../onnx/runtime/device.ts";
 import { BENCH_MODEL, randomTexts, Server, writeModel } from "./server.ts";
 import { type BENCH_SIZES, median } from "./train.ts";
 

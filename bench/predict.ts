@@ -5,9 +5,9 @@
  */
 import { evaluationFile } from "../data/dataset.ts";
 import { readExamples } from "../data/csv.ts";
-import { TextClassifier } from "../models/text_classifier.ts";
+import { TextClassifier } from "../models/inference/text_classifier.ts";
 import { DTYPES } from "../models/weights.ts";
-import type { Executor } from "../onnx/executor.ts";
+import type { Executor } from "../onnx/runtime/executor.ts";
 import { type PredictionBench, type PredictionResult, timePredictions } from "./prediction.ts";
 
 /** What is timed. */

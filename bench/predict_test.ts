@@ -1,8 +1,8 @@
 import { deepStrictEqual, ok } from "node:assert";
 import { join } from "node:path";
-import { saveClassifier } from "../models/classifier.ts";
+import { saveClassifier } from "../models/formats/classifier.ts";
 import { scratchClassifier } from "../models/scratch.ts";
-import { Executor } from "../onnx/executor.ts";
+import { Executor } from "../onnx/runtime/executor.ts";
 import { benchPredict } from "./predict.ts";
 
 Deno.test("benchPredict() times float32 and 8 bits", async () => {

@@ -4,9 +4,9 @@
  * @module
  */
 import { join } from "node:path";
-import { PartialFile } from "../data/files.ts";
-import { prepare } from "../data/prepare.ts";
-import { Random } from "../onnx/random.ts";
+import { PartialFile } from "../lib/files.ts";
+import { prepare } from "../data/preparation/prepare.ts";
+import { Random } from "../lib/random.ts";
 
 const ROWS = 1_000_000;
 const WORDS = 30_000;

@@ -5,10 +5,10 @@
  * @module
  */
 import { join } from "node:path";
-import { TextClassifier } from "../models/text_classifier.ts";
-import type { Device } from "../onnx/device.ts";
-import { Executor } from "../onnx/executor.ts";
-import { Random } from "../onnx/random.ts";
+import { TextClassifier } from "../models/inference/text_classifier.ts";
+import type { Device } from "../onnx/runtime/device.ts";
+import { Executor } from "../onnx/runtime/executor.ts";
+import { Random } from "../lib/random.ts";
 import { BENCH_MODEL, randomTexts, Server, writeAdapters, writeModel } from "./server.ts";
 import { type BENCH_SIZES, median } from "./train.ts";
 

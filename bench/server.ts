@@ -5,15 +5,15 @@
  */
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { baseOf, saveAdapter } from "../models/adapter.ts";
-import { saveClassifier } from "../models/classifier.ts";
-import { labelsOf, readConfig } from "../models/config.ts";
+import { baseOf, saveAdapter } from "../models/formats/adapter.ts";
+import { saveClassifier } from "../models/formats/classifier.ts";
+import { labelsOf, readConfig } from "../models/formats/config.ts";
 import { EMBEDDING, type PromptEncoder, virtualTokenSize } from "../models/prompt_encoder.ts";
-import { BertTokenizer } from "../models/tokenizer.ts";
+import { BertTokenizer } from "../models/text/tokenizer.ts";
 import { initialWeights } from "../models/weights.ts";
-import type { Device } from "../onnx/device.ts";
-import { Random } from "../onnx/random.ts";
-import { METRICS_FILE } from "../training/run_folder.ts";
+import type { Device } from "../onnx/runtime/device.ts";
+import { Random } from "../lib/random.ts";
+import { METRICS_FILE } from "../training/folder/run_folder.ts";
 import { type BENCH_SIZES, benchConfig } from "./train.ts";
 
 /** The name of the model of {@link writeModel}. */

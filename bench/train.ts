@@ -4,10 +4,14 @@
  *
  * @module
  */
-import { type BertConfig, BertConfig as BertConfigSchema, labelsOf } from "../models/config.ts";
+import {
+  type BertConfig,
+  BertConfig as BertConfigSchema,
+  labelsOf,
+} from "../models/formats/config.ts";
 import { initialPromptEncoder, type PromptEncoder } from "../models/prompt_encoder.ts";
 import { initialWeights } from "../models/weights.ts";
-import type { Device } from "../onnx/device.ts";
+import type { Device } from "../onnx/runtime/device.ts";
 import type {
   Executor,
   InferenceSession,
@@ -16,11 +20,11 @@ import type {
   TimedStepResult,
   TrainingGraphs,
   TrainingOptions,
-} from "../onnx/executor.ts";
-import { Graph, type TensorData } from "../onnx/graph.ts";
-import { matMul, reduceSum } from "../onnx/operators.ts";
-import { encodeModel } from "../onnx/proto.ts";
-import { Random } from "../onnx/random.ts";
+} from "../onnx/runtime/executor.ts";
+import { Graph, type TensorData } from "../onnx/graph/graph.ts";
+import { matMul, reduceSum } from "../onnx/graph/operators.ts";
+import { encodeModel } from "../onnx/graph/proto.ts";
+import { Random } from "../lib/random.ts";
 import { frozenParameters } from "../training/freeze.ts";
 import { trainingGraphs } from "../training/graphs.ts";
 import { optimizerOf } from "../training/optimizer.ts";

@@ -4,8 +4,13 @@
  * @module
  */
 import { basename, resolve } from "node:path";
-import type { AuditReport, BaselineFigures, FileAudit, Lengths } from "../data/audit.ts";
-import { type Side, SIDES } from "../data/split.ts";
+import type {
+  AuditReport,
+  BaselineFigures,
+  FileAudit,
+  Lengths,
+} from "../data/preparation/audit.ts";
+import { type Side, SIDES } from "../data/preparation/split.ts";
 import { classCount } from "./audit_report.ts";
 import { percent } from "./report.ts";
 

@@ -1,5 +1,5 @@
 import { deepStrictEqual, doesNotMatch, match } from "node:assert";
-import { audit } from "../data/audit.ts";
+import { audit } from "../data/preparation/audit.ts";
 import { auditPage } from "./audit_page.ts";
 import { formatAudit } from "./audit_report.ts";
 

@@ -4,8 +4,13 @@
  * @module
  */
 import Table from "cli-table3";
-import type { AuditReport, BaselineFigures, FileAudit, Lengths } from "../data/audit.ts";
-import { type Side, SIDES } from "../data/split.ts";
+import type {
+  AuditReport,
+  BaselineFigures,
+  FileAudit,
+  Lengths,
+} from "../data/preparation/audit.ts";
+import { type Side, SIDES } from "../data/preparation/split.ts";
 import { percent } from "./report.ts";
 
 /** Tables of more classes are cut. */

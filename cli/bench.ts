@@ -18,8 +18,8 @@ import {
   MAX_LENGTH,
   type TrainBench,
 } from "../bench/train.ts";
-import { chooseDevice, type Device, DEVICES } from "../onnx/device.ts";
-import { Executor } from "../onnx/executor.ts";
+import { chooseDevice, type Device, DEVICES } from "../onnx/runtime/device.ts";
+import { Executor } from "../onnx/runtime/executor.ts";
 import { benchMemoryCommand } from "./bench_memory.ts";
 import { benchPeersCommand } from "./bench_peers.ts";
 import { benchPredictCommand } from "./bench_predict.ts";

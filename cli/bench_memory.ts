@@ -6,7 +6,7 @@
 import { Command } from "commander";
 import { benchMemory, type MemoryBench, type MemoryBenchOptions } from "../bench/memory.ts";
 import { SAMPLE_DIR } from "../data/dataset.ts";
-import { chooseDevice, type Device } from "../onnx/device.ts";
+import { chooseDevice, type Device } from "../onnx/runtime/device.ts";
 import { deviceOption } from "./device_option.ts";
 import { parseCount } from "./parse_count.ts";
 

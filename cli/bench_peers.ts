@@ -9,7 +9,7 @@ import { type Section, sectionsOf } from "../bench/peers/comparison.ts";
 import type { PeerBenchOptions } from "../bench/peers/part.ts";
 import { benchPeers, PEER_PARTS, type PeerPart, resultsPage } from "../bench/peers/peers.ts";
 import { readDataset } from "../data/dataset.ts";
-import { exists, writeFileAtomically } from "../data/files.ts";
+import { exists, writeFileAtomically } from "../lib/files.ts";
 import { choiceOption } from "./choices.ts";
 import { parseCount } from "./parse_count.ts";
 

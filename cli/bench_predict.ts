@@ -7,9 +7,9 @@ import { Command } from "commander";
 import Table from "cli-table3";
 import { benchPredict } from "../bench/predict.ts";
 import type { PredictionBench } from "../bench/prediction.ts";
-import type { Device } from "../onnx/device.ts";
-import { Executor } from "../onnx/executor.ts";
-import { lastFinishedRun } from "../training/run_folder.ts";
+import type { Device } from "../onnx/runtime/device.ts";
+import { Executor } from "../onnx/runtime/executor.ts";
+import { lastFinishedRun } from "../training/folder/run_folder.ts";
 import { deviceOption } from "./device_option.ts";
 import { parseCount } from "./parse_count.ts";
 

@@ -8,17 +8,22 @@ import Table from "cli-table3";
 import { Command } from "commander";
 import { join } from "node:path";
 import { z } from "zod";
-import { audit } from "../data/audit.ts";
+import { audit } from "../data/preparation/audit.ts";
 import { parseColumnMapping } from "../data/columns.ts";
-import { fetchFiles, type KnownFile, PUBLISHED_FILES, PUBLISHED_URL } from "../data/fetch.ts";
-import { writeFileAtomically } from "../data/files.ts";
+import {
+  fetchFiles,
+  type KnownFile,
+  PUBLISHED_FILES,
+  PUBLISHED_URL,
+} from "../data/preparation/fetch.ts";
+import { writeFileAtomically } from "../lib/files.ts";
 import { PROBLEM_TYPES, type ProblemType } from "../data/labels.ts";
-import { prepare, type PreparedDataset } from "../data/prepare.ts";
-import { PrepareSettings } from "../data/prepare_settings.ts";
+import { prepare, type PreparedDataset } from "../data/preparation/prepare.ts";
+import { PrepareSettings } from "../data/preparation/prepare_settings.ts";
 import { SAMPLE_DIR } from "../data/dataset.ts";
-import { SIDES } from "../data/split.ts";
-import { readTokenizer } from "../models/classifier.ts";
-import { readConfig } from "../models/config.ts";
+import { SIDES } from "../data/preparation/split.ts";
+import { readTokenizer } from "../models/formats/classifier.ts";
+import { readConfig } from "../models/formats/config.ts";
 import { scratchWordPieces } from "../models/scratch.ts";
 import { TrainSettings } from "../training/settings.ts";
 import { auditPage } from "./audit_page.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Option } from "commander";
-import { DEVICES } from "../onnx/device.ts";
+import { DEVICES } from "../onnx/runtime/device.ts";
 import { choiceOption } from "./choices.ts";
 
 /** Where graphs run. */

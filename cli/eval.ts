@@ -7,14 +7,19 @@ import { Command } from "commander";
 import { stringify } from "csv-stringify/sync";
 import { parseColumnMapping } from "../data/columns.ts";
 import { evaluationFile } from "../data/dataset.ts";
-import { writeFileAtomically } from "../data/files.ts";
-import { TextClassifier } from "../models/text_classifier.ts";
+import { writeFileAtomically } from "../lib/files.ts";
+import { TextClassifier } from "../models/inference/text_classifier.ts";
 import type { Dtype } from "../models/weights.ts";
-import type { Device } from "../onnx/device.ts";
-import { Executor } from "../onnx/executor.ts";
+import type { Device } from "../onnx/runtime/device.ts";
+import { Executor } from "../onnx/runtime/executor.ts";
 import { evaluateFile, type PredictionRow } from "../training/evaluate_file.ts";
-import { UserError } from "../data/user_error.ts";
-import { columnsOf, dataDirOf, lastFinishedRun, trainingTextsOf } from "../training/run_folder.ts";
+import { UserError } from "../lib/user_error.ts";
+import {
+  columnsOf,
+  dataDirOf,
+  lastFinishedRun,
+  trainingTextsOf,
+} from "../training/folder/run_folder.ts";
 import { formatComparison, formatReport, percent } from "./report.ts";
 import { deviceOption } from "./device_option.ts";
 import { dtypeOption } from "./dtype_option.ts";

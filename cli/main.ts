@@ -4,9 +4,9 @@
  * @module
  */
 import { Command, CommanderError } from "commander";
-import { isSystemError } from "../data/files.ts";
-import { UserError } from "../data/user_error.ts";
-import { isDeviceError } from "../onnx/device.ts";
+import { isSystemError } from "../lib/files.ts";
+import { UserError } from "../lib/user_error.ts";
+import { isDeviceError } from "../onnx/runtime/device.ts";
 import { benchCommand } from "./bench.ts";
 import { dataCommand } from "./data.ts";
 import { evalCommand } from "./eval.ts";

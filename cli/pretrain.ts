@@ -5,11 +5,11 @@
  */
 import { Command } from "commander";
 import { basename, join } from "node:path";
-import { UserError } from "../data/user_error.ts";
+import { UserError } from "../lib/user_error.ts";
 import { readUnfinishedPretraining } from "../training/pretraining/args.ts";
 import { pretrain } from "../training/pretraining/pretrain.ts";
 import { PretrainSettings } from "../training/pretraining/settings.ts";
-import { resumedSettings } from "../training/training_args.ts";
+import { resumedSettings } from "../training/folder/training_args.ts";
 import { quoted } from "./quoted.ts";
 import { addSettingsOptions, parseSettings } from "./settings_options.ts";
 import { showTraining } from "./training_run.ts";

@@ -7,9 +7,9 @@
 import { Command } from "commander";
 import Table from "cli-table3";
 import { join } from "node:path";
-import { exists } from "../data/files.ts";
-import { UserError } from "../data/user_error.ts";
-import { RUNS_DIR } from "../training/run_folder.ts";
+import { exists } from "../lib/files.ts";
+import { UserError } from "../lib/user_error.ts";
+import { RUNS_DIR } from "../training/folder/run_folder.ts";
 import {
   isOver,
   type NumberedEvent,
@@ -17,8 +17,8 @@ import {
   type RunEvent,
   RunStateError,
   RunStore,
-} from "../training/run_store.ts";
-import { Supervisor } from "../training/supervisor.ts";
+} from "../orchestration/run_store.ts";
+import { Supervisor } from "../orchestration/supervisor.ts";
 import { lockState, STATE_FILE } from "./server_state.ts";
 
 interface Options {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { UserError } from "../data/user_error.ts";
+import { UserError } from "../lib/user_error.ts";
 
 /** Its name, in the folder of the runs. */
 export const STATE_FILE = "state.kv";

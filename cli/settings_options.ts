@@ -5,7 +5,7 @@
  */
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { z } from "zod";
-import { UserError } from "../data/user_error.ts";
+import { UserError } from "../lib/user_error.ts";
 import { choiceOption } from "./choices.ts";
 
 /**

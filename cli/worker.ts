@@ -7,8 +7,8 @@ import { Command } from "commander";
 import { constants, setPriority } from "node:os";
 import { parseColumnMapping } from "../data/columns.ts";
 import { readDataset } from "../data/dataset.ts";
-import { TextClassifier } from "../models/text_classifier.ts";
-import { Executor } from "../onnx/executor.ts";
+import { TextClassifier } from "../models/inference/text_classifier.ts";
+import { Executor } from "../onnx/runtime/executor.ts";
 import { evaluateFile } from "../training/evaluate_file.ts";
 import {
   type EvaluateJob,
@@ -18,8 +18,8 @@ import {
   type StopMessage,
   textLines,
   type TrainJob,
-} from "../training/job.ts";
-import { trainingTextsOf } from "../training/run_folder.ts";
+} from "../orchestration/job.ts";
+import { trainingTextsOf } from "../training/folder/run_folder.ts";
 import { TrainingInterrupted } from "../training/interrupted.ts";
 import { train } from "../training/train.ts";
 

@@ -4,8 +4,8 @@
  *
  * @module
  */
-import type { TensorData } from "../onnx/graph.ts";
-import { Random } from "../onnx/random.ts";
+import type { TensorData } from "../onnx/graph/graph.ts";
+import { Random } from "../lib/random.ts";
 
 /** A text as token ids, with `[CLS]` and `[SEP]`. */
 export type TokenIds = readonly number[];

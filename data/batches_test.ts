@@ -1,6 +1,6 @@
 import { deepStrictEqual, notDeepStrictEqual, ok } from "node:assert";
 import fc from "fast-check";
-import { Random } from "../onnx/random.ts";
+import { Random } from "../lib/random.ts";
 import { collate, evaluationBatches, trainingBatches } from "./batches.ts";
 
 const lengths = fc.array(fc.integer({ min: 1, max: 60 }), { minLength: 1, maxLength: 300 });

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { UserError } from "./user_error.ts";
+import { UserError } from "../lib/user_error.ts";
 
 /** The names of the columns. */
 export interface Columns {

@@ -7,9 +7,9 @@
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Columns, DEFAULT_COLUMNS } from "./columns.ts";
-import { exists } from "./files.ts";
+import { exists } from "../lib/files.ts";
 import { canonicalLabel, classNames, type ProblemType, REGRESSION_LABELS } from "./labels.ts";
-import { UserError } from "./user_error.ts";
+import { UserError } from "../lib/user_error.ts";
 import { type Example, readExamples } from "./csv.ts";
 
 /** The bundled sample's folder. */

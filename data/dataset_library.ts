@@ -4,9 +4,9 @@
  * @module
  */
 import { join } from "node:path";
-import { audit, type AuditOptions, type AuditReport } from "./audit.ts";
+import { audit, type AuditOptions, type AuditReport } from "./preparation/audit.ts";
 import { readDataset, SAMPLE_DIR } from "./dataset.ts";
-import { exists, removeFolder, writeJson } from "./files.ts";
+import { exists, removeFolder, writeJson } from "../lib/files.ts";
 import type { ProblemType } from "./labels.ts";
 
 /** The name of the bundled data set. */

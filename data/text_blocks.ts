@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { isSystemError } from "./files.ts";
-import { UserError } from "./user_error.ts";
+import { isSystemError } from "../lib/files.ts";
+import { UserError } from "../lib/user_error.ts";
 
 /** A line, or a row of several, that is longer is a fault of the file, as a quote that never ends. */
 export const MAX_LINE_BYTES = 2 ** 24;

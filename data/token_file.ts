@@ -5,8 +5,8 @@
  *
  * @module
  */
-import { PartialFile } from "./files.ts";
-import { UserError } from "./user_error.ts";
+import { PartialFile } from "../lib/files.ts";
+import { UserError } from "../lib/user_error.ts";
 
 const BYTES = Uint32Array.BYTES_PER_ELEMENT;
 /** How many ids are gathered before they are written. */

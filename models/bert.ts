@@ -9,8 +9,8 @@
  *
  * @module
  */
-import type { Dropout } from "../onnx/dropout.ts";
-import type { Graph, Tensor } from "../onnx/graph.ts";
+import type { Dropout } from "../onnx/graph/dropout.ts";
+import type { Graph, Tensor } from "../onnx/graph/graph.ts";
 import {
   add,
   cast,
@@ -28,9 +28,9 @@ import {
   sub,
   tanh,
   transpose,
-} from "../onnx/operators.ts";
-import { type Dimension, product, sum } from "../onnx/shape.ts";
-import type { BertConfig } from "./config.ts";
+} from "../onnx/graph/operators.ts";
+import { type Dimension, product, sum } from "../onnx/graph/shape.ts";
+import type { BertConfig } from "./formats/config.ts";
 
 /** Gives the tensor that holds a parameter: a graph input in training, a constant when exported. */
 export type ParameterSource = (name: string, shape: readonly number[]) => Tensor;

@@ -6,11 +6,11 @@
  */
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
-import { exists, writeFileAtomically } from "../data/files.ts";
-import { IdleTimer } from "../data/idle_timer.ts";
-import { UserError } from "../data/user_error.ts";
-import { shardFiles, WEIGHTS_FILE, WEIGHTS_INDEX_FILE } from "./weight_files.ts";
-import { BUNDLED_MODEL, CONFIG_FILE, readConfig } from "./config.ts";
+import { exists, writeFileAtomically } from "../lib/files.ts";
+import { IdleTimer } from "../lib/idle_timer.ts";
+import { UserError } from "../lib/user_error.ts";
+import { shardFiles, WEIGHTS_FILE, WEIGHTS_INDEX_FILE } from "./formats/weight_files.ts";
+import { BUNDLED_MODEL, CONFIG_FILE, readConfig } from "./formats/config.ts";
 
 const BUNDLED_DIR = fileURLToPath(new URL("./bundled", import.meta.url));
 const DEFAULT_ENDPOINT = "https://huggingface.co";

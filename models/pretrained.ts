@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { UserError } from "../data/user_error.ts";
-import { readWeights } from "./weight_files.ts";
-import { type Classifier, readTokenizer } from "./classifier.ts";
-import { labelsOf, readConfig, withLabels } from "./config.ts";
+import { UserError } from "../lib/user_error.ts";
+import { readWeights } from "./formats/weight_files.ts";
+import { type Classifier, readTokenizer } from "./formats/classifier.ts";
+import { labelsOf, readConfig, withLabels } from "./formats/config.ts";
 import { initialWeights, parameterShapes } from "./weights.ts";
 
 /** The parts that a checkpoint may lack, by the start of their names. */

@@ -1,9 +1,9 @@
 import { deepStrictEqual, match, notDeepStrictEqual, rejects } from "node:assert";
 import { join } from "node:path";
-import { saveClassifier } from "./classifier.ts";
-import { labelsOf } from "./config.ts";
+import { saveClassifier } from "./formats/classifier.ts";
+import { labelsOf } from "./formats/config.ts";
 import { pretrainedClassifier } from "./pretrained.ts";
-import { decodeSafetensors, encodeSafetensors, type StoredTensor } from "./safetensors.ts";
+import { decodeSafetensors, encodeSafetensors, type StoredTensor } from "./formats/safetensors.ts";
 import { scratchClassifier } from "./scratch.ts";
 
 const TEXTS = ["a duet for two pianos", "bread from sour dough", "how to tune a piano"];

@@ -4,12 +4,12 @@
  *
  * @module
  */
-import type { ParameterShape } from "../onnx/adamw.ts";
-import { Random } from "../onnx/random.ts";
-import { elementCount } from "../onnx/shape.ts";
-import { gemm, reshape, tanh } from "../onnx/operators.ts";
+import type { ParameterShape } from "../onnx/runtime/optimizer/adamw.ts";
+import { Random } from "../lib/random.ts";
+import { elementCount } from "../onnx/graph/shape.ts";
+import { gemm, reshape, tanh } from "../onnx/graph/operators.ts";
 import type { ParameterSource, VirtualTokens } from "./bert.ts";
-import type { BertConfig } from "./config.ts";
+import type { BertConfig } from "./formats/config.ts";
 import type { Weights } from "./weights.ts";
 
 /** What stands before a text, and what it is made from; keys have PEFT's names. */

@@ -3,11 +3,11 @@
  *
  * @module
  */
-import type { Classifier } from "./classifier.ts";
-import { scratchConfig, type ScratchSize, withLabels } from "./config.ts";
-import { BertTokenizer } from "./tokenizer.ts";
+import type { Classifier } from "./formats/classifier.ts";
+import { scratchConfig, type ScratchSize, withLabels } from "./formats/config.ts";
+import { BertTokenizer } from "./text/tokenizer.ts";
 import { initialWeights } from "./weights.ts";
-import { learnVocabulary } from "./wordpiece.ts";
+import { learnVocabulary } from "./text/wordpiece.ts";
 
 const VOCABULARY_SIZE = 8000;
 

@@ -4,14 +4,14 @@
  *
  * @module
  */
-import type { ParameterShape } from "../onnx/adamw.ts";
-import { Graph } from "../onnx/graph.ts";
-import { encodeModel } from "../onnx/proto.ts";
-import { quantizeWeights } from "../onnx/quantize.ts";
-import { Random } from "../onnx/random.ts";
-import { elementCount } from "../onnx/shape.ts";
+import type { ParameterShape } from "../onnx/runtime/optimizer/adamw.ts";
+import { Graph } from "../onnx/graph/graph.ts";
+import { encodeModel } from "../onnx/graph/proto.ts";
+import { quantizeWeights } from "../onnx/graph/quantize.ts";
+import { Random } from "../lib/random.ts";
+import { elementCount } from "../onnx/graph/shape.ts";
 import { bertForSequenceClassification, type ParameterSource } from "./bert.ts";
-import type { BertConfig } from "./config.ts";
+import type { BertConfig } from "./formats/config.ts";
 import { type PromptEncoder, virtualTokens } from "./prompt_encoder.ts";
 
 /** Values by parameter name. */

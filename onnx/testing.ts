@@ -4,8 +4,8 @@
  * @module
  */
 import { BinaryReader } from "@bufbuild/protobuf/wire";
-import { chooseDevice, type Device, DEVICES } from "./device.ts";
-import { Executor } from "./executor.ts";
+import { chooseDevice, type Device, DEVICES } from "./runtime/device.ts";
+import { Executor } from "./runtime/executor.ts";
 
 /** The devices that are not there. */
 export const MISSING_DEVICES: ReadonlySet<Device> = new Set(

@@ -9,7 +9,7 @@ import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { NoRoomError } from "../serving/model_cache.ts";
 import { ModelConflictError, UnknownModelError } from "../serving/model_registry.ts";
 import { InferenceError } from "../serving/predictor.ts";
-import { RunStateError } from "../training/run_store.ts";
+import { RunStateError } from "../orchestration/run_store.ts";
 
 const ERROR_TYPES: Partial<Record<ContentfulStatusCode, string>> = {
   400: "malformed",

@@ -14,9 +14,9 @@ import {
   UnknownModelError,
 } from "../serving/model_registry.ts";
 import { describeModel } from "../serving/predictor.ts";
-import type { EvaluateJob } from "../training/job.ts";
-import type { Evaluation, RunStore } from "../training/run_store.ts";
-import type { Supervisor } from "../training/supervisor.ts";
+import type { EvaluateJob } from "../orchestration/job.ts";
+import type { Evaluation, RunStore } from "../orchestration/run_store.ts";
+import type { Supervisor } from "../orchestration/supervisor.ts";
 import { aboutToStop, invalidField, retryLater } from "./errors.ts";
 import { createRouter, errorAnswers, jsonBody, jsonContent } from "./router.ts";
 

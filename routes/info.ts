@@ -6,7 +6,7 @@
 import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
 import { z } from "zod";
 import config from "../deno.json" with { type: "json" };
-import { labelsOf } from "../models/config.ts";
+import { labelsOf } from "../models/formats/config.ts";
 import type { ModelCache } from "../serving/model_cache.ts";
 import { type ModelRegistry, UnknownModelError } from "../serving/model_registry.ts";
 import { describeModel } from "../serving/predictor.ts";

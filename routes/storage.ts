@@ -7,9 +7,9 @@ import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
 import { HTTPException } from "hono/http-exception";
 import { z } from "zod";
 import { type DatasetLibrary, SAMPLE } from "../data/dataset_library.ts";
-import { folderBytes } from "../training/attempts.ts";
-import type { RunStore } from "../training/run_store.ts";
-import type { Supervisor } from "../training/supervisor.ts";
+import { folderBytes } from "../orchestration/attempts.ts";
+import type { RunStore } from "../orchestration/run_store.ts";
+import type { Supervisor } from "../orchestration/supervisor.ts";
 import { createRouter, jsonContent } from "./router.ts";
 
 const Storage = z.object({

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { EncodedText } from "../models/inference.ts";
+import type { EncodedText } from "../models/inference/inference.ts";
 
 /** A batch is to take about so long where its size is not given. */
 const TARGET_BATCH_MS = 100;

@@ -1,6 +1,6 @@
 import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert";
 import fc from "fast-check";
-import type { EncodedText } from "../models/inference.ts";
+import type { EncodedText } from "../models/inference/inference.ts";
 import { Batcher, type BatchGroup, type BatchReport, cutBatches } from "./batcher.ts";
 
 function text(length: number, first = 0): EncodedText {

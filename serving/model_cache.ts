@@ -4,20 +4,24 @@
  * @module
  */
 import { join } from "node:path";
-import { UserError } from "../data/user_error.ts";
+import { UserError } from "../lib/user_error.ts";
 import {
   ADAPTER_WEIGHTS_FILE,
   baseDirOf,
   isAdapter,
   readAdapter,
   type StoredAdapter,
-} from "../models/adapter.ts";
-import { AdapterBank, type BankedAdapter, BankFullError } from "../models/adapter_bank.ts";
-import { readConfig } from "../models/config.ts";
-import { TextClassifier } from "../models/text_classifier.ts";
+} from "../models/formats/adapter.ts";
+import {
+  AdapterBank,
+  type BankedAdapter,
+  BankFullError,
+} from "../models/inference/adapter_bank.ts";
+import { readConfig } from "../models/formats/config.ts";
+import { TextClassifier } from "../models/inference/text_classifier.ts";
 import { type Dtype, weightBytes } from "../models/weights.ts";
-import type { Executor } from "../onnx/executor.ts";
-import { SerialQueue } from "../onnx/serial_queue.ts";
+import type { Executor } from "../onnx/runtime/executor.ts";
+import { SerialQueue } from "../lib/serial_queue.ts";
 import type { ModelVersion } from "./model_registry.ts";
 import { servedAdapter, servedClassifier, type ServedModel } from "./served_model.ts";
 

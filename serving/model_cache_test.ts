@@ -1,10 +1,10 @@
 import { deepStrictEqual, notStrictEqual, ok, rejects, strictEqual } from "node:assert";
 import { join } from "node:path";
-import { saveClassifier } from "../models/classifier.ts";
-import { readConfig } from "../models/config.ts";
+import { saveClassifier } from "../models/formats/classifier.ts";
+import { readConfig } from "../models/formats/config.ts";
 import { scratchClassifier } from "../models/scratch.ts";
 import { weightBytes } from "../models/weights.ts";
-import { Executor } from "../onnx/executor.ts";
+import { Executor } from "../onnx/runtime/executor.ts";
 import { ModelCache, type ModelCacheOptions } from "./model_cache.ts";
 import type { ModelVersion } from "./model_registry.ts";
 

@@ -5,11 +5,11 @@
  */
 import { createHash } from "node:crypto";
 import { basename, join } from "node:path";
-import { exists } from "../data/files.ts";
-import { CONFIG_FILE } from "../models/config.ts";
-import { SerialQueue } from "../onnx/serial_queue.ts";
-import { finishedRuns } from "../training/run_folder.ts";
-import type { RunStore } from "../training/run_store.ts";
+import { exists } from "../lib/files.ts";
+import { CONFIG_FILE } from "../models/formats/config.ts";
+import { SerialQueue } from "../lib/serial_queue.ts";
+import { finishedRuns } from "../training/folder/run_folder.ts";
+import type { RunStore } from "../orchestration/run_store.ts";
 import type { ModelStore, StoredAlias, StoredVersion, WeightedVersion } from "./model_store.ts";
 
 /** The alias of the model that answers requests which name none; one model has it at a time. */

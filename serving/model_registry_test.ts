@@ -1,8 +1,8 @@
 import { deepStrictEqual, rejects } from "node:assert";
 import fc from "fast-check";
 import { join } from "node:path";
-import { METRICS_FILE } from "../training/run_folder.ts";
-import { newRun, RunStore } from "../training/run_store.ts";
+import { METRICS_FILE } from "../training/folder/run_folder.ts";
+import { newRun, RunStore } from "../orchestration/run_store.ts";
 import { ModelRegistry } from "./model_registry.ts";
 import { ModelStore } from "./model_store.ts";
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Key, KvStore, type Store } from "../training/store.ts";
+import { type Key, KvStore, type Store } from "../orchestration/store.ts";
 
 /** One trained state of a model. */
 export interface StoredVersion {

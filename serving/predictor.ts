@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { type Classifier, describeClassifier } from "../models/classifier.ts";
-import { scoresOf } from "../models/inference.ts";
-import { type LabelScore, labelScores } from "../models/text_classifier.ts";
-import type { Encoding } from "../models/tokenizer.ts";
+import { type Classifier, describeClassifier } from "../models/formats/classifier.ts";
+import { scoresOf } from "../models/inference/inference.ts";
+import { type LabelScore, labelScores } from "../models/inference/text_classifier.ts";
+import type { Encoding } from "../models/text/tokenizer.ts";
 import { type BatchedLogits, Batcher } from "./batcher.ts";
 import type { Metrics } from "./metrics.ts";
 import { type BorrowedModel, type ModelCache, NoRoomError } from "./model_cache.ts";

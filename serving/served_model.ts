@@ -5,10 +5,10 @@
  * @module
  */
 import type { ProblemType } from "../data/labels.ts";
-import type { AdapterBank, BankedAdapter, BankRow } from "../models/adapter_bank.ts";
-import { type EncodedText, inBatches, scoresOf } from "../models/inference.ts";
-import type { TextClassifier } from "../models/text_classifier.ts";
-import type { Encoding } from "../models/tokenizer.ts";
+import type { AdapterBank, BankedAdapter, BankRow } from "../models/inference/adapter_bank.ts";
+import { type EncodedText, inBatches, scoresOf } from "../models/inference/inference.ts";
+import type { TextClassifier } from "../models/inference/text_classifier.ts";
+import type { Encoding } from "../models/text/tokenizer.ts";
 import type { BatchGroup } from "./batcher.ts";
 
 /** A model that is loaded. */

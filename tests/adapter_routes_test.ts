@@ -6,12 +6,12 @@
 import { deepStrictEqual, match, ok } from "node:assert";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { baseOf, readAdapter, saveAdapter } from "../models/adapter.ts";
-import { readConfig, withLabels } from "../models/config.ts";
-import { type LabelScore, TextClassifier } from "../models/text_classifier.ts";
+import { baseOf, readAdapter, saveAdapter } from "../models/formats/adapter.ts";
+import { readConfig, withLabels } from "../models/formats/config.ts";
+import { type LabelScore, TextClassifier } from "../models/inference/text_classifier.ts";
 import { DTYPES, weightBytes } from "../models/weights.ts";
-import { Executor } from "../onnx/executor.ts";
-import { METRICS_FILE } from "../training/run_folder.ts";
+import { Executor } from "../onnx/runtime/executor.ts";
+import { METRICS_FILE } from "../training/folder/run_folder.ts";
 import { LocalServer } from "./local_server.ts";
 
 const PEFT = fileURLToPath(new URL("./peft", import.meta.url));

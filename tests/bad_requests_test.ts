@@ -6,7 +6,7 @@
  */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
 import fc from "fast-check";
-import { Executor } from "../onnx/executor.ts";
+import { Executor } from "../onnx/runtime/executor.ts";
 import { LocalServer } from "./local_server.ts";
 
 const noTraining = () => {

@@ -5,10 +5,10 @@
  * @module
  */
 import { deepStrictEqual, ok } from "node:assert";
-import { BertConfig, labelsOf, problemOf } from "../models/config.ts";
-import { decodeSafetensors, type StoredTensor } from "../models/safetensors.ts";
+import { BertConfig, labelsOf, problemOf } from "../models/formats/config.ts";
+import { decodeSafetensors, type StoredTensor } from "../models/formats/safetensors.ts";
 import type { PromptEncoder } from "../models/prompt_encoder.ts";
-import type { Executor, Tensors } from "../onnx/executor.ts";
+import type { Executor, Tensors } from "../onnx/runtime/executor.ts";
 import { testOnDevices } from "../onnx/testing.ts";
 import { frozenParameters } from "../training/freeze.ts";
 import { trainingGraphs } from "../training/graphs.ts";

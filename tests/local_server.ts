@@ -6,9 +6,9 @@
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import { join } from "node:path";
 import { DatasetLibrary } from "../data/dataset_library.ts";
-import { saveClassifier } from "../models/classifier.ts";
+import { saveClassifier } from "../models/formats/classifier.ts";
 import { scratchClassifier } from "../models/scratch.ts";
-import { Executor } from "../onnx/executor.ts";
+import { Executor } from "../onnx/runtime/executor.ts";
 import { type AppOptions, createApp } from "../routes/app.ts";
 import { Drain } from "../routes/drain.ts";
 import { Metrics } from "../serving/metrics.ts";
@@ -16,10 +16,10 @@ import { ModelCache, type ModelCacheOptions } from "../serving/model_cache.ts";
 import { ModelRegistry } from "../serving/model_registry.ts";
 import { ModelStore } from "../serving/model_store.ts";
 import { Predictor } from "../serving/predictor.ts";
-import { METRICS_FILE } from "../training/run_folder.ts";
-import { RunStore } from "../training/run_store.ts";
-import { type SpawnWorker, spawnWorker } from "../training/job_process.ts";
-import { Supervisor, type SupervisorOptions } from "../training/supervisor.ts";
+import { METRICS_FILE } from "../training/folder/run_folder.ts";
+import { RunStore } from "../orchestration/run_store.ts";
+import { type SpawnWorker, spawnWorker } from "../orchestration/job_process.ts";
+import { Supervisor, type SupervisorOptions } from "../orchestration/supervisor.ts";
 
 /** What the models were made from. */
 export const TEXTS = ["a duet for two pianos", "bread from sour dough", "how to tune a piano"];

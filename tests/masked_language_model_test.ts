@@ -5,11 +5,11 @@
  * @module
  */
 import { deepStrictEqual, ok } from "node:assert";
-import { BertConfig } from "../models/config.ts";
-import { decodeSafetensors } from "../models/safetensors.ts";
+import { BertConfig } from "../models/formats/config.ts";
+import { decodeSafetensors } from "../models/formats/safetensors.ts";
 import type { Weights } from "../models/weights.ts";
-import { Executor, type Tensors } from "../onnx/executor.ts";
-import { Random } from "../onnx/random.ts";
+import { Executor, type Tensors } from "../onnx/runtime/executor.ts";
+import { Random } from "../lib/random.ts";
 import { testOnDevices } from "../onnx/testing.ts";
 import { pretrainingGraphs } from "../training/pretraining/graphs.ts";
 import { relativeError } from "./relative_error.ts";

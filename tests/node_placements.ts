@@ -5,8 +5,8 @@
  * @module
  */
 import { PROBLEM_TYPES } from "../data/labels.ts";
-import { loadRuntime } from "../onnx/runtime.ts";
-import { gpuDevice } from "../onnx/webgpu.ts";
+import { loadRuntime } from "../onnx/runtime/runtime.ts";
+import { gpuDevice } from "../onnx/runtime/webgpu.ts";
 import { TINY_MODES, tinyTraining } from "./tiny_training.ts";
 
 const VERBOSE = 0;

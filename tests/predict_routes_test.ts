@@ -6,11 +6,11 @@
 import { deepStrictEqual, match, notDeepStrictEqual, ok, strictEqual } from "node:assert";
 import fc from "fast-check";
 import { join } from "node:path";
-import { type LabelScore, TextClassifier } from "../models/text_classifier.ts";
-import { Executor } from "../onnx/executor.ts";
-import { crashableExecutor } from "../onnx/crashable_executor.ts";
+import { type LabelScore, TextClassifier } from "../models/inference/text_classifier.ts";
+import { Executor } from "../onnx/runtime/executor.ts";
+import { crashableExecutor } from "../onnx/runtime/crashable_executor.ts";
 import { LABELS, LocalServer, TEXTS, writeModel } from "./local_server.ts";
-import { newRun } from "../training/run_store.ts";
+import { newRun } from "../orchestration/run_store.ts";
 
 interface V1Answer {
   model: string | null;

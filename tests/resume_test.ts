@@ -6,7 +6,7 @@
 import { deepStrictEqual, match, ok } from "node:assert";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { Random } from "../onnx/random.ts";
+import { Random } from "../lib/random.ts";
 
 const MAIN = fileURLToPath(new URL("../main.ts", import.meta.url));
 const TRAIN = [

@@ -6,10 +6,10 @@
 import { deepStrictEqual, match, ok } from "node:assert";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { exists } from "../data/files.ts";
-import { Random } from "../onnx/random.ts";
-import { type SpawnWorker, spawnWorker } from "../training/job_process.ts";
-import type { Run } from "../training/run_store.ts";
+import { exists } from "../lib/files.ts";
+import { Random } from "../lib/random.ts";
+import { type SpawnWorker, spawnWorker } from "../orchestration/job_process.ts";
+import type { Run } from "../orchestration/run_store.ts";
 import { LocalServer } from "./local_server.ts";
 import type { Fate } from "./mortal.ts";
 import { address } from "./server_process.ts";

@@ -6,7 +6,7 @@
 import { deepStrictEqual, match, notStrictEqual, ok, strictEqual } from "node:assert";
 import { join } from "node:path";
 import { SAMPLE_DIR } from "../data/dataset.ts";
-import { newRun, type Run } from "../training/run_store.ts";
+import { newRun, type Run } from "../orchestration/run_store.ts";
 import { LocalServer, writeModel } from "./local_server.ts";
 
 /** A server that trains nothing. */

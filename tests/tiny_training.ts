@@ -4,10 +4,10 @@
  * @module
  */
 import type { ProblemType } from "../data/labels.ts";
-import { BertConfig } from "../models/config.ts";
+import { BertConfig } from "../models/formats/config.ts";
 import { initialPromptEncoder, type PromptEncoder } from "../models/prompt_encoder.ts";
 import { initialWeights, type Weights } from "../models/weights.ts";
-import type { Tensors, TrainingGraphs } from "../onnx/executor.ts";
+import type { Tensors, TrainingGraphs } from "../onnx/runtime/executor.ts";
 import { frozenParameters } from "../training/freeze.ts";
 import { trainingGraphs } from "../training/graphs.ts";
 

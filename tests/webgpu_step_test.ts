@@ -6,10 +6,10 @@
 import { deepStrictEqual } from "node:assert";
 import { fileURLToPath } from "node:url";
 import { PROBLEM_TYPES } from "../data/labels.ts";
-import { loadRuntime } from "../onnx/runtime.ts";
+import { loadRuntime } from "../onnx/runtime/runtime.ts";
 import { MISSING_DEVICES } from "../onnx/testing.ts";
-import { TrainingSession } from "../onnx/training_session.ts";
-import { gpuDevice } from "../onnx/webgpu.ts";
+import { TrainingSession } from "../onnx/runtime/training_session.ts";
+import { gpuDevice } from "../onnx/runtime/webgpu.ts";
 import { optimizerOf } from "../training/optimizer.ts";
 import { TrainSettings } from "../training/settings.ts";
 import { TINY_MODES, tinyTraining } from "./tiny_training.ts";

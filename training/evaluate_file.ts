@@ -6,9 +6,9 @@
 import type { Columns } from "../data/columns.ts";
 import { readExamples } from "../data/csv.ts";
 import { classNames, joinClassNames, labelRow, type Problem } from "../data/labels.ts";
-import { UserError } from "../data/user_error.ts";
-import { predictedClasses } from "../models/inference.ts";
-import type { TextClassifier } from "../models/text_classifier.ts";
+import { UserError } from "../lib/user_error.ts";
+import { predictedClasses } from "../models/inference/inference.ts";
+import type { TextClassifier } from "../models/inference/text_classifier.ts";
 import { evaluate, type EvaluationReport } from "./evaluation.ts";
 
 /** One row of `predict.csv`. */

@@ -4,8 +4,8 @@
  * @module
  */
 import type { Problem, ProblemType } from "../data/labels.ts";
-import { predictedClasses, THRESHOLD } from "../models/inference.ts";
-import { Random } from "../onnx/random.ts";
+import { predictedClasses, THRESHOLD } from "../models/inference/inference.ts";
+import { Random } from "../lib/random.ts";
 import type { Headline, Metric, MetricOf } from "./metrics.ts";
 
 /** A prediction next to the truth. */

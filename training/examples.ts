@@ -6,10 +6,10 @@
 import { collate, type TokenIds } from "../data/batches.ts";
 import type { Example } from "../data/csv.ts";
 import { labelRow } from "../data/labels.ts";
-import { type BertConfig, problemOf } from "../models/config.ts";
-import { batchLogits, inBatches, scoresOf } from "../models/inference.ts";
-import type { BertTokenizer } from "../models/tokenizer.ts";
-import type { InferenceSession, Tensors } from "../onnx/executor.ts";
+import { type BertConfig, problemOf } from "../models/formats/config.ts";
+import { batchLogits, inBatches, scoresOf } from "../models/inference/inference.ts";
+import type { BertTokenizer } from "../models/text/tokenizer.ts";
+import type { InferenceSession, Tensors } from "../onnx/runtime/executor.ts";
 import type { Prediction } from "./evaluation.ts";
 import { lossOf } from "./loss.ts";
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { UserError } from "../data/user_error.ts";
+import { UserError } from "../lib/user_error.ts";
 
 /**
  * The parameters that patterns choose.

@@ -4,15 +4,15 @@
  * @module
  */
 import { bertForSequenceClassification, type ParameterSource } from "../models/bert.ts";
-import { type BertConfig, problemOf } from "../models/config.ts";
-import type { ParameterShape } from "../onnx/adamw.ts";
-import { Dropout } from "../onnx/dropout.ts";
-import type { TrainingGraphs } from "../onnx/executor.ts";
-import { outputGradients } from "../onnx/gradient.ts";
-import { Graph, type Tensor } from "../onnx/graph.ts";
-import { mul, reduceSum } from "../onnx/operators.ts";
-import { LOSS } from "../onnx/parameters.ts";
-import { encodeModel } from "../onnx/proto.ts";
+import { type BertConfig, problemOf } from "../models/formats/config.ts";
+import type { ParameterShape } from "../onnx/runtime/optimizer/adamw.ts";
+import { Dropout } from "../onnx/graph/dropout.ts";
+import type { TrainingGraphs } from "../onnx/runtime/executor.ts";
+import { outputGradients } from "../onnx/graph/gradient.ts";
+import { Graph, type Tensor } from "../onnx/graph/graph.ts";
+import { mul, reduceSum } from "../onnx/graph/operators.ts";
+import { LOSS } from "../onnx/runtime/optimizer/parameters.ts";
+import { encodeModel } from "../onnx/graph/proto.ts";
 import { type PromptEncoder, virtualTokens } from "../models/prompt_encoder.ts";
 import { appendLoss } from "./loss.ts";
 

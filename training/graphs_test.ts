@@ -1,5 +1,5 @@
 import { deepStrictEqual } from "node:assert";
-import { scratchConfig } from "../models/config.ts";
+import { scratchConfig } from "../models/formats/config.ts";
 import type { PromptEncoder } from "../models/prompt_encoder.ts";
 import { parameterShapes } from "../models/weights.ts";
 import { operatorsOf } from "../onnx/testing.ts";

@@ -4,8 +4,8 @@
  * @module
  */
 import { join } from "node:path";
-import { exists } from "../data/files.ts";
-import { UserError } from "../data/user_error.ts";
+import { exists } from "../lib/files.ts";
+import { UserError } from "../lib/user_error.ts";
 import {
   adaptedTokenizer,
   type Adapter,
@@ -14,10 +14,10 @@ import {
   checkBase,
   checkPositions,
   readAdapter,
-} from "../models/adapter.ts";
-import { readWeights } from "../models/weight_files.ts";
-import { type Classifier, loadClassifier } from "../models/classifier.ts";
-import { type BertConfig, scratchSizeOf } from "../models/config.ts";
+} from "../models/formats/adapter.ts";
+import { readWeights } from "../models/formats/weight_files.ts";
+import { type Classifier, loadClassifier } from "../models/formats/classifier.ts";
+import { type BertConfig, scratchSizeOf } from "../models/formats/config.ts";
 import { type HubOptions, modelDir } from "../models/hub.ts";
 import { pretrainedClassifier } from "../models/pretrained.ts";
 import {
@@ -26,10 +26,10 @@ import {
   type PromptEncoder,
   virtualTokenSize,
 } from "../models/prompt_encoder.ts";
-import { decodeSafetensors } from "../models/safetensors.ts";
+import { decodeSafetensors } from "../models/formats/safetensors.ts";
 import { scratchClassifier } from "../models/scratch.ts";
 import { parameterShapes, type Weights } from "../models/weights.ts";
-import { Random } from "../onnx/random.ts";
+import { Random } from "../lib/random.ts";
 import type { TrainSettings } from "./settings.ts";
 
 /** What is trained where the base stays as it is. */

@@ -5,9 +5,17 @@
  * @module
  */
 import type { ProblemType } from "../data/labels.ts";
-import { argMax } from "../models/inference.ts";
-import type { Tensor } from "../onnx/graph.ts";
-import { logSoftmax, mul, neg, reduceMean, reduceSum, softplus, sub } from "../onnx/operators.ts";
+import { argMax } from "../models/inference/inference.ts";
+import type { Tensor } from "../onnx/graph/graph.ts";
+import {
+  logSoftmax,
+  mul,
+  neg,
+  reduceMean,
+  reduceSum,
+  softplus,
+  sub,
+} from "../onnx/graph/operators.ts";
 
 /**
  * Appends the nodes of a loss.

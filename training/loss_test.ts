@@ -1,9 +1,9 @@
 import { deepStrictEqual, ok } from "node:assert";
 import fc from "fast-check";
 import { PROBLEM_TYPES } from "../data/labels.ts";
-import { Executor } from "../onnx/executor.ts";
-import { Graph } from "../onnx/graph.ts";
-import { encodeModel } from "../onnx/proto.ts";
+import { Executor } from "../onnx/runtime/executor.ts";
+import { Graph } from "../onnx/graph/graph.ts";
+import { encodeModel } from "../onnx/graph/proto.ts";
 import { appendLoss, lossOf } from "./loss.ts";
 
 const LABELS = 3;

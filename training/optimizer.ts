@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { AdamWOptions } from "../onnx/adamw.ts";
+import type { AdamWOptions } from "../onnx/runtime/optimizer/adamw.ts";
 
 /** AdamW as a run's settings have it. */
 export function optimizerOf(

@@ -5,14 +5,14 @@
  * @module
  */
 import { z } from "zod";
-import { DEVICES } from "../onnx/device.ts";
+import { DEVICES } from "../onnx/runtime/device.ts";
 import { PROBLEM_TYPES } from "../data/labels.ts";
 import {
   BUNDLED_MODEL,
   SCRATCH_MODELS,
   type ScratchSize,
   scratchSizeOf,
-} from "../models/config.ts";
+} from "../models/formats/config.ts";
 
 /** A whole number; the message of every fault is the rule. */
 export function whole(least: number, most?: number): z.ZodNumber {

@@ -4,9 +4,9 @@
  *
  * @module
  */
-import { UserError } from "../data/user_error.ts";
-import type { RemoteTrainingSession, StepResult, Tensors } from "../onnx/executor.ts";
-import { lastCheckpoint } from "./checkpoints.ts";
+import { UserError } from "../lib/user_error.ts";
+import type { RemoteTrainingSession, StepResult, Tensors } from "../onnx/runtime/executor.ts";
+import { lastCheckpoint } from "./folder/checkpoints.ts";
 import type { StepEvent } from "./events.ts";
 import { Pace } from "./pace.ts";
 import { linearSchedule } from "./schedule.ts";

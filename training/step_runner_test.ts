@@ -1,5 +1,5 @@
 import { deepStrictEqual, rejects } from "node:assert";
-import type { StepResult } from "../onnx/executor.ts";
+import type { StepResult } from "../onnx/runtime/executor.ts";
 import type { StepEvent } from "./events.ts";
 import { StepRunner } from "./step_runner.ts";
 

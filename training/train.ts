@@ -5,16 +5,16 @@
  */
 import { basename, join } from "node:path";
 import { type Dataset, digestOf } from "../data/dataset.ts";
-import { writeFileAtomically, writeJson } from "../data/files.ts";
-import { leakageLine } from "../data/leakage.ts";
-import { UserError } from "../data/user_error.ts";
-import { ADAPTER_WEIGHTS_FILE, saveAdapter } from "../models/adapter.ts";
-import { readWeights, WEIGHTS_FILE } from "../models/weight_files.ts";
-import { saveClassifier } from "../models/classifier.ts";
-import { problemOf, withDropout } from "../models/config.ts";
-import type { ParameterShape } from "../onnx/adamw.ts";
-import { Executor } from "../onnx/executor.ts";
-import { elementCount } from "../onnx/shape.ts";
+import { writeFileAtomically, writeJson } from "../lib/files.ts";
+import { leakageLine } from "../data/preparation/leakage.ts";
+import { UserError } from "../lib/user_error.ts";
+import { ADAPTER_WEIGHTS_FILE, saveAdapter } from "../models/formats/adapter.ts";
+import { readWeights, WEIGHTS_FILE } from "../models/formats/weight_files.ts";
+import { saveClassifier } from "../models/formats/classifier.ts";
+import { problemOf, withDropout } from "../models/formats/config.ts";
+import type { ParameterShape } from "../onnx/runtime/optimizer/adamw.ts";
+import { Executor } from "../onnx/runtime/executor.ts";
+import { elementCount } from "../onnx/graph/shape.ts";
 import {
   CheckpointClock,
   checkpointName,
@@ -23,14 +23,14 @@ import {
   restoreMoments,
   restoreWeights,
   saveCheckpoint,
-} from "./checkpoints.ts";
+} from "./folder/checkpoints.ts";
 import { evaluate, headline } from "./evaluation.ts";
 import type { TrainEvent, TrainResult } from "./events.ts";
 import { encodeExamples, predictExamples, stepFeeds } from "./examples.ts";
 import { frozenParameters } from "./freeze.ts";
 import { trainingGraphs } from "./graphs.ts";
 import { initialModel, resumedModel } from "./initial_model.ts";
-import { modelCard } from "./model_card.ts";
+import { modelCard } from "./folder/model_card.ts";
 import { TrainingInterrupted } from "./interrupted.ts";
 import { optimizerOf } from "./optimizer.ts";
 import {
@@ -39,12 +39,12 @@ import {
   METRICS_FILE,
   prepareOutDir,
   readUnfinishedRun,
-} from "./run_folder.ts";
+} from "./folder/run_folder.ts";
 import { type TrainSettings, withModelDefaults } from "./settings.ts";
 import { stepPlan, stepsLeft } from "./step_plan.ts";
 import { StepRunner } from "./step_runner.ts";
-import { TRAINER_STATE_FILE, TrainerState } from "./trainer_state.ts";
-import { writeTrainingArgs } from "./training_args.ts";
+import { TRAINER_STATE_FILE, TrainerState } from "./folder/trainer_state.ts";
+import { writeTrainingArgs } from "./folder/training_args.ts";
 
 /** What {@link train} needs beside the data. */
 export interface TrainOptions {

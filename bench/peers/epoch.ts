@@ -5,7 +5,7 @@
  */
 import { trainingBatches } from "../../data/batches.ts";
 import { readDataset } from "../../data/dataset.ts";
-import { Executor } from "../../onnx/executor.ts";
+import { Executor } from "../../onnx/runtime/executor.ts";
 import { encodeExamples, stepFeeds } from "../../training/examples.ts";
 import { trainingGraphs } from "../../training/graphs.ts";
 import { OPTIMIZER } from "../train.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { textLines } from "../../training/job.ts";
+import { textLines } from "../../orchestration/job.ts";
 
 /** How a peer is started. */
 export interface PeerProgram {

@@ -5,10 +5,10 @@
  */
 import { basename, join } from "node:path";
 import { readDataset } from "../../data/dataset.ts";
-import { saveClassifier } from "../../models/classifier.ts";
-import { TextClassifier } from "../../models/text_classifier.ts";
+import { saveClassifier } from "../../models/formats/classifier.ts";
+import { TextClassifier } from "../../models/inference/text_classifier.ts";
 import { type Dtype, DTYPES } from "../../models/weights.ts";
-import { Executor } from "../../onnx/executor.ts";
+import { Executor } from "../../onnx/runtime/executor.ts";
 import { type PredictionBench, type PredictionResult, timePredictions } from "../prediction.ts";
 import { type Comparison, count } from "./comparison.ts";
 import { figureOf, inTurn, type Measured, type PeerBenchOptions } from "./part.ts";

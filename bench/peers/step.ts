@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { Executor } from "../../onnx/executor.ts";
+import { Executor } from "../../onnx/runtime/executor.ts";
 import {
   type BENCH_SIZES,
   benchConfig,

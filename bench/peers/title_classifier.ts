@@ -4,11 +4,11 @@
  * @module
  */
 import type { Dataset } from "../../data/dataset.ts";
-import type { Classifier } from "../../models/classifier.ts";
-import { withLabels } from "../../models/config.ts";
-import { BertTokenizer } from "../../models/tokenizer.ts";
+import type { Classifier } from "../../models/formats/classifier.ts";
+import { withLabels } from "../../models/formats/config.ts";
+import { BertTokenizer } from "../../models/text/tokenizer.ts";
 import { initialWeights } from "../../models/weights.ts";
-import { learnVocabulary } from "../../models/wordpiece.ts";
+import { learnVocabulary } from "../../models/text/wordpiece.ts";
 import { benchConfig, MAX_LENGTH } from "../train.ts";
 
 /** A classifier of all-MiniLM-L6-v2's size, with random weights and the words of the titles. */

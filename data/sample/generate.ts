@@ -6,7 +6,7 @@
  * @module
  */
 import { stringify } from "csv-stringify/sync";
-import { Random } from "../../onnx/random.ts";
+import { Random } from "../../lib/random.ts";
 
 /** One title and the name of its class. */
 export interface Row {

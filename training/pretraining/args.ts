@@ -5,11 +5,11 @@
  */
 import { join, resolve } from "node:path";
 import { z } from "zod";
-import { readJson, writeJson } from "../../data/files.ts";
-import { UserError } from "../../data/user_error.ts";
-import { checkUnfinished } from "../run_folder.ts";
-import { camelCase, mapKeys, snakeCase } from "../snake_case.ts";
-import { absolutePlaces, isPretraining, TRAINING_ARGS_FILE } from "../training_args.ts";
+import { readJson, writeJson } from "../../lib/files.ts";
+import { UserError } from "../../lib/user_error.ts";
+import { checkUnfinished } from "../folder/run_folder.ts";
+import { camelCase, mapKeys, snakeCase } from "../../lib/snake_case.ts";
+import { absolutePlaces, isPretraining, TRAINING_ARGS_FILE } from "../folder/training_args.ts";
 import { PretrainSettings } from "./settings.ts";
 
 /** What was asked of a run. */

@@ -5,10 +5,10 @@
  */
 import { collate, type TokenIds } from "../../data/batches.ts";
 import type { TokenFile } from "../../data/token_file.ts";
-import type { SentenceEmbedder } from "../../models/sentence_embedder.ts";
-import type { Tensors } from "../../onnx/executor.ts";
-import type { TensorData } from "../../onnx/graph.ts";
-import { Random } from "../../onnx/random.ts";
+import type { SentenceEmbedder } from "../../models/inference/sentence_embedder.ts";
+import type { Tensors } from "../../onnx/runtime/executor.ts";
+import type { TensorData } from "../../onnx/graph/graph.ts";
+import { Random } from "../../lib/random.ts";
 import type { PreparedStep } from "../step_runner.ts";
 import type { MaskedText, TokenMasker } from "./masking.ts";
 

@@ -5,16 +5,16 @@
  * @module
  */
 import { bertEncoder, bertPooler, firstTokens, type ParameterSource } from "../../models/bert.ts";
-import type { BertConfig } from "../../models/config.ts";
-import { distillationLosses, maskedTokenLosses } from "../../models/masked_language_model.ts";
-import type { ParameterShape } from "../../onnx/adamw.ts";
-import { Dropout } from "../../onnx/dropout.ts";
-import type { TrainingGraphs } from "../../onnx/executor.ts";
-import { outputGradients } from "../../onnx/gradient.ts";
-import { Graph, type Tensor } from "../../onnx/graph.ts";
-import { add, mul, reduceSum } from "../../onnx/operators.ts";
-import { LOSS } from "../../onnx/parameters.ts";
-import { encodeModel } from "../../onnx/proto.ts";
+import type { BertConfig } from "../../models/formats/config.ts";
+import { distillationLosses, maskedTokenLosses } from "../../models/heads/masked_language_model.ts";
+import type { ParameterShape } from "../../onnx/runtime/optimizer/adamw.ts";
+import { Dropout } from "../../onnx/graph/dropout.ts";
+import type { TrainingGraphs } from "../../onnx/runtime/executor.ts";
+import { outputGradients } from "../../onnx/graph/gradient.ts";
+import { Graph, type Tensor } from "../../onnx/graph/graph.ts";
+import { add, mul, reduceSum } from "../../onnx/graph/operators.ts";
+import { LOSS } from "../../onnx/runtime/optimizer/parameters.ts";
+import { encodeModel } from "../../onnx/graph/proto.ts";
 
 /** What a model in pretraining learns beside the masked tokens. */
 export interface Distillation {

@@ -5,8 +5,8 @@
  */
 import { evaluationBatches } from "../../data/batches.ts";
 import type { TokenFile } from "../../data/token_file.ts";
-import type { InferenceSession } from "../../onnx/executor.ts";
-import { Random } from "../../onnx/random.ts";
+import type { InferenceSession } from "../../onnx/runtime/executor.ts";
+import { Random } from "../../lib/random.ts";
 import { maskedFeeds } from "./feeds.ts";
 import type { TokenMasker } from "./masking.ts";
 

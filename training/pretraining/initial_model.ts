@@ -4,17 +4,22 @@
  * @module
  */
 import { readLines } from "../../data/text_files.ts";
-import { UserError } from "../../data/user_error.ts";
-import { readTokenizer } from "../../models/classifier.ts";
-import { type BertConfig, readConfig, scratchConfig, scratchSizeOf } from "../../models/config.ts";
+import { UserError } from "../../lib/user_error.ts";
+import { readTokenizer } from "../../models/formats/classifier.ts";
+import {
+  type BertConfig,
+  readConfig,
+  scratchConfig,
+  scratchSizeOf,
+} from "../../models/formats/config.ts";
 import { type HubOptions, modelDir } from "../../models/hub.ts";
-import { WORD_EMBEDDINGS } from "../../models/masked_language_model.ts";
-import type { SentenceEmbedder } from "../../models/sentence_embedder.ts";
-import { BertTokenizer } from "../../models/tokenizer.ts";
-import { readWeights } from "../../models/weight_files.ts";
+import { WORD_EMBEDDINGS } from "../../models/heads/masked_language_model.ts";
+import type { SentenceEmbedder } from "../../models/inference/sentence_embedder.ts";
+import { BertTokenizer } from "../../models/text/tokenizer.ts";
+import { readWeights } from "../../models/formats/weight_files.ts";
 import { initialWeights, parameterShapes, type Weights } from "../../models/weights.ts";
-import { vocabularyOf, WordCounter } from "../../models/wordpiece.ts";
-import type { ParameterShape } from "../../onnx/adamw.ts";
+import { vocabularyOf, WordCounter } from "../../models/text/wordpiece.ts";
+import type { ParameterShape } from "../../onnx/runtime/optimizer/adamw.ts";
 import type { PretrainSettings } from "./settings.ts";
 import { taughtEmbeddings } from "./taught_embeddings.ts";
 

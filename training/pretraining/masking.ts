@@ -7,10 +7,10 @@ import {
   CONTINUATION_PREFIX,
   SPECIAL_TOKENS,
   SPECIAL_TOKENS_MAP,
-} from "../../models/tokenizer_files.ts";
-import { UserError } from "../../data/user_error.ts";
-import type { BertTokenizer } from "../../models/tokenizer.ts";
-import type { Random } from "../../onnx/random.ts";
+} from "../../models/formats/tokenizer_files.ts";
+import { UserError } from "../../lib/user_error.ts";
+import type { BertTokenizer } from "../../models/text/tokenizer.ts";
+import type { Random } from "../../lib/random.ts";
 
 /** A text of which some tokens are hidden. */
 export interface MaskedText {

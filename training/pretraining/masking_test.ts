@@ -1,7 +1,7 @@
 import { deepStrictEqual, ok } from "node:assert";
 import fc from "fast-check";
-import { SPECIAL_TOKENS } from "../../models/tokenizer_files.ts";
-import { Random } from "../../onnx/random.ts";
+import { SPECIAL_TOKENS } from "../../models/formats/tokenizer_files.ts";
+import { Random } from "../../lib/random.ts";
 import { TokenMasker } from "./masking.ts";
 
 const TOKENS = [...SPECIAL_TOKENS, ..."abcdefghij", ..."klmnopqrst".split("").map((c) => `##${c}`)];

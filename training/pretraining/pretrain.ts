@@ -5,17 +5,17 @@
  * @module
  */
 import { basename, join } from "node:path";
-import { writeFileAtomically, writeJson } from "../../data/files.ts";
+import { writeFileAtomically, writeJson } from "../../lib/files.ts";
 import { checkTextFile } from "../../data/text_files.ts";
-import { saveModel } from "../../models/classifier.ts";
-import { withDropout } from "../../models/config.ts";
-import { TEACHER_PROJECTION } from "../../models/masked_language_model.ts";
-import { safetensorsParts } from "../../models/safetensors.ts";
-import { SentenceEmbedder } from "../../models/sentence_embedder.ts";
-import { WEIGHTS_FILE } from "../../models/weight_files.ts";
-import type { ParameterShape } from "../../onnx/adamw.ts";
-import { Executor, type RemoteTrainingSession } from "../../onnx/executor.ts";
-import { elementCount } from "../../onnx/shape.ts";
+import { saveModel } from "../../models/formats/classifier.ts";
+import { withDropout } from "../../models/formats/config.ts";
+import { TEACHER_PROJECTION } from "../../models/heads/masked_language_model.ts";
+import { safetensorsParts } from "../../models/formats/safetensors.ts";
+import { SentenceEmbedder } from "../../models/inference/sentence_embedder.ts";
+import { WEIGHTS_FILE } from "../../models/formats/weight_files.ts";
+import type { ParameterShape } from "../../onnx/runtime/optimizer/adamw.ts";
+import { Executor, type RemoteTrainingSession } from "../../onnx/runtime/executor.ts";
+import { elementCount } from "../../onnx/graph/shape.ts";
 import {
   CheckpointClock,
   lastCheckpoint,
@@ -23,7 +23,7 @@ import {
   removeCheckpoints,
   restoreMoments,
   saveCheckpoint,
-} from "../checkpoints.ts";
+} from "../folder/checkpoints.ts";
 import type { PretrainEvent, PretrainResult } from "../events.ts";
 import { TrainingInterrupted } from "../interrupted.ts";
 import { optimizerOf } from "../optimizer.ts";
@@ -33,10 +33,10 @@ import {
   lockRun,
   METRICS_FILE,
   prepareOutDir,
-} from "../run_folder.ts";
+} from "../folder/run_folder.ts";
 import { stepPlan, stepsLeft } from "../step_plan.ts";
 import { StepRunner } from "../step_runner.ts";
-import { TRAINER_STATE_FILE } from "../trainer_state.ts";
+import { TRAINER_STATE_FILE } from "../folder/trainer_state.ts";
 import { type PretrainingArgs, writePretrainingArgs } from "./args.ts";
 import { pretrainingStep } from "./feeds.ts";
 import { pretrainingGraphs } from "./graphs.ts";

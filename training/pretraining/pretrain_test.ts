@@ -1,8 +1,8 @@
 import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { readConfig } from "../../models/config.ts";
-import { SafetensorsFile } from "../../models/safetensors.ts";
+import { readConfig } from "../../models/formats/config.ts";
+import { SafetensorsFile } from "../../models/formats/safetensors.ts";
 import type { PretrainEvent } from "../events.ts";
 import { readUnfinishedPretraining } from "./args.ts";
 import { pretrain } from "./pretrain.ts";

@@ -5,7 +5,7 @@
  * @module
  */
 import { z } from "zod";
-import { SCRATCH_MODELS, scratchSizeOf } from "../../models/config.ts";
+import { SCRATCH_MODELS, scratchSizeOf } from "../../models/formats/config.ts";
 import { between, MODEL, positive, TrainSettings, whole } from "../settings.ts";
 
 const { gradientAccumulationSteps, warmupRatio, weightDecay, maxGradNorm, dropout } =

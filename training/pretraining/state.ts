@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { RunLog } from "../run_log.ts";
+import { RunLog } from "../folder/run_log.ts";
 
 /** Where a run stands. */
 export class PretrainingState extends RunLog {

@@ -5,9 +5,9 @@
  * @module
  */
 import { EigenvalueDecomposition, Matrix } from "ml-matrix";
-import type { SentenceEmbedder } from "../../models/sentence_embedder.ts";
-import { CONTINUATION_PREFIX, SPECIAL_TOKENS } from "../../models/tokenizer_files.ts";
-import { Random } from "../../onnx/random.ts";
+import type { SentenceEmbedder } from "../../models/inference/sentence_embedder.ts";
+import { CONTINUATION_PREFIX, SPECIAL_TOKENS } from "../../models/formats/tokenizer_files.ts";
+import { Random } from "../../lib/random.ts";
 
 /** Word pieces that go through the teacher together. */
 const BATCH_SIZE = 256;

@@ -1,7 +1,7 @@
 import { deepStrictEqual, notDeepStrictEqual, ok } from "node:assert";
 import type { TokenIds } from "../../data/batches.ts";
-import { SPECIAL_TOKENS } from "../../models/tokenizer_files.ts";
-import { BertTokenizer } from "../../models/tokenizer.ts";
+import { SPECIAL_TOKENS } from "../../models/formats/tokenizer_files.ts";
+import { BertTokenizer } from "../../models/text/tokenizer.ts";
 import { taughtEmbeddings } from "./taught_embeddings.ts";
 
 /** More word pieces than go through a teacher together; one continues a word. */

@@ -5,11 +5,11 @@
  * @module
  */
 import { join } from "node:path";
-import { exists, removeFolder } from "../../data/files.ts";
+import { exists, removeFolder } from "../../lib/files.ts";
 import { isHeldOut, readLines } from "../../data/text_files.ts";
 import { TokenFile, TokenFileWriter } from "../../data/token_file.ts";
-import { UserError } from "../../data/user_error.ts";
-import type { BertTokenizer } from "../../models/tokenizer.ts";
+import { UserError } from "../../lib/user_error.ts";
+import type { BertTokenizer } from "../../models/text/tokenizer.ts";
 
 const TOKENS_DIR = "tokens";
 const TRAIN_FILE = "train";

@@ -2,8 +2,8 @@ import { deepStrictEqual, ok } from "node:assert";
 import fc from "fast-check";
 import { join } from "node:path";
 import type { TokenFile } from "../../data/token_file.ts";
-import { SPECIAL_TOKENS } from "../../models/tokenizer_files.ts";
-import { BertTokenizer } from "../../models/tokenizer.ts";
+import { SPECIAL_TOKENS } from "../../models/formats/tokenizer_files.ts";
+import { BertTokenizer } from "../../models/text/tokenizer.ts";
 import { pretrainingTexts, RowPacker } from "./texts.ts";
 
 const WORDS = ["one", "two", "three"];

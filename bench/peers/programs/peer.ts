@@ -5,7 +5,7 @@
  * @module
  */
 import { createRequire } from "node:module";
-import { textLines } from "../../../training/job.ts";
+import { textLines } from "../../../orchestration/job.ts";
 
 /** Where `deno task install:peers` puts the packages. */
 export const PEER_PACKAGES: URL = new URL("../node_modules/", import.meta.url);

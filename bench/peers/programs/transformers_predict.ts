@@ -10,7 +10,7 @@
  * @module
  */
 import { basename, dirname, join, resolve } from "node:path";
-import { exists } from "../../../data/files.ts";
+import { exists } from "../../../lib/files.ts";
 import { DTYPES, ONNX_FILES } from "../../../models/weights.ts";
 import { type PredictionResult, timePredictions } from "../../prediction.ts";
 import { runPeer } from "./peer.ts";

@@ -1,0 +1,346 @@
+/**
+ * What a reader should know about a data set before believing a model's figures on it.
+ *
+ * @module
+ */
+import { basename, join } from "node:path";
+import { z } from "zod";
+import { type Columns, DEFAULT_COLUMNS } from "../columns.ts";
+import { type Example, readExamples } from "../csv.ts";
+import { inClassOrder, LABELS_FILE, splitFile } from "../dataset.ts";
+import { exists, readJson } from "../../lib/files.ts";
+import { canonicalLabel, classNames, type ProblemType } from "../labels.ts";
+import { labelsByText, type Leakage, leakageLine, leakageOf } from "./leakage.ts";
+import { LinearBaseline } from "./linear_baseline.ts";
+import { NEAR_THRESHOLD, nearDuplicateSets } from "./near_duplicates.ts";
+import { type Side, SIDES } from "./split.ts";
+
+/** How long texts are, in some unit. */
+export interface Lengths {
+  mean: number;
+  p50: number;
+  p90: number;
+  p95: number;
+  p99: number;
+  max: number;
+  /** Texts by length: bar `i` counts those from `i * width` to `(i + 1) * width - 1`. */
+  histogram: { width: number; counts: number[] };
+}
+
+/** What one file holds. */
+export interface FileAudit {
+  file: string;
+  rows: number;
+  distinct_texts: number;
+  /** Rows whose text stands in an earlier row. */
+  duplicate_rows: number;
+  /** Distinct texts that are all but the same as another of the file. */
+  near_duplicate_texts: number;
+  /** Distinct texts with more than one label. */
+  conflicting_texts: number;
+  /** Rows whose text has no letter. */
+  non_text_rows: number;
+  /** Rows by class; where a text may have several, each of them counts. */
+  classes: Record<string, number>;
+  words: Lengths;
+  /** `[CLS]` and `[SEP]` not counted. */
+  word_pieces: Lengths;
+  /** Rows whose text loses its end at {@link AuditReport.max_length}. */
+  truncated_rows: number;
+}
+
+/** What of one file stands in another. */
+export interface Overlap extends Leakage {
+  of: Side;
+  in: Side;
+  /**
+   * Rows that do not stand there, but have a near duplicate that does; at least, as texts that are
+   * like very many others are compared with some of them.
+   */
+  near: number;
+}
+
+/** How good something is on some rows; `null` figures where there are none. */
+export interface BaselineFigures {
+  n: number;
+  accuracy: number | null;
+  f1_macro: number | null;
+}
+
+/** How good a baseline is on the held-out file. */
+export interface Baseline {
+  name: string;
+  all: BaselineFigures;
+  /** Rows whose text is not in the training file. */
+  unseen: BaselineFigures;
+}
+
+/** What {@link audit} finds; the content of `data audit --json`. */
+export interface AuditReport {
+  dir: string;
+  labels: string[];
+  /** To how many tokens texts are cut, `[CLS]` and `[SEP]` included. */
+  max_length: number;
+  /** The names of the labels, where `labels.json` tells; else the labels. */
+  label_names: string[];
+  files: Partial<Record<Side, FileAudit>>;
+  /** The leakage in a sentence. */
+  leakage: string;
+  overlaps: Overlap[];
+  near_duplicates: { method: string; threshold: number };
+  /** Labels that stand in another file and not in the training file. */
+  labels_not_in_training: string[];
+  /** Some of the training texts with more than one label. */
+  conflict_examples: { text: string; labels: string[] }[];
+  baselines: {
+    measured_on: Side;
+    trained_on: number;
+    results: Baseline[];
+    /** Why one was not measured. */
+    left_out: string[];
+  };
+}
+
+/** What {@link audit} cannot know by itself. */
+export interface AuditOptions {
+  /** Makes the function that counts a text's word pieces, from the training texts. */
+  wordPieceCounter: (trainingTexts: readonly string[]) => (text: string) => number;
+  /** To how many tokens texts are cut, `[CLS]` and `[SEP]` included; to none by default. */
+  maxLength?: number;
+  /** One class a text by default; the baselines are for that only. */
+  problemType?: ProblemType;
+  columns?: Columns;
+}
+
+const CONFLICT_EXAMPLES = 10;
+const MAX_BARS = 40;
+/** Classes times rows that the linear baseline learns in a minute and a gigabyte. */
+const MAX_LINEAR_WORK = 1e7;
+const LINEAR_NAME = "TF-IDF + linear SVM";
+const LETTER = /\p{L}/u;
+
+/**
+ * Examines the files of a data set; the test file may be missing.
+ *
+ * @throws {UserError} If a file cannot be read.
+ */
+export async function audit(
+  dir: string,
+  {
+    wordPieceCounter,
+    maxLength = Infinity,
+    problemType = "single_label_classification",
+    columns = DEFAULT_COLUMNS,
+  }: AuditOptions,
+): Promise<AuditReport> {
+  const read = async (file: string): Promise<Example[]> =>
+    (await readExamples(file, problemType, columns))
+      .map(({ text, label }) => ({ text, label: canonicalLabel(label, problemType) }));
+  const classesOf = (rows: readonly Example[]) =>
+    rows.flatMap(({ label }) => classNames(label, problemType));
+  const paths = {
+    train: await splitFile(dir, "train"),
+    validation: await splitFile(dir, "validation"),
+    test: await splitFile(dir, "test"),
+  };
+  const train = await read(paths.train);
+  const validation = await read(paths.validation);
+  const test = await exists(paths.test) ? await read(paths.test) : undefined;
+  const files = new Map<Side, Example[]>([["train", train], ["validation", validation]]);
+  if (test !== undefined) files.set("test", test);
+
+  const near = new NearDuplicates(files);
+  const countPieces = wordPieceCounter(train.map(({ text }) => text));
+  const labels = inClassOrder([...files.values()].flatMap(classesOf));
+  const known = new Set(classesOf(train));
+  const pairs: [Side, Side][] = [
+    ["test", "train"],
+    ["validation", "train"],
+    ["test", "validation"],
+  ];
+  return {
+    dir,
+    labels,
+    max_length: maxLength,
+    label_names: await labelNames(dir, labels),
+    files: Object.fromEntries(
+      [...files].map(([side, rows]) => [side, {
+        file: basename(paths[side]),
+        ...auditRows(side, rows, near, countPieces, maxLength),
+        classes: countEach(labels, classesOf(rows)),
+      }]),
+    ),
+    leakage: leakageLine({ train, validation, test: test ?? [] }),
+    overlaps: pairs.filter(([of]) => files.has(of)).map(([of, within]) => ({
+      of,
+      in: within,
+      ...leakageOf(files.get(within)!, files.get(of)!),
+      near: near.rowsOf(files.get(of)!, files.get(within)!, within),
+    })),
+    near_duplicates: {
+      method: "MinHash on character trigrams, Jaccard similarity",
+      threshold: NEAR_THRESHOLD,
+    },
+    labels_not_in_training: labels.filter((label) => !known.has(label)),
+    conflict_examples: conflicts(train).slice(0, CONFLICT_EXAMPLES),
+    baselines: {
+      measured_on: test === undefined ? "validation" : "test",
+      trained_on: train.length,
+      ...problemType === "single_label_classification"
+        ? baselines(train, test ?? validation, labels)
+        : { results: [], left_out: [] },
+    },
+  };
+}
+
+async function labelNames(dir: string, labels: readonly string[]): Promise<string[]> {
+  const file = join(dir, LABELS_FILE);
+  if (!await exists(file)) return [...labels];
+  const names = await readJson(file, z.record(z.string(), z.string()));
+  return labels.map((label, id) => names[id] ?? label);
+}
+
+/** Which texts are almost the same, over all files. */
+class NearDuplicates {
+  readonly #found: ReadonlyMap<string, number>;
+
+  constructor(files: ReadonlyMap<Side, readonly Example[]>) {
+    const sets = new Map<string, number>();
+    for (const [side, rows] of files) {
+      for (const { text } of rows) sets.set(text, (sets.get(text) ?? 0) | bitOf(side));
+    }
+    const texts = [...sets.keys()];
+    const found = nearDuplicateSets(texts, Uint8Array.from(sets.values()));
+    this.#found = new Map(texts.map((text, i) => [text, found[i]!]));
+  }
+
+  /** Whether another text of a file is almost the same. */
+  has(text: string, within: Side): boolean {
+    return (this.#found.get(text)! & bitOf(within)) !== 0;
+  }
+
+  /** How many rows are not in another file, but almost. */
+  rowsOf(rows: readonly Example[], others: readonly Example[], within: Side): number {
+    const exact = new Set(others.map(({ text }) => text));
+    return rows.filter(({ text }) => !exact.has(text) && this.has(text, within)).length;
+  }
+}
+
+function bitOf(side: Side): number {
+  return 1 << SIDES.indexOf(side);
+}
+
+function auditRows(
+  side: Side,
+  rows: readonly Example[],
+  near: NearDuplicates,
+  countPieces: (text: string) => number,
+  maxLength: number,
+): Omit<FileAudit, "file" | "classes"> {
+  const texts = rows.map(({ text }) => text);
+  const distinct = [...new Set(texts)];
+  const pieces = texts.map(countPieces);
+  return {
+    rows: rows.length,
+    distinct_texts: distinct.length,
+    duplicate_rows: rows.length - distinct.length,
+    near_duplicate_texts: distinct.filter((text) => near.has(text, side)).length,
+    conflicting_texts: conflicts(rows).length,
+    non_text_rows: texts.filter((text) => !LETTER.test(text)).length,
+    words: lengthsOf(texts.map((text) => text.trim().split(/\s+/).length)),
+    word_pieces: lengthsOf(pieces),
+    truncated_rows: pieces.filter((count) => count + 2 > maxLength).length,
+  };
+}
+
+function countEach(labels: readonly string[], found: readonly string[]): Record<string, number> {
+  const groups = Map.groupBy(found, (label) => label);
+  return Object.fromEntries(labels.map((label) => [label, groups.get(label)?.length ?? 0]));
+}
+
+/** Texts with more than one label. */
+function conflicts(rows: readonly Example[]): { text: string; labels: string[] }[] {
+  return [...labelsByText(rows)].filter(([, labels]) => labels.size > 1)
+    .map(([text, labels]) => ({ text, labels: inClassOrder(labels) }));
+}
+
+function lengthsOf(values: readonly number[]): Lengths {
+  const sorted = Uint32Array.from(values).sort();
+  const at = (share: number) => sorted[Math.ceil(share * sorted.length) - 1]!;
+  const max = sorted.at(-1)!;
+  // The longest texts are few and would make all other bars thin: they share the last.
+  const width = Math.ceil((at(0.995) + 1) / MAX_BARS);
+  const counts = new Array<number>(Math.floor(at(0.995) / width) + 1).fill(0);
+  for (const value of sorted) counts[Math.min(Math.floor(value / width), counts.length - 1)]!++;
+  return {
+    mean: sorted.reduce((sum, value) => sum + value, 0) / sorted.length,
+    p50: at(0.5),
+    p90: at(0.9),
+    p95: at(0.95),
+    p99: at(0.99),
+    max,
+    histogram: { width, counts },
+  };
+}
+
+function baselines(
+  train: readonly Example[],
+  heldOut: readonly Example[],
+  labels: readonly string[],
+): Pick<AuditReport["baselines"], "results" | "left_out"> {
+  const trainTexts = train.map(({ text }) => text);
+  const seen = new Set(trainTexts);
+  const all = heldOut.map(({ text, label }) => ({ text, label: labels.indexOf(label) }));
+  const unseen = all.filter(({ text }) => !seen.has(text));
+  const figures = (rows: typeof all, predict: (text: string) => number): BaselineFigures => {
+    const [gold, predicted] = [
+      rows.map(({ label }) => label),
+      rows.map(({ text }) => predict(text)),
+    ];
+    return { n: rows.length, ...accuracyAndMacroF1(gold, predicted) };
+  };
+  const always = (rows: typeof all) => {
+    const majority = commonest(rows.map(({ label }) => label));
+    return figures(rows, () => majority);
+  };
+  const results = [
+    { name: "always the commonest class", all: always(all), unseen: always(unseen) },
+  ];
+  if (labels.length * train.length > MAX_LINEAR_WORK) {
+    const size = `${count(labels.length)} classes and ${count(train.length)} training rows`;
+    return { results, left_out: [`${LINEAR_NAME}: ${size} are too many for it`] };
+  }
+  const trainLabels = train.map(({ label }) => labels.indexOf(label));
+  const linear = LinearBaseline.fit(trainTexts, trainLabels, labels.length);
+  const predict = (text: string) => linear.predict(text);
+  results.push({ name: LINEAR_NAME, all: figures(all, predict), unseen: figures(unseen, predict) });
+  return { results, left_out: [] };
+}
+
+/** As `eval` reports them: macro-F1 is over the classes that are predicted or true at least once. */
+function accuracyAndMacroF1(
+  gold: readonly number[],
+  predicted: readonly number[],
+): Pick<BaselineFigures, "accuracy" | "f1_macro"> {
+  if (gold.length === 0) return { accuracy: null, f1_macro: null };
+  const isRight = (row: number) => gold[row] === predicted[row];
+  const f1s = [...new Set([...gold, ...predicted])].map((label) => {
+    const right = gold.filter((other, row) => other === label && isRight(row)).length;
+    const named = [...gold, ...predicted].filter((other) => other === label).length;
+    return 2 * right / named;
+  });
+  return {
+    accuracy: gold.filter((_, row) => isRight(row)).length / gold.length,
+    f1_macro: f1s.reduce((sum, f1) => sum + f1, 0) / f1s.length,
+  };
+}
+
+function count(value: number): string {
+  return value.toLocaleString("en");
+}
+
+/** The value that stands most often; of equally common ones the first to appear. */
+function commonest(values: readonly number[]): number {
+  const groups = [...Map.groupBy(values, (value) => value).values()];
+  return groups.reduce((most, group) => group.length > most.length ? group : most, [])[0] ?? 0;
+}

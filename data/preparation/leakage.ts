@@ -1,0 +1,58 @@
+/**
+ * Leakage: texts of a held-out file that stand in the training file. A model can answer them from
+ * memory.
+ *
+ * @module
+ */
+import type { Example } from "../csv.ts";
+
+/** How much of a held-out file was seen in training. */
+export interface Leakage {
+  rows: number;
+  /** Rows whose text stands in the training file, word for word. */
+  seen: number;
+  /** Those of them whose label the text has there, too. */
+  same_label: number;
+}
+
+/** Compares a held-out file with the training file. */
+export function leakageOf(train: readonly Example[], heldOut: readonly Example[]): Leakage {
+  const labelsOf = labelsByText(train);
+  const seen = heldOut.filter(({ text }) => labelsOf.has(text));
+  return {
+    rows: heldOut.length,
+    seen: seen.length,
+    same_label: seen.filter(({ text, label }) => labelsOf.get(text)!.has(label)).length,
+  };
+}
+
+/** The labels that each distinct text has. */
+export function labelsByText(rows: readonly Example[]): Map<string, Set<string>> {
+  const labelsOf = new Map<string, Set<string>>();
+  for (const { text, label } of rows) {
+    const labels = labelsOf.get(text);
+    if (labels === undefined) labelsOf.set(text, new Set([label]));
+    else labels.add(label);
+  }
+  return labelsOf;
+}
+
+/** The leakage of a data set in a sentence. */
+export function leakageLine(
+  { train, validation, test }: Record<"train" | "validation" | "test", readonly Example[]>,
+): string {
+  const parts = Object.entries({ test, validation })
+    .filter(([, heldOut]) => heldOut.length > 0)
+    .map(([name, heldOut]) => ({ name, ...leakageOf(train, heldOut) }));
+  if (parts.every(({ seen }) => seen === 0)) {
+    return `No ${parts.map(({ name }) => name).join(" or ")} text was seen in training.`;
+  }
+  const counts = parts.map(({ name, rows, seen }) =>
+    `${count(seen)} of ${count(rows)} ${name} texts (${(100 * seen / rows).toFixed(1)} %)`
+  );
+  return `Seen in training: ${counts.join(", ")}.`;
+}
+
+function count(value: number): string {
+  return value.toLocaleString("en");
+}

@@ -1,0 +1,363 @@
+/**
+ * Adapters: what was tuned beside a frozen base, in a folder that PEFT loads as it is. Beside PEFT's
+ * own files it holds `config.json`, the base's with the names of the adapter's classes; the metadata
+ * of its weights say which base they belong to.
+ *
+ * @module
+ */
+import { isAbsolute, join, resolve } from "node:path";
+import { z } from "zod";
+import { exists, readJson, removeFiles, writeFileAtomically, writeJson } from "../../lib/files.ts";
+import { UserError } from "../../lib/user_error.ts";
+import { readWeights, WEIGHTS_FILE, weightsSha256 } from "./weight_files.ts";
+import {
+  type BertConfig,
+  BUNDLED_MODEL,
+  CONFIG_FILE,
+  labelsOf,
+  readConfig,
+  withLabels,
+} from "./config.ts";
+import { modelDir } from "../hub.ts";
+import {
+  EMBEDDING,
+  promptEmbeddings,
+  type PromptEncoder,
+  virtualTokenSize,
+} from "../prompt_encoder.ts";
+import { decodeSafetensors, encodeSafetensors, type StoredTensor } from "./safetensors.ts";
+import { BertTokenizer } from "../text/tokenizer.ts";
+import { MIN_LENGTH } from "./tokenizer_files.ts";
+import { ONNX_FILES, parameterShapes, type Weights } from "../weights.ts";
+
+/** The files of PEFT. */
+export const ADAPTER_CONFIG_FILE = "adapter_config.json";
+/** See {@link ADAPTER_CONFIG_FILE}. */
+export const ADAPTER_WEIGHTS_FILE = "adapter_model.safetensors";
+
+/** The tensors of {@link ADAPTER_WEIGHTS_FILE}. */
+const PROMPT_EMBEDDINGS = "prompt_embeddings";
+const HEAD = { weight: "classifier.weight", bias: "classifier.bias" } as const;
+const stored = (name: string) => `base_model.${name}`;
+
+const size = z.number().int().positive();
+
+/** The part of PEFT's `PrefixTuningConfig` and `PromptTuningConfig` that Graft uses. */
+const AdapterConfig = z.looseObject({
+  peft_type: z.enum(["PREFIX_TUNING", "PROMPT_TUNING"]),
+  task_type: z.literal("SEQ_CLS"),
+  base_model_name_or_path: z.string().min(1),
+  revision: z.string().nullable().default(null),
+  num_virtual_tokens: size,
+  token_dim: size,
+  num_layers: size,
+  num_attention_heads: size,
+});
+
+/** What the metadata of an adapter's weights say where Graft wrote them. */
+const Metadata = z.object({
+  base_model_sha256: z.string().optional(),
+  model_max_length: z.coerce.number().int().positive().optional(),
+});
+
+/** The model that an adapter was tuned on. */
+export interface Base {
+  /** A folder, or a name on the hub as `modelDir()` takes it. */
+  name: string;
+  /** Of its weights; unknown where PEFT wrote the adapter. */
+  sha256?: string | undefined;
+}
+
+/** What was tuned beside a frozen base. */
+export interface Adapter {
+  base: Base;
+  encoder: PromptEncoder;
+  /** The base's, with the adapter's classes. */
+  config: BertConfig;
+  /** Those of the virtual tokens and of the head. */
+  weights: Weights;
+  /** The most tokens of a text, `[CLS]` and `[SEP]` included. */
+  maxLength: number;
+}
+
+/** An adapter as its folder has it, before its base is known. */
+export interface StoredAdapter {
+  dir: string;
+  base: Base;
+  /** Without projection: the virtual tokens themselves are stored. */
+  encoder: PromptEncoder;
+  /** The sizes of the base. */
+  sizes: { hidden_size: number; num_hidden_layers: number; num_attention_heads: number };
+  labelCount: number;
+  /** Absent where PEFT wrote the adapter. */
+  config?: BertConfig | undefined;
+  weights: Weights;
+  maxLength?: number | undefined;
+}
+
+/** Whether a folder holds an adapter. */
+export async function isAdapter(dir: string): Promise<boolean> {
+  return await exists(join(dir, ADAPTER_CONFIG_FILE));
+}
+
+/** Writes an adapter into a folder, in place of a whole model that it may hold. */
+export async function saveAdapter(
+  dir: string,
+  { base, encoder, config, weights, maxLength }: Adapter,
+): Promise<void> {
+  const { peft_type, num_virtual_tokens, prefix_projection, encoder_hidden_size } = encoder;
+  const { hidden_size, num_hidden_layers, num_attention_heads } = config;
+  const [name, revision = null] = splitName(base.name);
+  const labelCount = labelsOf(config).length;
+  const tensors = new Map<string, StoredTensor>([
+    [PROMPT_EMBEDDINGS, {
+      shape: [num_virtual_tokens, virtualTokenSize(peft_type, config)],
+      data: promptEmbeddings(encoder, weights),
+    }],
+    [stored(HEAD.weight), { shape: [labelCount, hidden_size], data: weights[HEAD.weight]! }],
+    [stored(HEAD.bias), { shape: [labelCount], data: weights[HEAD.bias]! }],
+  ]);
+  const metadata = {
+    format: "pt",
+    model_max_length: String(maxLength),
+    ...(base.sha256 !== undefined && { base_model_sha256: base.sha256 }),
+  };
+  await Deno.mkdir(dir, { recursive: true });
+  await removeFiles(dir, [WEIGHTS_FILE, ...Object.values(ONNX_FILES)]);
+  await writeJson(join(dir, CONFIG_FILE), config);
+  await writeFileAtomically(
+    join(dir, ADAPTER_WEIGHTS_FILE),
+    encodeSafetensors({ tensors, metadata }),
+  );
+  await writeJson(join(dir, ADAPTER_CONFIG_FILE), {
+    peft_type,
+    task_type: "SEQ_CLS",
+    inference_mode: true,
+    base_model_name_or_path: name,
+    revision,
+    num_virtual_tokens,
+    token_dim: hidden_size,
+    num_layers: num_hidden_layers,
+    num_attention_heads,
+    num_transformer_submodules: 1,
+    ...(peft_type === "PREFIX_TUNING"
+      ? { prefix_projection, encoder_hidden_size: prefix_projection ? encoder_hidden_size : null }
+      : {}),
+  });
+}
+
+/** Takes an adapter out of a folder, if it holds one. */
+export async function removeAdapter(dir: string): Promise<void> {
+  await removeFiles(dir, [ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE]);
+}
+
+/**
+ * Reads an adapter, written here or by PEFT, without its base.
+ *
+ * @throws {UserError} If a file is missing or damaged, the head is missing, or shapes disagree.
+ */
+export async function readAdapter(dir: string): Promise<StoredAdapter> {
+  const config = await readJson(join(dir, ADAPTER_CONFIG_FILE), AdapterConfig);
+  const { peft_type, num_virtual_tokens, token_dim, num_layers, num_attention_heads } = config;
+  const sizes = {
+    hidden_size: token_dim,
+    num_hidden_layers: num_layers,
+    num_attention_heads,
+  };
+  const file = join(dir, ADAPTER_WEIGHTS_FILE);
+  if (!await exists(file)) {
+    throw new UserError(`Cannot read '${dir}': it holds no ${ADAPTER_WEIGHTS_FILE}`);
+  }
+  const { tensors, metadata } = decodeSafetensors(await Deno.readFile(file), file);
+  const values = (name: string, shape: number[]) => {
+    const tensor = tensors.get(name);
+    if (tensor?.data instanceof Float32Array && String(tensor.shape) === String(shape)) {
+      return tensor.data;
+    }
+    const found = tensor === undefined ? "there is none" : `got [${tensor.shape}]`;
+    throw new UserError(
+      `Cannot read '${file}': '${name}' must be floating-point [${shape}], ${found}`,
+    );
+  };
+  const labelCount = tensors.get(stored(HEAD.bias))?.data.length;
+  if (!labelCount || !tensors.has(stored(HEAD.weight))) {
+    throw new UserError(
+      `Cannot read '${file}': it has no head, '${stored(HEAD.weight)}' and '${stored(HEAD.bias)}'`,
+    );
+  }
+  const known = Metadata.safeParse(metadata);
+  if (!known.success) {
+    const { path, message } = known.error.issues[0]!;
+    throw new UserError(`Cannot read '${file}': its metadata '${path.join(".")}': ${message}`);
+  }
+  const { base_model_sha256: sha256, model_max_length: maxLength } = known.data;
+  const named = await exists(join(dir, CONFIG_FILE)) ? await readConfig(dir) : undefined;
+  if (named !== undefined && labelsOf(named).length !== labelCount) {
+    const names = labelsOf(named).length;
+    throw new UserError(`Cannot read '${dir}': its head has ${labelCount} classes, not ${names}`);
+  }
+  const name = config.base_model_name_or_path;
+  return {
+    dir,
+    base: { name: config.revision === null ? name : `${name}@${config.revision}`, sha256 },
+    encoder: { peft_type, num_virtual_tokens, prefix_projection: false, encoder_hidden_size: 0 },
+    sizes,
+    labelCount,
+    config: named,
+    weights: {
+      [EMBEDDING]: values(PROMPT_EMBEDDINGS, [
+        num_virtual_tokens,
+        virtualTokenSize(peft_type, sizes),
+      ]),
+      [HEAD.weight]: values(stored(HEAD.weight), [labelCount, token_dim]),
+      [HEAD.bias]: values(stored(HEAD.bias), [labelCount]),
+    },
+    maxLength,
+  };
+}
+
+/**
+ * The folder of the base that an adapter names.
+ *
+ * @throws {UserError} If it is not there.
+ */
+export async function baseDirOf({ dir, base }: StoredAdapter): Promise<string> {
+  const baseDir = await modelDir(base.name);
+  if (await exists(baseDir)) return baseDir;
+  throw new UserError(
+    `Cannot use '${dir}': its base '${base.name}' is not there; ${ADAPTER_CONFIG_FILE} names it ` +
+      "under 'base_model_name_or_path'",
+  );
+}
+
+/** An adapter together with its base: a whole classifier. */
+export interface AdaptedClassifier {
+  config: BertConfig;
+  tokenizer: BertTokenizer;
+  /** The base's, and the adapter's in place of its head. */
+  weights: Weights;
+  encoder: PromptEncoder;
+}
+
+/**
+ * Reads the base of an adapter.
+ *
+ * @param dir The base's folder; by default the one that the adapter names.
+ * @throws {UserError} If the base is not there, or is not the one that the adapter was tuned on; the
+ * message names both.
+ */
+export async function withBase(adapter: StoredAdapter, dir?: string): Promise<AdaptedClassifier> {
+  const { encoder } = adapter;
+  const baseDir = dir ?? await baseDirOf(adapter);
+  const config = adaptedConfig(adapter, await readConfig(baseDir));
+  await checkBase(adapter, baseDir);
+  const weights = await readBaseWeights(baseDir, config);
+  return {
+    config,
+    tokenizer: adaptedTokenizer(adapter, await BertTokenizer.load(baseDir), config),
+    weights: { ...weights, ...adapter.weights },
+    encoder,
+  };
+}
+
+/**
+ * Checks that an adapter was tuned on the weights of this folder.
+ *
+ * @param baseSha256 Gives that of those weights; asked only where the adapter knows its base's.
+ * @throws {UserError} If not; the message names both.
+ */
+export async function checkBase(
+  { dir, base }: StoredAdapter,
+  baseDir: string,
+  baseSha256: () => Promise<string> = () => weightsSha256(baseDir),
+): Promise<void> {
+  if (base.sha256 === undefined) return;
+  const sha256 = await baseSha256();
+  if (sha256 === base.sha256) return;
+  throw new UserError(
+    `Cannot use '${dir}' on '${baseDir}', whose weights have the SHA-256 ${sha256}: it was tuned ` +
+      `on '${base.name}' with ${base.sha256}`,
+  );
+}
+
+/**
+ * The configuration of a base with an adapter's classes.
+ *
+ * @throws {UserError} If the adapter has the shape of another base.
+ */
+export function adaptedConfig(
+  { dir, base, encoder, sizes, labelCount, config }: StoredAdapter,
+  baseConfig: BertConfig,
+): BertConfig {
+  for (const [key, value] of Object.entries(sizes)) {
+    const found = baseConfig[key];
+    if (found === value) continue;
+    throw new UserError(
+      `Cannot use '${dir}' on '${base.name}': it is for a ${key} of ${value}, the base has ${found}`,
+    );
+  }
+  checkPositions(encoder, baseConfig, `'${dir}'`);
+  if (config !== undefined) {
+    return {
+      ...withLabels(baseConfig, labelsOf(config)),
+      problem_type: config.problem_type,
+    };
+  }
+  return labelsOf(baseConfig).length === labelCount ? baseConfig : withLabels(
+    baseConfig,
+    Array.from({ length: labelCount }, (_, i) => `LABEL_${i}`),
+  );
+}
+
+/** The base's tokenizer, which cuts texts to what is left beside an adapter's virtual tokens. */
+export function adaptedTokenizer(
+  { encoder, maxLength }: Pick<StoredAdapter, "encoder" | "maxLength">,
+  tokenizer: BertTokenizer,
+  config: BertConfig,
+): BertTokenizer {
+  const left = config.max_position_embeddings - encoder.num_virtual_tokens;
+  return tokenizer.withMaxLength(Math.min(maxLength ?? left, left));
+}
+
+/**
+ * Checks that virtual tokens leave positions for a text.
+ *
+ * @throws {UserError} If they do not.
+ */
+export function checkPositions(
+  { num_virtual_tokens }: PromptEncoder,
+  { max_position_embeddings: positions }: BertConfig,
+  what: string,
+  maxLength = MIN_LENGTH,
+): void {
+  if (num_virtual_tokens + maxLength <= positions) return;
+  throw new UserError(
+    `Cannot use ${what}: ${num_virtual_tokens} virtual tokens and ${maxLength} of a text are more ` +
+      `than the base's ${positions} positions`,
+  );
+}
+
+/** Everything of a base but its head. */
+export async function readBaseWeights(baseDir: string, config: BertConfig): Promise<Weights> {
+  const parameters = parameterShapes(config).filter(({ name }) => name.startsWith("bert."));
+  const weights = await readWeights(baseDir, parameters);
+  const missing = parameters.find(({ name }) => !(name in weights));
+  if (missing === undefined) return weights;
+  throw new UserError(`Cannot read '${baseDir}': its weights lack '${missing.name}'`);
+}
+
+/** The base as a folder's adapter names it: an absolute folder, or a name on the hub. */
+export async function baseOf(model: string): Promise<Base> {
+  const dir = await modelDir(model);
+  const isFolder = model !== BUNDLED_MODEL && await exists(model);
+  return {
+    name: isFolder && !isAbsolute(model) ? resolve(model) : model,
+    sha256: await weightsSha256(dir),
+  };
+}
+
+/** `name@revision` -> both; a folder may have an `@` in its name. */
+function splitName(name: string): [string, string?] {
+  const at = isAbsolute(name) ? -1 : name.indexOf("@");
+  return at < 0 ? [name] : [name.slice(0, at), name.slice(at + 1)];
+}

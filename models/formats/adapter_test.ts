@@ -1,0 +1,230 @@
+import { deepStrictEqual, ok, rejects } from "node:assert";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { collate } from "../../data/batches.ts";
+import { exists } from "../../lib/files.ts";
+import { Executor } from "../../onnx/runtime/executor.ts";
+import {
+  type Adapter,
+  ADAPTER_WEIGHTS_FILE,
+  baseOf,
+  isAdapter,
+  readAdapter,
+  saveAdapter,
+  withBase,
+} from "./adapter.ts";
+import { loadForInference, saveClassifier } from "./classifier.ts";
+import { type BertConfig, labelsOf, readConfig, withLabels } from "./config.ts";
+import { initialPromptEncoder, type PromptEncoder } from "../prompt_encoder.ts";
+import { decodeSafetensors, encodeSafetensors, type StoredTensor } from "./safetensors.ts";
+import { BertTokenizer } from "../text/tokenizer.ts";
+import { exportModel, initialWeights } from "../weights.ts";
+
+/** What PEFT wrote; its README says how. */
+const PEFT = fileURLToPath(new URL("../../tests/peft", import.meta.url));
+const BASE = join(PEFT, "base");
+const PEFT_LOGITS: { input_ids: number[][]; logits: Record<string, number[][]> } = JSON.parse(
+  await Deno.readTextFile(join(PEFT, "logits.json")),
+);
+const PROJECTED: PromptEncoder = {
+  peft_type: "PREFIX_TUNING",
+  num_virtual_tokens: 3,
+  prefix_projection: true,
+  encoder_hidden_size: 5,
+};
+
+async function inTempDir(test: (dir: string) => Promise<void>): Promise<void> {
+  const dir = await Deno.makeTempDir();
+  try {
+    await test(dir);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+}
+
+/** The logits of the batch that PEFT computed, under an ONNX model. */
+async function logits(executor: Executor, model: Uint8Array): Promise<number[]> {
+  const session = await executor.loadSession(model);
+  // Rows end at their padding, which is 0.
+  const rows = PEFT_LOGITS.input_ids.map((ids) => ids.filter((id) => id !== 0));
+  const { logits } = await session.run(collate(rows, 0));
+  await session.release();
+  return Array.from(logits!.data, Number);
+}
+
+function close(actual: readonly number[], expected: readonly number[]): void {
+  deepStrictEqual(actual.length, expected.length);
+  for (const [i, value] of actual.entries()) {
+    ok(Math.abs(value - expected[i]!) < 1e-5, `${actual}, not ${expected}`);
+  }
+}
+
+/** An adapter on PEFT's base with random values. */
+async function randomAdapter(encoder = PROJECTED): Promise<Adapter> {
+  const config: BertConfig = {
+    ...withLabels(await readConfig(BASE), ["yes", "no"]),
+    problem_type: "multi_label_classification",
+  };
+  const { "classifier.weight": weight, "classifier.bias": bias } = initialWeights(config, 1);
+  return {
+    base: await baseOf(BASE),
+    encoder,
+    config,
+    weights: {
+      ...initialPromptEncoder(encoder, config, 1),
+      "classifier.weight": weight!,
+      "classifier.bias": bias!,
+    },
+    maxLength: 9,
+  };
+}
+
+/** Runs a test on the folder of an adapter whose tensors were changed. */
+async function withChanged(
+  change: (tensors: Map<string, StoredTensor>) => void,
+  test: (dir: string) => Promise<void>,
+): Promise<void> {
+  await inTempDir(async (dir) => {
+    await saveAdapter(dir, await randomAdapter());
+    const file = join(dir, ADAPTER_WEIGHTS_FILE);
+    const content = decodeSafetensors(await Deno.readFile(file), file);
+    change(content.tensors);
+    await Deno.writeFile(file, encodeSafetensors(content));
+    await test(dir);
+  });
+}
+
+for (const name of ["prefix", "projection", "prompt"]) {
+  Deno.test(`readAdapter() reads PEFT's ${name}, and gives PEFT's logits`, async () => {
+    await using executor = await Executor.start({ threads: 1 });
+    const stored = await readAdapter(join(PEFT, name));
+    const { config, weights, encoder } = await withBase(stored, BASE);
+    deepStrictEqual(labelsOf(config), ["food", "music", "news"]);
+    close(
+      await logits(executor, exportModel(config, weights, { encoder })),
+      PEFT_LOGITS.logits[name]!.flat(),
+    );
+  });
+}
+
+Deno.test("saveAdapter() and readAdapter() keep everything; a projection becomes its output", async () => {
+  await inTempDir(async (dir) => {
+    await using executor = await Executor.start({ threads: 1 });
+    const adapter = await randomAdapter();
+    await saveAdapter(dir, adapter);
+    const stored = await readAdapter(dir);
+    deepStrictEqual(stored.base, adapter.base);
+    deepStrictEqual(stored.maxLength, 9);
+    const read = await withBase(stored);
+    deepStrictEqual(read.config, adapter.config);
+    deepStrictEqual(read.encoder.prefix_projection, false);
+    const { model, tokenizer } = await loadForInference(dir);
+    deepStrictEqual(tokenizer.encode("a bread song ".repeat(9)).ids.length, 9);
+    close(
+      await logits(executor, model),
+      await logits(
+        executor,
+        exportModel(adapter.config, { ...read.weights, ...adapter.weights }, {
+          encoder: adapter.encoder,
+        }),
+      ),
+    );
+  });
+});
+
+Deno.test("a folder holds an adapter or a whole classifier, whichever was saved last", async () => {
+  await inTempDir(async (dir) => {
+    const config = await readConfig(BASE);
+    const tokenizer = await BertTokenizer.load(BASE);
+    const adapter = await randomAdapter();
+    await saveAdapter(dir, adapter);
+    await saveClassifier(dir, { config, tokenizer, weights: initialWeights(config, 1) });
+    deepStrictEqual(await isAdapter(dir), false);
+    await saveAdapter(dir, adapter);
+    deepStrictEqual(await isAdapter(dir), true);
+    deepStrictEqual(await exists(join(dir, "model.safetensors")), false);
+  });
+});
+
+Deno.test("withBase() refuses another base, and names both", async () => {
+  await inTempDir(async (dir) => {
+    const other = join(dir, "other");
+    const config = await readConfig(BASE);
+    const tokenizer = await BertTokenizer.load(BASE);
+    await saveClassifier(other, { config, tokenizer, weights: initialWeights(config, 1) });
+    await saveAdapter(join(dir, "adapter"), await randomAdapter());
+    const adapter = await readAdapter(join(dir, "adapter"));
+    const { sha256 } = await baseOf(other);
+    await rejects(withBase(adapter, other), {
+      name: "UserError",
+      message: `Cannot use '${adapter.dir}' on '${other}', whose weights have the SHA-256 ` +
+        `${sha256}: it was tuned on '${BASE}' with ${adapter.base.sha256}`,
+    });
+  });
+});
+
+Deno.test("withBase() refuses a base of another shape, too few positions, and none", async () => {
+  const stored = await readAdapter(join(PEFT, "prefix"));
+  const { sizes, encoder } = stored;
+  await rejects(
+    withBase({ ...stored, sizes: { ...sizes, num_attention_heads: 4 } }, BASE),
+    /'base': it is for a num_attention_heads of 4, the base has 2$/,
+  );
+  await rejects(
+    withBase({ ...stored, encoder: { ...encoder, num_virtual_tokens: 18 } }, BASE),
+    /18 virtual tokens and 3 of a text are more than the base's 20 positions$/,
+  );
+  await rejects(
+    withBase({ ...stored, base: { name: "/nowhere" } }),
+    /its base '\/nowhere' is not there/,
+  );
+});
+
+Deno.test("readAdapter() says what is missing, damaged or misshapen", async (t) => {
+  for (
+    const [what, change, message] of [
+      ["no head", (tensors) => tensors.delete("base_model.classifier.weight"), /it has no head/],
+      ["no prompt", (tensors) => tensors.delete("prompt_embeddings"), /\[3,32\], there is none$/],
+      [
+        "a head for another width",
+        (tensors) =>
+          tensors.set("base_model.classifier.weight", { shape: [2, 3], data: new Float32Array(6) }),
+        /'base_model.classifier.weight' must be floating-point \[2,8\], got \[2,3\]$/,
+      ],
+      [
+        "fewer virtual tokens than the configuration says",
+        (tensors) =>
+          tensors.set("prompt_embeddings", { shape: [1, 32], data: new Float32Array(32) }),
+        /must be floating-point \[3,32\], got \[1,32\]$/,
+      ],
+      [
+        "more classes than names",
+        (tensors) => {
+          tensors.set("base_model.classifier.bias", { shape: [3], data: new Float32Array(3) });
+          tensors.set("base_model.classifier.weight", {
+            shape: [3, 8],
+            data: new Float32Array(24),
+          });
+        },
+        /its head has 3 classes, not 2$/,
+      ],
+    ] as [string, (tensors: Map<string, StoredTensor>) => void, RegExp][]
+  ) {
+    await t.step(what, async () => {
+      await withChanged(change, (dir) => rejects(readAdapter(dir), message));
+    });
+  }
+  await t.step("a truncated file", async () => {
+    await withChanged(() => {}, async (dir) => {
+      const file = join(dir, ADAPTER_WEIGHTS_FILE);
+      await Deno.truncate(file, (await Deno.stat(file)).size - 10);
+      await rejects(readAdapter(dir), /ends after the file's end$/);
+    });
+  });
+  await t.step("no file", async () => {
+    await withChanged(() => {}, async (dir) => {
+      await Deno.remove(join(dir, ADAPTER_WEIGHTS_FILE));
+      await rejects(readAdapter(dir), /it holds no adapter_model.safetensors$/);
+    });
+  });
+});

@@ -1,0 +1,182 @@
+/**
+ * A classifier and its folder, which transformers, tokenizers and transformers.js load as it is.
+ *
+ * @module
+ */
+import { dirname, join } from "node:path";
+import { UserError } from "../../lib/user_error.ts";
+import {
+  exists,
+  isSystemError,
+  removeFiles,
+  writeFileAtomically,
+  writeJson,
+} from "../../lib/files.ts";
+import { modelParts } from "../../onnx/graph/proto.ts";
+import {
+  adaptedConfig,
+  adaptedTokenizer,
+  baseDirOf,
+  isAdapter,
+  readAdapter,
+  removeAdapter,
+  withBase,
+} from "./adapter.ts";
+import { readWeights, WEIGHTS_FILE, WEIGHTS_INDEX_FILE } from "./weight_files.ts";
+import { type BertConfig, CONFIG_FILE, readConfig } from "./config.ts";
+import { safetensorsParts, type TensorSource } from "./safetensors.ts";
+import { BertTokenizer } from "../text/tokenizer.ts";
+import {
+  classifierGraph,
+  type Dtype,
+  exportModel,
+  ONNX_FILES,
+  parameterShapes,
+  type Weights,
+} from "../weights.ts";
+
+/** Everything that a classifier consists of. */
+export interface Classifier {
+  config: BertConfig;
+  tokenizer: BertTokenizer;
+  weights: Weights;
+}
+
+/** Writes a classifier into a folder, and as an ONNX model beside it. */
+export async function saveClassifier(dir: string, classifier: Classifier): Promise<void> {
+  const { config, weights } = classifier;
+  await Deno.mkdir(join(dir, "onnx"), { recursive: true });
+  const sources = parameterShapes(config).map(({ name, shape }): TensorSource => ({
+    name,
+    shape,
+    read: () => weights[name]!,
+  }));
+  await saveModel(dir, classifier, safetensorsParts(sources, { format: "pt" }));
+  // Last: one that is older than the weights is not used.
+  const parts = modelParts(classifierGraph(config, weights));
+  await writeFileAtomically(join(dir, ONNX_FILES.fp32), parts);
+}
+
+/**
+ * Writes the folder of a classifier, without an ONNX model.
+ *
+ * @param safetensors Its weights, as the content of a file in pieces.
+ */
+export async function saveModel(
+  dir: string,
+  { config, tokenizer }: Omit<Classifier, "weights">,
+  safetensors: AsyncIterable<Uint8Array>,
+): Promise<void> {
+  await removeAdapter(dir);
+  await removeFiles(dir, Object.values(ONNX_FILES));
+  for (const [name, content] of Object.entries(tokenizer.files())) {
+    await writeFileAtomically(join(dir, name), content);
+  }
+  await writeFileAtomically(join(dir, WEIGHTS_FILE), safetensors);
+  await writeJson(join(dir, CONFIG_FILE), config);
+}
+
+/**
+ * Reads a classifier from its folder.
+ *
+ * @throws {UserError} If the folder holds no classifier, or its weights disagree with its
+ * configuration.
+ */
+export async function loadClassifier(dir: string): Promise<Classifier> {
+  const config = await readConfig(dir);
+  const tokenizer = await readTokenizer(dir, config);
+  const parameters = parameterShapes(config);
+  const weights = await readWeights(dir, parameters);
+  const missing = parameters.find(({ name }) => !(name in weights));
+  if (missing === undefined) return { config, tokenizer, weights };
+  throw new UserError(`Cannot read '${dir}': its weights lack '${missing.name}'`);
+}
+
+/**
+ * Reads what a classifier, or an adapter with its base, needs for inference: the ONNX model in place
+ * of the weights. One of 8 bits that is not there yet is made, and kept where files may be written.
+ *
+ * @throws {UserError} If the folder holds neither, or one that cannot be used.
+ */
+export async function loadForInference(
+  dir: string,
+  dtype: Dtype = "fp32",
+): Promise<Omit<Classifier, "weights"> & { model: Uint8Array }> {
+  if (await isAdapter(dir)) {
+    const { config, tokenizer, weights, encoder } = await withBase(await readAdapter(dir));
+    return { config, tokenizer, model: exportModel(config, weights, { encoder, dtype }) };
+  }
+  const config = await readConfig(dir);
+  const tokenizer = await readTokenizer(dir, config);
+  const onnxFile = join(dir, ONNX_FILES[dtype]);
+  const weightsFile = join(dir, WEIGHTS_FILE);
+  if (await isCurrent(onnxFile, weightsFile)) {
+    return { config, tokenizer, model: await Deno.readFile(onnxFile) };
+  }
+  const writtenAt = async () => (await Deno.stat(weightsFile).catch(() => null))?.mtime?.getTime();
+  const before = await writtenAt();
+  const { weights } = await loadClassifier(dir);
+  const model = exportModel(config, weights, { dtype });
+  // One made of weights that have been replaced meanwhile would pass for theirs.
+  if (dtype === "q8" && before === await writtenAt()) await keep(onnxFile, model);
+  return { config, tokenizer, model };
+}
+
+/** Writes an ONNX model for the next time, unless that is not allowed or fails. */
+async function keep(onnxFile: string, model: Uint8Array): Promise<void> {
+  const { state } = await Deno.permissions.query({ name: "write", path: onnxFile });
+  if (state !== "granted") return;
+  try {
+    await Deno.mkdir(dirname(onnxFile), { recursive: true });
+    await writeFileAtomically(onnxFile, model);
+  } catch (error) {
+    if (!(error instanceof UserError) && !isSystemError(error)) throw error;
+  }
+}
+
+/** Whether an ONNX model is there that was not written before the weights were replaced. */
+async function isCurrent(onnxFile: string, weightsFile: string): Promise<boolean> {
+  if (!await exists(onnxFile)) return false;
+  if (!await exists(weightsFile)) return true;
+  const [model, weights] = await Promise.all([Deno.stat(onnxFile), Deno.stat(weightsFile)]);
+  return model.mtime! >= weights.mtime!;
+}
+
+/**
+ * Reads what a model says of itself, without its weights, which must be there.
+ *
+ * @throws {UserError} If the folder holds no model that can be used.
+ */
+export async function describeClassifier(dir: string): Promise<Omit<Classifier, "weights">> {
+  const adapter = await isAdapter(dir) ? await readAdapter(dir) : undefined;
+  const weightsDir = adapter === undefined ? dir : await baseDirOf(adapter);
+  const own = await readConfig(weightsDir);
+  if (!await holdsWeights(weightsDir)) {
+    throw new UserError(`Cannot read '${weightsDir}': it holds no weights`);
+  }
+  if (adapter === undefined) return { config: own, tokenizer: await readTokenizer(dir, own) };
+  const config = adaptedConfig(adapter, own);
+  const tokenizer = adaptedTokenizer(adapter, await BertTokenizer.load(weightsDir), config);
+  return { config, tokenizer };
+}
+
+async function holdsWeights(dir: string): Promise<boolean> {
+  const files = [ONNX_FILES.fp32, WEIGHTS_FILE, WEIGHTS_INDEX_FILE];
+  return (await Promise.all(files.map((file) => exists(join(dir, file))))).includes(true);
+}
+
+/**
+ * A folder's tokenizer, which cuts texts to what the model has positions for, or earlier.
+ *
+ * @throws {UserError} If it is damaged, or has tokens that the model has no embeddings for.
+ */
+export async function readTokenizer(dir: string, config: BertConfig): Promise<BertTokenizer> {
+  const tokenizer = await BertTokenizer.load(dir);
+  if (tokenizer.vocabularySize <= config.vocab_size) {
+    return tokenizer.withMaxLength(config.max_position_embeddings);
+  }
+  throw new UserError(
+    `Cannot read '${dir}': its tokenizer has ${tokenizer.vocabularySize} tokens, its embeddings ` +
+      `${config.vocab_size}`,
+  );
+}

@@ -1,0 +1,266 @@
+import { deepStrictEqual, notDeepStrictEqual, ok, rejects } from "node:assert";
+import { join } from "node:path";
+import { exists } from "../../lib/files.ts";
+import { Executor } from "../../onnx/runtime/executor.ts";
+import { type Classifier, loadClassifier, loadForInference, saveClassifier } from "./classifier.ts";
+import { decodeSafetensors, encodeSafetensors, type StoredTensor } from "./safetensors.ts";
+import { testOnDevices } from "../../onnx/testing.ts";
+import { scratchClassifier } from "../scratch.ts";
+import { TextClassifier } from "../inference/text_classifier.ts";
+
+const TEXTS = ["a duet for two pianos", "bread from sour dough", "how to tune a piano", "bake 2 x"];
+const LABELS = ["food", "music", "10"];
+
+/** Runs a test on the folder of a classifier with random weights. */
+async function withModel(
+  test: (dir: string, classifier: Classifier) => Promise<void>,
+): Promise<void> {
+  const parent = await Deno.makeTempDir();
+  try {
+    const dir = join(parent, "model");
+    const classifier = scratchClassifier("tiny", TEXTS, LABELS, { seed: 11, maxLength: 32 });
+    await saveClassifier(dir, classifier);
+    await test(dir, classifier);
+  } finally {
+    await Deno.remove(parent, { recursive: true });
+  }
+}
+
+/** Changes the tensors of a model's model.safetensors. */
+async function changeTensors(
+  dir: string,
+  change: (tensors: Map<string, StoredTensor>) => void,
+): Promise<void> {
+  const file = join(dir, "model.safetensors");
+  const content = decodeSafetensors(await Deno.readFile(file), file);
+  change(content.tensors);
+  await Deno.writeFile(file, encodeSafetensors(content));
+}
+
+Deno.test("loadClassifier() gives back what saveClassifier() wrote", async () => {
+  await withModel(async (dir, classifier) => {
+    const loaded = await loadClassifier(dir);
+    deepStrictEqual(loaded.config, classifier.config);
+    deepStrictEqual(loaded.weights, classifier.weights);
+    deepStrictEqual(loaded.tokenizer.files(), classifier.tokenizer.files());
+    for (const text of [...TEXTS, "A Duet of 2 breads", ""]) {
+      deepStrictEqual(loaded.tokenizer.encode(text), classifier.tokenizer.encode(text));
+    }
+  });
+});
+
+Deno.test("saveClassifier() writes the files that transformers looks for", async () => {
+  await withModel(async (dir) => {
+    const names = (await Array.fromAsync(Deno.readDir(dir))).map(({ name }) => name);
+    deepStrictEqual(names.sort(), [
+      "config.json",
+      "model.safetensors",
+      "onnx",
+      "special_tokens_map.json",
+      "tokenizer.json",
+      "tokenizer_config.json",
+      "vocab.txt",
+    ]);
+    const { metadata } = decodeSafetensors(
+      await Deno.readFile(join(dir, "model.safetensors")),
+      "model",
+    );
+    deepStrictEqual(metadata, { format: "pt" });
+  });
+});
+
+Deno.test("loadForInference() makes the ONNX model from the weights if it is not there", async () => {
+  await withModel(async (dir) => {
+    const { model } = await loadForInference(dir);
+    await Deno.remove(join(dir, "onnx"), { recursive: true });
+    deepStrictEqual((await loadForInference(dir)).model, model);
+  });
+});
+
+Deno.test("loadForInference() uses no ONNX model that is older than the weights", async () => {
+  await withModel(async (dir) => {
+    const { model } = await loadForInference(dir);
+    await changeTensors(
+      dir,
+      (tensors) => (tensors.get("classifier.bias")!.data as Float32Array).fill(7),
+    );
+    const file = join(dir, "model.safetensors");
+    const { mtime } = await Deno.stat(join(dir, "onnx/model.onnx"));
+    await Deno.utime(file, mtime!, new Date(mtime!.getTime() + 1000));
+    notDeepStrictEqual((await loadForInference(dir)).model, model);
+  });
+});
+
+Deno.test("loadForInference() quantises a model once, and again when its weights change", async () => {
+  await withModel(async (dir, classifier) => {
+    const file = join(dir, "onnx/model_quantized.onnx");
+    const { model } = await loadForInference(dir, "q8");
+    deepStrictEqual(await Deno.readFile(file), model);
+    const exact = (await loadForInference(dir)).model;
+    ok(model.length < 0.4 * exact.length, `${model.length} bytes, ${exact.length} before`);
+    // What is there is read as it is.
+    await Deno.writeFile(file, Uint8Array.of(1, 2, 3));
+    deepStrictEqual((await loadForInference(dir, "q8")).model, Uint8Array.of(1, 2, 3));
+    await saveClassifier(dir, classifier);
+    ok(!await exists(file));
+    deepStrictEqual((await loadForInference(dir, "q8")).model, model);
+  });
+});
+
+Deno.test("loadForInference() quantises in memory where no file can be written", async () => {
+  await withModel(async (dir) => {
+    const { model } = await loadForInference(dir, "q8");
+    await Deno.remove(join(dir, "onnx"), { recursive: true });
+    await Deno.writeTextFile(join(dir, "onnx"), "in the way");
+    deepStrictEqual((await loadForInference(dir, "q8")).model, model);
+  });
+});
+
+testOnDevices("TextClassifier scores almost alike with weights of 8 bits", async (executor) => {
+  await withModel(async (dir, { config, tokenizer, weights }) => {
+    // Classes that are far apart, so that the bound means something.
+    weights["classifier.weight"] = weights["classifier.weight"]!.map((value) => 100 * value);
+    await saveClassifier(dir, { config, tokenizer, weights });
+    const logits = async (dtype: "fp32" | "q8") => {
+      const classifier = await TextClassifier.load(executor, dir, dtype);
+      const rows = await classifier.logits(TEXTS.map((text) => classifier.encode(text)));
+      await classifier.release();
+      return rows.flatMap((row) => [...row]);
+    };
+    const [exact, quantized] = [await logits("fp32"), await logits("q8")];
+    const error = Math.hypot(...quantized.map((value, i) => value - exact[i]!)) /
+      Math.hypot(...exact);
+    ok(error > 1e-6 && error < 0.02, `The error is ${error} of the logits`);
+  });
+});
+
+Deno.test("loadForInference() cuts texts to what the model has positions for", async () => {
+  await withModel(async (dir) => {
+    const file = join(dir, "tokenizer_config.json");
+    const config = JSON.parse(await Deno.readTextFile(file));
+    await Deno.writeTextFile(file, JSON.stringify({ ...config, model_max_length: 1e30 }));
+    const { tokenizer } = await loadForInference(dir);
+    deepStrictEqual(tokenizer.encode("a duet ".repeat(1000)).ids.length, 512);
+  });
+});
+
+Deno.test("scratchClassifier() is a pure function of its arguments", () => {
+  const classifier = (seed: number) =>
+    scratchClassifier("tiny", TEXTS, LABELS, { seed, maxLength: 32 });
+  deepStrictEqual(classifier(11).weights, classifier(11).weights);
+  notDeepStrictEqual(classifier(12).weights, classifier(11).weights);
+});
+
+Deno.test("loadClassifier() refuses a folder without a config.json", async () => {
+  await withModel(async (dir) => {
+    await Deno.remove(join(dir, "config.json"));
+    const error = (dir: string) => ({
+      name: "UserError",
+      message: `Cannot read a model from '${dir}': it holds no config.json`,
+    });
+    await rejects(loadClassifier(dir), error(dir));
+    const missing = join(dir, "nowhere");
+    await rejects(loadForInference(missing), error(missing));
+    const file = join(dir, "vocab.txt");
+    await rejects(loadForInference(file), error(file));
+  });
+});
+
+Deno.test("loadClassifier() refuses a config.json that is not JSON", async () => {
+  await withModel(async (dir) => {
+    const file = join(dir, "config.json");
+    await Deno.writeTextFile(file, "{");
+    await rejects(loadClassifier(dir), {
+      name: "UserError",
+      message: `Cannot read '${file}': it is not JSON`,
+    });
+  });
+});
+
+Deno.test("loadClassifier() names the key of config.json that is wrong", async () => {
+  await withModel(async (dir) => {
+    const file = join(dir, "config.json");
+    const config = JSON.parse(await Deno.readTextFile(file));
+    for (
+      const [key, value] of [
+        ["hidden_size", -128],
+        ["hidden_size", undefined],
+        ["num_hidden_layers", "2"],
+        ["num_attention_heads", 3],
+        ["model_type", "roberta"],
+        ["hidden_act", "relu"],
+        ["position_embedding_type", "relative_key"],
+        ["hidden_dropout_prob", 1],
+        ["max_position_embeddings", 2],
+      ] as const
+    ) {
+      await Deno.writeTextFile(file, JSON.stringify({ ...config, [key]: value }));
+      await rejects(loadClassifier(dir), (error: Error) => {
+        deepStrictEqual(error.name, "UserError");
+        ok(error.message.startsWith(`Cannot read '${file}': '${key}' `), error.message);
+        return true;
+      });
+    }
+  });
+});
+
+Deno.test("loadClassifier() refuses weights that lack a tensor", async () => {
+  await withModel(async (dir) => {
+    await changeTensors(dir, (tensors) => tensors.delete("bert.pooler.dense.bias"));
+    await rejects(loadClassifier(dir), {
+      name: "UserError",
+      message: `Cannot read '${dir}': its weights lack 'bert.pooler.dense.bias'`,
+    });
+  });
+});
+
+Deno.test("loadClassifier() refuses a tensor of another shape or type", async () => {
+  await withModel(async (dir) => {
+    const refuses = async (tensor: StoredTensor, got: string) => {
+      await changeTensors(dir, (tensors) => tensors.set("classifier.weight", tensor));
+      await rejects(loadClassifier(dir), {
+        name: "UserError",
+        message: `Cannot read '${dir}': ` +
+          `'classifier.weight' must be floating-point [3,128], got [${got}]`,
+      });
+    };
+    await refuses({ shape: [128, 3], data: new Float32Array(384) }, "128,3");
+    await refuses({ shape: [384], data: new Float32Array(384) }, "384");
+    await refuses({ shape: [3, 128], data: new Int32Array(384) }, "3,128");
+  });
+});
+
+Deno.test("TextClassifier scores a text alike alone and among longer ones", async () => {
+  await withModel(async (dir) => {
+    await using executor = await Executor.start({ threads: 1 });
+    const classifier = await TextClassifier.load(executor, dir);
+    const texts = [...TEXTS, "bake", "", TEXTS.join(" ").repeat(3)];
+    const together = await classifier.scores(texts);
+    for (const [i, text] of texts.entries()) {
+      const [alone] = await classifier.scores([text]);
+      deepStrictEqual(alone!.length, LABELS.length);
+      for (const [label, score] of alone!.entries()) {
+        const difference = Math.abs(together[i]![label]! - score);
+        ok(difference < 1e-5, `'${text}' differs by ${difference}`);
+      }
+    }
+    notDeepStrictEqual(together[0], together[1]);
+  });
+});
+
+Deno.test("TextClassifier.classify() names the classes, the most probable first", async () => {
+  await withModel(async (dir) => {
+    await using executor = await Executor.start({ threads: 1 });
+    const classifier = await TextClassifier.load(executor, dir);
+    deepStrictEqual(classifier.labels, LABELS);
+    const scores = await classifier.scores(TEXTS);
+    for (const [i, row] of (await classifier.classify(TEXTS)).entries()) {
+      const values = row.map(({ score }) => score);
+      deepStrictEqual(values, values.toSorted((a, b) => b - a));
+      ok(Math.abs(values.reduce((sum, value) => sum + value, 0) - 1) < 1e-12);
+      for (const { label, score } of row) {
+        deepStrictEqual(score, scores[i]![LABELS.indexOf(label)]);
+      }
+    }
+  });
+});

@@ -1,0 +1,303 @@
+/**
+ * Reads and writes safetensors, the format of Hugging Face's weights: eight bytes with the length of
+ * a JSON header, the header, then the tensors' bytes.
+ *
+ * @module
+ */
+import { z } from "zod";
+import { UserError } from "../../lib/user_error.ts";
+import { elementCount } from "../../onnx/graph/shape.ts";
+
+/** The element types that Graft writes, with the arrays that hold them. */
+const ARRAYS = { F32: Float32Array, I32: Int32Array, I64: BigInt64Array } as const;
+
+/** How each element type that Graft reads becomes an array; half precision becomes float32. */
+const DECODERS: Record<
+  string,
+  { bytes: number; decode: (data: ArrayBuffer) => StoredTensor["data"] }
+> = {
+  F32: { bytes: 4, decode: (data) => new Float32Array(data) },
+  F16: { bytes: 2, decode: (data) => Float32Array.from(new Float16Array(data)) },
+  BF16: { bytes: 2, decode: decodeBfloat16 },
+  I32: { bytes: 4, decode: (data) => new Int32Array(data) },
+  I64: { bytes: 8, decode: (data) => new BigInt64Array(data) },
+};
+
+/** A tensor of a safetensors file. */
+export interface StoredTensor {
+  shape: readonly number[];
+  data: Float32Array | Int32Array | BigInt64Array;
+}
+
+/** The content of a safetensors file. */
+export interface Safetensors {
+  tensors: Map<string, StoredTensor>;
+  metadata: Record<string, string>;
+}
+
+const Header = z.record(
+  z.string(),
+  z.object({
+    dtype: z.string(),
+    shape: z.array(z.number().int().nonnegative()),
+    data_offsets: z.tuple([z.number().int().nonnegative(), z.number().int().nonnegative()]),
+  }),
+);
+const Metadata = z.record(z.string(), z.string());
+
+const LENGTH_BYTES = 8;
+
+/** Where a tensor stands in a file. */
+interface Place {
+  dtype: string;
+  shape: readonly number[];
+  /** The first byte, from the start of the file. */
+  from: number;
+  /** The byte behind the last. */
+  to: number;
+}
+
+/**
+ * Decodes a safetensors file. The tensors are copies of their bytes.
+ *
+ * @param file How error messages name the file.
+ * @throws {UserError} If the bytes are not a well-formed safetensors file, or hold a tensor of a
+ * type other than F32, F16, BF16, I32 and I64.
+ */
+export function decodeSafetensors(bytes: Uint8Array, file: string): Safetensors {
+  const headerEnd = headerEndOf(bytes, bytes.length, file);
+  const { places, metadata } = parseHeader(bytes.subarray(0, headerEnd), bytes.length, file);
+  const tensors = new Map<string, StoredTensor>();
+  for (const [name, { dtype, shape, from, to }] of places) {
+    tensors.set(name, { shape, data: DECODERS[dtype]!.decode(bytes.slice(from, to).buffer) });
+  }
+  return { tensors, metadata };
+}
+
+/** A safetensors file whose tensors are read one at a time. */
+export class SafetensorsFile implements Disposable {
+  readonly #file: Deno.FsFile;
+  readonly #path: string;
+  readonly #places: ReadonlyMap<string, Place>;
+
+  private constructor(file: Deno.FsFile, path: string, places: ReadonlyMap<string, Place>) {
+    this.#file = file;
+    this.#path = path;
+    this.#places = places;
+  }
+
+  /**
+   * Reads the header.
+   *
+   * @throws {UserError} As {@link decodeSafetensors} does, and if there is no such file.
+   */
+  static async open(path: string): Promise<SafetensorsFile> {
+    const file = await Deno.open(path).catch((error) => {
+      if (error instanceof Deno.errors.NotFound) throw fault(path, "no such file");
+      throw error;
+    });
+    try {
+      const { size } = await file.stat();
+      const length = await readBytes(file, path, 0, Math.min(LENGTH_BYTES, size));
+      const header = await readBytes(file, path, 0, headerEndOf(length, size, path));
+      return new SafetensorsFile(file, path, parseHeader(header, size, path).places);
+    } catch (error) {
+      file.close();
+      throw error;
+    }
+  }
+
+  /** The tensors' names. */
+  names(): Iterable<string> {
+    return this.#places.keys();
+  }
+
+  /**
+   * Reads one tensor.
+   *
+   * @throws {UserError} If there is none of this name.
+   */
+  async read(name: string): Promise<StoredTensor> {
+    const place = this.#places.get(name);
+    if (place === undefined) {
+      throw new UserError(`Cannot read '${this.#path}': it holds no tensor '${name}'`);
+    }
+    const { dtype, shape, from, to } = place;
+    const { buffer } = await readBytes(this.#file, this.#path, from, to);
+    return { shape, data: DECODERS[dtype]!.decode(buffer) };
+  }
+
+  [Symbol.dispose](): void {
+    this.#file.close();
+  }
+}
+
+async function readBytes(
+  file: Deno.FsFile,
+  path: string,
+  from: number,
+  to: number,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const bytes = new Uint8Array(to - from);
+  await file.seek(from, Deno.SeekMode.Start);
+  for (let read = 0; read < bytes.length;) {
+    const count = await file.read(bytes.subarray(read));
+    if (count === null) throw fault(path, "it has become shorter while it was read");
+    read += count;
+  }
+  return bytes;
+}
+
+/** Where the header ends. */
+function headerEndOf(start: Uint8Array, fileLength: number, file: string): number {
+  if (start.length < LENGTH_BYTES) {
+    throw fault(file, `expected a safetensors header, got ${start.length} bytes`);
+  }
+  const view = new DataView(start.buffer, start.byteOffset, start.byteLength);
+  const length = Number(view.getBigUint64(0, true));
+  if (LENGTH_BYTES + length > fileLength) {
+    throw fault(
+      file,
+      `its header needs ${length} bytes, ${fileLength - LENGTH_BYTES} are there`,
+    );
+  }
+  return LENGTH_BYTES + length;
+}
+
+/** The tensors' places in the order of their bytes, which must fill the file. */
+function parseHeader(
+  bytes: Uint8Array,
+  fileLength: number,
+  file: string,
+): { places: Map<string, Place>; metadata: Record<string, string> } {
+  let header: z.infer<typeof Header>;
+  let metadata: Record<string, string>;
+  try {
+    const json = JSON.parse(new TextDecoder().decode(bytes.subarray(LENGTH_BYTES)));
+    const { __metadata__ = {}, ...entries } = json;
+    header = Header.parse(entries);
+    metadata = Metadata.parse(__metadata__);
+  } catch {
+    throw fault(file, "its header is not a safetensors header");
+  }
+
+  const start = bytes.length;
+  const places = new Map<string, Place>();
+  let end = 0;
+  const inOrder = Object.entries(header).sort(([, a], [, b]) =>
+    a.data_offsets[0] - b.data_offsets[0] || a.data_offsets[1] - b.data_offsets[1]
+  );
+  for (const [name, { dtype, shape, data_offsets: [from, to] }] of inOrder) {
+    const type = Object.hasOwn(DECODERS, dtype) ? DECODERS[dtype] : undefined;
+    if (type === undefined) {
+      throw fault(file, `tensor '${name}' has type ${dtype}, which is not supported`);
+    }
+    if (to - from !== elementCount(shape) * type.bytes) {
+      throw fault(
+        file,
+        `tensor '${name}' has ${to - from} bytes, which is not [${shape}] of ${dtype}`,
+      );
+    }
+    if (from !== end) throw fault(file, `tensor '${name}' starts at byte ${from}, expected ${end}`);
+    if (start + to > fileLength) throw fault(file, `tensor '${name}' ends after the file's end`);
+    end = to;
+    places.set(name, { dtype, shape, from: start + from, to: start + to });
+  }
+  if (start + end !== fileLength) {
+    throw fault(file, `${fileLength - start - end} bytes belong to no tensor`);
+  }
+  return { places, metadata };
+}
+
+function fault(file: string, rule: string): UserError {
+  return new UserError(`Cannot read '${file}': ${rule}`);
+}
+
+/** A bfloat16 is the upper half of a float32. */
+function decodeBfloat16(data: ArrayBuffer): Float32Array {
+  const halves = new Uint16Array(data);
+  return new Float32Array(Uint32Array.from(halves, (half) => half << 16).buffer);
+}
+
+/** Encodes tensors as a safetensors file, in the order given. */
+export function encodeSafetensors({ tensors, metadata }: Safetensors): Uint8Array<ArrayBuffer> {
+  const header = encodeHeader(
+    [...tensors].map(([name, { shape, data }]) => {
+      const dtype = Object.entries(ARRAYS).find(([, array]) => data instanceof array)![0];
+      return { name, dtype, shape, byteLength: data.byteLength };
+    }),
+    metadata,
+  );
+  const size = tensors.values().reduce((sum, { data }) => sum + data.byteLength, header.length);
+  const bytes = new Uint8Array(size);
+  bytes.set(header);
+  let position = header.length;
+  for (const { data } of tensors.values()) {
+    bytes.set(bytesOf(data), position);
+    position += data.byteLength;
+  }
+  return bytes;
+}
+
+/** A float32 tensor whose values are asked for when it is their turn to be written. */
+export interface TensorSource {
+  name: string;
+  shape: readonly number[];
+  read(): Float32Array | Promise<Float32Array>;
+}
+
+/**
+ * A safetensors file in pieces, so that only one tensor is in memory at a time.
+ *
+ * @param dtype How the numbers are stored: float32, or rounded to half precision.
+ */
+export async function* safetensorsParts(
+  sources: readonly TensorSource[],
+  metadata: Record<string, string>,
+  dtype: "F32" | "F16" = "F32",
+): AsyncGenerator<Uint8Array> {
+  const { BYTES_PER_ELEMENT } = dtype === "F16" ? Float16Array : Float32Array;
+  yield encodeHeader(
+    sources.map(({ name, shape }) => ({
+      name,
+      dtype,
+      shape,
+      byteLength: elementCount(shape) * BYTES_PER_ELEMENT,
+    })),
+    metadata,
+  );
+  for (const { read } of sources) {
+    const values = await read();
+    yield bytesOf(dtype === "F16" ? Float16Array.from(values) : values);
+  }
+}
+
+function encodeHeader(
+  tensors: readonly {
+    name: string;
+    dtype: string;
+    shape: readonly number[];
+    byteLength: number;
+  }[],
+  metadata: Record<string, string>,
+): Uint8Array {
+  const header: Record<string, unknown> = { __metadata__: metadata };
+  let offset = 0;
+  for (const { name, dtype, shape, byteLength } of tensors) {
+    header[name] = { dtype, shape, data_offsets: [offset, offset + byteLength] };
+    offset += byteLength;
+  }
+  // Readers map the file into memory, so the tensors start at a multiple of eight.
+  const json = new TextEncoder().encode(JSON.stringify(header));
+  const length = Math.ceil(json.length / LENGTH_BYTES) * LENGTH_BYTES;
+  const bytes = new Uint8Array(LENGTH_BYTES + length).fill(" ".charCodeAt(0));
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(length), true);
+  bytes.set(json, LENGTH_BYTES);
+  return bytes;
+}
+
+function bytesOf(
+  { buffer, byteOffset, byteLength }: StoredTensor["data"] | Float16Array,
+): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
+}

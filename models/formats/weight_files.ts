@@ -1,0 +1,100 @@
+/**
+ * Reads the weights of a BERT checkpoint in any of the forms in which they are published.
+ *
+ * @module
+ */
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import { z } from "zod";
+import { exists, readJson } from "../../lib/files.ts";
+import { UserError } from "../../lib/user_error.ts";
+import type { ParameterShape } from "../../onnx/runtime/optimizer/adamw.ts";
+import { SafetensorsFile, type StoredTensor } from "./safetensors.ts";
+import type { Weights } from "../weights.ts";
+
+/** The file that holds a model's weights, in its folder. */
+export const WEIGHTS_FILE = "model.safetensors";
+
+/** The file that says which shard holds which tensor, where the weights are in several. */
+export const WEIGHTS_INDEX_FILE = "model.safetensors.index.json";
+
+const ShardFile = z.string().regex(/^\w[\w.-]*$/, "must be the name of a file");
+const WeightIndex = z.object({ weight_map: z.record(z.string(), ShardFile) });
+
+/**
+ * Reads parameters from a folder's `model.safetensors`, in one file or in shards, with or without
+ * the prefix `bert.` in its names. What the checkpoint lacks is left out.
+ *
+ * @throws {UserError} If a file is missing or damaged, or a tensor has another shape.
+ */
+export async function readWeights(
+  dir: string,
+  parameters: readonly ParameterShape[],
+): Promise<Weights> {
+  const weights: Weights = {};
+  for (const path of await weightFiles(dir)) {
+    using file = await SafetensorsFile.open(path);
+    const stored = new Set(file.names());
+    for (const parameter of parameters) {
+      const key = namesOf(parameter.name).find((name) => stored.has(name));
+      if (key === undefined) continue;
+      weights[parameter.name] = floats(await file.read(key), parameter, dir);
+    }
+  }
+  return weights;
+}
+
+/**
+ * The files over which a folder's weights are spread, by its {@link WEIGHTS_INDEX_FILE}.
+ *
+ * @throws {UserError} If that is missing or damaged.
+ */
+export async function shardFiles(dir: string): Promise<Set<string>> {
+  const { weight_map } = await readJson(join(dir, WEIGHTS_INDEX_FILE), WeightIndex);
+  return new Set(Object.values(weight_map));
+}
+
+/**
+ * The SHA-256 of a folder's weights, in hexadecimal: that of `model.safetensors`, or of its shards
+ * one after the other in the order of their names.
+ *
+ * @throws {UserError} If there are no weights.
+ */
+export async function weightsSha256(dir: string): Promise<string> {
+  const hash = createHash("sha256");
+  for (const file of await weightFiles(dir)) {
+    using opened = await Deno.open(file);
+    for await (const bytes of opened.readable) hash.update(bytes);
+  }
+  return hash.digest("hex");
+}
+
+/** The files that hold a folder's weights, in the order of their names. */
+async function weightFiles(dir: string): Promise<string[]> {
+  const isSharded = !await exists(join(dir, WEIGHTS_FILE)) &&
+    await exists(join(dir, WEIGHTS_INDEX_FILE));
+  const names = isSharded ? [...await shardFiles(dir)].sort() : [WEIGHTS_FILE];
+  for (const name of names) {
+    if (await exists(join(dir, name))) continue;
+    throw new UserError(`Cannot read '${dir}': it holds no ${name}`);
+  }
+  return names.map((name) => join(dir, name));
+}
+
+/** The names that checkpoints have used for a parameter. */
+function namesOf(name: string): string[] {
+  const plain = name.replace(/^bert\./, "");
+  // Checkpoints that were converted from TensorFlow.
+  const converted = (name: string) =>
+    name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta");
+  return [name, plain, converted(name), converted(plain)];
+}
+
+function floats(tensor: StoredTensor, { name, shape }: ParameterShape, dir: string): Float32Array {
+  if (tensor.data instanceof Float32Array && String(tensor.shape) === String(shape)) {
+    return tensor.data;
+  }
+  throw new UserError(
+    `Cannot read '${dir}': '${name}' must be floating-point [${shape}], got [${tensor.shape}]`,
+  );
+}

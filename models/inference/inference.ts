@@ -1,0 +1,112 @@
+/**
+ * From texts to logits to scores.
+ *
+ * @module
+ */
+import type { ProblemType } from "../../data/labels.ts";
+import { collate, evaluationBatches, type TokenIds } from "../../data/batches.ts";
+import type { InferenceSession } from "../../onnx/runtime/executor.ts";
+
+/** Texts that go through a model together when nobody waits for one of them. */
+export const BATCH_SIZE = 64;
+
+/** A graph that takes {@link collate}'s tensors and gives `logits`. */
+type ClassifierSession = Pick<InferenceSession, "run">;
+
+/** A text, or a pair of which the second begins at `secondStart`. */
+export interface EncodedText {
+  ids: TokenIds;
+  secondStart?: number;
+  /** How many tokens of an adapter the device works on beside those of the text. */
+  virtualTokens?: number;
+}
+
+/** The logits of texts that go through a model together, in the order of the texts. */
+export async function batchLogits(
+  session: ClassifierSession,
+  batch: readonly EncodedText[],
+  padId: number,
+): Promise<Float32Array[]> {
+  const tensors = collate(batch.map(({ ids }) => ids), padId);
+  const { data: types, shape: [, length] } = tensors.token_type_ids;
+  for (const [row, { ids, secondStart = ids.length }] of batch.entries()) {
+    (types as BigInt64Array).fill(1n, row * length! + secondStart, row * length! + ids.length);
+  }
+  const { logits } = await session.run(tensors);
+  const data = logits!.data as Float32Array;
+  const labelCount = data.length / batch.length;
+  return batch.map((_, row) => data.slice(row * labelCount, (row + 1) * labelCount));
+}
+
+/** What {@link inBatches} may be told. */
+export interface BatchesOptions {
+  /** The most texts of a batch; {@link BATCH_SIZE} by default. */
+  batchSize?: number;
+  signal?: AbortSignal | undefined;
+}
+
+/**
+ * What batches of texts give, in the order of the texts. Those of similar length share a batch, so
+ * that little is padded.
+ *
+ * @param run What a batch gives, one result a text.
+ * @throws What the signal says, if it aborts.
+ */
+export async function inBatches<Text extends EncodedText, Result>(
+  texts: readonly Text[],
+  run: (batch: Text[]) => Promise<Result[]>,
+  { batchSize = BATCH_SIZE, signal }: BatchesOptions = {},
+): Promise<Result[]> {
+  const results = new Array<Result>(texts.length);
+  for (const batch of evaluationBatches(texts.map(({ ids }) => ids.length), batchSize)) {
+    signal?.throwIfAborted();
+    const batchResults = await run(batch.map((index) => texts[index]!));
+    for (const [row, index] of batch.entries()) results[index] = batchResults[row]!;
+  }
+  return results;
+}
+
+/** The score from which on a class counts as predicted where a text may have several. */
+export const THRESHOLD = 0.5;
+
+/**
+ * What the logits say, as in transformers' text-classification pipeline: the probabilities of the
+ * classes, which add up to 1 where a text has one class and are independent where it may have
+ * several, or the values themselves.
+ */
+export function scoresOf(logits: ArrayLike<number>, problemType: ProblemType): number[] {
+  switch (problemType) {
+    case "single_label_classification":
+      return softmax(logits);
+    case "multi_label_classification":
+      return Array.from(logits, (logit) => 1 / (1 + Math.exp(-logit)));
+    case "regression":
+      return Array.from(logits);
+  }
+}
+
+/** The indices of the classes that scores predict, in ascending order. */
+export function predictedClasses(
+  scores: readonly number[],
+  problemType: Exclude<ProblemType, "regression">,
+): number[] {
+  return problemType === "single_label_classification"
+    ? [argMax(scores)]
+    : scores.flatMap((score, index) => score >= THRESHOLD ? index : []);
+}
+
+/** The probabilities of the classes. */
+export function softmax(logits: ArrayLike<number>): number[] {
+  const values = Array.from(logits);
+  const largest = Math.max(...values);
+  const exponentials = values.map((value) => Math.exp(value - largest));
+  const sum = exponentials.reduce((a, b) => a + b, 0);
+  return exponentials.map((value) => value / sum);
+}
+
+/** The index of the largest value; of equal ones the first. */
+export function argMax(values: ArrayLike<number>): number {
+  let best = 0;
+  for (let i = 1; i < values.length; i++) if (values[i]! > values[best]!) best = i;
+  return best;
+}

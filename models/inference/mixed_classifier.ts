@@ -1,0 +1,94 @@
+/**
+ * Several trained models that answer together: adapters of one base share it, and their batches.
+ *
+ * @module
+ */
+import type { ProblemType } from "../../data/labels.ts";
+import type { Executor } from "../../onnx/runtime/executor.ts";
+import { baseDirOf, isAdapter, readAdapter } from "../formats/adapter.ts";
+import { AdapterBank, type BankRow } from "./adapter_bank.ts";
+import { inBatches, scoresOf } from "./inference.ts";
+import { type LabelScore, labelScores, TextClassifier } from "./text_classifier.ts";
+import type { Dtype } from "../weights.ts";
+
+/** A text and the folder of the model that is to classify it. */
+export interface MixedText {
+  model: string;
+  text: string;
+}
+
+/** Classifies texts, each with a model of its own. */
+export class MixedClassifier {
+  readonly #classifiers = new Map<string, TextClassifier>();
+  /** Of each adapter, that of its base. */
+  readonly #banks = new Map<string, AdapterBank>();
+
+  private constructor() {}
+
+  /**
+   * Loads models and adapters, and each base once.
+   *
+   * @param dirs Their folders.
+   * @param dtype How their weights are held, those of bases included.
+   * @throws {UserError} If one cannot be used.
+   */
+  static async load(
+    executor: Executor,
+    dirs: Iterable<string>,
+    dtype: Dtype = "fp32",
+  ): Promise<MixedClassifier> {
+    const mixed = new MixedClassifier();
+    const bases = new Map<string, AdapterBank>();
+    for (const dir of new Set(dirs)) {
+      if (!await isAdapter(dir)) {
+        mixed.#classifiers.set(dir, await TextClassifier.load(executor, dir, dtype));
+        continue;
+      }
+      const adapter = await readAdapter(dir);
+      const baseDir = await Deno.realPath(await baseDirOf(adapter));
+      const bank = bases.get(baseDir) ?? await AdapterBank.load(executor, baseDir, { dtype });
+      bases.set(baseDir, bank);
+      await bank.add(dir, adapter);
+      mixed.#banks.set(dir, bank);
+    }
+    return mixed;
+  }
+
+  /** What the scores of a model mean. */
+  problemType(model: string): ProblemType {
+    return this.#banks.get(model)?.get(model).problemType ??
+      this.#classifiers.get(model)!.problemType;
+  }
+
+  /** The classes of each text with their scores, the highest first. */
+  async classify(texts: readonly MixedText[]): Promise<LabelScore[][]> {
+    const results = new Array<LabelScore[]>(texts.length);
+    const groups = Map.groupBy(
+      texts.keys(),
+      (index) =>
+        this.#banks.get(texts[index]!.model) ?? this.#classifiers.get(texts[index]!.model)!,
+    );
+    for (const [group, indices] of groups) {
+      const scores = group instanceof AdapterBank
+        ? await classifyInBank(group, indices.map((index) => texts[index]!))
+        : await group.classify(indices.map((index) => texts[index]!.text));
+      for (const [i, index] of indices.entries()) results[index] = scores[i]!;
+    }
+    return results;
+  }
+}
+
+async function classifyInBank(
+  bank: AdapterBank,
+  texts: readonly MixedText[],
+): Promise<LabelScore[][]> {
+  const rows = texts.map(({ model, text }): BankRow => ({
+    adapter: model,
+    ids: bank.get(model).tokenizer.encode(text).ids,
+  }));
+  const logits = await inBatches(rows, (batch) => bank.logits(batch));
+  return logits.map((row, i) => {
+    const { problemType, labels } = bank.get(rows[i]!.adapter);
+    return labelScores(scoresOf(row, problemType), labels);
+  });
+}

@@ -1,0 +1,97 @@
+/**
+ * A trained classifier that is loaded and answers.
+ *
+ * @module
+ */
+import type { ProblemType } from "../../data/labels.ts";
+import type { Executor, InferenceSession } from "../../onnx/runtime/executor.ts";
+import { loadForInference } from "../formats/classifier.ts";
+import { type BertConfig, problemOf } from "../formats/config.ts";
+import {
+  type BatchesOptions,
+  batchLogits,
+  type EncodedText,
+  inBatches,
+  scoresOf,
+} from "./inference.ts";
+import type { BertTokenizer, Encoding } from "../text/tokenizer.ts";
+import type { Dtype } from "../weights.ts";
+
+/** A class and how probable it is, or the output of a regression and its value. */
+export interface LabelScore {
+  label: string;
+  score: number;
+}
+
+/** Classifies texts with a trained model. */
+export class TextClassifier {
+  /** What the scores mean. */
+  readonly problemType: ProblemType;
+  /** The names of the classes in the order of the logits. */
+  readonly labels: readonly string[];
+  readonly #config: BertConfig;
+  readonly #tokenizer: BertTokenizer;
+  readonly #session: InferenceSession;
+
+  private constructor(config: BertConfig, tokenizer: BertTokenizer, session: InferenceSession) {
+    ({ problemType: this.problemType, labels: this.labels } = problemOf(config));
+    this.#config = config;
+    this.#tokenizer = tokenizer;
+    this.#session = session;
+  }
+
+  /**
+   * Loads the model of a folder.
+   *
+   * @param dtype How its weights are held.
+   * @throws {UserError} If the folder holds no model that can be used.
+   */
+  static async load(
+    executor: Executor,
+    dir: string,
+    dtype: Dtype = "fp32",
+  ): Promise<TextClassifier> {
+    const { config, tokenizer, model } = await loadForInference(dir, dtype);
+    return new TextClassifier(config, tokenizer, await executor.loadSession(model));
+  }
+
+  /** The most tokens that a text may have. */
+  get maxLength(): number {
+    return this.#tokenizer.maxLength;
+  }
+
+  /** A text, or a pair of texts, as {@link logits} takes it. */
+  encode(text: string, pair?: string): Encoding {
+    return pair === undefined
+      ? this.#tokenizer.encode(text)
+      : this.#tokenizer.encodePair(text, pair);
+  }
+
+  /** The logits of texts that go through the model together, in their order. */
+  logits(batch: readonly EncodedText[]): Promise<Float32Array[]> {
+    return batchLogits(this.#session, batch, this.#config.pad_token_id);
+  }
+
+  /** The scores of each text, in the order of {@link labels}. */
+  async scores(texts: readonly string[], options?: BatchesOptions): Promise<number[][]> {
+    const encoded = texts.map((text) => this.encode(text));
+    const logits = await inBatches(encoded, (batch) => this.logits(batch), options);
+    return logits.map((row) => scoresOf(row, this.problemType));
+  }
+
+  /** The classes of each text with their scores, the highest first. */
+  async classify(texts: readonly string[]): Promise<LabelScore[][]> {
+    return (await this.scores(texts)).map((row) => labelScores(row, this.labels));
+  }
+
+  /** Frees the model's memory. */
+  release(): Promise<void> {
+    return this.#session.release();
+  }
+}
+
+/** Scores with their labels, the highest first. */
+export function labelScores(scores: readonly number[], labels: readonly string[]): LabelScore[] {
+  return scores.map((score, index) => ({ label: labels[index]!, score }))
+    .sort((a, b) => b.score - a.score);
+}

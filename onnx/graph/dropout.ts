@@ -1,0 +1,133 @@
+/**
+ * Deterministic dropout: a mask is a function of seed, step and site, the same on every back end,
+ * so that a step can be replayed. ONNX's own random operators are neither.
+ *
+ * Masks are windows of one long tensor of random numbers that is made once; each site of a graph has
+ * an input for its mask, the window at an offset that changes with every step.
+ *
+ * @module
+ */
+import type { Graph, Tensor, TensorData } from "./graph.ts";
+import { mul } from "./operators.ts";
+import { hash, Random } from "../../lib/random.ts";
+import type { DeviceTensors } from "../runtime/session.ts";
+import { bindDimensions, elementCount, type Shape } from "./shape.ts";
+
+/** A place in a graph that drops elements. */
+export interface DropoutSite {
+  /** The input that holds its mask: 0 where an element is dropped. */
+  input: string;
+  shape: Shape;
+  probability: number;
+}
+
+/** Adds dropout to a graph, site by site. */
+export class Dropout {
+  readonly sites: DropoutSite[] = [];
+  readonly #graph: Graph;
+
+  constructor(graph: Graph) {
+    this.#graph = graph;
+  }
+
+  /**
+   * Zeroes each element with the given probability and scales the others by `1 / (1 - probability)`
+   * (Srivastava et al., 2014).
+   */
+  apply(x: Tensor, probability: number): Tensor {
+    if (probability === 0) return x;
+    const input = `dropout_mask_${this.sites.length}`;
+    this.sites.push({ input, shape: x.shape, probability });
+    return mul(x, this.#graph.input(input, "float32", x.shape));
+  }
+}
+
+/** Gives the masks of a step, where the device has them. */
+export interface DropoutMasks {
+  /**
+   * The masks of one step, or of one part of a step that takes its batch in parts, as inputs of the
+   * graph. They hold until the next call.
+   *
+   * @param dimensions What the symbols of the sites' shapes are there.
+   */
+  feeds(
+    step: number,
+    dimensions: Readonly<Record<string, number>>,
+    part?: number,
+  ): Record<string, TensorData> | DeviceTensors;
+
+  /** Frees the device's memory. */
+  release(): void;
+}
+
+/** The mask of a site in one part of a step: a window of the random numbers. */
+interface MaskWindow {
+  site: DropoutSite;
+  /** Where the mask starts in {@link DropoutWindows.numbers} of the site's probability. */
+  start: number;
+  shape: number[];
+}
+
+/** Says which random numbers are the masks of a step, and gives them on the CPU. */
+export class DropoutWindows implements DropoutMasks {
+  /** Random masks by probability, of which those of all sites are windows. */
+  readonly numbers: ReadonlyMap<number, Float32Array<ArrayBuffer>>;
+  readonly #seed: number;
+  readonly #sites: readonly DropoutSite[];
+  readonly #offsetLimit: number;
+
+  /** @param largest The largest value that each symbol of the sites' shapes will have. */
+  constructor(
+    seed: number,
+    sites: readonly DropoutSite[],
+    largest: Readonly<Record<string, number>>,
+  ) {
+    const largestSite = Math.max(
+      0,
+      ...sites.map(({ shape }) => elementCount(bindDimensions(shape, largest))),
+    );
+    const size = Math.max(2 ** 20, 2 * largestSite);
+    this.#seed = seed;
+    this.#sites = sites;
+    this.#offsetLimit = size - largestSite;
+    const probabilities = new Set(sites.map(({ probability }) => probability));
+    this.numbers = new Map([...probabilities].map((probability) => {
+      const random = new Random(seed, probability * 2 ** 32);
+      const kept = Math.fround(1 / (1 - probability));
+      const draw = () => random.uniform() < probability ? 0 : kept;
+      return [probability, Float32Array.from({ length: size }, draw)];
+    }));
+  }
+
+  /** The windows of one step; see {@link DropoutMasks.feeds}. */
+  of(
+    step: number,
+    dimensions: Readonly<Record<string, number>>,
+    part: number,
+  ): MaskWindow[] {
+    return this.#sites.map((site, i) => ({
+      site,
+      start: hash(this.#seed, step, part, i) % this.#offsetLimit,
+      shape: bindDimensions(site.shape, dimensions),
+    }));
+  }
+
+  feeds(
+    step: number,
+    dimensions: Readonly<Record<string, number>>,
+    part = 0,
+  ): Record<string, TensorData> {
+    return Object.fromEntries(
+      this.of(step, dimensions, part).map(({ site: { input, probability }, start, shape }) => {
+        const numbers = this.numbers.get(probability)!;
+        // A view, no copy.
+        const data = numbers.subarray(start, start + elementCount(shape));
+        return [input, { type: "float32", shape, data }];
+      }),
+    );
+  }
+
+  release(): void {
+    // The memory goes with the object.
+  }
+}

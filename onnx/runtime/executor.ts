@@ -1,0 +1,220 @@
+/**
+ * The engine as the rest of Graft sees it: one executor a device, in a Web Worker, which runs one
+ * call at a time and leaves the main thread free.
+ *
+ * @module
+ */
+import * as Comlink from "comlink";
+import { chooseDevice, type Device, type DeviceChoice, DeviceError } from "./device.ts";
+import type { workerApi } from "./executor_worker.ts";
+import type { ParameterKind, ParameterValues, StepResult } from "./optimizer/parameters.ts";
+import type { TableInput } from "./optimizer/row_table.ts";
+import type { Tensors } from "./session.ts";
+import type { TimedStepResult, TrainingGraphs, TrainingOptions } from "./training_session.ts";
+
+export type { ParameterKind, ParameterValues, StepResult } from "./optimizer/parameters.ts";
+export type { Tensors } from "./session.ts";
+export type { TimedStepResult, TrainingGraphs, TrainingOptions } from "./training_session.ts";
+
+/** A graph that is loaded in the executor. */
+export interface InferenceSession {
+  /** Runs the graph once. */
+  run(feeds: Tensors): Promise<Tensors>;
+  /** Frees the graph's memory. */
+  release(): Promise<void>;
+}
+
+/** A loaded graph with tables that stay on the device and from which it gathers rows. */
+export interface TableSession extends InferenceSession {
+  /** How many rows a table can have on this device, with its first. */
+  maxRows(table: string): Promise<number>;
+  /** Writes rows of a table by their numbers; `values` is `[rows.length, width]`. */
+  writeRows(table: string, rows: readonly number[], values: Float32Array): Promise<void>;
+}
+
+/** A model in training; see `TrainingSession`. */
+export interface RemoteTrainingSession extends InferenceSession {
+  /**
+   * Runs forward and backward on one batch, in one part or several whose losses and gradients add
+   * up, and updates the weights; steps count from 1.
+   *
+   * A GPU takes the next step before this one has ended, and tells of ten at a time what they did.
+   *
+   * @returns The results that are known by now, of this step and those before, each once.
+   */
+  submit(parts: Tensors[], step: number, learningRate: number): Promise<StepResult[]>;
+  /** Waits for the results that {@link submit} has not given. */
+  results(): Promise<StepResult[]>;
+  /** Does what {@link submit} does, and waits for this result; those before it are not told. */
+  step(parts: Tensors[], step: number, learningRate: number): Promise<TimedStepResult>;
+  /** A copy of one parameter's present weights or moments. */
+  values(kind: ParameterKind, name: string): Promise<Float32Array>;
+  /** Replaces one parameter's weights or moments with values that are handed over. */
+  setValues(kind: ParameterKind, name: string, values: Float32Array): Promise<void>;
+}
+
+/** Settings of {@link Executor}. */
+export interface ExecutorOptions {
+  /** `auto` takes the best that is there, see `chooseDevice`; by default wasm, which is everywhere. */
+  device?: Device | "auto" | undefined;
+  /** How many threads work on the CPU; as many as there are logical cores by default. */
+  threads?: number | undefined;
+}
+
+/** The executor has ended, by a crash or by {@link Executor.close}, and answers nothing any more. */
+export class ExecutorEndedError extends Error {
+  override name = "ExecutorEndedError";
+}
+
+/** Runs graphs on one device. */
+export class Executor implements AsyncDisposable {
+  /** Where the graphs run, and why there. */
+  readonly choice: DeviceChoice;
+  /** The version of onnxruntime. */
+  onnxruntimeVersion = "";
+  readonly #worker: Worker;
+  readonly #api: Comlink.Remote<typeof workerApi>;
+  /** Rejects those calls that wait for an answer. */
+  readonly #waiting = new Set<(error: Error) => void>();
+  #ended: ExecutorEndedError | undefined;
+  readonly #ending = Promise.withResolvers<void>();
+
+  private constructor(choice: DeviceChoice, worker: Worker) {
+    this.choice = choice;
+    this.#worker = worker;
+    this.#api = Comlink.wrap<typeof workerApi>(worker as unknown as Comlink.Endpoint);
+    worker.addEventListener("error", (event) => {
+      // Otherwise the error would end the whole process.
+      event.preventDefault();
+      this.#end(`the executor crashed: ${event.message}`);
+    });
+  }
+
+  /** Resolves when it answers nothing any more. */
+  get whenEnded(): Promise<void> {
+    return this.#ending.promise;
+  }
+
+  /** Whether it answers nothing any more. */
+  get ended(): boolean {
+    return this.#ended !== undefined;
+  }
+
+  /**
+   * Starts the Worker.
+   *
+   * @throws {DeviceError} If the device is not there, or onnxruntime does not load.
+   */
+  static async start({ device = "wasm", threads }: ExecutorOptions = {}): Promise<Executor> {
+    const choice = await chooseDevice(device);
+    const worker = new Worker(new URL("./executor_worker.ts", import.meta.url), { type: "module" });
+    const executor = new Executor(choice, worker);
+    const options = { threads: threads ?? navigator.hardwareConcurrency };
+    try {
+      const version = executor.#api.configure(choice.device, options);
+      executor.onnxruntimeVersion = await executor.#answer(version);
+    } catch (error) {
+      executor.#end("the executor did not start");
+      const reason = error instanceof Error ? error.message : error;
+      const message = `Cannot use device '${choice.device}': onnxruntime did not load: ${reason}`;
+      throw new DeviceError(message, { cause: error });
+    }
+    return executor;
+  }
+
+  /** Loads a serialised ModelProto, which is handed over, for inference. */
+  async loadSession(model: Uint8Array): Promise<InferenceSession> {
+    const { run, release } = await this.#answer(this.#api.loadSession(handedOver(model)));
+    return {
+      run: (feeds) => this.#answer(run(feeds)),
+      release: () => this.#answer(release()),
+    };
+  }
+
+  /**
+   * Loads a serialised ModelProto, which is handed over, for inference, with tables that begin with
+   * one row of zeros.
+   */
+  async loadTableSession(
+    model: Uint8Array,
+    tables: readonly TableInput[],
+  ): Promise<TableSession> {
+    const { run, maxRows, writeRows, release } = await this.#answer(
+      this.#api.loadTableSession(handedOver(model), tables),
+    );
+    return {
+      run: (feeds) => this.#answer(run(feeds)),
+      maxRows: (table) => this.#answer(maxRows(table)),
+      writeRows: (table, rows, values) => this.#answer(writeRows(table, rows, values)),
+      release: () => this.#answer(release()),
+    };
+  }
+
+  /** Loads a model for training, with its initial weights, which are handed over. */
+  async loadTrainingSession(
+    graphs: TrainingGraphs,
+    weights: ParameterValues,
+    options: TrainingOptions,
+  ): Promise<RemoteTrainingSession> {
+    const buffers = Object.values(weights).map(({ buffer }) => buffer as ArrayBuffer);
+    const handedOver = Comlink.transfer(weights, buffers);
+    const { submit, results, step, run, values, setValues, release } = await this.#answer(
+      this.#api.loadTrainingSession(graphs, handedOver, options),
+    );
+    return {
+      submit: (parts, number, learningRate) => this.#answer(submit(parts, number, learningRate)),
+      results: () => this.#answer(results()),
+      step: (parts, number, learningRate) => this.#answer(step(parts, number, learningRate)),
+      run: (feeds) => this.#answer(run(feeds)),
+      values: (kind, name) => this.#answer(values(kind, name)),
+      setValues: (kind, name, present) =>
+        this.#answer(
+          setValues(kind, name, Comlink.transfer(present, [present.buffer as ArrayBuffer])),
+        ),
+      release: () => this.#answer(release()),
+    };
+  }
+
+  /** Frees the device and stops the Worker. */
+  async close(): Promise<void> {
+    // One that crashed meanwhile has nothing to free.
+    await this.#answer(this.#api.close()).catch(() => {});
+    this.#end("the executor was closed");
+  }
+
+  /**
+   * What the Worker answers to a call.
+   *
+   * @throws {ExecutorEndedError} If the Worker ends before it answers.
+   */
+  #answer<Result>(call: Promise<Result>): Promise<Result> {
+    if (this.#ended !== undefined) return Promise.reject(this.#ended);
+    const { promise, resolve, reject } = Promise.withResolvers<Result>();
+    this.#waiting.add(reject);
+    call.then(resolve, (error: unknown) => {
+      // WebAssembly that has trapped, as for want of memory, is in no state to go on.
+      const trapped = error instanceof Error && error.name === "RuntimeError";
+      if (trapped) this.#end(`the executor crashed: ${error.message}`);
+      reject(error);
+    }).finally(() => this.#waiting.delete(reject));
+    return promise;
+  }
+
+  #end(reason: string): void {
+    if (this.#ended !== undefined) return;
+    this.#ended = new ExecutorEndedError(reason);
+    this.#worker.terminate();
+    for (const reject of this.#waiting) reject(this.#ended);
+    this.#waiting.clear();
+    this.#ending.resolve();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
+
+/** Bytes that change threads without a copy. */
+function handedOver(bytes: Uint8Array): Uint8Array {
+  return Comlink.transfer(bytes, [bytes.buffer as ArrayBuffer]);
+}

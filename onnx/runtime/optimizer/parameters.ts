@@ -1,0 +1,96 @@
+/**
+ * The parameters of a model in training, where the device has them: weights, gradients, and the
+ * optimizer's moments.
+ *
+ * @module
+ */
+import type { DeviceTensors, Tensors } from "../session.ts";
+
+/** Values by parameter name. */
+export type ParameterValues = Record<string, Float32Array>;
+
+/** What training changes: weights, and AdamW's moments of those that are not frozen. */
+export type ParameterKind = "weights" | "firstMoments" | "secondMoments";
+
+/** Where a training graph gives the gradient of a parameter. */
+export interface GradientOutput {
+  parameter: string;
+  /** The output that holds the gradient, or the gradients of the rows that were read. */
+  output: string;
+  /** The output that says which rows those are; absent for the gradient of a whole parameter. */
+  indices?: string;
+}
+
+/** The output of a training graph that holds the loss, a scalar. */
+export const LOSS = "loss";
+
+/** What one step of training did. */
+export interface StepResult {
+  loss: number;
+  /** The norm of all gradients before clipping. */
+  gradientNorm: number;
+}
+
+/** What every device offers. */
+export interface Parameters {
+  /** The weights as inputs of a graph, which {@link prepare} brings up to date. */
+  readonly feeds: DeviceTensors;
+
+  /**
+   * Brings the weights up to date that a graph is about to read.
+   *
+   * @param batch Its other inputs, where it reads no more of a table than the rows that they name.
+   */
+  prepare(batch?: Tensors): void;
+
+  /**
+   * Where the training graph can write its outputs; others come as outputs of their own.
+   *
+   * @param first Whether nothing has been added up since the last {@link update}.
+   */
+  outputTargets(first: boolean): DeviceTensors;
+
+  /**
+   * Adds the loss and the gradients of a part of a step to those before, or begins anew with its
+   * first part. Frees the outputs that are on a GPU.
+   */
+  addPart(outputs: DeviceTensors, first: boolean): void;
+
+  /** Waits until the device has done all that it was given. */
+  settle(): Promise<void>;
+
+  /**
+   * Clips the gradients by their common norm, and updates weights and moments.
+   *
+   * @param step Counted from 1.
+   * @returns The results that are known by now, of this step and those before, each once.
+   */
+  update(step: number, learningRate: number): Promise<StepResult[]>;
+
+  /** Waits for the results that {@link update} has not given. */
+  results(): Promise<StepResult[]>;
+
+  /** A copy of one parameter's weights or moments. */
+  values(kind: ParameterKind, name: string): Promise<Float32Array>;
+
+  /**
+   * Replaces one parameter's weights or moments.
+   *
+   * @throws {RangeError} If there is no such parameter, or it has another number of values.
+   */
+  setValues(kind: ParameterKind, name: string, values: Float32Array): void;
+
+  /** Frees the device's memory. */
+  release(): void;
+}
+
+/** The error of a parameter that does not exist, or is not of this kind because it is frozen. */
+export function unknownParameter(kind: ParameterKind, name: string): RangeError {
+  return new RangeError(`Cannot find ${kind} of '${name}'`);
+}
+
+/** Checks a number of values. */
+export function checkCount(name: string, values: Float32Array, count: number): void {
+  if (values.length === count) return;
+  throw new RangeError(`Cannot set '${name}': it has ${count} values, got ${values.length}`);
+}

@@ -1,0 +1,100 @@
+/**
+ * The folders of a run's attempts. Each attempt works in one of its own, so that an earlier one
+ * which wakes up late can harm nothing; the folder of the one that succeeds becomes the run's.
+ *
+ * @module
+ */
+import { join } from "node:path";
+import { exists, removeFolder } from "../lib/files.ts";
+import { CHECKPOINTS_DIR } from "../training/folder/checkpoints.ts";
+import { METRICS_FILE } from "../training/folder/run_folder.ts";
+import { TRAINING_ARGS_FILE } from "../training/folder/training_args.ts";
+
+/** The folders of one run. */
+export class Attempts {
+  /** Where the finished model is. */
+  readonly modelDir: string;
+  readonly #dir: string;
+
+  /** @param runsDir The folder of all runs. */
+  constructor(runsDir: string, id: string) {
+    this.modelDir = join(runsDir, id);
+    this.#dir = join(runsDir, `${id}.attempts`);
+  }
+
+  /** The folder of an attempt. */
+  dirOf(attempt: number): string {
+    return join(this.#dir, `attempt-${attempt}`);
+  }
+
+  /**
+   * Makes the folder of the next attempt, with the checkpoints of the one before.
+   *
+   * @param attempt Counted from 1.
+   * @returns Whether there is something to go on with.
+   */
+  async prepare(attempt: number): Promise<boolean> {
+    const dir = this.dirOf(attempt);
+    // A server that was killed may have begun it.
+    await removeFolder(dir);
+    await removeFolder(this.dirOf(attempt - 2));
+    await Deno.mkdir(dir, { recursive: true });
+    const before = this.dirOf(attempt - 1);
+    if (!await exists(join(before, TRAINING_ARGS_FILE))) return false;
+    const checkpoints = join(before, CHECKPOINTS_DIR);
+    if (await exists(checkpoints)) {
+      for await (const { name } of Deno.readDir(checkpoints)) {
+        // One that is not whole has another name.
+        if (!/^checkpoint-\d+$/.test(name)) continue;
+        await linkFolder(join(checkpoints, name), join(dir, CHECKPOINTS_DIR, name));
+      }
+    }
+    await Deno.copyFile(join(before, TRAINING_ARGS_FILE), join(dir, TRAINING_ARGS_FILE));
+    return true;
+  }
+
+  /** Makes the folder of an attempt that has succeeded the run's, and removes the others. */
+  async publish(attempt: number): Promise<void> {
+    await Deno.rename(this.dirOf(attempt), this.modelDir);
+    await Deno.remove(this.#dir, { recursive: true });
+  }
+
+  /** Whether a finished model is there. */
+  isPublished(): Promise<boolean> {
+    return exists(join(this.modelDir, METRICS_FILE));
+  }
+
+  /** Removes all files of the run. */
+  async remove(): Promise<void> {
+    for (const dir of [this.modelDir, this.#dir]) await removeFolder(dir);
+  }
+
+  /** How many bytes the files of the run take; those that two attempts share count twice. */
+  async bytes(): Promise<number> {
+    return await folderBytes(this.modelDir) + await folderBytes(this.#dir);
+  }
+}
+
+/** A copy of a folder whose files take no room: they are replaced, never changed. */
+async function linkFolder(from: string, to: string): Promise<void> {
+  await Deno.mkdir(to, { recursive: true });
+  for await (const { name, isDirectory } of Deno.readDir(from)) {
+    const [source, target] = [join(from, name), join(to, name)];
+    if (isDirectory) await linkFolder(source, target);
+    // Some file systems know no links.
+    else await Deno.link(source, target).catch(() => Deno.copyFile(source, target));
+  }
+}
+
+/** How many bytes the files of a folder hold. */
+export async function folderBytes(dir: string): Promise<number> {
+  if (!await exists(dir)) return 0;
+  let bytes = 0;
+  for await (const { name, isDirectory } of Deno.readDir(dir)) {
+    const path = join(dir, name);
+    if (isDirectory) bytes += await folderBytes(path);
+    // A file may go while others are counted.
+    else bytes += (await Deno.stat(path).catch(() => ({ size: 0 }))).size;
+  }
+  return bytes;
+}

@@ -1,0 +1,91 @@
+/**
+ * What the server and its subprocesses say to each other, as lines of JSON: on the subprocess's
+ * standard input one job and then perhaps a word to stop, on its standard output what comes of it.
+ *
+ * @module
+ */
+import type { Dtype } from "../models/weights.ts";
+import type { Device } from "../onnx/runtime/device.ts";
+import type { EvaluationReport } from "../training/evaluation.ts";
+import type { TrainEvent } from "../training/events.ts";
+import type { TrainSettings } from "../training/settings.ts";
+
+/** A run to train. */
+export interface TrainJob {
+  type: "train";
+  settings: TrainSettings;
+  dataDir: string;
+  outDir: string;
+  /** What the run is called. */
+  name: string;
+  /** Whether the folder holds what an earlier attempt has left. */
+  resume: boolean;
+}
+
+/** A model to measure on a file. */
+export interface EvaluateJob {
+  type: "evaluate";
+  modelDir: string;
+  file: string;
+  device: Device | "auto";
+  dtype: Dtype;
+}
+
+/** What a subprocess has to do. */
+export type Job = TrainJob | EvaluateJob;
+
+/** Asks for an end within a step, with a checkpoint. */
+export interface StopMessage {
+  type: "stop";
+}
+
+/** How often a subprocess says that it lives. */
+export const HEARTBEAT_MS = 2000;
+
+/** The subprocess lives. */
+export interface HeartbeatMessage {
+  type: "heartbeat";
+}
+
+/** It has stopped as it was asked to; there is a checkpoint. */
+export interface StoppedMessage {
+  type: "stopped";
+  step: number;
+}
+
+/** The evaluation is over. */
+export interface ReportMessage {
+  type: "report";
+  report: EvaluationReport & { samples_per_second: number };
+}
+
+/** It cannot be done, and could not if it were tried again. */
+export interface ErrorMessage {
+  type: "error";
+  message: string;
+}
+
+/** A line from the subprocess. */
+export type JobMessage =
+  | TrainEvent
+  | HeartbeatMessage
+  | StoppedMessage
+  | ReportMessage
+  | ErrorMessage;
+
+/**
+ * The lines of a stream of UTF-8 text, as they come. They end with a line feed alone: JSON may hold
+ * any other separator of lines.
+ */
+export async function* textLines(bytes: ReadableStream<Uint8Array>): AsyncGenerator<string> {
+  let line = "";
+  for await (const text of bytes.pipeThrough(new TextDecoderStream())) {
+    const [first, ...others] = text.split("\n");
+    line += first;
+    for (const other of others) {
+      yield line;
+      line = other;
+    }
+  }
+  if (line !== "") yield line;
+}

@@ -1,0 +1,416 @@
+/**
+ * Sees queued runs and evaluations through, each in a subprocess. What happens to one is written
+ * into the store, here and nowhere else.
+ *
+ * @module
+ */
+import { join, resolve } from "node:path";
+import { writeJson } from "../lib/files.ts";
+import { Attempts } from "./attempts.ts";
+import type { FinishEvent, TrainEvent } from "../training/events.ts";
+import type { Job, JobMessage, TrainJob } from "./job.ts";
+import { JobProcess, type SpawnWorker, spawnWorker } from "./job_process.ts";
+import {
+  type Evaluation,
+  isOver,
+  MAX_ERROR_LENGTH,
+  type Run,
+  type RunResult,
+  RunStateError,
+  type RunStore,
+} from "./run_store.ts";
+import { TrainSettings } from "../training/settings.ts";
+import { camelCase, mapKeys } from "../lib/snake_case.ts";
+
+/** Steps and parts of downloads closer together than this are left out of a run's stream. */
+const EVENT_INTERVAL_MS = 250;
+/** A subprocess that was silent for so long counts as lost, until it is replaced or speaks. */
+const LOST_AFTER_MS = 10_000;
+/** A run that dies so often without a new checkpoint would die again. */
+const MAX_DEATHS = 3;
+/** A subprocess that was told to stop is ended after so long. */
+const STOP_TIMEOUT_MS = 20_000;
+
+/** What {@link Supervisor} needs. */
+export interface SupervisorOptions {
+  store: RunStore;
+  /** Where the folders of runs are made. */
+  runsDir: string;
+  /** The folder of a data set by its name. */
+  datasetDir: (name: string) => string;
+  /** How many subprocesses work at once; without any, all stays queued. */
+  workers?: number;
+  spawn?: SpawnWorker;
+  /** A subprocess that is silent for so long is replaced. */
+  heartbeatTimeoutMs?: number;
+}
+
+/** Something to be done in a subprocess. */
+interface Task {
+  id: string;
+  run: () => Promise<void>;
+}
+
+/** Takes runs and evaluations from the queue and sees them through. */
+export class Supervisor implements AsyncDisposable {
+  readonly #store: RunStore;
+  readonly #runsDir: string;
+  readonly #datasetDir: (name: string) => string;
+  readonly #workers: number;
+  readonly #spawn: SpawnWorker;
+  readonly #heartbeatTimeoutMs: number;
+  readonly #reportsDir: string;
+  #queue: Task[] = [];
+  readonly #working = new Map<string, Promise<void>>();
+  readonly #processes = new Map<string, JobProcess>();
+  #closed = false;
+  readonly #closing = new AbortController();
+
+  constructor(
+    { store, runsDir, datasetDir, workers = 1, spawn = spawnWorker, heartbeatTimeoutMs = 120_000 }:
+      SupervisorOptions,
+  ) {
+    this.#store = store;
+    this.#runsDir = runsDir;
+    this.#datasetDir = datasetDir;
+    this.#workers = workers;
+    this.#spawn = spawn;
+    this.#heartbeatTimeoutMs = heartbeatTimeoutMs;
+    this.#reportsDir = join(runsDir, "evaluations");
+  }
+
+  /** Whether nothing is taken any more. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** Aborts when all has come to its end because the server does. */
+  get closing(): AbortSignal {
+    return this.#closing.signal;
+  }
+
+  /** How many runs and evaluations wait for a subprocess. */
+  get queueLength(): number {
+    return this.#queue.length;
+  }
+
+  /** The folders of a run. */
+  attempts(id: string): Attempts {
+    return new Attempts(this.#runsDir, id);
+  }
+
+  /** The file of an evaluation's report: a value of the store would be too small for many classes. */
+  reportFile(id: string): string {
+    return join(this.#reportsDir, `${id}.json`);
+  }
+
+  /** How long a run's subprocess has been silent, if it is so long that it counts as lost. */
+  lostForMs(id: string): number | undefined {
+    const silentMs = this.#processes.get(id)?.silentMs ?? 0;
+    return silentMs > LOST_AFTER_MS ? silentMs : undefined;
+  }
+
+  /** Takes up what a server that stopped, or was killed, has left unfinished. */
+  async recover(): Promise<void> {
+    const runs = (await this.#store.list()).filter((run) => !isOver(run)).reverse();
+    for (const run of runs) {
+      if (run.cancelling) await this.#store.setState(run.id, "cancelled", ended());
+      else if (await this.attempts(run.id).isPublished()) await this.#succeed(run);
+      else await this.#enqueue(run);
+    }
+    for (const evaluation of (await this.#store.listEvaluations()).reverse()) {
+      if (!isOver(evaluation)) this.evaluate(evaluation);
+    }
+  }
+
+  /**
+   * Writes a run into the store and queues it.
+   *
+   * @param created The request that creates it, if the same request is not to create another.
+   * @returns Whether it did: it does not where a request of the same key has come before it.
+   */
+  async submit(run: Run, created?: { key: string; sha256: string }): Promise<boolean> {
+    if (!await this.#store.create(run, created)) return false;
+    this.#push(run.id);
+    return true;
+  }
+
+  /**
+   * Stops a run: at once where it is queued, within a step and with a checkpoint where it trains.
+   *
+   * @throws {RunStateError} If it is over.
+   */
+  async cancel(id: string): Promise<Run> {
+    const run = await this.#store.change(id, (run) => {
+      if (isOver(run)) throw new RunStateError(`Cannot cancel run '${id}': it is ${run.state}`);
+      return { cancelling: true };
+    });
+    const waiting = this.#queue.findIndex((task) => task.id === id);
+    if (waiting < 0) {
+      this.#processes.get(id)?.stop();
+      return run;
+    }
+    this.#queue.splice(waiting, 1);
+    return await this.#store.setState(id, "cancelled", ended());
+  }
+
+  /**
+   * Queues a run again that was cancelled or has failed; it goes on from its last checkpoint.
+   *
+   * @throws {RunStateError} If it is in another state.
+   */
+  async resume(id: string): Promise<Run> {
+    const change = { deaths: 0, cancelling: false, error: undefined, finished_at: undefined };
+    const run = await this.#store.setState(id, "queued", change, ["cancelled", "failed"]);
+    this.#push(id);
+    return run;
+  }
+
+  /**
+   * Removes a run that is over, with its files.
+   *
+   * @throws {RunStateError} If it is not over, or its model is needed: to be evaluated, or as the
+   * base of a run that trains on it or is an adapter of it.
+   */
+  async delete(id: string): Promise<void> {
+    const run = await this.#store.get(id);
+    if (run === undefined) return;
+    if (!isOver(run)) throw new RunStateError(`Cannot delete run '${id}': it is ${run.state}`);
+    // A server may have been started in another folder when they were written down.
+    const modelDir = resolve(this.attempts(id).modelDir);
+    const needing = (await this.#store.list()).find((other) =>
+      resolve(other.base) === modelDir && (other.settings.mode !== "full" || !isOver(other))
+    );
+    const evaluation = (await this.#store.listEvaluations()).find((other) =>
+      resolve(other.job.modelDir) === modelDir && !isOver(other)
+    );
+    if (needing !== undefined || evaluation !== undefined) {
+      const user = needing === undefined ? `evaluation '${evaluation!.id}'` : `run '${needing.id}'`;
+      throw new RunStateError(`Cannot delete run '${id}': ${user} needs its model`);
+    }
+    await this.attempts(id).remove();
+    await this.#store.delete(id);
+  }
+
+  /** Queues an evaluation, which is in the store. */
+  evaluate(evaluation: Evaluation): void {
+    this.#queue.push({ id: evaluation.id, run: () => this.#evaluate(evaluation) });
+    this.#fill();
+  }
+
+  /** Stops what runs, with checkpoints, and starts nothing more; all of it stays unfinished. */
+  async close(): Promise<void> {
+    this.#queue = [];
+    this.#closed = true;
+    for (const process of this.#processes.values()) process.stop();
+    const end = () => this.#processes.values().forEach((process) => process.kill());
+    const timer = setTimeout(end, STOP_TIMEOUT_MS);
+    await Promise.allSettled(this.#working.values());
+    clearTimeout(timer);
+    this.#closing.abort();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #enqueue(run: Run): Promise<void> {
+    if (run.state !== "queued") await this.#store.setState(run.id, "queued");
+    this.#push(run.id);
+  }
+
+  #push(id: string): void {
+    this.#queue.push({ id, run: () => this.#seeThrough(id) });
+    this.#fill();
+  }
+
+  #fill(): void {
+    while (!this.#closed && this.#working.size < this.#workers) {
+      const task = this.#queue.shift();
+      if (task === undefined) return;
+      const work = task.run().catch((error) => {
+        // The store could not be written; the next server takes the run up.
+        console.error(error);
+      }).finally(() => {
+        this.#working.delete(task.id);
+        this.#fill();
+      });
+      this.#working.set(task.id, work);
+    }
+  }
+
+  /** Attempts a run until it is over or the server closes. */
+  async #seeThrough(id: string): Promise<void> {
+    let run = await this.#store.setState(id, "running", { started_at: now() }, ["queued"]);
+    while (!isOver(run) && !this.#closed) {
+      try {
+        run = await this.#attempt(run);
+      } catch (error) {
+        if (error instanceof RunStateError) throw error;
+        run = await this.#fail(id, error instanceof Error ? error.message : String(error));
+      }
+    }
+    if (!isOver(run)) await this.#store.setState(id, "queued");
+  }
+
+  /** Trains in a subprocess until that ends, and says what became of the run. */
+  async #attempt({ id, name, attempt: last, settings, base, dataset }: Run): Promise<Run> {
+    const attempts = this.attempts(id);
+    const attempt = last + 1;
+    const resume = await attempts.prepare(attempt);
+    const { cancelling } = await this.#store.change(id, () => ({ attempt }));
+    if (cancelling) return await this.#store.setState(id, "cancelled", ended());
+    const job: TrainJob = {
+      type: "train",
+      settings: { ...TrainSettings.parse(mapKeys(settings, camelCase)), model: base },
+      dataDir: this.#datasetDir(dataset),
+      outDir: attempts.dirOf(attempt),
+      name,
+      resume,
+    };
+    const follower = new RunFollower(this.#store, id);
+    const work = this.#work(id, job, (message) => follower.take(message));
+    // It may have been asked for before the subprocess was there.
+    const asked = this.#store.get(id).then((run) => {
+      if (run?.cancelling) this.#processes.get(id)?.stop();
+    }, (error) => {
+      this.#processes.get(id)?.kill();
+      throw error;
+    });
+    await Promise.allSettled([work, asked]);
+    await asked;
+    return await this.#conclude(id, attempt, follower, await work);
+  }
+
+  /** Has a job done in a subprocess; gives the reason for its end. */
+  async #work(
+    id: string,
+    job: Job,
+    onMessage: (message: JobMessage) => Promise<void>,
+  ): Promise<string> {
+    const process = new JobProcess(this.#spawn, job, onMessage, this.#heartbeatTimeoutMs);
+    this.#processes.set(id, process);
+    if (this.#closed) process.stop();
+    try {
+      return await process.end;
+    } finally {
+      this.#processes.delete(id);
+    }
+  }
+
+  async #conclude(
+    id: string,
+    attempt: number,
+    { finish, stopped, error, checkpointed }: RunFollower,
+    reason: string,
+  ): Promise<Run> {
+    if (finish !== undefined) {
+      const result = { ...runResult(finish), model_dir: this.attempts(id).modelDir };
+      // First, as a server that starts takes a model that is there for the end of the run.
+      const run = await this.#store.change(id, () => ({ result }));
+      await this.attempts(id).publish(attempt);
+      return await this.#succeed(run);
+    }
+    if (error !== undefined) return await this.#fail(id, error);
+    const run = (await this.#store.get(id))!;
+    if (run.cancelling) return await this.#store.setState(id, "cancelled", ended());
+    if (stopped || this.#closed) return run;
+    const deaths = checkpointed ? 0 : run.deaths + 1;
+    if (deaths < MAX_DEATHS) return await this.#store.change(id, () => ({ deaths }));
+    const death = `the training process ended ${deaths} times without a new checkpoint`;
+    return await this.#fail(id, `${death}, the last time with ${reason}`);
+  }
+
+  async #succeed({ id, result }: Run): Promise<Run> {
+    if (result !== undefined) await this.#store.append(id, { type: "finish", ...result });
+    return await this.#store.setState(id, "succeeded", ended());
+  }
+
+  async #fail(id: string, error: string): Promise<Run> {
+    const change = { ...ended(), error: error.slice(0, MAX_ERROR_LENGTH) };
+    return await this.#store.setState(id, "failed", change);
+  }
+
+  async #evaluate(evaluation: Evaluation): Promise<void> {
+    await this.#store.putEvaluation({ ...evaluation, state: "running" });
+    let failure: string | undefined;
+    let report: object | undefined;
+    const reason = await this.#work(evaluation.id, evaluation.job, async (message) => {
+      if (message.type === "error") failure = message.message;
+      if (message.type !== "report") return;
+      ({ report } = message);
+      await Deno.mkdir(this.#reportsDir, { recursive: true });
+      await writeJson(this.reportFile(evaluation.id), report);
+    }).catch((error) => String(error));
+    if (report === undefined && this.#closed) return;
+    const error = failure ?? `the process ended with ${reason}`;
+    await this.#store.putEvaluation({
+      ...evaluation,
+      ...ended(),
+      ...report === undefined
+        ? { state: "failed", error: error.slice(0, MAX_ERROR_LENGTH) }
+        : { state: "succeeded" },
+    });
+  }
+}
+
+/** Writes what the subprocess of a run says into the store. */
+class RunFollower {
+  readonly #store: RunStore;
+  readonly #id: string;
+  #lastAt = -Infinity;
+  finish: FinishEvent | undefined;
+  stopped = false;
+  error: string | undefined;
+  /** Whether there was a checkpoint. */
+  checkpointed = false;
+
+  constructor(store: RunStore, id: string) {
+    this.#store = store;
+    this.#id = id;
+  }
+
+  async take(message: JobMessage): Promise<void> {
+    switch (message.type) {
+      case "heartbeat":
+      case "report":
+        return;
+      case "finish":
+        this.finish = message;
+        return;
+      case "stopped":
+        this.stopped = true;
+        return;
+      case "error":
+        this.error = message.message;
+        return;
+      case "download":
+      case "step":
+        if (performance.now() - this.#lastAt < EVENT_INTERVAL_MS && !isLastOfFile(message)) return;
+        this.#lastAt = performance.now();
+        break;
+      case "checkpoint":
+        this.checkpointed = true;
+        return await this.#store.append(this.#id, message, { checkpoint_step: message.step });
+    }
+    await this.#store.append(this.#id, message);
+  }
+}
+
+function isLastOfFile(event: TrainEvent): boolean {
+  return event.type === "download" && event.received === event.size;
+}
+
+function runResult({ type: _, metrics, ...result }: FinishEvent): RunResult {
+  const summary = Object.entries(metrics)
+    .filter(([key]) => key !== "per_class" && key !== "confusion_matrix");
+  return { ...result, metrics: Object.fromEntries(summary) as unknown as RunResult["metrics"] };
+}
+
+function now(): string {
+  return new Date().toISOString();
+}
+
+function ended(): { finished_at: string; cancelling: false } {
+  return { finished_at: now(), cancelling: false };
+}

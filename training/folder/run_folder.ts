@@ -1,0 +1,226 @@
+/**
+ * The folders of runs: where a new one goes, and which finished last.
+ *
+ * @module
+ */
+import { basename, join } from "node:path";
+import { type Columns, parseColumnMapping } from "../../data/columns.ts";
+import { readExamples } from "../../data/csv.ts";
+import { splitFile } from "../../data/dataset.ts";
+import { exists, removeFolder } from "../../lib/files.ts";
+import { UserError } from "../../lib/user_error.ts";
+import { CHECKPOINTS_DIR } from "./checkpoints.ts";
+import type { TrainSettings } from "../settings.ts";
+import {
+  isPretraining,
+  readTrainingArgs,
+  TRAINING_ARGS_FILE,
+  type TrainingArgs,
+} from "./training_args.ts";
+
+/** Where runs go that were given no folder. */
+export const RUNS_DIR = "runs";
+
+/** Written last, so that a folder that has it holds a finished run. */
+export const METRICS_FILE = "metrics.json";
+
+/** Locked by the process that trains in the folder. */
+const LOCK_FILE = "lock";
+
+/** The folder of a run that starts now, in UTC: `runs/<date>-<mode>-<model>`. */
+export function newRunDir({ mode, model }: Pick<TrainSettings, "mode" | "model">): string {
+  const date = new Date().toISOString().slice(0, 19).replaceAll(":", "").replace("T", "-");
+  const name = basename(model).replaceAll(/[^A-Za-z0-9._-]+/g, "-");
+  return join(RUNS_DIR, `${date}-${mode}-${name}`);
+}
+
+/**
+ * Checks that a run may have a folder, before anything is done for it.
+ *
+ * @throws {UserError} If the folder holds something and may not be overwritten, or holds no run.
+ */
+export async function checkOutDir(
+  dir: string,
+  { overwrite }: { overwrite: boolean },
+): Promise<void> {
+  const names = await namesIn(dir);
+  const [first] = names;
+  if (first === undefined) return;
+
+  const held = `Cannot write to '${dir}': it holds`;
+  if (!names.includes(TRAINING_ARGS_FILE)) {
+    throw new UserError(`${held} '${first}' and is not that of a run; use another --out`);
+  }
+  if (!overwrite) {
+    throw new UserError(
+      names.includes(METRICS_FILE)
+        ? `${held} a finished run; use --overwrite or another --out`
+        : `${held} an unfinished run; use --resume, --overwrite or another --out`,
+    );
+  }
+}
+
+/**
+ * Makes the folder of a run and writes down what was asked for.
+ *
+ * A folder that is overwritten counts as unfinished from now on; its checkpoints go, and its files
+ * are replaced one by one when the new model is there.
+ *
+ * @param writeArgs Writes {@link TRAINING_ARGS_FILE}.
+ * @throws {UserError} As {@link checkOutDir} does.
+ */
+export async function prepareOutDir(
+  dir: string,
+  writeArgs: () => Promise<void>,
+  { overwrite }: { overwrite: boolean },
+): Promise<void> {
+  await checkOutDir(dir, { overwrite });
+  await Deno.mkdir(dir, { recursive: true });
+  const names = await namesIn(dir);
+  // In one step, as some of the old checkpoints would be taken for those of the new run.
+  const replaced = join(dir, `${CHECKPOINTS_DIR}.replaced`);
+  // Left there by a process that was killed.
+  await removeFolder(replaced);
+  if (names.includes(CHECKPOINTS_DIR)) await Deno.rename(join(dir, CHECKPOINTS_DIR), replaced);
+  if (names.includes(METRICS_FILE)) await Deno.remove(join(dir, METRICS_FILE));
+  await writeArgs();
+  await removeFolder(replaced);
+}
+
+/** What a run's folder holds, if it is there, without what others leave in it. */
+async function namesIn(dir: string): Promise<string[]> {
+  if (!await exists(dir)) return [];
+  const names = (await Array.fromAsync(Deno.readDir(dir))).map(({ name }) => name);
+  // macOS leaves .DS_Store wherever someone has looked.
+  return names.filter((name) => name !== LOCK_FILE && !name.startsWith("."));
+}
+
+/**
+ * Keeps other processes out of a run's folder, which is made if it is not there, until the lock is
+ * disposed of or the process ends.
+ *
+ * @throws {UserError} If another process trains there.
+ */
+export async function lockRun(dir: string): Promise<AsyncDisposable> {
+  await Deno.mkdir(dir, { recursive: true });
+  const path = join(dir, LOCK_FILE);
+  const file = await Deno.open(path, { write: true, create: true });
+  if (!await file.tryLock(true)) {
+    file.close();
+    throw new UserError(`Cannot train in '${dir}': another process does`);
+  }
+  return {
+    async [Symbol.asyncDispose]() {
+      file.close();
+      await Deno.remove(path);
+    },
+  };
+}
+
+/** Whether a process trains in a run's folder. */
+async function isLocked(dir: string): Promise<boolean> {
+  const path = join(dir, LOCK_FILE);
+  if (!await exists(path)) return false;
+  using file = await Deno.open(path, { write: true });
+  return !await file.tryLock(true);
+}
+
+/**
+ * What was asked of a run that is not finished.
+ *
+ * @throws {UserError} If the folder holds no run, or a finished one.
+ */
+export async function readUnfinishedRun(dir: string): Promise<TrainingArgs> {
+  const args = await readTrainingArgs(dir);
+  await checkUnfinished(dir);
+  return args;
+}
+
+/** @throws {UserError} If a run is finished. */
+export async function checkUnfinished(dir: string): Promise<void> {
+  if (!await exists(join(dir, METRICS_FILE))) return;
+  throw new UserError(`Cannot resume '${dir}': it is finished`);
+}
+
+/**
+ * The folder of the run that was started last, is not finished, and has been stopped.
+ *
+ * @throws {UserError} If there is none.
+ */
+export async function lastUnfinishedRun(runsDir: string = RUNS_DIR): Promise<string> {
+  const runs = await exists(runsDir) ? await Array.fromAsync(Deno.readDir(runsDir)) : [];
+  let last = { dir: "", startedAt: -1 };
+  for (const { name } of runs) {
+    const dir = join(runsDir, name);
+    const args = join(dir, TRAINING_ARGS_FILE);
+    if (!await exists(args) || await exists(join(dir, METRICS_FILE))) continue;
+    if (await isPretraining(dir)) continue;
+    const startedAt = (await Deno.stat(args)).mtime?.getTime() ?? 0;
+    if (startedAt > last.startedAt && !await isLocked(dir)) last = { dir, startedAt };
+  }
+  if (last.dir !== "") return last.dir;
+  throw new UserError(`Cannot find an unfinished run in '${runsDir}': name one with --out`);
+}
+
+/** A finished run's folder. */
+export interface FinishedRun {
+  /** The folder's own name. */
+  name: string;
+  dir: string;
+  finishedAt: Date;
+}
+
+/** The runs of a folder that are finished, the last first. */
+export async function finishedRuns(runsDir: string): Promise<FinishedRun[]> {
+  const runs: FinishedRun[] = [];
+  if (!await exists(runsDir)) return runs;
+  for await (const { name } of Deno.readDir(runsDir)) {
+    const dir = join(runsDir, name);
+    const metrics = join(dir, METRICS_FILE);
+    if (!await exists(metrics) || await isPretraining(dir)) continue;
+    runs.push({ name, dir, finishedAt: (await Deno.stat(metrics)).mtime ?? new Date(0) });
+  }
+  return runs.sort((a, b) => b.finishedAt.getTime() - a.finishedAt.getTime());
+}
+
+/**
+ * The folder of the run that finished last.
+ *
+ * @throws {UserError} If there is none.
+ */
+export async function lastFinishedRun(): Promise<string> {
+  const [last] = await finishedRuns(RUNS_DIR);
+  if (last === undefined) {
+    throw new UserError(`Cannot find a finished run in '${RUNS_DIR}': train first, or use --model`);
+  }
+  return last.dir;
+}
+
+/** The folder of the data that a model was trained on; `undefined` if its folder does not say. */
+export async function dataDirOf(modelDir: string): Promise<string | undefined> {
+  return (await trainingArgsOf(modelDir))?.dataDir;
+}
+
+/** The columns of the data that a model was trained on. */
+export async function columnsOf(modelDir: string): Promise<Columns> {
+  return parseColumnMapping((await trainingArgsOf(modelDir))?.settings.columnMapping);
+}
+
+/** The texts that a model was trained on; `undefined` if they cannot be found. */
+export async function trainingTextsOf(modelDir: string): Promise<Set<string> | undefined> {
+  const args = await trainingArgsOf(modelDir);
+  if (args === undefined) return undefined;
+  const file = await splitFile(args.dataDir, "train");
+  if (!await exists(file)) return undefined;
+  const { problemType, maxTrainSamples, columnMapping } = args.settings;
+  const examples = await readExamples(file, problemType, parseColumnMapping(columnMapping));
+  return new Set(examples.slice(0, maxTrainSamples).map(({ text }) => text));
+}
+
+/** What was asked of the run that a model comes from; a checkpoint belongs to its run. */
+async function trainingArgsOf(modelDir: string): Promise<TrainingArgs | undefined> {
+  for (const dir of [modelDir, join(modelDir, "..", "..")]) {
+    if (await exists(join(dir, TRAINING_ARGS_FILE))) return await readTrainingArgs(dir);
+  }
+  return undefined;
+}

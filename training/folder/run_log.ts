@@ -1,0 +1,65 @@
+/**
+ * The log of a run's steps: the `log_history` of `trainer_state.json`.
+ *
+ * @module
+ */
+import type { StepEvent } from "../events.ts";
+
+/** Between two entries, in steps. */
+const LOGGING_STEPS = 50;
+
+/** One entry, under transformers' keys. */
+export type LogEntry = Record<string, number | null>;
+
+/** Where a run stands, and how it came there. */
+export class RunLog {
+  /** Optimizer steps that are done. */
+  step: number;
+  readonly #entries: LogEntry[];
+  readonly #stepsPerEpoch: number;
+  /** The losses since the last entry. */
+  #losses: number[] = [];
+
+  /** @param stored Where an earlier process has left the run. */
+  constructor(
+    stepsPerEpoch: number,
+    stored: { global_step: number; log_history: readonly LogEntry[] } = {
+      global_step: 0,
+      log_history: [],
+    },
+  ) {
+    this.#stepsPerEpoch = stepsPerEpoch;
+    this.step = stored.global_step;
+    this.#entries = [...stored.log_history];
+  }
+
+  /** How often the texts have been seen, such as 1.5. */
+  get epoch(): number {
+    return this.step / this.#stepsPerEpoch;
+  }
+
+  /** Takes note of a step. */
+  addStep({ step, epoch, loss, grad_norm, learning_rate }: StepEvent): void {
+    this.step = step;
+    this.#losses.push(loss);
+    if (step % LOGGING_STEPS !== 0) return;
+    const mean = this.#losses.reduce((sum, loss) => sum + loss, 0) / this.#losses.length;
+    this.#entries.push({ epoch, step, loss: mean, grad_norm, learning_rate });
+    this.#losses = [];
+  }
+
+  /** Takes note of what was measured after the present step. */
+  protected addEntry(values: LogEntry): void {
+    this.#entries.push({ epoch: this.epoch, step: this.step, ...values });
+  }
+
+  /** The part of `trainer_state.json` that all runs have. */
+  protected get course(): Record<string, unknown> {
+    return {
+      epoch: this.epoch,
+      global_step: this.step,
+      logging_steps: LOGGING_STEPS,
+      log_history: this.#entries,
+    };
+  }
+}

@@ -1,0 +1,130 @@
+/**
+ * `training_args.json`: what was asked of a run.
+ *
+ * @module
+ */
+import { join, resolve } from "node:path";
+import { z } from "zod";
+import { type Dataset, digestOf } from "../../data/dataset.ts";
+import { exists, readJson, writeJson } from "../../lib/files.ts";
+import { UserError } from "../../lib/user_error.ts";
+import { BUNDLED_MODEL } from "../../models/formats/config.ts";
+import { BEST_METRIC } from "../metrics.ts";
+import { TrainSettings } from "../settings.ts";
+import { camelCase, mapKeys, snakeCase } from "../../lib/snake_case.ts";
+
+/** The file's name, in the folder of a run. */
+export const TRAINING_ARGS_FILE = "training_args.json";
+
+/** What a run was asked for. */
+export interface TrainingArgs {
+  settings: TrainSettings;
+  /** The folder of the data. */
+  dataDir: string;
+  dataSha256: string | undefined;
+}
+
+/** Settings that change where and how safely a run goes on, but not what it does. */
+const FREE_SETTINGS = ["device", "threads", "saveSteps", "saveTotalLimit"] as const;
+
+/** Writes down what is asked of a run: the settings, the data, and by what epochs are compared. */
+export async function writeTrainingArgs(
+  dir: string,
+  settings: TrainSettings,
+  dataset: Dataset,
+): Promise<void> {
+  const { metric, greaterIsBetter } = BEST_METRIC[settings.problemType];
+  await writeJson(join(dir, TRAINING_ARGS_FILE), {
+    ...mapKeys<unknown>({ ...await absolutePlaces(settings) }, snakeCase),
+    data: resolve(dataset.dir),
+    data_sha256: await digestOf(dataset),
+    metric_for_best_model: metric,
+    greater_is_better: greaterIsBetter,
+  });
+}
+
+const Stored = z.looseObject({ data: z.string(), data_sha256: z.string().optional() });
+const Objective = z.looseObject({ objective: z.string().optional() });
+
+/** Whether a folder is that of a base, which is pretrained and no classifier. */
+export async function isPretraining(dir: string): Promise<boolean> {
+  const file = join(dir, TRAINING_ARGS_FILE);
+  if (!await exists(file)) return false;
+  // A file that is damaged tells nothing, and who reads it next says so.
+  const args = await readJson(file, Objective).catch(() => undefined);
+  return args?.objective !== undefined;
+}
+
+/**
+ * Reads what a run was asked for.
+ *
+ * @throws {UserError} If the folder is not that of a run, or the file breaks a rule.
+ */
+export async function readTrainingArgs(dir: string): Promise<TrainingArgs> {
+  const file = join(dir, TRAINING_ARGS_FILE);
+  if (!await exists(file)) {
+    throw new UserError(`Cannot read '${dir}': it is not the folder of a run`);
+  }
+  if (await isPretraining(dir)) {
+    throw new UserError(`Cannot read '${dir}': it is a pretrained base; train on it with --model`);
+  }
+  const { data, data_sha256, ...rest } = await readJson(file, Stored);
+  const settings = TrainSettings.safeParse(
+    Object.fromEntries(
+      Object.entries(mapKeys<unknown>(rest, camelCase)).filter(([key]) =>
+        key in TrainSettings.shape
+      ),
+    ),
+  );
+  if (!settings.success) {
+    const { path, message } = settings.error.issues[0]!;
+    throw new UserError(`Cannot read '${file}': '${snakeCase(String(path[0]))}' ${message}`);
+  }
+  return { settings: settings.data, dataDir: data, dataSha256: data_sha256 };
+}
+
+/** Settings that name models. */
+interface Places {
+  model: string;
+  teacher?: string | undefined;
+}
+
+/**
+ * The settings with which a run goes on: its own, but for those that may change.
+ *
+ * @param given What the caller has said, which may not differ otherwise.
+ * @throws {UserError} If something differs; the message names what.
+ */
+export async function resumedSettings<Settings extends Places>(
+  dir: string,
+  settings: Settings,
+  given: Partial<Settings>,
+): Promise<Settings> {
+  const wanted = await absolutePlaces(given);
+  const differences = Object.entries(wanted).flatMap(([key, value]) => {
+    const own = settings[key as keyof Settings];
+    if (FREE_SETTINGS.some((free) => free === key) || own === value) return [];
+    return `${snakeCase(key)} is ${own ?? "not set"} there, not ${value}`;
+  });
+  if (differences.length > 0) {
+    throw new UserError(`Cannot resume '${dir}' with other settings: ${differences.join("; ")}`);
+  }
+  return { ...settings, ...wanted };
+}
+
+/** Settings whose models' folders are found wherever the process is that resumes. */
+export async function absolutePlaces<Settings extends Partial<Places>>(
+  settings: Settings,
+): Promise<Settings> {
+  const { model, teacher } = settings;
+  return {
+    ...settings,
+    ...(model !== undefined && { model: await absolute(model) }),
+    ...(teacher !== undefined && { teacher: await absolute(teacher) }),
+  };
+}
+
+/** A model's folder; other models' names as they are. */
+async function absolute(model: string): Promise<string> {
+  return model !== BUNDLED_MODEL && await exists(model) ? resolve(model) : model;
+}

@@ -6,7 +6,7 @@
 import { join } from "node:path";
 import { AdapterBank, type BankRow } from "../models/inference/adapter_bank.ts";
 import { readAdapter } from "../models/formats/adapter.ts";
-import { BertTokenizer } from "../models/text/tokenizer.ts";
+import { Tokenizer } from "../models/text/tokenizer.ts";
 import type { Executor } from "../onnx/runtime/executor.ts";
 import { BENCH_MODEL, randomTexts, writeAdapters, writeModel } from "./server.ts";
 import { type BENCH_SIZES, median } from "./train.ts";
@@ -46,7 +46,7 @@ export async function benchAdapters(
     const bank = await AdapterBank.load(executor, baseDir, { memoryBudgetBytes: Infinity });
     const names = Array.from({ length: adapters }, (_, i) => `adapter-${i}`);
     for (const name of names) await bank.add(name, await readAdapter(join(runsDir, name)));
-    const tokenizer = await BertTokenizer.load(baseDir);
+    const tokenizer = await Tokenizer.load(baseDir);
     const mixed = names.map((adapter): BankRow => ({ adapter, ids: tokenizer.encode(text()).ids }));
     const one = mixed.map((row): BankRow => ({ ...row, adapter: names[0]! }));
     const time = async (rows: readonly BankRow[]) => {

@@ -9,7 +9,7 @@ import { baseOf, saveAdapter } from "../models/formats/adapter.ts";
 import { saveClassifier } from "../models/formats/classifier.ts";
 import { labelsOf, readConfig } from "../models/formats/config.ts";
 import { EMBEDDING, type PromptEncoder, virtualTokenSize } from "../models/prompt_encoder.ts";
-import { BertTokenizer } from "../models/text/tokenizer.ts";
+import { Tokenizer } from "../models/text/tokenizer.ts";
 import { initialWeights } from "../models/weights.ts";
 import type { Device } from "../onnx/runtime/device.ts";
 import { Random } from "../lib/random.ts";
@@ -113,7 +113,7 @@ export async function writeModel(
   const config = benchConfig(size);
   const special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
   const words = Array.from({ length: config.vocab_size - special.length }, (_, i) => `w${i}`);
-  const tokenizer = BertTokenizer.fromVocabulary([...special, ...words], {
+  const tokenizer = Tokenizer.fromVocabulary([...special, ...words], {
     modelMaxLength: config.max_position_embeddings,
   });
   const label2id = Object.fromEntries(labelsOf(config).map((label, id) => [label, id]));

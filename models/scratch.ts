@@ -5,7 +5,7 @@
  */
 import type { Classifier } from "./formats/classifier.ts";
 import { scratchConfig, type ScratchSize, withLabels } from "./formats/config.ts";
-import { BertTokenizer } from "./text/tokenizer.ts";
+import { Tokenizer } from "./text/tokenizer.ts";
 import { initialWeights } from "./weights.ts";
 import { learnVocabulary } from "./text/wordpiece.ts";
 
@@ -38,7 +38,7 @@ export function scratchClassifier(
   return {
     config,
     // Positions that no text of training reaches would stay random.
-    tokenizer: BertTokenizer.fromVocabulary(vocabulary, {
+    tokenizer: Tokenizer.fromVocabulary(vocabulary, {
       modelMaxLength: Math.min(maxLength, config.max_position_embeddings),
     }),
     weights: initialWeights(config, seed),
@@ -53,6 +53,6 @@ export function scratchVocabulary(texts: Iterable<string>): string[] {
 /** Counts the word pieces of texts, without `[CLS]` and `[SEP]`, by a vocabulary of their own. */
 export function scratchWordPieces(trainingTexts: readonly string[]): (text: string) => number {
   const vocabulary = scratchVocabulary(trainingTexts);
-  const tokenizer = BertTokenizer.fromVocabulary(vocabulary, { modelMaxLength: Infinity });
+  const tokenizer = Tokenizer.fromVocabulary(vocabulary, { modelMaxLength: Infinity });
   return (text) => tokenizer.countTokens(text) - 2;
 }

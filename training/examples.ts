@@ -8,7 +8,7 @@ import type { Example } from "../data/csv.ts";
 import { labelRow } from "../data/labels.ts";
 import { type BertConfig, problemOf } from "../models/formats/config.ts";
 import { batchLogits, inBatches, scoresOf } from "../models/inference/inference.ts";
-import type { BertTokenizer } from "../models/text/tokenizer.ts";
+import type { Tokenizer } from "../models/text/tokenizer.ts";
 import type { InferenceSession, Tensors } from "../onnx/runtime/executor.ts";
 import type { Prediction } from "./evaluation.ts";
 import { lossOf } from "./loss.ts";
@@ -24,7 +24,7 @@ export interface EncodedExample {
 /** Encodes texts and counts those that are longer than the tokenizer allows and lose their end. */
 export function encodeExamples(
   rows: readonly Example[],
-  tokenizer: BertTokenizer,
+  tokenizer: Tokenizer,
 ): { examples: EncodedExample[]; truncated: number } {
   let truncatedCount = 0;
   const examples = rows.map(({ text, label }) => {

@@ -6,7 +6,7 @@
 import type { Dataset } from "../../data/dataset.ts";
 import type { Classifier } from "../../models/formats/classifier.ts";
 import { withLabels } from "../../models/formats/config.ts";
-import { BertTokenizer } from "../../models/text/tokenizer.ts";
+import { Tokenizer } from "../../models/text/tokenizer.ts";
 import { initialWeights } from "../../models/weights.ts";
 import { learnVocabulary } from "../../models/text/wordpiece.ts";
 import { benchConfig, MAX_LENGTH } from "../train.ts";
@@ -19,7 +19,7 @@ export function titleClassifier({ labels, train }: Dataset): Classifier {
   });
   return {
     config,
-    tokenizer: BertTokenizer.fromVocabulary(vocabulary, { modelMaxLength: MAX_LENGTH }),
+    tokenizer: Tokenizer.fromVocabulary(vocabulary, { modelMaxLength: MAX_LENGTH }),
     weights: initialWeights(config, 1),
   };
 }

@@ -26,7 +26,7 @@ import {
   virtualTokenSize,
 } from "../prompt_encoder.ts";
 import { decodeSafetensors, encodeSafetensors, type StoredTensor } from "./safetensors.ts";
-import { BertTokenizer } from "../text/tokenizer.ts";
+import { Tokenizer } from "../text/tokenizer.ts";
 import { MIN_LENGTH } from "./tokenizer_files.ts";
 import { ONNX_FILES, parameterShapes, type Weights } from "../weights.ts";
 
@@ -233,7 +233,7 @@ export async function baseDirOf({ dir, base }: StoredAdapter): Promise<string> {
 /** An adapter together with its base: a whole classifier. */
 export interface AdaptedClassifier {
   config: BertConfig;
-  tokenizer: BertTokenizer;
+  tokenizer: Tokenizer;
   /** The base's, and the adapter's in place of its head. */
   weights: Weights;
   encoder: PromptEncoder;
@@ -254,7 +254,7 @@ export async function withBase(adapter: StoredAdapter, dir?: string): Promise<Ad
   const weights = await readBaseWeights(baseDir, config);
   return {
     config,
-    tokenizer: adaptedTokenizer(adapter, await BertTokenizer.load(baseDir), config),
+    tokenizer: adaptedTokenizer(adapter, await Tokenizer.load(baseDir), config),
     weights: { ...weights, ...adapter.weights },
     encoder,
   };
@@ -312,9 +312,9 @@ export function adaptedConfig(
 /** The base's tokenizer, which cuts texts to what is left beside an adapter's virtual tokens. */
 export function adaptedTokenizer(
   { encoder, maxLength }: Pick<StoredAdapter, "encoder" | "maxLength">,
-  tokenizer: BertTokenizer,
+  tokenizer: Tokenizer,
   config: BertConfig,
-): BertTokenizer {
+): Tokenizer {
   const left = config.max_position_embeddings - encoder.num_virtual_tokens;
   return tokenizer.withMaxLength(Math.min(maxLength ?? left, left));
 }

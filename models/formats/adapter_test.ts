@@ -17,7 +17,7 @@ import { loadForInference, saveClassifier } from "./classifier.ts";
 import { type BertConfig, labelsOf, readConfig, withLabels } from "./config.ts";
 import { initialPromptEncoder, type PromptEncoder } from "../prompt_encoder.ts";
 import { decodeSafetensors, encodeSafetensors, type StoredTensor } from "./safetensors.ts";
-import { BertTokenizer } from "../text/tokenizer.ts";
+import { Tokenizer } from "../text/tokenizer.ts";
 import { exportModel, initialWeights } from "../weights.ts";
 
 /** What PEFT wrote; its README says how. */
@@ -135,7 +135,7 @@ Deno.test("saveAdapter() and readAdapter() keep everything; a projection becomes
 Deno.test("a folder holds an adapter or a whole classifier, whichever was saved last", async () => {
   await inTempDir(async (dir) => {
     const config = await readConfig(BASE);
-    const tokenizer = await BertTokenizer.load(BASE);
+    const tokenizer = await Tokenizer.load(BASE);
     const adapter = await randomAdapter();
     await saveAdapter(dir, adapter);
     await saveClassifier(dir, { config, tokenizer, weights: initialWeights(config, 1) });
@@ -150,7 +150,7 @@ Deno.test("withBase() refuses another base, and names both", async () => {
   await inTempDir(async (dir) => {
     const other = join(dir, "other");
     const config = await readConfig(BASE);
-    const tokenizer = await BertTokenizer.load(BASE);
+    const tokenizer = await Tokenizer.load(BASE);
     await saveClassifier(other, { config, tokenizer, weights: initialWeights(config, 1) });
     await saveAdapter(join(dir, "adapter"), await randomAdapter());
     const adapter = await readAdapter(join(dir, "adapter"));

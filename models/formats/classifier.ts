@@ -25,7 +25,7 @@ import {
 import { readWeights, WEIGHTS_FILE, WEIGHTS_INDEX_FILE } from "./weight_files.ts";
 import { type BertConfig, CONFIG_FILE, readConfig } from "./config.ts";
 import { safetensorsParts, type TensorSource } from "./safetensors.ts";
-import { BertTokenizer } from "../text/tokenizer.ts";
+import { Tokenizer } from "../text/tokenizer.ts";
 import {
   classifierGraph,
   type Dtype,
@@ -38,7 +38,7 @@ import {
 /** Everything that a classifier consists of. */
 export interface Classifier {
   config: BertConfig;
-  tokenizer: BertTokenizer;
+  tokenizer: Tokenizer;
   weights: Weights;
 }
 
@@ -156,7 +156,7 @@ export async function describeClassifier(dir: string): Promise<Omit<Classifier, 
   }
   if (adapter === undefined) return { config: own, tokenizer: await readTokenizer(dir, own) };
   const config = adaptedConfig(adapter, own);
-  const tokenizer = adaptedTokenizer(adapter, await BertTokenizer.load(weightsDir), config);
+  const tokenizer = adaptedTokenizer(adapter, await Tokenizer.load(weightsDir), config);
   return { config, tokenizer };
 }
 
@@ -170,8 +170,8 @@ async function holdsWeights(dir: string): Promise<boolean> {
  *
  * @throws {UserError} If it is damaged, or has tokens that the model has no embeddings for.
  */
-export async function readTokenizer(dir: string, config: BertConfig): Promise<BertTokenizer> {
-  const tokenizer = await BertTokenizer.load(dir);
+export async function readTokenizer(dir: string, config: BertConfig): Promise<Tokenizer> {
+  const tokenizer = await Tokenizer.load(dir);
   if (tokenizer.vocabularySize <= config.vocab_size) {
     return tokenizer.withMaxLength(config.max_position_embeddings);
   }

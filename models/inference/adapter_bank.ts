@@ -23,7 +23,7 @@ import { bertForSequenceClassification } from "../bert.ts";
 import { type BertConfig, problemOf, readConfig } from "../formats/config.ts";
 import type { EncodedText } from "./inference.ts";
 import { EMBEDDING, virtualTokenSize } from "../prompt_encoder.ts";
-import { BertTokenizer } from "../text/tokenizer.ts";
+import { Tokenizer } from "../text/tokenizer.ts";
 import { type Dtype, quantizeEncoder, type Weights } from "../weights.ts";
 
 /** A text, or a pair of texts, for one adapter of a bank. */
@@ -38,7 +38,7 @@ export interface BankedAdapter {
   labels: readonly string[];
   virtualTokens: number;
   /** Cuts texts to what the adapter takes. */
-  tokenizer: BertTokenizer;
+  tokenizer: Tokenizer;
 }
 
 /** A bank is full; it takes the adapter when others have left. */
@@ -73,7 +73,7 @@ interface Entry extends BankedAdapter {
 export class AdapterBank {
   readonly #baseDir: string;
   readonly #config: BertConfig;
-  readonly #tokenizer: BertTokenizer;
+  readonly #tokenizer: Tokenizer;
   readonly #session: TableSession;
   readonly #widths: Record<TableName, number>;
   readonly #budgetBytes: number;
@@ -88,7 +88,7 @@ export class AdapterBank {
   private constructor(
     baseDir: string,
     config: BertConfig,
-    tokenizer: BertTokenizer,
+    tokenizer: Tokenizer,
     session: TableSession,
     maxRows: Record<TableName, number>,
     budgetBytes: number,
@@ -113,7 +113,7 @@ export class AdapterBank {
     { memoryBudgetBytes = DEFAULT_BUDGET_BYTES, dtype = "fp32" }: AdapterBankOptions = {},
   ): Promise<AdapterBank> {
     const config = await readConfig(baseDir);
-    const tokenizer = await BertTokenizer.load(baseDir);
+    const tokenizer = await Tokenizer.load(baseDir);
     const widths = tableWidths(config);
     const session = await executor.loadTableSession(
       bankModel(config, await readBaseWeights(baseDir, config), dtype),

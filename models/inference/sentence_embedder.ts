@@ -17,7 +17,7 @@ import { bertEncoder, type ParameterSource } from "../bert.ts";
 import { readTokenizer } from "../formats/classifier.ts";
 import { type BertConfig, readConfig } from "../formats/config.ts";
 import { type HubOptions, modelDir } from "../hub.ts";
-import type { BertTokenizer } from "../text/tokenizer.ts";
+import type { Tokenizer } from "../text/tokenizer.ts";
 import { readWeights } from "../formats/weight_files.ts";
 import { parameterShapes } from "../weights.ts";
 
@@ -36,11 +36,11 @@ const SUMMED_TOKENS = new Map<string, "first" | "all">([
 export class SentenceEmbedder {
   /** The length of an embedding. */
   readonly size: number;
-  readonly tokenizer: BertTokenizer;
+  readonly tokenizer: Tokenizer;
   readonly #padId: number;
   readonly #session: InferenceSession;
 
-  private constructor(config: BertConfig, tokenizer: BertTokenizer, session: InferenceSession) {
+  private constructor(config: BertConfig, tokenizer: Tokenizer, session: InferenceSession) {
     this.size = config.hidden_size;
     this.tokenizer = tokenizer;
     this.#padId = config.pad_token_id;

@@ -14,7 +14,7 @@ import {
   inBatches,
   scoresOf,
 } from "./inference.ts";
-import type { BertTokenizer, Encoding } from "../text/tokenizer.ts";
+import type { Encoding, Tokenizer } from "../text/tokenizer.ts";
 import type { Dtype } from "../weights.ts";
 
 /** A class and how probable it is, or the output of a regression and its value. */
@@ -30,10 +30,10 @@ export class TextClassifier {
   /** The names of the classes in the order of the logits. */
   readonly labels: readonly string[];
   readonly #config: BertConfig;
-  readonly #tokenizer: BertTokenizer;
+  readonly #tokenizer: Tokenizer;
   readonly #session: InferenceSession;
 
-  private constructor(config: BertConfig, tokenizer: BertTokenizer, session: InferenceSession) {
+  private constructor(config: BertConfig, tokenizer: Tokenizer, session: InferenceSession) {
     ({ problemType: this.problemType, labels: this.labels } = problemOf(config));
     this.#config = config;
     this.#tokenizer = tokenizer;

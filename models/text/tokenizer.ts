@@ -1,9 +1,9 @@
 /**
- * A BERT tokenizer and its files.
+ * A tokenizer and its files.
  *
  * @module
  */
-import { Tokenizer } from "@huggingface/tokenizers";
+import { Tokenizer as LibraryTokenizer } from "@huggingface/tokenizers";
 import { join } from "node:path";
 import { z } from "zod";
 import { exists, readJson } from "../../lib/files.ts";
@@ -48,7 +48,7 @@ const NO_MAX_LENGTH = 1e30;
 /** Only the length is sure to be there. */
 type LoadedConfig = Partial<TokenizerConfig> & Pick<TokenizerConfig, "model_max_length">;
 
-/** Settings of {@link BertTokenizer.fromVocabulary}. */
+/** Settings of {@link Tokenizer.fromVocabulary}. */
 export interface VocabularyOptions {
   /** The most tokens that a text is encoded to, `[CLS]` and `[SEP]` included. */
   modelMaxLength: number;
@@ -70,15 +70,15 @@ export interface Encoding {
 const CHARACTERS_PER_TOKEN = 16;
 
 /** Turns texts into token ids. */
-export class BertTokenizer {
-  readonly #tokenizer: Tokenizer;
+export class Tokenizer {
+  readonly #tokenizer: LibraryTokenizer;
   readonly #json: TokenizerJson;
   readonly #config: LoadedConfig;
 
   private constructor(
     json: TokenizerJson,
     config: LoadedConfig,
-    tokenizer = new Tokenizer(json, config),
+    tokenizer = new LibraryTokenizer(json, config),
   ) {
     this.#tokenizer = tokenizer;
     this.#json = json;
@@ -94,8 +94,8 @@ export class BertTokenizer {
   static fromVocabulary(
     vocabulary: readonly string[],
     { modelMaxLength, normalization = { lowercase: true } }: VocabularyOptions,
-  ): BertTokenizer {
-    return new BertTokenizer(
+  ): Tokenizer {
+    return new Tokenizer(
       tokenizerJson(vocabulary, normalization),
       tokenizerConfig({ ...normalization, modelMaxLength }),
     );
@@ -107,7 +107,7 @@ export class BertTokenizer {
    *
    * @throws {UserError} If one of them is not such a file.
    */
-  static async load(dir: string): Promise<BertTokenizer> {
+  static async load(dir: string): Promise<Tokenizer> {
     const configFile = join(dir, "tokenizer_config.json");
     const vocabularyFile = join(dir, "vocab.txt");
     const tokenizerFile = join(dir, "tokenizer.json");
@@ -116,7 +116,7 @@ export class BertTokenizer {
       const config = await exists(configFile)
         ? await readJson(configFile, TokenizerConfigFile)
         : {};
-      return new BertTokenizer(json, {
+      return new Tokenizer(json, {
         ...config,
         model_max_length: config.model_max_length ?? NO_MAX_LENGTH,
       });
@@ -125,7 +125,7 @@ export class BertTokenizer {
     const config = await exists(configFile)
       ? await readJson(configFile, OldConfig)
       : OldConfig.parse({});
-    return BertTokenizer.fromVocabulary(vocabulary, {
+    return Tokenizer.fromVocabulary(vocabulary, {
       normalization: {
         lowercase: config.do_lower_case,
         stripAccents: config.strip_accents ?? config.do_lower_case,
@@ -187,11 +187,11 @@ export class BertTokenizer {
   }
 
   /** The same tokenizer, cutting texts to `maxLength` tokens unless it cuts them earlier. */
-  withMaxLength(maxLength: number): BertTokenizer {
+  withMaxLength(maxLength: number): Tokenizer {
     const { model_max_length } = this.#config;
     const config = { ...this.#config, model_max_length: Math.min(maxLength, model_max_length) };
     // The length is no matter of the library's: texts are cut here.
-    return new BertTokenizer(this.#json, config, this.#tokenizer);
+    return new Tokenizer(this.#json, config, this.#tokenizer);
   }
 
   /**

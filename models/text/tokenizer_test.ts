@@ -1,7 +1,7 @@
 import { deepStrictEqual, match, ok, rejects } from "node:assert";
 import fc from "fast-check";
 import { join } from "node:path";
-import { BertTokenizer } from "./tokenizer.ts";
+import { Tokenizer } from "./tokenizer.ts";
 
 const CLS = 2;
 const SEP = 3;
@@ -10,8 +10,8 @@ const VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "hug", "7", "p
 
 const tokenizer = withLength(128);
 
-function withLength(modelMaxLength: number): BertTokenizer {
-  return BertTokenizer.fromVocabulary(VOCABULARY, { modelMaxLength });
+function withLength(modelMaxLength: number): Tokenizer {
+  return Tokenizer.fromVocabulary(VOCABULARY, { modelMaxLength });
 }
 
 /** Texts of known and unknown words. */
@@ -21,19 +21,19 @@ const texts = fc.array(
 ).map((words) => words.join(" "));
 
 /** Writes a tokenizer's files into a folder and loads them. */
-async function reload(tokenizer: BertTokenizer): Promise<BertTokenizer> {
+async function reload(tokenizer: Tokenizer): Promise<Tokenizer> {
   const dir = await Deno.makeTempDir();
   try {
     for (const [name, content] of Object.entries(tokenizer.files())) {
       await Deno.writeTextFile(join(dir, name), content);
     }
-    return await BertTokenizer.load(dir);
+    return await Tokenizer.load(dir);
   } finally {
     await Deno.remove(dir, { recursive: true });
   }
 }
 
-Deno.test("BertTokenizer.encode() frames the ids of the tokens", () => {
+Deno.test("Tokenizer.encode() frames the ids of the tokens", () => {
   deepStrictEqual(tokenizer.encode("Hugs 7 zug"), {
     ids: [CLS, 5, 8, 6, 1, SEP],
     truncated: false,
@@ -41,7 +41,7 @@ Deno.test("BertTokenizer.encode() frames the ids of the tokens", () => {
   deepStrictEqual(tokenizer.encode(""), { ids: [CLS, SEP], truncated: false });
 });
 
-Deno.test("BertTokenizer.encode() keeps [CLS] and [SEP] when it cuts a text", () => {
+Deno.test("Tokenizer.encode() keeps [CLS] and [SEP] when it cuts a text", () => {
   deepStrictEqual(withLength(5).encode("hug pun 7"), {
     ids: [CLS, 5, 7, 6, SEP],
     truncated: false,
@@ -50,7 +50,7 @@ Deno.test("BertTokenizer.encode() keeps [CLS] and [SEP] when it cuts a text", ()
   deepStrictEqual(withLength(2).encode("hug pun 7"), { ids: [CLS, SEP], truncated: true });
 });
 
-Deno.test("BertTokenizer.encode() keeps the start of a text that is too long", () => {
+Deno.test("Tokenizer.encode() keeps the start of a text that is too long", () => {
   fc.assert(fc.property(texts, fc.integer({ min: 2, max: 16 }), (text, maxLength) => {
     const inner = tokenizer.encode(text).ids.slice(1, -1);
     const { ids, truncated } = withLength(maxLength).encode(text);
@@ -59,7 +59,7 @@ Deno.test("BertTokenizer.encode() keeps the start of a text that is too long", (
   }));
 });
 
-Deno.test("BertTokenizer cuts a long text as if it had read all of it", () => {
+Deno.test("Tokenizer cuts a long text as if it had read all of it", () => {
   const word = fc.constantFrom(
     "hug",
     "pun",
@@ -83,7 +83,7 @@ Deno.test("BertTokenizer cuts a long text as if it had read all of it", () => {
   }));
 });
 
-Deno.test("BertTokenizer.encodePair() joins two texts and says where the second begins", () => {
+Deno.test("Tokenizer.encodePair() joins two texts and says where the second begins", () => {
   deepStrictEqual(tokenizer.encodePair("hug", "pun 7"), {
     ids: [CLS, 5, SEP, 7, 6, SEP],
     secondStart: 3,
@@ -91,7 +91,7 @@ Deno.test("BertTokenizer.encodePair() joins two texts and says where the second 
   });
 });
 
-Deno.test("BertTokenizer.encodePair() cuts the longer text first", () => {
+Deno.test("Tokenizer.encodePair() cuts the longer text first", () => {
   deepStrictEqual(withLength(6).encodePair("hug", "pun 7 hug hug"), {
     ids: [CLS, 5, SEP, 7, 6, SEP],
     secondStart: 3,
@@ -113,11 +113,11 @@ Deno.test("BertTokenizer.encodePair() cuts the longer text first", () => {
   );
 });
 
-Deno.test("BertTokenizer.files() lists the tokens of vocab.txt in the order of their ids", () => {
+Deno.test("Tokenizer.files() lists the tokens of vocab.txt in the order of their ids", () => {
   deepStrictEqual(tokenizer.files()["vocab.txt"], VOCABULARY.join("\n") + "\n");
 });
 
-Deno.test("BertTokenizer.load() reads what files() wrote", async () => {
+Deno.test("Tokenizer.load() reads what files() wrote", async () => {
   const loaded = await reload(tokenizer);
   deepStrictEqual(loaded.files(), tokenizer.files());
   fc.assert(fc.property(texts, (text) => {
@@ -125,7 +125,7 @@ Deno.test("BertTokenizer.load() reads what files() wrote", async () => {
   }));
 });
 
-Deno.test("BertTokenizer.files() holds what transformers looks for", () => {
+Deno.test("Tokenizer.files() holds what transformers looks for", () => {
   const files = tokenizer.files();
   deepStrictEqual(Object.keys(files).sort(), [
     "special_tokens_map.json",
@@ -138,38 +138,38 @@ Deno.test("BertTokenizer.files() holds what transformers looks for", () => {
   ok(files["tokenizer.json"]!.endsWith("}\n"));
 });
 
-Deno.test("BertTokenizer.load() reads an older folder with vocab.txt alone", async () => {
+Deno.test("Tokenizer.load() reads an older folder with vocab.txt alone", async () => {
   const dir = await Deno.makeTempDir();
   try {
     await Deno.writeTextFile(join(dir, "vocab.txt"), [...VOCABULARY, "Hug"].join("\n") + "\n");
     const text = "Hug pun 7";
-    deepStrictEqual((await BertTokenizer.load(dir)).encode(text).ids, [CLS, 5, 7, 6, SEP]);
+    deepStrictEqual((await Tokenizer.load(dir)).encode(text).ids, [CLS, 5, 7, 6, SEP]);
 
     const config = { do_lower_case: false, model_max_length: 4 };
     await Deno.writeTextFile(join(dir, "tokenizer_config.json"), JSON.stringify(config));
-    const cased = await BertTokenizer.load(dir);
+    const cased = await Tokenizer.load(dir);
     deepStrictEqual(cased.encode(text), { ids: [CLS, 10, 7, SEP], truncated: true });
 
     const german = { do_lower_case: true, strip_accents: false, tokenize_chinese_chars: false };
     await Deno.writeTextFile(join(dir, "tokenizer_config.json"), JSON.stringify(german));
     await Deno.writeTextFile(join(dir, "vocab.txt"), [...VOCABULARY, "ä", "a"].join("\n"));
-    const accented = await BertTokenizer.load(dir);
+    const accented = await Tokenizer.load(dir);
     deepStrictEqual(accented.encode("Ä").ids, [CLS, VOCABULARY.length, SEP]);
     match(accented.files()["tokenizer_config.json"]!, /"tokenize_chinese_chars": false/);
 
     const other = { tokenizer_class: "BertJapaneseTokenizer" };
     await Deno.writeTextFile(join(dir, "tokenizer_config.json"), JSON.stringify(other));
-    await rejects(BertTokenizer.load(dir), /tokenizer_config.json': 'tokenizer_class' /);
+    await rejects(Tokenizer.load(dir), /tokenizer_config.json': 'tokenizer_class' /);
   } finally {
     await Deno.remove(dir, { recursive: true });
   }
 });
 
-Deno.test("BertTokenizer.load() refuses a vocabulary without the special tokens", async () => {
+Deno.test("Tokenizer.load() refuses a vocabulary without the special tokens", async () => {
   const dir = await Deno.makeTempDir();
   try {
     await Deno.writeTextFile(join(dir, "vocab.txt"), "a\nb\n");
-    await rejects(BertTokenizer.load(dir), {
+    await rejects(Tokenizer.load(dir), {
       name: "UserError",
       message: "Cannot describe the tokenizer: the vocabulary must hold '[PAD]'",
     });
@@ -178,17 +178,17 @@ Deno.test("BertTokenizer.load() refuses a vocabulary without the special tokens"
   }
 });
 
-Deno.test("BertTokenizer.load() needs neither tokenizer_config.json nor a length in it", async () => {
+Deno.test("Tokenizer.load() needs neither tokenizer_config.json nor a length in it", async () => {
   const dir = await Deno.makeTempDir();
   try {
-    const tokenizer = BertTokenizer.fromVocabulary(VOCABULARY, { modelMaxLength: 128 });
+    const tokenizer = Tokenizer.fromVocabulary(VOCABULARY, { modelMaxLength: 128 });
     const { "tokenizer.json": json } = tokenizer.files();
     await Deno.writeTextFile(join(dir, "tokenizer.json"), json!);
     for (const config of [undefined, "{}"]) {
       if (config !== undefined) {
         await Deno.writeTextFile(join(dir, "tokenizer_config.json"), config);
       }
-      const loaded = await BertTokenizer.load(dir);
+      const loaded = await Tokenizer.load(dir);
       const words = Array.from({ length: 600 }, () => VOCABULARY.at(-1)).join(" ");
       deepStrictEqual(loaded.encode(words).truncated, false);
       deepStrictEqual(loaded.withMaxLength(5).encode(words).ids.length, 5);
@@ -198,7 +198,7 @@ Deno.test("BertTokenizer.load() needs neither tokenizer_config.json nor a length
   }
 });
 
-Deno.test("BertTokenizer.load() refuses a length that leaves no room for a word", async () => {
+Deno.test("Tokenizer.load() refuses a length that leaves no room for a word", async () => {
   const dir = await Deno.makeTempDir();
   try {
     const configFile = join(dir, "tokenizer_config.json");
@@ -208,9 +208,9 @@ Deno.test("BertTokenizer.load() refuses a length that leaves no room for a word"
       name: "UserError",
       message: new RegExp(`^Cannot read '${configFile}': .*model_max_length.*3$`),
     };
-    await rejects(BertTokenizer.load(dir), refusal);
+    await rejects(Tokenizer.load(dir), refusal);
     await Deno.writeTextFile(join(dir, "tokenizer.json"), tokenizer.files()["tokenizer.json"]!);
-    await rejects(BertTokenizer.load(dir), refusal);
+    await rejects(Tokenizer.load(dir), refusal);
   } finally {
     await Deno.remove(dir, { recursive: true });
   }

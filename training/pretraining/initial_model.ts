@@ -15,7 +15,7 @@ import {
 import { type HubOptions, modelDir } from "../../models/hub.ts";
 import { WORD_EMBEDDINGS } from "../../models/heads/masked_language_model.ts";
 import type { SentenceEmbedder } from "../../models/inference/sentence_embedder.ts";
-import { BertTokenizer } from "../../models/text/tokenizer.ts";
+import { Tokenizer } from "../../models/text/tokenizer.ts";
 import { readWeights } from "../../models/formats/weight_files.ts";
 import { initialWeights, parameterShapes, type Weights } from "../../models/weights.ts";
 import { vocabularyOf, WordCounter } from "../../models/text/wordpiece.ts";
@@ -26,7 +26,7 @@ import { taughtEmbeddings } from "./taught_embeddings.ts";
 /** What is pretrained, before its weights are read. */
 export interface MaskedModel {
   config: BertConfig;
-  tokenizer: BertTokenizer;
+  tokenizer: Tokenizer;
   /** The folder of its weights; absent where they are random. */
   dir?: string;
 }
@@ -53,7 +53,7 @@ export async function maskedModel(
     const vocabulary = vocabularyOf(counter.counts, { vocabularySize });
     const config = scratchConfig(size, vocabulary.length, "BertForMaskedLM");
     const modelMaxLength = config.max_position_embeddings;
-    return { config, tokenizer: BertTokenizer.fromVocabulary(vocabulary, { modelMaxLength }) };
+    return { config, tokenizer: Tokenizer.fromVocabulary(vocabulary, { modelMaxLength }) };
   }
   const dir = await modelDir(model, options);
   const stored = await readConfig(dir);

@@ -9,7 +9,7 @@ import {
   SPECIAL_TOKENS_MAP,
 } from "../../models/formats/tokenizer_files.ts";
 import { UserError } from "../../lib/user_error.ts";
-import type { BertTokenizer } from "../../models/text/tokenizer.ts";
+import type { Tokenizer } from "../../models/text/tokenizer.ts";
 import type { Random } from "../../lib/random.ts";
 
 /** A text of which some tokens are hidden. */
@@ -34,7 +34,7 @@ export class TokenMasker {
   readonly #ordinary: number[];
 
   /** @throws {UserError} If the tokenizer has no `[MASK]`. */
-  constructor(tokenizer: Pick<BertTokenizer, "tokens">) {
+  constructor(tokenizer: Pick<Tokenizer, "tokens">) {
     const tokens = tokenizer.tokens();
     this.#maskId = tokens.indexOf(SPECIAL_TOKENS_MAP.mask_token);
     if (this.#maskId < 0) {

@@ -1,7 +1,7 @@
 import { deepStrictEqual, notDeepStrictEqual, ok } from "node:assert";
 import type { TokenIds } from "../../data/batches.ts";
 import { SPECIAL_TOKENS } from "../../models/formats/tokenizer_files.ts";
-import { BertTokenizer } from "../../models/text/tokenizer.ts";
+import { Tokenizer } from "../../models/text/tokenizer.ts";
 import { taughtEmbeddings } from "./taught_embeddings.ts";
 
 /** More word pieces than go through a teacher together; one continues a word. */
@@ -21,7 +21,7 @@ const TEACHER_SIZE = 5;
 const ORIGIN = [3, -1, 0.5, 0, 2];
 const X_AXIS = [2 / 3, 1 / 3, 0, 2 / 3, 0];
 const Y_AXIS = [-2 / 3, 2 / 3, 0, 1 / 3, 0];
-const tokenizer = BertTokenizer.fromVocabulary(
+const tokenizer = Tokenizer.fromVocabulary(
   [...SPECIAL_TOKENS, ...PIECES.map((piece) => piece.replace("##", ""))],
   { modelMaxLength: 8 },
 );

@@ -9,7 +9,7 @@ import { exists, removeFolder } from "../../lib/files.ts";
 import { isHeldOut, readLines } from "../../data/text_files.ts";
 import { TokenFile, TokenFileWriter } from "../../data/token_file.ts";
 import { UserError } from "../../lib/user_error.ts";
-import type { BertTokenizer } from "../../models/text/tokenizer.ts";
+import type { Tokenizer } from "../../models/text/tokenizer.ts";
 
 const TOKENS_DIR = "tokens";
 const TRAIN_FILE = "train";
@@ -18,9 +18,9 @@ const TEACHER_FILE = "teacher";
 
 /** How texts become rows. */
 export interface PretrainingTextsOptions {
-  tokenizer: BertTokenizer;
+  tokenizer: Tokenizer;
   /** The teacher's tokenizer; with one each text is a row of its own, otherwise rows are filled. */
-  teacher?: BertTokenizer | undefined;
+  teacher?: Tokenizer | undefined;
   /** The share of the texts that is not trained on. */
   heldOut: number;
   /** Called now and then with the number of texts that have been read. */
@@ -108,10 +108,10 @@ async function encode(
 
 /** Fills rows with texts: `[CLS] one [SEP] another [SEP]`. Longer texts go over several rows. */
 export class RowPacker {
-  readonly #tokenizer: BertTokenizer;
+  readonly #tokenizer: Tokenizer;
   #row: number[] = [];
 
-  constructor(tokenizer: BertTokenizer) {
+  constructor(tokenizer: Tokenizer) {
     this.#tokenizer = tokenizer;
   }
 

@@ -3,12 +3,12 @@ import fc from "fast-check";
 import { join } from "node:path";
 import type { TokenFile } from "../../data/token_file.ts";
 import { SPECIAL_TOKENS } from "../../models/formats/tokenizer_files.ts";
-import { BertTokenizer } from "../../models/text/tokenizer.ts";
+import { Tokenizer } from "../../models/text/tokenizer.ts";
 import { pretrainingTexts, RowPacker } from "./texts.ts";
 
 const WORDS = ["one", "two", "three"];
 const MAX_LENGTH = 8;
-const tokenizer = BertTokenizer.fromVocabulary([...SPECIAL_TOKENS, ...WORDS], {
+const tokenizer = Tokenizer.fromVocabulary([...SPECIAL_TOKENS, ...WORDS], {
   modelMaxLength: MAX_LENGTH,
 });
 const [CLS, SEP] = ["[CLS]", "[SEP]"].map((token) => SPECIAL_TOKENS.indexOf(token));
@@ -45,7 +45,7 @@ Deno.test("pretrainingTexts() gives each text a row of its own, and one of the t
   try {
     const file = join(dir, "texts.txt");
     await Deno.writeTextFile(file, "one two\nthree\n");
-    const teacher = BertTokenizer.fromVocabulary([...SPECIAL_TOKENS, ...WORDS.toReversed()], {
+    const teacher = Tokenizer.fromVocabulary([...SPECIAL_TOKENS, ...WORDS.toReversed()], {
       modelMaxLength: MAX_LENGTH,
     });
     const options = { tokenizer, heldOut: 0, onProgress: () => {} };

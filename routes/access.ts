@@ -5,7 +5,7 @@
  */
 import { Buffer } from "node:buffer";
 import { createHash, timingSafeEqual } from "node:crypto";
-import type { MiddlewareHandler } from "hono";
+import type { Context, MiddlewareHandler } from "hono";
 import { HTTPException } from "hono/http-exception";
 import { z } from "zod";
 import { retryLater } from "./errors.ts";
@@ -51,38 +51,25 @@ export function apiKey(name: string, key: string): ApiKey {
   return { name, sha256: sha256(key), scopes: SCOPES };
 }
 
-/** What a request needs: no key, any key, or one with this scope. */
-function neededScope(method: string, path: string): Scope | undefined {
-  if (OPEN_PATHS.test(path)) return undefined;
-  const paths = method === "GET" || method === "HEAD" ? READABLE_PATHS : PREDICT_PATHS;
-  return method !== "DELETE" && method !== "PUT" && paths.test(path) ? "predict" : "manage";
-}
-
-const OPEN_PATHS = /^\/(health(\/live|\/ready)?|v2\/health\/(live|ready)|docs|openapi\.json)$/;
-const READABLE_PATHS = /^\/(info|metrics|v1\/models(\/[^/]+)?|v2(\/.*)?)$/;
-const PREDICT_PATHS = /^\/(|predict|v1\/predict|models\/.+|v2\/models\/.+)$/;
-
 /**
- * Lets requests through whose key, `Authorization: Bearer KEY`, may do what they ask; without any
- * keys, all. The key's name is `apiKey` in the context.
+ * Lets requests through whose key, `Authorization: Bearer KEY`, may do what their route asks;
+ * without any keys, all. The key's name is `apiKey` in the context.
  *
  * @param requestsPerMinute For each key that has no limit of its own, and for all requests together
  * where there are no keys.
- * @throws {HTTPException} 401 without a key that is known, 403 if it lacks the scope, 429 if it asks
- * too often.
+ * @returns A function that throws an HTTPException: 401 without a key that is known, 403 if it
+ * lacks the scope, 429 if it asks too often.
  */
-export function checkAccess(
+export function accessCheck(
   keys: readonly ApiKey[],
   requestsPerMinute: number | undefined,
-): MiddlewareHandler {
+): (context: Context, scope: Scope) => void {
   const limits = new Map<ApiKey | undefined, RateLimit>();
   for (const key of [undefined, ...keys]) {
     const limit = key?.requestsPerMinute ?? requestsPerMinute;
     if (limit !== undefined) limits.set(key, new RateLimit(limit));
   }
-  return async (context, next) => {
-    const scope = neededScope(context.req.method, context.req.path);
-    if (scope === undefined) return await next();
+  return (context, scope) => {
     const key = keys.length === 0 ? undefined : findKey(keys, context.req.header("Authorization"));
     if (key !== undefined) {
       context.set("apiKey", key.name);
@@ -94,7 +81,6 @@ export function checkAccess(
     if (waitSeconds > 0) {
       throw retryLater(429, "There are too many requests of this key", Math.ceil(waitSeconds));
     }
-    await next();
   };
 }
 

@@ -5,17 +5,16 @@
  */
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import { bodyLimit } from "hono/body-limit";
-import { except } from "hono/combine";
 import { cors } from "hono/cors";
 import { HTTPException } from "hono/http-exception";
 import { requestId } from "hono/request-id";
 import type { Metrics } from "../serving/metrics.ts";
 import type { Predictor } from "../serving/predictor.ts";
-import { type ApiKey, checkAccess, refuseForeignHost, refuseForeignOrigins } from "./access.ts";
+import { accessCheck, type ApiKey, refuseForeignHost, refuseForeignOrigins } from "./access.ts";
 import { datasetRoutes } from "./datasets.ts";
 import { addDocs } from "./docs.ts";
 import type { Drain } from "./drain.ts";
-import { onError, onNotFound } from "./errors.ts";
+import { answerNoRoute, onError } from "./errors.ts";
 import { evaluationRoutes, type EvaluationRoutesOptions } from "./evaluations.ts";
 import { healthRoutes, type IsReady } from "./health.ts";
 import { huggingFaceRoutes } from "./hugging_face.ts";
@@ -26,7 +25,7 @@ import { modelRoutes } from "./models.ts";
 import { openInferenceRoutes } from "./open_inference.ts";
 import { predictRoutes } from "./predict.ts";
 import { limitConcurrency } from "./predictions.ts";
-import { createRouter, readJsonBody } from "./router.ts";
+import { admitBy, createRouter } from "./router.ts";
 import { runRoutes, type RunRoutesOptions } from "./runs.ts";
 import { checkRoom, type StorageOptions, storageRoutes } from "./storage.ts";
 import { textEmbeddingsInferenceRoutes } from "./text_embeddings_inference.ts";
@@ -51,18 +50,6 @@ export interface AppOptions
   log?: Log;
 }
 
-const PREDICT_ROUTES = [
-  "/",
-  "/predict",
-  "/models/:model",
-  "/v1/predict",
-  "/v2/models/:model/infer",
-  "/v2/models/:model/versions/:version/infer",
-];
-
-/** What watches the server may ask while it ends, too. */
-const PROBES = ["/health/live", "/v2/health/live", "/metrics"];
-
 /** The whole application. */
 export function createApp(options: AppOptions): OpenAPIHono {
   const { models, cache, predictor, metrics, limits, isReady, drain } = options;
@@ -76,22 +63,21 @@ export function createApp(options: AppOptions): OpenAPIHono {
     origin: corsOrigins.includes("*") ? "*" : [...corsOrigins],
     exposeHeaders: ["Retry-After", "X-Request-Id"],
   }));
-  app.use(except(PROBES, drain.takeRequests));
   if (options.loopbackOnly === true) app.use(refuseForeignHost);
-  app.use(checkAccess(apiKeys, requestsPerMinute));
-  const limitPredictions = limitConcurrency(limits.maxConcurrentRequests);
-  for (const path of PREDICT_ROUTES) app.post(path, limitPredictions);
-  const limitBodies = bodyLimit({
-    maxSize: limits.payloadLimitBytes,
-    onError: () => {
-      const message = `The body must be at most ${limits.payloadLimitBytes} bytes`;
-      throw new HTTPException(413, { message });
-    },
-  });
-  // Data sets are no JSON and have a limit of their own.
-  app.use(except("/v1/datasets", limitBodies, readJsonBody));
+  app.use(admitBy({
+    takeRequest: drain.takeRequests,
+    checkAccess: accessCheck(apiKeys, requestsPerMinute),
+    limitPredictions: limitConcurrency(limits.maxConcurrentRequests),
+    limitBody: bodyLimit({
+      maxSize: limits.payloadLimitBytes,
+      onError: () => {
+        const message = `The body must be at most ${limits.payloadLimitBytes} bytes`;
+        throw new HTTPException(413, { message });
+      },
+    }),
+  }));
   app.onError(onError);
-  app.notFound(onNotFound);
+  app.notFound(answerNoRoute(app));
 
   const predictOptions = { predictor, maxClientBatchSize: limits.maxClientBatchSize };
   app.route("/", healthRoutes(isReady));

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
+import type { OpenAPIHono } from "@hono/zod-openapi";
 import { HTTPException } from "hono/http-exception";
 import { basename, join } from "node:path";
 import { z } from "zod";
@@ -16,7 +16,7 @@ import { PrepareSettings } from "../data/preparation/prepare_settings.ts";
 import { UserError } from "../lib/user_error.ts";
 import { isOver, type RunStore } from "../orchestration/run_store.ts";
 import { invalidField } from "./errors.ts";
-import { createRouter, errorAnswers, jsonContent } from "./router.ts";
+import { createRouter, declareRoute, errorAnswers, jsonContent } from "./router.ts";
 import { Name } from "./runs.ts";
 
 const Entry = z.object({
@@ -37,9 +37,11 @@ const FILE = { type: "string" as const, format: "binary" };
 const tags = ["datasets"];
 const params = z.object({ name: z.string() });
 
-const create = createRoute({
+const create = declareRoute({
   method: "post",
   path: "/v1/datasets",
+  operationId: "createDataset",
+  scope: "manage",
   tags,
   summary:
     "Send a CSV file, which is split into training, validation and test files by text; or, " +
@@ -76,26 +78,32 @@ const create = createRoute({
   },
 });
 
-const list = createRoute({
+const list = declareRoute({
   method: "get",
   path: "/v1/datasets",
+  operationId: "listDatasets",
+  scope: "manage",
   tags,
   summary: "All data sets",
   responses: { 200: jsonContent(z.object({ datasets: z.array(Entry) }), "The data sets") },
 });
 
-const show = createRoute({
+const show = declareRoute({
   method: "get",
   path: "/v1/datasets/{name}",
+  operationId: "getDataset",
+  scope: "manage",
   tags,
   summary: "A data set with its audit",
   request: { params },
   responses: { 200: jsonContent(Whole, "The data set"), ...errorAnswers(404) },
 });
 
-const remove = createRoute({
+const remove = declareRoute({
   method: "delete",
   path: "/v1/datasets/{name}",
+  operationId: "deleteDataset",
+  scope: "manage",
   tags,
   summary: "Remove a data set that no run or evaluation needs any more",
   request: { params },

@@ -5,7 +5,9 @@
  */
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import { html } from "hono/html";
+import { z } from "zod";
 import config from "../deno.json" with { type: "json" };
+import { declareRoute, jsonContent } from "./router.ts";
 
 const INFO = {
   openapi: "3.1.0",
@@ -14,8 +16,29 @@ const INFO = {
     version: config.version,
     description: "Classifies texts with fine-tuned BERT models, and trains them.",
   },
-  security: [{ bearer: [] }],
 };
+
+const Description = z.looseObject({});
+
+const shared = { method: "get" as const, scope: null, tags: ["documentation"] };
+
+const descriptionRoute = declareRoute({
+  ...shared,
+  path: "/openapi.json",
+  operationId: "getOpenApi",
+  summary: "The description of all routes",
+  responses: { 200: jsonContent(Description, "A document of OpenAPI 3.1") },
+});
+
+const pageRoute = declareRoute({
+  ...shared,
+  path: "/docs",
+  operationId: "getDocs",
+  summary: "The same as a page",
+  responses: {
+    200: { description: "The page", content: { "text/html": { schema: z.string() } } },
+  },
+});
 
 /** What the page shows of a route. */
 interface Operation {
@@ -33,8 +56,11 @@ export function addDocs(app: OpenAPIHono): void {
     scheme: "bearer",
   });
   const describe = () => app.getOpenAPI31Document(INFO);
-  app.get("/openapi.json", (context) => context.json(describe()));
-  app.get("/docs", (context) => {
+  app.openapi(descriptionRoute, (context) => {
+    const description: z.infer<typeof Description> = { ...describe() };
+    return context.json(description, 200);
+  });
+  app.openapi(pageRoute, (context) => {
     const { paths = {}, components } = describe();
     const operations = Object.entries(paths).flatMap(([path, methods]) =>
       Object.entries(methods as Record<string, Operation>)

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import type { Context } from "hono";
+import type { OpenAPIHono } from "@hono/zod-openapi";
+import type { Context, NotFoundHandler } from "hono";
 import { HTTPException } from "hono/http-exception";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { NoRoomError } from "../serving/model_cache.ts";
@@ -16,8 +17,10 @@ const ERROR_TYPES: Partial<Record<ContentfulStatusCode, string>> = {
   401: "unauthorized",
   403: "forbidden",
   404: "not_found",
+  405: "method_not_allowed",
   409: "conflict",
   413: "too_large",
+  415: "unsupported_media_type",
   422: "validation",
   424: "backend",
   429: "overloaded",
@@ -77,9 +80,20 @@ function httpError(error: Error, context: Context): HTTPException | undefined {
   return undefined;
 }
 
-/** Answers a path that is not there. */
-export function onNotFound(context: Context): Response {
-  const error = `There is nothing at ${context.req.method} ${context.req.path}`;
-  context.set("errorType", "not_found");
-  return context.json({ error, error_type: "not_found" }, 404);
+/** Answers a path that is not there, or is there for other methods alone. */
+export function answerNoRoute({ router }: Pick<OpenAPIHono, "router">): NotFoundHandler {
+  return (context) => {
+    const { method, path } = context.req;
+    const allowed = ["GET", "POST", "PUT", "DELETE"].filter((method) =>
+      // Middleware is for all methods.
+      router.match(method, path)[0].some(([[, route]]) => route.method !== "ALL")
+    );
+    if (allowed.length === 0) {
+      throw new HTTPException(404, { message: `There is nothing at ${method} ${path}` });
+    }
+    if (allowed.includes("GET")) allowed.push("HEAD");
+    const message = `${path} takes ${allowed.join(", ")}, and not ${method}`;
+    const res = new Response(null, { headers: { Allow: [...allowed, "OPTIONS"].join(", ") } });
+    throw new HTTPException(405, { message, res });
+  };
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
+import type { OpenAPIHono } from "@hono/zod-openapi";
 import { HTTPException } from "hono/http-exception";
 import { z } from "zod";
 import type { DatasetLibrary } from "../data/dataset_library.ts";
@@ -18,7 +18,7 @@ import type { EvaluateJob } from "../orchestration/job.ts";
 import type { Evaluation, RunStore } from "../orchestration/run_store.ts";
 import type { Supervisor } from "../orchestration/supervisor.ts";
 import { aboutToStop, invalidField, retryLater } from "./errors.ts";
-import { createRouter, errorAnswers, jsonBody, jsonContent } from "./router.ts";
+import { createRouter, declareRoute, errorAnswers, jsonBody, jsonContent } from "./router.ts";
 
 /** So many evaluations may wait. */
 const MAX_QUEUED = 100;
@@ -37,9 +37,11 @@ const EvaluationAnswer = z.looseObject({
   created_at: z.string(),
 }).meta({ id: "Evaluation" });
 
-const create = createRoute({
+const create = declareRoute({
   method: "post",
   path: "/v1/evaluations",
+  operationId: "createEvaluation",
+  scope: "manage",
   tags: ["evaluations"],
   summary: "Measure a model on a data set, with the device and weights of the server",
   request: { body: jsonBody(EvaluationRequest) },
@@ -49,9 +51,11 @@ const create = createRoute({
   },
 });
 
-const list = createRoute({
+const list = declareRoute({
   method: "get",
   path: "/v1/evaluations",
+  operationId: "listEvaluations",
+  scope: "manage",
   tags: ["evaluations"],
   summary: "All evaluations, the newest first, with their main figures",
   request: { query: z.object({ model: z.string().optional(), dataset: z.string().optional() }) },
@@ -60,9 +64,11 @@ const list = createRoute({
   },
 });
 
-const show = createRoute({
+const show = declareRoute({
   method: "get",
   path: "/v1/evaluations/{id}",
+  operationId: "getEvaluation",
+  scope: "manage",
   tags: ["evaluations"],
   summary: "One evaluation, with its report when it is over",
   request: { params: z.object({ id: z.string() }) },

@@ -3,28 +3,35 @@
  *
  * @module
  */
-import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
+import type { OpenAPIHono } from "@hono/zod-openapi";
 import { HTTPException } from "hono/http-exception";
 import { z } from "zod";
-import { createRouter, errorAnswers, jsonContent } from "./router.ts";
+import { createRouter, declareRoute, errorAnswers, jsonContent } from "./router.ts";
 
 /** Whether the server can predict: it has started, and is not about to stop. */
 export type IsReady = () => boolean;
 
 const Status = z.object({ status: z.literal("ok") });
 
-const live = createRoute({
+const live = declareRoute({
   method: "get",
   path: "/health/live",
+  operationId: "isLive",
+  scope: null,
+  whileStopping: true,
   tags: ["health"],
   summary: "The server runs",
   responses: { 200: jsonContent(Status, "It does") },
 });
 
-const ready = ["/health", "/health/ready"].map((path) =>
-  createRoute({
+const ready = ([["/health", "isHealthy"], ["/health/ready", "isReady"]] as const).map((
+  [path, operationId],
+) =>
+  declareRoute({
     method: "get",
     path,
+    operationId,
+    scope: null,
     tags: ["health"],
     summary: "The server can predict",
     responses: { 200: jsonContent(Status, "It can"), ...errorAnswers(503) },

@@ -3,12 +3,12 @@
  *
  * @module
  */
-import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
+import type { OpenAPIHono } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import { z } from "zod";
 import { SCORE_FUNCTIONS } from "../serving/predictor.ts";
 import { LabelScore, predictions, type PredictRoutesOptions, Text, TopK } from "./predictions.ts";
-import { createRouter, errorAnswers, jsonBody, jsonContent } from "./router.ts";
+import { createRouter, declareRoute, errorAnswers, jsonBody, jsonContent } from "./router.ts";
 
 const Request = z.object({
   inputs: z.union([Text, z.array(Text).min(1)], {
@@ -24,6 +24,8 @@ const Request = z.object({
 
 const shared = {
   method: "post" as const,
+  scope: "predict" as const,
+  predicts: true as const,
   tags: ["predict"],
   responses: {
     200: jsonContent(z.array(z.array(LabelScore)), "The classes of each text"),
@@ -31,16 +33,18 @@ const shared = {
   },
 };
 
-const defaultRoute = createRoute({
+const defaultRoute = declareRoute({
   ...shared,
   path: "/",
+  operationId: "classifyWithDefaultModel",
   summary: "Classify texts with the default model, as Hugging Face's inference API does",
   request: { body: jsonBody(Request) },
 });
 
-const modelRoute = createRoute({
+const modelRoute = declareRoute({
   ...shared,
   path: "/models/{model}",
+  operationId: "classifyWithModel",
   summary: "Classify texts with a model, as Hugging Face's inference API does",
   request: { body: jsonBody(Request), params: z.object({ model: z.string() }) },
 });

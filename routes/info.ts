@@ -3,14 +3,14 @@
  *
  * @module
  */
-import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
+import type { OpenAPIHono } from "@hono/zod-openapi";
 import { z } from "zod";
 import config from "../deno.json" with { type: "json" };
 import { labelsOf } from "../models/formats/config.ts";
 import type { ModelCache } from "../serving/model_cache.ts";
 import { type ModelRegistry, UnknownModelError } from "../serving/model_registry.ts";
 import { describeModel } from "../serving/predictor.ts";
-import { createRouter, errorAnswers, jsonContent } from "./router.ts";
+import { createRouter, declareRoute, errorAnswers, jsonContent } from "./router.ts";
 
 /** The limits that the server was started with. */
 export interface Limits {
@@ -40,9 +40,11 @@ const Info = z.object({
   version: z.string(),
 }).meta({ id: "Info" });
 
-const route = createRoute({
+const route = declareRoute({
   method: "get",
   path: "/info",
+  operationId: "getInfo",
+  scope: "predict",
   tags: ["health"],
   summary: "The default model and the limits",
   responses: {

@@ -39,9 +39,8 @@ export function observeRequests(metrics: Metrics, log: Log): MiddlewareHandler {
     const errorType: string | undefined = context.get("errorType");
     const key: string | undefined = context.get("apiKey");
     // What matched no route is counted as one: its paths have no end.
-    const route = errorType === "not_found" && routePath(context, -1).endsWith("*")
-      ? "none"
-      : routePath(context, -1);
+    const matched = routePath(context, -1);
+    const route = matched.endsWith("*") ? "none" : matched;
     // A client may make up methods without end.
     metrics.request(METHODS.has(method) ? method : "other", route, status, durationMs);
     if (errorType !== undefined) metrics.failure(errorType);

@@ -3,14 +3,17 @@
  *
  * @module
  */
-import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
+import type { OpenAPIHono } from "@hono/zod-openapi";
 import { z } from "zod";
 import type { Metrics } from "../serving/metrics.ts";
-import { createRouter } from "./router.ts";
+import { createRouter, declareRoute } from "./router.ts";
 
-const route = createRoute({
+const route = declareRoute({
   method: "get",
   path: "/metrics",
+  operationId: "getMetrics",
+  scope: "predict",
+  whileStopping: true,
   tags: ["health"],
   summary: "Metrics for Prometheus",
   responses: {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
+import type { OpenAPIHono } from "@hono/zod-openapi";
 import { z } from "zod";
 import type { ModelCache } from "../serving/model_cache.ts";
 import {
@@ -12,7 +12,7 @@ import {
   UnknownModelError,
 } from "../serving/model_registry.ts";
 import { invalidField } from "./errors.ts";
-import { createRouter, errorAnswers, jsonBody, jsonContent } from "./router.ts";
+import { createRouter, declareRoute, errorAnswers, jsonBody, jsonContent } from "./router.ts";
 
 const WeightedVersion = z.object({
   version: z.int().min(1),
@@ -50,44 +50,54 @@ const tags = ["models"];
 const NameParams = z.object({ name: z.string() });
 const AliasParams = z.object({ name: z.string(), alias: AliasName });
 
-const list = createRoute({
+const list = declareRoute({
   method: "get",
   path: "/v1/models",
+  operationId: "listModels",
+  scope: "predict",
   tags,
   summary: "All models",
   responses: { 200: jsonContent(z.object({ models: z.array(Model) }), "The models by name") },
 });
 
-const show = createRoute({
+const show = declareRoute({
   method: "get",
   path: "/v1/models/{name}",
+  operationId: "getModel",
+  scope: "predict",
   tags,
   summary: "One model",
   request: { params: NameParams },
   responses: { 200: jsonContent(Model, "The model"), ...errorAnswers(404) },
 });
 
-const putAlias = createRoute({
+const putAlias = declareRoute({
   method: "put",
   path: "/v1/models/{name}/aliases/{alias}",
+  operationId: "putAlias",
+  scope: "manage",
   tags,
   summary: "Point an alias at a version, or divide its requests among several",
   request: { params: AliasParams, body: jsonBody(AliasRequest) },
   responses: { 200: jsonContent(Model, "The model"), ...errorAnswers(404, 422) },
 });
 
-const deleteAlias = createRoute({
+const deleteAlias = declareRoute({
   method: "delete",
   path: "/v1/models/{name}/aliases/{alias}",
+  operationId: "deleteAlias",
+  scope: "manage",
   tags,
   summary: "Take an alias away",
   request: { params: AliasParams },
   responses: { 204: { description: "It is gone" }, ...errorAnswers(404, 422) },
 });
 
-const remove = createRoute({
+const remove = declareRoute({
   method: "delete",
   path: "/v1/models/{name}",
+  operationId: "deleteModel",
+  scope: "manage",
   tags,
   summary: "Serve a model, or its version name@version, no more; the files stay",
   request: { params: NameParams },

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
+import type { OpenAPIHono } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import { HTTPException } from "hono/http-exception";
 import { z } from "zod";
@@ -13,7 +13,7 @@ import { describeModel } from "../serving/predictor.ts";
 import { invalidField } from "./errors.ts";
 import type { IsReady } from "./health.ts";
 import { predictions, type PredictRoutesOptions, Text } from "./predictions.ts";
-import { createRouter, errorAnswers, jsonBody, jsonContent } from "./router.ts";
+import { createRouter, declareRoute, errorAnswers, jsonBody, jsonContent } from "./router.ts";
 
 const OUTPUTS = ["label", "score", "labels", "scores"] as const;
 
@@ -79,44 +79,57 @@ export interface OpenInferenceRoutesOptions extends PredictRoutesOptions {
 export function openInferenceRoutes(options: OpenInferenceRoutesOptions): OpenAPIHono {
   const { models, isReady } = options;
   const router = createRouter();
-  const get = <Path extends string, Schema extends z.ZodType>(
-    path: Path,
-    summary: string,
-    schema: Schema,
-  ) =>
-    createRoute({
-      method: "get",
-      path,
-      tags: ["open inference protocol"],
-      summary,
-      responses: { 200: jsonContent(schema, summary), ...errorAnswers(503) },
-    });
-
   router.openapi(
-    get("/v2", "What the server is", ServerMetadata),
+    declareRoute({
+      ...SHARED,
+      method: "get",
+      path: "/v2",
+      operationId: "getServerMetadata",
+      scope: "predict",
+      summary: "What the server is",
+      responses: { 200: jsonContent(ServerMetadata, "Its name, version and extensions") },
+    }),
     (context) =>
       context.json({ name: "graft", version: config.version, extensions: [] as string[] }, 200),
   );
   router.openapi(
-    get("/v2/health/live", "The server runs", z.object({ live: z.boolean() })),
+    declareRoute({
+      ...SHARED,
+      method: "get",
+      path: "/v2/health/live",
+      operationId: "isServerLive",
+      scope: null,
+      whileStopping: true,
+      summary: "The server runs",
+      responses: { 200: jsonContent(z.object({ live: z.boolean() }), "It does") },
+    }),
     (context) => context.json({ live: true }, 200),
   );
   router.openapi(
-    get("/v2/health/ready", "The server can predict", z.object({ ready: z.boolean() })),
+    declareRoute({
+      ...SHARED,
+      method: "get",
+      path: "/v2/health/ready",
+      operationId: "isServerReady",
+      scope: null,
+      summary: "The server can predict",
+      responses: { 200: jsonContent(z.object({ ready: z.boolean() }), "It can") },
+    }),
     (context) => {
       if (!isReady()) throw new HTTPException(503, { message: "The server is not ready" });
       return context.json({ ready: true }, 200);
     },
   );
 
-  for (const [prefix, params] of VARIANTS) {
-    const request = { params };
-    const shared = { tags: ["open inference protocol"], request };
+  for (const [prefix, Model, params] of VARIANTS) {
     router.openapi(
-      createRoute({
-        ...shared,
+      declareRoute({
+        ...SHARED,
         method: "get",
         path: prefix,
+        operationId: `get${Model}Metadata`,
+        scope: "predict",
+        request: { params },
         summary: "What a model takes and gives",
         responses: { 200: jsonContent(ModelMetadata, "The tensors"), ...errorAnswers(404) },
       }),
@@ -138,10 +151,13 @@ export function openInferenceRoutes(options: OpenInferenceRoutesOptions): OpenAP
       },
     );
     router.openapi(
-      createRoute({
-        ...shared,
+      declareRoute({
+        ...SHARED,
         method: "get",
         path: `${prefix}/ready`,
+        operationId: `is${Model}Ready`,
+        scope: "predict",
+        request: { params },
         summary: "Whether a model can predict",
         responses: {
           200: jsonContent(z.object({ name: z.string(), ready: z.boolean() }), "It can"),
@@ -156,10 +172,13 @@ export function openInferenceRoutes(options: OpenInferenceRoutesOptions): OpenAP
       },
     );
     router.openapi(
-      createRoute({
-        ...shared,
+      declareRoute({
+        ...SHARED,
         method: "post",
         path: `${prefix}/infer`,
+        operationId: `inferWith${Model}`,
+        scope: "predict",
+        predicts: true,
         summary: "Classify texts, by the Open Inference Protocol",
         request: { params, body: jsonBody(Request) },
         responses: {
@@ -174,9 +193,11 @@ export function openInferenceRoutes(options: OpenInferenceRoutesOptions): OpenAP
   return router;
 }
 
+const SHARED = { tags: ["open inference protocol"] };
+
 const VARIANTS = [
-  ["/v2/models/{model}", ModelParams],
-  ["/v2/models/{model}/versions/{version}", VersionParams],
+  ["/v2/models/{model}", "Model", ModelParams],
+  ["/v2/models/{model}/versions/{version}", "ModelVersion", VersionParams],
 ] as const;
 
 /** `{model}` and `{version}` of the path -> `name@version` */

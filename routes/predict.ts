@@ -3,11 +3,11 @@
  *
  * @module
  */
-import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
+import type { OpenAPIHono } from "@hono/zod-openapi";
 import { z } from "zod";
 import { SCORE_FUNCTIONS } from "../serving/predictor.ts";
 import { LabelScore, predictions, type PredictRoutesOptions, Text, TopK } from "./predictions.ts";
-import { createRouter, errorAnswers, jsonBody, jsonContent } from "./router.ts";
+import { createRouter, declareRoute, errorAnswers, jsonBody, jsonContent } from "./router.ts";
 
 const ModelReference = z.string().min(1)
   .describe("A model's name, name@version or name:alias; by default the default model");
@@ -37,9 +37,12 @@ const Answer = z.object({
   models: z.array(z.string()).describe("The model of each text, as name@version"),
 }).meta({ id: "PredictAnswer" });
 
-const route = createRoute({
+const route = declareRoute({
   method: "post",
   path: "/v1/predict",
+  operationId: "predict",
+  scope: "predict",
+  predicts: true,
   tags: ["predict"],
   summary: "Classify texts with one model or several",
   request: { body: jsonBody(Request) },

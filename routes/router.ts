@@ -1,12 +1,13 @@
 /**
- * What the routes have in common: how they are declared, how bodies are read.
+ * What the routes have in common: how they are declared, and what lets a request in to them.
  *
  * @module
  */
-import { OpenAPIHono, type z } from "@hono/zod-openapi";
-import type { MiddlewareHandler } from "hono";
+import { createRoute, OpenAPIHono, type RouteConfig, type z } from "@hono/zod-openapi";
+import type { Context, MiddlewareHandler } from "hono";
 import { HTTPException } from "hono/http-exception";
 import { z as schema } from "zod";
+import type { Scope } from "./access.ts";
 import { invalidField } from "./errors.ts";
 
 /** Routes of one resource; a request that breaks a rule of theirs gets 422 with the field's name. */
@@ -18,6 +19,83 @@ export function createRouter(): OpenAPIHono {
       throw invalidField(path.join(".") || "body", message);
     },
   });
+}
+
+/** What an application asks of each request before a route answers it. */
+export interface Admission {
+  /** Counts a request until it is answered, and refuses it where the server is about to stop. */
+  takeRequest: MiddlewareHandler;
+  /** Throws unless the request's key has the scope, and may ask again by now. */
+  checkAccess: (context: Context, scope: Scope) => void;
+  /** Refuses a prediction while there are as many as may be. */
+  limitPredictions: MiddlewareHandler;
+  /** Refuses a body that is larger than bodies of JSON may be. */
+  limitBody: MiddlewareHandler;
+}
+
+/** Gives the routes what lets requests in to them. */
+export function admitBy(admission: Admission): MiddlewareHandler {
+  return async (context, next) => {
+    context.set("admission", admission);
+    await next();
+  };
+}
+
+function admissionOf(context: Context): Admission {
+  return context.get("admission");
+}
+
+/** A route, and who may use it when. */
+export interface RouteDeclaration extends Omit<RouteConfig, "middleware" | "security" | "hide"> {
+  /** What clients that are made from the description call it. */
+  operationId: string;
+  /** What a key must be allowed; null if none is needed. */
+  scope: Scope | null;
+  /** Whether it counts among the predictions that are answered at once. */
+  predicts?: true;
+  /** Whether it is answered by a server that is about to stop, too. */
+  whileStopping?: true;
+}
+
+/** Declares a route: what it takes and answers, and, where it stands, who may use it. */
+export function declareRoute<
+  Path extends string,
+  Declaration extends RouteDeclaration & { path: Path },
+>({ scope, predicts, whileStopping, ...route }: Declaration) {
+  const takesJson = route.request?.body?.content["application/json"] !== undefined;
+  const middleware: MiddlewareHandler[] = [];
+  if (whileStopping !== true) {
+    middleware.push((context, next) => admissionOf(context).takeRequest(context, next));
+  }
+  if (scope !== null) {
+    middleware.push(async (context, next) => {
+      admissionOf(context).checkAccess(context, scope);
+      await next();
+    });
+  }
+  if (predicts === true) {
+    middleware.push((context, next) => admissionOf(context).limitPredictions(context, next));
+  }
+  if (takesJson) {
+    middleware.push((context, next) => admissionOf(context).limitBody(context, next), readJsonBody);
+  }
+  const declared = {
+    ...route,
+    middleware,
+    security: scope === null ? [] : [{ bearer: [scope] }],
+    responses: {
+      ...errorAnswers(
+        403,
+        500,
+        ...whileStopping === true ? [] : [503 as const],
+        ...scope === null ? [] : [401, 429] as const,
+        ...takesJson ? [400, 413] as const : [],
+      ),
+      ...route.responses,
+    },
+  };
+  // The types of the route's own answers are those that its handler has to keep to.
+  return createRoute<Path, Declaration>(declared as unknown as Declaration);
 }
 
 /** What every error says. */
@@ -36,39 +114,39 @@ export function jsonBody<Schema extends z.ZodType>(schema: Schema) {
   return { required: true, content: { "application/json": { schema } } };
 }
 
-/** The errors that a route may answer, besides those that any may. */
-export function errorAnswers(...statuses: (404 | 409 | 413 | 422 | 424 | 429 | 503 | 507)[]) {
+/** The errors that a route may answer, besides those that its declaration implies. */
+export function errorAnswers(...statuses: (keyof typeof ERRORS)[]) {
   return Object.fromEntries(
-    [400, 401, ...statuses].map((status) => [status, jsonContent(ErrorBody, ERRORS[status]!)]),
+    statuses.map((status) => [status, jsonContent(ErrorBody, ERRORS[status])]),
   );
 }
 
-const ERRORS: Record<number, string> = {
-  400: "The body is not JSON",
+const ERRORS = {
+  400: "The body is not what it is called",
   401: "An API key is needed",
+  403: "The API key lacks the scope, or the request comes from a page of another site",
   404: "There is no such thing",
   409: "Something else rules the change out",
   413: "There is too much of something",
   422: "A field breaks its rule",
   424: "The model could not be loaded or run",
-  429: "The server has too much to do; see Retry-After",
-  503: "The server is not ready",
+  429: "There are too many requests; see Retry-After",
+  500: "Something went wrong in the server",
+  503: "The server is not ready, or about to stop",
   507: "There is no room on the disk",
-};
+} as const;
 
 /**
  * Reads every body as JSON in UTF-8, whatever it is called: `curl -d` calls it a form.
  *
  * @throws {HTTPException} 400 if it is not that.
  */
-export const readJsonBody: MiddlewareHandler = async (context, next) => {
-  if (context.req.method === "POST" || context.req.method === "PUT") {
-    const bytes = await context.req.arrayBuffer();
-    if (bytes.byteLength > 0) checkJson(bytes);
-    const headers = new Headers(context.req.raw.headers);
-    headers.set("Content-Type", "application/json");
-    context.req.raw = new Request(context.req.raw, { headers, body: bytes });
-  }
+const readJsonBody: MiddlewareHandler = async (context, next) => {
+  const bytes = await context.req.arrayBuffer();
+  if (bytes.byteLength > 0) checkJson(bytes);
+  const headers = new Headers(context.req.raw.headers);
+  headers.set("Content-Type", "application/json");
+  context.req.raw = new Request(context.req.raw, { headers, body: bytes });
   await next();
 };
 

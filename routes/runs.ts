@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
+import type { OpenAPIHono } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import { HTTPException } from "hono/http-exception";
 import { streamSSE } from "hono/streaming";
@@ -23,7 +23,7 @@ import { TrainSettings } from "../training/settings.ts";
 import { camelCase, mapKeys, snakeCase } from "../lib/snake_case.ts";
 import type { Supervisor } from "../orchestration/supervisor.ts";
 import { aboutToStop, invalidField, retryLater } from "./errors.ts";
-import { createRouter, errorAnswers, jsonBody, jsonContent } from "./router.ts";
+import { createRouter, declareRoute, errorAnswers, jsonBody, jsonContent } from "./router.ts";
 
 /** Names of runs, which become names of models, and of data sets. */
 export const Name = z.string().regex(
@@ -84,9 +84,11 @@ const RunAnswer = z.looseObject({
 const tags = ["runs"];
 const params = z.object({ id: z.string() });
 
-const create = createRoute({
+const create = declareRoute({
   method: "post",
   path: "/v1/runs",
+  operationId: "createRun",
+  scope: "manage",
   tags,
   summary: "Train a model; with the header Idempotency-Key the same request does so once",
   request: { body: jsonBody(RunRequest) },
@@ -96,9 +98,11 @@ const create = createRoute({
   },
 });
 
-const list = createRoute({
+const list = declareRoute({
   method: "get",
   path: "/v1/runs",
+  operationId: "listRuns",
+  scope: "manage",
   tags,
   summary: "Runs, the newest first",
   request: {
@@ -122,18 +126,22 @@ const list = createRoute({
   },
 });
 
-const show = createRoute({
+const show = declareRoute({
   method: "get",
   path: "/v1/runs/{id}",
+  operationId: "getRun",
+  scope: "manage",
   tags,
   summary: "One run",
   request: { params },
   responses: { 200: jsonContent(RunAnswer, "The run"), ...errorAnswers(404) },
 });
 
-const remove = createRoute({
+const remove = declareRoute({
   method: "delete",
   path: "/v1/runs/{id}",
+  operationId: "deleteRun",
+  scope: "manage",
   tags,
   summary: "Remove a run that is over, with its files and the model",
   request: { params },
@@ -141,9 +149,11 @@ const remove = createRoute({
 });
 
 const action = (name: string, summary: string) =>
-  createRoute({
+  declareRoute({
     method: "post",
     path: `/v1/runs/{id}/${name}`,
+    operationId: `${name}Run`,
+    scope: "manage",
     tags,
     summary,
     request: { params },
@@ -153,9 +163,11 @@ const action = (name: string, summary: string) =>
 const cancel = action("cancel", "Stop a run within a step, with a checkpoint");
 const resume = action("resume", "Go on with a run that was cancelled or has failed");
 
-const retry = createRoute({
+const retry = declareRoute({
   method: "post",
   path: "/v1/runs/{id}/retry",
+  operationId: "retryRun",
+  scope: "manage",
   tags,
   summary: "Train anew with the settings of a run, but for those that are given",
   request: { params, body: jsonBody(RetryRequest) },
@@ -165,9 +177,11 @@ const retry = createRoute({
   },
 });
 
-const events = createRoute({
+const events = declareRoute({
   method: "get",
   path: "/v1/runs/{id}/events",
+  operationId: "followRun",
+  scope: "manage",
   tags,
   summary: "Follow a run: server-sent events, from Last-Event-ID on",
   request: { params },

@@ -3,14 +3,14 @@
  *
  * @module
  */
-import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
+import type { OpenAPIHono } from "@hono/zod-openapi";
 import { HTTPException } from "hono/http-exception";
 import { z } from "zod";
 import { type DatasetLibrary, SAMPLE } from "../data/dataset_library.ts";
 import { folderBytes } from "../orchestration/attempts.ts";
 import type { RunStore } from "../orchestration/run_store.ts";
 import type { Supervisor } from "../orchestration/supervisor.ts";
-import { createRouter, jsonContent } from "./router.ts";
+import { createRouter, declareRoute, jsonContent } from "./router.ts";
 
 const Storage = z.object({
   runs: z.array(z.object({ id: z.string(), name: z.string(), bytes: z.int() })),
@@ -19,9 +19,11 @@ const Storage = z.object({
   budget_bytes: z.int().nullable(),
 }).meta({ id: "Storage" });
 
-const route = createRoute({
+const route = declareRoute({
   method: "get",
   path: "/v1/storage",
+  operationId: "getStorage",
+  scope: "manage",
   tags: ["storage"],
   summary: "What runs and data sets take on the disk",
   responses: { 200: jsonContent(Storage, "Bytes by run and data set, the largest first") },

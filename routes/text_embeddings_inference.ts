@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
+import type { OpenAPIHono } from "@hono/zod-openapi";
 import { z } from "zod";
 import { LabelScore, predictions, type PredictRoutesOptions, Text } from "./predictions.ts";
-import { createRouter, errorAnswers, jsonBody, jsonContent } from "./router.ts";
+import { createRouter, declareRoute, errorAnswers, jsonBody, jsonContent } from "./router.ts";
 
 /** A text, or a text and its pair. */
 const Sequence = z.array(Text).min(1).max(2);
@@ -19,9 +19,12 @@ const Request = z.object({
   raw_scores: z.boolean().default(false).describe("Whether to give logits in place of scores"),
 }).meta({ id: "TextEmbeddingsInferenceRequest" });
 
-const route = createRoute({
+const route = declareRoute({
   method: "post",
   path: "/predict",
+  operationId: "predictAsTextEmbeddingsInference",
+  scope: "predict",
+  predicts: true,
   tags: ["predict"],
   summary: "Classify texts, as text-embeddings-inference does",
   request: { body: jsonBody(Request) },

@@ -4,9 +4,7 @@
  * @module
  */
 import type { OpenAPIHono } from "@hono/zod-openapi";
-import { bodyLimit } from "hono/body-limit";
 import { cors } from "hono/cors";
-import { HTTPException } from "hono/http-exception";
 import { requestId } from "hono/request-id";
 import type { Metrics } from "../serving/metrics.ts";
 import type { Predictor } from "../serving/predictor.ts";
@@ -68,13 +66,7 @@ export function createApp(options: AppOptions): OpenAPIHono {
     takeRequest: drain.takeRequests,
     checkAccess: accessCheck(apiKeys, requestsPerMinute),
     limitPredictions: limitConcurrency(limits.maxConcurrentRequests),
-    limitBody: bodyLimit({
-      maxSize: limits.payloadLimitBytes,
-      onError: () => {
-        const message = `The body must be at most ${limits.payloadLimitBytes} bytes`;
-        throw new HTTPException(413, { message });
-      },
-    }),
+    payloadLimitBytes: limits.payloadLimitBytes,
   }));
   app.onError(onError);
   app.notFound(answerNoRoute(app));

@@ -15,6 +15,7 @@ import { prepare } from "../data/preparation/prepare.ts";
 import { PrepareSettings } from "../data/preparation/prepare_settings.ts";
 import { UserError } from "../lib/user_error.ts";
 import { isOver, type RunStore } from "../orchestration/run_store.ts";
+import { decodedBody, mediaTypeOf, refuseMediaType } from "./body.ts";
 import { invalidField } from "./errors.ts";
 import { createRouter, declareRoute, errorAnswers, jsonContent } from "./router.ts";
 import { Name } from "./runs.ts";
@@ -74,7 +75,7 @@ const create = declareRoute({
   },
   responses: {
     201: jsonContent(Entry, "The data set is there"),
-    ...errorAnswers(409, 413, 422, 507),
+    ...errorAnswers(400, 409, 413, 415, 422, 507),
   },
 });
 
@@ -110,12 +111,21 @@ const remove = declareRoute({
   responses: { 204: { description: "It is gone" }, ...errorAnswers(404, 409) },
 });
 
-/** What a raw file is called by what it holds. */
-const EXTENSIONS: Record<string, string> = {
-  "text/tab-separated-values": ".tsv",
-  "application/jsonl": ".jsonl",
-  "application/x-ndjson": ".jsonl",
-};
+/** What a raw file is called by its media type. */
+const EXTENSIONS = new Map([
+  ["text/csv", ".csv"],
+  ["application/csv", ".csv"],
+  // A browser's name for it where Excel is installed.
+  ["application/vnd.ms-excel", ".csv"],
+  // What programs send that were told nothing, `curl --data-binary` the last.
+  ["", ".csv"],
+  ["text/plain", ".csv"],
+  ["application/octet-stream", ".csv"],
+  ["application/x-www-form-urlencoded", ".csv"],
+  ["text/tab-separated-values", ".tsv"],
+  ["application/jsonl", ".jsonl"],
+  ["application/x-ndjson", ".jsonl"],
+]);
 
 /** What the routes need. */
 export interface DatasetRoutesOptions {
@@ -140,16 +150,21 @@ export function datasetRoutes(
     const { name, text, label, problem_type: problemType, seed } = context.req.valid("query");
     await checkRoom();
     const { raw } = context.req;
-    const [type] = (raw.headers.get("Content-Type") ?? "").split(";");
+    const type = mediaTypeOf(raw);
     const isForm = type === "multipart/form-data";
+    const extension = EXTENSIONS.get(type);
+    if (!isForm && extension === undefined) {
+      throw refuseMediaType(raw, "CSV, TSV, JSON Lines or a form with three files");
+    }
+    const body = decodedBody(raw, maxBytes, "A data set");
     if (!isForm && problemType !== "single_label_classification") {
       throw invalidField("problem_type", "one file can be split by classes alone; send three");
     }
     try {
       const entry = await datasets.add(name, problemType, async (dir) => {
-        if (isForm) return await writeForm(raw, dir, maxBytes);
-        const file = join(dir, `raw${EXTENSIONS[type!.trim()] ?? ".csv"}`);
-        await writeFileAtomically(file, limited(raw.body ?? new ReadableStream(), maxBytes));
+        if (isForm) return await writeForm(body, raw.headers, dir);
+        const file = join(dir, `raw${extension}`);
+        await writeFileAtomically(file, body);
         const settings = PrepareSettings.parse({ text, label, seed });
         await prepare(file, { settings, outDir: dir, signal: raw.signal });
         await Deno.remove(file);
@@ -193,9 +208,12 @@ export function datasetRoutes(
 }
 
 /** Writes the three files of a form. */
-async function writeForm(request: Request, dir: string, maxBytes: number): Promise<void> {
-  const body = ReadableStream.from(limited(request.body ?? new ReadableStream(), maxBytes));
-  const form = await new Response(body, { headers: request.headers }).formData()
+async function writeForm(
+  bytes: AsyncIterable<Uint8Array>,
+  headers: Headers,
+  dir: string,
+): Promise<void> {
+  const form = await new Response(ReadableStream.from(bytes), { headers }).formData()
     .catch((error) => {
       if (error instanceof HTTPException) throw error;
       throw new HTTPException(400, { message: "The body must be a form with files" });
@@ -204,21 +222,6 @@ async function writeForm(request: Request, dir: string, maxBytes: number): Promi
     const content = form.get(side);
     if (!(content instanceof File)) throw invalidField(side, "must be a file of the form");
     await writeFileAtomically(join(dir, file), content.stream());
-  }
-}
-
-/** Bytes up to a limit. */
-async function* limited(
-  bytes: AsyncIterable<Uint8Array>,
-  max: number,
-): AsyncGenerator<Uint8Array> {
-  let size = 0;
-  for await (const chunk of bytes) {
-    size += chunk.length;
-    if (size > max) {
-      throw new HTTPException(413, { message: `A data set must be at most ${max} bytes` });
-    }
-    yield chunk;
   }
 }
 

@@ -5,9 +5,9 @@
  */
 import { createRoute, OpenAPIHono, type RouteConfig, type z } from "@hono/zod-openapi";
 import type { Context, MiddlewareHandler } from "hono";
-import { HTTPException } from "hono/http-exception";
 import { z as schema } from "zod";
 import type { Scope } from "./access.ts";
+import { readJson } from "./body.ts";
 import { invalidField } from "./errors.ts";
 
 /** Routes of one resource; a request that breaks a rule of theirs gets 422 with the field's name. */
@@ -29,8 +29,8 @@ export interface Admission {
   checkAccess: (context: Context, scope: Scope) => void;
   /** Refuses a prediction while there are as many as may be. */
   limitPredictions: MiddlewareHandler;
-  /** Refuses a body that is larger than bodies of JSON may be. */
-  limitBody: MiddlewareHandler;
+  /** The most bytes of a body, decompressed; data sets have a limit of their own. */
+  payloadLimitBytes: number;
 }
 
 /** Gives the routes what lets requests in to them. */
@@ -73,11 +73,10 @@ export function declareRoute<
       await next();
     });
   }
+  if (takesJson) middleware.push(readJsonBody);
+  // A request takes its place when all of it is there.
   if (predicts === true) {
     middleware.push((context, next) => admissionOf(context).limitPredictions(context, next));
-  }
-  if (takesJson) {
-    middleware.push((context, next) => admissionOf(context).limitBody(context, next), readJsonBody);
   }
   const declared = {
     ...route,
@@ -89,7 +88,7 @@ export function declareRoute<
         500,
         ...whileStopping === true ? [] : [503 as const],
         ...scope === null ? [] : [401, 429] as const,
-        ...takesJson ? [400, 413] as const : [],
+        ...takesJson ? [400, 413, 415] as const : [],
       ),
       ...route.responses,
     },
@@ -128,6 +127,7 @@ const ERRORS = {
   404: "There is no such thing",
   409: "Something else rules the change out",
   413: "There is too much of something",
+  415: "The body is of a type, or compressed in a way, that is not taken",
   422: "A field breaks its rule",
   424: "The model could not be loaded or run",
   429: "There are too many requests; see Retry-After",
@@ -136,24 +136,18 @@ const ERRORS = {
   507: "There is no room on the disk",
 } as const;
 
-/**
- * Reads every body as JSON in UTF-8, whatever it is called: `curl -d` calls it a form.
- *
- * @throws {HTTPException} 400 if it is not that.
- */
+/** Reads a body of JSON, whatever it is called and however it is compressed. */
 const readJsonBody: MiddlewareHandler = async (context, next) => {
-  const bytes = await context.req.arrayBuffer();
-  if (bytes.byteLength > 0) checkJson(bytes);
-  const headers = new Headers(context.req.raw.headers);
-  headers.set("Content-Type", "application/json");
-  context.req.raw = new Request(context.req.raw, { headers, body: bytes });
+  const { raw } = context.req;
+  replaceBody(context, await readJson(raw, admissionOf(context).payloadLimitBytes));
   await next();
 };
 
-function checkJson(bytes: ArrayBuffer): void {
-  try {
-    JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
-  } catch {
-    throw new HTTPException(400, { message: "The body must be JSON in UTF-8" });
-  }
+/** Gives a request another body, of JSON. */
+export function replaceBody(context: Context, json: Uint8Array<ArrayBuffer>): void {
+  const { raw } = context.req;
+  const headers = new Headers(raw.headers);
+  headers.set("Content-Type", "application/json");
+  headers.delete("Content-Encoding");
+  context.req.raw = new Request(raw, { headers, body: json });
 }

@@ -1,0 +1,125 @@
+/**
+ * Bodies of requests: what they may be called, how they may be compressed, how long they may be.
+ *
+ * @module
+ */
+import { HTTPException } from "hono/http-exception";
+
+/** Names of compressions in `Content-Encoding`, as `DecompressionStream` knows them. */
+const COMPRESSIONS: Record<string, "gzip" | "deflate" | undefined> = {
+  "": undefined,
+  identity: undefined,
+  gzip: "gzip",
+  "x-gzip": "gzip",
+  deflate: "deflate",
+};
+
+/** A small piece of a compressed body may become a thousand times as much at once. */
+const COMPRESSED_PIECE_BYTES = 1024;
+
+/** The media type of a request's body, in lower case and without parameters; "" if it has none. */
+export function mediaTypeOf({ headers }: Request): string {
+  return (headers.get("Content-Type") ?? "").split(";")[0]!.trim().toLowerCase();
+}
+
+/** Refuses a body that is called something else, with 415. */
+export function refuseMediaType(request: Request, accepted: string): HTTPException {
+  const given = request.headers.get("Content-Type");
+  const message = `The body must be ${accepted}, and its Content-Type is '${given}'`;
+  return new HTTPException(415, { message });
+}
+
+/**
+ * The bytes of a request's body, decompressed, as they come.
+ *
+ * @param what The subject of the message if there are more than `maxBytes`, decompressed.
+ * @throws {HTTPException} 400 if it is not compressed as it is said to be, 413 if it is longer, 415
+ * if it is compressed in another way.
+ */
+export async function* decodedBody(
+  request: Request,
+  maxBytes: number,
+  what: string = "The body",
+): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  const tooLong = () =>
+    new HTTPException(413, { message: `${what} must be at most ${maxBytes} bytes` });
+  if (Number(request.headers.get("Content-Length")) > maxBytes) throw tooLong();
+  let size = 0;
+  for await (const chunk of decompressed(request)) {
+    size += chunk.length;
+    if (size > maxBytes) throw tooLong();
+    yield chunk;
+  }
+}
+
+async function* decompressed(
+  { body, headers }: Request,
+): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  const name = (headers.get("Content-Encoding") ?? "").trim().toLowerCase();
+  if (!Object.hasOwn(COMPRESSIONS, name)) {
+    throw new HTTPException(415, {
+      message: `Content-Encoding must be gzip or deflate, and is '${name}'`,
+      res: new Response(null, { headers: { "Accept-Encoding": "gzip, deflate" } }),
+    });
+  }
+  const compression = COMPRESSIONS[name];
+  const bytes = body ?? new ReadableStream<Uint8Array<ArrayBuffer>>({
+    start: (controller) => controller.close(),
+  });
+  if (compression === undefined) return yield* bytes;
+  try {
+    yield* ReadableStream.from(inPieces(bytes))
+      .pipeThrough(new DecompressionStream(compression));
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    const message = `The body is not compressed by ${compression}, as its Content-Encoding says`;
+    throw new HTTPException(400, { message });
+  }
+}
+
+async function* inPieces(
+  chunks: AsyncIterable<Uint8Array<ArrayBuffer>>,
+): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  for await (const chunk of chunks) {
+    for (let start = 0; start < chunk.length; start += COMPRESSED_PIECE_BYTES) {
+      yield chunk.subarray(start, start + COMPRESSED_PIECE_BYTES);
+    }
+  }
+}
+
+/** A whole body, as {@link decodedBody} gives it. */
+export async function readBody(
+  request: Request,
+  maxBytes: number,
+): Promise<Uint8Array<ArrayBuffer>> {
+  return new Uint8Array(
+    await new Response(ReadableStream.from(decodedBody(request, maxBytes))).arrayBuffer(),
+  );
+}
+
+/** What bodies of JSON are called: `curl -d` calls them a form, and `fetch` plain text. */
+const JSON_TYPES =
+  /^(|application\/json|application\/[^/]+\+json|text\/json|text\/plain|application\/x-www-form-urlencoded)$/;
+
+/**
+ * A whole body of JSON in UTF-8.
+ *
+ * @throws {HTTPException} 415 if it is called something else, 400 if it is something else.
+ */
+export async function readJson(
+  request: Request,
+  maxBytes: number,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const { charset } = /;\s*charset="?(?<charset>[^";\s]*)/i
+    .exec(request.headers.get("Content-Type") ?? "")?.groups ?? {};
+  if (!JSON_TYPES.test(mediaTypeOf(request)) || !/^(utf-?8|us-ascii)$/i.test(charset ?? "utf-8")) {
+    throw refuseMediaType(request, "JSON in UTF-8, application/json");
+  }
+  const bytes = await readBody(request, maxBytes);
+  try {
+    if (bytes.length > 0) JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch {
+    throw new HTTPException(400, { message: "The body must be JSON in UTF-8" });
+  }
+  return bytes;
+}

@@ -1,0 +1,101 @@
+import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert";
+import fc from "fast-check";
+import { HTTPException } from "hono/http-exception";
+import { readBody, readJson } from "./body.ts";
+
+type Compression = "gzip" | "deflate";
+
+const COMPRESSIONS = [["gzip", "gzip"], ["X-Gzip", "gzip"], ["deflate", "deflate"]] as const;
+
+async function compress(bytes: Uint8Array<ArrayBuffer>, by: Compression) {
+  const stream = new Blob([bytes]).stream().pipeThrough(new CompressionStream(by));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+function requestOf(body: BodyInit, headers: HeadersInit = {}): Request {
+  return new Request("http://localhost/", { method: "POST", body, headers });
+}
+
+/** Fails unless a promise is refused with a status. */
+async function refused(promise: Promise<unknown>, status: number, message: RegExp) {
+  await rejects(promise, (error) => {
+    ok(error instanceof HTTPException, String(error));
+    strictEqual(error.status, status);
+    match(error.message, message);
+    return true;
+  });
+}
+
+Deno.test("readBody() gives what was compressed, however it was cut", async () => {
+  const bodies = fc.uint8Array({ maxLength: 5000 });
+  const cuts = fc.integer({ min: 1, max: 6000 });
+  const compressions = fc.constantFrom(...COMPRESSIONS);
+  await fc.assert(
+    fc.asyncProperty(bodies, cuts, compressions, async (body, cut, [name, compression]) => {
+      const bytes = await compress(new Uint8Array(body), compression);
+      const chunks = ReadableStream.from((function* () {
+        for (let i = 0; i < bytes.length; i += cut) yield bytes.slice(i, i + cut);
+      })());
+      const request = requestOf(chunks, { "Content-Encoding": name });
+      deepStrictEqual(await readBody(request, 5000), new Uint8Array(body));
+    }),
+  );
+});
+
+Deno.test("readBody() stops at the limit, which is that of the decompressed body", async () => {
+  const zeros = await compress(new Uint8Array(20_000_000), "gzip");
+  let sent = 0;
+  const chunks = new ReadableStream({
+    pull(controller) {
+      controller.enqueue(zeros.slice(sent, sent += 2000));
+      if (sent >= zeros.length) controller.close();
+    },
+  });
+  const bomb = requestOf(chunks, { "Content-Encoding": "gzip" });
+  await refused(readBody(bomb, 100_000), 413, /^The body must be at most 100000 bytes$/);
+  ok(sent < zeros.length / 2, `${sent} bytes of ${zeros.length} were read`);
+  const honest = requestOf(zeros, { "Content-Encoding": "gzip" });
+  strictEqual((await readBody(honest, 20_000_000)).length, 20_000_000);
+  const long = requestOf("x", { "Content-Length": "100001" });
+  await refused(readBody(long, 100_000), 413, /at most 100000/);
+});
+
+Deno.test("readBody() refuses what is not compressed as it is called", async () => {
+  const gzip = await compress(new TextEncoder().encode("a text that is long enough"), "gzip");
+  for (const body of [new TextEncoder().encode("a text"), gzip.slice(0, -5), gzip.slice(3)]) {
+    const request = requestOf(body, { "Content-Encoding": "gzip" });
+    await refused(readBody(request, 1000), 400, /not compressed by gzip/);
+  }
+  for (const name of ["br", "zstd", "gzip, gzip", "constructor"]) {
+    const request = requestOf(gzip, { "Content-Encoding": name });
+    await refused(readBody(request, 1000), 415, /must be gzip or deflate, and is/);
+  }
+});
+
+Deno.test("readJson() takes JSON under its names, and those of common clients", async () => {
+  for (
+    const type of [
+      "application/json",
+      "Application/JSON; charset=UTF-8",
+      'application/json; charset="utf-8"',
+      "application/vnd.api+json",
+      "text/plain;charset=UTF-8",
+      "application/x-www-form-urlencoded",
+    ]
+  ) strictEqual((await readJson(requestOf("[1]", { "Content-Type": type }), 10)).length, 3, type);
+  strictEqual((await readJson(requestOf(new Blob(["[1]"])), 10)).length, 3);
+  for (
+    const type of [
+      "text/csv",
+      "application/json-seq",
+      "application/octet-stream",
+      "multipart/form-data; boundary=x",
+      "application/json; charset=iso-8859-1",
+      "application/jsonx",
+    ]
+  ) {
+    const request = requestOf("[1]", { "Content-Type": type });
+    await refused(readJson(request, 10), 415, /must be JSON in UTF-8.*Content-Type is '/);
+  }
+  await refused(readJson(requestOf("["), 10), 400, /JSON/);
+});

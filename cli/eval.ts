@@ -6,6 +6,7 @@
 import { Command } from "commander";
 import { stringify } from "csv-stringify/sync";
 import { parseColumnMapping } from "../data/columns.ts";
+import type { ProblemType } from "../data/labels.ts";
 import { evaluationFile } from "../data/dataset.ts";
 import { writeFileAtomically } from "../lib/files.ts";
 import { TextClassifier } from "../models/inference/text_classifier.ts";
@@ -14,13 +15,9 @@ import type { Device } from "../onnx/runtime/device.ts";
 import { Executor } from "../onnx/runtime/executor.ts";
 import { evaluateFile, type PredictionRow } from "../training/evaluate_file.ts";
 import { UserError } from "../lib/user_error.ts";
-import {
-  columnsOf,
-  dataDirOf,
-  lastFinishedRun,
-  trainingTextsOf,
-} from "../training/folder/run_folder.ts";
-import { formatComparison, formatReport, percent } from "./report.ts";
+import { columnsOf, dataDirOf, trainingTextsOf } from "../training/folder/run_folder.ts";
+import { lastRun } from "./last_run.ts";
+import { confusions, formatComparison, formatReport, percent } from "./report.ts";
 import { deviceOption } from "./device_option.ts";
 import { dtypeOption } from "./dtype_option.ts";
 
@@ -29,6 +26,8 @@ interface Options {
   file?: string;
   columnMapping?: string;
   predictions?: string;
+  perClass?: string;
+  confusions?: string;
   device: Device | "auto";
   dtype: Dtype;
   json?: boolean;
@@ -48,6 +47,14 @@ export function evalCommand(): Command {
       "Write text,label,predicted,score of each text to this file: predicted is written as labels " +
         "are, score is the probability of all that was predicted (empty for a number)",
     )
+    .option(
+      "--per-class <csv>",
+      "Write label,precision,recall,f1,support of each class to this file",
+    )
+    .option(
+      "--confusions <csv>",
+      "Write label,predicted,texts to this file: how many texts of one class were given another",
+    )
     .addOption(deviceOption())
     .addOption(dtypeOption("; measured beside float32"))
     .option("--json", "Print the report as JSON on standard output")
@@ -55,7 +62,7 @@ export function evalCommand(): Command {
 }
 
 async function run(options: Options): Promise<void> {
-  const modelDir = options.model ?? await lastFinishedRun();
+  const modelDir = options.model ?? await lastRun();
   const file = options.file ?? await defaultFile(modelDir);
   await using executor = await Executor.start({ device: options.device });
   const seenTexts = await trainingTextsOf(modelDir);
@@ -64,15 +71,22 @@ async function run(options: Options): Promise<void> {
     : parseColumnMapping(options.columnMapping);
   const evaluateAs = async (dtype: Dtype) => {
     const classifier = await TextClassifier.load(executor, modelDir, dtype);
+    checkFiles(options, classifier.problemType);
     const evaluation = await evaluateFile(classifier, file, seenTexts, columns);
     await classifier.release();
     return evaluation;
   };
   const { report, rows } = await evaluateAs(options.dtype);
   const exact = options.dtype === "fp32" ? undefined : await evaluateAs("fp32");
-  if (options.predictions !== undefined) {
-    const columns = ["text", "label", "predicted", "score"];
-    await writeFileAtomically(options.predictions, stringify(rows, { header: true, columns }));
+  const { predictions, perClass, confusions: confusionsFile } = options;
+  if (predictions !== undefined) {
+    await writeCsv(predictions, rows, ["text", "label", "predicted", "score"]);
+  }
+  if (perClass !== undefined && "per_class" in report) {
+    await writeCsv(perClass, report.per_class, ["label", "precision", "recall", "f1", "support"]);
+  }
+  if (confusionsFile !== undefined && "confusion_matrix" in report) {
+    await writeCsv(confusionsFile, confusions(report), ["label", "predicted", "texts"]);
   }
   const title = `${modelDir} on ${file}`;
   if (exact === undefined) {
@@ -90,6 +104,23 @@ async function run(options: Options): Promise<void> {
         `The same is predicted for ${percent(samePredictions)} of the texts.`,
       ].join("\n"),
   );
+}
+
+async function writeCsv(file: string, rows: readonly object[], columns: string[]): Promise<void> {
+  await writeFileAtomically(file, stringify([...rows], { header: true, columns }));
+}
+
+/** @throws {UserError} If a file is asked for that this kind of problem gives nothing for. */
+function checkFiles({ perClass, confusions }: Options, problemType: ProblemType): void {
+  const refuse = (flag: string, rule: string) => {
+    throw new UserError(`Cannot use ${flag} with this model: ${rule}`);
+  };
+  if (perClass !== undefined && problemType === "regression") {
+    refuse("--per-class", "it gives numbers, not classes");
+  }
+  if (confusions !== undefined && problemType !== "single_label_classification") {
+    refuse("--confusions", "only a model that gives each text one class confuses classes");
+  }
 }
 
 function shareOfSamePredictions(rows: readonly PredictionRow[], others: typeof rows): number {

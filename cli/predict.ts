@@ -13,9 +13,9 @@ import type { Dtype } from "../models/weights.ts";
 import type { Device } from "../onnx/runtime/device.ts";
 import { Executor } from "../onnx/runtime/executor.ts";
 import { decimals } from "../training/metrics.ts";
-import { lastFinishedRun } from "../training/folder/run_folder.ts";
 import { deviceOption } from "./device_option.ts";
 import { dtypeOption } from "./dtype_option.ts";
+import { lastRun } from "./last_run.ts";
 import { percent } from "./report.ts";
 
 interface Options {
@@ -78,7 +78,7 @@ async function run(args: string[], options: Options): Promise<void> {
 
 /** Each text with each of the models. */
 async function readTexts(args: string[], { model }: Options): Promise<MixedText[]> {
-  const models = model.length > 0 ? [...new Set(model)] : [await lastFinishedRun()];
+  const models = model.length > 0 ? [...new Set(model)] : [await lastRun()];
   const texts = args.length > 0 ? args : (await readLines()).map(({ line }) => line);
   return texts.flatMap((text) => models.map((model) => ({ model, text })));
 }

@@ -16,8 +16,11 @@ import type {
 import { decimals, describeMetrics } from "../training/metrics.ts";
 import { formatMetric } from "./report.ts";
 
-const FORMAT = "  {bar} {value}/{total} steps | loss {loss} | {rate} tokens/s | {left} left";
+/** What matters most comes first, as a terminal that is too narrow cuts the end. */
+const FORMAT = "  {bar} {value}/{total} steps | {left} left | loss {loss} | {rate} tokens/s";
 const DOWNLOAD_FORMAT = "  {bar} {percentage} % | {file}";
+/** In columns, so that all of it fits into 80. */
+const BAR_SIZE = 14;
 /** Of the weight of the losses before, in the smoothed loss on the bar. */
 const SMOOTHING = 0.95;
 
@@ -25,13 +28,13 @@ const SMOOTHING = 0.95;
 export class TrainProgress {
   readonly #bars = new cliProgress.MultiBar({
     format: FORMAT,
-    barsize: 28,
+    barsize: BAR_SIZE,
     clearOnComplete: true,
     stream: process.stderr,
   }, cliProgress.Presets.shades_classic);
   readonly #downloadBar = new cliProgress.SingleBar({
     format: DOWNLOAD_FORMAT,
-    barsize: 28,
+    barsize: BAR_SIZE,
     clearOnComplete: true,
     stream: process.stderr,
   }, cliProgress.Presets.shades_classic);

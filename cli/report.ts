@@ -5,7 +5,7 @@
  */
 import Table from "cli-table3";
 import type { FileEvaluation } from "../training/evaluate_file.ts";
-import type { ClassReport, EvaluationReport } from "../training/evaluation.ts";
+import type { ClassReport, EvaluationReport, SingleLabelReport } from "../training/evaluation.ts";
 import {
   decimals,
   describeMetrics,
@@ -14,32 +14,41 @@ import {
   metricEntries,
 } from "../training/metrics.ts";
 
-/** A report as people read it: the metrics, then a table of the classes and their confusion. */
+/** Tables are at most as wide as a usual terminal, in columns. */
+const WIDTH = 80;
+/** Columns of names are cut to this at most. */
+const MIN_NAME_WIDTH = 16;
+/** Of more classes only the worst are shown. */
+const MAX_CLASSES = 20;
+/** So many of the commonest confusions are shown where the matrix is too wide. */
+const MAX_CONFUSIONS = 10;
+
+/**
+ * A report as people read it: the metrics, then a table of the classes and their confusion. Of many
+ * classes it shows the worst, and which are confused most often.
+ */
 export function formatReport(report: EvaluationReport, title: string): string {
   const { problem_type, seen, unseen } = report;
-  const lines = [`${title}: ${report.n.toLocaleString("en")} texts`, ...metricLines(report)];
+  const lines = [`${title}: ${count(report.n)} texts`, ...metricLines(report)];
   if (problem_type === "single_label_classification") {
     lines.push(`  always the commonest class: ${percent(report.majority)}`);
   }
   if (seen !== null && unseen !== null && seen.n > 0) {
     const describe = (part: { n: number } & Partial<Record<Metric, number>>) =>
-      `${part.n.toLocaleString("en")} texts, ${describeMetrics(part, problem_type, formatMetric)}`;
-    lines.push(
-      `  seen in training: ${describe(seen)}`,
-      `  unseen: ${describe(unseen)}` +
-        ("majority" in unseen ? ` (always the commonest class: ${percent(unseen.majority)})` : ""),
-    );
+      part.n === 0
+        ? "no text"
+        : `${count(part.n)} texts, ${describeMetrics(part, problem_type, formatMetric)}`;
+    lines.push(`  seen in training: ${describe(seen)}`, `  unseen: ${describe(unseen)}`);
+    if (problem_type === "single_label_classification" && unseen.n > 0) {
+      lines.push(`  unseen, always the commonest class: ${percent(report.unseen!.majority)}`);
+    }
   }
   switch (problem_type) {
     case "single_label_classification":
-      lines.push(
-        "",
-        classTable(report.per_class, report.confusion_matrix),
-        "The last columns count which class (→ number) the texts of a row were given.",
-      );
+      lines.push("", ...classLines(report.per_class), "", ...confusionLines(report));
       break;
     case "multi_label_classification":
-      lines.push("", classTable(report.per_class));
+      lines.push("", ...classLines(report.per_class));
       break;
     case "regression":
   }
@@ -55,14 +64,10 @@ export function formatComparison(
     return { name, metrics, textsPerSecond: Math.round(report.samples_per_second) };
   });
   const names = entries[0]!.metrics.map(([metric]) => METRIC_NAMES[metric]);
-  const table = new Table({
-    head: ["weights", ...names, "texts/s"],
-    colAligns: ["left", ...Array.from({ length: names.length + 1 }, () => "right" as const)],
-    style: { head: [], border: [], compact: true },
-  });
+  const table = tableOf(["weights", ...names, "texts/s"]);
   for (const { name, metrics, textsPerSecond } of entries) {
     const values = metrics.map(([metric, value]) => formatMetric(value, metric));
-    table.push([name, ...values, textsPerSecond.toLocaleString("en")]);
+    table.push([name, ...values, count(textsPerSecond)]);
   }
   return String(table);
 }
@@ -79,24 +84,106 @@ function metricLines({ problem_type, interval, ...values }: EvaluationReport): s
   });
 }
 
-function classTable(classes: readonly ClassReport[], confusionMatrix?: number[][]): string {
-  const columns = confusionMatrix === undefined ? [] : classes.map((_, i) => `→ ${i + 1}`);
-  const table = new Table({
-    head: ["class", "precision", "recall", "F1", "texts", ...columns],
-    colAligns: ["left", ...Array.from({ length: columns.length + 4 }, () => "right" as const)],
+/** All classes in a table, or the worst of many. */
+function classLines(classes: readonly ClassReport[]): string[] {
+  const rows = classes.map((report, index) => ({ ...report, number: index + 1 }));
+  // A class that no text has cannot be found.
+  const [present, absent] = [
+    rows.filter(({ support }) => support > 0),
+    rows.filter(({ support }) => support === 0),
+  ];
+  const isLong = rows.length > MAX_CLASSES;
+  const shown = isLong ? present.toSorted((a, b) => a.f1 - b.f1).slice(0, MAX_CLASSES) : rows;
+  const table = tableOf(["class", "precision", "recall", "F1", "texts"]);
+  for (const { number, label, precision, recall, f1, support } of shown) {
+    const figures = [precision, recall, f1].map(decimals);
+    table.push([`${number} ${oneLine(label)}`, ...figures, count(support)]);
+  }
+  if (!isLong) return [fitted(table)];
+  const missed = present.filter(({ recall }) => recall === 0).length;
+  return [
+    `The ${shown.length} worst of ${count(rows.length)} classes, by F1:`,
+    fitted(table),
+    `Never found: ${count(missed)} of the ${count(present.length)} classes that have texts` +
+    (absent.length > 0 ? `; without a text: ${count(absent.length)}.` : "."),
+  ];
+}
+
+/** The confusion matrix where a terminal is wide enough for it, else the commonest confusions. */
+function confusionLines({ per_class, confusion_matrix }: SingleLabelReport): string[] {
+  if (per_class.length <= MAX_CLASSES) {
+    const table = tableOf(["class", ...per_class.map((_, index) => `→ ${index + 1}`)]);
+    for (const [index, row] of confusion_matrix.entries()) {
+      table.push([`${index + 1} ${oneLine(per_class[index]!.label)}`, ...row.map(count)]);
+    }
+    const text = fitted(table);
+    if (table.width <= WIDTH) {
+      return [text, "Each column counts the texts that were given the class of its number."];
+    }
+  }
+  const common = confusions({ per_class, confusion_matrix });
+  if (common.length === 0) return ["No class was taken for another."];
+  const table = tableOf(["texts", "of class", "were given"]);
+  for (const { label, predicted, texts } of common.slice(0, MAX_CONFUSIONS)) {
+    table.push([count(texts), oneLine(label), oneLine(predicted)]);
+  }
+  return ["The commonest confusions:", fitted(table, [1, 2])];
+}
+
+/** One class taken for another. */
+export interface Confusion {
+  label: string;
+  predicted: string;
+  /** How many there are. */
+  texts: number;
+}
+
+/** All confusions that occur, the commonest first. */
+export function confusions(
+  { per_class, confusion_matrix }: Pick<SingleLabelReport, "per_class" | "confusion_matrix">,
+): Confusion[] {
+  return confusion_matrix.flatMap((row, index) =>
+    row.flatMap((texts, other) =>
+      texts === 0 || other === index
+        ? []
+        : { label: per_class[index]!.label, predicted: per_class[other]!.label, texts }
+    )
+  ).sort((a, b) => b.texts - a.texts);
+}
+
+function tableOf(head: string[]): Table.Table {
+  return new Table({
+    head,
+    colAligns: head.map((name) =>
+      /^(class|of class|were given|weights)$/.test(name) ? "left" : "right"
+    ),
     style: { head: [], border: [], compact: true },
   });
-  for (const [i, { label, precision, recall, f1, support }] of classes.entries()) {
-    table.push([
-      `${i + 1} ${label}`,
-      decimals(precision),
-      decimals(recall),
-      decimals(f1),
-      support,
-      ...confusionMatrix?.[i] ?? [],
-    ]);
+}
+
+/**
+ * A table that is no wider than a terminal, if its names can be cut so far.
+ *
+ * @param names The columns of names, which are cut where that is needed.
+ */
+function fitted(table: Table.Table, names: readonly number[] = [0]): string {
+  const excess = table.width - WIDTH;
+  // They are known once the table has been drawn.
+  const widths = table.options.colWidths as number[];
+  for (let cut = 0; cut < excess; cut++) {
+    const widest = names.reduce((a, b) => widths[b]! > widths[a]! ? b : a);
+    if (widths[widest]! > MIN_NAME_WIDTH) widths[widest]!--;
   }
-  return String(table);
+  return `${table}`;
+}
+
+/** A name without line ends and control characters, which would tear a table apart. */
+function oneLine(name: string): string {
+  return name.replaceAll(/[\p{Cc}\u2028\u2029]+/gu, " ");
+}
+
+function count(value: number): string {
+  return value.toLocaleString("en");
 }
 
 /** Shares in percent, other metrics as they are. */

@@ -1,6 +1,12 @@
 import { deepStrictEqual, match, ok } from "node:assert";
-import { evaluate } from "../training/evaluation.ts";
-import { formatReport } from "./report.ts";
+import { evaluate, type SingleLabelReport } from "../training/evaluation.ts";
+import { confusions, formatReport } from "./report.ts";
+
+/** As a terminal shows it: wide characters of East Asia take two columns. */
+function stringWidth(line: string): number {
+  return Array.from(line, (character) => /[\u3000-\u9fff]/.test(character) ? 2 : 1)
+    .reduce((sum, width) => sum + width, 0);
+}
 
 const TEXTS = ["one", "two", "three", "four"];
 
@@ -18,8 +24,64 @@ Deno.test("formatReport() prints metrics with intervals, what was seen, and the 
   match(lines[2]!, /^ {2}macro-F1 {2}0\.733 {4}95 % interval \d\.\d{3} to 1\.000$/);
   deepStrictEqual(lines[3], "  always the commonest class: 50.0 %");
   match(lines[4]!, /^ {2}seen in training: 1 texts, accuracy 100\.0 %/);
-  match(lines[5]!, /^ {2}unseen: 3 texts, accuracy 66\.7 %, .* commonest class: 66\.7 %\)$/);
-  ok(lines.some((line) => /2 b .* 2 │ +1 │ +1 │$/.test(line)));
+  match(lines[5]!, /^ {2}unseen: 3 texts, accuracy 66\.7 %, /);
+  deepStrictEqual(lines[6], "  unseen, always the commonest class: 66.7 %");
+  ok(lines.some((line) => /│ 2 b .* 2 │$/.test(line)));
+  ok(lines.some((line) => /│ 2 b +│ +1 │ +1 │$/.test(line)));
+});
+
+Deno.test("formatReport() says no figures of unseen texts where there are none", () => {
+  const predictions = TEXTS.map((text) => ({ text, labels: [1, 0], scores: [1, 0] }));
+  const problem = { problemType: "single_label_classification" as const, labels: ["a", "b"] };
+  const report = formatReport(evaluate(predictions, problem, new Set(TEXTS)), "Test");
+  match(report, /^ {2}seen in training: 4 texts, .*\n {2}unseen: no text\n\n/m);
+});
+
+/** Texts of so many classes, of which those with an even number are taken for the next. */
+function manyClasses(count: number, name = (index: number) => `class ${index}`) {
+  const oneHot = (index: number) => Array.from({ length: count }, (_, i) => Number(i === index));
+  const labels = Array.from({ length: count }, (_, index) => name(index));
+  const predictions = labels.map((_, index) => ({
+    text: `text ${index}`,
+    labels: oneHot(index),
+    scores: oneHot(index % 2 === 0 ? (index + 1) % count : index),
+  }));
+  const problem = { problemType: "single_label_classification" as const, labels };
+  return evaluate(predictions, problem, undefined) as SingleLabelReport;
+}
+
+Deno.test("formatReport() shows the worst of many classes, and the commonest confusions", () => {
+  const report = formatReport(manyClasses(200), "Test");
+  match(report, /^The 20 worst of 200 classes, by F1:$/m);
+  match(report, /^│ 1 class 0 +│ +0\.000 │/m);
+  match(report, /^Never found: 100 of the 200 classes that have texts\.$/m);
+  match(report, /^│ +1 │ class 0 +│ class 1 +│$/m);
+  ok(report.split("\n").length < 60);
+});
+
+Deno.test("formatReport() fits into 80 columns, whatever the classes are called", () => {
+  const names = [
+    (index: number) => `${index}`,
+    (index: number) => `${"a long name ".repeat(20)}${index}`,
+    (index: number) => `日本語のとても長いラベルの名前日本語のとても長いラベルの名前${index}`,
+    (index: number) => `two\nlines\tand \u001b[31mcolour ${index}`,
+  ];
+  for (const count of [2, 6, 10, 20, 21, 200]) {
+    for (const name of names) {
+      for (const line of formatReport(manyClasses(count, name), "Test").split("\n")) {
+        ok(stringWidth(line) <= 80, `${count} classes: ${line}`);
+      }
+    }
+  }
+});
+
+Deno.test("confusions() lists all that occur, the commonest first", () => {
+  const per_class = manyClasses(3).per_class;
+  const confusion_matrix = [[5, 1, 0], [0, 2, 7], [0, 0, 1]];
+  deepStrictEqual(confusions({ per_class, confusion_matrix }), [
+    { label: "class 1", predicted: "class 2", texts: 7 },
+    { label: "class 0", predicted: "class 1", texts: 1 },
+  ]);
 });
 
 Deno.test("formatReport() prints the classes of several labels without a confusion", () => {

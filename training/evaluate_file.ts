@@ -11,6 +11,9 @@ import { predictedClasses } from "../models/inference/inference.ts";
 import type { TextClassifier } from "../models/inference/text_classifier.ts";
 import { evaluate, type EvaluationReport } from "./evaluation.ts";
 
+/** So many labels are named in an error. */
+const NAMED_LABELS = 10;
+
 /** One row of `predict.csv`. */
 export interface PredictionRow {
   text: string;
@@ -45,12 +48,16 @@ export async function evaluateFile(
     throw new UserError(`Cannot evaluate '${file}': ${rule}`);
   }
   const examples = await readExamples(file, problemType, columns);
+  const known = new Set(labels);
   const unknown = examples
     .flatMap(({ label }) => classNames(label, problemType))
-    .find((name) => !labels.includes(name));
+    .find((name) => !known.has(name));
   if (unknown !== undefined) {
-    const known = labels.map((name) => `'${name}'`).join(", ");
-    throw new UserError(`Cannot evaluate '${file}': label '${unknown}' is not one of ${known}`);
+    throw new UserError(
+      `Cannot evaluate '${file}': label '${unknown}' is not one of the model's ${
+        labels.length.toLocaleString("en")
+      }, ${named(labels)}`,
+    );
   }
 
   const started = performance.now();
@@ -67,6 +74,12 @@ export async function evaluateFile(
     report: { ...report, samples_per_second: examples.length / seconds },
     rows: examples.map((example, i) => ({ ...example, ...answer(scores[i]!, classifier) })),
   };
+}
+
+/** The first of some names, quoted. */
+function named(names: readonly string[]): string {
+  const first = names.slice(0, NAMED_LABELS).map((name) => `'${name}'`).join(", ");
+  return names.length > NAMED_LABELS ? `${first}, …` : first;
 }
 
 /** What scores predict, as a label is written, and its probability. */

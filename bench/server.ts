@@ -142,6 +142,7 @@ export async function writeAdapters(runsDir: string, count: number): Promise<voi
   const values = (length: number) =>
     Float32Array.from({ length }, () => random.normal() * config.initializer_range);
   const base = await baseOf(baseDir);
+  const tokenizer = await Tokenizer.load(baseDir);
   for (let i = 0; i < count; i++) {
     const dir = join(runsDir, `adapter-${i}`);
     const weights = {
@@ -149,7 +150,7 @@ export async function writeAdapters(runsDir: string, count: number): Promise<voi
       "classifier.weight": values(labelCount * config.hidden_size),
       "classifier.bias": values(labelCount),
     };
-    await saveAdapter(dir, { base, encoder, config, weights, maxLength: 128 });
+    await saveAdapter(dir, { base, encoder, config, weights, tokenizer, maxLength: 128 });
     await Deno.writeTextFile(join(dir, METRICS_FILE), "{}");
   }
 }

@@ -7,6 +7,7 @@ import { deepStrictEqual, match, ok } from "node:assert";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { baseOf, readAdapter, saveAdapter } from "../models/formats/adapter.ts";
+import { Tokenizer } from "../models/text/tokenizer.ts";
 import { readConfig, withLabels } from "../models/formats/config.ts";
 import { type LabelScore, TextClassifier } from "../models/inference/text_classifier.ts";
 import { DTYPES, weightBytes } from "../models/weights.ts";
@@ -25,6 +26,7 @@ async function writeAdapter(dir: string, kind: "prefix" | "prompt"): Promise<voi
     base: await baseOf(BASE),
     encoder,
     weights,
+    tokenizer: await Tokenizer.load(BASE),
     config: withLabels(await readConfig(BASE), [`${kind} 1`, `${kind} 2`, `${kind} 3`]),
     maxLength: 8,
   });

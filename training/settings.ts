@@ -102,6 +102,9 @@ export const TrainSettings = z.strictObject({
   saveSteps: whole(1).optional()
     .describe("Write a checkpoint every so many steps; default: every epoch and every 5 minutes"),
   saveTotalLimit: whole(1, 1000).default(1).describe("Newest checkpoints to keep beside the best"),
+  keepOptimizer: z.boolean().default(false).describe(
+    "Keep the optimizer's moments in the checkpoints when the run is over: two files' worth of weights",
+  ),
   device: z.enum(["auto", ...DEVICES]).default("auto").describe(
     "Where to train; auto = a GPU, else native code where it is installed, else wasm",
   ),

@@ -20,6 +20,7 @@ import {
   checkpointName,
   lastCheckpoint,
   readTrainerState,
+  removeOptimizerStates,
   restoreMoments,
   restoreWeights,
   saveCheckpoint,
@@ -230,12 +231,14 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
   };
   const weights = await readWeights(bestDir, graphs.parameters);
   if (tuning === undefined) await saveClassifier(outDir, { config, tokenizer, weights });
-  else await saveAdapter(outDir, { ...tuning, config, weights });
+  else await saveAdapter(outDir, { ...tuning, config, tokenizer, weights });
   await writeJson(join(outDir, TRAINER_STATE_FILE), state.toJSON(checkpointName));
   const { size } = await Deno.stat(join(outDir, tuning ? ADAPTER_WEIGHTS_FILE : WEIGHTS_FILE));
   const card = modelCard({ result, settings, dataset, parameterCount, trainedCount, size });
   await writeFileAtomically(join(outDir, "README.md"), card);
   await writeJson(join(outDir, METRICS_FILE), result.metrics);
+  // Only now: what is not finished goes on from them.
+  if (!settings.keepOptimizer) await removeOptimizerStates(outDir);
   onEvent({ type: "finish", ...result });
   return result;
 }

@@ -2,7 +2,7 @@ import { deepStrictEqual, match, notDeepStrictEqual, ok, rejects } from "node:as
 import { join } from "node:path";
 import { z } from "zod";
 import type { Dataset } from "../data/dataset.ts";
-import { readJson } from "../lib/files.ts";
+import { exists, readJson } from "../lib/files.ts";
 import { loadClassifier, saveClassifier } from "../models/formats/classifier.ts";
 import { labelsOf } from "../models/formats/config.ts";
 import { scratchClassifier } from "../models/scratch.ts";
@@ -347,6 +347,18 @@ Deno.test("train() keeps the last checkpoint and the best", async () => {
     );
     deepStrictEqual(best, await Deno.readFile(join(dir, "model.safetensors")));
   });
+});
+
+Deno.test("train() keeps the optimizer's moments of a finished run only if it is told to", async () => {
+  for (const keepOptimizer of [false, true]) {
+    await trained({ epochs: 2, keepOptimizer }, async (dir) => {
+      const parent = join(dir, "checkpoints");
+      for await (const { name } of Deno.readDir(parent)) {
+        const kept = await exists(join(parent, name, "optimizer.safetensors"));
+        deepStrictEqual([name, kept], [name, keepOptimizer]);
+      }
+    });
+  }
 });
 
 Deno.test("train() keeps as many of the newest checkpoints as it is told to", async () => {

@@ -1,7 +1,7 @@
 /**
  * Adapters: what was tuned beside a frozen base, in a folder that PEFT loads as it is. Beside PEFT's
- * own files it holds `config.json`, the base's with the names of the adapter's classes; the metadata
- * of its weights say which base they belong to.
+ * own files it holds `config.json`, the base's with the names of the adapter's classes, and the base's
+ * tokenizer; the metadata of its weights say which base they belong to.
  *
  * @module
  */
@@ -76,6 +76,8 @@ export interface Adapter {
   config: BertConfig;
   /** Those of the virtual tokens and of the head. */
   weights: Weights;
+  /** The base's, which cuts texts to {@link maxLength}: what loads the folder takes texts from it. */
+  tokenizer: Tokenizer;
   /** The most tokens of a text, `[CLS]` and `[SEP]` included. */
   maxLength: number;
 }
@@ -103,7 +105,7 @@ export async function isAdapter(dir: string): Promise<boolean> {
 /** Writes an adapter into a folder, in place of a whole model that it may hold. */
 export async function saveAdapter(
   dir: string,
-  { base, encoder, config, weights, maxLength }: Adapter,
+  { base, encoder, config, weights, tokenizer, maxLength }: Adapter,
 ): Promise<void> {
   const { peft_type, num_virtual_tokens, prefix_projection, encoder_hidden_size } = encoder;
   const { hidden_size, num_hidden_layers, num_attention_heads } = config;
@@ -124,6 +126,9 @@ export async function saveAdapter(
   };
   await Deno.mkdir(dir, { recursive: true });
   await removeFiles(dir, [WEIGHTS_FILE, ...Object.values(ONNX_FILES)]);
+  for (const [file, content] of Object.entries(tokenizer.files())) {
+    await writeFileAtomically(join(dir, file), content);
+  }
   await writeJson(join(dir, CONFIG_FILE), config);
   await writeFileAtomically(
     join(dir, ADAPTER_WEIGHTS_FILE),

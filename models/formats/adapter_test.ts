@@ -75,6 +75,7 @@ async function randomAdapter(encoder = PROJECTED): Promise<Adapter> {
       "classifier.weight": weight!,
       "classifier.bias": bias!,
     },
+    tokenizer: (await Tokenizer.load(BASE)).withMaxLength(9),
     maxLength: 9,
   };
 }
@@ -115,6 +116,7 @@ Deno.test("saveAdapter() and readAdapter() keep everything; a projection becomes
     const stored = await readAdapter(dir);
     deepStrictEqual(stored.base, adapter.base);
     deepStrictEqual(stored.maxLength, 9);
+    deepStrictEqual((await Tokenizer.load(dir)).files(), adapter.tokenizer.files());
     const read = await withBase(stored);
     deepStrictEqual(read.config, adapter.config);
     deepStrictEqual(read.encoder.prefix_projection, false);

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Executor } from "../../onnx/runtime/executor.ts";
 import { baseOf, readAdapter, saveAdapter } from "../formats/adapter.ts";
+import { Tokenizer } from "../text/tokenizer.ts";
 import { readConfig, withLabels } from "../formats/config.ts";
 import { MixedClassifier } from "./mixed_classifier.ts";
 import { TextClassifier } from "./text_classifier.ts";
@@ -32,6 +33,7 @@ async function classifyMixed(dtype: Dtype, tolerance: number): Promise<void> {
         base: await baseOf(base),
         encoder,
         weights,
+        tokenizer: await Tokenizer.load(base),
         config: {
           ...withLabels(await readConfig(base), [`${name} 1`, `${name} 2`, `${name} 3`]),
           problem_type: name === "prefix" ? "multi_label_classification" : null,

@@ -8,7 +8,14 @@
  * @module
  */
 import { basename, join } from "node:path";
-import { exists, readJson, removeFolder, writeFileAtomically, writeJson } from "../../lib/files.ts";
+import {
+  exists,
+  readJson,
+  removeFiles,
+  removeFolder,
+  writeFileAtomically,
+  writeJson,
+} from "../../lib/files.ts";
 import { saveAdapter } from "../../models/formats/adapter.ts";
 import { WEIGHTS_FILE } from "../../models/formats/weight_files.ts";
 import { type Classifier, saveModel } from "../../models/formats/classifier.ts";
@@ -122,7 +129,7 @@ async function writeCheckpoint(
   else {
     const values: Weights = {};
     for (const { name, read } of weights) values[name] = await read();
-    await saveAdapter(dir, { ...tuning, config, weights: values });
+    await saveAdapter(dir, { ...tuning, config, tokenizer: model.tokenizer, weights: values });
     // An adapter's folder has no place for a projection, which training goes on with.
     await writeFileAtomically(join(dir, WEIGHTS_FILE), content);
   }
@@ -201,6 +208,11 @@ export async function restoreMoments(
 
 async function writeState(dir: string, state: CheckpointContent["state"]): Promise<void> {
   await writeJson(join(dir, TRAINER_STATE_FILE), state.toJSON(checkpointName));
+}
+
+/** Removes the optimizer's moments, which nothing goes on from, out of the checkpoints of a run. */
+export async function removeOptimizerStates(outDir: string): Promise<void> {
+  for (const { dir } of await checkpoints(outDir)) await removeFiles(dir, [OPTIMIZER_FILE]);
 }
 
 /** Removes all checkpoints, of a run that is over and has none to choose from. */

@@ -25,7 +25,13 @@ export interface TrainingArgs {
 }
 
 /** Settings that change where and how safely a run goes on, but not what it does. */
-const FREE_SETTINGS = ["device", "threads", "saveSteps", "saveTotalLimit"] as const;
+const FREE_SETTINGS = [
+  "device",
+  "threads",
+  "saveSteps",
+  "saveTotalLimit",
+  "keepOptimizer",
+] as const;
 
 /** Writes down what is asked of a run: the settings, the data, and by what epochs are compared. */
 export async function writeTrainingArgs(

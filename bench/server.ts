@@ -7,10 +7,12 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { baseOf, saveAdapter } from "../models/formats/adapter.ts";
 import { saveClassifier } from "../models/formats/classifier.ts";
-import { labelsOf, readConfig } from "../models/formats/config.ts";
+import { familyOf, readConfig } from "../models/family.ts";
+import { labelsOf } from "../models/formats/config.ts";
 import { EMBEDDING, type PromptEncoder, virtualTokenSize } from "../models/prompt_encoder.ts";
 import { Tokenizer } from "../models/text/tokenizer.ts";
-import { initialWeights } from "../models/weights.ts";
+import { headParameters, initialWeights } from "../models/weights.ts";
+import { elementCount } from "../onnx/graph/shape.ts";
 import type { Device } from "../onnx/runtime/device.ts";
 import { Random } from "../lib/random.ts";
 import { METRICS_FILE } from "../training/folder/run_folder.ts";
@@ -114,7 +116,7 @@ export async function writeModel(
   const special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
   const words = Array.from({ length: config.vocab_size - special.length }, (_, i) => `w${i}`);
   const tokenizer = Tokenizer.fromVocabulary([...special, ...words], {
-    modelMaxLength: config.max_position_embeddings,
+    modelMaxLength: familyOf(config).positions(config).count,
   });
   const label2id = Object.fromEntries(labelsOf(config).map((label, id) => [label, id]));
   await saveClassifier(dir, {
@@ -131,13 +133,13 @@ export async function writeAdapters(runsDir: string, count: number): Promise<voi
   if (count === 0) return;
   const baseDir = join(runsDir, BENCH_MODEL);
   const config = await readConfig(baseDir);
+  const sizes = familyOf(config).sizes(config);
   const encoder: PromptEncoder = {
     peft_type: "PREFIX_TUNING",
     num_virtual_tokens: 16,
     prefix_projection: false,
-    encoder_hidden_size: config.hidden_size,
+    encoder_hidden_size: sizes.hidden_size,
   };
-  const labelCount = labelsOf(config).length;
   const random = new Random(3);
   const values = (length: number) =>
     Float32Array.from({ length }, () => random.normal() * config.initializer_range);
@@ -146,9 +148,10 @@ export async function writeAdapters(runsDir: string, count: number): Promise<voi
   for (let i = 0; i < count; i++) {
     const dir = join(runsDir, `adapter-${i}`);
     const weights = {
-      [EMBEDDING]: values(16 * virtualTokenSize(encoder.peft_type, config)),
-      "classifier.weight": values(labelCount * config.hidden_size),
-      "classifier.bias": values(labelCount),
+      [EMBEDDING]: values(16 * virtualTokenSize(encoder.peft_type, sizes)),
+      ...Object.fromEntries(
+        headParameters(config).map(({ name, shape }) => [name, values(elementCount(shape))]),
+      ),
     };
     await saveAdapter(dir, { base, encoder, config, weights, tokenizer, maxLength: 128 });
     await Deno.writeTextFile(join(dir, METRICS_FILE), "{}");

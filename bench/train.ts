@@ -4,13 +4,10 @@
  *
  * @module
  */
-import {
-  type BertConfig,
-  BertConfig as BertConfigSchema,
-  labelsOf,
-} from "../models/formats/config.ts";
+import { BertConfig } from "../models/families/bert.ts";
+import { labelsOf, type ModelConfig } from "../models/formats/config.ts";
 import { initialPromptEncoder, type PromptEncoder } from "../models/prompt_encoder.ts";
-import { initialWeights } from "../models/weights.ts";
+import { frozenBase, initialWeights } from "../models/weights.ts";
 import type { Device } from "../onnx/runtime/device.ts";
 import type {
   Executor,
@@ -25,7 +22,6 @@ import { Graph, type TensorData } from "../onnx/graph/graph.ts";
 import { matMul, reduceSum } from "../onnx/graph/operators.ts";
 import { encodeModel } from "../onnx/graph/proto.ts";
 import { Random } from "../lib/random.ts";
-import { frozenParameters } from "../training/freeze.ts";
 import { trainingGraphs } from "../training/graphs.ts";
 import { optimizerOf } from "../training/optimizer.ts";
 import { TrainSettings } from "../training/settings.ts";
@@ -191,7 +187,7 @@ export function benchTraining(
   const config = benchConfig(size);
   const base = initialWeights(config, 1);
   const encoder = mode === "full" ? undefined : promptEncoder(mode);
-  const frozen = encoder && frozenParameters("bert.*", Object.keys(base));
+  const frozen = encoder && frozenBase(config);
   return {
     config,
     graphs: trainingGraphs(config, frozen, encoder),
@@ -208,7 +204,7 @@ export function benchTraining(
 /** The configuration of a model that is timed. */
 export function benchConfig(size: keyof typeof BENCH_SIZES): BertConfig {
   const { layers, hidden, heads, words } = BENCH_SIZES[size];
-  return BertConfigSchema.parse({
+  return BertConfig.parse({
     model_type: "bert",
     vocab_size: words,
     hidden_size: hidden,
@@ -221,7 +217,7 @@ export function benchConfig(size: keyof typeof BENCH_SIZES): BertConfig {
 }
 
 /** Texts of random words, without padding. */
-function randomBatch(config: BertConfig, batchSize: number, length: number): Tensors {
+function randomBatch(config: ModelConfig, batchSize: number, length: number): Tensors {
   const random = new Random(1);
   const labelCount = labelsOf(config).length;
   const integers = (value: () => number): TensorData => ({

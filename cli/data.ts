@@ -23,7 +23,7 @@ import { PrepareSettings } from "../data/preparation/prepare_settings.ts";
 import { SAMPLE_DIR } from "../data/dataset.ts";
 import { SIDES } from "../data/preparation/split.ts";
 import { readTokenizer } from "../models/formats/classifier.ts";
-import { readConfig } from "../models/formats/config.ts";
+import { readConfig } from "../models/family.ts";
 import { scratchWordPieces } from "../models/scratch.ts";
 import { TrainSettings } from "../training/settings.ts";
 import { auditPage } from "./audit_page.ts";

@@ -10,7 +10,8 @@ import { exists, writeFileAtomically } from "../lib/files.ts";
 import { IdleTimer } from "../lib/idle_timer.ts";
 import { UserError } from "../lib/user_error.ts";
 import { shardFiles, WEIGHTS_FILE, WEIGHTS_INDEX_FILE } from "./formats/weight_files.ts";
-import { BUNDLED_MODEL, CONFIG_FILE, readConfig } from "./formats/config.ts";
+import { readConfig } from "./family.ts";
+import { BUNDLED_MODEL, CONFIG_FILE } from "./formats/config.ts";
 
 const BUNDLED_DIR = fileURLToPath(new URL("./bundled", import.meta.url));
 const DEFAULT_ENDPOINT = "https://huggingface.co";

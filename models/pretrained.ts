@@ -1,17 +1,14 @@
 /**
- * Reads a pretrained BERT, whatever its head, as the base of a classifier.
+ * Reads a pretrained model, whatever its head, as the base of a classifier.
  *
  * @module
  */
 import { UserError } from "../lib/user_error.ts";
 import { readWeights } from "./formats/weight_files.ts";
 import { type Classifier, readTokenizer } from "./formats/classifier.ts";
-import { labelsOf, readConfig, withLabels } from "./formats/config.ts";
+import { isHeadParameter, isPoolerParameter, readConfig, withLabels } from "./family.ts";
+import { labelsOf } from "./formats/config.ts";
 import { initialWeights, parameterShapes } from "./weights.ts";
-
-/** The parts that a checkpoint may lack, by the start of their names. */
-const HEAD = "classifier.";
-const POOLER = "bert.pooler.";
 
 /** A base, and what a user should know of how it was read. */
 export interface PretrainedClassifier extends Classifier {
@@ -30,10 +27,9 @@ export interface PretrainedOptions {
 
 /**
  * A classifier on the weights of a folder: `config.json`, the tokenizer's files and
- * `model.safetensors`, in one file or in shards, with or without the prefix `bert.` in its names.
- * The head is kept if it is for the same classes, and drawn anew otherwise.
+ * `model.safetensors`, in one file or in shards, with or without a head. A head is kept if it is for the same classes, and drawn anew otherwise.
  *
- * @throws {UserError} If the folder holds no BERT that can be used; the message says what is wrong.
+ * @throws {UserError} If the folder holds no model that can be used; the message says what is wrong.
  */
 export async function pretrainedClassifier(
   dir: string,
@@ -48,14 +44,15 @@ export async function pretrainedClassifier(
   const parameters = parameterShapes(config);
   const found = await readWeights(
     dir,
-    parameters.filter(({ name }) => sameClasses || !name.startsWith(HEAD)),
+    config,
+    parameters.filter(({ name }) => sameClasses || !isHeadParameter(config, name)),
   );
   const missing = parameters.filter(({ name }) => !(name in found));
   const made = new Set<string>();
   for (const { name } of missing) {
-    if (name.startsWith(HEAD)) made.add("head");
-    else if (name.startsWith(POOLER) && !frozen) made.add("pooler");
-    else if (name.startsWith(POOLER)) {
+    if (isHeadParameter(config, name)) made.add("head");
+    else if (isPoolerParameter(config, name) && !frozen) made.add("pooler");
+    else if (isPoolerParameter(config, name)) {
       throw new UserError(
         `Cannot tune a prefix or prompt on '${dir}': its weights lack '${name}', and a pooler that ` +
           "is drawn would never be trained; use --mode full",

@@ -8,8 +8,9 @@ import type { ParameterShape } from "../onnx/runtime/optimizer/adamw.ts";
 import { Random } from "../lib/random.ts";
 import { elementCount } from "../onnx/graph/shape.ts";
 import { gemm, reshape, tanh } from "../onnx/graph/operators.ts";
-import type { ParameterSource, VirtualTokens } from "./bert.ts";
-import type { BertConfig } from "./formats/config.ts";
+import { type EncoderSizes, familyOf } from "./family.ts";
+import type { ModelConfig } from "./formats/config.ts";
+import type { ParameterSource, VirtualTokens } from "./layers.ts";
 import type { Weights } from "./weights.ts";
 
 /** What stands before a text, and what it is made from; keys have PEFT's names. */
@@ -31,7 +32,7 @@ const OUTPUT_LAYER = "prompt_encoder.transform.2";
 /** Appends the virtual tokens as a function of their parameters. */
 export function virtualTokens(
   encoder: PromptEncoder,
-  config: BertConfig,
+  config: ModelConfig,
   parameter: ParameterSource,
 ): VirtualTokens {
   const [embedding, ...others] = promptEncoderShapes(encoder, config).map(({ name, shape }) =>
@@ -51,10 +52,11 @@ export function virtualTokens(
 /** The parameters behind the virtual tokens. */
 export function promptEncoderShapes(
   { peft_type, num_virtual_tokens, prefix_projection, encoder_hidden_size }: PromptEncoder,
-  config: BertConfig,
+  config: ModelConfig,
 ): (ParameterShape & { shape: number[] })[] {
-  const { hidden_size: hidden } = config;
-  const width = virtualTokenSize(peft_type, config);
+  const sizes = familyOf(config).sizes(config);
+  const { hidden_size: hidden } = sizes;
+  const width = virtualTokenSize(peft_type, sizes);
   if (!prefix_projection) return [{ name: EMBEDDING, shape: [num_virtual_tokens, width] }];
   return [
     { name: EMBEDDING, shape: [num_virtual_tokens, hidden] },
@@ -68,7 +70,7 @@ export function promptEncoderShapes(
 /** How many values a virtual token has. */
 export function virtualTokenSize(
   peftType: PromptEncoder["peft_type"],
-  { hidden_size, num_hidden_layers }: Pick<BertConfig, "hidden_size" | "num_hidden_layers">,
+  { hidden_size, num_hidden_layers }: EncoderSizes,
 ): number {
   return peftType === "PREFIX_TUNING" ? 2 * num_hidden_layers * hidden_size : hidden_size;
 }
@@ -79,12 +81,12 @@ export function virtualTokenSize(
  */
 export function initialPromptEncoder(
   encoder: PromptEncoder,
-  config: BertConfig,
+  config: ModelConfig,
   seed: number,
 ): Weights {
   const random = new Random(seed, 1);
   const inputs: Record<string, number> = {
-    [HIDDEN_LAYER]: config.hidden_size,
+    [HIDDEN_LAYER]: familyOf(config).sizes(config).hidden_size,
     [OUTPUT_LAYER]: encoder.encoder_hidden_size,
   };
   return Object.fromEntries(

@@ -4,12 +4,35 @@
  * @module
  */
 import type { Classifier } from "./formats/classifier.ts";
-import { scratchConfig, type ScratchSize, withLabels } from "./formats/config.ts";
+import { bert, BertConfig } from "./families/bert.ts";
+import { type Family, withLabels } from "./family.ts";
+import { SCRATCH_SIZES, type ScratchSize } from "./formats/config.ts";
 import { Tokenizer } from "./text/tokenizer.ts";
 import { initialWeights } from "./weights.ts";
 import { learnVocabulary } from "./text/wordpiece.ts";
 
 const VOCABULARY_SIZE = 8000;
+
+/** The configuration of a model that is trained from random weights. */
+export function scratchConfig(
+  size: ScratchSize,
+  vocabularySize: number,
+  head: keyof Family["architectures"],
+): BertConfig {
+  const { layers, hidden, heads } = SCRATCH_SIZES[size];
+  return BertConfig.parse({
+    architectures: [bert.architectures[head]],
+    model_type: "bert",
+    vocab_size: vocabularySize,
+    hidden_size: hidden,
+    num_hidden_layers: layers,
+    num_attention_heads: heads,
+    intermediate_size: 4 * hidden,
+    max_position_embeddings: 512,
+    // BERT's 0.02 at 768 wide, scaled so that a product's result keeps its size.
+    initializer_range: 0.02 * Math.sqrt(768 / hidden),
+  });
+}
 
 /** Settings of {@link scratchClassifier}. */
 export interface ScratchOptions {
@@ -32,7 +55,7 @@ export function scratchClassifier(
 ): Classifier {
   const vocabulary = scratchVocabulary(texts);
   const config = withLabels(
-    scratchConfig(size, vocabulary.length, "BertForSequenceClassification"),
+    scratchConfig(size, vocabulary.length, "classifier"),
     labels,
   );
   return {

@@ -10,8 +10,10 @@ import { encodeModel } from "../onnx/graph/proto.ts";
 import { quantizeWeights } from "../onnx/graph/quantize.ts";
 import { Random } from "../lib/random.ts";
 import { elementCount } from "../onnx/graph/shape.ts";
-import { bertForSequenceClassification, type ParameterSource } from "./bert.ts";
-import type { BertConfig } from "./formats/config.ts";
+import { familyOf, isHeadParameter } from "./family.ts";
+import type { ModelConfig } from "./formats/config.ts";
+import { classifierLogits } from "./heads/classifier.ts";
+import type { ParameterSource } from "./layers.ts";
 import { type PromptEncoder, virtualTokens } from "./prompt_encoder.ts";
 
 /** Values by parameter name. */
@@ -44,7 +46,7 @@ export interface ExportOptions {
  *
  * @param encoder What stands before each text, if anything does.
  */
-export function parameterShapes(config: BertConfig, encoder?: PromptEncoder): ParameterShape[] {
+export function parameterShapes(config: ModelConfig, encoder?: PromptEncoder): ParameterShape[] {
   const graph = new Graph();
   const parameters: ParameterShape[] = [];
   const parameter: ParameterSource = (name, shape) => {
@@ -52,8 +54,23 @@ export function parameterShapes(config: BertConfig, encoder?: PromptEncoder): Pa
     return graph.input(name, "float32", shape);
   };
   const tokens = encoder && virtualTokens(encoder, config, parameter);
-  bertForSequenceClassification(graph, { config, parameter, virtualTokens: tokens });
+  classifierLogits(graph, { config, parameter, virtualTokens: tokens });
   return parameters;
+}
+
+/** Those parameters of a classifier that a base holds too: all but the head's. */
+export function baseParameters(config: ModelConfig): ParameterShape[] {
+  return parameterShapes(config).filter(({ name }) => !isHeadParameter(config, name));
+}
+
+/** The parameters of a classifier's head. */
+export function headParameters(config: ModelConfig): ParameterShape[] {
+  return parameterShapes(config).filter(({ name }) => isHeadParameter(config, name));
+}
+
+/** The names of the parameters that a frozen base keeps as they are. */
+export function frozenBase(config: ModelConfig): Set<string> {
+  return new Set(baseParameters(config).map(({ name }) => name));
 }
 
 /**
@@ -63,7 +80,7 @@ export function parameterShapes(config: BertConfig, encoder?: PromptEncoder): Pa
  * @param parameters Those that are wanted; all by default.
  */
 export function initialWeights(
-  config: BertConfig,
+  config: ModelConfig,
   seed: number,
   parameters: readonly ParameterShape[] = parameterShapes(config),
 ): Weights {
@@ -71,15 +88,16 @@ export function initialWeights(
   const weights: Weights = {};
   for (const { name, shape } of parameters) {
     const values = new Float32Array(elementCount(shape));
-    if (name.endsWith("LayerNorm.weight")) values.fill(1);
+    // A vector of weights scales what is normalised.
+    if (name.endsWith(".weight") && shape.length === 1) values.fill(1);
     else if (name.endsWith(".weight")) {
       for (let i = 0; i < values.length; i++) {
         values[i] = random.normal() * config.initializer_range;
       }
     }
-    if (name.endsWith("word_embeddings.weight")) {
-      const row = config.pad_token_id * config.hidden_size;
-      values.fill(0, row, row + config.hidden_size);
+    if (name === wordEmbeddings(config)) {
+      const width = shape[1]!;
+      values.fill(0, config.pad_token_id * width, (config.pad_token_id + 1) * width);
     }
     weights[name] = values;
   }
@@ -88,7 +106,7 @@ export function initialWeights(
 
 /** The ONNX model of a trained classifier, as bytes. See {@link classifierGraph}. */
 export function exportModel(
-  config: BertConfig,
+  config: ModelConfig,
   weights: Weights,
   options?: ExportOptions,
 ): Uint8Array<ArrayBuffer> {
@@ -100,38 +118,43 @@ export function exportModel(
  * `[batch, length]`, to float32 `logits`, `[batch, labels]`.
  */
 export function classifierGraph(
-  config: BertConfig,
+  config: ModelConfig,
   weights: Weights,
   { encoder, dtype = "fp32" }: ExportOptions = {},
 ): Graph {
   const graph = new Graph();
   const parameter: ParameterSource = (name, shape) =>
     graph.initializer(name, { type: "float32", shape, data: weights[name]! });
-  const logits = bertForSequenceClassification(graph, {
+  const logits = classifierLogits(graph, {
     config,
     parameter,
     virtualTokens: encoder && virtualTokens(encoder, config, parameter),
   });
   graph.output("logits", logits);
-  if (dtype === "q8") quantizeEncoder(graph);
+  if (dtype === "q8") quantizeEncoder(graph, config);
   return graph;
 }
 
 /** Quantises what is large or takes long; the pooler, the head and virtual tokens stay as they are. */
-export function quantizeEncoder(graph: Graph): void {
-  quantizeWeights(graph, isQuantized);
+export function quantizeEncoder(graph: Graph, config: ModelConfig): void {
+  quantizeWeights(graph, (name) => isQuantized(config, name));
 }
 
-function isQuantized(name: string): boolean {
-  return name.startsWith("bert.encoder.") || name.endsWith("word_embeddings.weight");
+function isQuantized(config: ModelConfig, name: string): boolean {
+  return name.startsWith(familyOf(config).names.layers) || name === wordEmbeddings(config);
+}
+
+/** The name of the table of word embeddings. */
+export function wordEmbeddings(config: ModelConfig): string {
+  return `${familyOf(config).names.words}.weight`;
 }
 
 /** How many bytes the weights of a classifier take in memory. */
-export function weightBytes(config: BertConfig, dtype: Dtype = "fp32"): number {
+export function weightBytes(config: ModelConfig, dtype: Dtype = "fp32"): number {
   const bytes = parameterShapes(config).map(({ name, shape }) => {
     const isMatrix = shape.length === 2;
     // With a scale for each row.
-    return dtype === "q8" && isMatrix && isQuantized(name)
+    return dtype === "q8" && isMatrix && isQuantized(config, name)
       ? elementCount(shape) + shape[0]! * FLOAT_BYTES
       : elementCount(shape) * FLOAT_BYTES;
   });

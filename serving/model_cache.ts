@@ -17,7 +17,7 @@ import {
   type BankedAdapter,
   BankFullError,
 } from "../models/inference/adapter_bank.ts";
-import { readConfig } from "../models/formats/config.ts";
+import { readConfig } from "../models/family.ts";
 import { TextClassifier } from "../models/inference/text_classifier.ts";
 import { type Dtype, weightBytes } from "../models/weights.ts";
 import type { Executor } from "../onnx/runtime/executor.ts";

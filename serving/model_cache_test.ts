@@ -1,7 +1,7 @@
 import { deepStrictEqual, notStrictEqual, ok, rejects, strictEqual } from "node:assert";
 import { join } from "node:path";
 import { saveClassifier } from "../models/formats/classifier.ts";
-import { readConfig } from "../models/formats/config.ts";
+import { readConfig } from "../models/family.ts";
 import { scratchClassifier } from "../models/scratch.ts";
 import { weightBytes } from "../models/weights.ts";
 import { Executor } from "../onnx/runtime/executor.ts";

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { baseOf, readAdapter, saveAdapter } from "../models/formats/adapter.ts";
 import { Tokenizer } from "../models/text/tokenizer.ts";
-import { readConfig, withLabels } from "../models/formats/config.ts";
+import { readConfig, withLabels } from "../models/family.ts";
 import { type LabelScore, TextClassifier } from "../models/inference/text_classifier.ts";
 import { DTYPES, weightBytes } from "../models/weights.ts";
 import { Executor } from "../onnx/runtime/executor.ts";

@@ -5,12 +5,13 @@
  * @module
  */
 import { deepStrictEqual, ok } from "node:assert";
-import { BertConfig, labelsOf, problemOf } from "../models/formats/config.ts";
+import { BertConfig } from "../models/families/bert.ts";
+import { labelsOf, problemOf } from "../models/formats/config.ts";
 import { decodeSafetensors, type StoredTensor } from "../models/formats/safetensors.ts";
 import type { PromptEncoder } from "../models/prompt_encoder.ts";
 import type { Executor, Tensors } from "../onnx/runtime/executor.ts";
 import { testOnDevices } from "../onnx/testing.ts";
-import { frozenParameters } from "../training/freeze.ts";
+import { frozenBase } from "../models/weights.ts";
 import { trainingGraphs } from "../training/graphs.ts";
 import { relativeError } from "./relative_error.ts";
 
@@ -91,7 +92,7 @@ async function compareWithPyTorch(
     [...group("initial/")].map(([name, { data }]) => [name, data as Float32Array]),
   );
   const encoder = promptEncoder(name, golden);
-  const frozen = encoder && frozenParameters("bert.*", Object.keys(initial));
+  const frozen = encoder && frozenBase(config);
   const graphs = trainingGraphs(config, frozen, encoder);
 
   const integers = (key: string): Tensors[string] => ({

@@ -5,7 +5,7 @@
  * @module
  */
 import { deepStrictEqual, ok } from "node:assert";
-import { BertConfig } from "../models/formats/config.ts";
+import { BertConfig } from "../models/families/bert.ts";
 import { decodeSafetensors } from "../models/formats/safetensors.ts";
 import type { Weights } from "../models/weights.ts";
 import { Executor, type Tensors } from "../onnx/runtime/executor.ts";

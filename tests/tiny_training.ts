@@ -4,11 +4,10 @@
  * @module
  */
 import type { ProblemType } from "../data/labels.ts";
-import { BertConfig } from "../models/formats/config.ts";
+import { BertConfig } from "../models/families/bert.ts";
 import { initialPromptEncoder, type PromptEncoder } from "../models/prompt_encoder.ts";
-import { initialWeights, type Weights } from "../models/weights.ts";
+import { frozenBase, initialWeights, type Weights } from "../models/weights.ts";
 import type { Tensors, TrainingGraphs } from "../onnx/runtime/executor.ts";
-import { frozenParameters } from "../training/freeze.ts";
 import { trainingGraphs } from "../training/graphs.ts";
 
 /** What is trained: every weight, or virtual tokens and a head on a frozen base. */
@@ -46,7 +45,7 @@ export function tinyTraining(
     prefix_projection: mode === "prefix",
     encoder_hidden_size: 4,
   };
-  const frozen = encoder && frozenParameters("bert.*", Object.keys(base));
+  const frozen = encoder && frozenBase(config);
   const integers = (values: number[]): Tensors[string] => ({
     type: "int64",
     shape: [2, 3],

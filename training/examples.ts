@@ -6,7 +6,7 @@
 import { collate, type TokenIds } from "../data/batches.ts";
 import type { Example } from "../data/csv.ts";
 import { labelRow } from "../data/labels.ts";
-import { type BertConfig, problemOf } from "../models/formats/config.ts";
+import { type ModelConfig, problemOf } from "../models/formats/config.ts";
 import { batchLogits, inBatches, scoresOf } from "../models/inference/inference.ts";
 import type { Tokenizer } from "../models/text/tokenizer.ts";
 import type { InferenceSession, Tensors } from "../onnx/runtime/executor.ts";
@@ -38,7 +38,7 @@ export function encodeExamples(
 /** What a step takes, in the parts in which its batch comes; all examples weigh the same. */
 export function stepFeeds(
   parts: readonly (readonly EncodedExample[])[],
-  config: BertConfig,
+  config: ModelConfig,
 ): Tensors[] {
   const exampleCount = parts.reduce((sum, part) => sum + part.length, 0);
   return parts.map((part) => trainingFeeds(part, config, 1 / exampleCount));
@@ -47,7 +47,7 @@ export function stepFeeds(
 /** What a part of a step takes, each example with the same weight in the loss. */
 function trainingFeeds(
   examples: readonly EncodedExample[],
-  config: BertConfig,
+  config: ModelConfig,
   exampleWeight: number,
 ): Tensors {
   const problem = problemOf(config);
@@ -74,7 +74,7 @@ function trainingFeeds(
 export async function predictExamples(
   session: Pick<InferenceSession, "run">,
   examples: readonly EncodedExample[],
-  config: BertConfig,
+  config: ModelConfig,
   signal?: AbortSignal,
 ): Promise<{ predictions: Prediction[]; loss: number }> {
   const problem = problemOf(config);

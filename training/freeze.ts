@@ -6,14 +6,18 @@
 import { UserError } from "../lib/user_error.ts";
 
 /**
- * The parameters that patterns choose.
+ * The parameters that patterns choose; none without patterns.
  *
  * @param patterns Names separated by commas; `*` stands for anything, as in
  * `bert.embeddings.*,bert.encoder.layer.0.*`.
  * @throws {UserError} If a pattern fits no name, or all names are chosen.
  */
-export function frozenParameters(patterns: string, names: readonly string[]): Set<string> {
+export function frozenParameters(
+  patterns: string | undefined,
+  names: readonly string[],
+): Set<string> {
   const frozen = new Set<string>();
+  if (patterns === undefined) return frozen;
   for (const pattern of patterns.split(",")) {
     const fitting = names.filter((name) => fits(pattern.trim(), name));
     if (fitting.length === 0) {

@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { bertForSequenceClassification, type ParameterSource } from "../models/bert.ts";
-import { type BertConfig, problemOf } from "../models/formats/config.ts";
+import { classifierLogits } from "../models/heads/classifier.ts";
+import type { ParameterSource } from "../models/layers.ts";
+import { type ModelConfig, problemOf } from "../models/formats/config.ts";
 import type { ParameterShape } from "../onnx/runtime/optimizer/adamw.ts";
 import { Dropout } from "../onnx/graph/dropout.ts";
 import type { TrainingGraphs } from "../onnx/runtime/executor.ts";
@@ -25,7 +26,7 @@ import { appendLoss } from "./loss.ts";
  * @param encoder What stands before each text, if anything does.
  */
 export function trainingGraphs(
-  config: BertConfig,
+  config: ModelConfig,
   frozen: ReadonlySet<string> = new Set(),
   encoder?: PromptEncoder,
 ): TrainingGraphs {
@@ -39,7 +40,7 @@ export function trainingGraphs(
     if (!frozen.has(name)) trained.push(tensor);
     return tensor;
   };
-  const logits = bertForSequenceClassification(graph, {
+  const logits = classifierLogits(graph, {
     config,
     dropout,
     parameter,
@@ -62,10 +63,10 @@ export function trainingGraphs(
 }
 
 /** The logits as a function of the same parameters, without dropout. */
-function inferenceGraph(config: BertConfig, encoder: PromptEncoder | undefined): Uint8Array {
+function inferenceGraph(config: ModelConfig, encoder: PromptEncoder | undefined): Uint8Array {
   const graph = new Graph();
   const parameter: ParameterSource = (name, shape) => graph.input(name, "float32", shape);
-  const logits = bertForSequenceClassification(graph, {
+  const logits = classifierLogits(graph, {
     config,
     parameter,
     virtualTokens: encoder && virtualTokens(encoder, config, parameter),

@@ -1,12 +1,12 @@
 import { deepStrictEqual } from "node:assert";
-import { scratchConfig } from "../models/formats/config.ts";
+import { scratchConfig } from "../models/scratch.ts";
 import type { PromptEncoder } from "../models/prompt_encoder.ts";
 import { parameterShapes } from "../models/weights.ts";
 import { operatorsOf } from "../onnx/testing.ts";
 import { frozenParameters } from "./freeze.ts";
 import { trainingGraphs } from "./graphs.ts";
 
-const CONFIG = scratchConfig("tiny", 100, "BertForSequenceClassification");
+const CONFIG = scratchConfig("tiny", 100, "classifier");
 const NAMES = parameterShapes(CONFIG).map(({ name }) => name);
 const HEAD = ["classifier.weight", "classifier.bias"];
 

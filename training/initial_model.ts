@@ -17,7 +17,8 @@ import {
 } from "../models/formats/adapter.ts";
 import { readWeights } from "../models/formats/weight_files.ts";
 import { type Classifier, loadClassifier } from "../models/formats/classifier.ts";
-import { type BertConfig, scratchSizeOf } from "../models/formats/config.ts";
+import { familyOf } from "../models/family.ts";
+import { type ModelConfig, scratchSizeOf } from "../models/formats/config.ts";
 import { type HubOptions, modelDir } from "../models/hub.ts";
 import { pretrainedClassifier } from "../models/pretrained.ts";
 import {
@@ -28,7 +29,7 @@ import {
 } from "../models/prompt_encoder.ts";
 import { decodeSafetensors } from "../models/formats/safetensors.ts";
 import { scratchClassifier } from "../models/scratch.ts";
-import { parameterShapes, type Weights } from "../models/weights.ts";
+import { parameterShapes, type Weights, wordEmbeddings } from "../models/weights.ts";
 import { Random } from "../lib/random.ts";
 import type { TrainSettings } from "./settings.ts";
 
@@ -92,6 +93,7 @@ export async function resumedModel(
   await checkBase(await readAdapter(checkpoint), await modelDir(settings.model, options));
   const trained = await readWeights(
     checkpoint,
+    model.config,
     parameterShapes(model.config, model.tuning!.encoder),
   );
   return { ...model, notes: [], weights: { ...model.weights, ...trained } };
@@ -112,7 +114,7 @@ function promptEncoder(
 async function initialTokens(
   { mode, seed, initFrom = mode === "prompt" ? "vocab" : "random" }: TrainSettings,
   encoder: PromptEncoder,
-  config: BertConfig,
+  config: ModelConfig,
   weights: Weights,
 ): Promise<Weights> {
   switch (initFrom) {
@@ -128,15 +130,16 @@ async function initialTokens(
 /** Embeddings of words that are drawn from the vocabulary, as PEFT's `SAMPLE_VOCAB` does. */
 function randomWords(
   { num_virtual_tokens }: PromptEncoder,
-  { vocab_size, hidden_size }: BertConfig,
+  config: ModelConfig,
   weights: Weights,
   seed: number,
 ): Float32Array {
   const random = new Random(seed, 1);
-  const words = weights["bert.embeddings.word_embeddings.weight"]!;
+  const words = weights[wordEmbeddings(config)]!;
+  const { hidden_size } = familyOf(config).sizes(config);
   const tokens = new Float32Array(num_virtual_tokens * hidden_size);
   for (let token = 0; token < num_virtual_tokens; token++) {
-    const word = random.integer(vocab_size);
+    const word = random.integer(config.vocab_size);
     tokens.set(
       words.subarray(word * hidden_size, (word + 1) * hidden_size),
       token * hidden_size,
@@ -149,14 +152,14 @@ function randomWords(
 async function storedTokens(
   path: string,
   { peft_type, num_virtual_tokens }: PromptEncoder,
-  config: BertConfig,
+  config: ModelConfig,
 ): Promise<Float32Array> {
   const inFolder = join(path, ADAPTER_WEIGHTS_FILE);
   const file = await exists(inFolder) ? inFolder : path;
   if (!await exists(file)) throw new UserError(`Cannot use --init-from ${path}: no such file`);
   const { tensors } = decodeSafetensors(await Deno.readFile(file), file);
   const tensor = tensors.get("prompt_embeddings");
-  const shape = [num_virtual_tokens, virtualTokenSize(peft_type, config)];
+  const shape = [num_virtual_tokens, virtualTokenSize(peft_type, familyOf(config).sizes(config))];
   if (tensor?.data instanceof Float32Array && String(tensor.shape) === String(shape)) {
     return tensor.data;
   }

@@ -11,7 +11,9 @@ import { UserError } from "../lib/user_error.ts";
 import { ADAPTER_WEIGHTS_FILE, saveAdapter } from "../models/formats/adapter.ts";
 import { readWeights, WEIGHTS_FILE } from "../models/formats/weight_files.ts";
 import { saveClassifier } from "../models/formats/classifier.ts";
-import { problemOf, withDropout } from "../models/formats/config.ts";
+import { familyOf } from "../models/family.ts";
+import { problemOf } from "../models/formats/config.ts";
+import { frozenBase } from "../models/weights.ts";
 import type { ParameterShape } from "../onnx/runtime/optimizer/adamw.ts";
 import { Executor } from "../onnx/runtime/executor.ts";
 import { elementCount } from "../onnx/graph/shape.ts";
@@ -89,7 +91,10 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
   const { notes, tuning, ...base } = checkpoint === undefined
     ? await initialModel(settings, dataset.labels, texts, downloads)
     : await resumedModel(checkpoint, settings, dataset.labels, downloads);
-  const config = { ...withDropout(base.config, settings.dropout), problem_type: problemType };
+  const config = {
+    ...familyOf(base.config).withDropout(base.config, settings.dropout),
+    problem_type: problemType,
+  };
   const problem = problemOf(config);
   const { tokenizer } = base;
 
@@ -99,10 +104,9 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
   const plan = stepPlan(lengths.length, settings);
   const { stepsPerEpoch, totalSteps } = plan;
 
-  const freeze = tuning === undefined ? settings.freeze : "bert.*";
-  const frozen = freeze === undefined
-    ? new Set<string>()
-    : frozenParameters(freeze, Object.keys(base.weights));
+  const frozen = tuning === undefined
+    ? frozenParameters(settings.freeze, Object.keys(base.weights))
+    : frozenBase(config);
   const graphs = trainingGraphs(config, frozen, tuning?.encoder);
   const trained = graphs.gradients.map(({ parameter }) => parameter);
   const parameterCount = count(graphs.parameters);
@@ -229,7 +233,7 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
     tokens_per_second: runner.tokensPerSecond,
     metrics: { split, ...evaluate(predictions, problem, new Set(texts)) },
   };
-  const weights = await readWeights(bestDir, graphs.parameters);
+  const weights = await readWeights(bestDir, config, graphs.parameters);
   if (tuning === undefined) await saveClassifier(outDir, { config, tokenizer, weights });
   else await saveAdapter(outDir, { ...tuning, config, tokenizer, weights });
   await writeJson(join(outDir, TRAINER_STATE_FILE), state.toJSON(checkpointName));

@@ -5,7 +5,7 @@
  */
 import type { Dataset } from "../../data/dataset.ts";
 import type { Classifier } from "../../models/formats/classifier.ts";
-import { withLabels } from "../../models/formats/config.ts";
+import { withLabels } from "../../models/family.ts";
 import { Tokenizer } from "../../models/text/tokenizer.ts";
 import { initialWeights } from "../../models/weights.ts";
 import { learnVocabulary } from "../../models/text/wordpiece.ts";

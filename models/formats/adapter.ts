@@ -10,14 +10,9 @@ import { z } from "zod";
 import { exists, readJson, removeFiles, writeFileAtomically, writeJson } from "../../lib/files.ts";
 import { UserError } from "../../lib/user_error.ts";
 import { readWeights, WEIGHTS_FILE, weightsSha256 } from "./weight_files.ts";
-import {
-  type BertConfig,
-  BUNDLED_MODEL,
-  CONFIG_FILE,
-  labelsOf,
-  readConfig,
-  withLabels,
-} from "./config.ts";
+import { BUNDLED_MODEL, CONFIG_FILE, labelsOf, type ModelConfig } from "./config.ts";
+import { type EncoderSizes, FAMILIES, familyOf, readConfig, withLabels } from "../family.ts";
+import { elementCount } from "../../onnx/graph/shape.ts";
 import { modelDir } from "../hub.ts";
 import {
   EMBEDDING,
@@ -28,7 +23,7 @@ import {
 import { decodeSafetensors, encodeSafetensors, type StoredTensor } from "./safetensors.ts";
 import { Tokenizer } from "../text/tokenizer.ts";
 import { MIN_LENGTH } from "./tokenizer_files.ts";
-import { ONNX_FILES, parameterShapes, type Weights } from "../weights.ts";
+import { baseParameters, headParameters, ONNX_FILES, type Weights } from "../weights.ts";
 
 /** The files of PEFT. */
 export const ADAPTER_CONFIG_FILE = "adapter_config.json";
@@ -37,8 +32,7 @@ export const ADAPTER_WEIGHTS_FILE = "adapter_model.safetensors";
 
 /** The tensors of {@link ADAPTER_WEIGHTS_FILE}. */
 const PROMPT_EMBEDDINGS = "prompt_embeddings";
-const HEAD = { weight: "classifier.weight", bias: "classifier.bias" } as const;
-const stored = (name: string) => `base_model.${name}`;
+const BASE_MODEL = "base_model.";
 
 const size = z.number().int().positive();
 
@@ -73,7 +67,7 @@ export interface Adapter {
   base: Base;
   encoder: PromptEncoder;
   /** The base's, with the adapter's classes. */
-  config: BertConfig;
+  config: ModelConfig;
   /** Those of the virtual tokens and of the head. */
   weights: Weights;
   /** The base's, which cuts texts to {@link maxLength}: what loads the folder takes texts from it. */
@@ -89,10 +83,10 @@ export interface StoredAdapter {
   /** Without projection: the virtual tokens themselves are stored. */
   encoder: PromptEncoder;
   /** The sizes of the base. */
-  sizes: { hidden_size: number; num_hidden_layers: number; num_attention_heads: number };
+  sizes: EncoderSizes;
   labelCount: number;
   /** Absent where PEFT wrote the adapter. */
-  config?: BertConfig | undefined;
+  config?: ModelConfig | undefined;
   weights: Weights;
   maxLength?: number | undefined;
 }
@@ -108,16 +102,18 @@ export async function saveAdapter(
   { base, encoder, config, weights, tokenizer, maxLength }: Adapter,
 ): Promise<void> {
   const { peft_type, num_virtual_tokens, prefix_projection, encoder_hidden_size } = encoder;
-  const { hidden_size, num_hidden_layers, num_attention_heads } = config;
+  const sizes = familyOf(config).sizes(config);
+  const { hidden_size, num_hidden_layers, num_attention_heads } = sizes;
   const [name, revision = null] = splitName(base.name);
-  const labelCount = labelsOf(config).length;
   const tensors = new Map<string, StoredTensor>([
     [PROMPT_EMBEDDINGS, {
-      shape: [num_virtual_tokens, virtualTokenSize(peft_type, config)],
+      shape: [num_virtual_tokens, virtualTokenSize(peft_type, sizes)],
       data: promptEmbeddings(encoder, weights),
     }],
-    [stored(HEAD.weight), { shape: [labelCount, hidden_size], data: weights[HEAD.weight]! }],
-    [stored(HEAD.bias), { shape: [labelCount], data: weights[HEAD.bias]! }],
+    ...headParameters(config).map(({ name, shape }): [string, StoredTensor] => [
+      BASE_MODEL + name,
+      { shape, data: weights[name]! },
+    ]),
   ]);
   const metadata = {
     format: "pt",
@@ -184,12 +180,14 @@ export async function readAdapter(dir: string): Promise<StoredAdapter> {
       `Cannot read '${file}': '${name}' must be floating-point [${shape}], ${found}`,
     );
   };
-  const labelCount = tensors.get(stored(HEAD.bias))?.data.length;
-  if (!labelCount || !tensors.has(stored(HEAD.weight))) {
-    throw new UserError(
-      `Cannot read '${file}': it has no head, '${stored(HEAD.weight)}' and '${stored(HEAD.bias)}'`,
-    );
+  const heads = new Set(FAMILIES.map(({ names: { output } }) => BASE_MODEL + output));
+  const head = [...heads].find((head) => tensors.has(`${head}.weight`));
+  const labelCount = tensors.get(`${head}.bias`)?.data.length;
+  if (head === undefined || !labelCount) {
+    const names = [...heads].map((head) => `'${head}.weight' and '${head}.bias'`).join(", or ");
+    throw new UserError(`Cannot read '${file}': it has no head, ${names}`);
   }
+  values(`${head}.weight`, [labelCount, token_dim]);
   const known = Metadata.safeParse(metadata);
   if (!known.success) {
     const { path, message } = known.error.issues[0]!;
@@ -214,8 +212,13 @@ export async function readAdapter(dir: string): Promise<StoredAdapter> {
         num_virtual_tokens,
         virtualTokenSize(peft_type, sizes),
       ]),
-      [HEAD.weight]: values(stored(HEAD.weight), [labelCount, token_dim]),
-      [HEAD.bias]: values(stored(HEAD.bias), [labelCount]),
+      ...Object.fromEntries(
+        [...tensors].flatMap(([name, { data }]) =>
+          name.startsWith(BASE_MODEL) && data instanceof Float32Array
+            ? [[name.slice(BASE_MODEL.length), data]]
+            : []
+        ),
+      ),
     },
     maxLength,
   };
@@ -237,7 +240,7 @@ export async function baseDirOf({ dir, base }: StoredAdapter): Promise<string> {
 
 /** An adapter together with its base: a whole classifier. */
 export interface AdaptedClassifier {
-  config: BertConfig;
+  config: ModelConfig;
   tokenizer: Tokenizer;
   /** The base's, and the adapter's in place of its head. */
   weights: Weights;
@@ -291,17 +294,32 @@ export async function checkBase(
  * @throws {UserError} If the adapter has the shape of another base.
  */
 export function adaptedConfig(
-  { dir, base, encoder, sizes, labelCount, config }: StoredAdapter,
-  baseConfig: BertConfig,
-): BertConfig {
-  for (const [key, value] of Object.entries(sizes)) {
-    const found = baseConfig[key];
-    if (found === value) continue;
+  adapter: StoredAdapter,
+  baseConfig: ModelConfig,
+): ModelConfig {
+  const { dir, base, encoder, sizes } = adapter;
+  const baseSizes = familyOf(baseConfig).sizes(baseConfig);
+  for (const key of ["hidden_size", "num_hidden_layers", "num_attention_heads"] as const) {
+    if (baseSizes[key] === sizes[key]) continue;
     throw new UserError(
-      `Cannot use '${dir}' on '${base.name}': it is for a ${key} of ${value}, the base has ${found}`,
+      `Cannot use '${dir}' on '${base.name}': it is for a ${key} of ${sizes[key]}, the base has ` +
+        `${baseSizes[key]}`,
     );
   }
   checkPositions(encoder, baseConfig, `'${dir}'`);
+  const config = withClasses(adapter, baseConfig);
+  for (const { name, shape } of headParameters(config)) {
+    if (adapter.weights[name]?.length === elementCount(shape)) continue;
+    throw new UserError(
+      `Cannot use '${dir}' on '${base.name}': a head of the base's kind has '${name}' ` +
+        `of [${shape}], the adapter ${name in adapter.weights ? "another" : "none"}`,
+    );
+  }
+  return config;
+}
+
+/** The configuration of a base with an adapter's classes, whose names PEFT does not keep. */
+function withClasses({ labelCount, config }: StoredAdapter, baseConfig: ModelConfig): ModelConfig {
   if (config !== undefined) {
     return {
       ...withLabels(baseConfig, labelsOf(config)),
@@ -318,9 +336,9 @@ export function adaptedConfig(
 export function adaptedTokenizer(
   { encoder, maxLength }: Pick<StoredAdapter, "encoder" | "maxLength">,
   tokenizer: Tokenizer,
-  config: BertConfig,
+  config: ModelConfig,
 ): Tokenizer {
-  const left = config.max_position_embeddings - encoder.num_virtual_tokens;
+  const left = familyOf(config).positions(config).count - encoder.num_virtual_tokens;
   return tokenizer.withMaxLength(Math.min(maxLength ?? left, left));
 }
 
@@ -331,10 +349,11 @@ export function adaptedTokenizer(
  */
 export function checkPositions(
   { num_virtual_tokens }: PromptEncoder,
-  { max_position_embeddings: positions }: BertConfig,
+  config: ModelConfig,
   what: string,
   maxLength = MIN_LENGTH,
 ): void {
+  const { count: positions } = familyOf(config).positions(config);
   if (num_virtual_tokens + maxLength <= positions) return;
   throw new UserError(
     `Cannot use ${what}: ${num_virtual_tokens} virtual tokens and ${maxLength} of a text are more ` +
@@ -343,9 +362,9 @@ export function checkPositions(
 }
 
 /** Everything of a base but its head. */
-export async function readBaseWeights(baseDir: string, config: BertConfig): Promise<Weights> {
-  const parameters = parameterShapes(config).filter(({ name }) => name.startsWith("bert."));
-  const weights = await readWeights(baseDir, parameters);
+export async function readBaseWeights(baseDir: string, config: ModelConfig): Promise<Weights> {
+  const parameters = baseParameters(config);
+  const weights = await readWeights(baseDir, config, parameters);
   const missing = parameters.find(({ name }) => !(name in weights));
   if (missing === undefined) return weights;
   throw new UserError(`Cannot read '${baseDir}': its weights lack '${missing.name}'`);

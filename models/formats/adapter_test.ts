@@ -14,7 +14,8 @@ import {
   withBase,
 } from "./adapter.ts";
 import { loadForInference, saveClassifier } from "./classifier.ts";
-import { type BertConfig, labelsOf, readConfig, withLabels } from "./config.ts";
+import { readConfig, withLabels } from "../family.ts";
+import { labelsOf, type ModelConfig } from "./config.ts";
 import { initialPromptEncoder, type PromptEncoder } from "../prompt_encoder.ts";
 import { decodeSafetensors, encodeSafetensors, type StoredTensor } from "./safetensors.ts";
 import { Tokenizer } from "../text/tokenizer.ts";
@@ -61,7 +62,7 @@ function close(actual: readonly number[], expected: readonly number[]): void {
 
 /** An adapter on PEFT's base with random values. */
 async function randomAdapter(encoder = PROJECTED): Promise<Adapter> {
-  const config: BertConfig = {
+  const config: ModelConfig = {
     ...withLabels(await readConfig(BASE), ["yes", "no"]),
     problem_type: "multi_label_classification",
   };

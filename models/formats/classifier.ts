@@ -23,7 +23,8 @@ import {
   withBase,
 } from "./adapter.ts";
 import { readWeights, WEIGHTS_FILE, WEIGHTS_INDEX_FILE } from "./weight_files.ts";
-import { type BertConfig, CONFIG_FILE, readConfig } from "./config.ts";
+import { CONFIG_FILE, type ModelConfig } from "./config.ts";
+import { familyOf, readConfig } from "../family.ts";
 import { safetensorsParts, type TensorSource } from "./safetensors.ts";
 import { Tokenizer } from "../text/tokenizer.ts";
 import {
@@ -37,7 +38,7 @@ import {
 
 /** Everything that a classifier consists of. */
 export interface Classifier {
-  config: BertConfig;
+  config: ModelConfig;
   tokenizer: Tokenizer;
   weights: Weights;
 }
@@ -86,7 +87,7 @@ export async function loadClassifier(dir: string): Promise<Classifier> {
   const config = await readConfig(dir);
   const tokenizer = await readTokenizer(dir, config);
   const parameters = parameterShapes(config);
-  const weights = await readWeights(dir, parameters);
+  const weights = await readWeights(dir, config, parameters);
   const missing = parameters.find(({ name }) => !(name in weights));
   if (missing === undefined) return { config, tokenizer, weights };
   throw new UserError(`Cannot read '${dir}': its weights lack '${missing.name}'`);
@@ -170,10 +171,10 @@ async function holdsWeights(dir: string): Promise<boolean> {
  *
  * @throws {UserError} If it is damaged, or has tokens that the model has no embeddings for.
  */
-export async function readTokenizer(dir: string, config: BertConfig): Promise<Tokenizer> {
+export async function readTokenizer(dir: string, config: ModelConfig): Promise<Tokenizer> {
   const tokenizer = await Tokenizer.load(dir);
   if (tokenizer.vocabularySize <= config.vocab_size) {
-    return tokenizer.withMaxLength(config.max_position_embeddings);
+    return tokenizer.withMaxLength(familyOf(config).positions(config).count);
   }
   throw new UserError(
     `Cannot read '${dir}': its tokenizer has ${tokenizer.vocabularySize} tokens, its embeddings ` +

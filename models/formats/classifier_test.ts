@@ -187,7 +187,7 @@ Deno.test("loadClassifier() names the key of config.json that is wrong", async (
         ["hidden_size", undefined],
         ["num_hidden_layers", "2"],
         ["num_attention_heads", 3],
-        ["model_type", "roberta"],
+        ["model_type", "gpt2"],
         ["hidden_act", "relu"],
         ["position_embedding_type", "relative_key"],
         ["hidden_dropout_prob", 1],

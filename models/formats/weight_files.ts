@@ -1,5 +1,5 @@
 /**
- * Reads the weights of a BERT checkpoint in any of the forms in which they are published.
+ * Reads the weights of a checkpoint in any of the forms in which they are published.
  *
  * @module
  */
@@ -10,6 +10,8 @@ import { exists, readJson } from "../../lib/files.ts";
 import { UserError } from "../../lib/user_error.ts";
 import type { ParameterShape } from "../../onnx/runtime/optimizer/adamw.ts";
 import { SafetensorsFile, type StoredTensor } from "./safetensors.ts";
+import { spellings } from "../family.ts";
+import type { ModelConfig } from "./config.ts";
 import type { Weights } from "../weights.ts";
 
 /** The file that holds a model's weights, in its folder. */
@@ -22,13 +24,14 @@ const ShardFile = z.string().regex(/^\w[\w.-]*$/, "must be the name of a file");
 const WeightIndex = z.object({ weight_map: z.record(z.string(), ShardFile) });
 
 /**
- * Reads parameters from a folder's `model.safetensors`, in one file or in shards, with or without
- * the prefix `bert.` in its names. What the checkpoint lacks is left out.
+ * Reads parameters from a folder's `model.safetensors`, in one file or in shards, under any of the
+ * names that checkpoints have used for them. What the checkpoint lacks is left out.
  *
  * @throws {UserError} If a file is missing or damaged, or a tensor has another shape.
  */
 export async function readWeights(
   dir: string,
+  config: ModelConfig,
   parameters: readonly ParameterShape[],
 ): Promise<Weights> {
   const weights: Weights = {};
@@ -36,7 +39,7 @@ export async function readWeights(
     using file = await SafetensorsFile.open(path);
     const stored = new Set(file.names());
     for (const parameter of parameters) {
-      const key = namesOf(parameter.name).find((name) => stored.has(name));
+      const key = spellings(config, parameter.name).find((name) => stored.has(name));
       if (key === undefined) continue;
       weights[parameter.name] = floats(await file.read(key), parameter, dir);
     }
@@ -79,15 +82,6 @@ async function weightFiles(dir: string): Promise<string[]> {
     throw new UserError(`Cannot read '${dir}': it holds no ${name}`);
   }
   return names.map((name) => join(dir, name));
-}
-
-/** The names that checkpoints have used for a parameter. */
-function namesOf(name: string): string[] {
-  const plain = name.replace(/^bert\./, "");
-  // Checkpoints that were converted from TensorFlow.
-  const converted = (name: string) =>
-    name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta");
-  return [name, plain, converted(name), converted(plain)];
 }
 
 function floats(tensor: StoredTensor, { name, shape }: ParameterShape, dir: string): Float32Array {

@@ -1,28 +1,14 @@
 /**
- * What pretraining puts on BERT's encoder (Devlin et al., 2019). Parameters have the names of
- * transformers' `BertForMaskedLM`, whose decoder is the table of word embeddings.
+ * What pretraining puts on an encoder (Devlin et al., 2019), with the table of word embeddings as the
+ * decoder.
  *
  * @module
  */
 import type { Tensor } from "../../onnx/graph/graph.ts";
-import {
-  add,
-  gather,
-  gelu,
-  gemm,
-  logSumExp,
-  mul,
-  reduceSum,
-  sub,
-} from "../../onnx/graph/operators.ts";
-import { linear, normalization, type ParameterSource } from "../bert.ts";
-import type { BertConfig } from "../formats/config.ts";
-
-/** The start of the names of the parameters that only predicting masked tokens needs. */
-const MASKED_LANGUAGE_HEAD = "cls.predictions.";
-
-/** The table of word embeddings, which is also the decoder. */
-export const WORD_EMBEDDINGS = "bert.embeddings.word_embeddings.weight";
+import { add, gather, gemm, logSumExp, mul, reduceSum, sub } from "../../onnx/graph/operators.ts";
+import { familyOf } from "../family.ts";
+import { type GraphOptions, linear } from "../layers.ts";
+import { wordEmbeddings } from "../weights.ts";
 
 /** The tokens that are predicted. */
 export interface MaskedTokens {
@@ -36,21 +22,19 @@ export interface MaskedTokens {
  * Appends the prediction of masked tokens; no other goes through the decoder.
  *
  * @param x What the encoder gives, `[tokens, hidden]`.
- * @param parameter Gives one tensor for a name, however often it is asked for.
+ * @param options Whose `parameter` gives one tensor for a name, however often it is asked for.
  * @returns The cross-entropy of each masked token, `[masked]`.
  */
 export function maskedTokenLosses(
   x: Tensor,
   { positions, labels }: MaskedTokens,
-  config: BertConfig,
-  parameter: ParameterSource,
+  options: GraphOptions,
 ): Tensor {
-  const { hidden_size: hidden, vocab_size: words } = config;
-  const transform = `${MASKED_LANGUAGE_HEAD}transform`;
-  const inner = gelu(linear(gather(x, positions), parameter, `${transform}.dense`, hidden, hidden));
-  const state = normalization(inner, parameter, `${transform}.LayerNorm`, config); // [masked, hidden]
-  const decoder = parameter(WORD_EMBEDDINGS, [words, hidden]);
-  const bias = parameter(`${MASKED_LANGUAGE_HEAD}bias`, [words]);
+  const { config, parameter } = options;
+  const head = familyOf(config).maskedLanguageHead!;
+  const state = head.transform(gather(x, positions), options); // [masked, width]
+  const decoder = parameter(wordEmbeddings(config), [config.vocab_size, state.shape[1] as number]);
+  const bias = parameter(head.bias, [config.vocab_size]);
   const logits = gemm(state, decoder, bias, { transposeB: true }); // [masked, words]
   // The logit of the right word on its own: to pick it out of all would cost a pass over them.
   const right = add(
@@ -73,9 +57,9 @@ export const TEACHER_PROJECTION = "distillation.projection";
 export function distillationLosses(
   pooled: Tensor,
   targets: Tensor,
-  parameter: ParameterSource,
+  options: GraphOptions,
 ): Tensor {
-  const [hidden, size] = [pooled.shape[1] as number, targets.shape[1] as number];
-  const error = sub(linear(pooled, parameter, TEACHER_PROJECTION, hidden, size), targets);
+  const size = targets.shape[1] as number;
+  const error = sub(linear(pooled, TEACHER_PROJECTION, size, options), targets);
   return reduceSum(mul(error, error), [1]);
 }

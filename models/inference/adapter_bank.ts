@@ -19,8 +19,9 @@ import {
   type StoredAdapter,
 } from "../formats/adapter.ts";
 import { weightsSha256 } from "../formats/weight_files.ts";
-import { bertForSequenceClassification } from "../bert.ts";
-import { type BertConfig, problemOf, readConfig } from "../formats/config.ts";
+import { classifierLogits } from "../heads/classifier.ts";
+import { familyOf, readConfig } from "../family.ts";
+import { type ModelConfig, problemOf } from "../formats/config.ts";
 import type { EncodedText } from "./inference.ts";
 import { EMBEDDING, virtualTokenSize } from "../prompt_encoder.ts";
 import { Tokenizer } from "../text/tokenizer.ts";
@@ -72,7 +73,7 @@ interface Entry extends BankedAdapter {
 /** A base and the adapters on it. */
 export class AdapterBank {
   readonly #baseDir: string;
-  readonly #config: BertConfig;
+  readonly #config: ModelConfig;
   readonly #tokenizer: Tokenizer;
   readonly #session: TableSession;
   readonly #widths: Record<TableName, number>;
@@ -87,7 +88,7 @@ export class AdapterBank {
 
   private constructor(
     baseDir: string,
-    config: BertConfig,
+    config: ModelConfig,
     tokenizer: Tokenizer,
     session: TableSession,
     maxRows: Record<TableName, number>,
@@ -105,7 +106,7 @@ export class AdapterBank {
   /**
    * Loads a base.
    *
-   * @throws {UserError} If the folder holds no BERT that can be used.
+   * @throws {UserError} If the folder holds no model that can be used.
    */
   static async load(
     executor: Pick<Executor, "loadTableSession">,
@@ -169,7 +170,7 @@ export class AdapterBank {
       heads: this.#takeRows("heads", counts.heads),
     };
     const tokens = isPrefix ? "prefixes" : "prompts";
-    const heads = headRows(weights, this.#config.hidden_size);
+    const heads = headRows(weights, familyOf(config).names.output);
     // The executor keeps to the order of its calls: a batch that comes now finds the rows written.
     const writes = [
       this.#session.writeRows(tokens, rows[tokens], weights[EMBEDDING]!),
@@ -234,16 +235,16 @@ export class AdapterBank {
       (feeds.token_type_ids.data as BigInt64Array)
         .fill(1n, start + prompts[row]!.length + secondStart, start + ids[row]!.length);
     }
-    const positions = this.#config.max_position_embeddings;
+    const { first, count } = familyOf(this.#config).positions(this.#config);
     const wordMask = prompts.map((rows) => padded(rows.map(() => 0), length, 1));
     const prefixes = entries.map(({ rows }) => rows.prefixes);
     const prefixLength = Math.max(1, ...prefixes.map((rows) => rows.length));
     const labelCount = Math.max(...entries.map(({ rows }) => rows.heads.length));
     return {
       ...feeds,
-      position_ids: integers(prefixes.map(({ length: first }) =>
+      position_ids: integers(prefixes.map((rows) =>
         // Padding may reach beyond the last position; nothing attends to it.
-        Array.from({ length }, (_, i) => Math.min(first + i, positions - 1))
+        Array.from({ length }, (_, i) => first + Math.min(rows.length + i, count - 1))
       )),
       word_mask: floats(wordMask),
       prompt_ids: integers(prompts.map((rows) => padded(rows, length))),
@@ -291,18 +292,19 @@ export class AdapterBank {
   }
 }
 
-function tableWidths(config: BertConfig): Record<TableName, number> {
+function tableWidths(config: ModelConfig): Record<TableName, number> {
+  const sizes = familyOf(config).sizes(config);
   return {
-    prefixes: virtualTokenSize("PREFIX_TUNING", config),
-    prompts: config.hidden_size,
-    heads: config.hidden_size + 1,
+    prefixes: virtualTokenSize("PREFIX_TUNING", sizes),
+    prompts: sizes.hidden_size,
+    heads: sizes.hidden_size + 1,
   };
 }
 
 /** The base as a graph that gathers what belongs to each row. */
-function bankModel(config: BertConfig, weights: Weights, dtype: Dtype): Uint8Array {
+function bankModel(config: ModelConfig, weights: Weights, dtype: Dtype): Uint8Array {
   const graph = new Graph();
-  const { hidden_size: hidden } = config;
+  const { hidden_size: hidden } = familyOf(config).sizes(config);
   const widths = tableWidths(config);
   /** `[batch, count, width]` */
   const gathered = (name: TableName, count: string) =>
@@ -311,7 +313,7 @@ function bankModel(config: BertConfig, weights: Weights, dtype: Dtype): Uint8Arr
       graph.input(INDICES[name], "int64", ["batch", count]),
     );
   const prefix = gathered("prefixes", "prefix");
-  const logits = bertForSequenceClassification(graph, {
+  const logits = classifierLogits(graph, {
     config,
     parameter: (name, shape) =>
       graph.initializer(name, { type: "float32", shape, data: weights[name]! }),
@@ -334,13 +336,14 @@ function bankModel(config: BertConfig, weights: Weights, dtype: Dtype): Uint8Arr
     },
   });
   graph.output("logits", logits);
-  if (dtype === "q8") quantizeEncoder(graph);
+  if (dtype === "q8") quantizeEncoder(graph, config);
   return encodeModel(graph);
 }
 
 /** A head with the bias of each class behind its weights, `[labels, hidden+1]`. */
-function headRows(weights: Weights, hidden: number): Float32Array {
-  const [weight, bias] = [weights["classifier.weight"]!, weights["classifier.bias"]!];
+function headRows(weights: Weights, layer: string): Float32Array {
+  const [weight, bias] = [weights[`${layer}.weight`]!, weights[`${layer}.bias`]!];
+  const hidden = weight.length / bias.length;
   const rows = new Float32Array(bias.length * (hidden + 1));
   for (const [label, value] of bias.entries()) {
     const start = label * (hidden + 1);

@@ -7,7 +7,7 @@ import type { Executor, InferenceSession } from "../../onnx/runtime/executor.ts"
 import { testOnDevices } from "../../onnx/testing.ts";
 import { readAdapter, type StoredAdapter, withBase } from "../formats/adapter.ts";
 import { AdapterBank, type BankRow } from "./adapter_bank.ts";
-import { withLabels } from "../formats/config.ts";
+import { withLabels } from "../family.ts";
 import { exportModel } from "../weights.ts";
 
 /** A base with 20 positions, and what PEFT tuned on it; its README says how. */

@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { Executor } from "../../onnx/runtime/executor.ts";
 import { baseOf, readAdapter, saveAdapter } from "../formats/adapter.ts";
 import { Tokenizer } from "../text/tokenizer.ts";
-import { readConfig, withLabels } from "../formats/config.ts";
+import { readConfig, withLabels } from "../family.ts";
 import { MixedClassifier } from "./mixed_classifier.ts";
 import { TextClassifier } from "./text_classifier.ts";
 import type { Dtype } from "../weights.ts";

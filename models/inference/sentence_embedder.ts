@@ -1,5 +1,5 @@
 /**
- * The embeddings that a pretrained BERT gives to whole texts, as sentence-transformers computes them:
+ * The embeddings that a pretrained encoder gives to whole texts, as sentence-transformers computes them:
  * the mean of the last layer's tokens, or the first of them, scaled to unit length.
  *
  * @module
@@ -10,16 +10,16 @@ import { collate, type TokenIds } from "../../data/batches.ts";
 import { exists, readJson } from "../../lib/files.ts";
 import { UserError } from "../../lib/user_error.ts";
 import type { Executor, InferenceSession } from "../../onnx/runtime/executor.ts";
-import { Graph, type Tensor } from "../../onnx/graph/graph.ts";
-import { cast, mul, reduceSum, reshape } from "../../onnx/graph/operators.ts";
+import { Graph } from "../../onnx/graph/graph.ts";
 import { encodeModel } from "../../onnx/graph/proto.ts";
-import { bertEncoder, type ParameterSource } from "../bert.ts";
+import { familyOf, readConfig } from "../family.ts";
 import { readTokenizer } from "../formats/classifier.ts";
-import { type BertConfig, readConfig } from "../formats/config.ts";
+import type { ModelConfig } from "../formats/config.ts";
 import { type HubOptions, modelDir } from "../hub.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { readWeights } from "../formats/weight_files.ts";
-import { parameterShapes } from "../weights.ts";
+import { type ParameterSource, sumOfTokens } from "../layers.ts";
+import { baseParameters } from "../weights.ts";
 
 /** sentence-transformers' description of how tokens become one embedding. */
 const POOLING_FILE = "1_Pooling/config.json";
@@ -40,8 +40,8 @@ export class SentenceEmbedder {
   readonly #padId: number;
   readonly #session: InferenceSession;
 
-  private constructor(config: BertConfig, tokenizer: Tokenizer, session: InferenceSession) {
-    this.size = config.hidden_size;
+  private constructor(config: ModelConfig, tokenizer: Tokenizer, session: InferenceSession) {
+    this.size = familyOf(config).sizes(config).hidden_size;
     this.tokenizer = tokenizer;
     this.#padId = config.pad_token_id;
     this.#session = session;
@@ -52,7 +52,7 @@ export class SentenceEmbedder {
    *
    * @param model A folder, or a name as {@link modelDir} takes it.
    * @param maxLength Longer texts are cut to so many tokens.
-   * @throws {UserError} If it is no BERT that can be used, or makes embeddings in another way.
+   * @throws {UserError} If it is no model that can be used, or makes embeddings in another way.
    */
   static async load(
     executor: Executor,
@@ -101,25 +101,17 @@ function quoted(names: readonly string[]): string {
 /** The graph with its weights. */
 async function embedderModel(
   dir: string,
-  config: BertConfig,
+  config: ModelConfig,
   tokens: "first" | "all",
 ): Promise<Uint8Array> {
-  const shapes = parameterShapes(config).filter(({ name }) => name.startsWith("bert."));
-  const weights = await readWeights(dir, shapes);
+  const weights = await readWeights(dir, config, baseParameters(config));
   const graph = new Graph();
   const parameter: ParameterSource = (name, shape) => {
     const data = weights[name];
     if (data === undefined) throw new UserError(`Cannot read '${dir}': its weights lack '${name}'`);
     return graph.initializer(name, { type: "float32", shape, data });
   };
-  const x = bertEncoder(graph, { config, parameter }, tokens);
-  graph.output("embeddings", tokens === "first" ? x : sumOfTokens(graph, x));
+  const x = familyOf(config).encoder(graph, { config, parameter }, tokens);
+  graph.output("embeddings", tokens === "first" ? x : sumOfTokens(x));
   return encodeModel(graph);
-}
-
-/** The sum of each text's tokens, without padding: `x [batch*length, hidden]` -> `[batch, hidden]` */
-function sumOfTokens(graph: Graph, x: Tensor): Tensor {
-  const mask = graph.inputs.find(({ name }) => name === "attention_mask")!;
-  const isToken = reshape(cast(mask, "float32"), ["batch", "length", 1]);
-  return reduceSum(mul(reshape(x, ["batch", "length", x.shape[1]!]), isToken), [1]);
 }

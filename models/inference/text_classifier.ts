@@ -6,7 +6,7 @@
 import type { ProblemType } from "../../data/labels.ts";
 import type { Executor, InferenceSession } from "../../onnx/runtime/executor.ts";
 import { loadForInference } from "../formats/classifier.ts";
-import { type BertConfig, problemOf } from "../formats/config.ts";
+import { type ModelConfig, problemOf } from "../formats/config.ts";
 import {
   type BatchesOptions,
   batchLogits,
@@ -29,11 +29,11 @@ export class TextClassifier {
   readonly problemType: ProblemType;
   /** The names of the classes in the order of the logits. */
   readonly labels: readonly string[];
-  readonly #config: BertConfig;
+  readonly #config: ModelConfig;
   readonly #tokenizer: Tokenizer;
   readonly #session: InferenceSession;
 
-  private constructor(config: BertConfig, tokenizer: Tokenizer, session: InferenceSession) {
+  private constructor(config: ModelConfig, tokenizer: Tokenizer, session: InferenceSession) {
     ({ problemType: this.problemType, labels: this.labels } = problemOf(config));
     this.#config = config;
     this.#tokenizer = tokenizer;

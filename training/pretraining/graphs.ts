@@ -4,9 +4,10 @@
  *
  * @module
  */
-import { bertEncoder, bertPooler, firstTokens, type ParameterSource } from "../../models/bert.ts";
-import type { BertConfig } from "../../models/formats/config.ts";
+import { familyOf } from "../../models/family.ts";
+import type { ModelConfig } from "../../models/formats/config.ts";
 import { distillationLosses, maskedTokenLosses } from "../../models/heads/masked_language_model.ts";
+import { firstTokens, type ParameterSource } from "../../models/layers.ts";
 import type { ParameterShape } from "../../onnx/runtime/optimizer/adamw.ts";
 import { Dropout } from "../../onnx/graph/dropout.ts";
 import type { TrainingGraphs } from "../../onnx/runtime/executor.ts";
@@ -31,20 +32,26 @@ export interface Distillation {
  * float32 `[batch, size]`, and `text_weights`, float32 `[batch]`, for its part of the loss. The graph
  * for evaluation gives `losses`, `[masked]`.
  */
-export function pretrainingGraphs(config: BertConfig, distillation?: Distillation): TrainingGraphs {
+export function pretrainingGraphs(
+  config: ModelConfig,
+  distillation?: Distillation,
+): TrainingGraphs {
   const graph = new Graph({ derivedInputs: true });
   const { parameter, parameters, tensors } = parametersOf(graph);
   const dropout = new Dropout(graph);
-  const x = bertEncoder(graph, { config, parameter, dropout }, "all");
-  const losses = maskedTokenLosses(x, maskedInputs(graph), config, parameter);
+  const family = familyOf(config);
+  const options = { config, parameter, dropout };
+  const x = family.encoder(graph, options, "all");
+  const losses = maskedTokenLosses(x, maskedInputs(graph), options);
   const weights = graph.input("masked_weights", "float32", ["masked"]);
   let loss = reduceSum(mul(losses, weights), [0]);
   if (distillation !== undefined) {
     const { size, weight } = distillation;
-    const pooled = bertPooler(firstTokens(x, "length", config.hidden_size), config, parameter);
+    const first = firstTokens(x, "length");
+    const pooled = family.pooler?.(first, options) ?? first;
     const targets = graph.input("teacher_embeddings", "float32", ["batch", size]);
     const textWeights = graph.input("text_weights", "float32", ["batch"]);
-    const distances = distillationLosses(pooled, targets, parameter);
+    const distances = distillationLosses(pooled, targets, options);
     loss = add(loss, mul(reduceSum(mul(distances, textWeights), [0]), weight));
   }
   graph.output(LOSS, loss);
@@ -58,11 +65,12 @@ export function pretrainingGraphs(config: BertConfig, distillation?: Distillatio
   };
 }
 
-function evaluationGraph(config: BertConfig): Uint8Array {
+function evaluationGraph(config: ModelConfig): Uint8Array {
   const graph = new Graph();
   const { parameter } = parametersOf(graph);
-  const x = bertEncoder(graph, { config, parameter }, "all");
-  graph.output("losses", maskedTokenLosses(x, maskedInputs(graph), config, parameter));
+  const options = { config, parameter };
+  const x = familyOf(config).encoder(graph, options, "all");
+  graph.output("losses", maskedTokenLosses(x, maskedInputs(graph), options));
   return encodeModel(graph);
 }
 

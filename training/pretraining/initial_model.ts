@@ -6,18 +6,19 @@
 import { readLines } from "../../data/text_files.ts";
 import { UserError } from "../../lib/user_error.ts";
 import { readTokenizer } from "../../models/formats/classifier.ts";
-import {
-  type BertConfig,
-  readConfig,
-  scratchConfig,
-  scratchSizeOf,
-} from "../../models/formats/config.ts";
+import { familyOf, isPoolerParameter, readConfig } from "../../models/family.ts";
+import { type ModelConfig, scratchSizeOf } from "../../models/formats/config.ts";
+import { scratchConfig } from "../../models/scratch.ts";
 import { type HubOptions, modelDir } from "../../models/hub.ts";
-import { WORD_EMBEDDINGS } from "../../models/heads/masked_language_model.ts";
 import type { SentenceEmbedder } from "../../models/inference/sentence_embedder.ts";
 import { Tokenizer } from "../../models/text/tokenizer.ts";
 import { readWeights } from "../../models/formats/weight_files.ts";
-import { initialWeights, parameterShapes, type Weights } from "../../models/weights.ts";
+import {
+  baseParameters,
+  initialWeights,
+  type Weights,
+  wordEmbeddings,
+} from "../../models/weights.ts";
 import { vocabularyOf, WordCounter } from "../../models/text/wordpiece.ts";
 import type { ParameterShape } from "../../onnx/runtime/optimizer/adamw.ts";
 import type { PretrainSettings } from "./settings.ts";
@@ -25,7 +26,7 @@ import { taughtEmbeddings } from "./taught_embeddings.ts";
 
 /** What is pretrained, before its weights are read. */
 export interface MaskedModel {
-  config: BertConfig;
+  config: ModelConfig;
   tokenizer: Tokenizer;
   /** The folder of its weights; absent where they are random. */
   dir?: string;
@@ -51,14 +52,20 @@ export async function maskedModel(
       counter.add(text);
     }
     const vocabulary = vocabularyOf(counter.counts, { vocabularySize });
-    const config = scratchConfig(size, vocabulary.length, "BertForMaskedLM");
+    const config = scratchConfig(size, vocabulary.length, "maskedLanguage");
     const modelMaxLength = config.max_position_embeddings;
     return { config, tokenizer: Tokenizer.fromVocabulary(vocabulary, { modelMaxLength }) };
   }
   const dir = await modelDir(model, options);
   const stored = await readConfig(dir);
+  const family = familyOf(stored);
+  if (family.maskedLanguageHead === undefined) {
+    throw new UserError(
+      `Cannot pretrain '${model}': Graft pretrains no model of the family '${family.modelType}'`,
+    );
+  }
   return {
-    config: { ...stored, architectures: ["BertForMaskedLM"] },
+    config: { ...stored, architectures: [family.architectures.maskedLanguage] },
     tokenizer: await readTokenizer(dir, stored),
     dir,
   };
@@ -87,8 +94,8 @@ export async function maskedModelWeights(
   if (dir === undefined) {
     const weights = initialWeights(config, seed, trained);
     if (teacher !== undefined) {
-      weights[WORD_EMBEDDINGS] = await taughtEmbeddings(teacher, tokenizer.tokens(), {
-        size: config.hidden_size,
+      weights[wordEmbeddings(config)] = await taughtEmbeddings(teacher, tokenizer.tokens(), {
+        size: familyOf(config).sizes(config).hidden_size,
         deviation: config.initializer_range,
         seed,
       });
@@ -96,12 +103,12 @@ export async function maskedModelWeights(
     return { parameters: [...trained], weights };
   }
   const isTrained = new Set(trained.map(({ name }) => name));
-  const others = parameterShapes(config)
-    .filter(({ name }) => name.startsWith("bert.") && !isTrained.has(name));
-  const found = await readWeights(dir, [...trained, ...others]);
+  const base = baseParameters(config);
+  const others = base.filter(({ name }) => !isTrained.has(name));
+  const found = await readWeights(dir, config, [...trained, ...others]);
   const missing = trained.filter(({ name }) => !(name in found));
-  const needed = missing.find(({ name }) =>
-    name.startsWith("bert.") && !name.startsWith("bert.pooler.")
+  const needed = base.find(({ name }) =>
+    isTrained.has(name) && !(name in found) && !isPoolerParameter(config, name)
   );
   if (needed !== undefined) {
     throw new UserError(`Cannot read '${dir}': its weights lack '${needed.name}'`);

@@ -8,7 +8,7 @@ import { basename, join } from "node:path";
 import { writeFileAtomically, writeJson } from "../../lib/files.ts";
 import { checkTextFile } from "../../data/text_files.ts";
 import { saveModel } from "../../models/formats/classifier.ts";
-import { withDropout } from "../../models/formats/config.ts";
+import { familyOf } from "../../models/family.ts";
 import { TEACHER_PROJECTION } from "../../models/heads/masked_language_model.ts";
 import { safetensorsParts } from "../../models/formats/safetensors.ts";
 import { SentenceEmbedder } from "../../models/inference/sentence_embedder.ts";
@@ -102,7 +102,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
       signal,
     });
   const graphs = pretrainingGraphs(
-    withDropout(config, settings.dropout),
+    familyOf(config).withDropout(config, settings.dropout),
     embedder && { size: embedder.size, weight: settings.teacherWeight },
   );
   const { parameters, weights } = await maskedModelWeights(model, graphs.parameters, {

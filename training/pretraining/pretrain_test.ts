@@ -1,7 +1,7 @@
 import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { readConfig } from "../../models/formats/config.ts";
+import { readConfig } from "../../models/family.ts";
 import { SafetensorsFile } from "../../models/formats/safetensors.ts";
 import type { PretrainEvent } from "../events.ts";
 import { readUnfinishedPretraining } from "./args.ts";

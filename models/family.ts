@@ -1,0 +1,176 @@
+/**
+ * Families of encoders. A family is a `model_type` of transformers: how its `config.json` reads, how
+ * its encoder is computed, and what its parameters are called. Each has a file in `families/`, and no
+ * other file knows what is peculiar to one.
+ *
+ * @module
+ */
+import { join } from "node:path";
+import { z } from "zod";
+import { exists, readJson } from "../lib/files.ts";
+import { UserError } from "../lib/user_error.ts";
+import type { Graph, Tensor } from "../onnx/graph/graph.ts";
+import { bert } from "./families/bert.ts";
+import { CONFIG_FILE, type ModelConfig } from "./formats/config.ts";
+import type { GraphOptions, WantedTokens } from "./layers.ts";
+
+/** The sizes of an encoder, under transformers' most common names. */
+export interface EncoderSizes {
+  hidden_size: number;
+  num_hidden_layers: number;
+  num_attention_heads: number;
+}
+
+/** A linear layer of a classifier's head. */
+export interface HeadLayer {
+  /** Of its parameters, `NAME.weight` and `NAME.bias`. */
+  name: string;
+  /** Of what goes into it. */
+  dropout: number;
+  /** What its result goes through; nothing after the last layer. */
+  activation?: (x: Tensor) => Tensor;
+}
+
+/** What predicts masked tokens, with the table of word embeddings as its decoder. */
+export interface MaskedLanguageHead<Config extends ModelConfig> {
+  /** What is multiplied by the decoder: `[masked, hidden]` -> `[masked, width of a word]`. */
+  transform(x: Tensor, options: GraphOptions<Config>): Tensor;
+  /** The parameter that is added, `[vocab_size]`. */
+  bias: string;
+}
+
+/** The names that transformers gives to the parts of a family's models. */
+export interface FamilyNames {
+  /** The encoder in a model with a head, transformers' `base_model_prefix`: `bert`. */
+  base: string;
+  /** The start of the names of all parameters in the encoder's layers. */
+  layers: string;
+  /** The table of word embeddings, without `.weight`. */
+  words: string;
+  /** The start of the names of what {@link Family.pooler} uses. */
+  pooler?: string;
+  /** The last layer of a classifier's head, which gives the logits. */
+  output: string;
+  /** The last part of the names of the layers that make queries, keys and values. */
+  attention: { query: string; key: string; value: string };
+}
+
+/**
+ * A family of encoders.
+ *
+ * Methods get a configuration that {@link Family.config} has read. They append to graphs by the
+ * functions of `layers.ts`, which see to virtual tokens, mixed rows and dropout.
+ */
+export interface Family<Config extends ModelConfig = ModelConfig> {
+  /** `model_type` in `config.json`. */
+  readonly modelType: string;
+  /** The schema of `config.json`, with transformers' defaults; other keys are kept as they are. */
+  readonly config: z.ZodType<Config>;
+  /** The classes of transformers for `architectures` in `config.json`. */
+  readonly architectures: { classifier: string; maskedLanguage?: string };
+  readonly names: FamilyNames;
+  /** The classes of transformers' tokenizers that belong to it, without the `Fast` that some end in. */
+  readonly tokenizers: readonly string[];
+  /** What suits fine-tuning of all weights. */
+  readonly defaults: { learningRate: number; epochs: number };
+
+  sizes(config: Config): EncoderSizes;
+  /**
+   * Where texts stand: which row of the table of positions belongs to a text's first token, and how
+   * many tokens a text may have. A family without such a table begins at 0.
+   */
+  positions(config: Config): { first: number; count: number };
+  /** The configuration with one dropout probability everywhere. */
+  withDropout(config: Config, dropout: number): Config;
+
+  /**
+   * Appends the encoder, and the inputs that it takes, int64 `[batch, length]`: `input_ids`,
+   * `attention_mask` and, if the family has them, `token_type_ids`.
+   *
+   * @returns What the last layer gives: of first tokens `[batch, hidden]`, of all, text by text,
+   * `[batch*length, hidden]`.
+   */
+  encoder(graph: Graph, options: GraphOptions<Config>, wanted: WantedTokens): Tensor;
+  /** What a text is classified by, its first token or the mean of all; the first by default. */
+  pooling?(config: Config): "first" | "mean";
+  /** A part of the base between the encoder and the head, `[batch, hidden]` -> `[batch, hidden]`. */
+  pooler?(x: Tensor, options: GraphOptions<Config>): Tensor;
+  /**
+   * The layers of the classifier's head, which are trained on a frozen base too. The last gives the
+   * logits, each of the others a vector as long as it gets.
+   */
+  head(config: Config): readonly HeadLayer[];
+  /** Absent where Graft cannot pretrain the family. */
+  readonly maskedLanguageHead?: MaskedLanguageHead<Config>;
+  /** Names under which older checkpoints hold a parameter. */
+  olderNames?(name: string): string[];
+}
+
+/** All families. */
+export const FAMILIES: readonly Family[] = [bert];
+
+/** The family that has read a configuration. */
+export function familyOf({ model_type }: Pick<ModelConfig, "model_type">): Family {
+  return FAMILIES.find(({ modelType }) => modelType === model_type)!;
+}
+
+const TypedConfig = z.looseObject({ model_type: z.string() });
+
+/**
+ * Reads a model's `config.json`.
+ *
+ * @throws {UserError} If there is none, or it is not of a family that Graft knows.
+ */
+export async function readConfig(dir: string): Promise<ModelConfig> {
+  const file = join(dir, CONFIG_FILE);
+  if (!await exists(file)) {
+    throw new UserError(`Cannot read a model from '${dir}': it holds no ${CONFIG_FILE}`);
+  }
+  const { model_type: modelType } = await readJson(file, TypedConfig);
+  const family = FAMILIES.find((family) => family.modelType === modelType);
+  if (family !== undefined) return await readJson(file, family.config);
+  const known = FAMILIES.map(({ modelType }) => modelType).join(", ");
+  throw new UserError(
+    `Cannot read '${file}': 'model_type' must be one of ${known}, got '${modelType}'`,
+  );
+}
+
+/** The configuration of a classifier with these class names; class `i` is `labels[i]`. */
+export function withLabels<Config extends ModelConfig>(
+  config: Config,
+  labels: readonly string[],
+): Config {
+  return {
+    ...config,
+    architectures: [familyOf(config).architectures.classifier],
+    id2label: Object.fromEntries(labels.map((label, id) => [String(id), label])),
+    label2id: Object.fromEntries(labels.map((label, id) => [label, id])),
+  };
+}
+
+/** The names that checkpoints have used for a parameter, the present one first. */
+export function spellings(config: ModelConfig, name: string): string[] {
+  const { names, olderNames } = familyOf(config);
+  // Without a head a model's parameters do not begin with the base's name.
+  const alone = (name: string) =>
+    name.startsWith(`${names.base}.`) ? name.slice(names.base.length + 1) : name;
+  const all = [name, ...olderNames?.(name) ?? []];
+  // Checkpoints that were converted from TensorFlow.
+  const converted = (name: string) =>
+    name.replace(/LayerNorm\.weight$/, "LayerNorm.gamma")
+      .replace(/LayerNorm\.bias$/, "LayerNorm.beta");
+  return [
+    ...new Set(all.flatMap((name) => [name, alone(name), converted(name), converted(alone(name))])),
+  ];
+}
+
+/** Whether a parameter belongs to a classifier's head. */
+export function isHeadParameter(config: ModelConfig, name: string): boolean {
+  return familyOf(config).head(config).some((layer) => name.startsWith(`${layer.name}.`));
+}
+
+/** Whether a parameter belongs to the part of a base between its encoder and the head. */
+export function isPoolerParameter(config: ModelConfig, name: string): boolean {
+  const { pooler } = familyOf(config).names;
+  return pooler !== undefined && name.startsWith(pooler);
+}

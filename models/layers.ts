@@ -1,0 +1,357 @@
+/**
+ * What the encoders of all families are put together from: embeddings, attention, feed-forward layers
+ * and normalisation, as functions that append to a graph.
+ *
+ * In the shapes below, `batch` and `length` are symbols; a prompt's virtual tokens count as part of
+ * `length`. Within an encoder rows go by place and then by text, `[length*batch, hidden]`: split into
+ * heads, they become operands of products by the transposition [1, 2, 0, 3], which onnxruntime's
+ * MatmulTransposeFusion on the CPU makes a part of the product.
+ *
+ * @module
+ */
+import type { Dropout } from "../onnx/graph/dropout.ts";
+import type { Graph, Tensor } from "../onnx/graph/graph.ts";
+import {
+  add,
+  cast,
+  concat,
+  expand,
+  gather,
+  gelu,
+  gemm,
+  layerNormalization,
+  matMul,
+  mul,
+  reduceSum,
+  reshape,
+  slice,
+  softmax,
+  sub,
+  transpose,
+} from "../onnx/graph/operators.ts";
+import { type Dimension, product, sum } from "../onnx/graph/shape.ts";
+import type { ModelConfig } from "./formats/config.ts";
+
+/** Gives the tensor that holds a parameter: a graph input in training, a constant when exported. */
+export type ParameterSource = (name: string, shape: readonly number[]) => Tensor;
+
+/** Tuned vectors that stand before a text, of one kind or the other. */
+export interface VirtualTokens {
+  /**
+   * Keys and values for every layer (Liu et al., 2022), `[1 or batch, count, 2*layers*hidden]`: keys
+   * of layer `i` in part `2i` of the last axis, values in part `2i+1`. Positions of the text start
+   * `count` later.
+   */
+  prefix?: Tensor;
+  /** Embeddings at the input layer (Lester et al., 2021), `[count, width]`. */
+  prompt?: Tensor;
+}
+
+/** What an encoder needs to know where the rows of a batch belong to models tuned on one base. */
+export interface MixedTokens {
+  /** `[batch, length]` */
+  positionIds: Tensor;
+  /** Which virtual tokens of the prefix belong to a row, float32 `[batch, count]`, 1 or 0. */
+  prefixMask: Tensor;
+  /** The embeddings of words, `[batch, length, width]`, with those of prompts in their places. */
+  withPrompts(words: Tensor): Tensor;
+}
+
+/** What the graph of an encoder is made from; the functions below hand it on to one another. */
+export interface GraphOptions<Config extends ModelConfig = ModelConfig> {
+  config: Config;
+  parameter: ParameterSource;
+  /** Present while training. */
+  dropout?: Dropout | undefined;
+  virtualTokens?: VirtualTokens | undefined;
+  mixedRows?: MixedTokens | undefined;
+}
+
+/** Which tokens of the last layer are wanted: the first of each text, or all. */
+export type WantedTokens = "first" | "all";
+
+/** Subtracted from the attention scores of padding; its exponential is 0 in float32. */
+const MASKED = 1e9;
+
+/** The inputs of a graph that are made from texts, int64 `[batch, length]`. */
+export interface TextInputs {
+  inputIds: Tensor;
+  attentionMask: Tensor;
+}
+
+/** Adds the inputs `input_ids` and `attention_mask`, int64 `[batch, length]`, to a graph. */
+export function textInputs(graph: Graph): TextInputs {
+  return {
+    inputIds: graph.input("input_ids", "int64", ["batch", "length"]),
+    attentionMask: graph.input("attention_mask", "int64", ["batch", "length"]),
+  };
+}
+
+/** Adds the input `token_type_ids`, int64 `[batch, length]`, of families that tell two texts apart. */
+export function tokenTypeInput(graph: Graph): Tensor {
+  return graph.input("token_type_ids", "int64", ["batch", "length"]);
+}
+
+/** `x [rows, from]` -> `[rows, to]`, by `NAME.weight`, `[to, from]`, and `NAME.bias`. */
+export function linear(
+  x: Tensor,
+  name: string,
+  to: number,
+  { parameter }: GraphOptions,
+  { bias = true }: { bias?: boolean } = {},
+): Tensor {
+  const from = x.shape.at(-1) as number;
+  const weight = parameter(`${name}.weight`, [to, from]);
+  const offset = bias ? parameter(`${name}.bias`, [to]) : undefined;
+  return gemm(x, weight, offset, { transposeB: true });
+}
+
+/** Layer normalisation of `x [..., hidden]` by the parameters `NAME.weight` and `NAME.bias`. */
+export function normalization(
+  x: Tensor,
+  name: string,
+  epsilon: number,
+  { parameter }: GraphOptions,
+): Tensor {
+  const hidden = x.shape.at(-1) as number;
+  const [weight, bias] = [
+    parameter(`${name}.weight`, [hidden]),
+    parameter(`${name}.bias`, [hidden]),
+  ];
+  return layerNormalization(x, weight, bias, epsilon);
+}
+
+/** Dropout where the model is trained. */
+export function drop(x: Tensor, probability: number, { dropout }: GraphOptions): Tensor {
+  return dropout?.apply(x, probability) ?? x;
+}
+
+/** How many tokens of a text an encoder computes. */
+export function encodedLength({ virtualTokens }: GraphOptions): Dimension {
+  return sum([virtualTokens?.prompt?.shape[0] ?? 0, "length"]);
+}
+
+/** The tables whose rows make up what the first layer takes. */
+export interface EmbeddingTables {
+  /** The parameter `NAME.weight`, `[vocab_size, width]`. */
+  words: { name: string; width: number };
+  /** Which of two texts a token belongs to; without ids all are of type 0. */
+  types?: { name: string; rows: number; ids?: Tensor | undefined } | undefined;
+  /** Where a token stands; `first` is the row of a text's first token. */
+  positions?: { name: string; rows: number; first: number } | undefined;
+}
+
+/** The sum of a text's embeddings, `[length*batch, width]`, before normalisation and dropout. */
+export function embeddings(
+  inputIds: Tensor,
+  { words: { name, width }, types, positions }: EmbeddingTables,
+  options: GraphOptions,
+): Tensor {
+  const { config, parameter, virtualTokens: { prefix, prompt } = {}, mixedRows } = options;
+  const table = (name: string, rows: number) => parameter(`${name}.weight`, [rows, width]);
+  const length = encodedLength(options);
+  /** Of each token of a prompt, `[1, width]` -> `[batch, count, width]`. */
+  const before = (x: Tensor) => expand(x, ["batch", prompt!.shape[0]!, width]);
+
+  const ids = gather(table(name, config.vocab_size), inputIds);
+  const typeTable = types && table(types.name, types.rows);
+  let typed = types?.ids && gather(typeTable!, types.ids);
+  const positionTable = positions && table(positions.name, positions.rows);
+  const placed = positionTable && (mixedRows === undefined
+    ? slice(
+      behind(positionTable, positions!.first + ((prefix?.shape[1] ?? 0) as number)),
+      0,
+      0,
+      length,
+    )
+    : gather(positionTable, mixedRows.positionIds));
+  let words = mixedRows?.withPrompts(ids) ?? ids;
+  if (prompt !== undefined) {
+    words = concat([before(prompt), words], 1);
+    typed = typed && concat([before(slice(typeTable!, 0, 0, 1)), typed], 1);
+  }
+  const type = typed ?? (typeTable && slice(typeTable, 0, 0, 1));
+  const summed = [type, placed].reduce<Tensor>((x, y) => y === undefined ? x : add(x, y), words);
+  return reshape(transpose(summed, [1, 0, 2]), [product([length, "batch"]), width]);
+}
+
+/** The rows of a table that follow the first `count`. */
+function behind(table: Tensor, count: number): Tensor {
+  return count === 0 ? table : slice(table, 0, count, table.shape[0]!);
+}
+
+/** What is added to the scores of attention, `[batch, 1, 1, keyLength]`: nothing, or -{@link MASKED}. */
+export function attentionBias(attentionMask: Tensor, options: GraphOptions): Tensor {
+  const { graph } = attentionMask;
+  const { virtualTokens, mixedRows } = options;
+  const virtualLength = sum([
+    virtualTokens?.prefix?.shape[1] ?? 0,
+    virtualTokens?.prompt?.shape[0] ?? 0,
+  ]);
+  const ignored = sub(graph.scalar(1), cast(attentionMask, "float32"));
+  let penalties = mul(ignored, -MASKED);
+  if (virtualLength !== 0) {
+    const before = mixedRows === undefined
+      ? expand(graph.scalar(0), ["batch", virtualLength])
+      : mul(sub(graph.scalar(1), mixedRows.prefixMask), -MASKED);
+    penalties = concat([before, penalties], 1);
+  }
+  return reshape(penalties, ["batch", 1, 1, sum([virtualLength, "length"])]);
+}
+
+/**
+ * One layer of an encoder.
+ *
+ * @param x `[length*batch, hidden]`, what the layer before gives.
+ * @param queries The rows of `x` whose result is wanted, `[queryLength*batch, hidden]`.
+ * @param index Counted from 0.
+ * @returns `[queryLength*batch, hidden]`
+ */
+export type EncoderLayer = (x: Tensor, queries: Tensor, index: number) => Tensor;
+
+/**
+ * Runs `x [length*batch, hidden]` through layers, of which the last computes what is wanted and no
+ * more.
+ *
+ * @returns Of the first tokens `[batch, hidden]`, of all, text by text, `[batch*length, hidden]`.
+ */
+export function encoderLayers(
+  x: Tensor,
+  { count, wanted, layer }: { count: number; wanted: WantedTokens; layer: EncoderLayer },
+  options: GraphOptions,
+): Tensor {
+  for (let index = 0; index < count; index++) {
+    const firstOnly = wanted === "first" && index === count - 1;
+    x = layer(x, firstOnly ? slice(x, 0, 0, "batch") : x, index);
+  }
+  if (wanted === "first") return x;
+  const split = reshape(x, [encodedLength(options), "batch", x.shape[1]!]);
+  return reshape(transpose(split, [1, 0, 2]), x.shape);
+}
+
+/** The first token of each text, of tokens text by text: `[batch*length, hidden]` -> `[batch, hidden]`. */
+export function firstTokens(x: Tensor, length: Dimension): Tensor {
+  const hidden = x.shape[1]!;
+  return reshape(slice(reshape(x, ["batch", length, hidden]), 1, 0, 1), ["batch", hidden]);
+}
+
+/** The sum of each text's tokens, without padding: `[batch*length, hidden]` -> `[batch, hidden]`. */
+export function sumOfTokens(x: Tensor): Tensor {
+  const mask = x.graph.inputs.find(({ name }) => name === "attention_mask")!;
+  const isToken = reshape(cast(mask, "float32"), ["batch", "length", 1]);
+  return reduceSum(mul(reshape(x, ["batch", "length", x.shape[1]!]), isToken), [1]);
+}
+
+/** The mean of each text's tokens, without padding: `[batch*length, hidden]` -> `[batch, hidden]`. */
+export function meanOfTokens(x: Tensor, options: GraphOptions): Tensor {
+  const mask = x.graph.inputs.find(({ name }) => name === "attention_mask")!;
+  const length = encodedLength(options);
+  const weights = softmax(reshape(attentionBias(mask, options), ["batch", 1, length]));
+  const tokens = reshape(x, ["batch", length, x.shape[1]!]);
+  return reshape(matMul(weights, tokens), ["batch", x.shape[1]!]);
+}
+
+/** What {@link attention} needs beside its rows. */
+export interface AttentionOptions {
+  /** The layers that project the rows, by the names of their parameters. */
+  query: string;
+  key: string;
+  value: string;
+  heads: number;
+  /** The layer's index, by which it finds its part of a prefix. */
+  layer: number;
+  /** Added to the scores, to be broadcast to `[batch, heads, queryLength, keyLength]`. */
+  bias: Tensor;
+  /** Of the weights of attention. */
+  dropout: number;
+  /** Of the keys and values of a prefix. */
+  prefixDropout: number;
+}
+
+/**
+ * Scaled dot-product attention (Vaswani et al., 2017), before the layer that projects its output.
+ *
+ * @param x As in {@link EncoderLayer}, like `queries` and what is returned.
+ */
+export function attention(
+  x: Tensor,
+  queries: Tensor,
+  { query: queryName, key: keyName, value: valueName, heads, ...rest }: AttentionOptions,
+  options: GraphOptions,
+): Tensor {
+  const hidden = x.shape[1] as number;
+  const split = (rows: Tensor, length: Dimension, name: string) =>
+    splitHeads(linear(rows, name, hidden, options), length, heads);
+  const length = encodedLength(options);
+  const query = split(queries, queries === x ? length : 1, queryName);
+  const [key, value] = withPrefix(
+    split(x, length, keyName),
+    split(x, length, valueName),
+    rest.layer,
+    rest.prefixDropout,
+    options,
+  );
+  const products = matMul(query, key, { transposeB: true });
+  const scores = add(mul(products, 1 / Math.sqrt(hidden / heads)), rest.bias);
+  return weightedValues(scores, value, rest.dropout, options);
+}
+
+/** Rows by head: `[length*batch, hidden]` -> `[batch, heads, length, headSize]`. */
+export function splitHeads(rows: Tensor, length: Dimension, heads: number): Tensor {
+  const headSize = (rows.shape[1] as number) / heads;
+  return transpose(reshape(rows, [length, "batch", heads, headSize]), [1, 2, 0, 3]);
+}
+
+/** Keys and values, `[batch, heads, keyLength, headSize]`, behind those of a prefix, if there is one. */
+export function withPrefix(
+  key: Tensor,
+  value: Tensor,
+  layer: number,
+  dropout: number,
+  options: GraphOptions,
+): [key: Tensor, value: Tensor] {
+  const prefix = options.virtualTokens?.prefix;
+  if (prefix === undefined) return [key, value];
+  const [heads, headSize] = [key.shape[1] as number, key.shape[3] as number];
+  const part = (index: number) =>
+    drop(prefixPart(prefix, index, heads, headSize), dropout, options);
+  return [concat([part(2 * layer), key], 2), concat([part(2 * layer + 1), value], 2)];
+}
+
+/** One part of a prefix's last axis, by head: `[batch, heads, count, headSize]`. */
+function prefixPart(prefix: Tensor, part: number, heads: number, headSize: number): Tensor {
+  const [batch, count] = prefix.shape as [Dimension, Dimension];
+  const hidden = heads * headSize;
+  const rows = slice(prefix, 2, part * hidden, (part + 1) * hidden);
+  const split = transpose(reshape(rows, [batch, count, heads, headSize]), [0, 2, 1, 3]);
+  return expand(split, split.shape.with(0, "batch"));
+}
+
+/**
+ * Values by what attention weighs them: scores `[batch, heads, queryLength, keyLength]` and value
+ * `[batch, heads, keyLength, headSize]` -> `[queryLength*batch, hidden]`.
+ */
+export function weightedValues(
+  scores: Tensor,
+  value: Tensor,
+  dropout: number,
+  options: GraphOptions,
+): Tensor {
+  const [heads, queryLength, headSize] = [scores.shape[1]!, scores.shape[2]!, value.shape[3]!];
+  const weights = drop(softmax(scores), dropout, options);
+  const context = transpose(matMul(weights, value), [2, 0, 1, 3]);
+  return reshape(context, [
+    product([queryLength, "batch"]),
+    (heads as number) * (headSize as number),
+  ]);
+}
+
+/** Two layers with GELU between them, by the names of their parameters, the first `size` wide. */
+export function feedForward(
+  x: Tensor,
+  { inner, output, size }: { inner: string; output: string; size: number },
+  options: GraphOptions,
+): Tensor {
+  const activated = gelu(linear(x, inner, size, options));
+  return linear(activated, output, x.shape[1] as number, options);
+}

@@ -9,6 +9,7 @@ import { requestId } from "hono/request-id";
 import type { Metrics } from "../serving/metrics.ts";
 import type { Predictor } from "../serving/predictor.ts";
 import { accessCheck, type ApiKey, refuseForeignHost, refuseForeignOrigins } from "./access.ts";
+import { HEADER_LENGTH } from "./binary_tensors.ts";
 import { datasetRoutes } from "./datasets.ts";
 import { addDocs } from "./docs.ts";
 import type { Drain } from "./drain.ts";
@@ -27,6 +28,7 @@ import { admitBy, createRouter } from "./router.ts";
 import { runRoutes, type RunRoutesOptions } from "./runs.ts";
 import { checkRoom, type StorageOptions, storageRoutes } from "./storage.ts";
 import { textEmbeddingsInferenceRoutes } from "./text_embeddings_inference.ts";
+import { vllmRoutes } from "./vllm.ts";
 
 /** What the routes work on. */
 export interface AppOptions
@@ -59,7 +61,7 @@ export function createApp(options: AppOptions): OpenAPIHono {
   app.use(refuseForeignOrigins(corsOrigins));
   app.use(cors({
     origin: corsOrigins.includes("*") ? "*" : [...corsOrigins],
-    exposeHeaders: ["Retry-After", "X-Request-Id"],
+    exposeHeaders: ["Retry-After", "X-Request-Id", HEADER_LENGTH],
   }));
   if (options.loopbackOnly === true) app.use(refuseForeignHost);
   app.use(admitBy({
@@ -76,7 +78,8 @@ export function createApp(options: AppOptions): OpenAPIHono {
   app.route("/", predictRoutes(predictOptions));
   app.route("/", textEmbeddingsInferenceRoutes(predictOptions));
   app.route("/", huggingFaceRoutes(predictOptions));
-  app.route("/", openInferenceRoutes({ ...predictOptions, models, isReady }));
+  app.route("/", vllmRoutes(predictOptions));
+  app.route("/", openInferenceRoutes({ ...predictOptions, models, cache, isReady }));
   app.route("/", modelRoutes(models, cache));
   const room = () => checkRoom(options);
   app.route("/", runRoutes({ ...options, checkRoom: room }));

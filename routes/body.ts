@@ -116,10 +116,19 @@ export async function readJson(
     throw refuseMediaType(request, "JSON in UTF-8, application/json");
   }
   const bytes = await readBody(request, maxBytes);
+  if (bytes.length > 0) parseJson(bytes);
+  return bytes;
+}
+
+/**
+ * The value of JSON in UTF-8.
+ *
+ * @throws {HTTPException} 400 if it is something else.
+ */
+export function parseJson(bytes: Uint8Array): unknown {
   try {
-    if (bytes.length > 0) JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
   } catch {
     throw new HTTPException(400, { message: "The body must be JSON in UTF-8" });
   }
-  return bytes;
 }

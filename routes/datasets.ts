@@ -17,7 +17,7 @@ import { UserError } from "../lib/user_error.ts";
 import { isOver, type RunStore } from "../orchestration/run_store.ts";
 import { decodedBody, mediaTypeOf, refuseMediaType } from "./body.ts";
 import { invalidField } from "./errors.ts";
-import { createRouter, declareRoute, errorAnswers, jsonContent } from "./router.ts";
+import { BINARY, createRouter, declareRoute, errorAnswers, jsonContent } from "./router.ts";
 import { Name } from "./runs.ts";
 
 const Entry = z.object({
@@ -32,8 +32,6 @@ const Entry = z.object({
 const Whole = Entry.extend({
   audit: z.looseObject({}).describe("What 'data audit --json' prints"),
 }).meta({ id: "DatasetWithAudit" });
-
-const FILE = { type: "string" as const, format: "binary" };
 
 const tags = ["datasets"];
 const params = z.object({ name: z.string() });
@@ -60,13 +58,13 @@ const create = declareRoute({
       required: true,
       content: {
         // Not schemas of zod, with which a body would be read before its size is known.
-        "text/csv": { schema: FILE },
-        "text/tab-separated-values": { schema: FILE },
-        "application/jsonl": { schema: FILE },
+        "text/csv": { schema: BINARY },
+        "text/tab-separated-values": { schema: BINARY },
+        "application/jsonl": { schema: BINARY },
         "multipart/form-data": {
           schema: {
             type: "object" as const,
-            properties: { train: FILE, validation: FILE, test: FILE },
+            properties: { train: BINARY, validation: BINARY, test: BINARY },
             required: ["train", "validation", "test"],
           },
         },

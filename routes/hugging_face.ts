@@ -53,7 +53,7 @@ const modelRoute = declareRoute({
 export function huggingFaceRoutes(options: PredictRoutesOptions): OpenAPIHono {
   const answer = async (context: Context, body: z.infer<typeof Request>, model?: string) => {
     const { inputs, parameters: { top_k, function_to_apply, truncation } } = body;
-    const rows = await predictions(context, options, {
+    const { rows } = await predictions(context, options, {
       inputs: [inputs].flat().map((text) => ({ text, model })),
       textField: (index) => typeof inputs === "string" ? "inputs" : `inputs.${index}`,
       truncate: truncation,

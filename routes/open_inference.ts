@@ -1,56 +1,82 @@
 /**
- * `/v2`: the Open Inference Protocol, as KServe, Triton and others speak it. Texts go as BYTES.
+ * `/v2`: the Open Inference Protocol, as KServe, Triton and others speak it, with its extensions for
+ * binary tensors and the repository of models. Texts go as BYTES.
  *
  * @module
  */
 import type { OpenAPIHono } from "@hono/zod-openapi";
+import { Buffer } from "node:buffer";
 import type { Context } from "hono";
 import { HTTPException } from "hono/http-exception";
 import { z } from "zod";
 import config from "../deno.json" with { type: "json" };
+import type { ModelCache } from "../serving/model_cache.ts";
 import type { ModelRegistry, ModelVersion } from "../serving/model_registry.ts";
-import { describeModel } from "../serving/predictor.ts";
+import { borrowModel, describeModel } from "../serving/predictor.ts";
+import { encodeTensor, HEADER_LENGTH, readInferenceBody } from "./binary_tensors.ts";
 import { invalidField } from "./errors.ts";
 import type { IsReady } from "./health.ts";
 import { predictions, type PredictRoutesOptions, Text } from "./predictions.ts";
-import { createRouter, declareRoute, errorAnswers, jsonBody, jsonContent } from "./router.ts";
+import {
+  BINARY,
+  createRouter,
+  declareRoute,
+  errorAnswers,
+  jsonBody,
+  jsonContent,
+  optionalJsonBody,
+} from "./router.ts";
 
 const OUTPUTS = ["label", "score", "labels", "scores"] as const;
 
+const EXTENSIONS = ["binary_tensor_data", "model_repository"];
+
+const InputTensor = z.object({
+  name: z.string(),
+  shape: z.array(z.int().min(0)),
+  datatype: z.literal("BYTES"),
+  data: z.array(z.union([z.string(), z.array(z.string())])),
+}).meta({ id: "InputTensor" });
+
+const RequestedOutput = z.object({
+  name: z.enum(OUTPUTS),
+  parameters: z.object({
+    binary_data: z.boolean().optional().describe("Whether to give the tensor's bytes"),
+  }).prefault({}),
+}).meta({ id: "RequestedOutput" });
+
 const Request = z.object({
   id: z.string().optional(),
-  inputs: z.array(z.object({
-    name: z.string(),
-    shape: z.array(z.int().min(0)),
-    datatype: z.literal("BYTES"),
-    data: z.array(z.union([z.string(), z.array(z.string())])),
-  })).length(1).describe("One tensor of texts, [n] or [n, 1]"),
-  outputs: z.array(z.object({ name: z.enum(OUTPUTS) })).optional()
-    .describe("By default all"),
+  inputs: z.array(InputTensor).length(1).describe("One tensor of texts, [n] or [n, 1]"),
+  outputs: z.array(RequestedOutput).optional().describe("By default all"),
   parameters: z.object({
     truncate: z.boolean().default(false).describe("Whether a text that is too long loses its end"),
+    binary_data_output: z.boolean().default(false)
+      .describe("Whether to give the bytes of all tensors"),
   }).prefault({}),
 }).meta({ id: "InferenceRequest" });
 
-const Tensor = z.object({
+const OutputTensor = z.object({
   name: z.string(),
   datatype: z.string(),
   shape: z.array(z.int()),
-  data: z.array(z.union([z.string(), z.number()])),
-});
+  parameters: z.object({ binary_data_size: z.int() }).optional(),
+  data: z.array(z.union([z.string(), z.number()])).optional()
+    .describe("Not there if the tensor's bytes come after the JSON"),
+}).meta({ id: "OutputTensor" });
 
 const Answer = z.object({
   model_name: z.string(),
   model_version: z.string(),
   id: z.string().optional(),
-  outputs: z.array(Tensor),
+  outputs: z.array(OutputTensor),
 }).meta({ id: "InferenceAnswer" });
 
 const TensorMetadata = z.object({
   name: z.string(),
   datatype: z.string(),
   shape: z.array(z.int()),
-});
+}).meta({ id: "TensorMetadata" });
 
 const ModelMetadata = z.object({
   name: z.string(),
@@ -64,7 +90,29 @@ const ServerMetadata = z.object({
   name: z.string(),
   version: z.string(),
   extensions: z.array(z.string()),
-});
+}).meta({ id: "ServerMetadata" });
+
+const ServerLive = z.object({ live: z.boolean() }).meta({ id: "ServerLive" });
+const ServerReady = z.object({ ready: z.boolean() }).meta({ id: "ServerReady" });
+const ModelReady = z.object({ name: z.string(), ready: z.boolean() }).meta({ id: "ModelReady" });
+
+const RepositoryRequest = z.object({
+  ready: z.boolean().default(false).describe("Whether to leave out models that cannot be used"),
+}).meta({ id: "RepositoryRequest" });
+
+const RepositoryIndex = z.array(
+  z.object({
+    name: z.string(),
+    version: z.string(),
+    state: z.literal("READY"),
+    reason: z.string(),
+  }).meta({ id: "RepositoryEntry" }),
+).meta({ id: "RepositoryIndex" });
+
+/** Models are what their folders hold; Triton's `config` and files in their place are not taken. */
+const LoadRequest = z.object({
+  parameters: z.strictObject({ unload_dependents: z.boolean().optional() }).optional(),
+}).meta({ id: "LoadRequest" });
 
 const ModelParams = z.object({ model: z.string() });
 const VersionParams = z.object({ model: z.string(), version: z.string() });
@@ -72,12 +120,13 @@ const VersionParams = z.object({ model: z.string(), version: z.string() });
 /** What the routes need. */
 export interface OpenInferenceRoutesOptions extends PredictRoutesOptions {
   models: ModelRegistry;
+  cache: ModelCache;
   isReady: IsReady;
 }
 
 /** The routes. */
 export function openInferenceRoutes(options: OpenInferenceRoutesOptions): OpenAPIHono {
-  const { models, isReady } = options;
+  const { models, cache, isReady } = options;
   const router = createRouter();
   router.openapi(
     declareRoute({
@@ -90,7 +139,7 @@ export function openInferenceRoutes(options: OpenInferenceRoutesOptions): OpenAP
       responses: { 200: jsonContent(ServerMetadata, "Its name, version and extensions") },
     }),
     (context) =>
-      context.json({ name: "graft", version: config.version, extensions: [] as string[] }, 200),
+      context.json({ name: "graft", version: config.version, extensions: EXTENSIONS }, 200),
   );
   router.openapi(
     declareRoute({
@@ -101,7 +150,7 @@ export function openInferenceRoutes(options: OpenInferenceRoutesOptions): OpenAP
       scope: null,
       whileStopping: true,
       summary: "The server runs",
-      responses: { 200: jsonContent(z.object({ live: z.boolean() }), "It does") },
+      responses: { 200: jsonContent(ServerLive, "It does") },
     }),
     (context) => context.json({ live: true }, 200),
   );
@@ -113,7 +162,7 @@ export function openInferenceRoutes(options: OpenInferenceRoutesOptions): OpenAP
       operationId: "isServerReady",
       scope: null,
       summary: "The server can predict",
-      responses: { 200: jsonContent(z.object({ ready: z.boolean() }), "It can") },
+      responses: { 200: jsonContent(ServerReady, "It can") },
     }),
     (context) => {
       if (!isReady()) throw new HTTPException(503, { message: "The server is not ready" });
@@ -160,7 +209,7 @@ export function openInferenceRoutes(options: OpenInferenceRoutesOptions): OpenAP
         request: { params },
         summary: "Whether a model can predict",
         responses: {
-          200: jsonContent(z.object({ name: z.string(), ready: z.boolean() }), "It can"),
+          200: jsonContent(ModelReady, "It can"),
           ...errorAnswers(404, 424, 503),
         },
       }),
@@ -179,17 +228,78 @@ export function openInferenceRoutes(options: OpenInferenceRoutesOptions): OpenAP
         operationId: `inferWith${Model}`,
         scope: "predict",
         predicts: true,
+        otherBody: { mediaType: "application/octet-stream", read: readInferenceBody },
         summary: "Classify texts, by the Open Inference Protocol",
         request: { params, body: jsonBody(Request) },
         responses: {
-          200: jsonContent(Answer, "Label and score of each text, and all of them, highest first"),
+          200: {
+            description: "Label and score of each text, and all of them, highest first",
+            content: {
+              "application/json": { schema: Answer },
+              "application/octet-stream": { schema: BINARY },
+            },
+          },
           ...errorAnswers(404, 413, 422, 424, 429, 503),
         },
       }),
-      async (context) =>
-        context.json(await infer(context, options, context.req.valid("json")), 200),
+      async (context) => {
+        const { answer, tensors } = await infer(context, options, context.req.valid("json"));
+        if (tensors.length === 0) return context.json(answer, 200);
+        const head = new TextEncoder().encode(JSON.stringify(answer));
+        context.header(HEADER_LENGTH, String(head.length));
+        context.header("Content-Type", "application/octet-stream");
+        return context.body(Buffer.concat([head, ...tensors]), 200);
+      },
     );
   }
+
+  router.openapi(
+    declareRoute({
+      ...SHARED,
+      method: "post",
+      path: "/v2/repository/index",
+      operationId: "listRepository",
+      scope: "predict",
+      summary: "All versions of all models; each is loaded when it is asked for",
+      request: { body: optionalJsonBody(RepositoryRequest) },
+      responses: { 200: jsonContent(RepositoryIndex, "The versions"), ...errorAnswers(422) },
+    }),
+    async (context) => {
+      const versions = (await models.list()).flatMap(({ versions }) => versions);
+      const index = versions.map(({ name, version }) => ({
+        name,
+        version: String(version),
+        state: "READY" as const,
+        reason: "",
+      }));
+      return context.json(index, 200);
+    },
+  );
+  const repositoryRoute = <Action extends "load" | "unload">(action: Action, summary: string) =>
+    declareRoute({
+      ...SHARED,
+      method: "post",
+      path: `/v2/repository/models/{model}/${action}`,
+      operationId: `${action}Model`,
+      scope: "manage",
+      summary,
+      request: { params: ModelParams, body: optionalJsonBody(LoadRequest) },
+      responses: { 200: { description: "It is so" }, ...errorAnswers(404, 422, 424, 503) },
+    });
+  router.openapi(
+    repositoryRoute("load", "Load a model before it is asked for"),
+    async (context) => {
+      using _model = await borrowModel(cache, await models.resolve(referenceOf(context)));
+      return context.body(null, 200);
+    },
+  );
+  router.openapi(
+    repositoryRoute("unload", "Free a model's memory, until it is asked for again"),
+    async (context) => {
+      cache.forget([await models.resolve(referenceOf(context))]);
+      return context.body(null, 200);
+    },
+  );
   return router;
 }
 
@@ -210,7 +320,7 @@ async function infer(
   context: Context,
   options: PredictRoutesOptions,
   { id, inputs: [tensor], outputs, parameters }: z.infer<typeof Request>,
-): Promise<z.infer<typeof Answer>> {
+): Promise<{ answer: z.infer<typeof Answer>; tensors: Uint8Array[] }> {
   const { shape, data } = tensor!;
   const texts = data.flat();
   const [n, width = 1] = shape;
@@ -225,7 +335,7 @@ async function infer(
     if (error !== undefined) throw invalidField(field(index), error.issues[0]!.message);
   }
   const model = referenceOf(context);
-  const rows = await predictions(context, options, {
+  const { rows } = await predictions(context, options, {
     inputs: texts.map((text) => ({ text, model })),
     truncate: parameters.truncate,
     textField: field,
@@ -233,17 +343,28 @@ async function infer(
   const { name, version }: ModelVersion = rows[0]!.model;
   const scores = rows.map((row) => row.scores);
   const count = scores[0]!.length;
-  const tensors = {
+  const values = {
     label: { datatype: "BYTES", shape: [n], data: scores.map(([best]) => best!.label) },
     score: { datatype: "FP32", shape: [n], data: scores.map(([best]) => best!.score) },
     labels: { datatype: "BYTES", shape: [n, count], data: scores.flat().map((it) => it.label) },
     scores: { datatype: "FP32", shape: [n, count], data: scores.flat().map((it) => it.score) },
-  };
-  return {
+  } as const;
+  const tensors: Uint8Array[] = [];
+  const wanted: z.infer<typeof RequestedOutput>[] = outputs ??
+    OUTPUTS.map((name) => ({ name, parameters: {} }));
+  const described = wanted.map(({ name, parameters: { binary_data } }) => {
+    const { datatype, shape, data } = values[name];
+    const tensor = { name, datatype, shape: [...shape] };
+    if (!(binary_data ?? parameters.binary_data_output)) return { ...tensor, data };
+    const bytes = encodeTensor({ datatype, data });
+    tensors.push(bytes);
+    return { ...tensor, parameters: { binary_data_size: bytes.length } };
+  });
+  const answer = {
     model_name: name,
     model_version: String(version),
     ...id !== undefined && { id },
-    outputs: (outputs?.map((output) => output.name) ?? OUTPUTS)
-      .map((output) => ({ name: output, ...tensors[output] })),
+    outputs: described,
   };
+  return { answer, tensors };
 }

@@ -56,7 +56,7 @@ const route = declareRoute({
 export function predictRoutes(options: PredictRoutesOptions): OpenAPIHono {
   return createRouter().openapi(route, async (context) => {
     const { model, inputs, top_k, function_to_apply, truncate } = context.req.valid("json");
-    const rows = await predictions(context, options, {
+    const { rows } = await predictions(context, options, {
       inputs: inputs.map((input) =>
         typeof input === "string"
           ? { text: input, model }

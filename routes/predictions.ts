@@ -8,8 +8,8 @@ import { HTTPException } from "hono/http-exception";
 import { z } from "zod";
 import {
   InputError,
-  type PredictedRow,
   type PredictInput,
+  type Predictions,
   type PredictOptions,
   type Predictor,
   TextTooLongError,
@@ -59,7 +59,7 @@ export async function predictions(
   context: Context,
   { predictor, maxClientBatchSize }: PredictRoutesOptions,
   { inputs, textField = (index) => `inputs.${index}`, modelField, ...options }: PredictRequest,
-): Promise<PredictedRow[]> {
+): Promise<Predictions> {
   if (inputs.length > maxClientBatchSize) {
     const message = `'inputs': there are ${inputs.length}, and at most ${maxClientBatchSize} are ` +
       "allowed";
@@ -68,11 +68,8 @@ export async function predictions(
   const { signal } = context.req.raw;
   const key = context.req.header(ROUTING_KEY_HEADER);
   try {
-    const { rows, computeType, timing } = await predictor.predict(inputs, {
-      ...options,
-      key,
-      signal,
-    });
+    const predictions = await predictor.predict(inputs, { ...options, key, signal });
+    const { computeType, timing } = predictions;
     for (
       const [name, value] of Object.entries({
         "x-compute-characters": timing.characters,
@@ -85,7 +82,7 @@ export async function predictions(
       })
     ) context.header(name, String(Math.round(value)));
     context.header("x-compute-type", computeType);
-    return rows;
+    return predictions;
   } catch (error) {
     if (!(error instanceof InputError)) throw error;
     const { index, field, message } = error;

@@ -41,7 +41,8 @@ export function admitBy(admission: Admission): MiddlewareHandler {
   };
 }
 
-function admissionOf(context: Context): Admission {
+/** What lets requests in to the routes of a request's application. */
+export function admissionOf(context: Context): Admission {
   return context.get("admission");
 }
 
@@ -55,14 +56,17 @@ export interface RouteDeclaration extends Omit<RouteConfig, "middleware" | "secu
   predicts?: true;
   /** Whether it is answered by a server that is about to stop, too. */
   whileStopping?: true;
+  /** What else than JSON its body may be, and what makes JSON of it. */
+  otherBody?: { mediaType: string; read: MiddlewareHandler };
 }
 
 /** Declares a route: what it takes and answers, and, where it stands, who may use it. */
 export function declareRoute<
   Path extends string,
   Declaration extends RouteDeclaration & { path: Path },
->({ scope, predicts, whileStopping, ...route }: Declaration) {
-  const takesJson = route.request?.body?.content["application/json"] !== undefined;
+>({ scope, predicts, whileStopping, otherBody, ...route }: Declaration) {
+  const body = route.request?.body;
+  const takesJson = body?.content["application/json"] !== undefined;
   const middleware: MiddlewareHandler[] = [];
   if (whileStopping !== true) {
     middleware.push((context, next) => admissionOf(context).takeRequest(context, next));
@@ -73,13 +77,25 @@ export function declareRoute<
       await next();
     });
   }
-  if (takesJson) middleware.push(readJsonBody);
+  if (takesJson) {
+    const readJson = body?.required === true ? readJsonBody : readOptionalJsonBody;
+    middleware.push(otherBody?.read ?? readJson);
+  }
   // A request takes its place when all of it is there.
   if (predicts === true) {
     middleware.push((context, next) => admissionOf(context).limitPredictions(context, next));
   }
   const declared = {
     ...route,
+    ...otherBody !== undefined && {
+      request: {
+        ...route.request,
+        body: {
+          ...body,
+          content: { ...body?.content, [otherBody.mediaType]: { schema: BINARY } },
+        },
+      },
+    },
     middleware,
     security: scope === null ? [] : [{ bearer: [scope] }],
     responses: {
@@ -97,6 +113,9 @@ export function declareRoute<
   return createRoute<Path, Declaration>(declared as unknown as Declaration);
 }
 
+/** A body that is no text, as a route declares it. */
+export const BINARY = { type: "string" as const, format: "binary" };
+
 /** What every error says. */
 export const ErrorBody = schema.object({
   error: schema.string(),
@@ -110,7 +129,12 @@ export function jsonContent<Schema extends z.ZodType>(schema: Schema, descriptio
 
 /** A body in JSON, as a route declares it. */
 export function jsonBody<Schema extends z.ZodType>(schema: Schema) {
-  return { required: true, content: { "application/json": { schema } } };
+  return { required: true as const, content: { "application/json": { schema } } };
+}
+
+/** A body in JSON that may be left out where `{}` would do. */
+export function optionalJsonBody<Schema extends z.ZodType>(schema: Schema) {
+  return { required: false as const, content: { "application/json": { schema } } };
 }
 
 /** The errors that a route may answer, besides those that its declaration implies. */
@@ -137,9 +161,17 @@ const ERRORS = {
 } as const;
 
 /** Reads a body of JSON, whatever it is called and however it is compressed. */
-const readJsonBody: MiddlewareHandler = async (context, next) => {
+export const readJsonBody: MiddlewareHandler = async (context, next) => {
   const { raw } = context.req;
   replaceBody(context, await readJson(raw, admissionOf(context).payloadLimitBytes));
+  await next();
+};
+
+/** The same where a body may be left out. */
+const readOptionalJsonBody: MiddlewareHandler = async (context, next) => {
+  const { raw } = context.req;
+  const json = await readJson(raw, admissionOf(context).payloadLimitBytes);
+  replaceBody(context, json.length === 0 ? new TextEncoder().encode("{}") : json);
   await next();
 };
 

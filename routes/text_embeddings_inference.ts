@@ -43,7 +43,7 @@ export function textEmbeddingsInferenceRoutes(options: PredictRoutesOptions): Op
     const { inputs, truncate, raw_scores } = context.req.valid("json");
     const single = typeof inputs === "string" || typeof inputs[0] === "string";
     const sequences = (single ? [[inputs].flat()] : inputs) as string[][];
-    const rows = await predictions(context, options, {
+    const { rows } = await predictions(context, options, {
       inputs: sequences.map(([text, pair]) => ({ text: text!, pair })),
       truncate,
       scoreFunction: raw_scores ? "none" : undefined,

@@ -46,6 +46,8 @@ export interface PredictOptions {
 /** What a text got. */
 export interface PredictedRow {
   model: ModelVersion;
+  /** The model's classes in the order of its logits. */
+  labels: readonly string[];
   /** All classes, the highest score first. */
   scores: LabelScore[];
 }
@@ -160,7 +162,8 @@ export class Predictor {
     const rows = new Array<PredictedRow>(inputs.length);
     for (const [i, { version, indices }] of parts.entries()) {
       for (const [j, index] of indices.entries()) {
-        rows[index] = { model: version, scores: results[i]!.scores[j]! };
+        const { labels, scores } = results[i]!;
+        rows[index] = { model: version, labels, scores: scores[j]! };
       }
     }
     const sum = (part: "tokenizationMs" | "tokens") =>
@@ -245,6 +248,7 @@ export class Predictor {
       ? model.problemType
       : PROBLEM_TYPE_OF[scoreFunction];
     return {
+      labels: model.labels,
       scores: logits.map((row) => labelScores(scoresOf(row, problemType), model.labels)),
       tokenizationMs,
       queueMs,

@@ -127,6 +127,44 @@ Deno.test("/ and /models/{model} take and give what Hugging Face's API does", as
   }
 });
 
+Deno.test("/classify takes and gives what vLLM does", async () => {
+  await using server = await LocalServer.start({ seeds: { titles: 1 } });
+  interface Classified {
+    id: string;
+    object: string;
+    created: number;
+    model: string;
+    data: { index: number; label: string; probs: number[]; num_classes: number }[];
+    usage: { prompt_tokens: number; total_tokens: number };
+  }
+  const answer = await server.post<Classified>("/classify", { model: "titles", input: TEXTS });
+  deepStrictEqual([answer.object, answer.model], ["list", "titles@1"]);
+  match(answer.id, /^classify-/);
+  ok(Number.isInteger(answer.created));
+  ok(answer.usage.prompt_tokens > TEXTS.length);
+  const { predictions } = await server.post<V1Answer>("/v1/predict", { inputs: TEXTS });
+  for (const [index, scores] of predictions.entries()) {
+    const classified = answer.data[index]!;
+    deepStrictEqual([classified.index, classified.num_classes], [index, LABELS.length]);
+    strictEqual(classified.label, scores[0]!.label);
+    const probs = LABELS.map((label) => scores.find((score) => score.label === label)!.score);
+    deepStrictEqual(classified.probs, probs);
+  }
+  const one = await server.post<Classified>("/classify", { input: TEXTS[0] });
+  strictEqual(one.data[0]!.label, answer.data[0]!.label);
+  const logits = await server.post<Classified>("/classify", {
+    input: TEXTS[0],
+    use_activation: false,
+  });
+  ok(Math.abs(logits.data[0]!.probs.reduce((a, b) => a + b) - 1) > 1e-3);
+  const long = { input: ["a", "piano ".repeat(40)] };
+  match((await server.post<{ error: string }>("/classify", long, 413)).error, /^'input.1': /);
+  await server.post("/classify", { ...long, truncate_prompt_tokens: -1 });
+  await server.post("/classify", { ...long, truncate_prompt_tokens: 16 }, 422);
+  await server.post("/classify", { input: [] }, 422);
+  await server.post("/classify", { input: "a", model: "none" }, 422);
+});
+
 Deno.test("/v2 speaks the Open Inference Protocol", async () => {
   await using server = await LocalServer.start({ seeds: { titles: 1 } });
   const get = async (path: string) => await (await server.app.request(path)).json();

@@ -4,7 +4,7 @@
  * @module
  */
 import { evaluationFile } from "../data/dataset.ts";
-import { readExamples } from "../data/csv.ts";
+import { readExamples } from "../data/examples.ts";
 import { TextClassifier } from "../models/inference/text_classifier.ts";
 import { DTYPES } from "../models/weights.ts";
 import type { Executor } from "../onnx/runtime/executor.ts";

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { readError } from "./text_blocks.ts";
 import { UserError } from "../lib/user_error.ts";
 
 /** The names of the columns. */
@@ -31,4 +32,65 @@ export function parseColumnMapping(mapping: string | undefined): Columns {
     columns[name as keyof Columns] = column;
   }
   return columns;
+}
+
+/** Names that people and published data sets give to these columns. */
+const USUAL_NAMES: Record<keyof Columns, readonly string[]> = {
+  text: [
+    ...["text", "texts", "sentence", "review", "title", "content", "body", "message", "comment"],
+    ...["tweet", "headline", "description", "utterance", "question", "query", "document"],
+    ...["review_text", "comment_text", "text_content", "sentence1", "summary", "subject"],
+  ],
+  label: [
+    ...["label", "labels", "class", "category", "target", "sentiment", "topic", "intent", "genre"],
+    ...["class_label", "label_text", "categories", "tag", "tags", "emotion", "rating", "stars"],
+  ],
+};
+
+/**
+ * Finds the columns in the header of a table. A column that no one has named and that is not called
+ * by its default is guessed, where one of its usual names stands there alone.
+ *
+ * @throws {UserError} If a column is not there and cannot be told.
+ */
+export function findColumns(
+  file: string,
+  header: readonly string[],
+  { text, label }: Columns,
+): Columns {
+  return {
+    text: findColumn(file, header, "text", text),
+    label: findColumn(file, header, "label", label),
+  };
+}
+
+/** As {@link findColumns}, one of them. */
+export function findColumn(
+  file: string,
+  header: readonly string[],
+  kind: keyof Columns,
+  wanted: string,
+): string {
+  if (header.includes(wanted)) return wanted;
+  const found = header.map((name) => `'${name}'`).join(", ");
+  if (wanted !== DEFAULT_COLUMNS[kind]) {
+    throw readError(file, `expected a column '${wanted}', found ${found}`);
+  }
+  const usual = header.filter((name) => USUAL_NAMES[kind].includes(name.toLowerCase()));
+  const [guess] = usual.filter((name) => name.toLowerCase() === wanted).concat(usual);
+  if (usual.length === 1 || guess?.toLowerCase() === wanted) return guess!;
+  throw readError(
+    file,
+    usual.length === 0
+      ? `expected a column '${wanted}', found ${found}: name yours with --${kind}`
+      : `the ${kind} may be in ${
+        usual.map((name) => `'${name}'`).join(" or ")
+      }: choose with --${kind}`,
+  );
+}
+
+/** Which columns were taken, in a line, where their names are not the defaults. */
+export function columnsNote({ text, label }: Columns): string | undefined {
+  if (text === DEFAULT_COLUMNS.text && label === DEFAULT_COLUMNS.label) return undefined;
+  return `Texts are in the column '${text}', labels in '${label}'`;
 }

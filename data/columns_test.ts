@@ -1,5 +1,5 @@
 import { deepStrictEqual, throws } from "node:assert";
-import { parseColumnMapping } from "./columns.ts";
+import { columnsNote, DEFAULT_COLUMNS, findColumns, parseColumnMapping } from "./columns.ts";
 
 for (
   const [mapping, text, label] of [
@@ -22,3 +22,52 @@ for (const mapping of ["", "title", "txt=title", "text=", "text=a,,label=b"]) {
     });
   });
 }
+
+for (
+  const [header, text, label] of [
+    [["label", "text"], "text", "label"],
+    [["id", "Review", "Sentiment"], "Review", "Sentiment"],
+    [["title", "text", "category"], "text", "category"],
+    [["TEXT", "title", "topic"], "TEXT", "topic"],
+    [["sentence", "label", "class"], "sentence", "label"],
+  ] as const
+) {
+  Deno.test(`findColumns() guesses them of ${header.join(", ")}`, () => {
+    deepStrictEqual(findColumns("a.csv", header, DEFAULT_COLUMNS), { text, label });
+  });
+}
+
+for (
+  const [header, columns, rule] of [
+    [
+      ["title", "body", "label"],
+      DEFAULT_COLUMNS,
+      "the text may be in 'title' or 'body': choose with --text",
+    ],
+    [
+      ["x", "label"],
+      DEFAULT_COLUMNS,
+      "expected a column 'text', found 'x', 'label': name yours with --text",
+    ],
+    [
+      ["title", "label"],
+      { text: "texts", label: "label" },
+      "expected a column 'texts', found 'title', 'label'",
+    ],
+  ] as const
+) {
+  Deno.test(`findColumns() refuses ${header.join(", ")} for ${columns.text}`, () => {
+    throws(() => findColumns("a.csv", header, columns), {
+      name: "UserError",
+      message: `Cannot read 'a.csv': ${rule}`,
+    });
+  });
+}
+
+Deno.test("columnsNote() says nothing of the defaults", () => {
+  deepStrictEqual(columnsNote(DEFAULT_COLUMNS), undefined);
+  deepStrictEqual(
+    columnsNote({ text: "Review", label: "label" }),
+    "Texts are in the column 'Review', labels in 'label'",
+  );
+});

@@ -10,7 +10,7 @@ import { type Columns, DEFAULT_COLUMNS } from "./columns.ts";
 import { exists } from "../lib/files.ts";
 import { canonicalLabel, classNames, type ProblemType, REGRESSION_LABELS } from "./labels.ts";
 import { UserError } from "../lib/user_error.ts";
-import { type Example, readExamples } from "./csv.ts";
+import { type Example, readExamples } from "./examples.ts";
 
 /** The bundled sample's folder. */
 export const SAMPLE_DIR: string = fileURLToPath(new URL("./sample", import.meta.url));

@@ -1,146 +1,337 @@
 /**
- * Reads tables row by row, in little memory: CSV, TSV (`.tsv`, `.tab`) and JSON Lines (`.jsonl`,
- * `.ndjson`). Faults name the file and the line.
+ * Reads tables row by row, in little memory: CSV with any delimiter, TSV (`.tsv`, `.tab`) and JSON
+ * Lines (`.jsonl`, `.ndjson`, `.json`). Faults name the file and the line.
  *
  * @module
  */
-import { CsvError, parse } from "csv-parse";
-import { extname } from "node:path";
-import { pipeline, Readable } from "node:stream";
-import { MAX_LINE_BYTES, readError, textBlocks } from "./text_blocks.ts";
+import { basename, extname } from "node:path";
+import { BadRows } from "./bad_rows.ts";
+import { DelimitedRows, DELIMITERS } from "./delimited.ts";
+import { joinClassNames } from "./labels.ts";
+import { readError, textBlocks } from "./text_blocks.ts";
+import { UserError } from "../lib/user_error.ts";
 
 /** One row of a table. */
 export interface TableRow {
   /** The fields by column. */
   values: Record<string, string>;
-  /** The line on which the row ends, counted from 1. */
+  /** The line on which the row begins, counted from 1. */
   line: number;
 }
 
-/** What {@link readRows} may be told. */
-export interface ReadRowsOptions {
+/** How a table is written, where the file alone does not tell. */
+export interface TableFormat {
+  /** Between two fields: one character or `tab`; by default it is found. */
+  delimiter?: string | undefined;
+  /** By default UTF-8, or as the byte-order mark says. */
+  encoding?: string | undefined;
+}
+
+/** What {@link openTable} may be told. */
+export interface TableOptions extends TableFormat {
+  /** The columns that are wanted, where they are known: a delimiter that gives them is right. */
+  wanted?: readonly string[];
   /** Called with each piece of the file as it is read. */
   onBytes?: (bytes: Uint8Array) => void;
+  /** Called with what a user should know of how the file was read. */
+  onNote?: (note: string) => void;
+}
+
+/** What {@link Table.rows} may be told. */
+export interface RowsOptions {
+  /** Where rows go that break a rule; without it they are an error when all have been read. */
+  badRows?: BadRows;
+  /** Columns in which JSON Lines may have lists: they become names joined by `|`. */
+  lists?: readonly string[];
+}
+
+/** A table that is being read. */
+export interface Table extends AsyncDisposable {
+  /** The names of its columns; in JSON Lines those of the first row. */
+  readonly columns: readonly string[];
+  /**
+   * The rows, of which only the wanted columns are kept. May be called once.
+   *
+   * @throws {UserError} If the table has no row, a bad row, or lacks a column.
+   */
+  rows(wanted: readonly string[], options?: RowsOptions): AsyncGenerator<TableRow>;
+}
+
+const JSON_EXTENSIONS = [".jsonl", ".ndjson", ".json"];
+const TAB_EXTENSIONS = [".tsv", ".tab"];
+/** How many rows are read to find the delimiter. */
+const SNIFFED_ROWS = 100;
+
+/**
+ * Opens a table, with or without a byte-order mark, with LF or CRLF.
+ *
+ * @throws {UserError} If the file is missing, empty or not text.
+ */
+export async function openTable(file: string, options: TableOptions = {}): Promise<Table> {
+  const hint = "; try --encoding windows-1252, or save it as UTF-8";
+  const blocks = textBlocks(file, { hint, ...options });
+  const isJson = JSON_EXTENSIONS.includes(extname(file).toLowerCase());
+  return isJson ? await JsonLines.open(file, blocks) : await Delimited.open(file, blocks, options);
 }
 
 /**
- * Reads the rows of a table in UTF-8, with or without a byte-order mark, with LF or CRLF. Only the
- * wanted columns are kept.
+ * Reads the rows of a table; {@link openTable} and {@link Table.rows} say how.
  *
  * @param columns The names of the wanted columns.
- * @throws {UserError} If the file is missing, empty or malformed, or lacks a column.
  */
 export async function* readRows(
   file: string,
   columns: readonly string[],
-  { onBytes = () => {} }: ReadRowsOptions = {},
+  options: TableOptions & RowsOptions = {},
 ): AsyncGenerator<TableRow> {
-  const blocks = textBlocks(file, onBytes);
-  const extension = extname(file).toLowerCase();
-  const isJson = extension === ".jsonl" || extension === ".ndjson";
-  const rows = isJson
-    ? jsonRows(file, columns, blocks)
-    : delimitedRows(file, columns, blocks, [".tsv", ".tab"].includes(extension) ? "\t" : ",");
-  let isEmpty = true;
-  for await (const row of rows) {
-    isEmpty = false;
-    yield row;
-  }
-  if (isEmpty) {
-    throw readError(file, `expected ${isJson ? "" : "a header line and "}at least one row`);
-  }
+  await using table = await openTable(file, { wanted: columns, ...options });
+  yield* table.rows(columns, options);
 }
 
-async function* delimitedRows(
-  file: string,
-  columns: readonly string[],
-  blocks: AsyncIterable<string>,
-  delimiter: string,
-): AsyncGenerator<TableRow> {
-  // Of the last whole row: where a quote never ends the parser itself stands far from the fault.
-  let lastLine = 1;
-  const parser = parse({
-    delimiter,
-    // Otherwise the first line's end would be expected of all.
-    record_delimiter: ["\r\n", "\n", "\r"],
-    skip_empty_lines: true,
-    max_record_size: MAX_LINE_BYTES,
-    columns: (header: string[]) => {
-      requireColumns(file, columns, header);
-      return header.map((name) => columns.includes(name) ? name : false);
-    },
-    on_record: (values: Record<string, string>, { lines }): TableRow => {
-      lastLine = lines;
-      return { values, line: lines };
-    },
-  });
-  // The iteration below meets every error.
-  pipeline(Readable.from(blocks), parser, () => {});
-  try {
-    yield* parser as AsyncIterable<TableRow>;
-  } catch (error) {
-    if (!(error instanceof CsvError)) throw error;
-    const opensQuote = ["CSV_QUOTE_NOT_CLOSED", "CSV_MAX_RECORD_SIZE"].includes(error.code);
-    throw readError(file, csvRule(error), opensQuote ? lastLine + 1 : Number(error["lines"]));
-  }
-}
+/** A table whose fields stand between delimiters. */
+class Delimited implements Table {
+  readonly columns: readonly string[];
+  readonly #file: string;
+  readonly #blocks: AsyncGenerator<string>;
+  readonly #rows: DelimitedRows;
+  readonly #onNote: (note: string) => void;
 
-function csvRule(error: CsvError): string {
-  switch (error.code) {
-    case "CSV_RECORD_INCONSISTENT_COLUMNS": {
-      const expected = (error["columns"] as unknown[]).length;
-      return `expected ${expected} fields, got ${(error["record"] as unknown[]).length}`;
+  private constructor(
+    file: string,
+    blocks: AsyncGenerator<string>,
+    rows: DelimitedRows,
+    columns: readonly string[],
+    onNote: (note: string) => void,
+  ) {
+    this.#file = file;
+    this.#blocks = blocks;
+    this.#rows = rows;
+    this.columns = columns;
+    this.#onNote = onNote;
+  }
+
+  static async open(
+    file: string,
+    blocks: AsyncGenerator<string>,
+    { delimiter, wanted = [], onNote = () => {} }: TableOptions,
+  ): Promise<Delimited> {
+    const first: string = (await blocks.next()).value ?? "";
+    // Excel's own line for a delimiter that is not the country's.
+    const [separatorLine = "", separator] = /^"?sep=(.)"?\r?\n/i.exec(first) ?? [];
+    const start = first.slice(separatorLine.length);
+    const usual = TAB_EXTENSIONS.includes(extname(file).toLowerCase()) ? "\t" : ",";
+    const chosen = delimiter === undefined
+      ? separator ?? await findDelimiter(start, usual, wanted)
+      : parseDelimiter(delimiter);
+    if (delimiter === undefined && chosen !== usual) {
+      onNote(`'${basename(file)}' has ${delimiterName(chosen)} between its columns`);
     }
-    case "CSV_QUOTE_NOT_CLOSED":
-      return "a quote is opened and never closed";
-    case "CSV_MAX_RECORD_SIZE":
-      return "the row is longer than 16 MiB; a quote may be opened and never closed";
-    case "CSV_INVALID_CLOSING_QUOTE":
-    case "INVALID_OPENING_QUOTE":
-      return "a quote stands inside a field; fields with quotes must be quoted and double them";
-    default:
-      return error.message;
-  }
-}
-
-async function* jsonRows(
-  file: string,
-  columns: readonly string[],
-  blocks: AsyncIterable<string>,
-): AsyncGenerator<TableRow> {
-  let line = 0;
-  for await (const block of blocks) {
-    // A block ends with its last line's end, but for the last block.
-    for (const text of block.replace(/\n$/, "").split("\n")) {
-      line++;
-      if (text.trim() !== "") yield { values: jsonValues(file, columns, text, line), line };
+    const rows = new DelimitedRows(
+      startingWith(start, blocks),
+      chosen,
+      separatorLine === "" ? 1 : 2,
+    );
+    const header = await rows.next();
+    if (header?.fault !== undefined) {
+      await blocks.return(undefined);
+      throw readError(file, header.fault, header.line);
     }
+    const columns = header?.fields.map((name) => name.trim()) ?? [];
+    return new Delimited(file, blocks, rows, columns, onNote);
+  }
+
+  async *rows(
+    wanted: readonly string[],
+    { badRows, lists: _ }: RowsOptions = {},
+  ): AsyncGenerator<TableRow> {
+    const bad = badRows ?? new BadRows(this.#file);
+    if (this.columns.length > 0) requireColumns(this.#file, wanted, this.columns);
+    const places = wanted.map((column) => [column, this.columns.indexOf(column)] as const);
+    const headerLines: number[] = [];
+    const joinedLines: number[] = [];
+    let isEmpty = true;
+    for (let row; (row = this.#rows.take() ?? await this.#rows.next()) !== undefined;) {
+      isEmpty = false;
+      const { fields, line, lines, fault } = row;
+      if (fault !== undefined) bad.add(line, fault);
+      else if (fields.length !== this.columns.length) {
+        bad.add(line, `expected ${this.columns.length} fields, got ${fields.length}`);
+      } else if (this.#isHeader(fields)) headerLines.push(line);
+      else {
+        if (lines > 1 && this.#rows.delimiter === "\t") joinedLines.push(line);
+        yield { values: Object.fromEntries(places.map(([name, i]) => [name, fields[i]!])), line };
+      }
+    }
+    if (isEmpty) throw readError(this.#file, "expected a header line and at least one row");
+    const name = basename(this.#file);
+    if (headerLines.length > 0) {
+      this.#onNote(`The header of '${name}' comes again ${inLines(headerLines)}; it is no row`);
+    }
+    if (joinedLines.length > 0) {
+      this.#onNote(`Quoted fields of '${name}' go over line ends ${inLines(joinedLines)}`);
+    }
+    if (badRows === undefined) bad.check();
+  }
+
+  #isHeader(fields: readonly string[]): boolean {
+    return fields.length > 1 && fields.every((field, i) => field.trim() === this.columns[i]);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#blocks.return(undefined);
   }
 }
 
-function jsonValues(
-  file: string,
-  columns: readonly string[],
+function inLines(lines: readonly number[]): string {
+  const shown = lines.slice(0, 10).map((line) => line.toLocaleString("en")).join(", ");
+  const left = lines.length - 10;
+  return `in line ${shown}${left > 0 ? ` and ${left.toLocaleString("en")} more` : ""}`;
+}
+
+function delimiterName(delimiter: string): string {
+  return delimiter === "\t" ? "tabs" : `'${delimiter}'`;
+}
+
+/** @throws {UserError} If it is neither one character nor a tab's name. */
+function parseDelimiter(delimiter: string): string {
+  if (["tab", "\\t"].includes(delimiter.toLowerCase())) return "\t";
+  if (delimiter.length === 1 && !'"\r\n'.includes(delimiter)) return delimiter;
+  throw new UserError(`Cannot use --delimiter ${delimiter}: expected one character, or tab`);
+}
+
+/**
+ * The delimiter that gives the wanted columns, or else the most rows that are as wide as the header.
+ *
+ * @param text The first lines of a table.
+ * @param usual The delimiter by the file's name, which is taken where others are no better.
+ */
+async function findDelimiter(
   text: string,
-  line: number,
-): Record<string, string> {
+  usual: string,
+  wanted: readonly string[],
+): Promise<string> {
+  let best = { delimiter: usual, score: 0 };
+  for (const delimiter of [usual, ...DELIMITERS]) {
+    const rows = new DelimitedRows(startingWith(text), delimiter);
+    const header = (await rows.next())?.fields.map((name) => name.trim()) ?? [];
+    if (header.length < 2) continue;
+    let [fitting, read] = [0, 0];
+    for (let row; read < SNIFFED_ROWS && (row = await rows.next()) !== undefined; read++) {
+      if (row.fields.length === header.length) fitting++;
+    }
+    const hasWanted = wanted.length > 0 && wanted.every((column) => header.includes(column));
+    // A header alone counts a little.
+    const score = Number(hasWanted) * 2 + (1 + fitting) / (1 + read);
+    if (score > best.score) best = { delimiter, score };
+  }
+  return best.delimiter;
+}
+
+async function* startingWith(
+  first: string,
+  rest: AsyncIterable<string> | Iterable<string> = [],
+): AsyncGenerator<string> {
+  if (first !== "") yield first;
+  yield* rest;
+}
+
+/** A table of one JSON object a line. */
+class JsonLines implements Table {
+  readonly columns: readonly string[];
+  readonly #file: string;
+  readonly #blocks: AsyncGenerator<string>;
+  readonly #first: string;
+
+  private constructor(
+    file: string,
+    blocks: AsyncGenerator<string>,
+    first: string,
+    columns: readonly string[],
+  ) {
+    this.#file = file;
+    this.#blocks = blocks;
+    this.#first = first;
+    this.columns = columns;
+  }
+
+  static async open(file: string, blocks: AsyncGenerator<string>): Promise<JsonLines> {
+    const first: string = (await blocks.next()).value ?? "";
+    const lines = first.split("\n", SNIFFED_ROWS);
+    if (/^\[\s*(\{|$)/.test(lines[0]!)) {
+      await blocks.return(undefined);
+      throw readError(file, "it is one JSON array; expected JSON Lines, one object a line");
+    }
+    const firstObject = lines.map(parseObject).find((json) => typeof json === "object");
+    return new JsonLines(file, blocks, first, Object.keys(firstObject ?? {}));
+  }
+
+  async *rows(
+    wanted: readonly string[],
+    { badRows, lists = [] }: RowsOptions = {},
+  ): AsyncGenerator<TableRow> {
+    const bad = badRows ?? new BadRows(this.#file);
+    let line = 0;
+    let isEmpty = true;
+    for await (const block of startingWith(this.#first, this.#blocks)) {
+      // A block ends with its last line's end, but for the last block.
+      for (const text of block.replace(/\n$/, "").split("\n")) {
+        line++;
+        if (text.trim() === "") continue;
+        isEmpty = false;
+        const values = jsonValues(text, wanted, lists);
+        if (typeof values === "string") bad.add(line, values);
+        else yield { values, line };
+      }
+    }
+    if (isEmpty) throw readError(this.#file, "expected at least one row");
+    if (badRows === undefined) bad.check();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#blocks.return(undefined);
+  }
+}
+
+/** The object of a line, or the rule that the line breaks. */
+function parseObject(text: string): Record<string, unknown> | string {
   let json: unknown;
   try {
     json = JSON.parse(text, keepDigits);
   } catch {
-    throw readError(file, "it is not JSON", line);
+    return "it is not JSON";
   }
-  if (typeof json !== "object" || json === null || Array.isArray(json)) {
-    throw readError(file, "expected an object", line);
+  const isObject = typeof json === "object" && json !== null && !Array.isArray(json);
+  return isObject ? json as Record<string, unknown> : "expected an object";
+}
+
+/** The wanted fields of a line, or the rule that it breaks. */
+function jsonValues(
+  text: string,
+  wanted: readonly string[],
+  lists: readonly string[],
+): Record<string, string> | string {
+  const json = parseObject(text);
+  if (typeof json === "string") return json;
+  const missing = missingColumn(wanted, Object.keys(json));
+  if (missing !== undefined) return missing;
+  const values: [string, string][] = [];
+  for (const column of wanted) {
+    const value = json[column];
+    if (lists.includes(column) && Array.isArray(value) && value.every(isScalar)) {
+      const names = value.map(String);
+      const joined = names.find((name) => name.includes("|"));
+      if (joined !== undefined) return `'${joined}' in '${column}' holds a |, which joins names`;
+      values.push([column, joinClassNames(names)]);
+    } else if (typeof value === "object" && value !== null) {
+      return `expected '${column}' to be a text, a number or a boolean` +
+        (Array.isArray(value) ? "; lists of labels take multi_label_classification" : "");
+    } else values.push([column, value === null ? "" : String(value)]);
   }
-  requireColumns(file, columns, Object.keys(json), line);
-  return Object.fromEntries(columns.map((column) => {
-    const value = (json as Record<string, unknown>)[column];
-    if (typeof value === "object" && value !== null) {
-      throw readError(file, `expected '${column}' to be a text, a number or a boolean`, line);
-    }
-    return [column, value === null ? "" : String(value)];
-  }));
+  return Object.fromEntries(values);
+}
+
+function isScalar(value: unknown): boolean {
+  return ["string", "number", "boolean"].includes(typeof value);
 }
 
 /** A number that a float64 would round, such as a long id, stays the text that it is. */
@@ -150,18 +341,17 @@ function keepDigits(_key: string, value: unknown, context?: { source?: string })
   return isExact ? value : context!.source;
 }
 
-function requireColumns(
-  file: string,
-  columns: readonly string[],
-  found: readonly string[],
-  line?: number,
-): void {
-  const repeated = columns.find((column) => found.indexOf(column) !== found.lastIndexOf(column));
-  if (repeated !== undefined) {
-    throw readError(file, `expected one column '${repeated}', found several`, line);
-  }
-  const missing = columns.find((column) => !found.includes(column));
-  if (missing === undefined) return;
-  const names = found.map((name) => `'${name}'`).join(", ");
-  throw readError(file, `expected a column '${missing}', found ${names}`, line);
+/** @throws {UserError} If a column is not there, or there twice. */
+function requireColumns(file: string, wanted: readonly string[], found: readonly string[]): void {
+  const repeated = wanted.find((column) => found.indexOf(column) !== found.lastIndexOf(column));
+  const rule = repeated === undefined
+    ? missingColumn(wanted, found)
+    : `expected one column '${repeated}', found several`;
+  if (rule !== undefined) throw readError(file, rule);
+}
+
+function missingColumn(wanted: readonly string[], found: readonly string[]): string | undefined {
+  const missing = wanted.find((column) => !found.includes(column));
+  if (missing === undefined) return undefined;
+  return `expected a column '${missing}', found ${found.map((name) => `'${name}'`).join(", ")}`;
 }

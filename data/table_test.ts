@@ -1,7 +1,7 @@
 import { deepStrictEqual, rejects } from "node:assert";
 import { stringify } from "csv-stringify/sync";
 import fc from "fast-check";
-import { readRows } from "./table.ts";
+import { openTable, readRows, type TableOptions } from "./table.ts";
 
 const encode = (text: string) => new TextEncoder().encode(text);
 
@@ -138,4 +138,183 @@ Deno.test("readRows() refuses two columns of a name that is wanted", async () =>
     message: /expected one column 'a', found several$/,
   });
   deepStrictEqual((await read("a,b,c,c\n1,2,3,4\n")).length, 1);
+});
+
+/** What comes of reading a file: the values of its rows, and the notes. */
+async function readWithNotes(
+  content: string | Uint8Array,
+  columns: string[],
+  { suffix = ".csv", ...options }: TableOptions & { suffix?: string } = {},
+) {
+  const notes: string[] = [];
+  const file = await Deno.makeTempFile({ suffix });
+  try {
+    await Deno.writeFile(file, typeof content === "string" ? encode(content) : content);
+    const onNote = (note: string) => notes.push(note.replace(/'[^']*(\.\w+)'/, "'raw$1'"));
+    const rows = await Array.fromAsync(readRows(file, columns, { onNote, ...options }));
+    return { rows: rows.map(({ values }) => columns.map((column) => values[column])), notes };
+  } finally {
+    await Deno.remove(file);
+  }
+}
+
+for (
+  const [what, content, suffix, note] of [
+    ["semicolons", "a;b\n1, or so;2\n", ".csv", "'raw.csv' has ';' between its columns"],
+    ["tabs", "a\tb\n1, or so\t2\n", ".csv", "'raw.csv' has tabs between its columns"],
+    ["bars", "a|b\n1, or so|2\n", ".csv", "'raw.csv' has '|' between its columns"],
+    ["commas", 'a,b\n"1, or so",2\n', ".tsv", "'raw.tsv' has ',' between its columns"],
+    [
+      "more bars than commas",
+      'a,b|c,d\n"1, or so",2|3|4|5,6\n',
+      ".csv",
+      undefined,
+    ],
+    [
+      "Excel's own line",
+      "sep=;\r\na;b\r\n1, or so;2\r\n",
+      ".csv",
+      "'raw.csv' has ';' between its columns",
+    ],
+  ] as const
+) {
+  Deno.test(`readRows() finds the delimiter of a file with ${what}`, async () => {
+    const columns = ["a", note === undefined ? "d" : "b"];
+    const { rows, notes } = await readWithNotes(content, columns, { suffix });
+    deepStrictEqual(rows, [["1, or so", note === undefined ? "6" : "2"]]);
+    deepStrictEqual(notes, note === undefined ? [] : [note]);
+  });
+}
+
+Deno.test("readRows() takes a delimiter that it is given", async () => {
+  for (const [delimiter, between] of [["^", "^"], ["tab", "\t"], ["\\t", "\t"]] as const) {
+    const content = `a${between}b\n1,2${between}3\n`;
+    const { rows } = await readWithNotes(content, ["a", "b"], { delimiter });
+    deepStrictEqual(rows, [["1,2", "3"]]);
+  }
+  for (const delimiter of ["", ",,", '"', "\n"]) {
+    await rejects(readWithNotes("a,b\n1,2\n", ["a"], { delimiter }), {
+      name: "UserError",
+      message: `Cannot use --delimiter ${delimiter}: expected one character, or tab`,
+    });
+  }
+});
+
+Deno.test("readRows() takes quotes of a TSV file for text unless a whole field is quoted", async () => {
+  const lines = [
+    '"Best soup ever, chef\tfood',
+    'stir "gently"\tfood',
+    '"quoted, with ""quotes"""\tfood',
+    '"Yes" she said\tsport',
+    'goal in extra time"\tsport',
+    '"\tsport',
+  ];
+  const { rows, notes } = await readWithNotes(["a\tb", ...lines].join("\n"), ["a", "b"], {
+    suffix: ".tsv",
+  });
+  deepStrictEqual(rows, [
+    ['"Best soup ever, chef', "food"],
+    ['stir "gently"', "food"],
+    ['quoted, with "quotes"', "food"],
+    ['"Yes" she said', "sport"],
+    ['goal in extra time"', "sport"],
+    ['"', "sport"],
+  ]);
+  deepStrictEqual(notes, []);
+});
+
+Deno.test("readRows() says where fields of a TSV file go over line ends", async () => {
+  for (const content of ['a\tb\n"one\ntwo"\tx\nthree\ty\n', 'b\ta\nx\t"one\ntwo"\ny\tthree\n']) {
+    const { rows, notes } = await readWithNotes(content, ["a", "b"], { suffix: ".tsv" });
+    deepStrictEqual(rows, [["one\ntwo", "x"], ["three", "y"]]);
+    deepStrictEqual(notes, ["Quoted fields of 'raw.tsv' go over line ends in line 2"]);
+  }
+});
+
+Deno.test("readRows() leaves out headers that come again, and says so", async () => {
+  const { rows, notes } = await readWithNotes("a,b\n1,2\na,b\n3,4\n a,b\n", ["a", "b"]);
+  deepStrictEqual(rows, [["1", "2"], ["3", "4"]]);
+  deepStrictEqual(notes, ["The header of 'raw.csv' comes again in line 3, 5; it is no row"]);
+});
+
+Deno.test("readRows() counts lines where quoted fields hold line ends of any kind", async () => {
+  const rows = await read('a,b\r\n"1\r\n2\n3\r4",x\r\n5,y\r\n');
+  deepStrictEqual(rows.map(({ line }) => line), [2, 6]);
+  await rejects(read('a,b\r\n"1\r\n2",x\r\n5\r\n'), / line 4: expected 2 fields, got 1$/);
+});
+
+Deno.test("readRows() names all bad rows, and reads on after a quote that is never closed", async () => {
+  await rejects(read('a,b\n"1,2\n3,4\n5\n"6\n7",8,9\nx"y,z\n'), {
+    name: "UserError",
+    message: new RegExp(
+      " line 2: a quote is opened, and the next, in line 5, ends no field; " +
+        "line 4: expected 2 fields, got 1; line 5: expected 2 fields, got 3; " +
+        "line 7: a quote stands inside a field; .* In all 4 rows are bad: .*--skip-bad-rows$",
+    ),
+  });
+  await rejects(read(`a,b\n${"1\n".repeat(1000)}`), (error: Error) => {
+    const { message } = error;
+    deepStrictEqual(message.match(/line \d+: /g)?.length, 10);
+    return message.includes("In all 1,000 rows are bad");
+  });
+});
+
+Deno.test("readRows() reads other encodings, told by a mark or by name", async () => {
+  const text = "a,b\nGrüße,1 \u0a0a\nzwei,2\n";
+  const units = Array.from({ length: text.length }, (_, i) => text.charCodeAt(i));
+  const utf16 = [0xfeff, ...units].flatMap((unit) => [unit & 0xff, unit >> 8]);
+  const swapped = utf16.map((_, i) => utf16[i ^ 1]!);
+  for (const bytes of [utf16, swapped]) {
+    const { rows } = await readWithNotes(Uint8Array.from(bytes), ["a", "b"]);
+    deepStrictEqual(rows, [["Grüße", "1 \u0a0a"], ["zwei", "2"]]);
+  }
+  const windows = Uint8Array.from("a,b\nGrüße,1\n", (letter) => letter.charCodeAt(0));
+  const { rows } = await readWithNotes(windows, ["a", "b"], { encoding: "windows-1252" });
+  deepStrictEqual(rows, [["Grüße", "1"]]);
+  const hint = / line 2: it is not UTF-8 text; try --encoding windows-1252, or save it as UTF-8$/;
+  await rejects(readWithNotes(windows, ["a"]), hint);
+  await rejects(readWithNotes(windows, ["a"], { encoding: "utf-9" }), {
+    message: "Cannot use --encoding utf-9: expected a name such as utf-8, windows-1252 or utf-16le",
+  });
+  const unmarked = Uint8Array.from(utf16.slice(2));
+  await rejects(
+    readWithNotes(unmarked, ["a"]),
+    /: it seems to be UTF-16 without a mark; try --enc/,
+  );
+});
+
+for (
+  const [kind, bytes, message] of [
+    ["a workbook of Excel", [0x50, 0x4b, 3, 4, 20], /it is a ZIP archive, as Excel's workbooks/],
+    ["a file of gzip", [0x1f, 0x8b, 8, 0], /it is compressed with gzip; unpack it first$/],
+    ["a Parquet file", [0x50, 0x41, 0x52, 0x31], /it is a Parquet file; save the table as CSV$/],
+  ] as const
+) {
+  Deno.test(`openTable() says that it was given ${kind}`, async () => {
+    await rejects(readWithNotes(Uint8Array.from(bytes), ["a"]), { name: "UserError", message });
+  });
+}
+
+Deno.test("openTable() tells the columns of a table", async () => {
+  for (const [suffix, content] of [[".csv", "a, b\n1,2\n"], [".jsonl", '{"a": 1, "b": 2}\n']]) {
+    const file = await Deno.makeTempFile({ suffix: suffix! });
+    await Deno.writeTextFile(file, content!);
+    await using table = await openTable(file);
+    deepStrictEqual(table.columns, ["a", "b"]);
+    await Deno.remove(file);
+  }
+});
+
+Deno.test("readRows() takes lists of labels in JSON Lines where they are wanted", async () => {
+  const file = await Deno.makeTempFile({ suffix: ".jsonl" });
+  try {
+    await Deno.writeTextFile(file, '{"a": ["x", "y z", 1]}\n{"a": []}\n{"a": "x"}\n');
+    const rows = await Array.fromAsync(readRows(file, ["a"], { lists: ["a"] }));
+    deepStrictEqual(rows.map(({ values }) => values["a"]), ["x|y z|1", "", "x"]);
+    await Deno.writeTextFile(file, '{"a": ["x|y"]}\n');
+    const reading = Array.fromAsync(readRows(file, ["a"], { lists: ["a"] }));
+    await rejects(reading, / line 1: 'x\|y' in 'a' holds a \|, which joins names$/);
+  } finally {
+    await Deno.remove(file);
+  }
 });

@@ -1,5 +1,5 @@
 /**
- * Reads files of text in UTF-8 piece by piece, in little memory. Faults name the file and the line.
+ * Reads files of text piece by piece, in little memory. Faults name the file and the line.
  *
  * @module
  */
@@ -18,43 +18,101 @@ export function readError(file: string, rule: string, line?: number): UserError 
   );
 }
 
+/** What {@link textBlocks} may be told. */
+export interface TextBlocksOptions {
+  /**
+   * A name of the WHATWG Encoding Standard, such as `windows-1252`; by default UTF-8. A byte-order
+   * mark comes before it.
+   */
+  encoding?: string | undefined;
+  /** What a user can do about a file that is not UTF-8: the end of the error's sentence. */
+  hint?: string;
+  /** Called with each piece of the file as it is read. */
+  onBytes?: (bytes: Uint8Array) => void;
+}
+
 /**
  * Whole lines of a file at a time, decoded, without a byte-order mark.
  *
- * @param onBytes Called with each piece of the file as it is read.
- * @throws {UserError} If the file cannot be read, is not UTF-8, or has a line of more than 16 MiB.
+ * @throws {UserError} If the file cannot be read, is not in its encoding, or has a line of more than
+ * 16 MiB.
  */
 export async function* textBlocks(
   file: string,
-  onBytes: (bytes: Uint8Array) => void = () => {},
+  { encoding, hint = "", onBytes = () => {} }: TextBlocksOptions = {},
 ): AsyncGenerator<string> {
+  const given = encoding === undefined ? "utf-8" : decoderOf(encoding).encoding;
   using source = await openTextFile(file);
-  const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+  let decoder: TextDecoder | undefined;
   let firstLine = 1;
   const decode = (bytes: Uint8Array) => {
+    const isStart = decoder === undefined;
+    decoder ??= decoderOf(markedEncoding(bytes) ?? given);
+    if (isStart) checkKind(file, bytes, decoder.encoding);
     try {
       const text = decoder.decode(bytes);
-      const isStart = firstLine === 1 && text.startsWith("\uFEFF");
-      firstLine += countNewlines(bytes);
-      return isStart ? text.slice(1) : text;
+      firstLine += lineFeedsIn(text);
+      return isStart && text.startsWith("\uFEFF") ? text.slice(1) : text;
     } catch {
-      throw readError(file, "it is not UTF-8 text", firstLine + lineOfFault(bytes));
+      const line = firstLine + lineOfFault(bytes, decoder);
+      const isUtf8 = decoder.encoding === "utf-8";
+      const rule = isUtf8 ? `it is not UTF-8 text${hint}` : `it is not text in ${decoder.encoding}`;
+      throw readError(file, rule, line);
     }
   };
   // Cut at line ends, so that no character is cut and a fault has a line.
   let rest = new Uint8Array(0);
   const buffer = new Uint8Array(BLOCK_BYTES);
   for (let size; (size = await named(file, source.read(buffer))) !== null;) {
-    const bytes = buffer.subarray(0, size);
-    onBytes(bytes);
-    const end = bytes.lastIndexOf(NEWLINE) + 1;
-    if (end === 0 && rest.length + size > MAX_LINE_BYTES) {
+    const read = buffer.subarray(0, size);
+    onBytes(read);
+    const bytes = concat(rest, read);
+    const end = lastLineEnd(bytes, decoder?.encoding ?? markedEncoding(bytes) ?? given);
+    if (end === 0 && bytes.length > MAX_LINE_BYTES) {
       throw readError(file, "the line is longer than 16 MiB", firstLine);
     }
-    if (end > 0) yield decode(concat(rest, bytes.subarray(0, end)));
-    rest = end > 0 ? bytes.slice(end) : concat(rest, bytes);
+    if (end > 0) yield decode(bytes.subarray(0, end));
+    rest = bytes.slice(end);
   }
   if (rest.length > 0) yield decode(rest);
+}
+
+function decoderOf(encoding: string): TextDecoder {
+  try {
+    return new TextDecoder(encoding, { fatal: true, ignoreBOM: true });
+  } catch {
+    throw new UserError(
+      `Cannot use --encoding ${encoding}: expected a name such as utf-8, windows-1252 or utf-16le`,
+    );
+  }
+}
+
+/** The encoding that a byte-order mark tells. */
+function markedEncoding(bytes: Uint8Array): string | undefined {
+  const [first, second, third] = bytes;
+  if (first === 0xef && second === 0xbb && third === 0xbf) return "utf-8";
+  if (first === 0xff && second === 0xfe) return "utf-16le";
+  if (first === 0xfe && second === 0xff) return "utf-16be";
+  return undefined;
+}
+
+/** How files begin that are taken for tables and hold no text. */
+const OTHER_KINDS: readonly (readonly [string, string])[] = [
+  ["PK\x03\x04", "it is a ZIP archive, as Excel's workbooks are; save the table as CSV"],
+  ["\x1F\x8B", "it is compressed with gzip; unpack it first"],
+  ["PAR1", "it is a Parquet file; save the table as CSV"],
+];
+
+/** @throws {UserError} If the first bytes are not those of text in some encoding. */
+function checkKind(file: string, bytes: Uint8Array, encoding: string): void {
+  const start = String.fromCharCode(...bytes.subarray(0, 4));
+  const other = OTHER_KINDS.find(([magic]) => start.startsWith(magic));
+  if (other !== undefined) throw readError(file, other[1]);
+  if (encoding !== "utf-8") return;
+  const zeros = Array.from(bytes.subarray(0, 4), (byte) => Number(byte === 0)).join("");
+  const utf16 = { "0101": "utf-16le", "1010": "utf-16be" }[zeros];
+  if (utf16 === undefined) return;
+  throw readError(file, `it seems to be UTF-16 without a mark; try --encoding ${utf16}`);
 }
 
 /**
@@ -80,23 +138,47 @@ async function named<T>(file: string, work: Promise<T>): Promise<T> {
   }
 }
 
-/** How many lines of a piece come before the one that is not UTF-8. */
-function lineOfFault(bytes: Uint8Array): number {
-  const decoder = new TextDecoder("utf-8", { fatal: true });
-  for (let line = 0, start = 0;; line++) {
-    const end = bytes.indexOf(NEWLINE, start);
+/** How many lines of a piece come before the one that cannot be decoded. */
+function lineOfFault(bytes: Uint8Array, decoder: TextDecoder): number {
+  let line = 0;
+  for (let start = 0; start < bytes.length; line++) {
+    const length = firstLineLength(bytes.subarray(start), decoder.encoding);
     try {
-      decoder.decode(bytes.subarray(start, end < 0 ? bytes.length : end));
+      decoder.decode(bytes.subarray(start, start + length));
     } catch {
       return line;
     }
-    start = end + 1;
+    start += length;
   }
+  return line;
 }
 
-function countNewlines(bytes: Uint8Array): number {
+/** Where the first line ends, after its line feed; all bytes where there is none. */
+function firstLineLength(bytes: Uint8Array, encoding: string): number {
+  for (let at = bytes.indexOf(NEWLINE); at >= 0; at = bytes.indexOf(NEWLINE, at + 1)) {
+    if (isLineFeed(bytes, at, encoding)) return at + (encoding === "utf-16le" ? 2 : 1);
+  }
+  return bytes.length;
+}
+
+/** Where the last line feed ends, or 0. */
+function lastLineEnd(bytes: Uint8Array, encoding: string): number {
+  for (let at = bytes.lastIndexOf(NEWLINE); at >= 0; at = bytes.lastIndexOf(NEWLINE, at - 1)) {
+    if (isLineFeed(bytes, at, encoding)) return at + (encoding === "utf-16le" ? 2 : 1);
+    if (at === 0) break;
+  }
+  return 0;
+}
+
+/** Whether a byte 0x0A is that of a line feed; in UTF-16 it may be half of another character. */
+function isLineFeed(bytes: Uint8Array, at: number, encoding: string): boolean {
+  if (encoding === "utf-16le") return at % 2 === 0 && bytes[at + 1] === 0;
+  return encoding !== "utf-16be" || at % 2 === 1 && bytes[at - 1] === 0;
+}
+
+function lineFeedsIn(text: string): number {
   let count = 0;
-  for (let at = bytes.indexOf(NEWLINE); at >= 0; at = bytes.indexOf(NEWLINE, at + 1)) count++;
+  for (let at = text.indexOf("\n"); at >= 0; at = text.indexOf("\n", at + 1)) count++;
   return count;
 }
 

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Columns } from "../data/columns.ts";
-import { readExamples } from "../data/csv.ts";
+import { readExamples } from "../data/examples.ts";
 import { classNames, joinClassNames, labelRow, type Problem } from "../data/labels.ts";
 import { UserError } from "../lib/user_error.ts";
 import { predictedClasses } from "../models/inference/inference.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 import { collate, type TokenIds } from "../data/batches.ts";
-import type { Example } from "../data/csv.ts";
+import type { Example } from "../data/examples.ts";
 import { labelRow } from "../data/labels.ts";
 import { type ModelConfig, problemOf } from "../models/formats/config.ts";
 import { batchLogits, inBatches, scoresOf } from "../models/inference/inference.ts";

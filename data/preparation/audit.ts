@@ -6,7 +6,7 @@
 import { basename, join } from "node:path";
 import { z } from "zod";
 import { type Columns, DEFAULT_COLUMNS } from "../columns.ts";
-import { type Example, readExamples } from "../csv.ts";
+import { type Example, readExamples } from "../examples.ts";
 import { inClassOrder, LABELS_FILE, splitFile } from "../dataset.ts";
 import { exists, readJson } from "../../lib/files.ts";
 import { canonicalLabel, classNames, type ProblemType } from "../labels.ts";

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Example } from "../csv.ts";
+import type { Example } from "../examples.ts";
 
 /** How much of a held-out file was seen in training. */
 export interface Leakage {

@@ -5,7 +5,7 @@
  */
 import { basename, join } from "node:path";
 import { type Columns, parseColumnMapping } from "../../data/columns.ts";
-import { readExamples } from "../../data/csv.ts";
+import { readExamples } from "../../data/examples.ts";
 import { splitFile } from "../../data/dataset.ts";
 import { exists, removeFolder } from "../../lib/files.ts";
 import { UserError } from "../../lib/user_error.ts";

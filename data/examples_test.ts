@@ -1,7 +1,7 @@
 import { deepStrictEqual, rejects } from "node:assert";
 import fc from "fast-check";
 import { stringify } from "csv-stringify/sync";
-import { readExamples } from "./csv.ts";
+import { readExamples } from "./examples.ts";
 import type { ProblemType } from "./labels.ts";
 
 async function read(content: string | Uint8Array, problemType?: ProblemType) {
@@ -71,10 +71,18 @@ for (
     ["an open quote", 'text,label\n"a,1\nb,2\n', /a quote is opened and never closed$/],
     ["no rows", "text,label\n", /expected a header line and at least one row$/],
     ["nothing at all", "", /expected a header line and at least one row$/],
-    ["no label column", "text,class\na,1\n", /expected a column 'label', found 'text', 'class'$/],
+    [
+      "no label column",
+      "text,kind\na,1\n",
+      /expected a column 'label', found 'text', 'kind': name yours with --label$/,
+    ],
     ["an empty text", "text,label\na,1\n  ,2\n", /line 3: the text is empty$/],
     ["an empty label", "text,label\na,\n", /line 2: the label is empty$/],
-    ["bytes that are not UTF-8", Uint8Array.of(0x61, 0xff, 0x0a), /it is not UTF-8 text$/],
+    [
+      "bytes that are not UTF-8",
+      Uint8Array.of(0x61, 0xff, 0x0a),
+      /line 1: it is not UTF-8 text; try --encoding windows-1252, or save it/,
+    ],
   ] as const
 ) {
   Deno.test(`readExamples() refuses a file with ${fault}`, async () => {

@@ -1,0 +1,55 @@
+/**
+ * The rows of a table that break a rule.
+ *
+ * @module
+ */
+import { readError } from "./text_blocks.ts";
+
+/** How many are named. */
+const NAMED_ROWS = 10;
+
+/** A row that breaks a rule. */
+export interface BadRow {
+  line: number;
+  fault: string;
+}
+
+/** Gathers the bad rows of a file, so that a user hears of all of them at once. */
+export class BadRows {
+  readonly #file: string;
+  readonly #first: BadRow[] = [];
+  #count = 0;
+
+  constructor(file: string) {
+    this.#file = file;
+  }
+
+  /** How many there are. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** The first ten. */
+  get first(): readonly BadRow[] {
+    return this.#first;
+  }
+
+  /** Adds one. */
+  add(line: number, fault: string): void {
+    if (this.#count++ < NAMED_ROWS) this.#first.push({ line, fault });
+  }
+
+  /** @throws {UserError} If there is any; the message names the first ten and says how many. */
+  check(): void {
+    const [{ line, fault } = {}, ...others] = this.#first;
+    if (line === undefined || fault === undefined) return;
+    if (others.length === 0) throw readError(this.#file, fault, line);
+    throw readError(
+      this.#file,
+      `${fault}${others.map((row) => `; line ${row.line}: ${row.fault}`).join("")}. ` +
+        `In all ${this.#count.toLocaleString("en")} rows are bad: ` +
+        "'deno task data prepare' leaves them out with --skip-bad-rows",
+      line,
+    );
+  }
+}

@@ -1,0 +1,54 @@
+/**
+ * Reads files of texts and labels: CSV, TSV or JSON Lines. Faults name the file and the line.
+ *
+ * @module
+ */
+import { BadRows } from "./bad_rows.ts";
+import { type Columns, columnsNote, DEFAULT_COLUMNS, findColumns } from "./columns.ts";
+import { labelFault, type ProblemType } from "./labels.ts";
+import { openTable, type TableFormat } from "./table.ts";
+
+/** One row of a data file. */
+export interface Example {
+  text: string;
+  /** As the file has it; `labels.ts` says what it means. */
+  label: string;
+}
+
+/** What {@link readExamples} may be told. */
+export interface ReadOptions extends TableFormat {
+  /** Called with what a user should know of how the file was read. */
+  onNote?: (note: string) => void;
+}
+
+/**
+ * Reads the text and the label of each row; {@link openTable} says of which files, and
+ * {@link findColumns} from which columns.
+ *
+ * @throws {UserError} If the file is missing, empty or malformed, lacks a column, or has rows
+ * without a text or with a label that the kind of problem does not allow.
+ */
+export async function readExamples(
+  file: string,
+  problemType: ProblemType = "single_label_classification",
+  columns: Columns = DEFAULT_COLUMNS,
+  options: ReadOptions = {},
+): Promise<Example[]> {
+  await using table = await openTable(file, { wanted: [columns.text, columns.label], ...options });
+  const found = table.columns.length === 0 ? columns : findColumns(file, table.columns, columns);
+  const note = columnsNote(found);
+  if (note !== undefined) options.onNote?.(note);
+  const badRows = new BadRows(file);
+  const examples: Example[] = [];
+  const lists = problemType === "multi_label_classification" ? [found.label] : [];
+  const wanted = [found.text, found.label];
+  for await (const { values, line } of table.rows(wanted, { badRows, lists })) {
+    const text = values[found.text]!;
+    const label = values[found.label]!.trim();
+    const fault = text.trim() === "" ? "the text is empty" : labelFault(label, problemType);
+    if (fault === undefined) examples.push({ text, label });
+    else badRows.add(line, fault);
+  }
+  badRows.check();
+  return examples;
+}

@@ -32,6 +32,9 @@ import { choiceOption } from "./choices.ts";
 import { Interruption } from "./interruption.ts";
 import { addSettingsOptions, parseSettings } from "./settings_options.ts";
 
+/** Tables of more classes are cut. */
+const MAX_CLASSES = 30;
+
 /** The command and its subcommands. */
 export function dataCommand(): Command {
   return new Command("data")
@@ -50,8 +53,9 @@ interface PrepareOptions extends Record<string, unknown> {
 function prepareCommand(): Command {
   const command = new Command("prepare")
     .description(
-      "Make a data set from a raw CSV, TSV or JSON Lines file. Without --text and --label it is " +
-        "read as the export of YouTube's trending videos, USvideos.csv",
+      "Make a data set from a raw CSV, TSV or JSON Lines file. The export of YouTube's trending " +
+        "videos, USvideos.csv, is treated as in its published notebook where neither --text nor " +
+        "--label is given",
     )
     .argument("<raw>", "The raw file")
     .requiredOption("--out <dir>", "Folder for the data set")
@@ -68,7 +72,8 @@ async function runPrepare(raw: string, options: PrepareOptions, command: Command
   using interruption = new Interruption("Stopping");
   const { signal } = interruption;
   try {
-    const dataset = await prepare(raw, { settings, outDir, overwrite, signal });
+    const onNote = (note: string) => console.error(note);
+    const dataset = await prepare(raw, { settings, outDir, overwrite, signal, onNote });
     console.log(json ? JSON.stringify(dataset) : formatPrepared(dataset, outDir));
   } catch (error) {
     if (!signal.aborted || error !== signal.reason) throw error;
@@ -166,28 +171,41 @@ async function runFetch({ out: outDir, from }: { out: string; from: string }): P
   deno task data audit ${outDir}`);
 }
 
-function formatPrepared({ input, counts, classes, files }: PreparedDataset, dir: string): string {
+/** The bad rows in short: `line 3: the text is empty; …`. */
+function named(rows: PreparedDataset["bad_rows"]): string {
+  return rows.map(({ line, fault }) => `line ${line}: ${fault}`).join("; ");
+}
+
+function formatPrepared(
+  { input, counts, bad_rows: badRows, classes, files }: PreparedDataset,
+  dir: string,
+): string {
+  const sides = SIDES.filter((side) => files[side] !== undefined);
   const count = (value: number) => value.toLocaleString("en");
   const table = new Table({
-    head: ["class", ...SIDES, "raw labels"],
-    colAligns: ["left", "right", "right", "right", "left"],
+    head: ["class", ...sides, "raw labels"],
+    colAligns: ["left", ...sides.map(() => "right" as const), "left"],
     style: { head: [], border: [], compact: true },
   });
-  for (const { label, name, raw } of classes) {
+  for (const { label, name, raw } of classes.slice(0, MAX_CLASSES)) {
     table.push([
       label === name ? name : `${label} ${name}`,
-      ...SIDES.map((side) => count(files[side].classes[label] ?? 0)),
+      ...sides.map((side) => count(files[side]?.classes[label] ?? 0)),
       raw.length > 6 ? `${raw.slice(0, 6).join(", ")}, … (${raw.length})` : raw.join(", "),
     ]);
   }
-  table.push(["all", ...SIDES.map((side) => count(files[side].rows)), ""]);
+  table.push(["all", ...sides.map((side) => count(files[side]?.rows ?? 0)), ""]);
   const dropped = counts.train_before_balance - files.train.rows;
   return [
     `${input.file}: ${count(counts.read)} rows, ${count(counts.kept)} with a text, ` +
     `${count(counts.distinct_texts)} distinct texts`,
+    ...badRows.length > 0 ? [`${count(counts.bad)} bad rows left out: ${named(badRows)}`] : [],
     ...dropped > 0 ? [`${count(dropped)} training rows left out to balance the classes`] : [],
     "",
     `${table}`,
+    ...classes.length > MAX_CLASSES
+      ? [`… and ${count(classes.length - MAX_CLASSES)} smaller classes; all are in dataset.json`]
+      : [],
     "",
     `The data set is in ${dir}. Try next:`,
     `  deno task data audit ${dir}`,

@@ -86,7 +86,7 @@ Deno.test("a mistake with data is one line and a non-zero exit", async () => {
         [["prepare", "no.csv", ...out], /^error: Cannot read 'no.csv': no such file\n$/],
         [
           ["prepare", "raw.csv", ...out],
-          /: expected a column 'category_id', found 'title', 'kind'/,
+          /: expected a column 'label', found 'title', 'kind': name yours with --label/,
         ],
         [["prepare", "raw.csv", ...out, "--seed", "-1"], /^error: Cannot use --seed -1: /],
         [["prepare", "raw.csv", ...out, "--split", "fair"], /Allowed choices are grouped, strat/],

@@ -5,20 +5,31 @@
  * @module
  */
 import { stringify } from "csv-stringify/sync";
-import { createHash, hash } from "node:crypto";
+import { createHash, type Hash, hash } from "node:crypto";
 import { basename, join } from "node:path";
 import { z } from "zod";
+import { type BadRow, BadRows } from "../bad_rows.ts";
+import { columnsNote, findColumn } from "../columns.ts";
 import { inClassOrder, LABELS_FILE, SPLIT_FILES, splitFiles } from "../dataset.ts";
 import { exists, PartialFile, readJson } from "../../lib/files.ts";
+import { LabelNormaliser, labelNotes, normalisedLabelFault } from "../label_spelling.ts";
+import { classNames, joinClassNames, labelFault } from "../labels.ts";
 import { duplicateKey, normaliser } from "./normalise.ts";
 import {
   type FullPrepareSettings,
   type PrepareSettings,
   withPrepareDefaults,
 } from "./prepare_settings.ts";
-import { readRows } from "../table.ts";
-import { balancedRows, groupedSplit, randomSplit, SIDES, stratifiedSplit } from "./split.ts";
-import { readError } from "../text_blocks.ts";
+import { openTable, type Table } from "../table.ts";
+import {
+  balancedRows,
+  groupedSplit,
+  keepClassesInTraining,
+  randomSplit,
+  type Side,
+  SIDES,
+  stratifiedSplit,
+} from "./split.ts";
 import { UserError } from "../../lib/user_error.ts";
 import { YOUTUBE_CATEGORIES } from "./youtube_categories.ts";
 
@@ -39,6 +50,8 @@ export interface PrepareOptions {
   overwrite?: boolean;
   /** Stops the work; nothing half-written is left. */
   signal?: AbortSignal;
+  /** Called with what a user should know of the table and its labels. */
+  onNote?: (note: string) => void;
 }
 
 /** A class and where it comes from. */
@@ -67,6 +80,8 @@ export interface PreparedDataset {
   /** Rows at each step. */
   counts: {
     read: number;
+    /** Rows that broke a rule and were left out. */
+    bad: number;
     /** Rows that normalising left without a text, which are dropped. */
     emptied: number;
     kept: number;
@@ -75,20 +90,39 @@ export interface PreparedDataset {
     /** Training rows before `--balance`. */
     train_before_balance: number;
   };
+  /** The first ten rows that were left out. */
+  bad_rows: readonly BadRow[];
+  /** None where labels are numbers. */
   classes: PreparedClass[];
-  files: Record<(typeof SIDES)[number], PreparedFile>;
+  /** What a user should know of the table and its labels. */
+  notes: string[];
+  /** The test file may be left out. */
+  files: Record<Exclude<Side, "test">, PreparedFile> & { test?: PreparedFile };
 }
 
 /**
  * Reads a raw table twice, once to count and split and once to write, so that memory holds a few
  * numbers for each row and no text.
  *
- * @throws {UserError} If the table is malformed, has an empty text or label, changes between the
- * readings, or is too small to split; or if the folder holds a data set.
+ * @throws {UserError} If the table is malformed, has bad rows that are not to be left out, changes
+ * between the readings, or is too small to split; or if the folder holds a data set.
  */
 export async function prepare(rawFile: string, options: PrepareOptions): Promise<PreparedDataset> {
-  const { outDir, overwrite = false, signal } = options;
-  const settings = withPrepareDefaults(options.settings);
+  const { outDir, overwrite = false } = options;
+  const earlier = await earlierFiles(outDir);
+  if (!overwrite && earlier.length > 0) {
+    throw new UserError(
+      `Cannot write to '${outDir}': it holds '${basename(earlier[0]!)}'; use --overwrite`,
+    );
+  }
+  const notes: string[] = [];
+  const onNote = (note: string) => {
+    notes.push(note);
+    options.onNote?.(note);
+  };
+  const { settings: given, signal } = options;
+  await using first = await RawTable.open(rawFile, given, { signal, onNote });
+  const { settings } = first;
   if (settings.testRatio + settings.valRatio >= 1) {
     throw new UserError(
       `Cannot use --test-ratio ${settings.testRatio} and --val-ratio ${settings.valRatio}: ` +
@@ -96,51 +130,50 @@ export async function prepare(rawFile: string, options: PrepareOptions): Promise
     );
   }
   const names = await labelNames(settings.labelNames);
-  const earlier = await earlierFiles(outDir);
-  if (!overwrite && earlier.length > 0) {
-    throw new UserError(
-      `Cannot write to '${outDir}': it holds '${basename(earlier[0]!)}'; use --overwrite`,
-    );
-  }
 
-  const table = new RawTable(rawFile, settings, signal);
-  const survey = await surveyRows(table);
-  const classes = poolClasses(survey, settings, names);
-  const labels = survey.rawLabels.map((raw) => classes.indexOfRaw[raw]!);
-  const { sides, trainBeforeBalance } = splitRows(rawFile, labels, survey.groups, settings);
+  const survey = await surveyRows(first);
+  if (!settings.skipBadRows) survey.badRows.check();
+  const classes = poolClasses(survey, settings, names, onNote);
+  const { sides, trainBeforeBalance } = splitRows(rawFile, survey, classes, settings);
+  const usedSides = SIDES.slice(0, settings.testRatio === 0 ? 2 : 3);
 
   await Deno.mkdir(outDir, { recursive: true });
   await using output = new AsyncDisposableStack();
   const partial = async (file: string) => output.use(await PartialFile.create(join(outDir, file)));
   const writers: SideWriter[] = [];
-  for (const side of SIDES) {
+  for (const side of usedSides) {
     writers.push(new SideWriter(SPLIT_FILES[side], await partial(SPLIT_FILES[side])));
   }
   const changed = new UserError(`Cannot prepare '${rawFile}': it changed while it was read`);
+  const { rawLabels } = survey;
   let row = 0;
-  for await (const { text } of table.rows()) {
+  await using second = await RawTable.open(rawFile, given, { signal });
+  for await (const { text } of second.rows(new BadRows(rawFile))) {
     if (text.trim() === "") continue;
-    if (row === labels.length) throw changed;
+    if (row === rawLabels.length) throw changed;
     const side = sides[row]!;
-    if (side !== DROPPED) await writers[side]!.add(text, classes.list[labels[row]!]!.label);
+    if (side !== DROPPED) await writers[side]!.add(text, classes.labelOfRaw[rawLabels[row]!]!);
     row++;
   }
-  if (table.sha256 !== survey.sha256) throw changed;
-  const files = await Promise.all(writers.map((writer) => writer.finish()));
+  if (second.sha256 !== survey.sha256) throw changed;
+  const [train, validation, test] = await Promise.all(writers.map((writer) => writer.finish()));
 
   const dataset: PreparedDataset = {
     settings: settingsRecord(settings),
     input: { file: basename(rawFile), bytes: survey.bytes, sha256: survey.sha256 },
     counts: {
-      read: survey.read,
-      emptied: survey.read - labels.length,
-      kept: labels.length,
+      read: survey.read + survey.badRows.count,
+      bad: survey.badRows.count,
+      emptied: survey.read - rawLabels.length,
+      kept: rawLabels.length,
       distinct_texts: survey.distinctTexts,
       groups: survey.groupCount,
       train_before_balance: trainBeforeBalance,
     },
+    bad_rows: survey.badRows.first,
     classes: classes.list,
-    files: { train: files[0]!, validation: files[1]!, test: files[2]! },
+    notes,
+    files: { train: train!, validation: validation!, ...(test !== undefined && { test }) },
   };
   const labelNamesFile = await partial(LABELS_FILE);
   const datasetFile = await partial(DATASET_FILE);
@@ -177,54 +210,111 @@ interface RawRow {
   group: string | undefined;
 }
 
-/** The raw table, which can be read more than once. */
-class RawTable {
-  readonly #file: string;
-  readonly #textColumns: string[];
-  readonly #labelColumn: string;
-  readonly #groupColumn: string | undefined;
-  readonly #normalise: (text: string) => string;
-  readonly #signal: AbortSignal | undefined;
-  /** Of the last reading. */
+/** Of the bytes that have been read. */
+interface Digest {
+  hash: Hash;
+  bytes: number;
+}
+
+/** A reading of the raw table. */
+class RawTable implements AsyncDisposable {
+  readonly file: string;
+  /** With the defaults of this file, and the columns that it has. */
+  readonly settings: FullPrepareSettings;
+  readonly #table: Table;
+  readonly #digest: Digest;
+  /** When all has been read. */
   sha256 = "";
-  /** Of the last reading. */
+  /** When all has been read. */
   bytes = 0;
 
-  constructor(file: string, settings: FullPrepareSettings, signal: AbortSignal | undefined) {
-    this.#file = file;
-    this.#textColumns = settings.text.split(",").map((name) => name.trim());
-    this.#labelColumn = settings.label;
-    this.#groupColumn = settings.group;
-    this.#normalise = normaliser(settings);
-    this.#signal = signal;
+  private constructor(file: string, settings: FullPrepareSettings, table: Table, digest: Digest) {
+    this.file = file;
+    this.settings = settings;
+    this.#table = table;
+    this.#digest = digest;
   }
 
-  async *rows(): AsyncGenerator<RawRow> {
-    const columns = [...this.#textColumns, this.#labelColumn];
-    if (this.#groupColumn !== undefined) columns.push(this.#groupColumn);
-    const digest = createHash("sha256");
-    this.bytes = 0;
-    const onBytes = (bytes: Uint8Array) => {
-      this.#signal?.throwIfAborted();
-      digest.update(bytes);
-      this.bytes += bytes.length;
-    };
-    for await (const { values, line } of readRows(this.#file, columns, { onBytes })) {
-      const text = this.#textColumns.map((column) => values[column]!).join(" ");
-      const label = values[this.#labelColumn]!.trim();
-      const group = this.#groupColumn === undefined ? undefined : values[this.#groupColumn]!;
-      if (text.trim() === "") throw readError(this.#file, "the text is empty", line);
-      if (label === "") throw readError(this.#file, "the label is empty", line);
-      if (group === "") throw readError(this.#file, `'${this.#groupColumn}' is empty`, line);
-      yield { text: this.#normalise(text), label, group };
+  static async open(
+    file: string,
+    given: PrepareSettings,
+    { signal, onNote = () => {} }: Pick<PrepareOptions, "onNote"> & {
+      signal: AbortSignal | undefined;
+    },
+  ): Promise<RawTable> {
+    const wanted = [...given.text?.split(",") ?? [], given.label ?? []].flat();
+    const digest = { hash: createHash("sha256"), bytes: 0 };
+    const table = await openTable(file, {
+      ...given,
+      wanted: wanted.map((name) => name.trim()),
+      onBytes: (piece) => {
+        signal?.throwIfAborted();
+        digest.hash.update(piece);
+        digest.bytes += piece.length;
+      },
+      onNote,
+    });
+    try {
+      const settings = fullSettings(file, given, table.columns, onNote);
+      return new RawTable(file, settings, table, digest);
+    } catch (error) {
+      await table[Symbol.asyncDispose]();
+      throw error;
     }
-    this.sha256 = digest.digest("hex");
   }
+
+  /** @param badRows Where rows go that break a rule. */
+  async *rows(badRows: BadRows): AsyncGenerator<RawRow> {
+    const { text, label: labelColumn, group: groupColumn, problemType, normalizeLabels } =
+      this.settings;
+    const textColumns = text.split(",").map((name) => name.trim());
+    const columns = [...textColumns, labelColumn, groupColumn ?? []].flat();
+    const labelFaultOf = normalizeLabels ? normalisedLabelFault : labelFault;
+    const normalise = normaliser(this.settings);
+    const lists = problemType === "multi_label_classification" ? [labelColumn] : [];
+    for await (const { values, line } of this.#table.rows(columns, { badRows, lists })) {
+      const text = textColumns.map((column) => values[column]!).join(" ");
+      const label = values[labelColumn]!.trim();
+      const group = groupColumn === undefined ? undefined : values[groupColumn]!;
+      const fault = text.trim() === "" ? "the text is empty" : labelFaultOf(label, problemType) ??
+        (group === "" ? `'${groupColumn}' is empty` : undefined);
+      if (fault !== undefined) badRows.add(line, fault);
+      else yield { text: normalise(text), label, group };
+    }
+    this.sha256 = this.#digest.hash.digest("hex");
+    this.bytes = this.#digest.bytes;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#table[Symbol.asyncDispose]();
+  }
+}
+
+/** The settings with the defaults of a file, and the columns that it has. */
+function fullSettings(
+  file: string,
+  given: PrepareSettings,
+  header: readonly string[],
+  onNote: (note: string) => void,
+): FullPrepareSettings {
+  const settings = withPrepareDefaults(given, header);
+  if (header.length === 0) return settings;
+  const columns = {
+    text: settings.text.includes(",")
+      ? settings.text
+      : findColumn(file, header, "text", settings.text.trim()),
+    label: findColumn(file, header, "label", settings.label.trim()),
+  };
+  const note = columnsNote(columns);
+  if (note !== undefined && (given.text ?? given.label) === undefined) onNote(note);
+  return { ...settings, ...columns };
 }
 
 /** What one reading of the table finds. */
 interface Survey {
+  /** Sound rows. */
   read: number;
+  badRows: BadRows;
   bytes: number;
   sha256: string;
   /** The distinct raw labels in order of appearance. */
@@ -238,13 +328,14 @@ interface Survey {
 }
 
 async function surveyRows(table: RawTable): Promise<Survey> {
+  const badRows = new BadRows(table.file);
   const labels = new Numbering();
   const groups = new Numbering();
   const texts = new Numbering();
   const rawLabels: number[] = [];
   const rowGroups: number[] = [];
   let read = 0;
-  for await (const { text, label, group } of table.rows()) {
+  for await (const { text, label, group } of table.rows(badRows)) {
     read++;
     if (text.trim() === "") continue;
     rawLabels.push(labels.of(label));
@@ -254,6 +345,7 @@ async function surveyRows(table: RawTable): Promise<Survey> {
   const groupCount = groups.size === 0 ? texts.size : groups.size;
   return {
     read,
+    badRows,
     bytes: table.bytes,
     sha256: table.sha256,
     labels: labels.keys(),
@@ -288,16 +380,18 @@ function digestOf(text: string): string {
   return hash("sha1", text, "base64");
 }
 
-/** The classes, and the class of each raw label. */
+/** The classes, and what becomes of each raw label. */
 interface Classes {
   list: PreparedClass[];
-  /** By index into {@link Survey.labels}, an index into `list`. */
-  indexOfRaw: number[];
+  /** By index into {@link Survey.labels}: the label as it is written. */
+  labelOfRaw: string[];
+  /** By index into {@link Survey.labels}: the classes that it names, as indices into `list`. */
+  classesOfRaw: number[][];
 }
 
 /**
- * Raw labels whose rows reach the quantile of all labels' rows become classes, in order of size;
- * the rest are pooled.
+ * Names whose rows reach the quantile of all names' rows, and the other limits, become classes, in
+ * order of size; the rest are pooled.
  *
  * The published recipe writes numbers to the files; otherwise it is the names.
  */
@@ -305,33 +399,62 @@ function poolClasses(
   survey: Survey,
   settings: FullPrepareSettings,
   names: Readonly<Record<string, string>>,
+  onNote: (note: string) => void,
 ): Classes {
-  const rows = new Array<number>(survey.labels.length).fill(0);
-  for (const raw of survey.rawLabels) rows[raw]!++;
-  const threshold = quantile(rows, settings.minClassQuantile);
-  const bySize = [...rows.keys()].sort((a, b) => rows[b]! - rows[a]!);
+  const { problemType, minClassCount = 0, topClasses = Infinity } = settings;
+  const rowsOfRaw = new Array<number>(survey.labels.length).fill(0);
+  for (const raw of survey.rawLabels) rowsOfRaw[raw]!++;
+  const counts = new Map(survey.labels.map((label, raw) => [label, rowsOfRaw[raw]!]));
+  const normaliser = settings.normalizeLabels
+    ? new LabelNormaliser(counts, problemType)
+    : undefined;
+  if (normaliser === undefined) labelNotes(counts, problemType).forEach(onNote);
+  const written = survey.labels.map((label) => normaliser?.apply(label) ?? label);
+
+  /** The names that there are, with their rows and the raw labels that name them. */
+  const found = new Map<string, { rows: number; raw: number[] }>();
+  for (const [raw, label] of written.entries()) {
+    for (const name of classNames(label, problemType)) {
+      const entry = found.getOrInsertComputed(name, () => ({ rows: 0, raw: [] }));
+      entry.rows += rowsOfRaw[raw]!;
+      entry.raw.push(raw);
+    }
+  }
+  const bySize = [...found].sort(([, a], [, b]) => b.rows - a.rows);
+  const threshold = Math.max(
+    minClassCount,
+    found.size === 0 ? 0 : quantile(bySize.map(([, { rows }]) => rows), settings.minClassQuantile),
+  );
 
   const list: PreparedClass[] = [];
-  const indexOfRaw: number[] = [];
+  const indexOfName = new Map<string, number>();
   const indexOfLabel = new Map<string, number>();
   let nextNumber = 0;
-  for (const raw of bySize) {
-    const rawLabel = survey.labels[raw]!;
-    const isKept = rows[raw]! >= threshold;
-    const known = Object.hasOwn(names, rawLabel) ? names[rawLabel]! : rawLabel;
+  for (const [rawName, { rows, raw }] of bySize) {
+    const isKept = rows >= threshold && nextNumber < topClasses;
+    const known = Object.hasOwn(names, rawName) ? names[rawName]! : rawName;
     const name = isKept ? known : OTHER;
     const number = isKept ? nextNumber++ : nextNumber;
     const label = settings.recipe === "published" ? String(number) : name;
-    const index = indexOfLabel.get(label) ?? list.length;
-    if (index === list.length) {
-      indexOfLabel.set(label, index);
-      list.push({ label, name, raw: [], rows: 0 });
-    }
-    list[index]!.raw.push(rawLabel);
-    list[index]!.rows += rows[raw]!;
-    indexOfRaw[raw] = index;
+    const index = indexOfLabel.getOrInsertComputed(label, () => list.length);
+    if (index === list.length) list.push({ label, name, raw: [], rows: 0 });
+    list[index]!.raw.push(
+      ...problemType === "multi_label_classification"
+        ? [rawName]
+        : raw.sort((a, b) => rowsOfRaw[b]! - rowsOfRaw[a]!).map((it) => survey.labels[it]!),
+    );
+    list[index]!.rows += rows;
+    indexOfName.set(rawName, index);
   }
-  return { list, indexOfRaw };
+  const classesOfRaw = written.map((label) => [
+    ...new Set(classNames(label, problemType).map((name) => indexOfName.get(name)!)),
+  ]);
+  const labelOfRaw = written.map((label, raw) =>
+    problemType === "regression"
+      ? label
+      : joinClassNames(classesOfRaw[raw]!.map((index) => list[index]!.label))
+  );
+  return { list, labelOfRaw, classesOfRaw };
 }
 
 /** The value below which a share of the values lie, interpolated as NumPy and pandas do. */
@@ -345,25 +468,44 @@ export function quantile(values: readonly number[], share: number): number {
 
 function splitRows(
   rawFile: string,
-  labels: Int32Array,
-  groups: Int32Array,
+  { rawLabels, groups }: Survey,
+  { list, classesOfRaw }: Classes,
   settings: FullPrepareSettings,
 ): { sides: Uint8Array; trainBeforeBalance: number } {
-  const { seed } = settings;
+  const { problemType, seed } = settings;
   const cannot = (rule: string) =>
-    new UserError(`Cannot split '${rawFile}' with ${labels.length} rows: ${rule}`);
-  if (new Set(labels).size < 2) throw cannot("expected at least two classes");
+    new UserError(`Cannot split '${rawFile}' with ${rawLabels.length} rows: ${rule}`);
+  if (problemType === "single_label_classification" && list.length < 2) {
+    throw cannot("expected at least two classes");
+  }
+  // Of several classes a row counts for the rarest; rows without one are alike.
+  const stratumOfRaw = classesOfRaw.map((classes) =>
+    classes.reduce(
+      (rarest, it) => list[it]!.rows < (list[rarest]?.rows ?? Infinity) ? it : rarest,
+      -1,
+    )
+  ).map((index) => index < 0 ? list.length : index);
+  const strata = rawLabels.map((raw) => stratumOfRaw[raw]!);
   const sides = settings.split === "random"
-    ? randomSplit(labels, settings)
+    ? randomSplit(strata, settings)
     : settings.split === "stratified"
-    ? stratifiedSplit(labels, settings)
-    : groupedSplit(labels, groups, settings);
+    ? stratifiedSplit(strata, settings)
+    : groupedSplit(strata, groups, settings);
+  const isByRow = settings.split !== "grouped";
+  keepClassesInTraining(
+    sides,
+    isByRow ? Int32Array.from(groups.keys()) : groups,
+    (row) => classesOfRaw[rawLabels[row]!]!,
+  );
   const trainBeforeBalance = sides.reduce((count, side) => count + Number(side === 0), 0);
   for (const [side, name] of SIDES.entries()) {
-    if (!sides.includes(side)) throw cannot(`no row would be left for the ${name} file`);
+    const isWanted = name !== "test" || settings.testRatio > 0;
+    if (isWanted && !sides.includes(side)) {
+      throw cannot(`no row would be left for the ${name} file`);
+    }
   }
   if (settings.balance) {
-    const keep = balancedRows(labels, sides, seed);
+    const keep = balancedRows(strata, sides, seed);
     for (const [row, isKept] of keep.entries()) if (!isKept) sides[row] = DROPPED;
   }
   return { sides, trainBeforeBalance };
@@ -438,12 +580,19 @@ function settingsRecord(settings: FullPrepareSettings): Record<string, unknown> 
     recipe: settings.recipe ?? null,
     text: settings.text,
     label: settings.label,
+    problem_type: settings.problemType,
+    delimiter: settings.delimiter ?? null,
+    encoding: settings.encoding ?? null,
+    skip_bad_rows: settings.skipBadRows,
+    normalize_labels: settings.normalizeLabels,
     group: settings.group ?? null,
     stopwords: settings.stopwords,
     strip_punctuation: settings.stripPunctuation,
     lowercase: settings.lowercase,
     latin_words: settings.latinWords,
     min_class_quantile: settings.minClassQuantile,
+    min_class_count: settings.minClassCount ?? null,
+    top_classes: settings.topClasses ?? null,
     label_names: settings.labelNames ?? null,
     split: settings.split,
     test_ratio: settings.testRatio,

@@ -5,17 +5,47 @@
  * @module
  */
 import { z } from "zod";
+import { DEFAULT_COLUMNS } from "../columns.ts";
+import { PROBLEM_TYPES } from "../labels.ts";
 
 const ratio = z.number().gt(0).lt(1);
 const flag = z.boolean().optional();
+
+/** The setting of {@link TableFormat.delimiter}. */
+export const DELIMITER = z.string().optional()
+  .describe("Between two fields of a table: one character, or tab; default: what the file has");
+
+/** The setting of {@link TableFormat.encoding}. */
+export const ENCODING = z.string().optional()
+  .describe("Of tables, such as windows-1252; default: utf-8, or as a byte-order mark says");
+
+/** Whether labels go through {@link LabelNormaliser}. */
+export const NORMALIZE_LABELS = z.boolean().optional().describe(
+  "Merge labels that differ only in case, spaces, Unicode form or the format of a number, and words " +
+    "for no label; take lists apart",
+);
 
 /** The schema of {@link PrepareSettings}; what is left out depends on the recipe and the data. */
 export const PrepareSettings = z.strictObject({
   recipe: z.enum(["published"]).optional()
     .describe("Every switch as the published notebook had it; others given here come first"),
   text: z.string().optional()
-    .describe("The columns of the text, joined by a space: names separated by commas"),
-  label: z.string().optional().describe("The column of the label"),
+    .describe(
+      "The columns of the text, joined by a space: names separated by commas; default: the column " +
+        "with a usual name, such as text, review or title",
+    ),
+  label: z.string().optional()
+    .describe(
+      "The column of the label; default: the one with a usual name, such as label or class",
+    ),
+  problemType: z.enum(PROBLEM_TYPES).optional().describe(
+    "What a label is: the name of a class, names joined by | (empty for none), or a number; " +
+      "default: single_label_classification",
+  ),
+  delimiter: DELIMITER,
+  encoding: ENCODING,
+  skipBadRows: flag.describe("Leave bad rows out and count them, rather than refuse the file"),
+  normalizeLabels: NORMALIZE_LABELS,
   group: z.string().optional()
     .describe(
       "Rows with the same value here stay on one side, instead of rows of one text, which may then " +
@@ -27,11 +57,16 @@ export const PrepareSettings = z.strictObject({
   latinWords: flag.describe("Keep only words with a letter from a to z"),
   minClassQuantile: z.number().min(0).max(1).optional()
     .describe("Pool the classes that are smaller than this quantile of class sizes into 'other'"),
+  minClassCount: z.number().int().min(1).optional()
+    .describe("Pool the classes of fewer rows into 'other'"),
+  topClasses: z.number().int().min(1).optional()
+    .describe("Keep so many of the largest classes and pool the rest into 'other'"),
   labelNames: z.string().optional()
     .describe('Names of labels: \'youtube\', or JSON such as {"10": "Music"}, or a file of it'),
   split: z.enum(["grouped", "stratified", "random"]).optional()
     .describe("grouped = no text on two sides; stratified and random = by row; default: grouped"),
-  testRatio: ratio.optional().describe("Share of the test rows; default: 0.25"),
+  testRatio: z.number().min(0).lt(1).optional()
+    .describe("Share of the test rows, 0 for no test file; default: 0.25"),
   valRatio: ratio.optional().describe("Share of the validation rows; default: 0.1"),
   balance: flag.describe("Sample the training rows down to the smallest class"),
   seed: z.number().int().min(0).max(2 ** 32 - 1).optional()
@@ -42,7 +77,14 @@ export const PrepareSettings = z.strictObject({
 export type PrepareSettings = z.infer<typeof PrepareSettings>;
 
 /** What may stay without a value. */
-type WithoutDefault = "recipe" | "group" | "labelNames";
+type WithoutDefault =
+  | "recipe"
+  | "group"
+  | "delimiter"
+  | "encoding"
+  | "minClassCount"
+  | "topClasses"
+  | "labelNames";
 
 /** The settings with everything filled in. */
 export type FullPrepareSettings =
@@ -50,8 +92,10 @@ export type FullPrepareSettings =
   & Pick<PrepareSettings, WithoutDefault>;
 
 const DEFAULTS = {
-  text: "title",
-  label: "category_id",
+  ...DEFAULT_COLUMNS,
+  problemType: "single_label_classification",
+  skipBadRows: false,
+  normalizeLabels: false,
   stopwords: false,
   stripPunctuation: false,
   lowercase: false,
@@ -66,6 +110,8 @@ const DEFAULTS = {
 
 /** What the notebook did to the export of YouTube's trending videos before it split it. */
 const YOUTUBE = {
+  text: "title",
+  label: "category_id",
   stopwords: true,
   stripPunctuation: true,
   lowercase: true,
@@ -82,13 +128,22 @@ const PUBLISHED_SPLIT = {
   balance: true,
 } as const;
 
+/** The columns by which that export is known. */
+const YOUTUBE_COLUMNS = ["video_id", "title", "category_id"];
+
 /**
- * Fills in what was left out. Where neither text nor label column is named, the file is taken for
- * the export of YouTube's trending videos, and its texts are treated as the notebook treated them.
+ * Fills in what was left out. Where neither text nor label column is named, a file with the columns
+ * of the export of YouTube's trending videos is treated as the notebook treated it.
+ *
+ * @param header The columns of the file.
  */
-export function withPrepareDefaults(settings: PrepareSettings): FullPrepareSettings {
+export function withPrepareDefaults(
+  settings: PrepareSettings,
+  header: readonly string[],
+): FullPrepareSettings {
   const isPublished = settings.recipe === "published";
-  const isYoutube = settings.text === undefined && settings.label === undefined;
+  const isYoutube = settings.text === undefined && settings.label === undefined &&
+    YOUTUBE_COLUMNS.every((column) => header.includes(column));
   const given = Object.entries(settings).filter(([, value]) => value !== undefined);
   return {
     ...DEFAULTS,

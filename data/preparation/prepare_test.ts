@@ -3,7 +3,7 @@ import { stringify } from "csv-stringify/sync";
 import fc from "fast-check";
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { readExamples } from "../csv.ts";
+import { readExamples } from "../examples.ts";
 import { readDataset } from "../dataset.ts";
 import { duplicateKey } from "./normalise.ts";
 import { prepare, type PrepareOptions, quantile } from "./prepare.ts";
@@ -227,9 +227,9 @@ for (
     ["an empty group", "text,label,g\na,1,\n", { ...plain, group: "g" }, / line 2: 'g' is empty$/],
     [
       "no such column",
-      "text,label\na,1\n",
+      "text,kind\na,1\n",
       {},
-      / expected a column 'title', found 'text', 'label'$/,
+      / expected a column 'label', found 'text', 'kind': name yours with --label$/,
     ],
     ["one class", "text,label\na,1\nb,1\n", plain, /rows: expected at least two classes$/],
     ["too few rows", "text,label\na,1\nb,2\n", plain, /no row would be left for the validation/],

@@ -122,6 +122,33 @@ export function numpyPermutation(length: number, seed: number): Int32Array {
 }
 
 /**
+ * Moves groups to the training side until each class has a row there: a model that never sees a
+ * class cannot give it.
+ *
+ * @param sides The side of each row, which is changed.
+ * @param groups The group of each row.
+ * @param classesOf The classes of a row.
+ */
+export function keepClassesInTraining(
+  sides: Uint8Array,
+  groups: Int32Array,
+  classesOf: (row: number) => readonly number[],
+): void {
+  const trained = new Set<number>();
+  for (const [row, side] of sides.entries()) {
+    if (side === 0) { for (const label of classesOf(row)) trained.add(label); }
+  }
+  const moved = new Set<number>();
+  for (const row of sides.keys()) {
+    if (classesOf(row).every((label) => trained.has(label))) continue;
+    for (const label of classesOf(row)) trained.add(label);
+    moved.add(groups[row]!);
+  }
+  if (moved.size === 0) return;
+  for (const [row, group] of groups.entries()) if (moved.has(group)) sides[row] = 0;
+}
+
+/**
  * Which training rows to keep so that each class has as many as the smallest one.
  *
  * @returns Whether each row is kept; rows of other sides are.

@@ -1,0 +1,201 @@
+/**
+ * Labels that are written differently and mean the same, words that mean that there is no label, and
+ * lists where the name of a class is wanted.
+ *
+ * @module
+ */
+import { classNames, joinClassNames, labelFault, type ProblemType } from "./labels.ts";
+
+/** What files have where there is no value. */
+const NULL_WORDS: ReadonlySet<string> = new Set([
+  ...["nan", "none", "null", "nil", "na", "n/a", "<na>", "#n/a", "undefined"],
+  ...["-", "--", "–", "—", "?"],
+]);
+
+/** How many groups or examples are named. */
+const NAMED = 10;
+
+/** How many rows have each label. */
+export type LabelCounts = ReadonlyMap<string, number>;
+
+/**
+ * The same text for names that differ only in case, spaces, Unicode form, characters that cannot be
+ * seen, or the format of a number: `1` and `1.0`.
+ */
+export function foldName(name: string): string {
+  const folded = name.normalize("NFKC")
+    .replaceAll(/[\s\p{Z}]+/gu, " ")
+    .replaceAll(/[\p{Default_Ignorable_Code_Point}\p{Cc}]/gu, "")
+    .trim()
+    .toLowerCase()
+    .normalize("NFKC");
+  const [, sign, whole, fraction = ""] = /^([+-]?)0*(\d+)(?:[.,](\d*))?$/.exec(folded) ?? [];
+  if (whole === undefined) return folded;
+  const decimals = fraction.replace(/0+$/, "");
+  const digits = decimals === "" ? whole : `${whole}.${decimals}`;
+  return sign === "-" && digits !== "0" ? `-${digits}` : digits;
+}
+
+/** Whether a name is a word for no value, such as `NaN`. */
+export function isNullWord(name: string): boolean {
+  return NULL_WORDS.has(foldName(name));
+}
+
+/** The names of a list as Python, NumPy or JSON write it, such as `['a', 'b']`; else `undefined`. */
+export function listedNames(label: string): string[] | undefined {
+  const inner = /^\[(.*)\]$/su.exec(label)?.[1] ?? /^[({](\s*['"].*)[)}]$/su.exec(label)?.[1];
+  if (inner === undefined) return undefined;
+  const part =
+    /\s*(?:'((?:\\.|[^'\\])*)'|"((?:\\.|[^"\\])*)"|([^\s,'"[\](){}][^,]*?))\s*(?:,|\s(?=['"])|$)/suy;
+  const names: string[] = [];
+  for (part.lastIndex = 0; part.lastIndex < inner.trimEnd().length;) {
+    const found = part.exec(inner);
+    if (found === null) return undefined;
+    const quoted = found[1] ?? found[2];
+    names.push((quoted?.replaceAll(/\\(.)/gsu, "$1") ?? found[3]!).trim());
+  }
+  return names.filter((name) => name !== "");
+}
+
+/**
+ * Gives labels that mean the same one spelling, the commonest. Words for no value are one class; where
+ * a text may have several classes they are none, and lists are taken apart.
+ */
+export class LabelNormaliser {
+  readonly #problemType: ProblemType;
+  readonly #spellings = new Map<string, string>();
+  readonly #isList: (label: string) => boolean;
+
+  constructor(counts: LabelCounts, problemType: ProblemType) {
+    this.#problemType = problemType;
+    this.#isList = commaLists(counts, problemType);
+    const rowsOf = new Map<string, Map<string, number>>();
+    for (const [label, rows] of counts) {
+      for (const name of this.#namesIn(label)) {
+        const spellings = rowsOf.getOrInsertComputed(keyOf(name), () => new Map());
+        spellings.set(name, (spellings.get(name) ?? 0) + rows);
+      }
+    }
+    for (const [key, spellings] of rowsOf) {
+      const [spelling] = [...spellings].reduce((most, it) => it[1] > most[1] ? it : most);
+      this.#spellings.set(key, spelling);
+    }
+  }
+
+  /** A label in the spelling of its class or classes; one that is not known keeps its own. */
+  apply(label: string): string {
+    if (this.#problemType === "regression") return label;
+    const names = this.#namesIn(label).map((name) => this.#spellings.get(keyOf(name)) ?? name);
+    if (this.#problemType === "single_label_classification") return names[0] ?? "";
+    return joinClassNames([...new Set(names)]);
+  }
+
+  #namesIn(label: string): string[] {
+    const listed = listedNames(label);
+    if (this.#problemType === "single_label_classification") {
+      return listed?.length === 1 ? listed : [label];
+    }
+    const names = listed ?? (this.#isList(label) ? partsOf(label) : undefined) ??
+      classNames(label, this.#problemType);
+    return names.filter((name) => !isNullWord(name));
+  }
+}
+
+/** The rule that a label breaks which is to be normalised; `undefined` for a sound one. */
+export function normalisedLabelFault(label: string, problemType: ProblemType): string | undefined {
+  const listed = problemType === "regression" ? undefined : listedNames(label);
+  if (listed === undefined || listed.length === 1) return labelFault(label, problemType);
+  if (problemType === "single_label_classification") {
+    return `the label ${label} names ${listed.length} classes; expected one`;
+  }
+  const joined = listed.find((name) => name.includes("|"));
+  return joined === undefined ? undefined : `'${joined}' in the label holds a |, which joins names`;
+}
+
+/** Names that are of one class in the end. */
+function keyOf(name: string): string {
+  return isNullWord(name) ? "null" : foldName(name);
+}
+
+/**
+ * What a user should know of labels before training on them, with the rows of each: classes that seem
+ * to be the same, words for no value, lists. Nothing where labels are numbers.
+ */
+export function labelNotes(counts: LabelCounts, problemType: ProblemType): string[] {
+  if (problemType === "regression") return [];
+  const names = new Map<string, number>();
+  for (const [label, rows] of counts) {
+    for (const name of classNames(label, problemType)) {
+      names.set(name, (names.get(name) ?? 0) + rows);
+    }
+  }
+  const notes: string[] = [];
+  const nulls = [...names].filter(([name]) => isNullWord(name));
+  const groups = [...Map.groupBy(names, ([name]) => foldName(name)).values()]
+    .filter((group) => group.length > 1 && !isNullWord(group[0]![0]));
+  if (groups.length > 0) {
+    notes.push(
+      `Labels that differ only in case, spaces or form are classes of their own: ` +
+        `${listOf(groups.map((group) => rowsEach(group, " / ")))}. --normalize-labels merges them`,
+    );
+  }
+  if (nulls.length > 0) {
+    notes.push(
+      `Words that mean no label are ${nulls.length > 1 ? "classes" : "a class"}: ` +
+        `${rowsEach(nulls)}` + (nulls.length > 1 ? ". --normalize-labels merges them" : ""),
+    );
+  }
+  const isCommaList = commaLists(counts, problemType);
+  const lists = [...counts].filter(([label]) =>
+    listedNames(label) !== undefined || isCommaList(label)
+  );
+  if (lists.length > 0) {
+    const rows = lists.reduce((sum, [, rows]) => sum + rows, 0);
+    notes.push(
+      `${count(rows)} ${
+        rows === 1 ? "row has" : "rows have"
+      } a list where the name of a class is ` +
+        `wanted: ${
+          rowsEach(lists)
+        }. --problem-type multi_label_classification --normalize-labels ` +
+        "takes lists apart",
+    );
+  }
+  return notes;
+}
+
+function rowsEach(labels: readonly (readonly [string, number])[], separator?: string): string {
+  const items = labels.map(([label, rows]) => `${JSON.stringify(label)} (${count(rows)})`);
+  return listOf(items, separator);
+}
+
+function listOf(items: readonly string[], separator = ", "): string {
+  const left = items.length - NAMED;
+  return items.slice(0, NAMED).join(separator) + (left > 0 ? ` and ${count(left)} more` : "");
+}
+
+/** Which labels are lists such as `a,b`: those of parts that all stand in other labels, too. */
+function commaLists(
+  counts: LabelCounts,
+  problemType: ProblemType,
+): (label: string) => boolean {
+  if (problemType === "regression") return () => false;
+  const labelsWith = new Map<string, number>();
+  for (const label of counts.keys()) {
+    for (const part of new Set(partsOf(label))) {
+      labelsWith.set(part, (labelsWith.get(part) ?? 0) + 1);
+    }
+  }
+  return (label) => {
+    const parts = partsOf(label);
+    return parts.length > 1 && parts.every((part) => part !== "" && labelsWith.get(part)! > 1);
+  };
+}
+
+function partsOf(label: string): string[] {
+  return label.split(/[,;]/).map((part) => part.trim());
+}
+
+function count(value: number): string {
+  return value.toLocaleString("en");
+}

@@ -14,7 +14,7 @@ import type {
   TrainEvent,
 } from "../training/events.ts";
 import { decimals, describeMetrics } from "../training/metrics.ts";
-import { formatMetric } from "./report.ts";
+import { formatMetric, unknownLine } from "./report.ts";
 
 /** What matters most comes first, as a terminal that is too narrow cuts the end. */
 const FORMAT = "  {bar} {value}/{total} steps | {left} left | loss {loss} | {rate} tokens/s";
@@ -100,6 +100,8 @@ export class TrainProgress {
     if (event.truncated > 0) {
       console.error(`${count(event.truncated)} texts are longer than --max-length and were cut`);
     }
+    const unknown = unknownLine(event.unknown_share);
+    if (unknown !== undefined) console.error(unknown);
     console.error(event.leakage);
     for (const note of event.notes) console.error(note);
     this.#startBar(event.steps, event.steps_done);

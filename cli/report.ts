@@ -6,6 +6,8 @@
 import Table from "cli-table3";
 import type { FileEvaluation } from "../training/evaluate_file.ts";
 import type { ClassReport, EvaluationReport, SingleLabelReport } from "../training/evaluation.ts";
+import type { TrainResult } from "../training/events.ts";
+import { shortcomings } from "../training/shortcomings.ts";
 import {
   decimals,
   describeMetrics,
@@ -25,13 +27,20 @@ const MAX_CONFUSIONS = 10;
 
 /**
  * A report as people read it: the metrics, then a table of the classes and their confusion. Of many
- * classes it shows the worst, and which are confused most often.
+ * classes it shows the worst, and which are confused most often. It ends with what is plainly wrong.
+ *
+ * @param linear How good a linear model on the same texts is, where that is known.
  */
-export function formatReport(report: EvaluationReport, title: string): string {
+export function formatReport(
+  report: EvaluationReport,
+  title: string,
+  linear: TrainResult["linear_baseline"] = null,
+): string {
   const { problem_type, seen, unseen } = report;
   const lines = [`${title}: ${count(report.n)} texts`, ...metricLines(report)];
   if (problem_type === "single_label_classification") {
     lines.push(`  always the commonest class: ${percent(report.majority)}`);
+    if (linear !== null) lines.push(`  a linear model on TF-IDF: ${percent(linear.accuracy)}`);
   }
   if (seen !== null && unseen !== null && seen.n > 0) {
     const describe = (part: { n: number } & Partial<Record<Metric, number>>) =>
@@ -52,6 +61,8 @@ export function formatReport(report: EvaluationReport, title: string): string {
       break;
     case "regression":
   }
+  const faults = shortcomings(report, linear);
+  if (faults.length > 0) lines.push("", ...faults);
   return lines.join("\n");
 }
 
@@ -184,6 +195,18 @@ function oneLine(name: string): string {
 
 function count(value: number): string {
   return value.toLocaleString("en");
+}
+
+/** A larger share of unknown word pieces leaves little of a text. */
+const MUCH_UNKNOWN = 0.1;
+
+/** How much of some texts a model cannot read; `undefined` where that is next to nothing. */
+export function unknownLine(share: number): string | undefined {
+  if (share < 0.0005) return undefined;
+  const told = `${percent(share)} of the word pieces are unknown to the model`;
+  return share < MUCH_UNKNOWN
+    ? told
+    : `${told}: its vocabulary is not made for these texts; --model names a base for their language`;
 }
 
 /** Shares in percent, other metrics as they are. */

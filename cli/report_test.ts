@@ -1,6 +1,6 @@
 import { deepStrictEqual, match, ok } from "node:assert";
 import { evaluate, type SingleLabelReport } from "../training/evaluation.ts";
-import { confusions, formatReport } from "./report.ts";
+import { confusions, formatReport, unknownLine } from "./report.ts";
 
 /** As a terminal shows it: wide characters of East Asia take two columns. */
 function stringWidth(line: string): number {
@@ -59,7 +59,7 @@ Deno.test("formatReport() shows the worst of many classes, and the commonest con
   ok(report.split("\n").length < 60);
 });
 
-Deno.test("formatReport() fits into 80 columns, whatever the classes are called", () => {
+Deno.test("formatReport() has tables of 80 columns at most, whatever the classes are called", () => {
   const names = [
     (index: number) => `${index}`,
     (index: number) => `${"a long name ".repeat(20)}${index}`,
@@ -68,11 +68,25 @@ Deno.test("formatReport() fits into 80 columns, whatever the classes are called"
   ];
   for (const count of [2, 6, 10, 20, 21, 200]) {
     for (const name of names) {
-      for (const line of formatReport(manyClasses(count, name), "Test").split("\n")) {
+      const lines = formatReport(manyClasses(count, name), "Test").split("\n");
+      // A terminal wraps sentences, but tears tables apart.
+      for (const line of lines.filter((line) => /^[┌│├└]/.test(line))) {
         ok(stringWidth(line) <= 80, `${count} classes: ${line}`);
       }
     }
   }
+});
+
+Deno.test("formatReport() ends with what is wrong, and gives the linear model's figure", () => {
+  const report = formatReport(manyClasses(3), "Test", { accuracy: 0.5, f1_macro: 0.5 });
+  match(report, /^ {2}a linear model on TF-IDF: 50\.0 %$/m);
+  match(report, /\nIt is no better than .*\nIt stays below a linear model .*\.$/);
+});
+
+Deno.test("unknownLine() names what a vocabulary lacks, and what to do where it is much", () => {
+  deepStrictEqual(unknownLine(0), undefined);
+  deepStrictEqual(unknownLine(0.012), "1.2 % of the word pieces are unknown to the model");
+  match(unknownLine(0.98)!, /^98\.0 % of the word pieces .* --model names a base for/);
 });
 
 Deno.test("confusions() lists all that occur, the commonest first", () => {

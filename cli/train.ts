@@ -4,14 +4,21 @@
  * @module
  */
 import { Command } from "commander";
-import { relative } from "node:path";
+import { dirname, relative, resolve } from "node:path";
 import { parseColumnMapping } from "../data/columns.ts";
-import { readDataset, SAMPLE_DIR } from "../data/dataset.ts";
+import { type Dataset, readDataset, SAMPLE_DIR } from "../data/dataset.ts";
 import { UserError } from "../lib/user_error.ts";
-import { lastUnfinishedRun, newRunDir, readUnfinishedRun } from "../training/folder/run_folder.ts";
-import { TrainSettings } from "../training/settings.ts";
+import {
+  lastUnfinishedRun,
+  newRunDir,
+  readUnfinishedRun,
+  RUNS_DIR,
+} from "../training/folder/run_folder.ts";
+import { TrainSettings, withModelDefaults } from "../training/settings.ts";
 import { train } from "../training/train.ts";
 import { resumedSettings } from "../training/folder/training_args.ts";
+import type { TrainResult } from "../training/events.ts";
+import { shortcomings } from "../training/shortcomings.ts";
 import { quoted } from "./quoted.ts";
 import { formatReport } from "./report.ts";
 import { addSettingsOptions, parseSettings } from "./settings_options.ts";
@@ -66,14 +73,54 @@ async function run(options: Options, command: Command): Promise<void> {
     console.log(JSON.stringify(result));
     return;
   }
-  console.log(`\n${formatReport(result.metrics, `The ${result.metrics.split} file`)}`);
-  const modelFlag = options.out === undefined ? "" : ` --model ${quoted(options.out)}`;
-  console.log(`
-The model is in ${relative(Deno.cwd(), result.model_dir)}. Try next:
-  deno task predict${modelFlag} "How to bake sourdough bread"
-  deno task eval${modelFlag} --predictions predict.csv
-  deno task serve
-  deno task train --mode ${settings.mode} --model ${settings.model} --data YOUR_FOLDER`);
+  const { metrics, linear_baseline: linear } = result;
+  console.log(`\n${formatReport(metrics, `The ${metrics.split} file`, linear)}`);
+  if (shortcomings(metrics, linear).length > 0) console.log(advice(settings, dataDir));
+  console.log(nextSteps(result, dataset));
+}
+
+/** What may make a weak model better. */
+function advice(settings: TrainSettings, dataDir: string): string {
+  const { epochs, learningRate, maxSteps, mode } = withModelDefaults(settings);
+  const tries = [
+    maxSteps === undefined ? `more than ${epochs} --epochs` : `more than ${maxSteps} --max-steps`,
+    `another --learning-rate than ${learningRate}`,
+    mode === "full" ? "a larger pretrained base with --model" : "--mode full",
+  ];
+  return `Try ${tries.join(", ")}.
+Whether the texts tell the labels at all, this says:
+  deno task --quiet data audit ${quoted(nearPath(dataDir))}`;
+}
+
+/** A folder as one names it from here. */
+function nearPath(dir: string): string {
+  const path = relative(Deno.cwd(), dir);
+  return path.startsWith("..") ? dir : path;
+}
+
+/** So many characters of a text stand in a command. */
+const MAX_TEXT = 50;
+
+/** Commands for a model that has just been trained, on a text that it has not seen. */
+function nextSteps({ run, model_dir, metrics }: TrainResult, dataset: Dataset): string {
+  const dir = quoted(nearPath(model_dir));
+  const { text, label } = dataset[metrics.split][0]!;
+  const words = text.replaceAll(/\s+/g, " ").trim();
+  const start = words.length > MAX_TEXT ? words.slice(0, MAX_TEXT).replace(/ [^ ]*$/, "") : words;
+  // The server finds what is in its own folder.
+  const serves = dirname(resolve(model_dir)) === resolve(RUNS_DIR);
+  const request = JSON.stringify({ model: run, inputs: [start] });
+  return [
+    `\nThe model is in ${dir}. Try next, on a text with the label '${label}':`,
+    `  deno task --quiet predict --model ${dir} ${quoted(start)}`,
+    `  deno task --quiet eval --model ${dir} --predictions predict.csv`,
+    ...serves
+      ? [
+        "  deno task --quiet serve",
+        `  curl -d ${quoted(request)} localhost:8000/v1/predict`,
+      ]
+      : [],
+  ].join("\n");
 }
 
 interface RunToTrain {

@@ -5,7 +5,7 @@
  */
 import type { DownloadEvent } from "../models/hub.ts";
 import type { EvaluationReport } from "./evaluation.ts";
-import type { Headline } from "./metrics.ts";
+import type { Headline, MetricOf } from "./metrics.ts";
 
 /** The run is prepared and begins. */
 export interface StartEvent {
@@ -24,6 +24,8 @@ export interface StartEvent {
   validation_examples: number;
   /** Texts that are longer than the limit and lose their end. */
   truncated: number;
+  /** The share of the tokens of the training texts that the vocabulary does not have. */
+  unknown_share: number;
   /** How many held-out texts are in the training file, as `data audit` says it. */
   leakage: string;
   /** What a user should know of the base. */
@@ -79,6 +81,11 @@ export interface TrainResult {
   tokens_per_second: number;
   /** Of the test file, or of the validation file where there is no test file. */
   metrics: EvaluationReport & { split: "test" | "validation" };
+  /**
+   * How good a linear model on the same texts is; `null` where that would take long, or a text has
+   * not one class.
+   */
+  linear_baseline: Record<MetricOf<"single_label_classification">, number> | null;
 }
 
 /** Anything that a run reports. */

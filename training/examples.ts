@@ -21,18 +21,30 @@ export interface EncodedExample {
   label: string;
 }
 
-/** Encodes texts and counts those that are longer than the tokenizer allows and lose their end. */
-export function encodeExamples(
-  rows: readonly Example[],
-  tokenizer: Tokenizer,
-): { examples: EncodedExample[]; truncated: number } {
-  let truncatedCount = 0;
+/** Texts that are ready for the model, and what they have lost on the way. */
+export interface EncodedExamples {
+  examples: EncodedExample[];
+  /** How many texts are longer than the tokenizer allows and lose their end. */
+  truncated: number;
+  /** The share of the tokens, those around a text not counted, that the vocabulary does not have. */
+  unknownShare: number;
+}
+
+/** Encodes texts. */
+export function encodeExamples(rows: readonly Example[], tokenizer: Tokenizer): EncodedExamples {
+  let [truncatedCount, unknown, tokens] = [0, 0, 0];
   const examples = rows.map(({ text, label }) => {
     const { ids, truncated } = tokenizer.encode(text);
     truncatedCount += Number(truncated);
+    unknown += tokenizer.countUnknown(ids);
+    tokens += ids.length - 2;
     return { text, ids, label };
   });
-  return { examples, truncated: truncatedCount };
+  return {
+    examples,
+    truncated: truncatedCount,
+    unknownShare: tokens === 0 ? 0 : unknown / tokens,
+  };
 }
 
 /** What a step takes, in the parts in which its batch comes; all examples weigh the same. */

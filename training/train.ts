@@ -35,6 +35,7 @@ import { trainingGraphs } from "./graphs.ts";
 import { initialModel, resumedModel } from "./initial_model.ts";
 import { modelCard } from "./folder/model_card.ts";
 import { TrainingInterrupted } from "./interrupted.ts";
+import { linearBaseline } from "./linear_baseline.ts";
 import { optimizerOf } from "./optimizer.ts";
 import {
   checkOutDir,
@@ -98,7 +99,7 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
   const problem = problemOf(config);
   const { tokenizer } = base;
 
-  const { examples, truncated } = encodeExamples(trainRows, tokenizer);
+  const { examples, truncated, unknownShare } = encodeExamples(trainRows, tokenizer);
   const validation = encodeExamples(dataset.validation, tokenizer);
   const lengths = examples.map(({ ids }) => ids.length);
   const plan = stepPlan(lengths.length, settings);
@@ -148,6 +149,7 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
     train_examples: examples.length,
     validation_examples: validation.examples.length,
     truncated,
+    unknown_share: unknownShare,
     leakage: leakageLine({ ...dataset, train: trainRows }),
     notes,
   });
@@ -232,6 +234,7 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
     device: executor.choice.device,
     tokens_per_second: runner.tokensPerSecond,
     metrics: { split, ...evaluate(predictions, problem, new Set(texts)) },
+    linear_baseline: linearBaseline(trainRows, dataset[split], problem),
   };
   const weights = await readWeights(bestDir, config, graphs.parameters);
   if (tuning === undefined) await saveClassifier(outDir, { config, tokenizer, weights });

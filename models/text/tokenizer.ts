@@ -169,6 +169,12 @@ export class Tokenizer {
     return { ids: [...ids, separator, ...rest, separator], secondStart, truncated };
   }
 
+  /** How many of these tokens stand for something that the vocabulary does not have. */
+  countUnknown(ids: readonly number[]): number {
+    const unknown = this.#json.model.vocab[this.#config.unk_token ?? SPECIAL_TOKENS_MAP.unk_token];
+    return ids.reduce((sum, id) => sum + Number(id === unknown), 0);
+  }
+
   /** The most tokens that a text is encoded to, `[CLS]` and `[SEP]` included. */
   get maxLength(): number {
     return this.#config.model_max_length;

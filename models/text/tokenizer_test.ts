@@ -41,6 +41,11 @@ Deno.test("Tokenizer.encode() frames the ids of the tokens", () => {
   deepStrictEqual(tokenizer.encode(""), { ids: [CLS, SEP], truncated: false });
 });
 
+Deno.test("Tokenizer.countUnknown() counts what the vocabulary does not have", () => {
+  deepStrictEqual(tokenizer.countUnknown(tokenizer.encode("Hugs zug 7 日本").ids), 3);
+  deepStrictEqual(tokenizer.countUnknown(tokenizer.encode("hug").ids), 0);
+});
+
 Deno.test("Tokenizer.encode() keeps [CLS] and [SEP] when it cuts a text", () => {
   deepStrictEqual(withLength(5).encode("hug pun 7"), {
     ids: [CLS, 5, 7, 6, SEP],

@@ -12,6 +12,7 @@ const RESULT: TrainResult & { metrics: SingleLabelReport } = {
   best_epoch: 3,
   device: "wasm",
   tokens_per_second: 1000,
+  linear_baseline: { accuracy: 0.8, f1_macro: 0.75 },
   metrics: {
     problem_type: "single_label_classification",
     split: "test",

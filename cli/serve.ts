@@ -55,6 +55,7 @@ interface Options {
   rateLimit?: number;
   corsOrigin?: string[];
   insecure?: true;
+  ui: boolean;
 }
 
 /** A process that is busy may miss some of its heartbeats, one in two seconds. */
@@ -116,6 +117,7 @@ export function serveCommand(): Command {
       collect,
     )
     .option("--insecure", "Listen on a public address without a key")
+    .option("--no-ui", "Serve no page for people")
     .action(run);
 }
 
@@ -194,10 +196,11 @@ async function run(options: Options): Promise<void> {
     requestsPerMinute: options.rateLimit,
     corsOrigins: options.corsOrigin ?? [],
     log: (entry) => console.error(JSON.stringify(entry)),
+    page: options.ui,
   });
 
   const cutOff = new AbortController();
-  const server = listen(host, port, app.fetch, cutOff.signal);
+  const server = listen(host, port, options.ui, app.fetch, cutOff.signal);
   // A signal comes twice under `deno task`: from the terminal, and passed on by the task.
   let stopping: Promise<void> | undefined;
   const stop = () => {
@@ -259,11 +262,14 @@ async function preload(
 function listen(
   hostname: string,
   port: number,
+  ui: boolean,
   handler: Deno.ServeHandler,
   signal: AbortSignal,
 ): Deno.HttpServer {
-  const onListen = ({ hostname, port }: Deno.NetAddr) =>
+  const onListen = ({ hostname, port }: Deno.NetAddr) => {
     console.error(`Listening on http://${hostname}:${port}`);
+    if (ui) console.error("Open it in a browser to watch runs, try models and see their mistakes");
+  };
   try {
     return Deno.serve({ hostname, port, onListen, signal }, handler);
   } catch (error) {

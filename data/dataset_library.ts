@@ -51,6 +51,7 @@ export class DatasetLibrary {
   readonly #dir: string;
   readonly #auditOptions: AuditOptions;
   readonly #coming = new Set<string>();
+  #sampleAudit: Promise<AuditReport> | undefined;
 
   constructor(dir: string, auditOptions: AuditOptions) {
     this.#dir = dir;
@@ -89,7 +90,7 @@ export class DatasetLibrary {
   /** What the audit found when the data set came. */
   async audit(name: string): Promise<DatasetAudit> {
     const report = name === SAMPLE
-      ? await audit(SAMPLE_DIR, this.#auditOptions)
+      ? await (this.#sampleAudit ??= audit(SAMPLE_DIR, this.#auditOptions))
       : JSON.parse(await Deno.readTextFile(join(this.#dir, name, AUDIT_FILE)));
     // The sample does not say, nor do those that came when there was no other kind.
     return { problem_type: DEFAULT_PROBLEM_TYPE, ...report };

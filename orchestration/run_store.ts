@@ -3,10 +3,11 @@
  *
  * @module
  */
-import { KvStore, type Store, type Write } from "./store.ts";
+import { type Key, KvStore, type Store, type Write } from "./store.ts";
 import type { EvaluationReport } from "../training/evaluation.ts";
 import type { EvaluateJob } from "./job.ts";
 import type { FinishEvent, TrainEvent, TrainResult } from "../training/events.ts";
+import type { Headline } from "../training/metrics.ts";
 
 /** Errors are cut to this, as a value of Deno KV ends at 64 KiB. */
 export const MAX_ERROR_LENGTH = 4000;
@@ -36,6 +37,8 @@ export interface Run {
   checkpoint_step: number;
   /** Attempts that ended without a new checkpoint, one after the other. */
   deaths: number;
+  /** How far it is, once it has begun. */
+  progress?: RunProgress | undefined;
   /** Whether it is to stop; it does so within a step. */
   cancelling?: boolean | undefined;
   /** The run of which it is another try. */
@@ -44,6 +47,22 @@ export interface Run {
   result?: RunResult | undefined;
   /** Why a run failed. */
   error?: string | undefined;
+}
+
+/** How far a run is, by what it last reported. */
+export interface RunProgress {
+  step: number;
+  steps: number;
+  /** How much of the training file has been seen, such as 1.5. */
+  epoch: number;
+  epochs: number;
+  device: string;
+  /** Of the last step; there is none before the first. */
+  loss?: number;
+  tokens_per_second?: number;
+  seconds_left?: number;
+  /** The best evaluation on the validation file so far. */
+  best?: Headline & { step: number };
 }
 
 /** A run that is to be queued. */
@@ -121,6 +140,13 @@ const IDEMPOTENCY_MS = 24 * 3600_000;
 /** Deno KV takes so many writes at once. */
 const MAX_WRITES = 500;
 
+/** Runs by the time of their creation: lists read no more of them than they show. */
+const RUNS_BY_TIME = "runs_by_time";
+/** Says that all runs are there. */
+const INDEXED: Key = ["indexed", RUNS_BY_TIME];
+/** So many runs of a list are read at once. */
+const INDEX_PAGE = 100;
+
 /** A request to create a run that was answered. */
 export interface CreatedRun {
   /** Of the request's body. */
@@ -139,7 +165,9 @@ export class RunStore implements Disposable {
 
   /** Opens the store in a file, a KV database by its URL, or in memory for `:memory:`. */
   static async open(path: string): Promise<RunStore> {
-    return new RunStore(await KvStore.open(path));
+    const store = await KvStore.open(path);
+    await indexRuns(store);
+    return new RunStore(store);
   }
 
   /**
@@ -152,6 +180,7 @@ export class RunStore implements Disposable {
     const event: StateEvent = { type: "state", state: run.state };
     const writes: Write[] = [
       { key: ["runs", run.id], value: { ...run, event_count: 1 } },
+      { key: indexKey(run), value: true },
       { key: ["events", run.id, 1], value: event },
     ];
     if (created === undefined) return await this.#store.put(writes);
@@ -178,10 +207,33 @@ export class RunStore implements Disposable {
     return runs.sort(newestFirst);
   }
 
+  /**
+   * Runs one after the other, the newest first; those that nobody asks for are not read.
+   *
+   * @param after The run after which to begin.
+   */
+  async *newest(after?: Run): AsyncGenerator<Run> {
+    let end = after && indexKey(after);
+    while (true) {
+      const entries = await this.#store.list({
+        prefix: [RUNS_BY_TIME],
+        ...end !== undefined && { end },
+        limit: INDEX_PAGE,
+        reverse: true,
+      });
+      const runs = await Promise.all(entries.map(({ key }) => this.get(String(key.at(-1)))));
+      for (const run of runs) if (run !== undefined) yield run;
+      if (entries.length < INDEX_PAGE) return;
+      end = entries.at(-1)!.key;
+    }
+  }
+
   /** Forgets a run and its events. */
   async delete(id: string): Promise<void> {
+    const run = await this.get(id);
     const events = await this.#store.list({ prefix: ["events", id] });
-    const keys = [["runs", id], ...events.map(({ key }) => key)];
+    const keys: Key[] = [["runs", id], ...events.map(({ key }) => key)];
+    if (run !== undefined) keys.unshift(indexKey(run));
     while (keys.length > 0) {
       await this.#store.put(keys.splice(0, MAX_WRITES).map((key) => ({ key })));
     }
@@ -249,18 +301,23 @@ export class RunStore implements Disposable {
     for await (const run of this.#store.watch<Run>(["runs", id], signal)) {
       if (run === undefined) return;
       if (run.event_count > last) {
-        const fresh = await this.#store.list<RunEvent>({
-          prefix: ["events", id],
-          start: ["events", id, last + 1],
-        });
-        for (const { key, value: event } of fresh) {
-          last = Number(key[2]);
-          yield { id: last, event };
+        for (const numbered of await this.eventsSoFar(id, last)) {
+          last = numbered.id;
+          yield numbered;
         }
       }
       // What was read may be newer than the run that was seen.
       if (isOver(run) && last >= run.event_count) return;
     }
+  }
+
+  /** The events of a run from a point on that there are by now. */
+  async eventsSoFar(id: string, after: number): Promise<NumberedEvent[]> {
+    const entries = await this.#store.list<RunEvent>({
+      prefix: ["events", id],
+      start: ["events", id, after + 1],
+    });
+    return entries.map(({ key, value: event }) => ({ id: Number(key[2]), event }));
   }
 
   /** Writes an evaluation. */
@@ -288,6 +345,19 @@ export class RunStore implements Disposable {
   [Symbol.dispose](): void {
     this.close();
   }
+}
+
+function indexKey({ created_at, id }: Pick<Run, "created_at" | "id">): Key {
+  return [RUNS_BY_TIME, created_at, id];
+}
+
+/** Adds the runs of a store that was written when there was no index. */
+async function indexRuns(store: Store): Promise<void> {
+  if (await store.get(INDEXED) !== undefined) return;
+  const runs = await store.list<Run>({ prefix: ["runs"] });
+  const writes = runs.map(({ value }): Write => ({ key: indexKey(value), value: true }));
+  while (writes.length > 0) await store.put(writes.splice(0, MAX_WRITES));
+  await store.put([{ key: INDEXED, value: true }]);
 }
 
 /** A run is not in a state from which it can be changed so. */

@@ -29,11 +29,17 @@ export interface Expected {
   version: string | undefined;
 }
 
-/** Which keys are listed: those that begin with some parts, perhaps from one of them on. */
+/** Which keys are listed: those that begin with some parts, perhaps only some of them. */
 export interface Range {
   prefix: Key;
   /** The first key, itself included. */
   start?: Key;
+  /** The first key after the range. */
+  end?: Key;
+  /** The most entries; without it, all. */
+  limit?: number;
+  /** Whether the last key comes first. */
+  reverse?: boolean;
 }
 
 /** Keeps values; every operation ends in time or throws. */
@@ -93,12 +99,16 @@ export class KvStore implements Store {
     return ok;
   }
 
-  async list<Value>({ prefix, start }: Range): Promise<{ key: Key; value: Value }[]> {
+  async list<Value>(
+    { prefix, start, end, limit, reverse = false }: Range,
+  ): Promise<{ key: Key; value: Value }[]> {
     const selector = {
       prefix,
       ...start !== undefined && { start },
+      ...end !== undefined && { end },
     } as Deno.KvListSelector;
-    const entries = await inTime(() => Array.fromAsync(this.#kv.list<Value>(selector)));
+    const options: Deno.KvListOptions = { reverse, ...limit !== undefined && { limit } };
+    const entries = await inTime(() => Array.fromAsync(this.#kv.list<Value>(selector, options)));
     return entries.map(({ key, value }) => ({ key: key as Key, value }));
   }
 

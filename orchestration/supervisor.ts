@@ -15,6 +15,7 @@ import {
   isOver,
   MAX_ERROR_LENGTH,
   type Run,
+  type RunProgress,
   type RunResult,
   RunStateError,
   type RunStore,
@@ -359,6 +360,7 @@ class RunFollower {
   readonly #store: RunStore;
   readonly #id: string;
   #lastAt = -Infinity;
+  #progress: RunProgress | undefined;
   finish: FinishEvent | undefined;
   stopped = false;
   error: string | undefined;
@@ -393,8 +395,32 @@ class RunFollower {
         this.checkpointed = true;
         return await this.#store.append(this.#id, message, { checkpoint_step: message.step });
     }
-    await this.#store.append(this.#id, message);
+    this.#progress = progressAfter(message, this.#progress);
+    await this.#store.append(
+      this.#id,
+      message,
+      this.#progress === undefined ? {} : { progress: this.#progress },
+    );
   }
+}
+
+/** How far a run is after an event. */
+function progressAfter(
+  event: Exclude<TrainEvent, FinishEvent>,
+  before: RunProgress | undefined,
+): RunProgress | undefined {
+  if (event.type === "start") {
+    const { steps, steps_done: step, epochs, device } = event;
+    return { step, steps, epoch: epochs * step / steps, epochs, device };
+  }
+  if (before === undefined) return undefined;
+  if (event.type === "step") {
+    const { step, epoch, loss, tokens_per_second, seconds_left } = event;
+    return { ...before, step, epoch, loss, tokens_per_second, seconds_left };
+  }
+  if (event.type !== "evaluation" || !event.best) return before;
+  const { type: _type, epoch: _epoch, loss: _loss, best: _best, ...best } = event;
+  return { ...before, best };
 }
 
 function isLastOfFile(event: TrainEvent): boolean {

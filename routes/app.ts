@@ -22,6 +22,7 @@ import { type Log, observeRequests } from "./log.ts";
 import { metricsRoutes } from "./metrics.ts";
 import { modelRoutes } from "./models.ts";
 import { openInferenceRoutes } from "./open_inference.ts";
+import { pageRoutes } from "./page.ts";
 import { predictRoutes } from "./predict.ts";
 import { limitConcurrency } from "./predictions.ts";
 import { admitBy, createRouter } from "./router.ts";
@@ -48,6 +49,8 @@ export interface AppOptions
   /** Whether the server listens on this machine alone, and is to be known by no other name. */
   loopbackOnly?: boolean;
   log?: Log;
+  /** Whether there is a page for people; so by default. */
+  page?: boolean;
 }
 
 /** The whole application. */
@@ -74,6 +77,7 @@ export function createApp(options: AppOptions): OpenAPIHono {
   app.notFound(answerNoRoute(app));
 
   const predictOptions = { predictor, maxClientBatchSize: limits.maxClientBatchSize };
+  if (options.page !== false) app.route("/", pageRoutes());
   app.route("/", healthRoutes(isReady));
   app.route("/", predictRoutes(predictOptions));
   app.route("/", textEmbeddingsInferenceRoutes(predictOptions));

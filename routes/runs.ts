@@ -18,8 +18,10 @@ import { BUNDLED_MODEL, OWN_MODELS } from "../models/formats/config.ts";
 import { chooseDevice, DeviceError } from "../onnx/runtime/device.ts";
 import type { ModelCache } from "../serving/model_cache.ts";
 import { type ModelRegistry, UnknownModelError } from "../serving/model_registry.ts";
+import { RunHistories } from "../orchestration/run_history.ts";
 import { newRun, type Run, type RunStore } from "../orchestration/run_store.ts";
-import { TrainSettings } from "../training/settings.ts";
+import { type Metric, METRIC_NAMES } from "../training/metrics.ts";
+import { TrainSettings, withModelDefaults } from "../training/settings.ts";
 import { camelCase, mapKeys, snakeCase } from "../lib/snake_case.ts";
 import type { Supervisor } from "../orchestration/supervisor.ts";
 import { aboutToStop, invalidField, retryLater } from "./errors.ts";
@@ -67,6 +69,43 @@ const RetryRequest = z.strictObject(
   ),
 ).meta({ id: "RetryRequest" });
 
+/** Metrics by their names, beside what they were measured on. */
+const Figures = z.object({
+  problem_type: z.enum(PROBLEM_TYPES),
+  ...Object.fromEntries(
+    Object.keys(METRIC_NAMES).map((metric) => [metric, z.number().optional()]),
+  ) as Record<
+    Metric,
+    z.ZodOptional<z.ZodNumber>
+  >,
+});
+
+const RunProgress = z.object({
+  step: z.int(),
+  steps: z.int(),
+  epoch: z.number(),
+  epochs: z.number(),
+  device: z.string(),
+  loss: z.number().optional(),
+  tokens_per_second: z.number().optional(),
+  seconds_left: z.number().optional(),
+  best: Figures.extend({ step: z.int() }).optional()
+    .describe("The best evaluation on the validation file so far"),
+}).meta({ id: "RunProgress" });
+
+const RunResult = z.object({
+  steps: z.int(),
+  epochs: z.number(),
+  best_epoch: z.number(),
+  device: z.string(),
+  tokens_per_second: z.number(),
+  metrics: Figures.extend({
+    split: z.enum(["test", "validation"]),
+    n: z.int(),
+    interval: z.record(z.string(), z.array(z.number()).length(2)),
+  }),
+}).meta({ id: "RunResult" });
+
 /** The type says all of it; the schema describes what a client relies on. */
 const RunAnswer = z.looseObject({
   id: z.string(),
@@ -76,10 +115,64 @@ const RunAnswer = z.looseObject({
   settings: z.record(z.string(), z.unknown()),
   dataset: z.string(),
   created_at: z.string(),
+  started_at: z.string().optional(),
+  finished_at: z.string().optional(),
   event_count: z.int(),
   attempt: z.int().describe("How often a process was started for it"),
   checkpoint_step: z.int(),
+  progress: RunProgress.optional(),
+  cancelling: z.boolean().optional().describe("It stops within a step"),
+  retry_of: z.string().optional(),
+  result: RunResult.optional(),
+  error: z.string().optional(),
+  silent_seconds: z.int().optional(),
 }).meta({ id: "Run" });
+
+const numbers = z.array(z.number());
+
+/** The events of a run's stream that are no points of a curve. */
+const LogEvent = z.union([
+  z.object({
+    type: z.literal("state"),
+    state: z.enum(STATES),
+    error: z.string().optional(),
+  }),
+  z.object({
+    type: z.literal("start"),
+    model: z.string(),
+    device: z.string(),
+    device_reason: z.string(),
+    parameters: z.int(),
+    steps: z.int(),
+    steps_done: z.int(),
+    epochs: z.number(),
+    train_examples: z.int(),
+    validation_examples: z.int(),
+    truncated: z.int(),
+    leakage: z.string(),
+    notes: z.array(z.string()),
+  }),
+  z.object({ type: z.literal("checkpoint"), step: z.int() }),
+  z.object({ type: z.literal("download"), file: z.string(), size: z.number().nullable() }),
+  z.object({ type: z.literal("finish"), best_epoch: z.number() }),
+]).meta({ id: "RunLogEvent" });
+
+const RunHistoryAnswer = z.object({
+  steps: z.object({
+    step: numbers,
+    epoch: numbers,
+    loss: numbers,
+    grad_norm: numbers,
+    learning_rate: numbers,
+    tokens_per_second: numbers,
+  }).describe("Steps as columns of equal length, thinned out so that peaks stay"),
+  evaluations: z.array(
+    Figures.extend({ step: z.int(), epoch: z.number(), loss: z.number(), best: z.boolean() }),
+  ),
+  log: z.array(z.object({ id: z.int(), event: LogEvent }))
+    .describe("Everything else that happened"),
+  last_event_id: z.int().describe("What 'after' is for the events that come"),
+}).meta({ id: "RunHistory" });
 
 const tags = ["runs"];
 const params = z.object({ id: z.string() });
@@ -95,6 +188,26 @@ const create = declareRoute({
   responses: {
     202: jsonContent(RunAnswer, "The run is queued"),
     ...errorAnswers(409, 422, 429, 503, 507),
+  },
+});
+
+const settingsOf = declareRoute({
+  method: "post",
+  path: "/v1/runs/settings",
+  operationId: "checkRun",
+  scope: "manage",
+  tags,
+  summary:
+    "Check a request for a run, and fill in the defaults that suit its base; nothing is trained",
+  request: { body: jsonBody(RunRequest) },
+  responses: {
+    200: jsonContent(
+      z.object({
+        settings: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])),
+      }),
+      "The settings that the run would have",
+    ),
+    ...errorAnswers(422),
   },
 });
 
@@ -183,12 +296,29 @@ const events = declareRoute({
   operationId: "followRun",
   scope: "manage",
   tags,
-  summary: "Follow a run: server-sent events, from Last-Event-ID on",
-  request: { params },
+  summary: "Follow a run: server-sent events, from Last-Event-ID or 'after' on",
+  request: {
+    params,
+    query: z.object({ after: z.coerce.number().int().min(0).default(0) }),
+  },
   responses: {
     200: { description: "The events", content: { "text/event-stream": { schema: z.string() } } },
     ...errorAnswers(404),
   },
+});
+
+const history = declareRoute({
+  method: "get",
+  path: "/v1/runs/{id}/history",
+  operationId: "showRunHistory",
+  scope: "manage",
+  tags,
+  summary: "A run so far, to be drawn",
+  request: {
+    params,
+    query: z.object({ points: z.coerce.number().int().min(2).max(20_000).default(2000) }),
+  },
+  responses: { 200: jsonContent(RunHistoryAnswer, "The history"), ...errorAnswers(404, 422) },
 });
 
 /** What the routes need. */
@@ -207,6 +337,7 @@ export interface RunRoutesOptions {
 /** The routes. */
 export function runRoutes(options: RunRoutesOptions): OpenAPIHono {
   const { store, supervisor, datasets } = options;
+  const histories = new RunHistories(store);
   const find = async (id: string): Promise<Run> => {
     const run = await store.get(id);
     if (run === undefined) throw new HTTPException(404, { message: `There is no run '${id}'` });
@@ -219,15 +350,7 @@ export function runRoutes(options: RunRoutesOptions): OpenAPIHono {
   };
 
   /** Checks everything that can be before a run is queued. */
-  const submit = async (
-    context: Context,
-    request: Record<string, unknown>,
-    origin: { retry_of?: string; created?: { key: string; sha256: string } } = {},
-  ) => {
-    if (supervisor.closed) throw aboutToStop();
-    if (supervisor.queueLength >= MAX_QUEUED) {
-      throw retryLater(429, `${MAX_QUEUED} runs wait already, and no more may`, 60);
-    }
+  const check = async (request: Record<string, unknown>) => {
     const { dataset, name, ...settings } = RunRequest.parse(request);
     if (!await datasets.has(dataset)) {
       throw invalidField("dataset", `there is no data set '${dataset}'`);
@@ -247,6 +370,19 @@ export function runRoutes(options: RunRoutesOptions): OpenAPIHono {
       if (error instanceof DeviceError) throw invalidField("device", error.message);
       throw error;
     });
+    return { dataset, name, settings, known, base };
+  };
+
+  const submit = async (
+    context: Context,
+    request: Record<string, unknown>,
+    origin: { retry_of?: string; created?: { key: string; sha256: string } } = {},
+  ) => {
+    if (supervisor.closed) throw aboutToStop();
+    if (supervisor.queueLength >= MAX_QUEUED) {
+      throw retryLater(429, `${MAX_QUEUED} runs wait already, and no more may`, 60);
+    }
+    const { dataset, name, settings, base } = await check(request);
     await options.checkRoom();
     const id = crypto.randomUUID();
     const { retry_of } = origin;
@@ -279,16 +415,28 @@ export function runRoutes(options: RunRoutesOptions): OpenAPIHono {
     context.header("Location", `/v1/runs/${created.runId}`);
     return context.json(answer(await find(created.runId)), 202);
   });
-  router.openapi(list, async (context) => {
-    const { limit, after, ...wanted } = context.req.valid("query");
-    const runs = (await store.list()).map(answer);
-    const start = after === undefined ? 0 : runs.findIndex(({ id }) => id === after) + 1;
-    if (after !== undefined && start === 0) await find(after);
-    const matching = runs.slice(start).filter((run) =>
-      Object.entries(wanted).every(([key, value]) => value === undefined || run[key] === value)
+  router.openapi(settingsOf, async (context) => {
+    const { known } = await check(context.req.valid("json"));
+    const settings = Object.entries(withModelDefaults(known)).flatMap(([key, value]) =>
+      value === undefined ? [] : [[snakeCase(key), value] as const]
     );
-    const page = matching.slice(0, limit);
-    const next = matching.length > limit ? page.at(-1)!.id : null;
+    return context.json({ settings: Object.fromEntries(settings) }, 200);
+  });
+  router.openapi(list, async (context) => {
+    const { limit, after, name, ...wanted } = context.req.valid("query");
+    const page: z.infer<typeof RunAnswer>[] = [];
+    let next: string | null = null;
+    for await (const stored of store.newest(after === undefined ? undefined : await find(after))) {
+      const run = answer(stored);
+      const matches = (name === undefined || run.name.includes(name)) &&
+        Object.entries(wanted).every(([key, value]) => value === undefined || run[key] === value);
+      if (!matches) continue;
+      if (page.length === limit) {
+        next = page.at(-1)!.id;
+        break;
+      }
+      page.push(run);
+    }
     return context.json({ runs: page, next }, 200);
   });
   router.openapi(show, async (context) => {
@@ -298,6 +446,7 @@ export function runRoutes(options: RunRoutesOptions): OpenAPIHono {
     const { id } = await find(context.req.valid("param").id);
     const version = await options.models.resolve(id).catch(() => undefined);
     await supervisor.delete(id);
+    histories.forget(id);
     if (version !== undefined) options.cache.forget([version]);
     return context.body(null, 204);
   });
@@ -320,7 +469,8 @@ export function runRoutes(options: RunRoutesOptions): OpenAPIHono {
   });
   router.openapi(events, async (context) => {
     const { id } = await find(context.req.valid("param").id);
-    const after = Math.max(0, Math.trunc(Number(context.req.header("Last-Event-ID")) || 0));
+    const last = Math.max(0, Math.trunc(Number(context.req.header("Last-Event-ID")) || 0));
+    const after = Math.max(last, context.req.valid("query").after);
     return streamSSE(context, async (stream) => {
       const aborted = new AbortController();
       stream.onAbort(() => aborted.abort());
@@ -333,6 +483,10 @@ export function runRoutes(options: RunRoutesOptions): OpenAPIHono {
         });
       }
     });
+  });
+  router.openapi(history, async (context) => {
+    const { id } = await find(context.req.valid("param").id);
+    return context.json(await histories.of(id, context.req.valid("query").points), 200);
   });
   return router;
 }

@@ -282,3 +282,32 @@ Deno.test("storage is counted, and a budget refuses more", async () => {
   match(error, /of 1000000; delete some$/);
   strictEqual((await upload(server, "name=x", "text,label\na,1\n")).status, 507);
 });
+
+Deno.test("a request for a run is checked without training, with the defaults of its base", async () => {
+  await using server = await idle();
+  const { settings } = await server.post<{ settings: Record<string, unknown> }>(
+    "/v1/runs/settings",
+    { dataset: "sample", model: "scratch:tiny" },
+  );
+  deepStrictEqual([settings["learning_rate"], settings["epochs"]], [1e-3, 8]);
+  const bad = { dataset: "sample", model: "scratch:tiny", mode: "prefix" };
+  const { error } = await server.post<{ error: string }>("/v1/runs/settings", bad, 422);
+  match(error, /^'mode': 'scratch:tiny' has random weights/);
+  deepStrictEqual(await server.store.list(), []);
+});
+
+Deno.test("a run's history has what its stream had, and says where the stream goes on", async () => {
+  await using server = await idle();
+  const { id } = await server.post<Run>("/v1/runs", { dataset: "sample" }, 202);
+  const history = await get<{ log: { event: unknown }[]; last_event_id: number }>(
+    server,
+    `/v1/runs/${id}/history`,
+  );
+  deepStrictEqual(history.log.map(({ event }) => event), [{ type: "state", state: "queued" }]);
+  await server.store.setState(id, "cancelled");
+  const stream = await server.app.request(
+    `/v1/runs/${id}/events?after=${history.last_event_id}`,
+  );
+  match(await stream.text(), /^event: state\ndata: {"type":"state","state":"cancelled"}\nid: 2/);
+  strictEqual((await server.app.request("/v1/runs/none/history")).status, 404);
+});

@@ -1,0 +1,59 @@
+/**
+ * Makes what the page is served from: `web/dist/`, the bundle, and before it `web/openapi.ts`, the
+ * types of the server's routes, with which the page is checked. With `--check` it makes the types,
+ * and only says whether the bundle is what the sources make.
+ *
+ * @module
+ */
+import openapiTS, { astToString } from "openapi-typescript";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { LocalServer } from "../tests/local_server.ts";
+
+const WEB = fileURLToPath(new URL("../web", import.meta.url));
+const BUNDLE = join(WEB, "dist");
+
+await Deno.writeTextFile(join(WEB, "openapi.ts"), await routeTypes());
+if (Deno.args.includes("--check")) {
+  const dir = await Deno.makeTempDir();
+  try {
+    await bundle(dir);
+    const old = await differing(dir, BUNDLE);
+    if (old.length > 0) {
+      console.error(`${old.join(", ")}: not what the sources make; run 'deno task build:web'`);
+      Deno.exit(1);
+    }
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+} else {
+  await bundle(BUNDLE);
+}
+
+async function routeTypes(): Promise<string> {
+  await using server = await LocalServer.start();
+  const response = await server.app.request("/openapi.json");
+  const note = "// Made by `deno task build:web` from the server's routes.\n";
+  return note + astToString(await openapiTS(await response.json(), { defaultNonNullable: false }));
+}
+
+/** The bundler comes with Deno: another version of Deno may make other bytes. */
+async function bundle(dir: string): Promise<void> {
+  const { success, stderr } = await new Deno.Command("deno", {
+    args: ["bundle", "--quiet", "--minify", "--platform=browser", `--outdir=${dir}`, "main.tsx"],
+    cwd: WEB,
+  }).output();
+  if (success) return;
+  console.error(new TextDecoder().decode(stderr));
+  Deno.exit(1);
+}
+
+async function differing(made: string, committed: string): Promise<string[]> {
+  const files: string[] = [];
+  for await (const { name } of Deno.readDir(made)) {
+    const content = await Deno.readTextFile(join(made, name));
+    const other = await Deno.readTextFile(join(committed, name)).catch(() => "");
+    if (content !== other) files.push(join(committed, name));
+  }
+  return files;
+}

@@ -1,0 +1,47 @@
+/**
+ * Where a run or an evaluation stands.
+ *
+ * @module
+ */
+import type { Run } from "../api.ts";
+import { duration } from "../format.ts";
+import { Meter } from "./basics.tsx";
+
+/** The states in which something may still happen. */
+export function isActive({ state }: { state: string }): boolean {
+  return state === "queued" || state === "running" || state === "lost";
+}
+
+/** The state in a word, with a dot in its colour. */
+export function StateBadge(
+  { state, cancelling }: { state: string; cancelling?: boolean | undefined },
+) {
+  const shown = cancelling === true && isActive({ state }) ? "stopping" : state;
+  return (
+    <span class={`badge ${shown}`}>
+      <i aria-hidden="true" />
+      {shown}
+    </span>
+  );
+}
+
+/** How far a run is, and how long it takes yet. */
+export function RunProgress({ run }: { run: Run }) {
+  const { progress, state } = run;
+  if (progress === undefined) return <span class="soft">{state === "queued" ? "waits" : "–"}</span>;
+  const { step, steps, seconds_left } = progress;
+  if (state === "succeeded") return <span class="soft">{run.result?.steps ?? steps} steps</span>;
+  return (
+    <div class="progress">
+      <Meter
+        value={step / steps}
+        label={`Step ${step} of ${steps}`}
+        kind={isActive(run) ? "accent" : "faded"}
+      />
+      <span class="soft small">
+        {Math.floor(100 * step / steps)} %
+        {state === "running" && seconds_left !== undefined && ` · ${duration(seconds_left)} left`}
+      </span>
+    </div>
+  );
+}

@@ -123,14 +123,14 @@ async function runAudit(dir: string, options: AuditCommandOptions): Promise<void
   const { model, html, json, columnMapping, problemType } = options;
   const tokenizer = model === undefined
     ? undefined
-    : await readTokenizer(model, await readConfig(model));
+    : await readTokenizer(model, await readConfig(model), maxLength);
   const report = await audit(dir, {
     problemType,
     columns: parseColumnMapping(columnMapping),
     maxLength: Math.min(maxLength, tokenizer?.maxLength ?? Infinity),
     wordPieceCounter: tokenizer === undefined
       ? scratchWordPieces
-      : () => (text) => tokenizer.countTokens(text) - 2,
+      : () => (text) => tokenizer.countTokens(text) - tokenizer.specialTokenCount,
   });
   // First, as the folder may not let itself be written to.
   console.log(json ? JSON.stringify(report) : formatAudit(report));

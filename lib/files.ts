@@ -116,6 +116,19 @@ export async function readJson<Schema extends z.ZodType>(
     }
     throw error;
   }
+  return checkJson(path, json, schema);
+}
+
+/**
+ * Checks what a JSON file holds.
+ *
+ * @throws {UserError} If it breaks a rule of the schema; the message names the file and the key.
+ */
+export function checkJson<Schema extends z.ZodType>(
+  path: string,
+  json: unknown,
+  schema: Schema,
+): z.infer<Schema> {
   const result = schema.safeParse(json);
   if (result.success) return result.data;
   const { path: keys, message } = result.error.issues[0]!;

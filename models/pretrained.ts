@@ -38,7 +38,7 @@ export async function pretrainedClassifier(
 ): Promise<PretrainedClassifier> {
   const stored = await readConfig(dir);
   const config = withLabels(stored, labels);
-  const tokenizer = (await readTokenizer(dir, config)).withMaxLength(maxLength);
+  const tokenizer = await readTokenizer(dir, config, maxLength);
 
   const sameClasses = String(labelsOf(stored)) === String(labels);
   const parameters = parameterShapes(config);

@@ -77,5 +77,5 @@ export function scratchVocabulary(texts: Iterable<string>): string[] {
 export function scratchWordPieces(trainingTexts: readonly string[]): (text: string) => number {
   const vocabulary = scratchVocabulary(trainingTexts);
   const tokenizer = Tokenizer.fromVocabulary(vocabulary, { modelMaxLength: Infinity });
-  return (text) => tokenizer.countTokens(text) - 2;
+  return (text) => tokenizer.countTokens(text) - tokenizer.specialTokenCount;
 }

@@ -262,7 +262,7 @@ export async function withBase(adapter: StoredAdapter, dir?: string): Promise<Ad
   const weights = await readBaseWeights(baseDir, config);
   return {
     config,
-    tokenizer: adaptedTokenizer(adapter, await Tokenizer.load(baseDir), config),
+    tokenizer: adaptedTokenizer(adapter, await Tokenizer.load(baseDir, config.vocab_size), config),
     weights: { ...weights, ...adapter.weights },
     encoder,
   };
@@ -339,7 +339,7 @@ export function adaptedTokenizer(
   config: ModelConfig,
 ): Tokenizer {
   const left = familyOf(config).positions(config).count - encoder.num_virtual_tokens;
-  return tokenizer.withMaxLength(Math.min(maxLength ?? left, left));
+  return tokenizer.withMaxLength(Math.min(maxLength ?? tokenizer.maxLength, left));
 }
 
 /**

@@ -157,7 +157,11 @@ export async function describeClassifier(dir: string): Promise<Omit<Classifier, 
   }
   if (adapter === undefined) return { config: own, tokenizer: await readTokenizer(dir, own) };
   const config = adaptedConfig(adapter, own);
-  const tokenizer = adaptedTokenizer(adapter, await Tokenizer.load(weightsDir), config);
+  const tokenizer = adaptedTokenizer(
+    adapter,
+    await Tokenizer.load(weightsDir, own.vocab_size),
+    config,
+  );
   return { config, tokenizer };
 }
 
@@ -169,15 +173,16 @@ async function holdsWeights(dir: string): Promise<boolean> {
 /**
  * A folder's tokenizer, which cuts texts to what the model has positions for, or earlier.
  *
+ * @param maxLength Longer texts are cut to so many tokens; by default the length that the tokenizer was
+ * saved with.
  * @throws {UserError} If it is damaged, or has tokens that the model has no embeddings for.
  */
-export async function readTokenizer(dir: string, config: ModelConfig): Promise<Tokenizer> {
-  const tokenizer = await Tokenizer.load(dir);
-  if (tokenizer.vocabularySize <= config.vocab_size) {
-    return tokenizer.withMaxLength(familyOf(config).positions(config).count);
-  }
-  throw new UserError(
-    `Cannot read '${dir}': its tokenizer has ${tokenizer.vocabularySize} tokens, its embeddings ` +
-      `${config.vocab_size}`,
-  );
+export async function readTokenizer(
+  dir: string,
+  config: ModelConfig,
+  maxLength?: number,
+): Promise<Tokenizer> {
+  const tokenizer = await Tokenizer.load(dir, config.vocab_size);
+  const wanted = maxLength ?? tokenizer.maxLength;
+  return tokenizer.withMaxLength(Math.min(wanted, familyOf(config).positions(config).count));
 }

@@ -14,6 +14,34 @@ export const SPECIAL_TOKENS_MAP = {
   mask_token: "[MASK]",
 } as const;
 
+/** RoBERTa's special tokens. */
+export const ROBERTA_TOKENS = {
+  bos_token: "<s>",
+  eos_token: "</s>",
+  pad_token: "<pad>",
+  unk_token: "<unk>",
+  cls_token: "<s>",
+  sep_token: "</s>",
+  mask_token: "<mask>",
+} as const;
+
+/** MPNet's, which are RoBERTa's but for one. */
+export const MPNET_TOKENS = { ...ROBERTA_TOKENS, unk_token: "[UNK]" } as const;
+
+/** Tokens by their purpose, as transformers names it. */
+export type SpecialTokens = Partial<Record<keyof typeof ROBERTA_TOKENS, string>>;
+
+/** The purposes of tokens. */
+export const SPECIAL_TOKEN_NAMES = [
+  "bos_token",
+  "eos_token",
+  "pad_token",
+  "unk_token",
+  "cls_token",
+  "sep_token",
+  "mask_token",
+] as const;
+
 /** The special tokens, in the order of {@linkcode SPECIAL_TOKENS_MAP}. */
 export const SPECIAL_TOKENS: readonly string[] = Object.values(SPECIAL_TOKENS_MAP);
 
@@ -27,7 +55,7 @@ export const MIN_LENGTH = 3;
 const MAX_WORD_CHARACTERS = 100;
 
 /** The content of a BERT tokenizer's `tokenizer.json`. */
-export interface TokenizerJson {
+export interface BertTokenizerJson {
   version: "1.0";
   truncation: null;
   padding: null;
@@ -35,7 +63,7 @@ export interface TokenizerJson {
   added_tokens: AddedTokenJson[];
   normalizer: BertNormalizerJson;
   pre_tokenizer: { type: "BertPreTokenizer" };
-  post_processor: BertPostProcessorJson;
+  post_processor: FrameJson;
   decoder: { type: "WordPiece"; prefix: string; cleanup: boolean };
   model: WordPieceModelJson;
 }
@@ -61,8 +89,8 @@ export interface BertNormalizerJson {
 }
 
 /** Which tokens, each with its id, frame a sequence, in `tokenizer.json`. */
-export interface BertPostProcessorJson {
-  type: "BertProcessing";
+export interface FrameJson {
+  type: "BertProcessing" | "RobertaProcessing";
   sep: [token: string, id: number];
   cls: [token: string, id: number];
 }
@@ -87,32 +115,102 @@ export interface WordPieceModelJson {
  */
 export function tokenizerJson(
   vocabulary: readonly string[],
-  options: Normalization,
-): TokenizerJson {
+  options: Normalization & TokenizerOptions,
+): BertTokenizerJson {
   const ids = tokenIds(vocabulary);
-  const { unk_token, cls_token, sep_token } = SPECIAL_TOKENS_MAP;
+  const { specialTokens = SPECIAL_TOKENS_MAP, isRoberta = false } = options;
   return {
     version: "1.0",
     truncation: null,
     padding: null,
-    added_tokens: SPECIAL_TOKENS
-      .map((token) => addedTokenJson(token, specialTokenId(ids, token)))
-      .sort((one, other) => one.id - other.id),
+    added_tokens: addedTokensJson(ids, specialTokens),
     normalizer: normalizerJson(options),
     pre_tokenizer: { type: "BertPreTokenizer" },
-    post_processor: {
-      type: "BertProcessing",
-      sep: [sep_token, specialTokenId(ids, sep_token)],
-      cls: [cls_token, specialTokenId(ids, cls_token)],
-    },
+    post_processor: frameJson(ids, specialTokens, isRoberta),
     decoder: { type: "WordPiece", prefix: CONTINUATION_PREFIX, cleanup: true },
     model: {
       type: "WordPiece",
-      unk_token,
+      unk_token: specialTokens.unk_token!,
       continuing_subword_prefix: CONTINUATION_PREFIX,
       max_input_chars_per_word: MAX_WORD_CHARACTERS,
       vocab: Object.fromEntries(ids),
     },
+  };
+}
+
+/** What stands around texts, where it is not BERT's. */
+export interface TokenizerOptions {
+  /** BERT's by default. */
+  specialTokens?: SpecialTokens;
+  /** Whether a pair has two separators in its middle, as RoBERTa's. */
+  isRoberta?: boolean;
+}
+
+/**
+ * Describes a RoBERTa tokenizer, of `vocab.json` and `merges.txt`, as `tokenizer.json`.
+ *
+ * @param merges Pairs of tokens, with a space between them, the first to be joined first.
+ * @throws {UserError} If the vocabulary lacks one of the special tokens.
+ */
+export function byteLevelTokenizerJson(
+  vocabulary: Record<string, number>,
+  merges: readonly string[],
+  { specialTokens, addPrefixSpace }: { specialTokens: SpecialTokens; addPrefixSpace: boolean },
+): Record<string, unknown> {
+  const ids = new Map(Object.entries(vocabulary));
+  const byteLevel = { type: "ByteLevel", add_prefix_space: addPrefixSpace, trim_offsets: true };
+  return {
+    version: "1.0",
+    truncation: null,
+    padding: null,
+    added_tokens: addedTokensJson(ids, specialTokens),
+    normalizer: null,
+    pre_tokenizer: { ...byteLevel, use_regex: true },
+    post_processor: {
+      ...frameJson(ids, specialTokens, true),
+      trim_offsets: true,
+      add_prefix_space: addPrefixSpace,
+    },
+    decoder: { ...byteLevel, use_regex: true },
+    model: {
+      type: "BPE",
+      dropout: null,
+      unk_token: null,
+      continuing_subword_prefix: "",
+      end_of_word_suffix: "",
+      fuse_unk: false,
+      byte_fallback: false,
+      ignore_merges: false,
+      vocab: vocabulary,
+      merges,
+    },
+  };
+}
+
+function addedTokensJson(
+  ids: ReadonlyMap<string, number>,
+  specialTokens: SpecialTokens,
+): AddedTokenJson[] {
+  const { mask_token } = specialTokens;
+  // RoBERTa's `<mask>` takes the space before it.
+  const lstrip = specialTokens.bos_token !== undefined;
+  return [...new Set(Object.values(specialTokens))]
+    .map((token) => ({
+      ...addedTokenJson(token, specialTokenId(ids, token)),
+      lstrip: lstrip && token === mask_token,
+    }))
+    .sort((one, other) => one.id - other.id);
+}
+
+function frameJson(
+  ids: ReadonlyMap<string, number>,
+  { cls_token, sep_token }: SpecialTokens,
+  isRoberta: boolean,
+): FrameJson {
+  return {
+    type: isRoberta ? "RobertaProcessing" : "BertProcessing",
+    sep: [sep_token!, specialTokenId(ids, sep_token!)],
+    cls: [cls_token!, specialTokenId(ids, cls_token!)],
   };
 }
 
@@ -180,7 +278,7 @@ export interface TokenizerConfig {
  * @param options Its `modelMaxLength` is the most tokens that the model takes at once.
  */
 export function tokenizerConfig(
-  options: Normalization & { modelMaxLength: number },
+  options: Normalization & { modelMaxLength: number; specialTokens?: SpecialTokens },
 ): TokenizerConfig {
   const { strip_accents, handle_chinese_chars, lowercase } = normalizerJson(options);
   return {
@@ -191,6 +289,7 @@ export function tokenizerConfig(
     clean_up_tokenization_spaces: true,
     model_max_length: options.modelMaxLength,
     ...SPECIAL_TOKENS_MAP,
+    ...options.specialTokens,
   };
 }
 

@@ -114,7 +114,7 @@ export class AdapterBank {
     { memoryBudgetBytes = DEFAULT_BUDGET_BYTES, dtype = "fp32" }: AdapterBankOptions = {},
   ): Promise<AdapterBank> {
     const config = await readConfig(baseDir);
-    const tokenizer = await Tokenizer.load(baseDir);
+    const tokenizer = await Tokenizer.load(baseDir, config.vocab_size);
     const widths = tableWidths(config);
     const session = await executor.loadTableSession(
       bankModel(config, await readBaseWeights(baseDir, config), dtype),

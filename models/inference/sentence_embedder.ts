@@ -62,7 +62,7 @@ export class SentenceEmbedder {
   ): Promise<SentenceEmbedder> {
     const dir = await modelDir(model, { ...options, optionalFiles: [POOLING_FILE] });
     const config = await readConfig(dir);
-    const tokenizer = (await readTokenizer(dir, config)).withMaxLength(maxLength);
+    const tokenizer = await readTokenizer(dir, config, maxLength);
     const graph = await embedderModel(dir, config, await summedTokens(dir));
     return new SentenceEmbedder(config, tokenizer, await executor.loadSession(graph));
   }

@@ -1,52 +1,26 @@
 /**
- * A tokenizer and its files.
+ * Texts to token ids and back to a model's files.
  *
  * @module
  */
-import { Tokenizer as LibraryTokenizer } from "@huggingface/tokenizers";
-import { join } from "node:path";
-import { z } from "zod";
-import { exists, readJson } from "../../lib/files.ts";
 import {
-  MIN_LENGTH,
   type Normalization,
   SPECIAL_TOKENS_MAP,
-  type TokenizerConfig,
+  type SpecialTokens,
   tokenizerConfig,
-  type TokenizerJson,
   tokenizerJson,
 } from "../formats/tokenizer_files.ts";
-
-const TokenizerFields = z.looseObject({
-  model: z.looseObject({ vocab: z.record(z.string(), z.number()) }),
-  added_tokens: z.array(z.unknown()),
-});
-const ConfigFields = z.looseObject({ model_max_length: z.number().min(MIN_LENGTH).optional() });
-
-/** What transformers' `BertTokenizer` assumes where its configuration says nothing. */
-const OldConfig = z.looseObject({
-  tokenizer_class: z.enum(["BertTokenizer", "BertTokenizerFast"]).default("BertTokenizer"),
-  do_lower_case: z.boolean().default(true),
-  strip_accents: z.boolean().nullable().default(null),
-  tokenize_chinese_chars: z.boolean().default(true),
-  model_max_length: z.number().min(MIN_LENGTH).default(512),
-});
-
-/** The files are kept as they are; the tokenizers library looks at the other fields. */
-const TokenizerFile = z.custom<TokenizerJson>(
-  (value) => TokenizerFields.safeParse(value).success,
-  "it does not describe a WordPiece tokenizer",
-);
-const TokenizerConfigFile = z.custom<Partial<TokenizerConfig>>(
-  (value) => ConfigFields.safeParse(value).success,
-  `its model_max_length must be a number of at least ${MIN_LENGTH}`,
-);
+import { readTokenizerFolder, type TokenizerFolder } from "../formats/tokenizer_folder.ts";
+import { TokenizerJson } from "../formats/tokenizer_json.ts";
+import { UserError } from "../../lib/user_error.ts";
+import { type TokenFinder, tokenFinder } from "./added_tokens.ts";
+import { type Normalizer, normalizerOf } from "./normalizers.ts";
+import { type PreTokenizer, preTokenizerOf, splitsAtSpaces } from "./pre_tokenizers.ts";
+import { type SubwordModel, subwordModel, unknownId, vocabularyOf } from "./subword_model.ts";
+import { type Template, templateOf } from "./template.ts";
 
 /** The `model_max_length` of a tokenizer that has none, as transformers has it. */
 const NO_MAX_LENGTH = 1e30;
-
-/** Only the length is sure to be there. */
-type LoadedConfig = Partial<TokenizerConfig> & Pick<TokenizerConfig, "model_max_length">;
 
 /** Settings of {@link Tokenizer.fromVocabulary}. */
 export interface VocabularyOptions {
@@ -58,9 +32,9 @@ export interface VocabularyOptions {
 
 /** A text, or a pair of texts, as token ids. */
 export interface Encoding {
-  /** With `[CLS]` in front and `[SEP]` at the end of each text. */
+  /** With special tokens around each text. */
   ids: number[];
-  /** Where the second text of a pair begins. */
+  /** Where token type 1 begins: at the second text of a pair, if the tokenizer has types. */
   secondStart?: number;
   /** Whether the text was longer than allowed and lost its end. */
   truncated: boolean;
@@ -71,22 +45,23 @@ const CHARACTERS_PER_TOKEN = 16;
 
 /** Turns texts into token ids. */
 export class Tokenizer {
-  readonly #tokenizer: LibraryTokenizer;
-  readonly #json: TokenizerJson;
-  readonly #config: LoadedConfig;
+  readonly #folder: TokenizerFolder;
+  readonly #encoder: Encoder;
+  /** The most tokens that a text is encoded to, special tokens included. */
+  readonly maxLength: number;
 
   private constructor(
-    json: TokenizerJson,
-    config: LoadedConfig,
-    tokenizer = new LibraryTokenizer(json, config),
+    folder: TokenizerFolder,
+    maxLength: number,
+    encoder = new Encoder(folder.definition, folder.specialTokens),
   ) {
-    this.#tokenizer = tokenizer;
-    this.#json = json;
-    this.#config = config;
+    this.#folder = folder;
+    this.#encoder = encoder;
+    this.maxLength = maxLength;
   }
 
   /**
-   * The tokenizer over a vocabulary.
+   * A BERT tokenizer over a vocabulary.
    *
    * @param vocabulary The tokens in id order.
    * @throws {UserError} If the vocabulary lacks one of BERT's special tokens.
@@ -95,136 +70,237 @@ export class Tokenizer {
     vocabulary: readonly string[],
     { modelMaxLength, normalization = { lowercase: true } }: VocabularyOptions,
   ): Tokenizer {
-    return new Tokenizer(
-      tokenizerJson(vocabulary, normalization),
-      tokenizerConfig({ ...normalization, modelMaxLength }),
+    const json = tokenizerJson(vocabulary, normalization);
+    const folder: TokenizerFolder = {
+      definition: TokenizerJson.parse(json),
+      json: { ...json },
+      config: { ...tokenizerConfig({ ...normalization, modelMaxLength }) },
+      specialTokensMap: SPECIAL_TOKENS_MAP,
+      specialTokens: SPECIAL_TOKENS_MAP,
+      maxLength: modelMaxLength,
+      keeps: "start",
+    };
+    return new Tokenizer(folder, modelMaxLength);
+  }
+
+  /**
+   * Reads the tokenizer of a model's folder. It cuts texts to the `model_max_length` that it was saved
+   * with; see {@link withMaxLength}.
+   *
+   * @param embeddings How many tokens the model has embeddings for.
+   * @throws {UserError} If there is none, it is not one that Graft runs as Python does, or it has ids
+   * that the model has no embeddings for.
+   */
+  static async load(dir: string, embeddings = Infinity): Promise<Tokenizer> {
+    const folder = await readTokenizerFolder(dir);
+    const tokenizer = new Tokenizer(folder, folder.maxLength ?? NO_MAX_LENGTH);
+    const { vocabularySize } = tokenizer;
+    if (vocabularySize <= embeddings) return tokenizer;
+    throw new UserError(
+      `Cannot read '${dir}': its tokenizer has ${vocabularySize} tokens, its embeddings ${embeddings}`,
     );
   }
 
-  /**
-   * Reads `tokenizer.json` and `tokenizer_config.json` from a model's folder, or, as older folders
-   * have it, `vocab.txt` and what `tokenizer_config.json` says of cleaning and length.
-   *
-   * @throws {UserError} If one of them is not such a file.
-   */
-  static async load(dir: string): Promise<Tokenizer> {
-    const configFile = join(dir, "tokenizer_config.json");
-    const vocabularyFile = join(dir, "vocab.txt");
-    const tokenizerFile = join(dir, "tokenizer.json");
-    if (await exists(tokenizerFile) || !await exists(vocabularyFile)) {
-      const json = await readJson(tokenizerFile, TokenizerFile);
-      const config = await exists(configFile)
-        ? await readJson(configFile, TokenizerConfigFile)
-        : {};
-      return new Tokenizer(json, {
-        ...config,
-        model_max_length: config.model_max_length ?? NO_MAX_LENGTH,
-      });
-    }
-    const vocabulary = (await Deno.readTextFile(vocabularyFile)).trimEnd().split(/\r?\n/);
-    const config = await exists(configFile)
-      ? await readJson(configFile, OldConfig)
-      : OldConfig.parse({});
-    return Tokenizer.fromVocabulary(vocabulary, {
-      normalization: {
-        lowercase: config.do_lower_case,
-        stripAccents: config.strip_accents ?? config.do_lower_case,
-        tokenizeChineseCharacters: config.tokenize_chinese_chars,
-      },
-      modelMaxLength: config.model_max_length,
-    });
-  }
-
-  /**
-   * Encodes a text, cutting it to the tokenizer's `model_max_length`, of which `[CLS]` and `[SEP]`
-   * are two.
-   */
+  /** Encodes a text, cutting its end to {@link maxLength} tokens. */
   encode(text: string): Encoding {
-    const { maxLength } = this;
-    const ids = this.#startOf(text);
-    if (ids.length <= maxLength) return { ids, truncated: false };
-    return { ids: [...ids.slice(0, maxLength - 1), ids.at(-1)!], truncated: true };
+    const { before, after } = this.#encoder.template.single;
+    const room = this.#roomBeside(before.length + after.length);
+    const tokens = this.#tokensOf(text, room);
+    const truncated = tokens.length > room;
+    return { ids: [...before, ...this.#cut(tokens, room), ...after], truncated };
   }
 
-  /** The ids of a whole text, however long it is, `[CLS]` and `[SEP]` included. */
+  /** The ids of a whole text, however long it is, special tokens included. */
   encodeWhole(text: string): number[] {
-    return this.#tokenizer.encode(text).ids;
+    const { before, after } = this.#encoder.template.single;
+    return [...before, ...this.#encoder.encode(text), ...after];
   }
 
-  /** How many tokens a text has before it is cut, `[CLS]` and `[SEP]` included. */
+  /** How many tokens a text has before it is cut, special tokens included. */
   countTokens(text: string): number {
-    return this.encodeWhole(text).length;
+    return this.specialTokenCount + this.#encoder.encode(text).length;
   }
 
-  /** Encodes a pair of texts, cutting the end of the longer one while they are too long together. */
+  /**
+   * Encodes a pair of texts. While they are too long together the longer one is cut; two that stay too
+   * long are cut to the same length, as by transformers' `longest_first`.
+   */
   encodePair(first: string, second: string): Encoding {
-    const [ids, secondIds] = [this.#startOf(first), this.#startOf(second)];
-    const separator = ids.pop()!;
-    // Without `[CLS]` and `[SEP]`.
-    const rest = secondIds.slice(1, -1);
-    const most = this.maxLength - 2;
-    const truncated = ids.length + rest.length > most;
-    while (ids.length + rest.length > most) (ids.length - 1 > rest.length ? ids : rest).pop();
-    const secondStart = ids.length + 1;
-    return { ids: [...ids, separator, ...rest, separator], secondStart, truncated };
+    const { template } = this.#encoder;
+    const { before, between, after } = template.pair;
+    const room = this.#roomBeside(before.length + between.length + after.length);
+    const [one, other] = [this.#tokensOf(first, room), this.#tokensOf(second, room)];
+    const [firstRoom, secondRoom] = sharedRoom(one.length, other.length, room);
+    const firstIds = this.#cut(one, firstRoom);
+    const secondStart = before.length + firstIds.length + between.length;
+    return {
+      ids: [...before, ...firstIds, ...between, ...this.#cut(other, secondRoom), ...after],
+      ...template.hasTypes && { secondStart },
+      truncated: one.length + other.length > room,
+    };
+  }
+
+  /** How many special tokens a text has around it. */
+  get specialTokenCount(): number {
+    const { before, after } = this.#encoder.template.single;
+    return before.length + after.length;
   }
 
   /** How many of these tokens stand for something that the vocabulary does not have. */
   countUnknown(ids: readonly number[]): number {
-    const unknown = this.#json.model.vocab[this.#config.unk_token ?? SPECIAL_TOKENS_MAP.unk_token];
-    return ids.reduce((sum, id) => sum + Number(id === unknown), 0);
+    const { unknownId } = this.#encoder;
+    return unknownId === undefined ? 0 : ids.reduce((sum, id) => sum + Number(id === unknownId), 0);
   }
 
-  /** The most tokens that a text is encoded to, `[CLS]` and `[SEP]` included. */
-  get maxLength(): number {
-    return this.#config.model_max_length;
+  /** The id of the token that hides another, as `[MASK]`, if there is one. */
+  get maskId(): number | undefined {
+    const { mask_token } = this.#folder.specialTokens;
+    return mask_token === undefined ? undefined : this.#encoder.ids.get(mask_token);
+  }
+
+  /** Whether a token is no part of a text, as `[SEP]`. */
+  isSpecial(id: number): boolean {
+    return this.#encoder.specialIds.has(id);
+  }
+
+  /** Whether a token goes on with the word of the one before it. */
+  continuesWord(id: number): boolean {
+    return this.#encoder.continuations.has(id);
   }
 
   /** The tokens by their ids; an id that no token has is left out. */
   tokens(): string[] {
     const tokens: string[] = [];
-    for (const [token, id] of Object.entries(this.#json.model.vocab)) tokens[id] = token;
+    for (const [token, id] of this.#encoder.ids) tokens[id] = token;
     return tokens;
   }
 
-  /** How many tokens there are. */
+  /** How many tokens there are: one more than the largest id. */
   get vocabularySize(): number {
-    return Object.values(this.#json.model.vocab).reduce((a, b) => Math.max(a, b)) + 1;
+    return this.#encoder.ids.values().reduce((a, b) => Math.max(a, b)) + 1;
   }
 
-  /** The same tokenizer, cutting texts to `maxLength` tokens unless it cuts them earlier. */
+  /** The same tokenizer, cutting texts to `maxLength` tokens, special tokens included. */
   withMaxLength(maxLength: number): Tokenizer {
-    const { model_max_length } = this.#config;
-    const config = { ...this.#config, model_max_length: Math.min(maxLength, model_max_length) };
-    // The length is no matter of the library's: texts are cut here.
-    return new Tokenizer(this.#json, config, this.#tokenizer);
+    return new Tokenizer(this.#folder, maxLength, this.#encoder);
+  }
+
+  #roomBeside(specialTokens: number): number {
+    return Math.max(0, this.maxLength - specialTokens);
+  }
+
+  #cut(tokens: number[], room: number): number[] {
+    if (tokens.length <= room) return tokens;
+    return this.#folder.keeps === "start"
+      ? tokens.slice(0, room)
+      : tokens.slice(tokens.length - room);
   }
 
   /**
-   * The tokens of a text, or of its first words where these are too many already: the rest of a long
-   * text would cost much time for nothing.
+   * The tokens of a text, or of its first words where these are more than `room` already: the rest of a
+   * long text would cost much time for nothing.
    */
-  #startOf(text: string): number[] {
-    for (let size = CHARACTERS_PER_TOKEN * this.maxLength; size < text.length; size *= 4) {
-      // A space belongs to no token, so that what stands before it has the same tokens alone.
-      const end = Math.max(...[" ", "\n", "\t"].map((space) => text.lastIndexOf(space, size)));
-      if (end < 0) break;
-      const { ids } = this.#tokenizer.encode(text.slice(0, end));
-      if (ids.length > this.maxLength) return ids;
+  #tokensOf(text: string, room: number): number[] {
+    if (this.#folder.keeps === "start" && this.#encoder.splitsAtSpaces) {
+      for (let size = CHARACTERS_PER_TOKEN * this.maxLength; size < text.length; size *= 4) {
+        // What stands before the first space of some has the same tokens alone.
+        const end = text.slice(0, size).search(/(?<=\S) +\S*\s*$/);
+        if (end < 0) break;
+        const tokens = this.#encoder.encode(text.slice(0, end));
+        if (tokens.length > room) return tokens;
+      }
     }
-    return this.#tokenizer.encode(text).ids;
+    return this.#encoder.encode(text);
   }
 
   /** The tokenizer's files by name, as transformers and tokenizers read them. */
   files(): Record<string, string> {
     const json = (value: unknown) => JSON.stringify(value, null, 2) + "\n";
-    const { vocab } = this.#json.model;
-    const inOrder = Object.entries(vocab).sort(([, a], [, b]) => a - b);
-    return {
-      "tokenizer.json": json(this.#json),
-      "tokenizer_config.json": json(this.#config),
-      "special_tokens_map.json": json(SPECIAL_TOKENS_MAP),
-      "vocab.txt": inOrder.map(([token]) => token + "\n").join(""),
+    const { json: tokenizer, config, specialTokensMap, definition: { model } } = this.#folder;
+    const files = {
+      "tokenizer.json": json(tokenizer),
+      "tokenizer_config.json": json({ ...config, model_max_length: this.maxLength }),
+      "special_tokens_map.json": json(specialTokensMap),
     };
+    if (model.type !== "WordPiece") return files;
+    const inOrder = Object.entries(model.vocab).sort(([, a], [, b]) => a - b);
+    return { ...files, "vocab.txt": inOrder.map(([token]) => token + "\n").join("") };
+  }
+}
+
+/** How many tokens of each of two texts are kept, as Python's `tokenizers` counts. */
+function sharedRoom(first: number, second: number, room: number): [number, number] {
+  if (first + second <= room) return [first, second];
+  const [shorter, half] = [Math.min(first, second), Math.floor(room / 2)];
+  const shorterRoom = Math.min(shorter, half);
+  const longerRoom = room - shorterRoom;
+  return first > second ? [longerRoom, shorterRoom] : [shorterRoom, longerRoom];
+}
+
+/** The steps from a text to its tokens, without special tokens around it. */
+class Encoder {
+  /** The ids of all tokens. */
+  readonly ids: ReadonlyMap<string, number>;
+  readonly template: Template;
+  readonly unknownId: number | undefined;
+  readonly specialIds: ReadonlySet<number>;
+  readonly continuations: ReadonlySet<number>;
+  /** Whether a text before a space has the same tokens as it has alone. */
+  readonly splitsAtSpaces: boolean;
+  readonly #findAdded: TokenFinder;
+  readonly #findNormalized: TokenFinder;
+  readonly #normalize: Normalizer;
+  readonly #preTokenize: PreTokenizer;
+  readonly #model: SubwordModel;
+
+  constructor(definition: TokenizerJson, specialTokens: SpecialTokens) {
+    const { added_tokens: added, model } = definition;
+    const vocabulary = vocabularyOf(model);
+    this.#normalize = normalizerOf(definition.normalizer);
+    this.#preTokenize = preTokenizerOf(definition.pre_tokenizer);
+    this.#model = subwordModel(model, vocabulary);
+    this.#findAdded = tokenFinder(added.filter(({ normalized }) => !normalized));
+    this.#findNormalized = tokenFinder(
+      added.filter(({ normalized }) => normalized),
+      ({ content }) => this.#normalize(content),
+    );
+    this.template = templateOf(definition.post_processor);
+    this.unknownId = unknownId(model, vocabulary);
+    this.ids = new Map([...vocabulary, ...added.map(({ content, id }) => [content, id] as const)]);
+    const named = Object.values(specialTokens).map((token) => this.ids.get(token));
+    const continues = model.type === "WordPiece"
+      ? (token: string) => token.startsWith(model.continuing_subword_prefix)
+      : (token: string) => !/^[Ġ▁]/.test(token);
+    this.continuations = new Set(
+      vocabulary.entries().filter(([token]) => continues(token)).map(([, id]) => id),
+    );
+    this.specialIds = new Set([
+      ...added.filter(({ special }) => special).map(({ id }) => id),
+      ...named.filter((id) => id !== undefined),
+    ]);
+    // A token such as "[USER NAME]" may stand across the space.
+    this.splitsAtSpaces = splitsAtSpaces(definition.pre_tokenizer) &&
+      !added.some(({ content }) => /\S\s/.test(content));
+  }
+
+  encode(text: string): number[] {
+    const ids: number[] = [];
+    for (const part of this.#findAdded(text)) {
+      if ("id" in part) {
+        ids.push(part.id);
+        continue;
+      }
+      for (const normalized of this.#findNormalized(this.#normalize(part.text))) {
+        if ("id" in normalized) {
+          ids.push(normalized.id);
+          continue;
+        }
+        const isFirst = part.start === 0 && normalized.start === 0;
+        for (const word of this.#preTokenize([{ text: normalized.text, isFirst }])) {
+          for (const id of this.#model(word.text)) ids.push(id);
+        }
+      }
+    }
+    return ids;
   }
 }

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { BertNormalizer, BertPreTokenizer } from "@huggingface/tokenizers";
 import TinyQueue from "tinyqueue";
 import { UserError } from "../../lib/user_error.ts";
 import {
@@ -12,6 +11,8 @@ import {
   SPECIAL_TOKENS,
   tokenIds,
 } from "../formats/tokenizer_files.ts";
+import { type Normalizer, normalizerOf } from "./normalizers.ts";
+import { preTokenizerOf } from "./pre_tokenizers.ts";
 
 /** What {@linkcode learnVocabulary} learns. */
 export interface LearnVocabularyOptions {
@@ -121,17 +122,18 @@ export class WordCounter {
   /** How often each word has occurred. */
   readonly counts = new Map<string, number>();
   readonly #maxWords: number;
-  readonly #normalizer: BertNormalizer;
-  readonly #preTokenizer = new BertPreTokenizer();
+  readonly #normalize: Normalizer;
+  readonly #preTokenize = preTokenizerOf({ type: "BertPreTokenizer" });
 
   constructor({ lowercase = true, maxWords = 2 ** 21 }: WordCounterOptions = {}) {
     this.#maxWords = maxWords;
-    this.#normalizer = new BertNormalizer(normalizerJson({ lowercase }));
+    this.#normalize = normalizerOf(normalizerJson({ lowercase }));
   }
 
   /** Counts the words of a text. */
   add(text: string): void {
-    for (const word of this.#preTokenizer.pre_tokenize(this.#normalizer.normalize(text))) {
+    const pieces = [{ text: this.#normalize(text), isFirst: true }];
+    for (const { text: word } of this.#preTokenize(pieces)) {
       addCount(this.counts, word, 1);
       if (this.counts.size > this.#maxWords) this.#forgetRarest();
     }

@@ -1,5 +1,6 @@
 import { deepStrictEqual, ok } from "node:assert";
 import { pretrainingStep } from "./feeds.ts";
+import { Tokenizer } from "../../models/text/tokenizer.ts";
 import { TokenMasker } from "./masking.ts";
 
 const TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ..."abcdefghijklmnopqrstuvwxyz"];
@@ -7,7 +8,7 @@ const ROWS = Array.from({ length: 8 }, (_, i) => [2, ...Array(4 + i).fill(5 + i)
 const rows = { row: (index: number) => ROWS[index]! };
 const SOURCE = {
   rows,
-  masker: new TokenMasker({ tokens: () => TOKENS }),
+  masker: new TokenMasker(Tokenizer.fromVocabulary(TOKENS, { modelMaxLength: 512 })),
   maskProbability: 0.25,
   padId: 0,
   seed: 1,

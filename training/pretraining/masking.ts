@@ -3,11 +3,6 @@
  *
  * @module
  */
-import {
-  CONTINUATION_PREFIX,
-  SPECIAL_TOKENS,
-  SPECIAL_TOKENS_MAP,
-} from "../../models/formats/tokenizer_files.ts";
 import { UserError } from "../../lib/user_error.ts";
 import type { Tokenizer } from "../../models/text/tokenizer.ts";
 import type { Random } from "../../lib/random.ts";
@@ -34,15 +29,15 @@ export class TokenMasker {
   readonly #ordinary: number[];
 
   /** @throws {UserError} If the tokenizer has no `[MASK]`. */
-  constructor(tokenizer: Pick<Tokenizer, "tokens">) {
-    const tokens = tokenizer.tokens();
-    this.#maskId = tokens.indexOf(SPECIAL_TOKENS_MAP.mask_token);
-    if (this.#maskId < 0) {
-      const { mask_token } = SPECIAL_TOKENS_MAP;
-      throw new UserError(`Cannot hide tokens: the vocabulary has no '${mask_token}'`);
+  constructor(tokenizer: Pick<Tokenizer, "tokens" | "maskId" | "isSpecial" | "continuesWord">) {
+    const { maskId } = tokenizer;
+    if (maskId === undefined) {
+      throw new UserError("Cannot hide tokens: the tokenizer has no mask_token, as '[MASK]'");
     }
-    this.#isSpecial = tokens.map((token) => SPECIAL_TOKENS.includes(token));
-    this.#isContinuation = tokens.map((token) => token.startsWith(CONTINUATION_PREFIX));
+    this.#maskId = maskId;
+    const tokens = tokenizer.tokens();
+    this.#isSpecial = tokens.map((_, id) => tokenizer.isSpecial(id));
+    this.#isContinuation = tokens.map((_, id) => tokenizer.continuesWord(id));
     this.#ordinary = tokens.flatMap((_, id) => this.#isSpecial[id] ? [] : id);
   }
 

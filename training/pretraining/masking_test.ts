@@ -2,6 +2,7 @@ import { deepStrictEqual, ok } from "node:assert";
 import fc from "fast-check";
 import { SPECIAL_TOKENS } from "../../models/formats/tokenizer_files.ts";
 import { Random } from "../../lib/random.ts";
+import { Tokenizer } from "../../models/text/tokenizer.ts";
 import { TokenMasker } from "./masking.ts";
 
 const TOKENS = [...SPECIAL_TOKENS, ..."abcdefghij", ..."klmnopqrst".split("").map((c) => `##${c}`)];
@@ -10,7 +11,7 @@ const [CLS, SEP, MASK] = ["[CLS]", "[SEP]", "[MASK]"].map((token) => TOKENS.inde
   number,
   number,
 ];
-const masker = new TokenMasker({ tokens: () => TOKENS });
+const masker = new TokenMasker(Tokenizer.fromVocabulary(TOKENS, { modelMaxLength: 512 }));
 const isContinuation = (id: number) => TOKENS[id]!.startsWith("##");
 
 /** A text of ordinary tokens between `[CLS]` and `[SEP]`. */

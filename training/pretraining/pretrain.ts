@@ -119,7 +119,9 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   if (checkpoint === undefined) await removePretrainingTexts(outDir);
   const texts = resources.use(
     await pretrainingTexts(outDir, files, {
-      tokenizer: tokenizer.withMaxLength(settings.maxLength),
+      tokenizer: tokenizer.withMaxLength(
+        Math.min(settings.maxLength, familyOf(config).positions(config).count),
+      ),
       teacher: embedder?.tokenizer,
       heldOut: settings.heldOut,
       onProgress: (count) => onEvent({ type: "encoding", texts: count }),

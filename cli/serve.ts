@@ -15,6 +15,7 @@ import { Executor } from "../onnx/runtime/executor.ts";
 import { type ApiKey, apiKey, ApiKeyFile, apiKeysOf, isLoopback } from "../routes/access.ts";
 import { createApp } from "../routes/app.ts";
 import { Drain } from "../routes/drain.ts";
+import { connectionsPossible, HttpServer } from "../serving/http_server.ts";
 import { Metrics } from "../serving/metrics.ts";
 import { ModelCache, NoRoomError } from "../serving/model_cache.ts";
 import { ModelRegistry, UnknownModelError } from "../serving/model_registry.ts";
@@ -43,6 +44,7 @@ interface Options {
   maxBatchTokens?: number;
   maxClientBatchSize: number;
   maxConcurrentRequests: number;
+  maxConnections: number;
   payloadLimit: number;
   datasetLimit: number;
   diskBudget?: number;
@@ -82,6 +84,12 @@ export function serveCommand(): Command {
     )
     .option("--max-client-batch-size <number>", "Most texts of a request", parseCount, 32)
     .option("--max-concurrent-requests <number>", "Most predictions at once", parseCount, 512)
+    .option(
+      "--max-connections <number>",
+      "Most connections at once; fewer where fewer files may be open",
+      parseCount,
+      1000,
+    )
     .addOption(
       new Option("--payload-limit <size>", "Largest body").argParser(parseSize)
         .default(2_000_000, "2MB"),
@@ -199,8 +207,12 @@ async function run(options: Options): Promise<void> {
     page: options.ui,
   });
 
-  const cutOff = new AbortController();
-  const server = listen(host, port, options.ui, app.fetch, cutOff.signal);
+  const maxConnections = connectionsPossible(join(runsDir, "lock"), options.maxConnections);
+  const server = HttpServer.listen({ hostname: host, port, maxConnections }, app.fetch);
+  console.error(`Listening on http://${server.address.hostname}:${server.address.port}`);
+  if (options.ui) {
+    console.error("Open it in a browser to watch runs, try models and see their mistakes");
+  }
   // A signal comes twice under `deno task`: from the terminal, and passed on by the task.
   let stopping: Promise<void> | undefined;
   const stop = () => {
@@ -223,7 +235,7 @@ async function run(options: Options): Promise<void> {
     ready = stopping === undefined;
   } catch (error) {
     // Nobody was told that it is ready, and waits.
-    cutOff.abort();
+    server.abort();
     throw error;
   } finally {
     await server.finished;
@@ -256,25 +268,6 @@ async function preload(
       }
       throw error;
     }
-  }
-}
-
-function listen(
-  hostname: string,
-  port: number,
-  ui: boolean,
-  handler: Deno.ServeHandler,
-  signal: AbortSignal,
-): Deno.HttpServer {
-  const onListen = ({ hostname, port }: Deno.NetAddr) => {
-    console.error(`Listening on http://${hostname}:${port}`);
-    if (ui) console.error("Open it in a browser to watch runs, try models and see their mistakes");
-  };
-  try {
-    return Deno.serve({ hostname, port, onListen, signal }, handler);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.AddrInUse)) throw error;
-    throw new UserError(`Cannot listen on ${hostname} port ${port}: it is in use`);
   }
 }
 

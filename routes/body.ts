@@ -14,6 +14,9 @@ const COMPRESSIONS: Record<string, "gzip" | "deflate" | undefined> = {
   deflate: "deflate",
 };
 
+/** A body that is held whole must have come after so long. */
+const BODY_TIMEOUT_MS = 30_000;
+
 /** A small piece of a compressed body may become a thousand times as much at once. */
 const COMPRESSED_PIECE_BYTES = 1024;
 
@@ -33,19 +36,21 @@ export function refuseMediaType(request: Request, accepted: string): HTTPExcepti
  * The bytes of a request's body, decompressed, as they come.
  *
  * @param what The subject of the message if there are more than `maxBytes`, decompressed.
- * @throws {HTTPException} 400 if it is not compressed as it is said to be, 413 if it is longer, 415
- * if it is compressed in another way.
+ * @param timeoutMs All of it must have come after so long.
+ * @throws {HTTPException} 400 if it is not compressed as it is said to be, 408 if it does not come,
+ * 413 if it is longer, 415 if it is compressed in another way.
  */
 export async function* decodedBody(
   request: Request,
   maxBytes: number,
   what: string = "The body",
+  timeoutMs = BODY_TIMEOUT_MS,
 ): AsyncGenerator<Uint8Array<ArrayBuffer>> {
   const tooLong = () =>
     new HTTPException(413, { message: `${what} must be at most ${maxBytes} bytes` });
   if (Number(request.headers.get("Content-Length")) > maxBytes) throw tooLong();
   let size = 0;
-  for await (const chunk of decompressed(request)) {
+  for await (const chunk of decompressed(request, timeoutMs)) {
     size += chunk.length;
     if (size > maxBytes) throw tooLong();
     yield chunk;
@@ -54,6 +59,7 @@ export async function* decodedBody(
 
 async function* decompressed(
   { body, headers }: Request,
+  timeoutMs: number,
 ): AsyncGenerator<Uint8Array<ArrayBuffer>> {
   const name = (headers.get("Content-Encoding") ?? "").trim().toLowerCase();
   if (!Object.hasOwn(COMPRESSIONS, name)) {
@@ -63,9 +69,7 @@ async function* decompressed(
     });
   }
   const compression = COMPRESSIONS[name];
-  const bytes = body ?? new ReadableStream<Uint8Array<ArrayBuffer>>({
-    start: (controller) => controller.close(),
-  });
+  const bytes = inTime(body, timeoutMs);
   if (compression === undefined) return yield* bytes;
   try {
     yield* ReadableStream.from(inPieces(bytes))
@@ -75,6 +79,27 @@ async function* decompressed(
     const message = `The body is not compressed by ${compression}, as its Content-Encoding says`;
     throw new HTTPException(400, { message });
   }
+}
+
+async function* inTime(
+  body: ReadableStream<Uint8Array<ArrayBuffer>> | null,
+  timeoutMs: number,
+): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  if (body === null) return;
+  const reader = body.getReader();
+  let isLate = false;
+  const timer = setTimeout(() => {
+    isLate = true;
+    reader.cancel().catch(() => {});
+  }, timeoutMs);
+  try {
+    for (let chunk; (chunk = (await reader.read()).value) !== undefined;) yield chunk;
+  } finally {
+    clearTimeout(timer);
+    reader.cancel().catch(() => {});
+  }
+  if (!isLate) return;
+  throw new HTTPException(408, { message: `The body did not come within ${timeoutMs / 1000} s` });
 }
 
 async function* inPieces(

@@ -1,7 +1,7 @@
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert";
 import fc from "fast-check";
 import { HTTPException } from "hono/http-exception";
-import { readBody, readJson } from "./body.ts";
+import { decodedBody, readBody, readJson } from "./body.ts";
 
 type Compression = "gzip" | "deflate";
 
@@ -98,4 +98,10 @@ Deno.test("readJson() takes JSON under its names, and those of common clients", 
     await refused(readJson(request, 10), 415, /must be JSON in UTF-8.*Content-Type is '/);
   }
   await refused(readJson(requestOf("["), 10), 400, /JSON/);
+});
+
+Deno.test("decodedBody() waits so long for a body, and no longer", async () => {
+  const never = new ReadableStream({ start: (it) => it.enqueue(new Uint8Array(3)) });
+  const parts = decodedBody(requestOf(never), 10, "The body", 20);
+  await refused(Array.fromAsync(parts), 408, /^The body did not come within 0\.02 s$/);
 });

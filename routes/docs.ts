@@ -55,19 +55,28 @@ export function addDocs(app: OpenAPIHono): void {
     type: "http",
     scheme: "bearer",
   });
-  const describe = () => app.getOpenAPI31Document(INFO);
+  // Made when they are first asked for, and once: they cost as much as some predictions.
+  let made: ReturnType<typeof app.getOpenAPI31Document> | undefined;
+  let documentation: string | undefined;
+  const describe = () => made ??= app.getOpenAPI31Document(INFO);
   app.openapi(descriptionRoute, (context) => {
     const description: z.infer<typeof Description> = { ...describe() };
     return context.json(description, 200);
   });
   app.openapi(pageRoute, (context) => {
-    const { paths = {}, components } = describe();
-    const operations = Object.entries(paths).flatMap(([path, methods]) =>
-      Object.entries(methods as Record<string, Operation>)
-        .map(([method, operation]) => ({ path, method: method.toUpperCase(), operation }))
-    );
-    return context.html(page(operations, components?.schemas ?? {}));
+    documentation ??= String(pageOf(describe()));
+    return context.html(documentation);
   });
+}
+
+/** The page of a description. */
+function pageOf(description: ReturnType<OpenAPIHono["getOpenAPI31Document"]>) {
+  const { paths = {}, components } = description;
+  const operations = Object.entries(paths).flatMap(([path, methods]) =>
+    Object.entries(methods as Record<string, Operation>)
+      .map(([method, operation]) => ({ path, method: method.toUpperCase(), operation }))
+  );
+  return page(operations, components?.schemas ?? {});
 }
 
 /** A page that needs no network. */

@@ -6,6 +6,7 @@
 import { createRoute, OpenAPIHono, type RouteConfig, type z } from "@hono/zod-openapi";
 import type { Context, MiddlewareHandler } from "hono";
 import { z as schema } from "zod";
+import type { RequestEnv } from "../serving/http_server.ts";
 import type { Scope } from "./access.ts";
 import { readJson } from "./body.ts";
 import { invalidField } from "./errors.ts";
@@ -104,7 +105,7 @@ export function declareRoute<
         500,
         ...whileStopping === true ? [] : [503 as const],
         ...scope === null ? [] : [401, 429] as const,
-        ...takesJson ? [400, 413, 415] as const : [],
+        ...takesJson ? [400, 408, 413, 415] as const : [],
       ),
       ...route.responses,
     },
@@ -149,6 +150,7 @@ const ERRORS = {
   401: "An API key is needed",
   403: "The API key lacks the scope, or the request comes from a page of another site",
   404: "There is no such thing",
+  408: "The body does not come",
   409: "Something else rules the change out",
   413: "There is too much of something",
   415: "The body is of a type, or compressed in a way, that is not taken",
@@ -175,11 +177,18 @@ const readOptionalJsonBody: MiddlewareHandler = async (context, next) => {
   await next();
 };
 
-/** Gives a request another body, of JSON. */
+/** Gives a request whose body has been read another, of JSON. */
 export function replaceBody(context: Context, json: Uint8Array<ArrayBuffer>): void {
+  bodyReceived(context);
   const { raw } = context.req;
   const headers = new Headers(raw.headers);
   headers.set("Content-Type", "application/json");
   headers.delete("Content-Encoding");
   context.req.raw = new Request(raw, { headers, body: json });
+}
+
+/** Says that no more is to come from the client. */
+export function bodyReceived(context: Context): void {
+  // In tests there may be no connection.
+  (context.env as Partial<RequestEnv> | undefined)?.bodyReceived?.();
 }

@@ -1,0 +1,26 @@
+/**
+ * Bodies that are promised and do not come: they take no memory and nobody's place.
+ *
+ * @module
+ */
+import { ok, strictEqual } from "node:assert";
+import { join } from "node:path";
+import { writeModel } from "../local_server.ts";
+import { AttackedServer, closeAll } from "./attacked_server.ts";
+
+Deno.test("bodies that are promised take no memory and no place among the predictions", async () => {
+  await using server = await AttackedServer.start(
+    { options: ["--max-concurrent-requests", "8"] },
+    (runsDir) => writeModel(join(runsDir, "titles"), 1),
+  );
+  const predict = async () => (await server.post("/predict", { inputs: "a duet" })).status;
+  strictEqual(await predict(), 200);
+  const before = await server.residentMb();
+  const head = "POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1999999\r\n\r\n{";
+  const connections = await server.connect(500, head);
+  strictEqual(await predict(), 200);
+  const grown = await server.residentMb() - before;
+  ok(grown < 250, `${grown} MB for 500 bytes`);
+  closeAll(connections);
+  strictEqual(await predict(), 200);
+});

@@ -195,7 +195,7 @@ export function benchTraining(
     options: {
       optimizer: OPTIMIZER,
       dropoutSeed: 1,
-      largestDimensions: { batch: batchSize, length },
+      largestDimensions: [{ batch: batchSize, length }],
     },
     batch: randomBatch(config, batchSize, length),
   };

@@ -46,17 +46,45 @@ export function trainingBatches(
 }
 
 /**
+ * A batch in parts. One that fits stays as it is; of another, the longest texts go together.
+ *
+ * @param batch Indices into `lengths`.
+ * @param textsOf How many texts of at most so many tokens a part may have.
+ */
+export function cutBatch(
+  batch: readonly number[],
+  lengths: readonly number[],
+  textsOf: (length: number) => number,
+): number[][] {
+  const order = byLength(batch, lengths);
+  const parts: number[][] = [];
+  for (let end = order.length; end > 0;) {
+    const start = Math.max(0, end - textsOf(lengths[order[end - 1]!]!));
+    parts.push(order.slice(start, end));
+    end = start;
+  }
+  return parts.length === 1 ? [[...batch]] : parts;
+}
+
+/**
  * Batches for evaluation: all examples sorted by length, as indices into `lengths`. They are cut
  * where padding, and what each batch costs by itself, are least together.
+ *
+ * @param batchTokens The most tokens of a batch of several examples, padding included.
  */
-export function evaluationBatches(lengths: readonly number[], batchSize: number): number[][] {
+export function evaluationBatches(
+  lengths: readonly number[],
+  batchSize: number,
+  batchTokens: number = Infinity,
+): number[][] {
   const order = byLength(lengths.map((_, index) => index), lengths);
   /** What the first so many examples cost at least, and where the last of their batches starts. */
   const best = [{ cost: 0, start: 0 }];
   for (let end = 1; end <= order.length; end++) {
     const longest = lengths[order[end - 1]!]!;
     let least = { cost: Infinity, start: 0 };
-    for (let start = Math.max(0, end - batchSize); start < end; start++) {
+    const most = Math.max(1, Math.min(batchSize, Math.floor(batchTokens / longest)));
+    for (let start = Math.max(0, end - most); start < end; start++) {
       const cost = best[start]!.cost + BATCH_COST_TOKENS + (end - start) * longest;
       if (cost < least.cost) least = { cost, start };
     }

@@ -1,7 +1,7 @@
 import { deepStrictEqual, notDeepStrictEqual, ok } from "node:assert";
 import fc from "fast-check";
 import { Random } from "../lib/random.ts";
-import { collate, evaluationBatches, trainingBatches } from "./batches.ts";
+import { collate, cutBatch, evaluationBatches, trainingBatches } from "./batches.ts";
 
 const lengths = fc.array(fc.integer({ min: 1, max: 60 }), { minLength: 1, maxLength: 300 });
 const options = fc.record({
@@ -71,4 +71,33 @@ Deno.test("collate() pads to the longest text and masks the padding", () => {
   deepStrictEqual([...input_ids.data], [2n, 7n, 8n, 3n, 2n, 3n, 9n, 9n]);
   deepStrictEqual([...attention_mask.data], [1n, 1n, 1n, 1n, 1n, 1n, 0n, 0n]);
   deepStrictEqual([...token_type_ids.data], [0n, 0n, 0n, 0n, 0n, 0n, 0n, 0n]);
+});
+
+Deno.test("evaluationBatches() keeps to the tokens of a batch, padding included", () => {
+  const lengths = Array.from({ length: 50 }, (_, i) => i + 1);
+  const batches = evaluationBatches(lengths, 16, 100);
+  deepStrictEqual(batches.flat(), lengths.map((_, i) => i));
+  for (const batch of batches) {
+    ok(batch.length * Math.max(...batch.map((i) => lengths[i]!)) <= 100);
+  }
+  deepStrictEqual(evaluationBatches([200, 300], 16, 100), [[0], [1]]);
+});
+
+Deno.test("cutBatch() leaves a batch alone that fits", () => {
+  deepStrictEqual(cutBatch([3, 1, 2], [9, 4, 9, 5], () => 3), [[3, 1, 2]]);
+});
+
+Deno.test("cutBatch() makes parts of as many texts as their longest allows", () => {
+  const lengths = fc.array(fc.integer({ min: 1, max: 100 }), { minLength: 1, maxLength: 40 });
+  fc.assert(fc.property(lengths, fc.integer({ min: 1, max: 500 }), (lengths, tokens) => {
+    const textsOf = (length: number) => Math.max(1, Math.floor(tokens / length));
+    const batch = lengths.map((_, i) => i);
+    const parts = cutBatch(batch, lengths, textsOf);
+    deepStrictEqual(parts.flat().toSorted((a, b) => a - b), batch);
+    for (const part of parts) {
+      ok(part.length > 0);
+      ok(part.length <= textsOf(Math.max(...part.map((i) => lengths[i]!))));
+    }
+    deepStrictEqual(cutBatch(batch, lengths, textsOf), parts);
+  }));
 });

@@ -29,7 +29,7 @@ export function spawnWorker(): Deno.ChildProcess {
   const main = new URL("../main.ts", import.meta.url).href;
   const may = (permission: Deno.PermissionDescriptor) =>
     Deno.permissions.querySync(permission).state === "granted";
-  const permissions = ["--allow-read", "--allow-write", "--allow-sys=setPriority"];
+  const permissions = ["--allow-read", "--allow-write", "--allow-sys=setPriority,systemMemoryInfo"];
   // Native code and downloads, where the server itself may run and make them.
   if (may({ name: "ffi" })) permissions.push("--allow-ffi");
   if (may({ name: "net", host: HUB_HOSTS[0]! })) permissions.push(`--allow-net=${hubHosts()}`);

@@ -119,7 +119,7 @@ async function compareWithPyTorch(
   const session = await executor.loadTrainingSession(graphs, structuredClone(initial), {
     optimizer: { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.01, maxGradientNorm: 1 },
     dropoutSeed: 0,
-    largestDimensions: {},
+    largestDimensions: [{}],
   });
 
   await t.step("logits", async () => {

@@ -59,7 +59,7 @@ Deno.test({
           const session = await TrainingSession.load(runtime, graphs, weights, {
             optimizer: optimizerOf(TrainSettings.parse({})),
             dropoutSeed: 1,
-            largestDimensions: { batch: 2, length: 3 },
+            largestDimensions: [{ batch: 2, length: 3 }],
           });
           reads = 0;
           for (let step = 1; step <= 9; step++) await session.submit([batch], step, 1e-3);

@@ -8,10 +8,11 @@ import type { ParameterSource } from "../models/layers.ts";
 import { type ModelConfig, problemOf } from "../models/formats/config.ts";
 import type { ParameterShape } from "../onnx/runtime/optimizer/adamw.ts";
 import { Dropout } from "../onnx/graph/dropout.ts";
-import type { TrainingGraphs } from "../onnx/runtime/executor.ts";
 import { outputGradients } from "../onnx/graph/gradient.ts";
 import { Graph, type Tensor } from "../onnx/graph/graph.ts";
+import { tensorLifetimes } from "../onnx/graph/memory.ts";
 import { mul, reduceSum } from "../onnx/graph/operators.ts";
+import type { PlannedGraphs } from "./parts.ts";
 import { LOSS } from "../onnx/runtime/optimizer/parameters.ts";
 import { encodeModel } from "../onnx/graph/proto.ts";
 import { type PromptEncoder, virtualTokens } from "../models/prompt_encoder.ts";
@@ -29,7 +30,7 @@ export function trainingGraphs(
   config: ModelConfig,
   frozen: ReadonlySet<string> = new Set(),
   encoder?: PromptEncoder,
-): TrainingGraphs {
+): PlannedGraphs {
   const graph = new Graph({ derivedInputs: true });
   const trained: Tensor[] = [];
   const parameters: ParameterShape[] = [];
@@ -59,6 +60,7 @@ export function trainingGraphs(
     parameters,
     gradients,
     dropout: dropout.sites,
+    lifetimes: tensorLifetimes(graph),
   };
 }
 

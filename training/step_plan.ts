@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { chunks, trainingBatches } from "../data/batches.ts";
+import { chunks, cutBatch, trainingBatches } from "../data/batches.ts";
 
 /** The steps of a run. */
 export interface StepPlan {
@@ -40,11 +40,12 @@ export interface EpochSettings {
   gradientAccumulationSteps: number;
   seed: number;
   shuffle: boolean;
+  /** How many texts of at most so many tokens a part may have; all of a batch by default. */
+  textsOf?: (length: number) => number;
 }
 
 /**
- * The steps of an epoch that are still to be done: each has the batches of its parts, as indices into
- * `lengths`.
+ * The steps of an epoch that are still to be done: each has its parts, as indices into `lengths`.
  *
  * @param lengths The tokens of each example.
  * @param epoch Counted from 0.
@@ -52,7 +53,7 @@ export interface EpochSettings {
  */
 export function stepsLeft(
   lengths: readonly number[],
-  { batchSize, gradientAccumulationSteps, seed, shuffle }: EpochSettings,
+  { batchSize, gradientAccumulationSteps, seed, shuffle, textsOf = () => batchSize }: EpochSettings,
   { stepsPerEpoch, totalSteps }: StepPlan,
   epoch: number,
   stepsDone: number,
@@ -60,5 +61,6 @@ export function stepsLeft(
   const batches = trainingBatches(lengths, { batchSize, seed, epoch, shuffle });
   const firstStep = epoch * stepsPerEpoch;
   return chunks(batches, gradientAccumulationSteps)
-    .slice(stepsDone - firstStep, totalSteps - firstStep);
+    .slice(stepsDone - firstStep, totalSteps - firstStep)
+    .map((step) => step.flatMap((batch) => cutBatch(batch, lengths, textsOf)));
 }

@@ -16,6 +16,7 @@ import { problemOf } from "../models/formats/config.ts";
 import { frozenBase } from "../models/weights.ts";
 import type { ParameterShape } from "../onnx/runtime/optimizer/adamw.ts";
 import { Executor } from "../onnx/runtime/executor.ts";
+import { OutOfMemoryError } from "../onnx/runtime/device_memory.ts";
 import { elementCount } from "../onnx/graph/shape.ts";
 import {
   CheckpointClock,
@@ -44,6 +45,7 @@ import {
   prepareOutDir,
   readUnfinishedRun,
 } from "./folder/run_folder.ts";
+import { lessStepMemory, planParts } from "./parts.ts";
 import { type TrainSettings, withModelDefaults } from "./settings.ts";
 import { stepPlan, stepsLeft } from "./step_plan.ts";
 import { StepRunner } from "./step_runner.ts";
@@ -72,13 +74,31 @@ export interface TrainOptions {
  * writes the model and its metrics into a folder.
  *
  * A run that is resumed ends with the same bytes of weights as one that was never stopped, on the
- * same device with as many threads.
+ * same device with as many threads. One for which memory proves too little goes on from its last
+ * checkpoint with half of its `stepMemory`.
  *
- * @throws {UserError} If the folder is taken, or the loss stops being a number.
+ * @throws {UserError} If the folder is taken, the loss stops being a number, or one text alone is too
+ * much for the device.
  * @throws {TrainingInterrupted} If the signal aborts; the signal's reason, if it does so while the
  * base is downloaded.
  */
 export async function train(dataset: Dataset, options: TrainOptions): Promise<TrainResult> {
+  try {
+    return await runTraining(dataset, options);
+  } catch (error) {
+    if (!(error instanceof OutOfMemoryError)) throw error;
+    const { settings } = await readUnfinishedRun(options.outDir);
+    const stepMemory = lessStepMemory(settings.stepMemory, error);
+    return await train(dataset, {
+      ...options,
+      settings: { ...options.settings, stepMemory },
+      resume: true,
+    });
+  }
+}
+
+/** Does what {@link train} does, in parts of one size. */
+async function runTraining(dataset: Dataset, options: TrainOptions): Promise<TrainResult> {
   const { outDir, overwrite = false, resume = false, onEvent = () => {}, signal } = options;
   const settings = withModelDefaults(options.settings);
   const { epochs, problemType } = settings;
@@ -114,21 +134,27 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
   const trainedCount = count(graphs.parameters.filter(({ name }) => !frozen.has(name)));
 
   await using executor = await Executor.start(settings);
+  const parts = await planParts({
+    device: executor.choice.device,
+    lifetimes: graphs.lifetimes,
+    dimensions: (batch, length) => ({ batch, length }),
+    lengths,
+    batchSize: settings.batchSize,
+    stepMemory: settings.stepMemory,
+  });
+  const planned = { ...settings, stepMemory: parts.stepMemory };
   const session = await executor.loadTrainingSession(graphs, base.weights, {
     optimizer: optimizerOf(settings),
     dropoutSeed: settings.seed,
-    largestDimensions: {
-      batch: settings.batchSize,
-      length: lengths.reduce((a, b) => Math.max(a, b)),
-    },
+    largestDimensions: parts.largest,
   });
   if (!resume) {
     // Only now: a mistake in the settings must not cost the run that is overwritten.
     locks.use(await lockRun(outDir));
-    await prepareOutDir(outDir, () => writeTrainingArgs(outDir, settings, dataset), { overwrite });
+    await prepareOutDir(outDir, () => writeTrainingArgs(outDir, planned, dataset), { overwrite });
   } else {
     // The data may have moved.
-    await writeTrainingArgs(outDir, settings, dataset);
+    await writeTrainingArgs(outDir, planned, dataset);
   }
   const state = new TrainerState(
     settings,
@@ -151,7 +177,7 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
     truncated,
     unknown_share: unknownShare,
     leakage: leakageLine({ ...dataset, train: trainRows }),
-    notes,
+    notes: parts.note === undefined ? notes : [...notes, parts.note],
   });
 
   const runner = new StepRunner({
@@ -190,7 +216,7 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
   try {
     for (let epoch = state.epochsDone; epoch < epochCount && !state.outOfPatience; epoch++) {
       // Of a run that was stopped while it was evaluated no step may be left.
-      const steps = stepsLeft(lengths, settings, plan, epoch, state.step);
+      const steps = stepsLeft(lengths, { ...settings, ...parts }, plan, epoch, state.step);
       await runner.run(steps, { prepare, after, signal });
 
       const { loss, predictions } = await predictExamples(

@@ -188,8 +188,13 @@ Deno.test("train() takes the same steps in parts as in whole batches", async () 
   };
   const whole = await steps({ batchSize: 8 });
   deepStrictEqual(whole.length, 2 * 9);
-  for (const [batchSize, gradientAccumulationSteps] of [[4, 2], [1, 8]] as const) {
-    const inParts = await steps({ batchSize, gradientAccumulationSteps });
+  const ways = [
+    { batchSize: 4, gradientAccumulationSteps: 2 },
+    { batchSize: 1, gradientAccumulationSteps: 8 },
+    { batchSize: 8, stepMemory: 1 },
+  ];
+  for (const way of ways) {
+    const inParts = await steps(way);
     deepStrictEqual(inParts.length, whole.length);
     for (const [i, value] of inParts.entries()) {
       const error = Math.abs(value - whole[i]!) / whole[i]!;

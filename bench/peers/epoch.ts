@@ -37,7 +37,7 @@ export async function compareEpochs(options: PeerBenchOptions): Promise<Measured
   const session = await executor.loadTrainingSession(trainingGraphs(config), weights, {
     optimizer: OPTIMIZER,
     dropoutSeed: 1,
-    largestDimensions: { batch: BATCH_SIZE, length: lengths.reduce((a, b) => Math.max(a, b)) },
+    largestDimensions: [{ batch: BATCH_SIZE, length: lengths.reduce((a, b) => Math.max(a, b)) }],
   });
   let stepsDone = 0;
   const stepMs = async () => {

@@ -10,6 +10,12 @@ import type { InferenceSession } from "../../onnx/runtime/executor.ts";
 /** Texts that go through a model together when nobody waits for one of them. */
 export const BATCH_SIZE = 64;
 
+/**
+ * The most tokens that such texts have together, padding included: beyond them larger batches are no
+ * faster, and the scores of attention take memory by the square of a text's length.
+ */
+export const BATCH_TOKENS = 4096;
+
 /** A graph that takes {@link collate}'s tensors and gives `logits`. */
 type ClassifierSession = Pick<InferenceSession, "run">;
 
@@ -58,7 +64,8 @@ export async function inBatches<Text extends EncodedText, Result>(
   { batchSize = BATCH_SIZE, signal }: BatchesOptions = {},
 ): Promise<Result[]> {
   const results = new Array<Result>(texts.length);
-  for (const batch of evaluationBatches(texts.map(({ ids }) => ids.length), batchSize)) {
+  const lengths = texts.map(({ ids }) => ids.length);
+  for (const batch of evaluationBatches(lengths, batchSize, BATCH_TOKENS)) {
     signal?.throwIfAborted();
     const batchResults = await run(batch.map((index) => texts[index]!));
     for (const [row, index] of batch.entries()) results[index] = batchResults[row]!;

@@ -68,6 +68,14 @@ interface MaskWindow {
   shape: number[];
 }
 
+/** The most elements that a shape has, of several values of its symbols. */
+export function largestCount(
+  shape: Shape,
+  largest: readonly Readonly<Record<string, number>>[],
+): number {
+  return Math.max(0, ...largest.map((values) => elementCount(bindDimensions(shape, values))));
+}
+
 /** Says which random numbers are the masks of a step, and gives them on the CPU. */
 export class DropoutWindows implements DropoutMasks {
   /** Random masks by probability, of which those of all sites are windows. */
@@ -76,16 +84,13 @@ export class DropoutWindows implements DropoutMasks {
   readonly #sites: readonly DropoutSite[];
   readonly #offsetLimit: number;
 
-  /** @param largest The largest value that each symbol of the sites' shapes will have. */
+  /** @param largest What the symbols of the sites' shapes are in the largest batches. */
   constructor(
     seed: number,
     sites: readonly DropoutSite[],
-    largest: Readonly<Record<string, number>>,
+    largest: readonly Readonly<Record<string, number>>[],
   ) {
-    const largestSite = Math.max(
-      0,
-      ...sites.map(({ shape }) => elementCount(bindDimensions(shape, largest))),
-    );
+    const largestSite = Math.max(0, ...sites.map(({ shape }) => largestCount(shape, largest)));
     const size = Math.max(2 ** 20, 2 * largestSite);
     this.#seed = seed;
     this.#sites = sites;

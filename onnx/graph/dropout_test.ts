@@ -54,7 +54,7 @@ Deno.test("Dropout drops the share it is told to and scales the rest", async () 
   const session = await executor.loadSession(model);
   const { first, second } = await dropped(
     session,
-    new DropoutWindows(11, sites, { batch: 100, width: 1000 }),
+    new DropoutWindows(11, sites, [{ batch: 100, width: 1000 }]),
     1,
     [
       100,
@@ -73,7 +73,7 @@ Deno.test("Dropout's masks are a function of seed, step and site", async () => {
   const { model, sites } = twoSites([PROBABILITY, PROBABILITY]);
   const session = await executor.loadSession(model);
   const run = (seed: number, step: number) =>
-    dropped(session, new DropoutWindows(seed, sites, LARGEST), step);
+    dropped(session, new DropoutWindows(seed, sites, [LARGEST]), step);
 
   const { first, second } = await run(11, 7);
   deepStrictEqual(await run(11, 7), { first, second });
@@ -88,7 +88,7 @@ Deno.test("Dropout gives each step a mask of its own", async () => {
   await using executor = await Executor.start({ threads: 1 });
   const { model, sites } = twoSites([PROBABILITY, PROBABILITY]);
   const session = await executor.loadSession(model);
-  const windows = new DropoutWindows(11, sites, LARGEST);
+  const windows = new DropoutWindows(11, sites, [LARGEST]);
   const masks = new Set<string>();
   for (let step = 1; step <= 20; step++) {
     const { first, second } = await dropped(session, windows, step);
@@ -101,7 +101,7 @@ Deno.test("Dropout follows the shapes of each run", async () => {
   await using executor = await Executor.start({ threads: 1 });
   const { model, sites } = twoSites([PROBABILITY, PROBABILITY]);
   const session = await executor.loadSession(model);
-  const windows = new DropoutWindows(11, sites, LARGEST);
+  const windows = new DropoutWindows(11, sites, [LARGEST]);
   const long = await dropped(session, windows, 3, [20, 30]);
   const short = await dropped(session, windows, 3, [4, 5]);
   const flat = await dropped(session, windows, 3, [1, 20]);
@@ -117,7 +117,7 @@ Deno.test("DropoutWindows has masks for a site of the largest size", async () =>
   graph.output("y", dropout.apply(reshape(x, ["batch*width", 4]), PROBABILITY));
   const session = await executor.loadSession(encodeModel(graph));
   // More elements than a small site's masks have.
-  const windows = new DropoutWindows(11, dropout.sites, { batch: 400, width: 700 });
+  const windows = new DropoutWindows(11, dropout.sites, [{ batch: 400, width: 700 }]);
   for (const step of [1, 2, 3]) {
     const { y } = await session.run({
       x: ones([400, 700, 4]),
@@ -135,7 +135,7 @@ Deno.test("Dropout of probability 0 adds nothing", async () => {
   strictEqual(dropout.apply(x, 0), x);
   graph.output("y", neg(dropout.apply(x, 0)));
   deepStrictEqual(dropout.sites, []);
-  const windows = new DropoutWindows(11, dropout.sites, {});
+  const windows = new DropoutWindows(11, dropout.sites, [{}]);
   deepStrictEqual(windows.feeds(1, {}), {});
   const session = await executor.loadSession(encodeModel(graph));
   const { y } = await session.run({ x: ones([3]) });
@@ -153,7 +153,7 @@ Deno.test("Dropout's gradient passes where the element was kept, and scaled alik
   graph.output("y", y);
   graph.output("gradient", densify(gradient(loss, [x])[0]!));
   const session = await executor.loadSession(encodeModel(graph));
-  const windows = new DropoutWindows(11, dropout.sites, { rows: 8 });
+  const windows = new DropoutWindows(11, dropout.sites, [{ rows: 8 }]);
 
   const outputs = await session.run({
     x: ones([8, 10]),

@@ -91,7 +91,7 @@ function graphParts(graph: Graph): Uint8Array[] {
 }
 
 /** The nodes and tensors on which the graph's outputs depend. */
-function neededFor(graph: Graph): { nodes: Node[]; tensors: Set<Tensor> } {
+export function neededFor(graph: Graph): { nodes: Node[]; tensors: Set<Tensor> } {
   const tensors = new Set(graph.outputs.values());
   const nodes: Node[] = [];
   for (const node of graph.nodes.toReversed()) {

@@ -7,6 +7,7 @@
 import * as Comlink from "comlink";
 import { chooseDevice, type Device, type DeviceChoice, DeviceError } from "./device.ts";
 import type { workerApi } from "./executor_worker.ts";
+import { OutOfMemoryError, saysOutOfMemory } from "./device_memory.ts";
 import type { ParameterKind, ParameterValues, StepResult } from "./optimizer/parameters.ts";
 import type { TableInput } from "./optimizer/row_table.ts";
 import type { Tensors } from "./session.ts";
@@ -195,7 +196,11 @@ export class Executor implements AsyncDisposable {
       // WebAssembly that has trapped, as for want of memory, is in no state to go on.
       const trapped = error instanceof Error && error.name === "RuntimeError";
       if (trapped) this.#end(`the executor crashed: ${error.message}`);
-      reject(error);
+      if (!saysOutOfMemory(error)) return reject(error);
+      const { device } = this.choice;
+      reject(new OutOfMemoryError(`${device} ran out of memory`, { cause: error }));
+      // onnxruntime-web writes to address 0 where it was given no memory.
+      if (device === "wasm") this.#end("the executor ran out of memory");
     }).finally(() => this.#waiting.delete(reject));
     return promise;
   }

@@ -195,6 +195,17 @@ for (
   });
 }
 
+Deno.test("Executor ends when WebAssembly has too little memory", async () => {
+  await using executor = await Executor.start({ threads: 1 });
+  const session = await executor.loadSession(onesProduct());
+  // 10 GB.
+  await rejects(y(session, ones(50_000)), {
+    name: "OutOfMemoryError",
+    message: "wasm ran out of memory",
+  });
+  ok(executor.ended);
+});
+
 Deno.test("Executor can be closed more than once", async () => {
   await using executor = await Executor.start({ threads: 1 });
   await executor.close();

@@ -38,8 +38,8 @@ export interface TrainingGraphs {
 export interface TrainingOptions {
   optimizer: AdamWOptions;
   dropoutSeed: number;
-  /** The largest value that each symbolic dimension will have, such as `batch` and `length`. */
-  largestDimensions: Record<string, number>;
+  /** The largest batches that may come, as their symbolic dimensions, such as `batch` and `length`. */
+  largestDimensions: Record<string, number>[];
 }
 
 /** What one step of training did, and how long it took. */

@@ -80,7 +80,7 @@ function load(executor: Executor, dropoutProbability = 0): Promise<RemoteTrainin
   return executor.loadTrainingSession(graphs(dropoutProbability), initialWeights(), {
     optimizer: { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.1, maxGradientNorm: 5 },
     dropoutSeed: 3,
-    largestDimensions: { batch: 4, length: 3 },
+    largestDimensions: [{ batch: 4, length: 3 }],
   });
 }
 
@@ -257,7 +257,7 @@ testOnDevices(
     const options = {
       optimizer: { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, maxGradientNorm: 1 },
       dropoutSeed: 1,
-      largestDimensions: {},
+      largestDimensions: [{}],
     };
     const huge = { training, inference, gradients, dropout, parameters };
     await rejects(executor.loadTrainingSession(huge, {}, options), { name: "DeviceError" });

@@ -4,10 +4,15 @@
  *
  * @module
  */
-import type { DropoutMasks, DropoutSite, DropoutWindows } from "../graph/dropout.ts";
+import {
+  type DropoutMasks,
+  type DropoutSite,
+  type DropoutWindows,
+  largestCount,
+} from "../graph/dropout.ts";
 import type { Runtime } from "./runtime.ts";
 import type { DeviceTensors } from "./session.ts";
-import { bindDimensions, elementCount } from "../graph/shape.ts";
+import { elementCount } from "../graph/shape.ts";
 import { arrayTensor, createArray, type GpuArray, gpuDevice } from "./webgpu.ts";
 import { type Dispatch, Kernels } from "./optimizer/webgpu_kernels.ts";
 
@@ -38,14 +43,14 @@ export class WebGpuMasks implements DropoutMasks {
     kernels: Kernels,
     windows: DropoutWindows,
     sites: readonly DropoutSite[],
-    largest: Readonly<Record<string, number>>,
+    largest: readonly Readonly<Record<string, number>>[],
   ) {
     this.#runtime = runtime;
     this.#device = device;
     this.#kernels = kernels;
     this.#windows = windows;
     for (const site of sites) {
-      const count = elementCount(bindDimensions(site.shape, largest));
+      const count = largestCount(site.shape, largest);
       this.#masks.set(site, createArray(device, count * BYTES));
     }
     for (const [probability, values] of windows.numbers) {
@@ -66,7 +71,7 @@ export class WebGpuMasks implements DropoutMasks {
     runtime: Runtime,
     windows: DropoutWindows,
     sites: readonly DropoutSite[],
-    largest: Readonly<Record<string, number>>,
+    largest: readonly Readonly<Record<string, number>>[],
   ): Promise<WebGpuMasks> {
     const device = await gpuDevice(runtime.ort);
     const kernels = await Kernels.load(device);

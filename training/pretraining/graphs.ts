@@ -10,10 +10,11 @@ import { distillationLosses, maskedTokenLosses } from "../../models/heads/masked
 import { firstTokens, type ParameterSource } from "../../models/layers.ts";
 import type { ParameterShape } from "../../onnx/runtime/optimizer/adamw.ts";
 import { Dropout } from "../../onnx/graph/dropout.ts";
-import type { TrainingGraphs } from "../../onnx/runtime/executor.ts";
 import { outputGradients } from "../../onnx/graph/gradient.ts";
 import { Graph, type Tensor } from "../../onnx/graph/graph.ts";
+import { tensorLifetimes } from "../../onnx/graph/memory.ts";
 import { add, mul, reduceSum } from "../../onnx/graph/operators.ts";
+import type { PlannedGraphs } from "../parts.ts";
 import { LOSS } from "../../onnx/runtime/optimizer/parameters.ts";
 import { encodeModel } from "../../onnx/graph/proto.ts";
 
@@ -35,7 +36,7 @@ export interface Distillation {
 export function pretrainingGraphs(
   config: ModelConfig,
   distillation?: Distillation,
-): TrainingGraphs {
+): PlannedGraphs {
   const graph = new Graph({ derivedInputs: true });
   const { parameter, parameters, tensors } = parametersOf(graph);
   const dropout = new Dropout(graph);
@@ -62,6 +63,7 @@ export function pretrainingGraphs(
     parameters,
     gradients,
     dropout: dropout.sites,
+    lifetimes: tensorLifetimes(graph),
   };
 }
 

@@ -5,6 +5,7 @@
  */
 import { evaluationBatches } from "../../data/batches.ts";
 import type { TokenFile } from "../../data/token_file.ts";
+import { BATCH_TOKENS } from "../../models/inference/inference.ts";
 import type { InferenceSession } from "../../onnx/runtime/executor.ts";
 import { Random } from "../../lib/random.ts";
 import { maskedFeeds } from "./feeds.ts";
@@ -43,7 +44,7 @@ export async function heldOutLoss(
   );
   const lengths = chosen.map((row) => rows.lengths[row]!);
   let [sum, tokens] = [0, 0];
-  for (const batch of evaluationBatches(lengths, BATCH_SIZE)) {
+  for (const batch of evaluationBatches(lengths, BATCH_SIZE, BATCH_TOKENS)) {
     signal?.throwIfAborted();
     const masked = batch.map((place) => {
       const row = chosen[place]!;

@@ -38,6 +38,7 @@ import { stepPlan, stepsLeft } from "../step_plan.ts";
 import { StepRunner } from "../step_runner.ts";
 import { TRAINER_STATE_FILE } from "../folder/trainer_state.ts";
 import { type PretrainingArgs, writePretrainingArgs } from "./args.ts";
+import { planParts } from "../parts.ts";
 import { pretrainingStep } from "./feeds.ts";
 import { pretrainingGraphs } from "./graphs.ts";
 import { heldOutLoss } from "./held_out.ts";
@@ -135,16 +136,27 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   const plan = stepPlan(lengths.length, settings);
   const { stepsPerEpoch, totalSteps } = plan;
 
+  const parts = await planParts({
+    device: executor.choice.device,
+    lifetimes: graphs.lifetimes,
+    dimensions: (batch, length) => ({
+      batch,
+      length,
+      masked: Math.ceil(maskProbability * length) * batch,
+    }),
+    lengths,
+    batchSize: settings.batchSize,
+    stepMemory: settings.stepMemory,
+  });
+  const { stepMemory } = parts;
+  await writePretrainingArgs(outDir, { settings: { ...settings, stepMemory }, texts: files });
   const session = await executor.loadTrainingSession(
     { ...graphs, parameters },
     weights,
     {
       optimizer: optimizerOf(settings),
       dropoutSeed: seed,
-      largestDimensions: {
-        batch: settings.batchSize,
-        length: lengths.reduce((a, b) => Math.max(a, b)),
-      },
+      largestDimensions: parts.largest,
     },
   );
   const trained = graphs.gradients.map(({ parameter }) => parameter);
@@ -213,7 +225,13 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
     if (checkpoint === undefined) await save();
     while (state.step < totalSteps) {
       const epoch = Math.floor(state.step / stepsPerEpoch);
-      const steps = stepsLeft(lengths, { ...settings, shuffle: true }, plan, epoch, state.step);
+      const steps = stepsLeft(
+        lengths,
+        { ...settings, ...parts, shuffle: true },
+        plan,
+        epoch,
+        state.step,
+      );
       const prepare = (parts: number[][]) =>
         pretrainingStep(parts, epoch, { ...source, rows: texts.train, teacher });
       await runner.run(steps, { prepare, after, signal });

@@ -8,7 +8,7 @@ import { z } from "zod";
 import { SCRATCH_MODELS, scratchSizeOf } from "../../models/formats/config.ts";
 import { between, MODEL, positive, TrainSettings, whole } from "../settings.ts";
 
-const { gradientAccumulationSteps, warmupRatio, weightDecay, maxGradNorm, dropout } =
+const { gradientAccumulationSteps, stepMemory, warmupRatio, weightDecay, maxGradNorm, dropout } =
   TrainSettings.shape;
 const { seed, saveTotalLimit, device, threads } = TrainSettings.shape;
 
@@ -37,6 +37,7 @@ export const PretrainSettings = z.strictObject({
   maxSteps: whole(1).optional().describe("Stop after so many optimizer steps"),
   batchSize: whole(1, 1024).default(32).describe("Rows in a batch"),
   gradientAccumulationSteps,
+  stepMemory,
   learningRate: positive(1).optional().describe(
     "The highest learning rate; default: 5e-4 from random weights, 5e-5 otherwise",
   ),

@@ -109,6 +109,9 @@ export const TrainSettings = z.strictObject({
   keepOptimizer: z.boolean().default(false).describe(
     "Keep the optimizer's moments in the checkpoints when the run is over: two files' worth of weights",
   ),
+  license: z.string().regex(/^[\w.+-]+$/, "must be one word, as apache-2.0").optional().describe(
+    "The license that the model card names, as apache-2.0; default: that of the base, where it is known",
+  ),
   device: z.enum(["auto", ...DEVICES]).default("auto").describe(
     "Where to train; auto = a GPU, else native code where it is installed, else wasm",
   ),

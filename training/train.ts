@@ -34,7 +34,7 @@ import { encodeExamples, predictExamples, stepFeeds } from "./examples.ts";
 import { frozenParameters } from "./freeze.ts";
 import { trainingGraphs } from "./graphs.ts";
 import { initialModel, resumedModel } from "./initial_model.ts";
-import { modelCard } from "./folder/model_card.ts";
+import { cardBase, modelCard } from "./folder/model_card.ts";
 import { TrainingInterrupted } from "./interrupted.ts";
 import { linearBaseline } from "./linear_baseline.ts";
 import { optimizerOf } from "./optimizer.ts";
@@ -267,7 +267,16 @@ async function runTraining(dataset: Dataset, options: TrainOptions): Promise<Tra
   else await saveAdapter(outDir, { ...tuning, config, tokenizer, weights });
   await writeJson(join(outDir, TRAINER_STATE_FILE), state.toJSON(checkpointName));
   const { size } = await Deno.stat(join(outDir, tuning ? ADAPTER_WEIGHTS_FILE : WEIGHTS_FILE));
-  const card = modelCard({ result, settings, dataset, parameterCount, trainedCount, size });
+  const cardOf = await cardBase(settings.model);
+  const card = modelCard({
+    result,
+    settings,
+    base: cardOf,
+    dataset,
+    parameterCount,
+    trainedCount,
+    size,
+  });
   await writeFileAtomically(join(outDir, "README.md"), card);
   await writeJson(join(outDir, METRICS_FILE), result.metrics);
   // Only now: what is not finished goes on from them.

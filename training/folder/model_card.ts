@@ -3,19 +3,44 @@
  *
  * @module
  */
-import { basename } from "node:path";
+import { basename, join, resolve } from "node:path";
 import type { Dataset } from "../../data/dataset.ts";
 import type { ProblemType } from "../../data/labels.ts";
 import { leakageLine } from "../../data/preparation/leakage.ts";
+import { exists } from "../../lib/files.ts";
+import { BUNDLED_MODEL, scratchSizeOf } from "../../models/formats/config.ts";
+import { modelDir } from "../../models/hub.ts";
 import type { TrainResult } from "../events.ts";
-import { BEST_METRIC, decimals, describeMetrics, METRIC_NAMES, metricEntries } from "../metrics.ts";
+import {
+  BEST_METRIC,
+  decimals,
+  describeMetrics,
+  type Metric,
+  METRIC_NAMES,
+  metricEntries,
+} from "../metrics.ts";
 import type { TrainSettings } from "../settings.ts";
+import { shortcomings } from "../shortcomings.ts";
+
+/** The model that another was trained from. */
+export interface CardBase {
+  /** As a hub or a person calls it. */
+  name: string;
+  /** What `from_pretrained` takes: a name on the hub, or a folder. */
+  source: string;
+  /** Of the hub. */
+  revision?: string | undefined;
+  /** As its own card names it, where that is known. */
+  license?: string | undefined;
+}
 
 /** What a model card tells of. */
 export interface ModelCard {
   result: TrainResult;
   settings: TrainSettings;
-  dataset: Pick<Dataset, "labels" | "train" | "validation" | "test">;
+  /** Absent where the model began with random weights. */
+  base?: CardBase | undefined;
+  dataset: Pick<Dataset, "dir" | "labels" | "train" | "validation" | "test">;
   /** How many numbers the model has, with those that were only needed for training. */
   parameterCount: number;
   /** How many of them were trained. */
@@ -24,9 +49,45 @@ export interface ModelCard {
   size: number;
 }
 
+/** So many classes are named. */
+const MAX_CLASSES = 20;
+
+/** The names of metrics in the metadata of the Hugging Face hub, where they differ. */
+const HUB_METRICS: Partial<Record<Metric, string>> = {
+  f1_macro: "f1",
+  f1_micro: "f1",
+  pearson: "pearsonr",
+  r2: "r_squared",
+};
+
+/**
+ * What a card tells of the base of a run; nothing of random weights.
+ *
+ * @param model As the settings name it.
+ */
+export async function cardBase(model: string): Promise<CardBase | undefined> {
+  if (scratchSizeOf(model) !== undefined) return undefined;
+  const dir = await modelDir(model);
+  const license = await licenseOf(dir);
+  if (model === BUNDLED_MODEL) return { name: model, source: dir, license };
+  if (await exists(model)) {
+    return { name: basename(resolve(model)), source: resolve(model), license };
+  }
+  const [name, revision] = model.split("@");
+  return { name: name!, source: name!, revision, license };
+}
+
+/** The license that the card in a folder names. */
+async function licenseOf(dir: string): Promise<string | undefined> {
+  const file = join(dir, "README.md");
+  if (!await exists(file)) return undefined;
+  const [, metadata = ""] = /^---\r?\n([\s\S]*?)^---/m.exec(await Deno.readTextFile(file)) ?? [];
+  return /^license:\s*([\w.+-]+)\s*$/m.exec(metadata)?.[1];
+}
+
 /** The card in Markdown, with the metadata that the Hugging Face hub reads. */
 export function modelCard(card: ModelCard): string {
-  const { result, settings, dataset, parameterCount, trainedCount, size } = card;
+  const { result, settings, base, dataset, parameterCount, trainedCount, size } = card;
   const { metrics } = result;
   const train = dataset.train.slice(0, settings.maxTrainSamples);
   const { problem_type } = metrics;
@@ -38,16 +99,20 @@ export function modelCard(card: ModelCard): string {
   if (problem_type === "single_label_classification") {
     rows.push(`| accuracy of the commonest class | ${decimals(metrics.majority)} | | |`);
   }
+  const { linear_baseline: linear } = result;
+  if (linear !== null) {
+    rows.push(`| accuracy of a linear model on TF-IDF | ${decimals(linear.accuracy)} | | |`);
+  }
   return `---
-library_name: ${settings.mode === "full" ? "transformers" : "peft"}
-pipeline_tag: text-classification
-tags: [graft]
+${metadata(card)}
 ---
 
 # ${result.run}
 
-A BERT ${
-    problem_type === "regression" ? "that gives a text a number" : "text classifier"
+A ${
+    problem_type === "regression"
+      ? "model that gives a text a number"
+      : "text classifier"
   }, fine-tuned from \`${basename(settings.model)}\` (mode \`${settings.mode}\`) with Graft.
 
 ${outputs(metrics, dataset.labels)}
@@ -60,7 +125,7 @@ On the ${metrics.n} texts of the ${metrics.split} file, with 95 % bootstrap inte
 | --- | ---: | ---: | ---: |
 ${rows.join("\n")}
 
-${leakage(result)}
+${[leakage(result), ...shortcomings(metrics, linear)].join("\n")}
 
 ## Training
 
@@ -80,10 +145,41 @@ ${result.device}, evaluations included; the file of weights takes ${
 
 ## Use
 
-${settings.mode === "full" ? wholeModel(problem_type) : adapter(settings)}
+${base === undefined || settings.mode === "full" ? wholeModel(problem_type) : adapter(card, base)}
 
-or \`deno task predict --model FOLDER "a text"\` with Graft.
+With Graft: \`deno task --quiet predict --model FOLDER "a text"\`, where FOLDER is this one.
 `;
+}
+
+/** What the Hugging Face hub reads of a card. JSON is YAML, too, and keeps any name whole. */
+function metadata({ result, settings, base, dataset }: ModelCard): string {
+  const { metrics, run } = result;
+  const data = basename(dataset.dir);
+  const figures = metricEntries(metrics, metrics.problem_type).map(([metric, value]) => ({
+    type: HUB_METRICS[metric] ?? metric,
+    name: METRIC_NAMES[metric],
+    value: Number(value.toPrecision(6)),
+  }));
+  const entries = {
+    library_name: settings.mode === "full" ? "transformers" : "peft",
+    pipeline_tag: "text-classification",
+    tags: ["graft"],
+    license: settings.license ?? base?.license ?? "unknown",
+    ...base !== undefined && { base_model: base.name },
+    datasets: [data],
+    metrics: [...new Set(figures.map(({ type }) => type))],
+    "model-index": [{
+      name: run,
+      results: [{
+        task: { type: "text-classification", name: "Text Classification" },
+        dataset: { name: data, type: data, split: metrics.split },
+        metrics: figures,
+      }],
+    }],
+  };
+  return Object.entries(entries).map(([key, value]) => `${key}: ${JSON.stringify(value)}`).join(
+    "\n",
+  );
 }
 
 function number(value: number): string {
@@ -96,34 +192,76 @@ function percent(share: number): string {
 
 /** How to use a whole model in Python. */
 function wholeModel(problemType: ProblemType): string {
-  return `\`\`\`python
+  const all = problemType === "multi_label_classification" ? ", top_k=None" : "";
+  return `In this folder, with transformers:
+
+\`\`\`python
 from transformers import pipeline
-print(pipeline("text-classification", model="FOLDER"${
-    problemType === "multi_label_classification" ? ", top_k=None" : ""
-  })("a text"))
+
+classify = pipeline("text-classification", model=".", truncation=True${all})
+print(classify("a text"))
 \`\`\``;
 }
 
 /** What an adapter is, and how to use it in Python. */
-function adapter({ mode, prefixLength }: TrainSettings): string {
+function adapter({ settings, result }: ModelCard, base: CardBase): string {
+  const { mode, model, prefixLength } = settings;
   const what = mode === "prefix" ? "keys and values for every layer" : "embeddings at the input";
-  return `This folder holds what was trained alone: the head and ${prefixLength} virtual tokens (${what}).
-It needs the base that \`adapter_config.json\` names, with the same weights; many such models can share
-one base in memory, and one batch. Where a model stands alone and accuracy is all that counts,
-training every weight (\`--mode full\`) is the first thing to try.
+  const place = model === BUNDLED_MODEL
+    ? "comes with Graft, in its folder `models/bundled`"
+    : base.source === base.name
+    ? `is \`${model}\` on the Hugging Face hub`
+    : `was the folder \`${base.source}\``;
+  const revision = base.revision === undefined ? "" : `, revision=${JSON.stringify(base.revision)}`;
+  return `This folder holds what was trained alone: the head and ${prefixLength} virtual tokens (${what}),
+with the tokenizer of the base. It needs the base, which ${place},
+with the same weights: elsewhere, put its place into the line \`BASE\`. Many such models can share one
+base in memory, and one batch. Where a model stands alone and accuracy is all that counts, training
+every weight (\`--mode full\`) is the first thing to try.
+
+In this folder, with PEFT and transformers (${
+    mode === "prefix"
+      ? 'PEFT 0.21 needs a transformers below 5.24 for prefix tuning: `pip install "transformers<5.24"`'
+      : "this was checked with PEFT 0.21 and transformers 5.24"
+  }):
 
 \`\`\`python
+import torch
 from peft import PeftModel
-from transformers import AutoConfig, AutoModelForSequenceClassification
-config = AutoConfig.from_pretrained("FOLDER")
-base = AutoModelForSequenceClassification.from_pretrained("BASE", config=config)
-model = PeftModel.from_pretrained(base, "FOLDER")
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+
+BASE = ${JSON.stringify(base.source)}
+config = AutoConfig.from_pretrained(".")
+tokenizer = AutoTokenizer.from_pretrained(".")
+base = AutoModelForSequenceClassification.from_pretrained(BASE, config=config${revision})
+model = PeftModel.from_pretrained(base, ".").eval()
+inputs = tokenizer(["a text"], truncation=True, padding=True, return_tensors="pt")
+with torch.no_grad():
+    logits = model(**inputs).logits
+${answers(result.metrics.problem_type)}
 \`\`\``;
+}
+
+/** The lines of Python that say what logits mean. */
+function answers(problemType: ProblemType): string {
+  switch (problemType) {
+    case "single_label_classification":
+      return `for row in logits.softmax(-1):
+    print(config.id2label[row.argmax().item()], row.max().item())`;
+    case "multi_label_classification":
+      return `for row in logits.sigmoid():
+    print({config.id2label[i]: score for i, score in enumerate(row.tolist())})`;
+    case "regression":
+      return "print(logits.squeeze(-1).tolist())";
+  }
 }
 
 /** What the model tells of a text. */
 function outputs(metrics: TrainResult["metrics"], labels: readonly string[]): string {
-  const names = labels.map((label) => `\`${label}\``).join(", ");
+  const first = labels.slice(0, MAX_CLASSES).map((label) => `\`${label}\``).join(", ");
+  const names = labels.length > MAX_CLASSES
+    ? `${first}, … (${number(labels.length)} in all)`
+    : first;
   switch (metrics.problem_type) {
     case "single_label_classification":
       return `Classes: ${names}.`;

@@ -1,7 +1,9 @@
-import { match, ok } from "node:assert";
+import { deepStrictEqual, match, ok } from "node:assert";
+import { basename, join } from "node:path";
+import { exists } from "../../lib/files.ts";
 import type { SingleLabelReport } from "../evaluation.ts";
 import type { TrainResult } from "../events.ts";
-import { modelCard } from "./model_card.ts";
+import { type CardBase, cardBase, modelCard } from "./model_card.ts";
 import { TrainSettings } from "../settings.ts";
 
 const RESULT: TrainResult & { metrics: SingleLabelReport } = {
@@ -20,8 +22,11 @@ const RESULT: TrainResult & { metrics: SingleLabelReport } = {
     accuracy: 0.9,
     f1_macro: 0.85,
     f1_micro: 0.9,
-    per_class: [],
-    confusion_matrix: [],
+    per_class: [
+      { label: "food", precision: 0.9, recall: 0.9, f1: 0.9, support: 50 },
+      { label: "music", precision: 0.9, recall: 0.9, f1: 0.9, support: 50 },
+    ],
+    confusion_matrix: [[45, 5], [5, 45]],
     seen: { n: 80, accuracy: 0.95, f1_macro: 0.9 },
     unseen: { n: 20, accuracy: 0.7, f1_macro: 0.65, majority: 0.5 },
     majority: 0.4,
@@ -29,6 +34,7 @@ const RESULT: TrainResult & { metrics: SingleLabelReport } = {
   },
 };
 const DATASET = {
+  dir: "/data/my titles",
   labels: ["food", "music"],
   train: [{ text: "pie", label: "food" }, { text: "duet", label: "music" }],
   validation: [{ text: "cake", label: "food" }],
@@ -44,7 +50,7 @@ Deno.test("modelCard() gives the figures with their intervals and the leakage", 
     dataset: DATASET,
     ...SIZE,
   });
-  match(card, /^---\nlibrary_name: transformers\n/);
+  match(card, /^---\nlibrary_name: "transformers"\n/);
   match(card, /fine-tuned from `bundled` \(mode `full`\)/);
   match(card, /Classes: `food`, `music`\./);
   match(card, /\| accuracy \| 0\.900 \| 0\.840 \| 0\.950 \|/);
@@ -116,10 +122,89 @@ Deno.test("modelCard() tells of several labels and of numbers in their own metri
   ok(!numbers.includes("Classes"));
 });
 
+const HUB_BASE: CardBase = { name: "owner/base", source: "owner/base", revision: "v1" };
+
 Deno.test("modelCard() says what an adapter's folder holds and how PEFT loads it", () => {
-  const settings = TrainSettings.parse({ mode: "prefix", model: "base", prefixLength: 8 });
-  const card = modelCard({ result: RESULT, settings, dataset: DATASET, ...SIZE });
-  match(card, /^---\nlibrary_name: peft\n/);
+  const settings = TrainSettings.parse({
+    mode: "prefix",
+    model: "owner/base@v1",
+    prefixLength: 8,
+  });
+  const card = modelCard({ result: RESULT, settings, base: HUB_BASE, dataset: DATASET, ...SIZE });
+  match(card, /^---\nlibrary_name: "peft"\n/);
   match(card, /8 virtual tokens \(keys and values for every layer\)/);
-  match(card, /PeftModel\.from_pretrained\(base, "FOLDER"\)/);
+  match(card, /the base, which is `owner\/base@v1` on the Hugging Face hub,/);
+  match(card, /^BASE = "owner\/base"$/m);
+  match(card, /from_pretrained\(BASE, config=config, revision="v1"\)/);
+  match(card, /PeftModel\.from_pretrained\(base, "\."\)/);
+  match(card, /transformers<5\.24/);
+});
+
+/** What stands between the lines of hyphens. */
+function metadataOf(card: string): Record<string, unknown> {
+  const lines = card.split("\n---\n")[0]!.split("\n").slice(1);
+  return Object.fromEntries(lines.map((line) => {
+    const [, key, value] = /^([\w-]+): (.*)$/.exec(line)!;
+    return [key, JSON.parse(value!)];
+  }));
+}
+
+Deno.test("modelCard() begins with what the hub reads: base, license, data and figures", () => {
+  const base = { ...HUB_BASE, license: "apache-2.0" };
+  const settings = TrainSettings.parse({});
+  const card = { result: RESULT, settings, base, dataset: DATASET, ...SIZE };
+  deepStrictEqual(metadataOf(modelCard(card)), {
+    library_name: "transformers",
+    pipeline_tag: "text-classification",
+    tags: ["graft"],
+    license: "apache-2.0",
+    base_model: "owner/base",
+    datasets: ["my titles"],
+    metrics: ["accuracy", "f1"],
+    "model-index": [{
+      name: "titles",
+      results: [{
+        task: { type: "text-classification", name: "Text Classification" },
+        dataset: { name: "my titles", type: "my titles", split: "test" },
+        metrics: [
+          { type: "accuracy", name: "accuracy", value: 0.9 },
+          { type: "f1", name: "macro-F1", value: 0.85 },
+        ],
+      }],
+    }],
+  });
+  const given = TrainSettings.parse({ license: "mit" });
+  deepStrictEqual(metadataOf(modelCard({ ...card, settings: given }))["license"], "mit");
+  const { base: _, ...scratch } = card;
+  const { license, base_model } = metadataOf(modelCard(scratch));
+  deepStrictEqual([license, base_model], ["unknown", undefined]);
+});
+
+Deno.test("modelCard() calls a weak model weak, and names few of very many classes", () => {
+  const labels = Array.from({ length: 2000 }, (_, i) => `class ${i}`);
+  const result = { ...RESULT, linear_baseline: { accuracy: 0.95, f1_macro: 0.9 } };
+  const card = modelCard({
+    result,
+    settings: TrainSettings.parse({}),
+    dataset: { ...DATASET, labels },
+    ...SIZE,
+  });
+  match(card, /\| accuracy of a linear model on TF-IDF \| 0\.950 \|/);
+  match(card, /^It stays below a linear model on TF-IDF/m);
+  match(card, /`class 19`, … \(2,000 in all\)\.$/m);
+});
+
+Deno.test("cardBase() finds the base of any kind, and the license that its card names", async () => {
+  deepStrictEqual(await cardBase("scratch:tiny"), undefined);
+  const bundled = await cardBase("bundled");
+  deepStrictEqual([bundled?.name, bundled?.license], ["bundled", "mit"]);
+  ok(await exists(join(bundled!.source, "config.json")));
+  const dir = await Deno.makeTempDir();
+  try {
+    deepStrictEqual(await cardBase(dir), { name: basename(dir), source: dir, license: undefined });
+    await Deno.writeTextFile(join(dir, "README.md"), "---\nlicense: cc-by-4.0\n---\n# A base\n");
+    deepStrictEqual((await cardBase(dir))?.license, "cc-by-4.0");
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
 });

@@ -31,6 +31,7 @@ const FREE_SETTINGS = [
   "saveSteps",
   "saveTotalLimit",
   "keepOptimizer",
+  "license",
 ] as const;
 
 /** Writes down what is asked of a run: the settings, the data, and by what epochs are compared. */

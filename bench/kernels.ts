@@ -23,7 +23,7 @@ export async function benchKernels(
 ): Promise<KernelCounts> {
   // Not in an executor's Worker, into which one cannot see.
   const runtime = await loadRuntime("webgpu", { threads: 1 });
-  const { graphs, weights, options: sessionOptions, batch } = benchTraining(options);
+  const { graphs, weights, options: sessionOptions, batch } = await benchTraining(options);
   const session = await TrainingSession.load(runtime, graphs, weights, sessionOptions);
   // The first step may prepare what later ones find.
   await session.step([batch], 1, 1e-4);

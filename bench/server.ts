@@ -9,13 +9,14 @@ import { baseOf, saveAdapter } from "../models/formats/adapter.ts";
 import { saveClassifier } from "../models/formats/classifier.ts";
 import { familyOf, readConfig } from "../models/family.ts";
 import { labelsOf } from "../models/formats/config.ts";
-import { EMBEDDING, type PromptEncoder, virtualTokenSize } from "../models/prompt_encoder.ts";
+import { tunerOf } from "../models/tuners/tuner.ts";
 import { Tokenizer } from "../models/text/tokenizer.ts";
 import { headParameters, initialWeights } from "../models/weights.ts";
 import { elementCount } from "../onnx/graph/shape.ts";
 import type { Device } from "../onnx/runtime/device.ts";
 import { Random } from "../lib/random.ts";
 import { METRICS_FILE } from "../training/folder/run_folder.ts";
+import { TrainSettings } from "../training/settings.ts";
 import { type BENCH_SIZES, benchConfig } from "./train.ts";
 
 /** The name of the model of {@link writeModel}. */
@@ -133,13 +134,9 @@ export async function writeAdapters(runsDir: string, count: number): Promise<voi
   if (count === 0) return;
   const baseDir = join(runsDir, BENCH_MODEL);
   const config = await readConfig(baseDir);
-  const sizes = familyOf(config).sizes(config);
-  const encoder: PromptEncoder = {
-    peft_type: "PREFIX_TUNING",
-    num_virtual_tokens: 16,
-    prefix_projection: false,
-    encoder_hidden_size: sizes.hidden_size,
-  };
+  const settings = TrainSettings.parse({ mode: "prefix", model: baseDir });
+  const method = tunerOf(settings.mode).method!;
+  const peft = method.configOf(settings, config);
   const random = new Random(3);
   const values = (length: number) =>
     Float32Array.from({ length }, () => random.normal() * config.initializer_range);
@@ -148,12 +145,12 @@ export async function writeAdapters(runsDir: string, count: number): Promise<voi
   for (let i = 0; i < count; i++) {
     const dir = join(runsDir, `adapter-${i}`);
     const weights = {
-      [EMBEDDING]: values(16 * virtualTokenSize(encoder.peft_type, sizes)),
+      ...await method.initialWeights(peft, { config, weights: {} }, { ...settings, seed: i }),
       ...Object.fromEntries(
         headParameters(config).map(({ name, shape }) => [name, values(elementCount(shape))]),
       ),
     };
-    await saveAdapter(dir, { base, encoder, config, weights, tokenizer, maxLength: 128 });
+    await saveAdapter(dir, { base, peft, config, weights, tokenizer, maxLength: 128 });
     await Deno.writeTextFile(join(dir, METRICS_FILE), "{}");
   }
 }

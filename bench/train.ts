@@ -6,7 +6,7 @@
  */
 import { BertConfig } from "../models/families/bert.ts";
 import { labelsOf, type ModelConfig } from "../models/formats/config.ts";
-import { initialPromptEncoder, type PromptEncoder } from "../models/prompt_encoder.ts";
+import { type Mode, tunerOf } from "../models/tuners/tuner.ts";
 import { frozenBase, initialWeights } from "../models/weights.ts";
 import type { Device } from "../onnx/runtime/device.ts";
 import type {
@@ -37,15 +37,9 @@ export const BENCH_SIZES = {
 /** The most tokens of a text; beside them the models have positions for virtual tokens. */
 export const MAX_LENGTH = 512;
 
-/** What is trained: every weight, or virtual tokens and a head on a frozen base. */
-export const BENCH_MODES = ["full", "prefix", "prompt"] as const;
-
-/** One of {@link BENCH_MODES}. */
-export type BenchMode = (typeof BENCH_MODES)[number];
-
 /** What is timed. */
 export interface TrainBenchOptions {
-  mode: BenchMode;
+  mode: Mode;
   size: keyof typeof BENCH_SIZES;
   batchSize: number;
   /** Tokens of each text. */
@@ -57,7 +51,7 @@ export interface TrainBenchOptions {
 /** What {@link benchTrain} finds; times are medians. */
 export interface TrainBenchResult {
   device: Device;
-  mode: BenchMode;
+  mode: Mode;
   size: string;
   batch_size: number;
   length: number;
@@ -119,7 +113,7 @@ export async function benchTrain(
   executor: Executor,
   { mode, size, batchSize, length, steps }: TrainBenchOptions,
 ): Promise<TrainBenchResult> {
-  const { config, graphs, weights, options, batch } = benchTraining({
+  const { config, graphs, weights, options, batch } = await benchTraining({
     mode,
     size,
     batchSize,
@@ -181,17 +175,19 @@ async function wholeStepRate(
 }
 
 /** What a training session takes that is measured: random weights and texts, with dropout. */
-export function benchTraining(
+export async function benchTraining(
   { mode, size, batchSize, length }: Omit<TrainBenchOptions, "steps">,
-): BenchTraining {
+): Promise<BenchTraining> {
   const config = benchConfig(size);
   const base = initialWeights(config, 1);
-  const encoder = mode === "full" ? undefined : promptEncoder(mode);
-  const frozen = encoder && frozenBase(config);
+  const settings = TrainSettings.parse({ mode, prefixLength: VIRTUAL_TOKENS });
+  const { method } = tunerOf(mode);
+  const peft = method?.configOf(settings, config);
+  const added = peft && await method!.initialWeights(peft, { config, weights: base }, settings);
   return {
     config,
-    graphs: trainingGraphs(config, frozen, encoder),
-    weights: { ...base, ...(encoder && initialPromptEncoder(encoder, config, 1)) },
+    graphs: trainingGraphs(config, peft && frozenBase(config), peft),
+    weights: { ...base, ...added },
     options: {
       optimizer: OPTIMIZER,
       dropoutSeed: 1,
@@ -239,22 +235,13 @@ function randomBatch(config: ModelConfig, batchSize: number, length: number): Te
   };
 }
 
-function promptEncoder(mode: "prefix" | "prompt"): PromptEncoder {
-  return {
-    peft_type: mode === "prefix" ? "PREFIX_TUNING" : "PROMPT_TUNING",
-    num_virtual_tokens: VIRTUAL_TOKENS,
-    prefix_projection: false,
-    encoder_hidden_size: 0,
-  };
-}
-
 /**
  * The operations of a step's matrix products. The backward pass has two products for each of the
  * forward pass, or one where the weight is frozen; none leads to what makes queries, keys and values
  * of the first layer behind a prefix. The last layer computes only the first token beyond its keys
  * and values.
  */
-function stepFlops(config: BertConfig, mode: BenchMode, batchSize: number, length: number): number {
+function stepFlops(config: BertConfig, mode: Mode, batchSize: number, length: number): number {
   const { hidden_size: hidden, intermediate_size: inner, num_hidden_layers: layers } = config;
   const product = (rows: number, from: number, to: number) => 2 * rows * from * to;
   const tokens = batchSize * (mode === "prompt" ? VIRTUAL_TOKENS + length : length);

@@ -10,14 +10,8 @@ import { benchKernels } from "../bench/kernels.ts";
 import { machine } from "../bench/machine.ts";
 import { benchOverload, type OverloadBenchOptions } from "../bench/overload.ts";
 import { benchServe, PLAIN_BATCH_SIZE, type ServeBench } from "../bench/serve.ts";
-import {
-  BENCH_MODES,
-  BENCH_SIZES,
-  type BenchMode,
-  benchTrain,
-  MAX_LENGTH,
-  type TrainBench,
-} from "../bench/train.ts";
+import { BENCH_SIZES, benchTrain, MAX_LENGTH, type TrainBench } from "../bench/train.ts";
+import { type Mode, MODES } from "../models/tuners/tuner.ts";
 import { chooseDevice, type Device, DEVICES } from "../onnx/runtime/device.ts";
 import { Executor } from "../onnx/runtime/executor.ts";
 import { benchMemoryCommand } from "./bench_memory.ts";
@@ -57,7 +51,7 @@ interface ServeOptions {
 interface KernelOptions extends Pick<Options, "mode" | "size" | "batchSize" | "length" | "json"> {}
 
 interface Options {
-  mode: BenchMode | "all";
+  mode: Mode | "all";
   size: keyof typeof BENCH_SIZES;
   batchSize: number;
   length: number;
@@ -79,7 +73,7 @@ export function benchCommand(): Command {
         .addOption(
           choiceOption("--mode <name>", "What is trained, as in 'train'; all = all three", [
             "all",
-            ...BENCH_MODES,
+            ...MODES,
           ]).default("full"),
         )
         .option("--batch-size <number>", "Texts in a batch", parseCount, 16)
@@ -103,7 +97,7 @@ export function benchCommand(): Command {
         .addOption(
           choiceOption("--mode <name>", "What is trained; all = all three", [
             "all",
-            ...BENCH_MODES,
+            ...MODES,
           ]).default("full"),
         )
         .option("--batch-size <number>", "Texts in a batch", parseCount, 16)
@@ -163,7 +157,7 @@ async function runKernels({ mode, json, ...options }: KernelOptions): Promise<vo
   const { reason } = await chooseDevice("webgpu");
   console.error(`Counting kernels on webgpu (${reason})`);
   const results = [];
-  for (const each of mode === "all" ? BENCH_MODES : [mode]) {
+  for (const each of mode === "all" ? MODES : [mode]) {
     results.push({ mode: each, ...await benchKernels({ ...options, mode: each }) });
   }
   if (json) {
@@ -288,7 +282,7 @@ async function run(options: Options): Promise<void> {
   for (const device of await devices(options.device)) {
     await using executor = await Executor.start({ device, threads });
     bench.versions.onnxruntime = executor.onnxruntimeVersion;
-    for (const mode of options.mode === "all" ? BENCH_MODES : [options.mode]) {
+    for (const mode of options.mode === "all" ? MODES : [options.mode]) {
       console.error(`Timing ${options.steps} steps of mode ${mode} on ${device}`);
       bench.results.push(await benchTrain(executor, { ...options, mode }));
     }

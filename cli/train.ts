@@ -8,6 +8,7 @@ import { dirname, relative, resolve } from "node:path";
 import { parseColumnMapping } from "../data/columns.ts";
 import { type Dataset, readDataset, SAMPLE_DIR } from "../data/dataset.ts";
 import { UserError } from "../lib/user_error.ts";
+import { needsBase } from "../models/tuners/tuner.ts";
 import {
   lastUnfinishedRun,
   newRunDir,
@@ -85,7 +86,7 @@ function advice(settings: TrainSettings, dataDir: string): string {
   const tries = [
     maxSteps === undefined ? `more than ${epochs} --epochs` : `more than ${maxSteps} --max-steps`,
     `another --learning-rate than ${learningRate}`,
-    mode === "full" ? "a larger pretrained base with --model" : "--mode full",
+    needsBase(mode) ? "--mode full" : "a larger pretrained base with --model",
   ];
   return `Try ${tries.join(", ")}.
 Whether the texts tell the labels at all, this says:

@@ -174,3 +174,8 @@ export function isPoolerParameter(config: ModelConfig, name: string): boolean {
   const { pooler } = familyOf(config).names;
   return pooler !== undefined && name.startsWith(pooler);
 }
+
+/** The name of the table of word embeddings. */
+export function wordEmbeddings(config: ModelConfig): string {
+  return `${familyOf(config).names.words}.weight`;
+}

@@ -10,11 +10,11 @@ import { encodeModel } from "../onnx/graph/proto.ts";
 import { quantizeWeights } from "../onnx/graph/quantize.ts";
 import { Random } from "../lib/random.ts";
 import { elementCount } from "../onnx/graph/shape.ts";
-import { familyOf, isHeadParameter } from "./family.ts";
+import { familyOf, isHeadParameter, wordEmbeddings } from "./family.ts";
 import type { ModelConfig } from "./formats/config.ts";
 import { classifierLogits } from "./heads/classifier.ts";
 import type { ParameterSource } from "./layers.ts";
-import { type PromptEncoder, virtualTokens } from "./prompt_encoder.ts";
+import { type PeftConfig, tuned } from "./tuners/tuner.ts";
 
 /** Values by parameter name. */
 export type Weights = Record<string, Float32Array>;
@@ -35,8 +35,8 @@ const FLOAT_BYTES = Float32Array.BYTES_PER_ELEMENT;
 
 /** What {@link exportModel} may be told. */
 export interface ExportOptions {
-  /** What stands before each text, if anything does; its values are among the weights. */
-  encoder?: PromptEncoder;
+  /** What was tuned beside the base, if it is no whole model; its values are among the weights. */
+  peft?: PeftConfig;
   /** Float32 by default. */
   dtype?: Dtype;
 }
@@ -44,17 +44,16 @@ export interface ExportOptions {
 /**
  * The parameters of a classifier in the order in which its graph uses them.
  *
- * @param encoder What stands before each text, if anything does.
+ * @param peft What is tuned beside the base, if not the whole model is.
  */
-export function parameterShapes(config: ModelConfig, encoder?: PromptEncoder): ParameterShape[] {
+export function parameterShapes(config: ModelConfig, peft?: PeftConfig): ParameterShape[] {
   const graph = new Graph();
   const parameters: ParameterShape[] = [];
   const parameter: ParameterSource = (name, shape) => {
     parameters.push({ name, shape });
     return graph.input(name, "float32", shape);
   };
-  const tokens = encoder && virtualTokens(encoder, config, parameter);
-  classifierLogits(graph, { config, parameter, virtualTokens: tokens });
+  classifierLogits(graph, tuned({ config, parameter }, peft));
   return parameters;
 }
 
@@ -120,16 +119,12 @@ export function exportModel(
 export function classifierGraph(
   config: ModelConfig,
   weights: Weights,
-  { encoder, dtype = "fp32" }: ExportOptions = {},
+  { peft, dtype = "fp32" }: ExportOptions = {},
 ): Graph {
   const graph = new Graph();
   const parameter: ParameterSource = (name, shape) =>
     graph.initializer(name, { type: "float32", shape, data: weights[name]! });
-  const logits = classifierLogits(graph, {
-    config,
-    parameter,
-    virtualTokens: encoder && virtualTokens(encoder, config, parameter),
-  });
+  const logits = classifierLogits(graph, tuned({ config, parameter }, peft));
   graph.output("logits", logits);
   if (dtype === "q8") quantizeEncoder(graph, config);
   return graph;
@@ -142,11 +137,6 @@ export function quantizeEncoder(graph: Graph, config: ModelConfig): void {
 
 function isQuantized(config: ModelConfig, name: string): boolean {
   return name.startsWith(familyOf(config).names.layers) || name === wordEmbeddings(config);
-}
-
-/** The name of the table of word embeddings. */
-export function wordEmbeddings(config: ModelConfig): string {
-  return `${familyOf(config).names.words}.weight`;
 }
 
 /** How many bytes the weights of a classifier take in memory. */

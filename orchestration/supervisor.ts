@@ -20,6 +20,7 @@ import {
   RunStateError,
   type RunStore,
 } from "./run_store.ts";
+import { needsBase } from "../models/tuners/tuner.ts";
 import { TrainSettings } from "../training/settings.ts";
 import { camelCase, mapKeys } from "../lib/snake_case.ts";
 
@@ -180,7 +181,8 @@ export class Supervisor implements AsyncDisposable {
     // A server may have been started in another folder when they were written down.
     const modelDir = resolve(this.attempts(id).modelDir);
     const needing = (await this.#store.list()).find((other) =>
-      resolve(other.base) === modelDir && (other.settings.mode !== "full" || !isOver(other))
+      resolve(other.base) === modelDir &&
+      (needsBase(String(other.settings["mode"])) || !isOver(other))
     );
     const evaluation = (await this.#store.listEvaluations()).find((other) =>
       resolve(other.job.modelDir) === modelDir && !isOver(other)

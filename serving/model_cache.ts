@@ -6,7 +6,6 @@
 import { join } from "node:path";
 import { UserError } from "../lib/user_error.ts";
 import {
-  ADAPTER_WEIGHTS_FILE,
   baseDirOf,
   isAdapter,
   readAdapter,
@@ -17,6 +16,7 @@ import {
   type BankedAdapter,
   BankFullError,
 } from "../models/inference/adapter_bank.ts";
+import { ADAPTER_WEIGHTS_FILE } from "../models/formats/adapter_files.ts";
 import { readConfig } from "../models/family.ts";
 import { TextClassifier } from "../models/inference/text_classifier.ts";
 import { type Dtype, weightBytes } from "../models/weights.ts";

@@ -21,10 +21,10 @@ const TEXTS = ["a bread", "a song for two", "news of today"];
 
 /** Writes the folder of a finished run with an adapter: a prefix or a prompt. */
 async function writeAdapter(dir: string, kind: "prefix" | "prompt"): Promise<void> {
-  const { encoder, weights } = await readAdapter(join(PEFT, kind));
+  const { peft, weights } = await readAdapter(join(PEFT, kind));
   await saveAdapter(dir, {
     base: await baseOf(BASE),
-    encoder,
+    peft,
     weights,
     tokenizer: await Tokenizer.load(BASE),
     config: withLabels(await readConfig(BASE), [`${kind} 1`, `${kind} 2`, `${kind} 3`]),

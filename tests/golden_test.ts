@@ -6,13 +6,14 @@
  */
 import { deepStrictEqual, ok } from "node:assert";
 import { BertConfig } from "../models/families/bert.ts";
-import { labelsOf, problemOf } from "../models/formats/config.ts";
+import { labelsOf, type ModelConfig, problemOf } from "../models/formats/config.ts";
 import { decodeSafetensors, type StoredTensor } from "../models/formats/safetensors.ts";
-import type { PromptEncoder } from "../models/prompt_encoder.ts";
+import { type PeftConfig, tunerOf } from "../models/tuners/tuner.ts";
 import type { Executor, Tensors } from "../onnx/runtime/executor.ts";
 import { testOnDevices } from "../onnx/testing.ts";
 import { frozenBase } from "../models/weights.ts";
 import { trainingGraphs } from "../training/graphs.ts";
+import { TrainSettings } from "../training/settings.ts";
 import { relativeError } from "./relative_error.ts";
 
 const TOLERANCE = 1e-5;
@@ -42,16 +43,17 @@ function plainName(name: string): string {
   return name.replace(/^base_model\./, "").replace(/\.(modules_to_save\.)?default\./, ".");
 }
 
-/** What stands before the texts, by the settings of PEFT. */
-function promptEncoder(name: string, golden: Golden): PromptEncoder | undefined {
+/** What is tuned beside the base, by the settings of PEFT. */
+function peftConfig(name: string, golden: Golden, config: ModelConfig): PeftConfig | undefined {
   const { num_virtual_tokens, prefix_hidden_size } = golden;
   if (num_virtual_tokens === undefined) return undefined;
-  return {
-    peft_type: name === "prompt" ? "PROMPT_TUNING" : "PREFIX_TUNING",
-    num_virtual_tokens,
-    prefix_projection: typeof prefix_hidden_size === "number",
-    encoder_hidden_size: prefix_hidden_size ?? 0,
-  };
+  const settings = TrainSettings.parse({
+    mode: name === "prompt" ? "prompt" : "prefix",
+    prefixLength: num_virtual_tokens,
+    prefixProjection: typeof prefix_hidden_size === "number",
+    prefixHiddenSize: prefix_hidden_size ?? undefined,
+  });
+  return tunerOf(settings.mode).method!.configOf(settings, config);
 }
 
 async function load(name: string) {
@@ -91,9 +93,8 @@ async function compareWithPyTorch(
   const initial = Object.fromEntries(
     [...group("initial/")].map(([name, { data }]) => [name, data as Float32Array]),
   );
-  const encoder = promptEncoder(name, golden);
-  const frozen = encoder && frozenBase(config);
-  const graphs = trainingGraphs(config, frozen, encoder);
+  const peft = peftConfig(name, golden, config);
+  const graphs = trainingGraphs(config, peft && frozenBase(config), peft);
 
   const integers = (key: string): Tensors[string] => ({
     type: "int64",

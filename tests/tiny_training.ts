@@ -5,13 +5,11 @@
  */
 import type { ProblemType } from "../data/labels.ts";
 import { BertConfig } from "../models/families/bert.ts";
-import { initialPromptEncoder, type PromptEncoder } from "../models/prompt_encoder.ts";
+import { type Mode, tunerOf } from "../models/tuners/tuner.ts";
 import { frozenBase, initialWeights, type Weights } from "../models/weights.ts";
 import type { Tensors, TrainingGraphs } from "../onnx/runtime/executor.ts";
 import { trainingGraphs } from "../training/graphs.ts";
-
-/** What is trained: every weight, or virtual tokens and a head on a frozen base. */
-export const TINY_MODES = ["full", "prefix", "prompt"] as const;
+import { TrainSettings } from "../training/settings.ts";
 
 const LABELS = 2;
 
@@ -23,10 +21,7 @@ export interface TinyTraining {
 }
 
 /** Makes a classifier with random weights, and a batch of two texts. */
-export function tinyTraining(
-  mode: (typeof TINY_MODES)[number],
-  problemType: ProblemType,
-): TinyTraining {
+export async function tinyTraining(mode: Mode, problemType: ProblemType): Promise<TinyTraining> {
   const config = BertConfig.parse({
     model_type: "bert",
     vocab_size: 20,
@@ -39,21 +34,24 @@ export function tinyTraining(
     id2label: Object.fromEntries(Array.from({ length: LABELS }, (_, i) => [i, `label ${i}`])),
   });
   const base = initialWeights(config, 1);
-  const encoder: PromptEncoder | undefined = mode === "full" ? undefined : {
-    peft_type: mode === "prefix" ? "PREFIX_TUNING" : "PROMPT_TUNING",
-    num_virtual_tokens: 3,
-    prefix_projection: mode === "prefix",
-    encoder_hidden_size: 4,
-  };
-  const frozen = encoder && frozenBase(config);
+  const settings = TrainSettings.parse({
+    mode,
+    prefixLength: 3,
+    prefixProjection: mode === "prefix",
+    prefixHiddenSize: 4,
+    initFrom: mode === "full" ? undefined : "random",
+  });
+  const { method } = tunerOf(mode);
+  const peft = method?.configOf(settings, config);
+  const added = peft && await method!.initialWeights(peft, { config, weights: base }, settings);
   const integers = (values: number[]): Tensors[string] => ({
     type: "int64",
     shape: [2, 3],
     data: BigInt64Array.from(values, BigInt),
   });
   return {
-    graphs: trainingGraphs(config, frozen, encoder),
-    weights: { ...base, ...(encoder && initialPromptEncoder(encoder, config, 1)) },
+    graphs: trainingGraphs(config, peft && frozenBase(config), peft),
+    weights: { ...base, ...added },
     batch: {
       input_ids: integers([2, 7, 3, 2, 3, 0]),
       attention_mask: integers([1, 1, 1, 1, 1, 0]),

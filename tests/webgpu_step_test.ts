@@ -12,10 +12,11 @@ import { TrainingSession } from "../onnx/runtime/training_session.ts";
 import { gpuDevice } from "../onnx/runtime/webgpu.ts";
 import { optimizerOf } from "../training/optimizer.ts";
 import { TrainSettings } from "../training/settings.ts";
-import { TINY_MODES, tinyTraining } from "./tiny_training.ts";
+import { MODES } from "../models/tuners/tuner.ts";
+import { tinyTraining } from "./tiny_training.ts";
 
 const ignore = MISSING_DEVICES.has("webgpu");
-const GRAPHS = TINY_MODES.flatMap((mode) => PROBLEM_TYPES.map((type) => ({ mode, type })));
+const GRAPHS = MODES.flatMap((mode) => PROBLEM_TYPES.map((type) => ({ mode, type })));
 
 Deno.test({
   name: "onnxruntime places all nodes of a training graph on the GPU",
@@ -55,7 +56,7 @@ Deno.test({
     try {
       for (const { mode, type } of GRAPHS) {
         await t.step(`${mode}, ${type}`, async () => {
-          const { graphs, weights, batch } = tinyTraining(mode, type);
+          const { graphs, weights, batch } = await tinyTraining(mode, type);
           const session = await TrainingSession.load(runtime, graphs, weights, {
             optimizer: optimizerOf(TrainSettings.parse({})),
             dropoutSeed: 1,

@@ -15,7 +15,7 @@ import { mul, reduceSum } from "../onnx/graph/operators.ts";
 import type { PlannedGraphs } from "./parts.ts";
 import { LOSS } from "../onnx/runtime/optimizer/parameters.ts";
 import { encodeModel } from "../onnx/graph/proto.ts";
-import { type PromptEncoder, virtualTokens } from "../models/prompt_encoder.ts";
+import { type PeftConfig, tuned } from "../models/tuners/tuner.ts";
 import { appendLoss } from "./loss.ts";
 
 /**
@@ -24,12 +24,12 @@ import { appendLoss } from "./loss.ts";
  * losses times their weights, so that weights of `1 / batch` give the mean.
  *
  * @param frozen The names of the parameters that are not trained; they cost no gradient.
- * @param encoder What stands before each text, if anything does.
+ * @param peft What is tuned beside a frozen base, if not the whole model is.
  */
 export function trainingGraphs(
   config: ModelConfig,
   frozen: ReadonlySet<string> = new Set(),
-  encoder?: PromptEncoder,
+  peft?: PeftConfig,
 ): PlannedGraphs {
   const graph = new Graph({ derivedInputs: true });
   const trained: Tensor[] = [];
@@ -41,12 +41,7 @@ export function trainingGraphs(
     if (!frozen.has(name)) trained.push(tensor);
     return tensor;
   };
-  const logits = classifierLogits(graph, {
-    config,
-    dropout,
-    parameter,
-    virtualTokens: encoder && virtualTokens(encoder, config, parameter),
-  });
+  const logits = classifierLogits(graph, tuned({ config, dropout, parameter }, peft));
   const labels = graph.input("labels", "float32", logits.shape);
   const exampleWeights = graph.input("example_weights", "float32", ["batch"]);
   const exampleLosses = appendLoss(logits, labels, problemOf(config).problemType);
@@ -56,7 +51,7 @@ export function trainingGraphs(
   const gradients = outputGradients(graph, loss, trained);
   return {
     training: encodeModel(graph),
-    inference: inferenceGraph(config, encoder),
+    inference: inferenceGraph(config, peft),
     parameters,
     gradients,
     dropout: dropout.sites,
@@ -65,14 +60,10 @@ export function trainingGraphs(
 }
 
 /** The logits as a function of the same parameters, without dropout. */
-function inferenceGraph(config: ModelConfig, encoder: PromptEncoder | undefined): Uint8Array {
+function inferenceGraph(config: ModelConfig, peft: PeftConfig | undefined): Uint8Array {
   const graph = new Graph();
   const parameter: ParameterSource = (name, shape) => graph.input(name, "float32", shape);
-  const logits = classifierLogits(graph, {
-    config,
-    parameter,
-    virtualTokens: encoder && virtualTokens(encoder, config, parameter),
-  });
+  const logits = classifierLogits(graph, tuned({ config, parameter }, peft));
   graph.output("logits", logits);
   return encodeModel(graph);
 }

@@ -1,26 +1,28 @@
 import { deepStrictEqual } from "node:assert";
 import { scratchConfig } from "../models/scratch.ts";
-import type { PromptEncoder } from "../models/prompt_encoder.ts";
-import { parameterShapes } from "../models/weights.ts";
+import type { PrefixConfig } from "../models/tuners/prefix.ts";
+import type { PromptConfig } from "../models/tuners/prompt.ts";
+import { frozenBase } from "../models/weights.ts";
 import { operatorsOf } from "../onnx/testing.ts";
-import { frozenParameters } from "./freeze.ts";
 import { trainingGraphs } from "./graphs.ts";
 
 const CONFIG = scratchConfig("tiny", 100, "classifier");
-const NAMES = parameterShapes(CONFIG).map(({ name }) => name);
 const HEAD = ["classifier.weight", "classifier.bias"];
 
 /** The matrix products of a training step, forward and backward, and what has a gradient. */
-function step(encoder?: PromptEncoder) {
-  const frozen = encoder && frozenParameters("bert.*", NAMES);
-  const { training, gradients } = trainingGraphs(CONFIG, frozen, encoder);
+function step(peft?: PrefixConfig | PromptConfig) {
+  const frozen = peft && frozenBase(CONFIG);
+  const { training, gradients } = trainingGraphs(CONFIG, frozen, peft);
   const products = operatorsOf(training).filter((operator) => operator === "Gemm").length;
   return { products, trained: gradients.map(({ parameter }) => parameter) };
 }
 
-const PREFIX: PromptEncoder = {
+const PREFIX: PrefixConfig = {
   peft_type: "PREFIX_TUNING",
   num_virtual_tokens: 4,
+  token_dim: CONFIG.hidden_size,
+  num_layers: CONFIG.num_hidden_layers,
+  num_attention_heads: CONFIG.num_attention_heads,
   prefix_projection: false,
   encoder_hidden_size: 8,
 };

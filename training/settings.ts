@@ -7,34 +7,12 @@
 import { z } from "zod";
 import { DEVICES } from "../onnx/runtime/device.ts";
 import { PROBLEM_TYPES } from "../data/labels.ts";
-import {
-  BUNDLED_MODEL,
-  SCRATCH_MODELS,
-  type ScratchSize,
-  scratchSizeOf,
-} from "../models/formats/config.ts";
-
-/** A whole number; the message of every fault is the rule. */
-export function whole(least: number, most?: number): z.ZodNumber {
-  const rule = most === undefined
-    ? `must be a whole number of ${least} or more`
-    : `must be a whole number from ${least} to ${most}`;
-  const schema = z.number(rule).int(rule).min(least, rule);
-  return most === undefined ? schema : schema.max(most, rule);
-}
-
-/** A number of a range. */
-export function between(least: number, most: number): z.ZodNumber {
-  const rule = `must be from ${least} to ${most}`;
-  return z.number(rule).min(least, rule).max(most, rule);
-}
-
-/** A number that is not 0. */
-export function positive(most?: number): z.ZodNumber {
-  const rule = `must be above 0 and ${most === undefined ? "finite" : `at most ${most}`}`;
-  const schema = z.number(rule).gt(0, rule);
-  return most === undefined ? schema : schema.max(most, rule);
-}
+import { between, positive, whole } from "../lib/number_schemas.ts";
+import { bert } from "../models/families/bert.ts";
+import type { Family } from "../models/family.ts";
+import { BUNDLED_MODEL, SCRATCH_MODELS, scratchSizeOf } from "../models/formats/config.ts";
+import { MODES, needsBase, type RateAndEpochs, tunerOf, TUNERS } from "../models/tuners/tuner.ts";
+import { VIRTUAL_TOKEN_SETTINGS } from "../models/tuners/virtual_tokens.ts";
 
 /** The name of a model, of which those that begin with `scratch:` are known. */
 export const MODEL = z.string().refine(
@@ -42,11 +20,19 @@ export const MODEL = z.string().refine(
   `there are ${SCRATCH_MODELS.join(", ")}`,
 );
 
+/** The tuners that need a base, or those that do not, each with what it trains. */
+function describeTuners(needBase: boolean): string {
+  return TUNERS.filter(({ mode }) => needsBase(mode) === needBase)
+    .map(({ mode, trains }) => `${mode} = ${trains}`)
+    .join(", ");
+}
+
 /** The schema of {@link TrainSettings}. */
 export const TrainSettings = z.strictObject({
-  mode: z.enum(["full", "prefix", "prompt"]).default("full").describe(
-    "What is trained: full = every weight; on a frozen base, beside the head: prefix = keys and " +
-      "values for every layer, prompt = virtual tokens at the input",
+  mode: z.enum(MODES).default("full").describe(
+    `What is trained: ${describeTuners(false)}; on a frozen base, beside the head: ${
+      describeTuners(true)
+    }`,
   ),
   model: MODEL.default(BUNDLED_MODEL).describe(
     "The base: the one that comes with Graft (bundled), the folder of a BERT, its name on the Hugging Face hub (NAME or OWNER/NAME, with " +
@@ -86,14 +72,7 @@ export const TrainSettings = z.strictObject({
   maxTrainSamples: whole(1).optional().describe("Train on so many examples only"),
   freeze: z.string().optional()
     .describe("Parameters that are not trained: names with *, separated by commas"),
-  prefixLength: whole(1, 512).default(16).describe("Virtual tokens of a prefix or prompt"),
-  prefixProjection: z.boolean().default(false)
-    .describe("Train a prefix through a network with one hidden layer, which is not kept"),
-  prefixHiddenSize: whole(1, 16_384).default(512).describe("The width of that layer"),
-  initFrom: z.string().optional().describe(
-    "Where virtual tokens start: random, vocab (words of the vocabulary; only prompt, its " +
-      "default), or an adapter's folder or safetensors file",
-  ),
+  ...VIRTUAL_TOKEN_SETTINGS,
   patience: whole(1).optional().describe(
     "Stop after so many epochs without a better one",
   ),
@@ -117,26 +96,8 @@ export const TrainSettings = z.strictObject({
   ),
   threads: whole(1, 256).optional().describe("CPU threads; default: all cores"),
 }).superRefine((settings, context) => {
-  const { mode, model, freeze, prefixProjection, initFrom } = settings;
-  if (mode === "full") return;
-  const refuse = (key: keyof typeof settings, message: string) =>
+  for (const { key, message } of tunerOf(settings.mode).faults(settings)) {
     context.addIssue({ code: "custom", path: [key], message });
-  if (scratchSizeOf(model) !== undefined) {
-    refuse(
-      "mode",
-      `'${model}' has random weights, and a frozen base that has learned nothing is of no use; ` +
-        "name a pretrained one with --model",
-    );
-  }
-  if (freeze !== undefined) refuse("freeze", `--mode ${mode} freezes the whole base`);
-  if (mode === "prompt" && prefixProjection) {
-    refuse("prefixProjection", "a prompt has none; it is for --mode prefix");
-  }
-  if (mode === "prefix" && initFrom === "vocab") {
-    refuse("initFrom", "words are no keys and values; it is for --mode prompt");
-  }
-  if (prefixProjection && initFrom !== undefined && initFrom !== "random") {
-    refuse("initFrom", "a projection starts from random values");
   }
 });
 
@@ -146,54 +107,20 @@ export type TrainSettingsInput = z.input<typeof TrainSettings>;
 /** The settings of a run with the defaults filled in. */
 export type TrainSettings = z.infer<typeof TrainSettings>;
 
-/** What is right for each base and mode when the caller does not say. */
-const DEFAULTS: Record<
-  | "pretrained"
-  | "bundled"
-  | ScratchSize
-  | "prefix"
-  | "bundledPrefix"
-  | "projection"
-  | "prompt",
-  { learningRate: number; epochs: number }
-> = {
-  pretrained: { learningRate: 5e-5, epochs: 4 },
-  // It is small, and takes a higher rate.
-  bundled: { learningRate: 5e-4, epochs: 3 },
-  // As in P-tuning v2 (Liu et al., 2022): what is trained is small and starts from nothing.
-  prefix: { learningRate: 2e-2, epochs: 20 },
-  bundledPrefix: { learningRate: 4e-2, epochs: 30 },
-  // At 1e-3 the network drives the prefix to where no text matters any more.
-  projection: { learningRate: 1e-4, epochs: 20 },
-  prompt: { learningRate: 1e-2, epochs: 20 },
-  // 5e-5 leaves a model this small at a third of the way.
-  tiny: { learningRate: 1e-3, epochs: 8 },
-  mini: { learningRate: 5e-4, epochs: 8 },
-  small: { learningRate: 3e-4, epochs: 8 },
-};
-
-/** The settings with the learning rate and number of epochs that suit the model. */
+/**
+ * The settings with the learning rate and number of epochs that suit the mode and the model.
+ *
+ * @param family The model's, where it is known already.
+ */
 export function withModelDefaults(
   settings: TrainSettings,
-): TrainSettings & { learningRate: number; epochs: number } {
+  family: Pick<Family, "defaults"> = bert,
+): TrainSettings & RateAndEpochs {
   const { learningRate, epochs, ...rest } = settings;
-  const defaults = DEFAULTS[defaultsKey(settings)];
+  const defaults = tunerOf(settings.mode).defaults(settings, family);
   return {
     ...rest,
     learningRate: learningRate ?? defaults.learningRate,
     epochs: epochs ?? defaults.epochs,
   };
-}
-
-function defaultsKey({ mode, model, prefixProjection }: TrainSettings): keyof typeof DEFAULTS {
-  const isBundled = model === BUNDLED_MODEL;
-  switch (mode) {
-    case "full":
-      return scratchSizeOf(model) ?? (isBundled ? "bundled" : "pretrained");
-    case "prefix":
-      if (prefixProjection) return "projection";
-      return isBundled ? "bundledPrefix" : "prefix";
-    case "prompt":
-      return "prompt";
-  }
 }

@@ -8,7 +8,8 @@ import { type Dataset, digestOf } from "../data/dataset.ts";
 import { writeFileAtomically, writeJson } from "../lib/files.ts";
 import { leakageLine } from "../data/preparation/leakage.ts";
 import { UserError } from "../lib/user_error.ts";
-import { ADAPTER_WEIGHTS_FILE, saveAdapter } from "../models/formats/adapter.ts";
+import { saveAdapter } from "../models/formats/adapter.ts";
+import { ADAPTER_WEIGHTS_FILE } from "../models/formats/adapter_files.ts";
 import { readWeights, WEIGHTS_FILE } from "../models/formats/weight_files.ts";
 import { saveClassifier } from "../models/formats/classifier.ts";
 import { familyOf } from "../models/family.ts";
@@ -100,18 +101,18 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
 /** Does what {@link train} does, in parts of one size. */
 async function runTraining(dataset: Dataset, options: TrainOptions): Promise<TrainResult> {
   const { outDir, overwrite = false, resume = false, onEvent = () => {}, signal } = options;
-  const settings = withModelDefaults(options.settings);
-  const { epochs, problemType } = settings;
+  const { problemType, maxTrainSamples } = options.settings;
 
-  const trainRows = dataset.train.slice(0, settings.maxTrainSamples);
+  const trainRows = dataset.train.slice(0, maxTrainSamples);
   const texts = trainRows.map(({ text }) => text);
   await using locks = new AsyncDisposableStack();
   if (!resume) await checkOutDir(outDir, { overwrite });
   const checkpoint = resume ? await checkpointOf(outDir, dataset, locks) : undefined;
   const downloads = { onDownload: onEvent, signal };
   const { notes, tuning, ...base } = checkpoint === undefined
-    ? await initialModel(settings, dataset.labels, texts, downloads)
-    : await resumedModel(checkpoint, settings, dataset.labels, downloads);
+    ? await initialModel(options.settings, dataset.labels, texts, downloads)
+    : await resumedModel(checkpoint, options.settings, dataset.labels, downloads);
+  const settings = withModelDefaults(options.settings, familyOf(base.config));
   const config = {
     ...familyOf(base.config).withDropout(base.config, settings.dropout),
     problem_type: problemType,
@@ -128,7 +129,7 @@ async function runTraining(dataset: Dataset, options: TrainOptions): Promise<Tra
   const frozen = tuning === undefined
     ? frozenParameters(settings.freeze, Object.keys(base.weights))
     : frozenBase(config);
-  const graphs = trainingGraphs(config, frozen, tuning?.encoder);
+  const graphs = trainingGraphs(config, frozen, tuning?.peft);
   const trained = graphs.gradients.map(({ parameter }) => parameter);
   const parameterCount = count(graphs.parameters);
   const trainedCount = count(graphs.parameters.filter(({ name }) => !frozen.has(name)));
@@ -171,7 +172,7 @@ async function runTraining(dataset: Dataset, options: TrainOptions): Promise<Tra
     parameters: trainedCount,
     steps: totalSteps,
     steps_done: state.step,
-    epochs,
+    epochs: settings.epochs,
     train_examples: examples.length,
     validation_examples: validation.examples.length,
     truncated,

@@ -81,8 +81,12 @@ for (const [what, settings] of Object.entries(MODES)) {
         "checkpoints",
         "config.json",
         "metrics.json",
+        "special_tokens_map.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
         "trainer_state.json",
         "training_args.json",
+        "vocab.txt",
       ]);
     });
   });

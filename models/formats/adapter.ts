@@ -11,41 +11,22 @@ import { exists, readJson, removeFiles, writeFileAtomically, writeJson } from ".
 import { UserError } from "../../lib/user_error.ts";
 import { readWeights, WEIGHTS_FILE, weightsSha256 } from "./weight_files.ts";
 import { BUNDLED_MODEL, CONFIG_FILE, labelsOf, type ModelConfig } from "./config.ts";
-import { type EncoderSizes, FAMILIES, familyOf, readConfig, withLabels } from "../family.ts";
+import { FAMILIES, familyOf, readConfig, withLabels } from "../family.ts";
 import { elementCount } from "../../onnx/graph/shape.ts";
 import { modelDir } from "../hub.ts";
-import {
-  EMBEDDING,
-  promptEmbeddings,
-  type PromptEncoder,
-  virtualTokenSize,
-} from "../prompt_encoder.ts";
+import { ADAPTER_METHODS, methodOf, type PeftConfig } from "../tuners/tuner.ts";
+import { ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE } from "./adapter_files.ts";
 import { decodeSafetensors, encodeSafetensors, type StoredTensor } from "./safetensors.ts";
 import { Tokenizer } from "../text/tokenizer.ts";
 import { MIN_LENGTH } from "./tokenizer_files.ts";
 import { baseParameters, headParameters, ONNX_FILES, type Weights } from "../weights.ts";
 
-/** The files of PEFT. */
-export const ADAPTER_CONFIG_FILE = "adapter_config.json";
-/** See {@link ADAPTER_CONFIG_FILE}. */
-export const ADAPTER_WEIGHTS_FILE = "adapter_model.safetensors";
-
-/** The tensors of {@link ADAPTER_WEIGHTS_FILE}. */
-const PROMPT_EMBEDDINGS = "prompt_embeddings";
-const BASE_MODEL = "base_model.";
-
-const size = z.number().int().positive();
-
-/** The part of PEFT's `PrefixTuningConfig` and `PromptTuningConfig` that Graft uses. */
+/** What {@link ADAPTER_CONFIG_FILE} says of every adapter. */
 const AdapterConfig = z.looseObject({
-  peft_type: z.enum(["PREFIX_TUNING", "PROMPT_TUNING"]),
+  peft_type: z.enum(ADAPTER_METHODS.map(({ peftType }) => peftType)),
   task_type: z.literal("SEQ_CLS"),
   base_model_name_or_path: z.string().min(1),
   revision: z.string().nullable().default(null),
-  num_virtual_tokens: size,
-  token_dim: size,
-  num_layers: size,
-  num_attention_heads: size,
 });
 
 /** What the metadata of an adapter's weights say where Graft wrote them. */
@@ -65,10 +46,10 @@ export interface Base {
 /** What was tuned beside a frozen base. */
 export interface Adapter {
   base: Base;
-  encoder: PromptEncoder;
+  peft: PeftConfig;
   /** The base's, with the adapter's classes. */
   config: ModelConfig;
-  /** Those of the virtual tokens and of the head. */
+  /** Those that were tuned, and the head's. */
   weights: Weights;
   /** The base's, which cuts texts to {@link maxLength}: what loads the folder takes texts from it. */
   tokenizer: Tokenizer;
@@ -80,10 +61,7 @@ export interface Adapter {
 export interface StoredAdapter {
   dir: string;
   base: Base;
-  /** Without projection: the virtual tokens themselves are stored. */
-  encoder: PromptEncoder;
-  /** The sizes of the base. */
-  sizes: EncoderSizes;
+  peft: PeftConfig;
   labelCount: number;
   /** Absent where PEFT wrote the adapter. */
   config?: ModelConfig | undefined;
@@ -99,19 +77,14 @@ export async function isAdapter(dir: string): Promise<boolean> {
 /** Writes an adapter into a folder, in place of a whole model that it may hold. */
 export async function saveAdapter(
   dir: string,
-  { base, encoder, config, weights, tokenizer, maxLength }: Adapter,
+  { base, peft, config, weights, tokenizer, maxLength }: Adapter,
 ): Promise<void> {
-  const { peft_type, num_virtual_tokens, prefix_projection, encoder_hidden_size } = encoder;
-  const sizes = familyOf(config).sizes(config);
-  const { hidden_size, num_hidden_layers, num_attention_heads } = sizes;
+  const method = methodOf(peft);
   const [name, revision = null] = splitName(base.name);
   const tensors = new Map<string, StoredTensor>([
-    [PROMPT_EMBEDDINGS, {
-      shape: [num_virtual_tokens, virtualTokenSize(peft_type, sizes)],
-      data: promptEmbeddings(encoder, weights),
-    }],
+    ...method.toStored(peft, weights),
     ...headParameters(config).map(({ name, shape }): [string, StoredTensor] => [
-      BASE_MODEL + name,
+      method.baseModelPrefix + name,
       { shape, data: weights[name]! },
     ]),
   ]);
@@ -131,19 +104,12 @@ export async function saveAdapter(
     encodeSafetensors({ tensors, metadata }),
   );
   await writeJson(join(dir, ADAPTER_CONFIG_FILE), {
-    peft_type,
+    peft_type: peft.peft_type,
     task_type: "SEQ_CLS",
     inference_mode: true,
     base_model_name_or_path: name,
     revision,
-    num_virtual_tokens,
-    token_dim: hidden_size,
-    num_layers: num_hidden_layers,
-    num_attention_heads,
-    num_transformer_submodules: 1,
-    ...(peft_type === "PREFIX_TUNING"
-      ? { prefix_projection, encoder_hidden_size: prefix_projection ? encoder_hidden_size : null }
-      : {}),
+    ...method.storedConfig(peft),
   });
 }
 
@@ -158,19 +124,16 @@ export async function removeAdapter(dir: string): Promise<void> {
  * @throws {UserError} If a file is missing or damaged, the head is missing, or shapes disagree.
  */
 export async function readAdapter(dir: string): Promise<StoredAdapter> {
-  const config = await readJson(join(dir, ADAPTER_CONFIG_FILE), AdapterConfig);
-  const { peft_type, num_virtual_tokens, token_dim, num_layers, num_attention_heads } = config;
-  const sizes = {
-    hidden_size: token_dim,
-    num_hidden_layers: num_layers,
-    num_attention_heads,
-  };
+  const configFile = join(dir, ADAPTER_CONFIG_FILE);
+  const config = await readJson(configFile, AdapterConfig);
+  const method = methodOf(config);
+  const peft = await readJson(configFile, method.stored);
   const file = join(dir, ADAPTER_WEIGHTS_FILE);
   if (!await exists(file)) {
     throw new UserError(`Cannot read '${dir}': it holds no ${ADAPTER_WEIGHTS_FILE}`);
   }
   const { tensors, metadata } = decodeSafetensors(await Deno.readFile(file), file);
-  const values = (name: string, shape: number[]) => {
+  const values = (name: string, shape: readonly number[]) => {
     const tensor = tensors.get(name);
     if (tensor?.data instanceof Float32Array && String(tensor.shape) === String(shape)) {
       return tensor.data;
@@ -180,14 +143,14 @@ export async function readAdapter(dir: string): Promise<StoredAdapter> {
       `Cannot read '${file}': '${name}' must be floating-point [${shape}], ${found}`,
     );
   };
-  const heads = new Set(FAMILIES.map(({ names: { output } }) => BASE_MODEL + output));
+  const prefix = method.baseModelPrefix;
+  const heads = new Set(FAMILIES.map(({ names: { output } }) => prefix + output));
   const head = [...heads].find((head) => tensors.has(`${head}.weight`));
   const labelCount = tensors.get(`${head}.bias`)?.data.length;
   if (head === undefined || !labelCount) {
     const names = [...heads].map((head) => `'${head}.weight' and '${head}.bias'`).join(", or ");
     throw new UserError(`Cannot read '${file}': it has no head, ${names}`);
   }
-  values(`${head}.weight`, [labelCount, token_dim]);
   const known = Metadata.safeParse(metadata);
   if (!known.success) {
     const { path, message } = known.error.issues[0]!;
@@ -199,26 +162,25 @@ export async function readAdapter(dir: string): Promise<StoredAdapter> {
     const names = labelsOf(named).length;
     throw new UserError(`Cannot read '${dir}': its head has ${labelCount} classes, not ${names}`);
   }
+  // Where PEFT wrote it, which parameters a head has is known when the base is.
+  const parameters = named === undefined ? [] : headParameters(named);
+  for (const { name, shape } of parameters) values(prefix + name, shape);
   const name = config.base_model_name_or_path;
   return {
     dir,
     base: { name: config.revision === null ? name : `${name}@${config.revision}`, sha256 },
-    encoder: { peft_type, num_virtual_tokens, prefix_projection: false, encoder_hidden_size: 0 },
-    sizes,
+    peft,
     labelCount,
     config: named,
     weights: {
-      [EMBEDDING]: values(PROMPT_EMBEDDINGS, [
-        num_virtual_tokens,
-        virtualTokenSize(peft_type, sizes),
-      ]),
       ...Object.fromEntries(
         [...tensors].flatMap(([name, { data }]) =>
-          name.startsWith(BASE_MODEL) && data instanceof Float32Array
-            ? [[name.slice(BASE_MODEL.length), data]]
+          name.startsWith(prefix) && data instanceof Float32Array
+            ? [[name.slice(prefix.length), data]]
             : []
         ),
       ),
+      ...method.fromStored(peft, values),
     },
     maxLength,
   };
@@ -244,7 +206,7 @@ export interface AdaptedClassifier {
   tokenizer: Tokenizer;
   /** The base's, and the adapter's in place of its head. */
   weights: Weights;
-  encoder: PromptEncoder;
+  peft: PeftConfig;
 }
 
 /**
@@ -255,7 +217,7 @@ export interface AdaptedClassifier {
  * message names both.
  */
 export async function withBase(adapter: StoredAdapter, dir?: string): Promise<AdaptedClassifier> {
-  const { encoder } = adapter;
+  const { peft } = adapter;
   const baseDir = dir ?? await baseDirOf(adapter);
   const config = adaptedConfig(adapter, await readConfig(baseDir));
   await checkBase(adapter, baseDir);
@@ -264,7 +226,7 @@ export async function withBase(adapter: StoredAdapter, dir?: string): Promise<Ad
     config,
     tokenizer: adaptedTokenizer(adapter, await Tokenizer.load(baseDir, config.vocab_size), config),
     weights: { ...weights, ...adapter.weights },
-    encoder,
+    peft,
   };
 }
 
@@ -297,16 +259,10 @@ export function adaptedConfig(
   adapter: StoredAdapter,
   baseConfig: ModelConfig,
 ): ModelConfig {
-  const { dir, base, encoder, sizes } = adapter;
-  const baseSizes = familyOf(baseConfig).sizes(baseConfig);
-  for (const key of ["hidden_size", "num_hidden_layers", "num_attention_heads"] as const) {
-    if (baseSizes[key] === sizes[key]) continue;
-    throw new UserError(
-      `Cannot use '${dir}' on '${base.name}': it is for a ${key} of ${sizes[key]}, the base has ` +
-        `${baseSizes[key]}`,
-    );
-  }
-  checkPositions(encoder, baseConfig, `'${dir}'`);
+  const { dir, base, peft } = adapter;
+  const misfit = methodOf(peft).misfit(peft, baseConfig);
+  if (misfit !== undefined) throw new UserError(`Cannot use '${dir}' on '${base.name}': ${misfit}`);
+  checkPositions(peft, baseConfig, `'${dir}'`);
   const config = withClasses(adapter, baseConfig);
   for (const { name, shape } of headParameters(config)) {
     if (adapter.weights[name]?.length === elementCount(shape)) continue;
@@ -334,11 +290,11 @@ function withClasses({ labelCount, config }: StoredAdapter, baseConfig: ModelCon
 
 /** The base's tokenizer, which cuts texts to what is left beside an adapter's virtual tokens. */
 export function adaptedTokenizer(
-  { encoder, maxLength }: Pick<StoredAdapter, "encoder" | "maxLength">,
+  { peft, maxLength }: Pick<StoredAdapter, "peft" | "maxLength">,
   tokenizer: Tokenizer,
   config: ModelConfig,
 ): Tokenizer {
-  const left = familyOf(config).positions(config).count - encoder.num_virtual_tokens;
+  const left = familyOf(config).positions(config).count - methodOf(peft).virtualTokens(peft);
   return tokenizer.withMaxLength(Math.min(maxLength ?? tokenizer.maxLength, left));
 }
 
@@ -348,15 +304,16 @@ export function adaptedTokenizer(
  * @throws {UserError} If they do not.
  */
 export function checkPositions(
-  { num_virtual_tokens }: PromptEncoder,
+  peft: PeftConfig,
   config: ModelConfig,
   what: string,
   maxLength = MIN_LENGTH,
 ): void {
   const { count: positions } = familyOf(config).positions(config);
-  if (num_virtual_tokens + maxLength <= positions) return;
+  const virtualTokens = methodOf(peft).virtualTokens(peft);
+  if (virtualTokens + maxLength <= positions) return;
   throw new UserError(
-    `Cannot use ${what}: ${num_virtual_tokens} virtual tokens and ${maxLength} of a text are more ` +
+    `Cannot use ${what}: ${virtualTokens} virtual tokens and ${maxLength} of a text are more ` +
       `than the base's ${positions} positions`,
   );
 }

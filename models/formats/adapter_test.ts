@@ -4,19 +4,12 @@ import { fileURLToPath } from "node:url";
 import { collate } from "../../data/batches.ts";
 import { exists } from "../../lib/files.ts";
 import { Executor } from "../../onnx/runtime/executor.ts";
-import {
-  type Adapter,
-  ADAPTER_WEIGHTS_FILE,
-  baseOf,
-  isAdapter,
-  readAdapter,
-  saveAdapter,
-  withBase,
-} from "./adapter.ts";
+import { type Adapter, baseOf, isAdapter, readAdapter, saveAdapter, withBase } from "./adapter.ts";
+import { ADAPTER_WEIGHTS_FILE } from "./adapter_files.ts";
 import { loadForInference, saveClassifier } from "./classifier.ts";
 import { readConfig, withLabels } from "../family.ts";
 import { labelsOf, type ModelConfig } from "./config.ts";
-import { initialPromptEncoder, type PromptEncoder } from "../prompt_encoder.ts";
+import { tunerOf } from "../tuners/tuner.ts";
 import { decodeSafetensors, encodeSafetensors, type StoredTensor } from "./safetensors.ts";
 import { Tokenizer } from "../text/tokenizer.ts";
 import { exportModel, initialWeights } from "../weights.ts";
@@ -27,11 +20,12 @@ const BASE = join(PEFT, "base");
 const PEFT_LOGITS: { input_ids: number[][]; logits: Record<string, number[][]> } = JSON.parse(
   await Deno.readTextFile(join(PEFT, "logits.json")),
 );
-const PROJECTED: PromptEncoder = {
-  peft_type: "PREFIX_TUNING",
-  num_virtual_tokens: 3,
-  prefix_projection: true,
-  encoder_hidden_size: 5,
+const SETTINGS = {
+  model: BASE,
+  seed: 1,
+  prefixLength: 3,
+  prefixProjection: true,
+  prefixHiddenSize: 5,
 };
 
 async function inTempDir(test: (dir: string) => Promise<void>): Promise<void> {
@@ -61,20 +55,22 @@ function close(actual: readonly number[], expected: readonly number[]): void {
 }
 
 /** An adapter on PEFT's base with random values. */
-async function randomAdapter(encoder = PROJECTED): Promise<Adapter> {
+async function randomAdapter(): Promise<Adapter> {
   const config: ModelConfig = {
     ...withLabels(await readConfig(BASE), ["yes", "no"]),
     problem_type: "multi_label_classification",
   };
-  const { "classifier.weight": weight, "classifier.bias": bias } = initialWeights(config, 1);
+  const base = initialWeights(config, 1);
+  const method = tunerOf("prefix").method!;
+  const peft = method.configOf(SETTINGS, config);
   return {
     base: await baseOf(BASE),
-    encoder,
+    peft,
     config,
     weights: {
-      ...initialPromptEncoder(encoder, config, 1),
-      "classifier.weight": weight!,
-      "classifier.bias": bias!,
+      ...await method.initialWeights(peft, { config, weights: base }, SETTINGS),
+      "classifier.weight": base["classifier.weight"]!,
+      "classifier.bias": base["classifier.bias"]!,
     },
     tokenizer: (await Tokenizer.load(BASE)).withMaxLength(9),
     maxLength: 9,
@@ -100,10 +96,10 @@ for (const name of ["prefix", "projection", "prompt"]) {
   Deno.test(`readAdapter() reads PEFT's ${name}, and gives PEFT's logits`, async () => {
     await using executor = await Executor.start({ threads: 1 });
     const stored = await readAdapter(join(PEFT, name));
-    const { config, weights, encoder } = await withBase(stored, BASE);
+    const { config, weights, peft } = await withBase(stored, BASE);
     deepStrictEqual(labelsOf(config), ["food", "music", "news"]);
     close(
-      await logits(executor, exportModel(config, weights, { encoder })),
+      await logits(executor, exportModel(config, weights, { peft })),
       PEFT_LOGITS.logits[name]!.flat(),
     );
   });
@@ -120,7 +116,8 @@ Deno.test("saveAdapter() and readAdapter() keep everything; a projection becomes
     deepStrictEqual((await Tokenizer.load(dir)).files(), adapter.tokenizer.files());
     const read = await withBase(stored);
     deepStrictEqual(read.config, adapter.config);
-    deepStrictEqual(read.encoder.prefix_projection, false);
+    const projection = { prefix_projection: false, encoder_hidden_size: 0 };
+    deepStrictEqual(read.peft, { ...adapter.peft, ...projection });
     const { model, tokenizer } = await loadForInference(dir);
     deepStrictEqual(tokenizer.encode("a bread song ".repeat(9)).ids.length, 9);
     close(
@@ -128,7 +125,7 @@ Deno.test("saveAdapter() and readAdapter() keep everything; a projection becomes
       await logits(
         executor,
         exportModel(adapter.config, { ...read.weights, ...adapter.weights }, {
-          encoder: adapter.encoder,
+          peft: adapter.peft,
         }),
       ),
     );
@@ -168,13 +165,16 @@ Deno.test("withBase() refuses another base, and names both", async () => {
 
 Deno.test("withBase() refuses a base of another shape, too few positions, and none", async () => {
   const stored = await readAdapter(join(PEFT, "prefix"));
-  const { sizes, encoder } = stored;
+  const changed = (change: Record<string, number>) => ({
+    ...stored,
+    peft: { ...stored.peft, ...change },
+  });
   await rejects(
-    withBase({ ...stored, sizes: { ...sizes, num_attention_heads: 4 } }, BASE),
+    withBase(changed({ num_attention_heads: 4 }), BASE),
     /'base': it is for a num_attention_heads of 4, the base has 2$/,
   );
   await rejects(
-    withBase({ ...stored, encoder: { ...encoder, num_virtual_tokens: 18 } }, BASE),
+    withBase(changed({ num_virtual_tokens: 18 }), BASE),
     /18 virtual tokens and 3 of a text are more than the base's 20 positions$/,
   );
   await rejects(

@@ -104,8 +104,8 @@ export async function loadForInference(
   dtype: Dtype = "fp32",
 ): Promise<Omit<Classifier, "weights"> & { model: Uint8Array }> {
   if (await isAdapter(dir)) {
-    const { config, tokenizer, weights, encoder } = await withBase(await readAdapter(dir));
-    return { config, tokenizer, model: exportModel(config, weights, { encoder, dtype }) };
+    const { config, tokenizer, weights, peft } = await withBase(await readAdapter(dir));
+    return { config, tokenizer, model: exportModel(config, weights, { peft, dtype }) };
   }
   const config = await readConfig(dir);
   const tokenizer = await readTokenizer(dir, config);

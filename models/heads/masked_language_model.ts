@@ -6,9 +6,8 @@
  */
 import type { Tensor } from "../../onnx/graph/graph.ts";
 import { add, gather, gemm, logSumExp, mul, reduceSum, sub } from "../../onnx/graph/operators.ts";
-import { familyOf } from "../family.ts";
+import { familyOf, wordEmbeddings } from "../family.ts";
 import { type GraphOptions, linear } from "../layers.ts";
-import { wordEmbeddings } from "../weights.ts";
 
 /** The tokens that are predicted. */
 export interface MaskedTokens {

@@ -23,7 +23,9 @@ import { classifierLogits } from "../heads/classifier.ts";
 import { familyOf, readConfig } from "../family.ts";
 import { type ModelConfig, problemOf } from "../formats/config.ts";
 import type { EncodedText } from "./inference.ts";
-import { EMBEDDING, virtualTokenSize } from "../prompt_encoder.ts";
+import { methodOf } from "../tuners/tuner.ts";
+import { prefixWidth } from "../tuners/prefix.ts";
+import { sizesOf } from "../tuners/virtual_tokens.ts";
 import { Tokenizer } from "../text/tokenizer.ts";
 import { type Dtype, quantizeEncoder, type Weights } from "../weights.ts";
 
@@ -153,32 +155,29 @@ export class AdapterBank {
    * @throws {UserError} If it is for another base.
    */
   async add(name: string, adapter: StoredAdapter): Promise<BankedAdapter> {
-    const { encoder, weights } = adapter;
+    const { peft, weights } = adapter;
     const config = adaptedConfig(adapter, this.#config);
     await checkBase(adapter, this.#baseDir, () => this.#weightsSha256());
     if (this.#entries.has(name)) throw new RangeError(`There is an adapter '${name}' already`);
-    const isPrefix = encoder.peft_type === "PREFIX_TUNING";
-    const counts = {
-      prefixes: isPrefix ? encoder.num_virtual_tokens : 0,
-      prompts: isPrefix ? 0 : encoder.num_virtual_tokens,
-      heads: adapter.labelCount,
-    };
+    const method = methodOf(peft);
+    const { bankTable } = method;
+    const { count, values } = method.bankRows(peft, weights);
+    const counts = { prefixes: 0, prompts: 0, heads: adapter.labelCount, [bankTable]: count };
     this.#checkRoom(adapter, counts);
     const rows = {
       prefixes: this.#takeRows("prefixes", counts.prefixes),
       prompts: this.#takeRows("prompts", counts.prompts),
       heads: this.#takeRows("heads", counts.heads),
     };
-    const tokens = isPrefix ? "prefixes" : "prompts";
     const heads = headRows(weights, familyOf(config).names.output);
     // The executor keeps to the order of its calls: a batch that comes now finds the rows written.
     const writes = [
-      this.#session.writeRows(tokens, rows[tokens], weights[EMBEDDING]!),
+      this.#session.writeRows(bankTable, rows[bankTable], values),
       this.#session.writeRows("heads", rows.heads, heads),
     ];
     const entry: Entry = {
       ...problemOf(config),
-      virtualTokens: encoder.num_virtual_tokens,
+      virtualTokens: method.virtualTokens(peft),
       tokenizer: adaptedTokenizer(adapter, this.#tokenizer, config),
       rows,
     };
@@ -293,11 +292,11 @@ export class AdapterBank {
 }
 
 function tableWidths(config: ModelConfig): Record<TableName, number> {
-  const sizes = familyOf(config).sizes(config);
+  const sizes = sizesOf(config);
   return {
-    prefixes: virtualTokenSize("PREFIX_TUNING", sizes),
-    prompts: sizes.hidden_size,
-    heads: sizes.hidden_size + 1,
+    prefixes: prefixWidth(sizes),
+    prompts: sizes.token_dim,
+    heads: sizes.token_dim + 1,
   };
 }
 

@@ -39,8 +39,8 @@ async function adapters(): Promise<Map<string, StoredAdapter>> {
 
 /** Each adapter as a model of its own. */
 async function alone(executor: Executor, adapter: StoredAdapter): Promise<InferenceSession> {
-  const { config, weights, encoder } = await withBase(adapter, BASE);
-  return await executor.loadSession(exportModel(config, weights, { encoder }));
+  const { config, weights, peft } = await withBase(adapter, BASE);
+  return await executor.loadSession(exportModel(config, weights, { peft }));
 }
 
 async function logitsAlone(session: InferenceSession, { ids, secondStart }: BankRow) {

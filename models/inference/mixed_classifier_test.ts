@@ -26,12 +26,12 @@ async function classifyMixed(dtype: Dtype, tolerance: number): Promise<void> {
     }
     const dirs = [base];
     for (const name of ["prefix", "prompt"]) {
-      const { encoder, weights } = await readAdapter(join(PEFT, name));
+      const { peft, weights } = await readAdapter(join(PEFT, name));
       const dir = join(parent, name);
       dirs.push(dir);
       await saveAdapter(dir, {
         base: await baseOf(base),
-        encoder,
+        peft,
         weights,
         tokenizer: await Tokenizer.load(base),
         config: {

@@ -115,7 +115,7 @@ async function writeCheckpoint(
 ): Promise<void> {
   await Deno.mkdir(dir, { recursive: true });
   const { config, tuning } = model;
-  const shapes = parameters ?? parameterShapes(config, tuning?.encoder);
+  const shapes = parameters ?? parameterShapes(config, tuning?.peft);
   const isTrained = new Set(trained);
   const weights = shapes.filter(({ name }) => tuning === undefined || isTrained.has(name)).map((
     { name, shape },

@@ -10,6 +10,7 @@ import { leakageLine } from "../../data/preparation/leakage.ts";
 import { exists } from "../../lib/files.ts";
 import { BUNDLED_MODEL, scratchSizeOf } from "../../models/formats/config.ts";
 import { modelDir } from "../../models/hub.ts";
+import { needsBase, tunerOf } from "../../models/tuners/tuner.ts";
 import type { TrainResult } from "../events.ts";
 import {
   BEST_METRIC,
@@ -145,7 +146,7 @@ ${result.device}, evaluations included; the file of weights takes ${
 
 ## Use
 
-${base === undefined || settings.mode === "full" ? wholeModel(problem_type) : adapter(card, base)}
+${base === undefined || !needsBase(settings.mode) ? wholeModel(problem_type) : adapter(card, base)}
 
 With Graft: \`deno task --quiet predict --model FOLDER "a text"\`, where FOLDER is this one.
 `;
@@ -161,7 +162,7 @@ function metadata({ result, settings, base, dataset }: ModelCard): string {
     value: Number(value.toPrecision(6)),
   }));
   const entries = {
-    library_name: settings.mode === "full" ? "transformers" : "peft",
+    library_name: needsBase(settings.mode) ? "peft" : "transformers",
     pipeline_tag: "text-classification",
     tags: ["graft"],
     license: settings.license ?? base?.license ?? "unknown",
@@ -205,25 +206,21 @@ print(classify("a text"))
 
 /** What an adapter is, and how to use it in Python. */
 function adapter({ settings, result }: ModelCard, base: CardBase): string {
-  const { mode, model, prefixLength } = settings;
-  const what = mode === "prefix" ? "keys and values for every layer" : "embeddings at the input";
+  const { mode, model } = settings;
+  const method = tunerOf(mode).method!;
   const place = model === BUNDLED_MODEL
     ? "comes with Graft, in its folder `models/bundled`"
     : base.source === base.name
     ? `is \`${model}\` on the Hugging Face hub`
     : `was the folder \`${base.source}\``;
   const revision = base.revision === undefined ? "" : `, revision=${JSON.stringify(base.revision)}`;
-  return `This folder holds what was trained alone: the head and ${prefixLength} virtual tokens (${what}),
+  return `This folder holds what was trained alone: the head and ${method.describe(settings)},
 with the tokenizer of the base. It needs the base, which ${place},
 with the same weights: elsewhere, put its place into the line \`BASE\`. Many such models can share one
 base in memory, and one batch. Where a model stands alone and accuracy is all that counts, training
 every weight (\`--mode full\`) is the first thing to try.
 
-In this folder, with PEFT and transformers (${
-    mode === "prefix"
-      ? 'PEFT 0.21 needs a transformers below 5.24 for prefix tuning: `pip install "transformers<5.24"`'
-      : "this was checked with PEFT 0.21 and transformers 5.24"
-  }):
+In this folder, with PEFT and transformers (${method.peftVersions}):
 
 \`\`\`python
 import torch

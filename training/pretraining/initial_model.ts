@@ -6,19 +6,14 @@
 import { readLines } from "../../data/text_files.ts";
 import { UserError } from "../../lib/user_error.ts";
 import { readTokenizer } from "../../models/formats/classifier.ts";
-import { familyOf, isPoolerParameter, readConfig } from "../../models/family.ts";
+import { familyOf, isPoolerParameter, readConfig, wordEmbeddings } from "../../models/family.ts";
 import { type ModelConfig, scratchSizeOf } from "../../models/formats/config.ts";
 import { scratchConfig } from "../../models/scratch.ts";
 import { type HubOptions, modelDir } from "../../models/hub.ts";
 import type { SentenceEmbedder } from "../../models/inference/sentence_embedder.ts";
 import { Tokenizer } from "../../models/text/tokenizer.ts";
 import { readWeights } from "../../models/formats/weight_files.ts";
-import {
-  baseParameters,
-  initialWeights,
-  type Weights,
-  wordEmbeddings,
-} from "../../models/weights.ts";
+import { baseParameters, initialWeights, type Weights } from "../../models/weights.ts";
 import { vocabularyOf, WordCounter } from "../../models/text/wordpiece.ts";
 import type { ParameterShape } from "../../onnx/runtime/optimizer/adamw.ts";
 import type { PretrainSettings } from "./settings.ts";

@@ -6,7 +6,8 @@
  */
 import { z } from "zod";
 import { SCRATCH_MODELS, scratchSizeOf } from "../../models/formats/config.ts";
-import { between, MODEL, positive, TrainSettings, whole } from "../settings.ts";
+import { between, positive, whole } from "../../lib/number_schemas.ts";
+import { MODEL, TrainSettings } from "../settings.ts";
 
 const { gradientAccumulationSteps, stepMemory, warmupRatio, weightDecay, maxGradNorm, dropout } =
   TrainSettings.shape;

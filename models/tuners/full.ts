@@ -1,0 +1,29 @@
+/**
+ * Full fine-tuning: every weight is trained, and the result stands alone.
+ *
+ * @module
+ */
+import { BUNDLED_MODEL, type ScratchSize, scratchSizeOf } from "../formats/config.ts";
+import type { RateAndEpochs, Tuner } from "./tuner.ts";
+
+/** It is small, and takes a higher rate. */
+const BUNDLED: RateAndEpochs = { learningRate: 5e-4, epochs: 3 };
+
+/** 5e-5 leaves a model this small at a third of the way. */
+const FROM_RANDOM: Record<ScratchSize, RateAndEpochs> = {
+  tiny: { learningRate: 1e-3, epochs: 8 },
+  mini: { learningRate: 5e-4, epochs: 8 },
+  small: { learningRate: 3e-4, epochs: 8 },
+};
+
+/** See {@link Tuner}. */
+export const full = {
+  mode: "full",
+  trains: "every weight",
+  faults: () => [],
+  defaults: ({ model }, family) => {
+    const size = scratchSizeOf(model);
+    if (size !== undefined) return FROM_RANDOM[size];
+    return model === BUNDLED_MODEL ? BUNDLED : family.defaults;
+  },
+} as const satisfies Tuner;

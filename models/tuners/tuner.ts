@@ -1,0 +1,151 @@
+/**
+ * Ways to tune a model. Each has a file: its settings with their rules, what it trains, what it does
+ * to a graph, and how PEFT stores it. No other file asks which of them is at work.
+ *
+ * @module
+ */
+import type { z } from "zod";
+import type { Family } from "../family.ts";
+import type { ModelConfig } from "../formats/config.ts";
+import type { StoredTensor } from "../formats/safetensors.ts";
+import type { GraphOptions } from "../layers.ts";
+import type { Weights } from "../weights.ts";
+import { full } from "./full.ts";
+import { prefix } from "./prefix.ts";
+import { prompt } from "./prompt.ts";
+import type { VirtualTokenSettings } from "./virtual_tokens.ts";
+
+/** The settings of a run that tuners look at. */
+export interface TunerSettings extends VirtualTokenSettings {
+  model: string;
+  seed: number;
+  freeze?: string | undefined;
+}
+
+/** A setting that breaks a rule. */
+export interface SettingFault {
+  key: keyof TunerSettings | "mode";
+  message: string;
+}
+
+/** A learning rate and a number of epochs. */
+export interface RateAndEpochs {
+  learningRate: number;
+  epochs: number;
+}
+
+/** What was tuned beside a frozen base; keys are those of PEFT's `adapter_config.json`. */
+export interface PeftConfig {
+  peft_type: string;
+}
+
+/** What a tuner changes in the graph of a base. */
+export type GraphChanges = Pick<GraphOptions, "virtualTokens">;
+
+/** A base whose weights are known. */
+export interface KnownBase {
+  config: ModelConfig;
+  weights: Weights;
+}
+
+/** A way to tune a model. */
+export interface Tuner {
+  /** The value of `--mode`. */
+  readonly mode: string;
+  /** What it trains, in the help of `--mode`. */
+  readonly trains: string;
+  /** Which settings do not go with it. */
+  faults(settings: TunerSettings): SettingFault[];
+  /** What suits it where the user does not say. */
+  defaults(settings: TunerSettings, family: Pick<Family, "defaults">): RateAndEpochs;
+  /** Absent where every weight is trained and the result is a whole model. */
+  readonly method?: AdapterMethod;
+}
+
+/** How a tuner makes an adapter, which stands on a frozen base. */
+export interface AdapterMethod<Config extends PeftConfig = PeftConfig> {
+  readonly peftType: Config["peft_type"];
+  /** What an adapter holds beside the head, for its model card. */
+  describe(settings: TunerSettings): string;
+  /** With which versions PEFT loads it, for the same. */
+  readonly peftVersions: string;
+
+  /** What is tuned, by the settings of a run. */
+  configOf(settings: TunerSettings, base: ModelConfig): Config;
+  /**
+   * Checks that it fits a base.
+   *
+   * @returns What is wrong, as the end of a sentence that begins with the adapter's name.
+   */
+  misfit(config: Config, base: ModelConfig): string | undefined;
+  /** How many positions of a text it takes. */
+  virtualTokens(config: Config): number;
+  /** Appends its parameters, and changes the graph by them. */
+  changes(config: Config, options: GraphOptions): GraphChanges;
+  /**
+   * The values from which training starts.
+   *
+   * @throws {UserError} If the settings name a file that cannot be used.
+   */
+  initialWeights(config: Config, base: KnownBase, settings: TunerSettings): Promise<Weights>;
+
+  /** Reads `adapter_config.json`. */
+  readonly stored: z.ZodType<Config>;
+  /** What stands in `adapter_config.json` beside what all adapters have there. */
+  storedConfig(config: Config): Record<string, unknown>;
+  /** Begins the names of a base's own parameters in `adapter_model.safetensors`. */
+  readonly baseModelPrefix: string;
+  /** The tensors of `adapter_model.safetensors`, without the head. */
+  toStored(config: Config, weights: Weights): [name: string, tensor: StoredTensor][];
+  /**
+   * The weights of a stored adapter, without the head.
+   *
+   * @param tensor Gives a tensor by its name, and throws if it has another shape.
+   */
+  fromStored(
+    config: Config,
+    tensor: (name: string, shape: readonly number[]) => Float32Array,
+  ): Weights;
+
+  /** The table of a bank that holds its rows. */
+  readonly bankTable: "prefixes" | "prompts";
+  /** Its rows in that table. */
+  bankRows(config: Config, weights: Weights): { count: number; values: Float32Array };
+}
+
+/** All tuners. */
+export const TUNERS = [full, prefix, prompt] as const satisfies readonly Tuner[];
+
+/** The values of `--mode`. */
+export const MODES = TUNERS.map(({ mode }) => mode);
+
+/** A value of `--mode`. */
+export type Mode = (typeof MODES)[number];
+
+/** The tuner of a mode. */
+export function tunerOf(mode: Mode): Tuner {
+  return TUNERS.find((tuner) => tuner.mode === mode)!;
+}
+
+/** Whether the result of a mode stands on a base, and cannot do without it. */
+export function needsBase(mode: string): boolean {
+  return TUNERS.some((tuner: Tuner) => tuner.mode === mode && tuner.method !== undefined);
+}
+
+/** The methods that PEFT has too. */
+export const ADAPTER_METHODS: readonly AdapterMethod[] = TUNERS.flatMap(
+  ({ method }: Tuner) => method ?? [],
+);
+
+/** The method that has made an adapter. */
+export function methodOf({ peft_type }: PeftConfig): AdapterMethod {
+  return ADAPTER_METHODS.find(({ peftType }) => peftType === peft_type)!;
+}
+
+/** The options of a graph with what an adapter, if there is one, changes in it. */
+export function tuned<Options extends GraphOptions>(
+  options: Options,
+  peft: PeftConfig | undefined,
+): Options {
+  return peft === undefined ? options : { ...options, ...methodOf(peft).changes(peft, options) };
+}

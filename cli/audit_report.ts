@@ -24,6 +24,7 @@ export function formatAudit(report: AuditReport): string {
   return [
     `${report.dir}: ${count(rows)} rows${classCount(report)}`,
     report.leakage,
+    ...report.notes,
     ...unknown.length > 0 ? [`Labels that the training file lacks: ${unknown.join(", ")}`] : [],
     "",
     `${fileTable(report)}`,

@@ -9,7 +9,6 @@ import { Command } from "commander";
 import { join } from "node:path";
 import { z } from "zod";
 import { audit } from "../data/preparation/audit.ts";
-import { parseColumnMapping } from "../data/columns.ts";
 import {
   fetchFiles,
   type KnownFile,
@@ -31,6 +30,13 @@ import { formatAudit } from "./audit_report.ts";
 import { choiceOption } from "./choices.ts";
 import { Interruption } from "./interruption.ts";
 import { addSettingsOptions, parseSettings } from "./settings_options.ts";
+import {
+  addTableOptions,
+  type ColumnOptions,
+  columnsOf,
+  formatOf,
+  showNote,
+} from "./table_options.ts";
 
 /** Tables of more classes are cut. */
 const MAX_CLASSES = 30;
@@ -72,8 +78,7 @@ async function runPrepare(raw: string, options: PrepareOptions, command: Command
   using interruption = new Interruption("Stopping");
   const { signal } = interruption;
   try {
-    const onNote = (note: string) => console.error(note);
-    const dataset = await prepare(raw, { settings, outDir, overwrite, signal, onNote });
+    const dataset = await prepare(raw, { settings, outDir, overwrite, signal, onNote: showNote });
     console.log(json ? JSON.stringify(dataset) : formatPrepared(dataset, outDir));
   } catch (error) {
     if (!signal.aborted || error !== signal.reason) throw error;
@@ -83,10 +88,9 @@ async function runPrepare(raw: string, options: PrepareOptions, command: Command
   }
 }
 
-interface AuditCommandOptions extends Record<string, unknown> {
+interface AuditCommandOptions extends Record<string, unknown>, ColumnOptions {
   model?: string;
   html?: string;
-  columnMapping?: string;
   problemType: ProblemType;
   json?: boolean;
 }
@@ -97,7 +101,10 @@ const AuditSettings = z.object({ maxLength: TrainSettings.shape.maxLength });
 function auditCommand(): Command {
   const command = new Command("audit")
     .description("Say what a data set is worth: leakage, duplicates, conflicts, classes, baselines")
-    .argument("<dir>", "Folder with train_simple.csv, val_simple.csv and test_simple.csv")
+    .argument(
+      "<dir>",
+      "Folder with train_simple.csv, val_simple.csv and test_simple.csv, or train.csv and so on",
+    )
     .option(
       "--model <dir>",
       "Folder of the model whose word pieces are counted; default: those that a model from " +
@@ -106,8 +113,8 @@ function auditCommand(): Command {
     .addOption(
       choiceOption("--problem-type <name>", "What labels are", PROBLEM_TYPES)
         .default("single_label_classification"),
-    )
-    .option("--column-mapping <text>", "Other names of the columns: text=title,label=category");
+    );
+  addTableOptions(command);
   addSettingsOptions(command, AuditSettings);
   return command
     .option(
@@ -120,13 +127,14 @@ function auditCommand(): Command {
 
 async function runAudit(dir: string, options: AuditCommandOptions): Promise<void> {
   const { maxLength } = parseSettings(AuditSettings, options);
-  const { model, html, json, columnMapping, problemType } = options;
+  const { model, html, json, problemType } = options;
   const tokenizer = model === undefined
     ? undefined
     : await readTokenizer(model, await readConfig(model), maxLength);
   const report = await audit(dir, {
     problemType,
-    columns: parseColumnMapping(columnMapping),
+    columns: columnsOf(options),
+    format: formatOf(options),
     maxLength: Math.min(maxLength, tokenizer?.maxLength ?? Infinity),
     wordPieceCounter: tokenizer === undefined
       ? scratchWordPieces

@@ -5,7 +5,6 @@
  */
 import { Command } from "commander";
 import { stringify } from "csv-stringify/sync";
-import { parseColumnMapping } from "../data/columns.ts";
 import type { ProblemType } from "../data/labels.ts";
 import { evaluationFile } from "../data/dataset.ts";
 import { writeFileAtomically } from "../lib/files.ts";
@@ -15,16 +14,22 @@ import type { Device } from "../onnx/runtime/device.ts";
 import { Executor } from "../onnx/runtime/executor.ts";
 import { evaluateFile, type PredictionRow } from "../training/evaluate_file.ts";
 import { UserError } from "../lib/user_error.ts";
-import { columnsOf, dataDirOf, trainingTextsOf } from "../training/folder/run_folder.ts";
+import { dataDirOf, readingOf, trainingTextsOf } from "../training/folder/run_folder.ts";
 import { lastRun } from "./last_run.ts";
 import { confusions, formatComparison, formatReport, percent } from "./report.ts";
 import { deviceOption } from "./device_option.ts";
 import { dtypeOption } from "./dtype_option.ts";
+import {
+  addTableOptions,
+  type ColumnOptions,
+  columnsOf,
+  formatOf,
+  showNote,
+} from "./table_options.ts";
 
-interface Options {
+interface Options extends ColumnOptions {
   model?: string;
   file?: string;
-  columnMapping?: string;
   predictions?: string;
   perClass?: string;
   confusions?: string;
@@ -35,13 +40,14 @@ interface Options {
 
 /** The command and its options. */
 export function evalCommand(): Command {
-  return new Command("eval")
+  const command = new Command("eval")
     .description(
       "Measure a trained classifier on a CSV, TSV or JSON Lines file with columns text,label",
     )
     .option("--model <dir>", "The model's folder; default: the last finished run")
-    .option("--file <csv>", "The labelled texts; default: test_simple.csv of the training data")
-    .option("--column-mapping <text>", "Other names of the columns: text=title,label=category")
+    .option("--file <csv>", "The labelled texts; default: the test file of the training data");
+  addTableOptions(command);
+  return command
     .option(
       "--predictions <csv>",
       "Write text,label,predicted,score of each text to this file: predicted is written as labels " +
@@ -63,16 +69,21 @@ export function evalCommand(): Command {
 
 async function run(options: Options): Promise<void> {
   const modelDir = options.model ?? await lastRun();
-  const file = options.file ?? await defaultFile(modelDir);
+  const reading = await readingOf(modelDir);
+  const file = options.file ?? await defaultFile(modelDir, reading);
   await using executor = await Executor.start({ device: options.device });
   const seenTexts = await trainingTextsOf(modelDir);
-  const columns = options.columnMapping === undefined && options.file === undefined
-    ? await columnsOf(modelDir)
-    : parseColumnMapping(options.columnMapping);
+  const namesColumns = (options.text ?? options.label ?? options.columnMapping) !== undefined;
+  const columns = options.file === undefined && !namesColumns
+    ? reading.columns
+    : columnsOf(options);
+  const format = options.file === undefined ? reading.options : formatOf(options);
+  const { normalizeLabels = false } = reading.options;
+  const readOptions = { ...format, normalizeLabels, onNote: showNote };
   const evaluateAs = async (dtype: Dtype) => {
     const classifier = await TextClassifier.load(executor, modelDir, dtype);
     checkFiles(options, classifier.problemType);
-    const evaluation = await evaluateFile(classifier, file, seenTexts, columns);
+    const evaluation = await evaluateFile(classifier, file, seenTexts, columns, readOptions);
     await classifier.release();
     return evaluation;
   };
@@ -127,8 +138,11 @@ function shareOfSamePredictions(rows: readonly PredictionRow[], others: typeof r
   return rows.filter(({ predicted }, i) => predicted === others[i]!.predicted).length / rows.length;
 }
 
-async function defaultFile(modelDir: string): Promise<string> {
+async function defaultFile(
+  modelDir: string,
+  { columns, options }: Awaited<ReturnType<typeof readingOf>>,
+): Promise<string> {
   const dataDir = await dataDirOf(modelDir);
-  if (dataDir !== undefined) return await evaluationFile(dataDir);
+  if (dataDir !== undefined) return await evaluationFile(dataDir, columns, options);
   throw new UserError(`Cannot tell what '${modelDir}' was trained on: use --file`);
 }

@@ -4,28 +4,33 @@
  * @module
  */
 import { Command } from "commander";
-import { dirname, relative, resolve } from "node:path";
-import { parseColumnMapping } from "../data/columns.ts";
+import { dirname, join, relative, resolve } from "node:path";
+import { type Columns, mappingOf } from "../data/columns.ts";
 import { type Dataset, readDataset, SAMPLE_DIR } from "../data/dataset.ts";
+import { findUnsplitData, splitForRun } from "../data/preparation/unsplit_data.ts";
+import { removeFolder } from "../lib/files.ts";
 import { UserError } from "../lib/user_error.ts";
 import { needsBase } from "../models/tuners/tuner.ts";
 import {
   lastUnfinishedRun,
   newRunDir,
+  readOptions,
   readUnfinishedRun,
   RUNS_DIR,
 } from "../training/folder/run_folder.ts";
 import { TrainSettings, withModelDefaults } from "../training/settings.ts";
 import { train } from "../training/train.ts";
-import { resumedSettings } from "../training/folder/training_args.ts";
+import { KEPT_DATA_DIR, resumedSettings } from "../training/folder/training_args.ts";
 import type { TrainResult } from "../training/events.ts";
 import { shortcomings } from "../training/shortcomings.ts";
 import { quoted } from "./quoted.ts";
 import { formatReport } from "./report.ts";
 import { addSettingsOptions, parseSettings } from "./settings_options.ts";
+import { addColumnOptions, type ColumnOptions, columnsOf, showNote } from "./table_options.ts";
 import { showTraining } from "./training_run.ts";
 
-interface Options extends Record<string, unknown> {
+interface Options extends Record<string, unknown>, ColumnOptions {
+  skipBadRows?: boolean;
   data?: string;
   out?: string;
   overwrite?: boolean;
@@ -37,11 +42,14 @@ interface Options extends Record<string, unknown> {
 export function trainCommand(): Command {
   const command = new Command("train")
     .description(
-      "Fine-tune a BERT classifier on a folder of CSV, TSV or JSON Lines files with columns text,label",
+      "Fine-tune a BERT classifier on texts and labels in CSV, TSV or JSON Lines: one table, which " +
+        "is split, or a folder of files",
     )
     .option(
-      "--data <dir>",
-      "Folder with train_simple.csv, val_simple.csv and test_simple.csv; default: the sample",
+      "--data <path>",
+      "A table; or a folder with one; or one with train_simple.csv, val_simple.csv and " +
+        "test_simple.csv, or train.csv and, if they are there, validation.csv and test.csv; " +
+        "default: the sample",
     )
     .option("--out <dir>", "Folder for the trained model; default: runs/<date>-<mode>-<model>")
     .option("--overwrite", "Replace what the folder holds")
@@ -49,6 +57,8 @@ export function trainCommand(): Command {
       "--resume",
       "Go on with the run in the folder, or with the last unfinished one in runs/",
     );
+  addColumnOptions(command);
+  command.option("--skip-bad-rows", "Leave bad rows of a table that is to be split out");
   addSettingsOptions(command, TrainSettings);
   return command
     .option("--json", "Print the result as JSON on standard output")
@@ -56,11 +66,17 @@ export function trainCommand(): Command {
 }
 
 async function run(options: Options, command: Command): Promise<void> {
-  const { outDir, settings, dataDir } = options.resume === true
+  const { outDir, dataDir, ...run } = options.resume === true
     ? await runToResume(options, command)
     : newRun(options);
-  const columns = parseColumnMapping(settings.columnMapping);
-  const dataset = await readDataset(dataDir, settings.problemType, columns);
+  await using temporary = new AsyncDisposableStack();
+  const { dataset, settings, keepData } = await readData(dataDir, {
+    settings: run.settings,
+    outDir,
+    columns: columnsOf({ ...options, columnMapping: run.settings.columnMapping }),
+    skipBadRows: options.skipBadRows ?? false,
+    temporary,
+  });
   const resume = `deno task train --resume --out ${quoted(outDir)}`;
   const result = await showTraining(command, resume, (watch) =>
     train(dataset, {
@@ -68,6 +84,7 @@ async function run(options: Options, command: Command): Promise<void> {
       outDir,
       overwrite: options.overwrite ?? false,
       resume: options.resume ?? false,
+      keepData,
       ...watch,
     }));
   if (options.json) {
@@ -76,7 +93,7 @@ async function run(options: Options, command: Command): Promise<void> {
   }
   const { metrics, linear_baseline: linear } = result;
   console.log(`\n${formatReport(metrics, `The ${metrics.split} file`, linear)}`);
-  if (shortcomings(metrics, linear).length > 0) console.log(advice(settings, dataDir));
+  if (shortcomings(metrics, linear).length > 0) console.log(advice(settings, dataset.dir));
   console.log(nextSteps(result, dataset));
 }
 
@@ -122,6 +139,55 @@ function nextSteps({ run, model_dir, metrics }: TrainResult, dataset: Dataset): 
       ]
       : [],
   ].join("\n");
+}
+
+interface ReadDataOptions {
+  settings: TrainSettings;
+  outDir: string;
+  columns: Columns;
+  skipBadRows: boolean;
+  /** Takes away what is needed for the command alone. */
+  temporary: AsyncDisposableStack;
+}
+
+/** Reads the data of a run. A table is split first; its parts are kept in the run's folder. */
+async function readData(
+  path: string,
+  { settings, outDir, columns, skipBadRows, temporary }: ReadDataOptions,
+): Promise<{ dataset: Dataset; settings: TrainSettings; keepData: () => Promise<void> }> {
+  const { problemType } = settings;
+  const unsplit = await findUnsplitData(path);
+  if (unsplit === undefined) {
+    if (skipBadRows) {
+      throw new UserError(
+        `Cannot use --skip-bad-rows with '${path}': it is split already; it is for one table`,
+      );
+    }
+    const options = { ...readOptions(settings), onNote: showNote };
+    const dataset = await readDataset(path, problemType, columns, options);
+    const columnMapping = mappingOf(columns);
+    return { dataset, settings: { ...settings, columnMapping }, keepData: () => Promise.resolve() };
+  }
+  const dir = await Deno.makeTempDir();
+  temporary.defer(() => Deno.remove(dir, { recursive: true }));
+  await splitForRun(unsplit, dir, {
+    settings: { ...readOptions(settings), problemType, skipBadRows },
+    columns,
+    onNote: showNote,
+  });
+  const kept = join(outDir, KEPT_DATA_DIR);
+  return {
+    dataset: { ...await readDataset(dir, problemType), dir: kept },
+    // The parts are plain tables.
+    settings: { ...settings, columnMapping: undefined, delimiter: undefined, encoding: undefined },
+    keepData: async () => {
+      await removeFolder(kept);
+      await Deno.mkdir(kept, { recursive: true });
+      for await (const { name } of Deno.readDir(dir)) {
+        await Deno.copyFile(join(dir, name), join(kept, name));
+      }
+    },
+  };
 }
 
 interface RunToTrain {

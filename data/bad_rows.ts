@@ -47,8 +47,10 @@ export class BadRows {
     throw readError(
       this.#file,
       `${fault}${others.map((row) => `; line ${row.line}: ${row.fault}`).join("")}. ` +
-        `In all ${this.#count.toLocaleString("en")} rows are bad: ` +
-        "'deno task data prepare' leaves them out with --skip-bad-rows",
+        `In all ${
+          this.#count.toLocaleString("en")
+        } rows are bad: with --skip-bad-rows 'data prepare', ` +
+        "and 'train' on one table, leave them out",
       line,
     );
   }

@@ -34,6 +34,12 @@ export function parseColumnMapping(mapping: string | undefined): Columns {
   return columns;
 }
 
+/** The mapping that {@link parseColumnMapping} reads; `undefined` for the defaults. */
+export function mappingOf({ text, label }: Columns): string | undefined {
+  const isDefault = text === DEFAULT_COLUMNS.text && label === DEFAULT_COLUMNS.label;
+  return isDefault ? undefined : `text=${text},label=${label}`;
+}
+
 /** Names that people and published data sets give to these columns. */
 const USUAL_NAMES: Record<keyof Columns, readonly string[]> = {
   text: [
@@ -43,7 +49,17 @@ const USUAL_NAMES: Record<keyof Columns, readonly string[]> = {
   ],
   label: [
     ...["label", "labels", "class", "category", "target", "sentiment", "topic", "intent", "genre"],
-    ...["class_label", "label_text", "categories", "tag", "tags", "emotion", "rating", "stars"],
+    ...[
+      "class_label",
+      "label_text",
+      "category_id",
+      "categories",
+      "tag",
+      "tags",
+      "emotion",
+      "rating",
+      "stars",
+    ],
   ],
 };
 
@@ -64,6 +80,19 @@ export function findColumns(
   };
 }
 
+/** Whether a column is there, or may be: one of its usual names stands in the header. */
+export function hasColumn(
+  header: readonly string[],
+  kind: keyof Columns,
+  columns: Columns,
+): boolean {
+  return header.includes(columns[kind]) || usualColumns(header, kind).length > 0;
+}
+
+function usualColumns(header: readonly string[], kind: keyof Columns): string[] {
+  return header.filter((name) => USUAL_NAMES[kind].includes(name.toLowerCase()));
+}
+
 /** As {@link findColumns}, one of them. */
 export function findColumn(
   file: string,
@@ -76,7 +105,7 @@ export function findColumn(
   if (wanted !== DEFAULT_COLUMNS[kind]) {
     throw readError(file, `expected a column '${wanted}', found ${found}`);
   }
-  const usual = header.filter((name) => USUAL_NAMES[kind].includes(name.toLowerCase()));
+  const usual = usualColumns(header, kind);
   const [guess] = usual.filter((name) => name.toLowerCase() === wanted).concat(usual);
   if (usual.length === 1 || guess?.toLowerCase() === wanted) return guess!;
   throw readError(

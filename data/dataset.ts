@@ -1,16 +1,19 @@
 /**
  * A data set: a folder with `train_simple.csv`, `val_simple.csv` and `test_simple.csv`, or the same
- * as TSV or JSON Lines.
+ * as TSV or JSON Lines, or under other usual names.
  *
  * @module
  */
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type Columns, DEFAULT_COLUMNS } from "./columns.ts";
-import { exists } from "../lib/files.ts";
+import { stringify } from "csv-stringify/sync";
+import { type Columns, DEFAULT_COLUMNS, hasColumn } from "./columns.ts";
+import { exists, writeFileAtomically } from "../lib/files.ts";
 import { canonicalLabel, classNames, type ProblemType, REGRESSION_LABELS } from "./labels.ts";
 import { UserError } from "../lib/user_error.ts";
-import { type Example, readExamples } from "./examples.ts";
+import { type Example, readExamples, type ReadOptions } from "./examples.ts";
+import { LabelNormaliser, labelNotes } from "./label_spelling.ts";
+import { openTable } from "./table.ts";
 
 /** The bundled sample's folder. */
 export const SAMPLE_DIR: string = fileURLToPath(new URL("./sample", import.meta.url));
@@ -22,27 +25,44 @@ export const SPLIT_FILES = {
   test: "test_simple.csv",
 } as const;
 
+/** The names that Kaggle, the `datasets` library and others give to these files. */
+const OTHER_STEMS: Record<Split, readonly string[]> = {
+  train: ["train", "training"],
+  validation: ["validation", "valid", "val", "dev"],
+  test: ["test"],
+};
+
 /** What a file of a data set may end in, the first being the usual. */
-const EXTENSIONS = [".csv", ".tsv", ".jsonl"];
+export const EXTENSIONS: readonly string[] = [".csv", ".tsv", ".jsonl"];
 
 /** One of the files of a data set. */
 export type Split = keyof typeof SPLIT_FILES;
 
 /**
- * The file of a data set for some use, whether it is there or not.
+ * The file of a data set for some use, whether it is there or not. Other names count only where
+ * nothing has the usual ones.
  *
- * @throws {UserError} If it is there in more than one format.
+ * @throws {UserError} If it is there in more than one format, or under more than one name.
  */
 export async function splitFile(dir: string, split: Split): Promise<string> {
-  const files = splitFiles(dir, split);
-  const found: string[] = [];
-  for (const file of files) if (await exists(file)) found.push(file);
+  const usual = splitFiles(dir, split);
+  const others = OTHER_STEMS[split].flatMap((stem) =>
+    EXTENSIONS.map((extension) => join(dir, stem + extension))
+  );
+  const isUsual = (await existing(splitFiles(dir, "train"))).length > 0;
+  const found = await existing(isUsual ? usual : [...usual, ...others]);
   if (found.length > 1) {
     throw new UserError(
       `Cannot choose the ${split} file: there are '${found[0]}' and '${found[1]}'`,
     );
   }
-  return found[0] ?? files[0]!;
+  return found[0] ?? usual[0]!;
+}
+
+async function existing(files: readonly string[]): Promise<string[]> {
+  const found: string[] = [];
+  for (const file of files) if (await exists(file)) found.push(file);
+  return found;
 }
 
 /** What the file of a data set for some use may be called, the usual first. */
@@ -67,6 +87,12 @@ export interface Dataset {
   test: Example[];
 }
 
+/** What {@link readDataset} may be told. */
+export interface DatasetOptions extends Omit<ReadOptions, "spelling"> {
+  /** Whether labels that mean the same become one, as {@link LabelNormaliser} says. */
+  normalizeLabels?: boolean;
+}
+
 /**
  * Reads a data set.
  *
@@ -78,16 +104,27 @@ export async function readDataset(
   dir: string,
   problemType: ProblemType = "single_label_classification",
   columns: Columns = DEFAULT_COLUMNS,
+  { normalizeLabels = false, ...options }: DatasetOptions = {},
 ): Promise<Dataset> {
-  const read = (file: string) => readExamples(file, problemType, columns);
   const files = {
     train: await splitFile(dir, "train"),
     validation: await splitFile(dir, "validation"),
-    test: await splitFile(dir, "test"),
+    test: await labelledTestFile(dir, columns, options),
   };
-  const train = await read(files.train);
+  const train = await readTraining(files.train, problemType, columns, {
+    normalizeLabels,
+    ...options,
+  });
+  const spelling = normalizeLabels
+    ? new LabelNormaliser(labelCounts(train), problemType)
+    : undefined;
+  const read = (file: string) => readExamples(file, problemType, columns, { ...options, spelling });
   const validation = await read(files.validation);
-  const test = await exists(files.test) ? await read(files.test) : [];
+  const test = files.test === undefined ? [] : await read(files.test);
+  if (!normalizeLabels) {
+    const all = labelCounts([...train, ...validation, ...test]);
+    for (const note of labelNotes(all, problemType)) options.onNote?.(note);
+  }
 
   const labels = outputLabels(train, problemType);
   if (new Set(train.map(({ label }) => canonicalLabel(label, problemType))).size < 2) {
@@ -98,7 +135,7 @@ export async function readDataset(
       }'`,
     );
   }
-  for (const [examples, file] of [[validation, files.validation], [test, files.test]] as const) {
+  for (const [examples, file] of [[validation, files.validation], [test, files.test!]] as const) {
     const unknown = examples
       .flatMap(({ label }) => classNames(label, problemType))
       .find((name) => !labels.includes(name));
@@ -108,6 +145,64 @@ export async function readDataset(
     );
   }
   return { dir, labels, train, validation, test };
+}
+
+/** Reads a training file; labels that are to be normalised get their commonest spelling there. */
+export async function readTraining(
+  file: string,
+  problemType: ProblemType,
+  columns: Columns,
+  { normalizeLabels = false, ...options }: DatasetOptions = {},
+): Promise<Example[]> {
+  if (!normalizeLabels) return await readExamples(file, problemType, columns, options);
+  const asItStands = { apply: (label: string) => label };
+  const examples = await readExamples(file, problemType, columns, {
+    ...options,
+    spelling: asItStands,
+  });
+  const spelling = new LabelNormaliser(labelCounts(examples), problemType);
+  return examples.map(({ text, label }) => ({ text, label: spelling.apply(label) }));
+}
+
+/** How many examples have each label. */
+export function labelCounts(examples: readonly Example[]): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const { label } of examples) counts.set(label, (counts.get(label) ?? 0) + 1);
+  return counts;
+}
+
+/**
+ * The test file of a data set, where there is one with labels: those of competitions have none.
+ *
+ * @throws {UserError} If it is malformed.
+ */
+export async function labelledTestFile(
+  dir: string,
+  columns: Columns = DEFAULT_COLUMNS,
+  options: ReadOptions = {},
+): Promise<string | undefined> {
+  const file = await splitFile(dir, "test");
+  if (!await exists(file)) return undefined;
+  const { onNote, ...format } = options;
+  await using table = await openTable(file, format);
+  if (table.columns.length === 0 || hasColumn(table.columns, "label", columns)) return file;
+  onNote?.(`'${basename(file)}' has no labels, so that nothing is measured on it`);
+  return undefined;
+}
+
+/** Writes a data set as CSV files under their usual names. */
+export async function writeDataset(
+  dir: string,
+  files: Partial<Record<Split, readonly Example[]>>,
+): Promise<void> {
+  for (const [split, examples] of Object.entries(files)) {
+    if (examples.length === 0) continue;
+    const options = { header: true, columns: ["text", "label"] };
+    await writeFileAtomically(
+      join(dir, SPLIT_FILES[split as Split]),
+      stringify([...examples], options),
+    );
+  }
 }
 
 /** The SHA-256 of what a data set gives to train on, in hexadecimal. */
@@ -120,9 +215,12 @@ export async function digestOf({ train, validation }: Dataset): Promise<string> 
  * The file of a data set that a model is measured on: the test file, or where there is none the
  * validation file.
  */
-export async function evaluationFile(dir: string): Promise<string> {
-  const test = await splitFile(dir, "test");
-  return await exists(test) ? test : await splitFile(dir, "validation");
+export async function evaluationFile(
+  dir: string,
+  columns?: Columns,
+  options?: ReadOptions,
+): Promise<string> {
+  return await labelledTestFile(dir, columns, options) ?? await splitFile(dir, "validation");
 }
 
 function outputLabels(examples: readonly Example[], problemType: ProblemType): string[] {

@@ -5,6 +5,7 @@
  */
 import { BadRows } from "./bad_rows.ts";
 import { type Columns, columnsNote, DEFAULT_COLUMNS, findColumns } from "./columns.ts";
+import { type LabelNormaliser, normalisedLabelFault } from "./label_spelling.ts";
 import { labelFault, type ProblemType } from "./labels.ts";
 import { openTable, type TableFormat } from "./table.ts";
 
@@ -19,6 +20,8 @@ export interface Example {
 export interface ReadOptions extends TableFormat {
   /** Called with what a user should know of how the file was read. */
   onNote?: (note: string) => void;
+  /** How labels are written, where not as they stand there. */
+  spelling?: Pick<LabelNormaliser, "apply"> | undefined;
 }
 
 /**
@@ -38,6 +41,8 @@ export async function readExamples(
   const found = table.columns.length === 0 ? columns : findColumns(file, table.columns, columns);
   const note = columnsNote(found);
   if (note !== undefined) options.onNote?.(note);
+  const { spelling } = options;
+  const faultOf = spelling === undefined ? labelFault : normalisedLabelFault;
   const badRows = new BadRows(file);
   const examples: Example[] = [];
   const lists = problemType === "multi_label_classification" ? [found.label] : [];
@@ -45,8 +50,8 @@ export async function readExamples(
   for await (const { values, line } of table.rows(wanted, { badRows, lists })) {
     const text = values[found.text]!;
     const label = values[found.label]!.trim();
-    const fault = text.trim() === "" ? "the text is empty" : labelFault(label, problemType);
-    if (fault === undefined) examples.push({ text, label });
+    const fault = text.trim() === "" ? "the text is empty" : faultOf(label, problemType);
+    if (fault === undefined) examples.push({ text, label: spelling?.apply(label) ?? label });
     else badRows.add(line, fault);
   }
   badRows.check();

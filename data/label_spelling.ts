@@ -151,6 +151,9 @@ export function labelNotes(counts: LabelCounts, problemType: ProblemType): strin
   );
   if (lists.length > 0) {
     const rows = lists.reduce((sum, [, rows]) => sum + rows, 0);
+    const flags = problemType === "multi_label_classification"
+      ? "--normalize-labels"
+      : "--problem-type multi_label_classification --normalize-labels";
     notes.push(
       `${count(rows)} ${
         rows === 1 ? "row has" : "rows have"

@@ -39,8 +39,9 @@ const MAX_PAGE = 200;
 const MAX_KEY_LENGTH = 200;
 const STATES = ["queued", "running", "lost", "succeeded", "failed", "cancelled"] as const;
 
-/** Data sets of the server have the usual columns. */
-const { columnMapping: _, ...SETTINGS } = TrainSettings.shape;
+/** Data sets of the server are tables of the usual kind, with the usual columns. */
+const { columnMapping: _, delimiter: __, encoding: ___, normalizeLabels: ____, ...SETTINGS } =
+  TrainSettings.shape;
 
 /** The settings of `train` in snake_case; what is a path there is none here. */
 const Settings = {

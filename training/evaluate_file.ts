@@ -4,7 +4,9 @@
  * @module
  */
 import type { Columns } from "../data/columns.ts";
+import type { DatasetOptions } from "../data/dataset.ts";
 import { readExamples } from "../data/examples.ts";
+import { LabelNormaliser } from "../data/label_spelling.ts";
 import { classNames, joinClassNames, labelRow, type Problem } from "../data/labels.ts";
 import { UserError } from "../lib/user_error.ts";
 import { predictedClasses } from "../models/inference/inference.ts";
@@ -41,13 +43,17 @@ export async function evaluateFile(
   file: string,
   seenTexts: ReadonlySet<string> | undefined,
   columns?: Columns,
+  { normalizeLabels = false, ...options }: DatasetOptions = {},
 ): Promise<FileEvaluation> {
   const { problemType, labels } = classifier;
   if (problemType === "regression" && labels.length > 1) {
     const rule = `a label is one number, and the model gives ${labels.length}`;
     throw new UserError(`Cannot evaluate '${file}': ${rule}`);
   }
-  const examples = await readExamples(file, problemType, columns);
+  const spelling = normalizeLabels
+    ? new LabelNormaliser(new Map(labels.map((name) => [name, 1])), problemType)
+    : undefined;
+  const examples = await readExamples(file, problemType, columns, { ...options, spelling });
   const known = new Set(labels);
   const unknown = examples
     .flatMap(({ label }) => classNames(label, problemType))

@@ -6,12 +6,14 @@
 import { collate, type TokenIds } from "../data/batches.ts";
 import type { Example } from "../data/examples.ts";
 import { labelRow } from "../data/labels.ts";
+import { stratifiedSample } from "../data/stratified_sample.ts";
 import { type ModelConfig, problemOf } from "../models/formats/config.ts";
 import { batchLogits, inBatches, scoresOf } from "../models/inference/inference.ts";
 import type { Tokenizer } from "../models/text/tokenizer.ts";
 import type { InferenceSession, Tensors } from "../onnx/runtime/executor.ts";
 import type { Prediction } from "./evaluation.ts";
 import { lossOf } from "./loss.ts";
+import type { TrainSettings } from "./settings.ts";
 
 /** A text that is ready for the model. */
 export interface EncodedExample {
@@ -19,6 +21,14 @@ export interface EncodedExample {
   ids: TokenIds;
   /** As the data has it. */
   label: string;
+}
+
+/** The rows of the training file that a run is trained on. */
+export function trainingRows(
+  rows: readonly Example[],
+  { maxTrainSamples, seed, problemType }: TrainSettings,
+): readonly Example[] {
+  return stratifiedSample(rows, { count: maxTrainSamples, seed, problemType });
 }
 
 /** Texts that are ready for the model, and what they have lost on the way. */

@@ -7,6 +7,7 @@
 import { z } from "zod";
 import { DEVICES } from "../onnx/runtime/device.ts";
 import { PROBLEM_TYPES } from "../data/labels.ts";
+import { DELIMITER, ENCODING, NORMALIZE_LABELS } from "../data/preparation/prepare_settings.ts";
 import { between, positive, whole } from "../lib/number_schemas.ts";
 import { bert } from "../models/families/bert.ts";
 import type { Family } from "../models/family.ts";
@@ -68,8 +69,12 @@ export const TrainSettings = z.strictObject({
   dropout: between(0, 0.9).default(0.1).describe("Dropout probability"),
   columnMapping: z.string().optional()
     .describe("The columns of the data where they have other names: text=title,label=category"),
+  delimiter: DELIMITER,
+  encoding: ENCODING,
+  normalizeLabels: NORMALIZE_LABELS,
   maxLength: whole(3, 512).default(256).describe("Longer texts are cut to so many tokens"),
-  maxTrainSamples: whole(1).optional().describe("Train on so many examples only"),
+  maxTrainSamples: whole(1).optional()
+    .describe("Train on so many examples only: a sample by seed with the classes' shares"),
   freeze: z.string().optional()
     .describe("Parameters that are not trained: names with *, separated by commas"),
   ...VIRTUAL_TOKEN_SETTINGS,

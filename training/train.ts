@@ -31,7 +31,7 @@ import {
 } from "./folder/checkpoints.ts";
 import { evaluate, headline } from "./evaluation.ts";
 import type { TrainEvent, TrainResult } from "./events.ts";
-import { encodeExamples, predictExamples, stepFeeds } from "./examples.ts";
+import { encodeExamples, predictExamples, stepFeeds, trainingRows } from "./examples.ts";
 import { frozenParameters } from "./freeze.ts";
 import { trainingGraphs } from "./graphs.ts";
 import { initialModel, resumedModel } from "./initial_model.ts";
@@ -62,6 +62,8 @@ export interface TrainOptions {
   name?: string;
   /** Whether the folder may hold a run already, which is replaced. */
   overwrite?: boolean;
+  /** Writes the data into the folder, where they stand nowhere else as they are trained on. */
+  keepData?: () => Promise<void>;
   /** Whether the folder holds an unfinished run of these settings, which goes on. */
   resume?: boolean;
   /** Called as the run goes on. */
@@ -101,9 +103,9 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
 /** Does what {@link train} does, in parts of one size. */
 async function runTraining(dataset: Dataset, options: TrainOptions): Promise<TrainResult> {
   const { outDir, overwrite = false, resume = false, onEvent = () => {}, signal } = options;
-  const { problemType, maxTrainSamples } = options.settings;
+  const { problemType } = options.settings;
 
-  const trainRows = dataset.train.slice(0, maxTrainSamples);
+  const trainRows = trainingRows(dataset.train, options.settings);
   const texts = trainRows.map(({ text }) => text);
   await using locks = new AsyncDisposableStack();
   if (!resume) await checkOutDir(outDir, { overwrite });
@@ -152,7 +154,11 @@ async function runTraining(dataset: Dataset, options: TrainOptions): Promise<Tra
   if (!resume) {
     // Only now: a mistake in the settings must not cost the run that is overwritten.
     locks.use(await lockRun(outDir));
-    await prepareOutDir(outDir, () => writeTrainingArgs(outDir, planned, dataset), { overwrite });
+    const writeArgs = async () => {
+      await options.keepData?.();
+      await writeTrainingArgs(outDir, planned, dataset);
+    };
+    await prepareOutDir(outDir, writeArgs, { overwrite });
   } else {
     // The data may have moved.
     await writeTrainingArgs(outDir, planned, dataset);

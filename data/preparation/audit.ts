@@ -7,13 +7,17 @@ import { basename, join } from "node:path";
 import { z } from "zod";
 import { type Columns, DEFAULT_COLUMNS } from "../columns.ts";
 import { type Example, readExamples } from "../examples.ts";
-import { inClassOrder, LABELS_FILE, splitFile } from "../dataset.ts";
+import { inClassOrder, labelCounts, labelledTestFile, LABELS_FILE, splitFile } from "../dataset.ts";
+import { labelNotes } from "../label_spelling.ts";
+import type { TableFormat } from "../table.ts";
+import { UserError } from "../../lib/user_error.ts";
 import { exists, readJson } from "../../lib/files.ts";
 import { canonicalLabel, classNames, type ProblemType } from "../labels.ts";
 import { labelsByText, type Leakage, leakageLine, leakageOf } from "./leakage.ts";
 import { LinearBaseline } from "./linear_baseline.ts";
 import { NEAR_THRESHOLD, nearDuplicateSets } from "./near_duplicates.ts";
 import { type Side, SIDES } from "./split.ts";
+import { findUnsplitData } from "./unsplit_data.ts";
 
 /** How long texts are, in some unit. */
 export interface Lengths {
@@ -78,6 +82,8 @@ export interface Baseline {
 /** What {@link audit} finds; the content of `data audit --json`. */
 export interface AuditReport {
   dir: string;
+  /** What a user should know of how the files were read, and of their labels. */
+  notes: string[];
   labels: string[];
   /** To how many tokens texts are cut, `[CLS]` and `[SEP]` included. */
   max_length: number;
@@ -110,6 +116,7 @@ export interface AuditOptions {
   /** One class a text by default; the baselines are for that only. */
   problemType?: ProblemType;
   columns?: Columns;
+  format?: TableFormat;
 }
 
 const CONFLICT_EXAMPLES = 10;
@@ -131,21 +138,32 @@ export async function audit(
     maxLength = Infinity,
     problemType = "single_label_classification",
     columns = DEFAULT_COLUMNS,
+    format = {},
   }: AuditOptions,
 ): Promise<AuditReport> {
+  const notes: string[] = [];
+  const options = { ...format, onNote: (note: string) => notes.push(note) };
   const read = async (file: string): Promise<Example[]> =>
-    (await readExamples(file, problemType, columns))
+    (await readExamples(file, problemType, columns, options))
       .map(({ text, label }) => ({ text, label: canonicalLabel(label, problemType) }));
   const classesOf = (rows: readonly Example[]) =>
     rows.flatMap(({ label }) => classNames(label, problemType));
+  const unsplit = await findUnsplitData(dir);
+  if (unsplit !== undefined) {
+    throw new UserError(
+      `Cannot audit '${dir}': it is not split; make a data set of it with ` +
+        `'deno task data prepare ${unsplit.file} --out DIR'`,
+    );
+  }
   const paths = {
     train: await splitFile(dir, "train"),
     validation: await splitFile(dir, "validation"),
-    test: await splitFile(dir, "test"),
+    test: await labelledTestFile(dir, columns, options),
   };
   const train = await read(paths.train);
   const validation = await read(paths.validation);
-  const test = await exists(paths.test) ? await read(paths.test) : undefined;
+  const test = paths.test === undefined ? undefined : await read(paths.test);
+  notes.push(...labelNotes(labelCounts([...train, ...validation, ...test ?? []]), problemType));
   const files = new Map<Side, Example[]>([["train", train], ["validation", validation]]);
   if (test !== undefined) files.set("test", test);
 
@@ -160,12 +178,13 @@ export async function audit(
   ];
   return {
     dir,
+    notes,
     labels,
     max_length: maxLength,
     label_names: await labelNames(dir, labels),
     files: Object.fromEntries(
       [...files].map(([side, rows]) => [side, {
-        file: basename(paths[side]),
+        file: basename(paths[side]!),
         ...auditRows(side, rows, near, countPieces, maxLength),
         classes: countEach(labels, classesOf(rows)),
       }]),

@@ -306,7 +306,8 @@ function fullSettings(
     label: findColumn(file, header, "label", settings.label.trim()),
   };
   const note = columnsNote(columns);
-  if (note !== undefined && (given.text ?? given.label) === undefined) onNote(note);
+  const isGiven = given.text === columns.text && given.label === columns.label;
+  if (note !== undefined && !isGiven && !settings.text.includes(",")) onNote(note);
   return { ...settings, ...columns };
 }
 

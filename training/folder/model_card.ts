@@ -6,6 +6,7 @@
 import { basename, join, resolve } from "node:path";
 import type { Dataset } from "../../data/dataset.ts";
 import type { ProblemType } from "../../data/labels.ts";
+import { trainingRows } from "../examples.ts";
 import { leakageLine } from "../../data/preparation/leakage.ts";
 import { exists } from "../../lib/files.ts";
 import { BUNDLED_MODEL, scratchSizeOf } from "../../models/formats/config.ts";
@@ -90,7 +91,7 @@ async function licenseOf(dir: string): Promise<string | undefined> {
 export function modelCard(card: ModelCard): string {
   const { result, settings, base, dataset, parameterCount, trainedCount, size } = card;
   const { metrics } = result;
-  const train = dataset.train.slice(0, settings.maxTrainSamples);
+  const train = trainingRows(dataset.train, settings);
   const { problem_type } = metrics;
   const intervals = new Map(metricEntries(metrics.interval, problem_type));
   const rows = metricEntries(metrics, problem_type).map(([metric, value]) => {

@@ -5,10 +5,10 @@
  */
 import { basename, join } from "node:path";
 import { type Columns, parseColumnMapping } from "../../data/columns.ts";
-import { readExamples } from "../../data/examples.ts";
-import { splitFile } from "../../data/dataset.ts";
+import { type DatasetOptions, readTraining, splitFile } from "../../data/dataset.ts";
 import { exists, removeFolder } from "../../lib/files.ts";
 import { UserError } from "../../lib/user_error.ts";
+import { trainingRows } from "../examples.ts";
 import { CHECKPOINTS_DIR } from "./checkpoints.ts";
 import type { TrainSettings } from "../settings.ts";
 import {
@@ -201,9 +201,18 @@ export async function dataDirOf(modelDir: string): Promise<string | undefined> {
   return (await trainingArgsOf(modelDir))?.dataDir;
 }
 
-/** The columns of the data that a model was trained on. */
-export async function columnsOf(modelDir: string): Promise<Columns> {
-  return parseColumnMapping((await trainingArgsOf(modelDir))?.settings.columnMapping);
+/** How the data of a model are read that it was trained on. */
+export async function readingOf(
+  modelDir: string,
+): Promise<{ columns: Columns; options: DatasetOptions }> {
+  const settings = (await trainingArgsOf(modelDir))?.settings;
+  return { columns: parseColumnMapping(settings?.columnMapping), options: readOptions(settings) };
+}
+
+/** How a run reads its data, by its settings. */
+export function readOptions(settings: Partial<TrainSettings> = {}): DatasetOptions {
+  const { delimiter, encoding, normalizeLabels = false } = settings;
+  return { delimiter, encoding, normalizeLabels };
 }
 
 /** The texts that a model was trained on; `undefined` if they cannot be found. */
@@ -212,9 +221,10 @@ export async function trainingTextsOf(modelDir: string): Promise<Set<string> | u
   if (args === undefined) return undefined;
   const file = await splitFile(args.dataDir, "train");
   if (!await exists(file)) return undefined;
-  const { problemType, maxTrainSamples, columnMapping } = args.settings;
-  const examples = await readExamples(file, problemType, parseColumnMapping(columnMapping));
-  return new Set(examples.slice(0, maxTrainSamples).map(({ text }) => text));
+  const { settings } = args;
+  const columns = parseColumnMapping(settings.columnMapping);
+  const examples = await readTraining(file, settings.problemType, columns, readOptions(settings));
+  return new Set(trainingRows(examples, settings).map(({ text }) => text));
 }
 
 /** What was asked of the run that a model comes from; a checkpoint belongs to its run. */

@@ -11,6 +11,8 @@ import {
   trainingTextsOf,
 } from "./run_folder.ts";
 import type { Dataset } from "../../data/dataset.ts";
+import { readExamples } from "../../data/examples.ts";
+import { stratifiedSample } from "../../data/stratified_sample.ts";
 import { TrainSettings } from "../settings.ts";
 import { writeTrainingArgs } from "./training_args.ts";
 
@@ -148,11 +150,18 @@ Deno.test("dataDirOf() refuses a file that no run wrote", async () => {
 });
 
 Deno.test("trainingTextsOf() gives the texts that the run was trained on", async () => {
-  const files = { "data/train_simple.csv": "text,label\none,a\ntwo,b\nthree,a\n" };
+  const rows = ["one,a", "two,b", "three,a", "four,b"];
+  const files = { "data/train_simple.csv": ["text,label", ...rows].join("\n") };
   await withFolder(files, async (dir) => {
-    const args = { data: join(dir, "data"), max_train_samples: 2 };
+    const args = { data: join(dir, "data"), max_train_samples: 2, seed: 3 };
     await Deno.writeTextFile(join(dir, "training_args.json"), JSON.stringify(args));
-    deepStrictEqual(await trainingTextsOf(dir), new Set(["one", "two"]));
+    const examples = await readExamples(join(dir, "data", "train_simple.csv"));
+    const sample = stratifiedSample(examples, {
+      count: 2,
+      seed: 3,
+      problemType: "single_label_classification",
+    });
+    deepStrictEqual(await trainingTextsOf(dir), new Set(sample.map(({ text }) => text)));
     await Deno.remove(join(dir, "data"), { recursive: true });
     deepStrictEqual(await trainingTextsOf(dir), undefined);
   });

@@ -16,6 +16,9 @@ import { camelCase, mapKeys, snakeCase } from "../../lib/snake_case.ts";
 /** The file's name, in the folder of a run. */
 export const TRAINING_ARGS_FILE = "training_args.json";
 
+/** The folder in that of a run in which data stand that were split for it. */
+export const KEPT_DATA_DIR = "data";
+
 /** What a run was asked for. */
 export interface TrainingArgs {
   settings: TrainSettings;
@@ -87,7 +90,10 @@ export async function readTrainingArgs(dir: string): Promise<TrainingArgs> {
     const { path, message } = settings.error.issues[0]!;
     throw new UserError(`Cannot read '${file}': '${snakeCase(String(path[0]))}' ${message}`);
   }
-  return { settings: settings.data, dataDir: data, dataSha256: data_sha256 };
+  // A run may have moved with the data that it keeps.
+  const kept = join(dir, KEPT_DATA_DIR);
+  const dataDir = !await exists(data) && await exists(kept) ? kept : data;
+  return { settings: settings.data, dataDir, dataSha256: data_sha256 };
 }
 
 /** Settings that name models. */

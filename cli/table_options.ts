@@ -1,0 +1,57 @@
+/**
+ * Options that say how tables are read.
+ *
+ * @module
+ */
+import type { Command } from "commander";
+import { z } from "zod";
+import { type Columns, parseColumnMapping } from "../data/columns.ts";
+import { DELIMITER, ENCODING } from "../data/preparation/prepare_settings.ts";
+import type { TableFormat } from "../data/table.ts";
+import { addSettingsOptions, parseSettings } from "./settings_options.ts";
+
+/** How a table is written, as flags. */
+const FormatSettings = z.object({ delimiter: DELIMITER, encoding: ENCODING });
+
+/** What commander makes of the flags that name columns. */
+export interface ColumnOptions {
+  text?: string;
+  label?: string;
+  columnMapping?: string | undefined;
+}
+
+/** Adds the flags that name the column of the texts and that of the labels. */
+export function addColumnOptions(command: Command): void {
+  command
+    .option(
+      "--text <column>",
+      "The column of the texts; default: the one with a usual name, such as text, review or title",
+    )
+    .option(
+      "--label <column>",
+      "The column of the labels; default: the one with a usual name, such as label or class",
+    );
+}
+
+/** Adds all flags that say how a table is read. */
+export function addTableOptions(command: Command): void {
+  addColumnOptions(command);
+  command.option("--column-mapping <text>", "The same in one: text=title,label=category");
+  addSettingsOptions(command, FormatSettings);
+}
+
+/** The columns that the flags name; those that they do not name are found. */
+export function columnsOf({ text, label, columnMapping }: ColumnOptions): Columns {
+  const columns = parseColumnMapping(columnMapping);
+  return { text: text ?? columns.text, label: label ?? columns.label };
+}
+
+/** How the flags say that a table is written. */
+export function formatOf(options: object): TableFormat {
+  return parseSettings(FormatSettings, { ...options });
+}
+
+/** Shows what a user should know of data, apart from the result. */
+export function showNote(note: string): void {
+  console.error(note);
+}

@@ -1,0 +1,128 @@
+/**
+ * Data that are not split yet, such as one table: what of them is for training, for validation and
+ * for testing is decided here, once for each run.
+ *
+ * @module
+ */
+import { basename, extname, join } from "node:path";
+import { type Columns, DEFAULT_COLUMNS } from "../columns.ts";
+import {
+  EXTENSIONS,
+  labelCounts,
+  labelledTestFile,
+  readTraining,
+  splitFile,
+  writeDataset,
+} from "../dataset.ts";
+import { readExamples } from "../examples.ts";
+import { LabelNormaliser } from "../label_spelling.ts";
+import { exists } from "../../lib/files.ts";
+import { UserError } from "../../lib/user_error.ts";
+import { prepare, type PreparedDataset } from "./prepare.ts";
+import type { PrepareSettings } from "./prepare_settings.ts";
+
+/** A table from which validation rows are split off, and test rows where they have no file. */
+export interface UnsplitData {
+  file: string;
+  /** The folder with a test file, where there may be one. */
+  dir?: string;
+}
+
+/**
+ * Finds the table that is to be split: the path of a file, the only table of a folder, or a training
+ * file without one for validation. `undefined` where a folder is split already, or is not there.
+ *
+ * @throws {UserError} If it cannot be told which table is meant.
+ */
+export async function findUnsplitData(path: string): Promise<UnsplitData | undefined> {
+  if (!await exists(path)) return undefined;
+  if (!(await Deno.stat(path)).isDirectory) return { file: path };
+  const train = await splitFile(path, "train");
+  if (await exists(train)) {
+    const isSplit = await exists(await splitFile(path, "validation"));
+    return isSplit ? undefined : { file: train, dir: path };
+  }
+  const names = (await Array.fromAsync(Deno.readDir(path)))
+    .filter(({ name, isDirectory }) => !isDirectory && !name.startsWith("."))
+    .map(({ name }) => name)
+    .sort();
+  const tables = names.filter((name) => EXTENSIONS.includes(extname(name).toLowerCase()));
+  if (tables.length === 1) return { file: join(path, tables[0]!) };
+  const holds = names.length === 0
+    ? "nothing"
+    : names.slice(0, 6).map((name) => `'${name}'`).join(", ") +
+      (names.length > 6 ? ` and ${names.length - 6} more files` : "");
+  const example = join(path, tables[0] ?? "FILE.csv");
+  throw new UserError(
+    `Cannot tell which data of '${path}' to train on: expected train.csv, with or without ` +
+      `validation.csv and test.csv, or one table, found ${holds}. Name one: --data ${example}`,
+  );
+}
+
+/** Settings of {@link splitForRun}. */
+export interface SplitForRunOptions {
+  settings: Pick<
+    PrepareSettings,
+    "problemType" | "delimiter" | "encoding" | "normalizeLabels" | "skipBadRows"
+  >;
+  /** The text may be several columns, separated by commas. */
+  columns?: Columns;
+  onNote?: (note: string) => void;
+  signal?: AbortSignal;
+}
+
+/**
+ * Splits a table into a folder, as `data prepare` does by default. Where the folder of the table has
+ * a labelled test file, that stays the test file.
+ *
+ * @throws {UserError} As {@link prepare} does.
+ */
+export async function splitForRun(
+  { file, dir }: UnsplitData,
+  outDir: string,
+  { settings, columns = DEFAULT_COLUMNS, onNote = () => {}, signal }: SplitForRunOptions,
+): Promise<PreparedDataset> {
+  const { problemType = "single_label_classification", normalizeLabels = false } = settings;
+  const format = { delimiter: settings.delimiter, encoding: settings.encoding };
+  const testFile = dir === undefined
+    ? undefined
+    : await labelledTestFile(dir, columns, { ...format, onNote });
+  const dataset = await prepare(file, {
+    settings: { ...settings, ...columns, ...(testFile !== undefined && { testRatio: 0 }) },
+    outDir,
+    overwrite: true,
+    onNote,
+    ...(signal !== undefined && { signal }),
+  });
+  if (testFile !== undefined) {
+    const trained = await readTraining(
+      join(outDir, "train_simple.csv"),
+      problemType,
+      DEFAULT_COLUMNS,
+    );
+    const spelling = normalizeLabels
+      ? new LabelNormaliser(labelCounts(trained), problemType)
+      : undefined;
+    const test = await readExamples(testFile, problemType, columns, { ...format, spelling });
+    await writeDataset(outDir, { test });
+  }
+  onNote(splitLine(basename(file), dataset, testFile));
+  return dataset;
+}
+
+/** What became of the rows, in a line. */
+function splitLine(
+  name: string,
+  { files: { train, validation, test }, counts, settings }: PreparedDataset,
+  testFile: string | undefined,
+): string {
+  const parts = [`${count(train.rows)} rows to train on`, `${count(validation.rows)} to validate`];
+  if (test !== undefined) parts.push(`${count(test.rows)} to test`);
+  const bad = counts.bad === 0 ? "" : `; ${count(counts.bad)} bad rows are left out`;
+  return `Split '${name}' by text, with seed ${settings["seed"]}: ${parts.join(", ")}${bad}` +
+    (testFile === undefined ? "" : `; '${basename(testFile)}' is for testing`);
+}
+
+function count(value: number): string {
+  return value.toLocaleString("en");
+}

@@ -1,0 +1,46 @@
+/**
+ * A part of the training rows, in which the classes have the shares that they have in all.
+ *
+ * @module
+ */
+import { Random } from "../lib/random.ts";
+import type { Example } from "./examples.ts";
+import { canonicalLabel, type ProblemType } from "./labels.ts";
+
+/** Settings of {@link stratifiedSample}. */
+export interface SampleOptions {
+  /** How many rows; all, where there are no more. */
+  count: number | undefined;
+  seed: number;
+  problemType: ProblemType;
+}
+
+/**
+ * Samples rows by seed, in their order. Each class has its share, rounded, and a row at least where
+ * there are as many rows as classes; numbers are sampled without regard to their value.
+ */
+export function stratifiedSample(
+  rows: readonly Example[],
+  { count = Infinity, seed, problemType }: SampleOptions,
+): readonly Example[] {
+  if (count >= rows.length) return rows;
+  const stratumOf = (row: number) =>
+    problemType === "regression" ? "" : canonicalLabel(rows[row]!.label, problemType);
+  const random = new Random(seed);
+  const strata = [...Map.groupBy(random.shuffle([...rows.keys()]), stratumOf).values()];
+  // By largest remainders (Hamilton), after a row for each where that can be.
+  const least = count >= strata.length ? 1 : 0;
+  const shares = strata.map((members) =>
+    least + (count - least * strata.length) * (members.length - least) /
+      Math.max(1, rows.length - least * strata.length)
+  );
+  const sizes = shares.map(Math.floor);
+  const left = count - sizes.reduce((sum, size) => sum + size, 0);
+  const byRemainder = [...strata.keys()].sort((a, b) =>
+    (shares[b]! - sizes[b]!) - (shares[a]! - sizes[a]!)
+  );
+  for (const stratum of byRemainder.slice(0, left)) sizes[stratum]!++;
+  return strata.flatMap((members, stratum) => members.slice(0, sizes[stratum]))
+    .sort((a, b) => a - b)
+    .map((row) => rows[row]!);
+}

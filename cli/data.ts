@@ -179,13 +179,8 @@ async function runFetch({ out: outDir, from }: { out: string; from: string }): P
   deno task data audit ${outDir}`);
 }
 
-/** The bad rows in short: `line 3: the text is empty; …`. */
-function named(rows: PreparedDataset["bad_rows"]): string {
-  return rows.map(({ line, fault }) => `line ${line}: ${fault}`).join("; ");
-}
-
 function formatPrepared(
-  { input, counts, bad_rows: badRows, classes, files }: PreparedDataset,
+  { input, counts, classes, files }: PreparedDataset,
   dir: string,
 ): string {
   const sides = SIDES.filter((side) => files[side] !== undefined);
@@ -207,7 +202,7 @@ function formatPrepared(
   return [
     `${input.file}: ${count(counts.read)} rows, ${count(counts.kept)} with a text, ` +
     `${count(counts.distinct_texts)} distinct texts`,
-    ...badRows.length > 0 ? [`${count(counts.bad)} bad rows left out: ${named(badRows)}`] : [],
+    ...counts.bad > 0 ? [`${count(counts.bad)} bad rows left out`] : [],
     ...dropped > 0 ? [`${count(dropped)} training rows left out to balance the classes`] : [],
     "",
     `${table}`,

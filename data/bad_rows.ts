@@ -39,6 +39,14 @@ export class BadRows {
     if (this.#count++ < NAMED_ROWS) this.#first.push({ line, fault });
   }
 
+  /** That they were left out, in a line. */
+  note(): string {
+    const named = this.#first.map(({ line, fault }) => `line ${line}: ${fault}`).join("; ");
+    const more = this.#count > NAMED_ROWS ? "; …" : "";
+    return `${count(this.#count)} bad ${this.#count === 1 ? "row is" : "rows are"} left out: ` +
+      named + more;
+  }
+
   /** @throws {UserError} If there is any; the message names the first ten and says how many. */
   check(): void {
     const [{ line, fault } = {}, ...others] = this.#first;
@@ -54,4 +62,8 @@ export class BadRows {
       line,
     );
   }
+}
+
+function count(value: number): string {
+  return value.toLocaleString("en");
 }

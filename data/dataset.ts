@@ -190,18 +190,16 @@ export async function labelledTestFile(
   return undefined;
 }
 
-/** Writes a data set as CSV files under their usual names. */
+/** Writes files of a data set as CSV under their usual names, those that are not empty. */
 export async function writeDataset(
   dir: string,
-  files: Partial<Record<Split, readonly Example[]>>,
+  dataset: Partial<Record<Split, readonly Example[]>>,
 ): Promise<void> {
-  for (const [split, examples] of Object.entries(files)) {
+  for (const [split, file] of Object.entries(SPLIT_FILES)) {
+    const examples = dataset[split as Split] ?? [];
     if (examples.length === 0) continue;
     const options = { header: true, columns: ["text", "label"] };
-    await writeFileAtomically(
-      join(dir, SPLIT_FILES[split as Split]),
-      stringify([...examples], options),
-    );
+    await writeFileAtomically(join(dir, file), stringify([...examples], options));
   }
 }
 

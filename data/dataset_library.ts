@@ -39,6 +39,8 @@ export interface DatasetEntry {
   rows: Record<string, number>;
   /** Whether held-out texts stand in the training file. */
   leakage: string;
+  /** What a user should know of how the files were read, and of their labels. */
+  notes: string[];
 }
 
 /** What the audit of a data set found, and what its labels are. */
@@ -103,7 +105,7 @@ export class DatasetLibrary {
 
   /** A data set in short. */
   async entry(name: string): Promise<DatasetEntry> {
-    const { labels, files, leakage, problem_type } = await this.audit(name);
+    const { labels, files, leakage, problem_type, notes = [] } = await this.audit(name);
     const rows = Object.fromEntries(
       Object.entries(files).map(([side, { rows }]) => [side, rows]),
     );
@@ -111,21 +113,21 @@ export class DatasetLibrary {
       ? undefined
       : (await Deno.stat(join(this.#dir, name, AUDIT_FILE))).mtime;
     const created_at = created?.toISOString() ?? null;
-    return { name, created_at, problem_type, labels, rows, leakage };
+    return { name, created_at, problem_type, labels, rows, leakage, notes };
   }
 
   /**
    * Adds a data set, which is there when it is whole and good, or not at all.
    *
    * @param problemType What its labels are.
-   * @param write Writes its files into a folder.
+   * @param write Writes its files into a folder, and says what a user should know of them.
    * @throws {UserError} If a file is bad; the message names it and the line.
    * @throws {DatasetExistsError} If the name is taken.
    */
   async add(
     name: string,
     problemType: ProblemType,
-    write: (dir: string) => Promise<void>,
+    write: (dir: string) => Promise<string[]>,
   ): Promise<DatasetEntry> {
     if (this.#coming.has(name)) throw new DatasetExistsError(name);
     this.#coming.add(name);
@@ -133,10 +135,15 @@ export class DatasetLibrary {
     try {
       if (await this.has(name)) throw new DatasetExistsError(name);
       await Deno.mkdir(partial, { recursive: true });
-      await write(partial);
+      const notes = await write(partial);
       await readDataset(partial, problemType);
       const report = await audit(partial, { ...this.#auditOptions, problemType });
-      const whole: DatasetAudit = { ...report, dir: name, problem_type: problemType };
+      const whole: DatasetAudit = {
+        ...report,
+        dir: name,
+        notes: [...new Set([...notes, ...report.notes])],
+        problem_type: problemType,
+      };
       await writeJson(join(partial, AUDIT_FILE), whole);
       await Deno.rename(partial, this.dirOf(name));
     } finally {

@@ -28,18 +28,16 @@ export function stratifiedSample(
     problemType === "regression" ? "" : canonicalLabel(rows[row]!.label, problemType);
   const random = new Random(seed);
   const strata = [...Map.groupBy(random.shuffle([...rows.keys()]), stratumOf).values()];
-  // By largest remainders (Hamilton), after a row for each where that can be.
+  // By largest remainders (Hamilton), but that a class has at least one row where that can be.
   const least = count >= strata.length ? 1 : 0;
-  const shares = strata.map((members) =>
-    least + (count - least * strata.length) * (members.length - least) /
-      Math.max(1, rows.length - least * strata.length)
-  );
-  const sizes = shares.map(Math.floor);
+  const shares = strata.map((members) => count * members.length / rows.length);
+  const sizes = shares.map((share) => Math.max(least, Math.floor(share)));
   const left = count - sizes.reduce((sum, size) => sum + size, 0);
   const byRemainder = [...strata.keys()].sort((a, b) =>
     (shares[b]! - sizes[b]!) - (shares[a]! - sizes[a]!)
   );
-  for (const stratum of byRemainder.slice(0, left)) sizes[stratum]!++;
+  for (const stratum of byRemainder.slice(0, Math.max(0, left))) sizes[stratum]!++;
+  for (let over = -left; over > 0; over--) sizes[sizes.indexOf(Math.max(...sizes))]!--;
   return strata.flatMap((members, stratum) => members.slice(0, sizes[stratum]))
     .sort((a, b) => a - b)
     .map((row) => rows[row]!);

@@ -5,14 +5,19 @@
  */
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import { HTTPException } from "hono/http-exception";
-import { basename, join } from "node:path";
+import { basename, extname, join } from "node:path";
 import { z } from "zod";
 import { DatasetExistsError, type DatasetLibrary, SAMPLE } from "../data/dataset_library.ts";
-import { SPLIT_FILES } from "../data/dataset.ts";
+import {
+  EXTENSIONS as SPLIT_EXTENSIONS,
+  readDataset,
+  SPLIT_FILES,
+  writeDataset,
+} from "../data/dataset.ts";
 import { writeFileAtomically } from "../lib/files.ts";
 import { PROBLEM_TYPES } from "../data/labels.ts";
 import { prepare } from "../data/preparation/prepare.ts";
-import { PrepareSettings } from "../data/preparation/prepare_settings.ts";
+import { DELIMITER, ENCODING, NORMALIZE_LABELS } from "../data/preparation/prepare_settings.ts";
 import { UserError } from "../lib/user_error.ts";
 import { isOver, type RunStore } from "../orchestration/run_store.ts";
 import { decodedBody, mediaTypeOf, refuseMediaType } from "./body.ts";
@@ -27,11 +32,14 @@ const Entry = z.object({
   labels: z.array(z.string()),
   rows: z.record(z.string(), z.int()),
   leakage: z.string(),
+  notes: z.array(z.string()).describe("How the files were read, and what is odd about the labels"),
 }).meta({ id: "Dataset" });
 
 const Whole = Entry.extend({
   audit: z.looseObject({}).describe("What 'data audit --json' prints"),
 }).meta({ id: "DatasetWithAudit" });
+
+const FLAG = z.enum(["true", "false"]).default("false").transform((flag) => flag === "true");
 
 const tags = ["datasets"];
 const params = z.object({ name: z.string() });
@@ -48,10 +56,16 @@ const create = declareRoute({
   request: {
     query: z.object({
       name: Name,
-      text: z.string().default("text").describe("The column of the texts"),
-      label: z.string().default("label").describe("The column of the labels"),
+      text: z.string().default("text")
+        .describe("The column of the texts; by default also one with another usual name"),
+      label: z.string().default("label")
+        .describe("The column of the labels; by default also one with another usual name"),
       problem_type: z.enum(PROBLEM_TYPES).default("single_label_classification")
-        .describe("What the labels are; a file that is to be split has one class a text"),
+        .describe("What the labels are"),
+      delimiter: DELIMITER,
+      encoding: ENCODING,
+      skip_bad_rows: FLAG.describe("Leave bad rows of the one file out and count them"),
+      normalize_labels: FLAG.describe(NORMALIZE_LABELS.description!),
       seed: z.coerce.number().int().min(0).max(2 ** 32 - 1).default(11).describe("Of the split"),
     }),
     body: {
@@ -145,7 +159,7 @@ export function datasetRoutes(
   };
   const router = createRouter();
   router.openapi(create, async (context) => {
-    const { name, text, label, problem_type: problemType, seed } = context.req.valid("query");
+    const { name, problem_type: problemType, seed, ...query } = context.req.valid("query");
     await checkRoom();
     const { raw } = context.req;
     const type = mediaTypeOf(raw);
@@ -155,17 +169,27 @@ export function datasetRoutes(
       throw refuseMediaType(raw, "CSV, TSV, JSON Lines or a form with three files");
     }
     const body = decodedBody(raw, maxBytes, "A data set");
-    if (!isForm && problemType !== "single_label_classification") {
-      throw invalidField("problem_type", "one file can be split by classes alone; send three");
-    }
     try {
       const entry = await datasets.add(name, problemType, async (dir) => {
-        if (isForm) return await writeForm(body, raw.headers, dir);
+        const { text, label, delimiter, encoding, normalize_labels: normalizeLabels } = query;
+        const format = { delimiter, encoding, normalizeLabels };
+        const notes: string[] = [];
+        const onNote = (note: string) => void notes.push(note);
+        if (isForm) {
+          const files = await writeForm(body, raw.headers, dir);
+          const options = { ...format, onNote };
+          const dataset = await readDataset(dir, problemType, { text, label }, options);
+          for (const file of files) await Deno.remove(file);
+          await writeDataset(dir, dataset);
+          return notes;
+        }
         const file = join(dir, `raw${extension}`);
         await writeFileAtomically(file, body);
-        const settings = PrepareSettings.parse({ text, label, seed });
-        await prepare(file, { settings, outDir: dir, signal: raw.signal });
+        const skipBadRows = query.skip_bad_rows;
+        const settings = { text, label, problemType, ...format, skipBadRows, seed };
+        await prepare(file, { settings, outDir: dir, onNote, signal: raw.signal });
         await Deno.remove(file);
+        return notes;
       });
       context.header("Location", `/v1/datasets/${name}`);
       return context.json(entry, 201);
@@ -173,7 +197,7 @@ export function datasetRoutes(
       if (error instanceof DatasetExistsError) {
         throw new HTTPException(409, { message: error.message });
       }
-      if (error instanceof UserError) throw invalidField("body", withoutFolders(error.message));
+      if (error instanceof UserError) throw invalidField("body", inTermsOfHttp(error.message));
       throw error;
     }
   });
@@ -205,25 +229,33 @@ export function datasetRoutes(
   return router;
 }
 
-/** Writes the three files of a form. */
+/** Writes the three files of a form, and says where they stand. */
 async function writeForm(
   bytes: AsyncIterable<Uint8Array>,
   headers: Headers,
   dir: string,
-): Promise<void> {
+): Promise<string[]> {
   const form = await new Response(ReadableStream.from(bytes), { headers }).formData()
     .catch((error) => {
       if (error instanceof HTTPException) throw error;
       throw new HTTPException(400, { message: "The body must be a form with files" });
     });
-  for (const [side, file] of Object.entries(SPLIT_FILES)) {
+  const files: string[] = [];
+  for (const [side, name] of Object.entries(SPLIT_FILES)) {
     const content = form.get(side);
     if (!(content instanceof File)) throw invalidField(side, "must be a file of the form");
-    await writeFileAtomically(join(dir, file), content.stream());
+    const given = extname(content.name).toLowerCase();
+    const extension = SPLIT_EXTENSIONS.includes(given) ? given : ".csv";
+    const file = join(dir, name.replace(/\.csv$/, extension));
+    await writeFileAtomically(file, content.stream());
+    files.push(file);
   }
+  return files;
 }
 
-/** A message about a file, without where the server has put it. */
-function withoutFolders(message: string): string {
-  return message.replaceAll(/'([^']*\/[^']*)'/g, (_, path: string) => `'${basename(path)}'`);
+/** A message about a file, without where the server has put it, and with parameters for flags. */
+function inTermsOfHttp(message: string): string {
+  return message
+    .replaceAll(/'([^']*\/[^']*)'/g, (_, path: string) => `'${basename(path)}'`)
+    .replaceAll(/--([a-z]+(?:-[a-z]+)*)/g, (_, flag: string) => flag.replaceAll("-", "_"));
 }

@@ -249,7 +249,14 @@ Deno.test("a bad data set is refused whole, with the line", async () => {
       ["text=a", "text,label\n", 422, /^'name': /],
       ["name=x", "", 422, /'raw.csv': expected a header line and at least one row$/],
       ["name=x", `text,label\n${rows}only\n`, 422, /'raw.csv' line 32: expected 2 fields, got 1$/],
-      ["name=x", `title,label\n${rows}`, 422, /expected a column 'text', found 'title', 'label'$/],
+      [
+        "name=x",
+        `heading,label\n${rows}`,
+        422,
+        /expected a column 'text', found 'heading', 'label': name yours with text$/,
+      ],
+      ["name=x", `text,label\n${rows}only\n,1\n`, 422, /line 32: .*; line 33: the text is empty/],
+      ["name=x&encoding=utf-9", `text,label\n${rows}`, 422, /^'body': Cannot use encoding utf-9/],
       ["name=x", `text,label\n${rows}"open,1\n`, 422, /line 32: a quote is opened and never/],
       ["name=x", "text,label\na,1\nb,1\n", 422, /at least two classes/],
       ["name=x", `text,label\n${"a".repeat(6000)},1\n`, 413, /at most 5000 bytes/],
@@ -264,6 +271,44 @@ Deno.test("a bad data set is refused whole, with the line", async () => {
   deepStrictEqual(await server.datasets.names(), ["sample"]);
   const left = await Array.fromAsync(Deno.readDir(join(server.runsDir, "datasets")));
   deepStrictEqual(left, []);
+});
+
+Deno.test("a table of any kind is taken, and told of", async () => {
+  await using server = await idle();
+  const rows = Array.from({ length: 40 }, (_, i) => `text ${i};${i % 4 < 2 ? "A" : "b"}`);
+  const csv = ["Review;Category", ...rows, "too; many; fields", "one more;B"].join("\r\n");
+  const query = "name=any&skip_bad_rows=true&normalize_labels=true";
+  const response = await upload(server, query, csv);
+  strictEqual(response.status, 201);
+  const { labels, notes } = await response.json();
+  deepStrictEqual(labels, ["A", "b"]);
+  deepStrictEqual(notes, [
+    "'raw.csv' has ';' between its columns",
+    "Texts are in the column 'Review', labels in 'Category'",
+    "1 bad row is left out: line 42: expected 2 fields, got 3",
+  ]);
+  const spelled = await upload(server, "name=spelled&skip_bad_rows=true", csv);
+  match(
+    (await spelled.json()).notes.at(-1),
+    /^Labels that differ only in case.*"b" \(20\) \/ "B" \(1\)/,
+  );
+});
+
+Deno.test("the three files of a form may be written in any way", async () => {
+  await using server = await idle();
+  const form = new FormData();
+  for (const [i, side] of ["train", "validation", "test"].entries()) {
+    const rows = Array.from(
+      { length: 8 },
+      (_, row) => `Gr\xfc\xdfe ${i} ${row}\t${["x", "X", "X", "y"][row % 4]}`,
+    );
+    const bytes = Uint8Array.from(["title\tclass", ...rows].join("\n"), (it) => it.charCodeAt(0));
+    form.set(side, new File([bytes], `${side}.tsv`));
+  }
+  const url = "/v1/datasets?name=form&encoding=windows-1252&normalize_labels=true";
+  const response = await server.app.request(url, { method: "POST", body: form });
+  strictEqual(response.status, 201, await response.clone().text());
+  deepStrictEqual((await response.json()).labels, ["X", "y"]);
 });
 
 Deno.test("storage is counted, and a budget refuses more", async () => {

@@ -133,6 +133,7 @@ export async function prepare(rawFile: string, options: PrepareOptions): Promise
 
   const survey = await surveyRows(first);
   if (!settings.skipBadRows) survey.badRows.check();
+  if (survey.badRows.count > 0) onNote(survey.badRows.note());
   const classes = poolClasses(survey, settings, names, onNote);
   const { sides, trainBeforeBalance } = splitRows(rawFile, survey, classes, settings);
   const usedSides = SIDES.slice(0, settings.testRatio === 0 ? 2 : 3);

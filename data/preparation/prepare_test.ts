@@ -370,3 +370,82 @@ Deno.test("prepare() takes classes of any name, and texts that normalising leave
     ]);
   });
 });
+
+Deno.test("prepare() names all bad rows, or leaves them out and counts them", async () => {
+  const bad = "only\n,0\na,b,c\n";
+  await withRaw(`text,label\n${twelve}${bad}`, async (raw, _, out) => {
+    const message = / line 14: expected 2 fields, got 1; line 15: the text is empty; line 16: /;
+    await rejects(prepare(raw, { settings: plain, outDir: out }), { name: "UserError", message });
+    const settings = { ...plain, skipBadRows: true };
+    const { counts, bad_rows, notes } = await prepare(raw, { settings, outDir: out });
+    deepStrictEqual([counts.read, counts.bad, counts.kept], [15, 3, 12]);
+    deepStrictEqual(bad_rows.map(({ line }) => line), [14, 15, 16]);
+    deepStrictEqual(notes, [
+      "3 bad rows are left out: line 14: expected 2 fields, got 1; line 15: the text is empty; " +
+      "line 16: expected 2 fields, got 3",
+    ]);
+  });
+});
+
+Deno.test("prepare() points out labels of several spellings, or merges them", async () => {
+  const rows = Array.from(
+    { length: 24 },
+    (_, i) => `text ${i},${["Food", "food", "sport"][i % 3]}`,
+  );
+  await withRaw(["text,label", ...rows].join("\n"), async (raw, _, out) => {
+    const apart = await prepare(raw, { settings: plain, outDir: out });
+    deepStrictEqual(apart.classes.length, 3);
+    deepStrictEqual(apart.notes.map((note) => note.slice(0, 31)), [
+      "Labels that differ only in case",
+    ]);
+    const settings = { ...plain, normalizeLabels: true };
+    const merged = await prepare(raw, { settings, outDir: out, overwrite: true });
+    deepStrictEqual(merged.notes, []);
+    deepStrictEqual(merged.classes.map(({ label, raw, rows }) => [label, raw, rows]), [
+      ["Food", ["Food", "food"], 16],
+      ["sport", ["sport"], 8],
+    ]);
+  });
+});
+
+Deno.test("prepare() pools classes by count and by rank", async () => {
+  const sizes = { a: 20, b: 15, c: 10, d: 3, e: 2 };
+  const rows = Object.entries(sizes).flatMap(([label, size]) =>
+    Array.from({ length: size }, (_, i) => `text ${label}${i},${label}`)
+  );
+  await withRaw(["text,label", ...rows].join("\n"), async (raw, _, out) => {
+    for (
+      const [limits, expected] of [
+        [{ minClassCount: 10 }, ["a", "b", "c", "other"]],
+        [{ minClassCount: 3 }, ["a", "b", "c", "d", "other"]],
+        [{ topClasses: 2 }, ["a", "b", "other"]],
+        [{ topClasses: 3, minClassCount: 12 }, ["a", "b", "other"]],
+      ] as const
+    ) {
+      const settings = { ...plain, ...limits };
+      const { classes } = await prepare(raw, { settings, outDir: out, overwrite: true });
+      deepStrictEqual(classes.map(({ label }) => label), expected);
+    }
+  });
+});
+
+for (const split of ["random", "stratified", "grouped"] as const) {
+  Deno.test(`prepare() keeps a row of each class in training in a ${split} split`, async () => {
+    const rows = Array.from({ length: 60 }, (_, i) => `text ${i},${i < 40 ? i % 2 : `rare${i}`}`);
+    await withRaw(["text,label", ...rows].join("\n"), async (raw, _, out) => {
+      for (const seed of [1, 2, 3]) {
+        await prepare(raw, { settings: { ...plain, split, seed }, outDir: out, overwrite: true });
+        deepStrictEqual((await readDataset(out)).labels.length, 22);
+      }
+    });
+  });
+}
+
+Deno.test("prepare() leaves the test file out where its share is 0", async () => {
+  await withRaw(`text,label\n${twelve}`, async (raw, _, out) => {
+    const settings = { ...plain, testRatio: 0, valRatio: 0.25 };
+    const { files } = await prepare(raw, { settings, outDir: out });
+    deepStrictEqual(Object.keys(files), ["train", "validation"]);
+    deepStrictEqual((await readDataset(out)).test, []);
+  });
+});

@@ -113,13 +113,12 @@ export async function splitForRun(
 /** What became of the rows, in a line. */
 function splitLine(
   name: string,
-  { files: { train, validation, test }, counts, settings }: PreparedDataset,
+  { files: { train, validation, test }, settings }: PreparedDataset,
   testFile: string | undefined,
 ): string {
   const parts = [`${count(train.rows)} rows to train on`, `${count(validation.rows)} to validate`];
   if (test !== undefined) parts.push(`${count(test.rows)} to test`);
-  const bad = counts.bad === 0 ? "" : `; ${count(counts.bad)} bad rows are left out`;
-  return `Split '${name}' by text, with seed ${settings["seed"]}: ${parts.join(", ")}${bad}` +
+  return `Split '${name}' by text, with seed ${settings["seed"]}: ${parts.join(", ")}` +
     (testFile === undefined ? "" : `; '${basename(testFile)}' is for testing`);
 }
 

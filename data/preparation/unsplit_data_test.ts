@@ -1,0 +1,135 @@
+import { deepStrictEqual, rejects } from "node:assert";
+import { join } from "node:path";
+import { readDataset } from "../dataset.ts";
+import { findUnsplitData, splitForRun } from "./unsplit_data.ts";
+
+/** Runs a test in a folder with these files. */
+async function withFiles(
+  files: Record<string, string>,
+  test: (dir: string) => Promise<void>,
+): Promise<void> {
+  const dir = await Deno.makeTempDir();
+  try {
+    for (const [name, content] of Object.entries(files)) {
+      await Deno.writeTextFile(join(dir, name), content);
+    }
+    await test(dir);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+}
+
+/** Rows of two classes under some names of the columns. */
+function table(columns: string, labels = ["a", "b"]): string {
+  const rows = Array.from({ length: 40 }, (_, i) => `text ${i},${labels[i % labels.length]}`);
+  return [columns, ...rows].join("\n");
+}
+
+for (
+  const [names, found] of [
+    [["tickets.csv", "notes.txt"], "tickets.csv"],
+    [["tickets.jsonl"], "tickets.jsonl"],
+    [["train.csv"], "train.csv"],
+    [["train.csv", "test.csv"], "train.csv"],
+    [["train_simple.csv", "other.csv"], "train_simple.csv"],
+    [["train.csv", "validation.csv"], undefined],
+    [["train.csv", "val.csv", "test.csv"], undefined],
+    [["train_simple.csv", "val_simple.csv"], undefined],
+  ] as const
+) {
+  Deno.test(`findUnsplitData() finds ${found ?? "nothing"} among ${names.join(", ")}`, async () => {
+    const files = Object.fromEntries(names.map((name) => [name, "text,label\na,b\n"]));
+    await withFiles(files, async (dir) => {
+      const file = (await findUnsplitData(dir))?.file;
+      deepStrictEqual(file, found === undefined ? undefined : join(dir, found));
+    });
+  });
+}
+
+Deno.test("findUnsplitData() takes a file for a table, and what is not there for nothing", async () => {
+  await withFiles({ "tickets.csv": "" }, async (dir) => {
+    const file = join(dir, "tickets.csv");
+    deepStrictEqual(await findUnsplitData(file), { file });
+    deepStrictEqual(await findUnsplitData(join(dir, "none")), undefined);
+  });
+});
+
+for (
+  const [names, holds, named] of [
+    [["a.csv", "b.csv"], "'a.csv', 'b.csv'", "a.csv"],
+    [["notes.txt"], "'notes.txt'", "FILE.csv"],
+    [[], "nothing", "FILE.csv"],
+  ] as const
+) {
+  Deno.test(`findUnsplitData() says that a folder holds ${holds}`, async () => {
+    await withFiles(Object.fromEntries(names.map((name) => [name, ""])), async (dir) => {
+      await rejects(findUnsplitData(dir), {
+        name: "UserError",
+        message: `Cannot tell which data of '${dir}' to train on: expected train.csv, with or ` +
+          `without validation.csv and test.csv, or one table, found ${holds}. ` +
+          `Name one: --data ${join(dir, named)}`,
+      });
+    });
+  });
+}
+
+Deno.test("splitForRun() splits a table, and repeats itself", async () => {
+  await withFiles({ "tickets.csv": table("Review,Topic") }, async (dir) => {
+    const notes: string[] = [];
+    const split = async (name: string) => {
+      const out = join(dir, name);
+      const onNote = (note: string) => notes.push(note);
+      await splitForRun({ file: join(dir, "tickets.csv") }, out, { settings: {}, onNote });
+      const { train, validation, test } = await readDataset(out);
+      return { train, validation, test };
+    };
+    const { train, validation, test } = await split("one");
+    deepStrictEqual([train.length, validation.length, test.length], [26, 4, 10]);
+    deepStrictEqual(notes, [
+      "Texts are in the column 'Review', labels in 'Topic'",
+      "Split 'tickets.csv' by text, with seed 42: 26 rows to train on, 4 to validate, 10 to test",
+    ]);
+    deepStrictEqual(await split("two"), { train, validation, test });
+  });
+});
+
+Deno.test("splitForRun() keeps a test file that has labels, in the spelling of the others", async () => {
+  const files = { "train.csv": table("text,label"), "test.csv": "text,label\nnew,A\nother,b\n" };
+  await withFiles(files, async (dir) => {
+    const out = join(dir, "out");
+    const unsplit = (await findUnsplitData(dir))!;
+    await splitForRun(unsplit, out, { settings: { normalizeLabels: true } });
+    const { train, validation, test } = await readDataset(out);
+    deepStrictEqual([train.length, validation.length], [36, 4]);
+    deepStrictEqual(test, [{ text: "new", label: "a" }, { text: "other", label: "b" }]);
+  });
+});
+
+Deno.test("splitForRun() splits test rows off where the test file has no labels", async () => {
+  const files = { "train.csv": table("text,label"), "test.csv": "id,text\n1,new\n" };
+  await withFiles(files, async (dir) => {
+    const notes: string[] = [];
+    await splitForRun((await findUnsplitData(dir))!, join(dir, "out"), {
+      settings: {},
+      onNote: (note) => notes.push(note),
+    });
+    deepStrictEqual((await readDataset(join(dir, "out"))).test.length, 10);
+    deepStrictEqual(notes[0], "'test.csv' has no labels, so that nothing is measured on it");
+  });
+});
+
+for (
+  const [problemType, labels] of [
+    ["regression", ["1", "2.5", "-3", "4e2", "5"]],
+    ["multi_label_classification", ["a", "a|b", "", "b|c", "c|rare"]],
+  ] as const
+) {
+  Deno.test(`splitForRun() splits a table for ${problemType}`, async () => {
+    await withFiles({ "t.csv": table("text,label", [...labels]) }, async (dir) => {
+      const out = join(dir, "out");
+      await splitForRun({ file: join(dir, "t.csv") }, out, { settings: { problemType } });
+      const { train, validation, test } = await readDataset(out, problemType);
+      deepStrictEqual([train.length, validation.length, test.length], [26, 4, 10]);
+    });
+  });
+}

@@ -154,14 +154,10 @@ export function labelNotes(counts: LabelCounts, problemType: ProblemType): strin
     const flags = problemType === "multi_label_classification"
       ? "--normalize-labels"
       : "--problem-type multi_label_classification --normalize-labels";
+    const have = `${count(rows)} ${rows === 1 ? "row has" : "rows have"}`;
     notes.push(
-      `${count(rows)} ${
-        rows === 1 ? "row has" : "rows have"
-      } a list where the name of a class is ` +
-        `wanted: ${
-          rowsEach(lists)
-        }. --problem-type multi_label_classification --normalize-labels ` +
-        "takes lists apart",
+      `${have} a list where the name of a class is wanted: ${rowsEach(lists)}. ` +
+        `${flags} takes lists apart`,
     );
   }
   return notes;

@@ -9,6 +9,7 @@ import { parseColumnMapping } from "../data/columns.ts";
 import { readDataset } from "../data/dataset.ts";
 import { TextClassifier } from "../models/inference/text_classifier.ts";
 import { Executor } from "../onnx/runtime/executor.ts";
+import { writeRows } from "../orchestration/evaluation_rows.ts";
 import { evaluateFile } from "../training/evaluate_file.ts";
 import {
   type EvaluateJob,
@@ -70,10 +71,14 @@ async function runTraining(job: TrainJob, signal: AbortSignal): Promise<void> {
   await train(dataset, { settings, outDir, name, resume, onEvent: send, signal });
 }
 
-async function runEvaluation({ modelDir, file, device, dtype }: EvaluateJob): Promise<void> {
+async function runEvaluation(
+  { modelDir, file, device, dtype, rowsFile }: EvaluateJob,
+): Promise<void> {
   await using executor = await Executor.start({ device });
   const classifier = await TextClassifier.load(executor, modelDir, dtype);
-  const { report } = await evaluateFile(classifier, file, await trainingTextsOf(modelDir));
+  const seenTexts = await trainingTextsOf(modelDir);
+  const { report, rows } = await evaluateFile(classifier, file, seenTexts);
+  if (rowsFile !== undefined) await writeRows(rowsFile, rows, seenTexts);
   send({ type: "report", report });
 }
 

@@ -29,6 +29,8 @@ export interface EvaluateJob {
   file: string;
   device: Device | "auto";
   dtype: Dtype;
+  /** Where the predictions go, a line of JSON each. */
+  rowsFile?: string;
 }
 
 /** What a subprocess has to do. */

@@ -106,6 +106,11 @@ export class Supervisor implements AsyncDisposable {
     return join(this.#reportsDir, `${id}.json`);
   }
 
+  /** The file of an evaluation's predictions. */
+  rowsFile(id: string): string {
+    return join(this.#reportsDir, `${id}.rows.jsonl`);
+  }
+
   /** How long a run's subprocess has been silent, if it is so long that it counts as lost. */
   lostForMs(id: string): number | undefined {
     const silentMs = this.#processes.get(id)?.silentMs ?? 0;
@@ -338,11 +343,12 @@ export class Supervisor implements AsyncDisposable {
     await this.#store.putEvaluation({ ...evaluation, state: "running" });
     let failure: string | undefined;
     let report: object | undefined;
-    const reason = await this.#work(evaluation.id, evaluation.job, async (message) => {
+    await Deno.mkdir(this.#reportsDir, { recursive: true });
+    const job = { ...evaluation.job, rowsFile: this.rowsFile(evaluation.id) };
+    const reason = await this.#work(evaluation.id, job, async (message) => {
       if (message.type === "error") failure = message.message;
       if (message.type !== "report") return;
       ({ report } = message);
-      await Deno.mkdir(this.#reportsDir, { recursive: true });
       await writeJson(this.reportFile(evaluation.id), report);
     }).catch((error) => String(error));
     if (report === undefined && this.#closed) return;

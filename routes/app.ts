@@ -84,7 +84,7 @@ export function createApp(options: AppOptions): OpenAPIHono {
   app.route("/", huggingFaceRoutes(predictOptions));
   app.route("/", vllmRoutes(predictOptions));
   app.route("/", openInferenceRoutes({ ...predictOptions, models, cache, isReady }));
-  app.route("/", modelRoutes(models, cache));
+  app.route("/", modelRoutes(models, cache, metrics, options.store));
   const room = () => checkRoom(options);
   app.route("/", runRoutes({ ...options, checkRoom: room }));
   app.route("/", evaluationRoutes(options));

@@ -4,7 +4,9 @@
  * @module
  */
 import type { OpenAPIHono } from "@hono/zod-openapi";
+import { stringify } from "csv-stringify/sync";
 import { HTTPException } from "hono/http-exception";
+import { basename } from "node:path";
 import { z } from "zod";
 import type { DatasetLibrary } from "../data/dataset_library.ts";
 import { evaluationFile } from "../data/dataset.ts";
@@ -14,11 +16,19 @@ import {
   UnknownModelError,
 } from "../serving/model_registry.ts";
 import { describeModel } from "../serving/predictor.ts";
+import {
+  type EvaluationRow,
+  EvaluationRows,
+  matchingRows,
+} from "../orchestration/evaluation_rows.ts";
 import type { EvaluateJob } from "../orchestration/job.ts";
 import type { Evaluation, RunStore } from "../orchestration/run_store.ts";
 import type { Supervisor } from "../orchestration/supervisor.ts";
+import { calibrationOf } from "../training/calibration.ts";
+import { contingencyOf, mcnemarP } from "../training/mcnemar.ts";
 import { aboutToStop, invalidField, retryLater } from "./errors.ts";
 import { createRouter, declareRoute, errorAnswers, jsonBody, jsonContent } from "./router.ts";
+import { Figures } from "./runs.ts";
 
 /** So many evaluations may wait. */
 const MAX_QUEUED = 100;
@@ -28,21 +38,95 @@ const EvaluationRequest = z.strictObject({
   dataset: z.string(),
 }).meta({ id: "EvaluationRequest" });
 
-/** The type says all of it; the schema describes what a client relies on. */
-const EvaluationAnswer = z.looseObject({
+const MAX_PAGE = 200;
+const MAX_ROWS = 1000;
+
+const EvaluationAnswer = z.object({
   id: z.string(),
-  state: z.string(),
-  model: z.string(),
+  state: z.enum(["queued", "running", "succeeded", "failed", "cancelled"]),
+  model: z.string().describe("As name@version"),
   dataset: z.string(),
+  split: z.enum(["test", "validation"]).describe("The file on which it is measured"),
   created_at: z.string(),
+  finished_at: z.string().optional(),
+  error: z.string().optional(),
+  ...Figures.partial().shape,
+  n: z.int().optional(),
+  samples_per_second: z.number().optional(),
 }).meta({ id: "Evaluation" });
+
+const Part = Figures.partial().extend({ n: z.int(), majority: z.number().optional() });
+
+const Report = Figures.extend({
+  n: z.int(),
+  seen: Part.nullable().describe("Texts that the model was trained on; null if not known"),
+  unseen: Part.nullable(),
+  interval: z.record(z.string(), z.array(z.number()).length(2)).describe("95 % intervals"),
+  majority: z.number().optional(),
+  threshold: z.number().optional(),
+  per_class: z.array(z.object({
+    label: z.string(),
+    precision: z.number(),
+    recall: z.number(),
+    f1: z.number(),
+    support: z.int(),
+  })).optional(),
+  confusion_matrix: z.array(z.array(z.int())).optional()
+    .describe("Rows are true classes, columns predicted ones, in the order of per_class"),
+  samples_per_second: z.number(),
+}).meta({ id: "EvaluationReport" });
+
+const Calibration = z.object({
+  expected_calibration_error: z.number(),
+  bins: z.array(z.object({
+    from: z.number(),
+    to: z.number(),
+    n: z.int(),
+    mean_score: z.number(),
+    accuracy: z.number(),
+  })),
+}).meta({ id: "Calibration" });
+
+const WholeEvaluation = EvaluationAnswer.extend({
+  report: Report.optional(),
+  calibration: Calibration.optional(),
+}).meta({ id: "EvaluationWithReport" });
+
+const Row = z.object({
+  index: z.int().describe("Its place in the file, counted from 0"),
+  text: z.string(),
+  label: z.string(),
+  predicted: z.string(),
+  score: z.number().nullable().describe("The probability of what was predicted"),
+  seen: z.boolean().nullable().describe("Whether it was trained on; null if not known"),
+  right: z.boolean(),
+}).meta({ id: "EvaluationRow" });
+
+const bool = z.enum(["true", "false"]).transform((value) => value === "true").optional();
+
+const RowQuery = z.object({
+  label: z.string().optional(),
+  predicted: z.string().optional(),
+  right: bool,
+  seen: bool,
+  text: z.string().optional().describe("A part of the text, whatever its case"),
+  order: z.enum(["file", "highest_score", "lowest_score"]).default("file"),
+});
+
+const Page = {
+  limit: z.coerce.number().int().min(1).max(MAX_ROWS).default(50),
+  offset: z.coerce.number().int().min(0).default(0),
+};
+
+const tags = ["evaluations"];
+const params = z.object({ id: z.string() });
 
 const create = declareRoute({
   method: "post",
   path: "/v1/evaluations",
   operationId: "createEvaluation",
   scope: "manage",
-  tags: ["evaluations"],
+  tags,
   summary: "Measure a model on a data set, with the device and weights of the server",
   request: { body: jsonBody(EvaluationRequest) },
   responses: {
@@ -56,11 +140,25 @@ const list = declareRoute({
   path: "/v1/evaluations",
   operationId: "listEvaluations",
   scope: "manage",
-  tags: ["evaluations"],
-  summary: "All evaluations, the newest first, with their main figures",
-  request: { query: z.object({ model: z.string().optional(), dataset: z.string().optional() }) },
+  tags,
+  summary: "Evaluations, the newest first, with their main figures",
+  request: {
+    query: z.object({
+      model: z.string().optional().describe("As name@version, or all versions of a name"),
+      dataset: z.string().optional(),
+      limit: z.coerce.number().int().min(1).max(MAX_PAGE).default(MAX_PAGE),
+      after: z.string().optional().describe("The last evaluation of the page before"),
+    }),
+  },
   responses: {
-    200: jsonContent(z.object({ evaluations: z.array(EvaluationAnswer) }), "The evaluations"),
+    200: jsonContent(
+      z.object({
+        evaluations: z.array(EvaluationAnswer),
+        next: z.string().nullable().describe("What 'after' is for the next page; null at the end"),
+      }),
+      "A page of evaluations",
+    ),
+    ...errorAnswers(404, 422),
   },
 });
 
@@ -69,10 +167,76 @@ const show = declareRoute({
   path: "/v1/evaluations/{id}",
   operationId: "getEvaluation",
   scope: "manage",
-  tags: ["evaluations"],
+  tags,
   summary: "One evaluation, with its report when it is over",
-  request: { params: z.object({ id: z.string() }) },
-  responses: { 200: jsonContent(EvaluationAnswer, "The evaluation"), ...errorAnswers(404) },
+  request: { params },
+  responses: { 200: jsonContent(WholeEvaluation, "The evaluation"), ...errorAnswers(404) },
+});
+
+const listRows = declareRoute({
+  method: "get",
+  path: "/v1/evaluations/{id}/rows",
+  operationId: "listEvaluationRows",
+  scope: "manage",
+  tags,
+  summary: "The texts of an evaluation with gold labels and predictions",
+  request: { params, query: RowQuery.extend(Page) },
+  responses: {
+    200: jsonContent(
+      z.object({ rows: z.array(Row), total: z.int().describe("Rows that are like that") }),
+      "A page of rows",
+    ),
+    ...errorAnswers(404, 409, 422),
+  },
+});
+
+const exportRows = declareRoute({
+  method: "get",
+  path: "/v1/evaluations/{id}/rows.csv",
+  operationId: "exportEvaluationRows",
+  scope: "manage",
+  tags,
+  summary: "The same as a CSV file",
+  request: { params, query: RowQuery },
+  responses: {
+    200: { description: "The file", content: { "text/csv": { schema: z.string() } } },
+    ...errorAnswers(404, 409, 422),
+  },
+});
+
+const compare = declareRoute({
+  method: "get",
+  path: "/v1/evaluations/{id}/comparison",
+  operationId: "compareEvaluations",
+  scope: "manage",
+  tags,
+  summary: "Which texts one of two models gets right and the other wrong, with McNemar's test",
+  request: {
+    params,
+    query: z.object({
+      with: z.string().describe("Another evaluation on the same texts"),
+      outcome: z.enum(["first_only", "second_only"]).default("second_only")
+        .describe("Whose texts are listed: those that this one alone gets right, or the other"),
+      ...Page,
+    }),
+  },
+  responses: {
+    200: jsonContent(
+      z.object({
+        both: z.int(),
+        first_only: z.int(),
+        second_only: z.int(),
+        neither: z.int(),
+        p: z.number().describe(
+          "Of McNemar's exact test: how probable it is that two equal " +
+            "models differ so much",
+        ),
+        rows: z.array(Row.extend({ other: z.string().describe("What the other predicted") })),
+      }),
+      "The comparison",
+    ),
+    ...errorAnswers(404, 409, 422),
+  },
 });
 
 /** What the routes need. */
@@ -97,10 +261,36 @@ export function evaluationRoutes(options: EvaluationRoutesOptions): OpenAPIHono 
       throw error;
     }
   };
-  const answer = ({ job: _job, ...evaluation }: Evaluation): z.infer<typeof EvaluationAnswer> =>
-    evaluation;
-  const reportOf = async ({ id, state }: Evaluation): Promise<Record<string, unknown>> =>
-    state === "succeeded" ? JSON.parse(await Deno.readTextFile(supervisor.reportFile(id))) : {};
+  const answer = ({ job, ...evaluation }: Evaluation): z.infer<typeof EvaluationAnswer> => ({
+    ...evaluation,
+    split: basename(job.file).startsWith("test") ? "test" : "validation",
+  });
+  const reportOf = async ({ id }: Evaluation): Promise<z.infer<typeof Report>> =>
+    JSON.parse(await Deno.readTextFile(supervisor.reportFile(id)));
+  const find = async (id: string): Promise<Evaluation> => {
+    const evaluation = await store.getEvaluation(id);
+    if (evaluation !== undefined) return evaluation;
+    throw new HTTPException(404, { message: `There is no evaluation '${id}'` });
+  };
+  const evaluationRows = new EvaluationRows();
+  const rowsOf = async (id: string): Promise<EvaluationRow[]> => {
+    const evaluation = await find(id);
+    const rows = evaluation.state !== "succeeded" ? undefined : await evaluationRows.read(
+      supervisor.rowsFile(id),
+      (await reportOf(evaluation)).problem_type,
+    );
+    if (rows !== undefined) return rows;
+    const reason = evaluation.state === "succeeded"
+      ? "an older server has made it, which kept none"
+      : `it is ${evaluation.state}`;
+    throw new HTTPException(409, { message: `Evaluation '${id}' has no predictions: ${reason}` });
+  };
+  const wantedRows = async (id: string, { order, ...filter }: z.infer<typeof RowQuery>) => {
+    const rows = matchingRows(await rowsOf(id), filter);
+    if (order === "file") return rows;
+    const sign = order === "highest_score" ? -1 : 1;
+    return rows.sort((a, b) => sign * ((a.score ?? 0) - (b.score ?? 0)));
+  };
 
   return createRouter()
     .openapi(create, async (context) => {
@@ -133,26 +323,79 @@ export function evaluationRoutes(options: EvaluationRoutesOptions): OpenAPIHono 
       return context.json(answer(evaluation), 202);
     })
     .openapi(list, async (context) => {
-      const wanted = Object.entries(context.req.valid("query"));
-      const found = (await store.listEvaluations()).filter((evaluation) =>
-        wanted.every(([key, value]) =>
-          value === undefined || evaluation[key as "model" | "dataset"] === value
-        )
+      const { model, dataset, limit, after } = context.req.valid("query");
+      const all = await store.listEvaluations();
+      const start = after === undefined ? 0 : all.indexOf(
+        all.find(({ id }) => id === after) ?? await find(after),
+      ) + 1;
+      const found = all.slice(start).filter((evaluation) =>
+        (model === undefined || evaluation.model === model ||
+          evaluation.model.replace(/@\d+$/, "") === model) &&
+        (dataset === undefined || evaluation.dataset === dataset)
       );
-      const evaluations = await Promise.all(found.map(async (evaluation) => {
-        const figures = Object.entries(await reportOf(evaluation))
-          .filter(([, value]) => typeof value === "number");
+      const page = found.slice(0, limit);
+      const evaluations = await Promise.all(page.map(async (evaluation) => {
+        if (evaluation.state !== "succeeded") return answer(evaluation);
+        const report = await reportOf(evaluation);
+        const figures = Object.entries(report)
+          .filter(([key, value]) => key === "problem_type" || typeof value === "number");
         return { ...answer(evaluation), ...Object.fromEntries(figures) };
       }));
-      return context.json({ evaluations }, 200);
+      return context.json(
+        { evaluations, next: found.length > limit ? page.at(-1)!.id : null },
+        200,
+      );
     })
     .openapi(show, async (context) => {
-      const { id } = context.req.valid("param");
-      const evaluation = await store.getEvaluation(id);
-      if (evaluation === undefined) {
-        throw new HTTPException(404, { message: `There is no evaluation '${id}'` });
-      }
+      const evaluation = await find(context.req.valid("param").id);
       if (evaluation.state !== "succeeded") return context.json(answer(evaluation), 200);
-      return context.json({ ...answer(evaluation), report: await reportOf(evaluation) }, 200);
+      const report = await reportOf(evaluation);
+      const { id } = evaluation;
+      const rows = report.problem_type === "single_label_classification"
+        ? await evaluationRows.read(supervisor.rowsFile(id), report.problem_type)
+        : undefined;
+      const calibration = rows &&
+        calibrationOf(rows.map(({ score, right }) => ({ score: score ?? 0, isRight: right })));
+      return context.json({
+        ...answer(evaluation),
+        report,
+        ...calibration !== undefined && { calibration },
+      }, 200);
+    })
+    .openapi(listRows, async (context) => {
+      const { limit, offset, ...query } = context.req.valid("query");
+      const rows = await wantedRows(context.req.valid("param").id, query);
+      return context.json({ rows: rows.slice(offset, offset + limit), total: rows.length }, 200);
+    })
+    .openapi(exportRows, async (context) => {
+      const { id } = context.req.valid("param");
+      const rows = await wantedRows(id, context.req.valid("query"));
+      context.header("Content-Type", "text/csv; charset=utf-8");
+      context.header("Content-Disposition", `attachment; filename="evaluation-${id}.csv"`);
+      const columns = ["text", "label", "predicted", "score", "seen", "right"];
+      const cast = { boolean: (value: boolean) => String(value) };
+      return context.body(stringify(rows, { header: true, columns, cast }), 200);
+    })
+    .openapi(compare, async (context) => {
+      const { with: otherId, outcome, limit, offset } = context.req.valid("query");
+      const rows = await rowsOf(context.req.valid("param").id);
+      const others = await rowsOf(otherId);
+      const areSame = rows.length === others.length &&
+        rows.every(({ text, label }, i) => others[i]!.text === text && others[i]!.label === label);
+      if (!areSame) throw invalidField("with", "must be an evaluation on the same texts");
+      const table = contingencyOf(
+        rows.map(({ right }) => right),
+        others.map(({ right }) => right),
+      );
+      const listed = rows
+        .map((row, i) => ({ ...row, other: others[i]!.predicted }))
+        .filter(({ index, right }) =>
+          right !== others[index]!.right && right === (outcome === "first_only")
+        );
+      return context.json({
+        ...table,
+        p: mcnemarP(table),
+        rows: listed.slice(offset, offset + limit),
+      }, 200);
     });
 }

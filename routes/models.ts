@@ -5,6 +5,9 @@
  */
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import { z } from "zod";
+import { basename } from "node:path";
+import type { RunStore } from "../orchestration/run_store.ts";
+import type { Metrics, VersionFigures } from "../serving/metrics.ts";
 import type { ModelCache } from "../serving/model_cache.ts";
 import {
   type Model as ModelInfo,
@@ -13,6 +16,8 @@ import {
 } from "../serving/model_registry.ts";
 import { invalidField } from "./errors.ts";
 import { createRouter, declareRoute, errorAnswers, jsonBody, jsonContent } from "./router.ts";
+
+const MAX_PAGE = 1000;
 
 const WeightedVersion = z.object({
   version: z.int().min(1),
@@ -25,6 +30,12 @@ const Model = z.object({
     version: z.int(),
     finished_at: z.string(),
     loaded: z.boolean().describe("Whether it is in memory"),
+    bytes: z.int().nullable().describe("Its weights in memory; null if it is not there"),
+    last_used_at: z.string().nullable().describe("null if it is not in memory"),
+    run: z.string().nullable().describe("The run that trained it; null if none of the server did"),
+    texts: z.int().describe("Texts that it classified since the server started"),
+    failures: z.int().describe("Texts that it could not classify since then"),
+    mean_ms: z.number().nullable().describe("The mean time of its answers since then"),
   })),
   aliases: z.record(z.string(), z.array(WeightedVersion)),
 }).meta({ id: "Model" });
@@ -56,8 +67,24 @@ const list = declareRoute({
   operationId: "listModels",
   scope: "predict",
   tags,
-  summary: "All models",
-  responses: { 200: jsonContent(z.object({ models: z.array(Model) }), "The models by name") },
+  summary: "Models by name",
+  request: {
+    query: z.object({
+      name: z.string().optional().describe("A part of the names"),
+      limit: z.coerce.number().int().min(1).max(MAX_PAGE).default(MAX_PAGE),
+      after: z.string().optional().describe("The name of the last model of the page before"),
+    }),
+  },
+  responses: {
+    200: jsonContent(
+      z.object({
+        models: z.array(Model),
+        next: z.string().nullable().describe("What 'after' is for the next page; null at the end"),
+      }),
+      "A page of models",
+    ),
+    ...errorAnswers(422),
+  },
 });
 
 const show = declareRoute({
@@ -105,30 +132,59 @@ const remove = declareRoute({
 });
 
 /** The routes. */
-export function modelRoutes(models: ModelRegistry, cache: ModelCache): OpenAPIHono {
-  const describe = ({ name, versions, aliases }: ModelInfo): z.infer<typeof Model> => {
-    const loaded = new Set(
-      cache.loaded.filter(({ version }) => version.name === name).map((it) => it.version.version),
+export function modelRoutes(
+  models: ModelRegistry,
+  cache: ModelCache,
+  metrics: Metrics,
+  runs: RunStore,
+): OpenAPIHono {
+  const describe = async (
+    { name, versions, aliases }: ModelInfo,
+    figures: ReadonlyMap<string, VersionFigures>,
+  ): Promise<z.infer<typeof Model>> => {
+    const loaded = new Map(
+      cache.loaded.filter(({ version }) => version.name === name)
+        .map((it) => [it.version.version, it]),
     );
     return {
       name,
-      versions: versions.map(({ version, finishedAt }) => ({
-        version,
-        finished_at: finishedAt.toISOString(),
-        loaded: loaded.has(version),
+      versions: await Promise.all(versions.map(async ({ version, dir, finishedAt }) => {
+        const inMemory = loaded.get(version);
+        const { texts = 0, failures = 0, meanMs = null } = figures.get(`${name}@${version}`) ?? {};
+        return {
+          version,
+          finished_at: finishedAt.toISOString(),
+          loaded: inMemory !== undefined,
+          bytes: inMemory?.bytes ?? null,
+          last_used_at: inMemory?.lastUsedAt.toISOString() ?? null,
+          run: (await runs.get(basename(dir)))?.id ?? null,
+          texts,
+          failures,
+          mean_ms: meanMs,
+        };
       })),
       aliases: Object.fromEntries(aliases),
     };
   };
+  const describeNow = async (name: string) =>
+    describe(await models.model(name), await metrics.versions());
   return createRouter()
-    .openapi(
-      list,
-      async (context) => context.json({ models: (await models.list()).map(describe) }, 200),
-    )
+    .openapi(list, async (context) => {
+      const { name = "", limit, after } = context.req.valid("query");
+      const matching = (await models.list())
+        .filter((model) =>
+          model.name.includes(name) && (after === undefined || model.name > after)
+        );
+      const page = matching.slice(0, limit);
+      const figures = await metrics.versions();
+      return context.json({
+        models: await Promise.all(page.map((model) => describe(model, figures))),
+        next: matching.length > limit ? page.at(-1)!.name : null,
+      }, 200);
+    })
     .openapi(
       show,
-      async (context) =>
-        context.json(describe(await models.model(context.req.valid("param").name)), 200),
+      async (context) => context.json(await describeNow(context.req.valid("param").name), 200),
     )
     .openapi(putAlias, async (context) => {
       const { name, alias } = context.req.valid("param");
@@ -141,7 +197,7 @@ export function modelRoutes(models: ModelRegistry, cache: ModelCache): OpenAPIHo
         if (!(error instanceof UnknownModelError)) throw error;
         throw invalidField("version" in body ? "version" : "versions", error.message);
       }
-      return context.json(describe(await models.model(name)), 200);
+      return context.json(await describeNow(name), 200);
     })
     .openapi(deleteAlias, async (context) => {
       const { name, alias } = context.req.valid("param");

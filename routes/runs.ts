@@ -70,8 +70,8 @@ const RetryRequest = z.strictObject(
   ),
 ).meta({ id: "RetryRequest" });
 
-/** Metrics by their names, beside what they were measured on. */
-const Figures = z.object({
+/** Metrics by their names, of a kind of problem. */
+export const Figures = z.object({
   problem_type: z.enum(PROBLEM_TYPES),
   ...Object.fromEntries(
     Object.keys(METRIC_NAMES).map((metric) => [metric, z.number().optional()]),

@@ -11,6 +11,16 @@ const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5
 const ROWS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
 const TOKENS = [16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16_384];
 
+/** What a version of a model has done since the server started. */
+export interface VersionFigures {
+  /** Texts that were classified. */
+  texts: number;
+  /** Texts that were not, by a fault of the model or the device. */
+  failures: number;
+  /** The mean time from a request's texts to their scores; `null` before the first. */
+  meanMs: number | null;
+}
+
 /** The metrics of one server. */
 export class Metrics {
   /** All of them, to be printed. */
@@ -124,6 +134,37 @@ export class Metrics {
   /** A version failed to classify a request's texts. */
   predictionFailure(model: string, version: number, texts: number): void {
     this.#predictionFailures.inc({ model, version }, texts);
+  }
+
+  /** What each version has done, by `name@version`; those that have done nothing are left out. */
+  async versions(): Promise<Map<string, VersionFigures>> {
+    const figures = new Map<string, VersionFigures & { seconds: number; requests: number }>();
+    const add = (
+      { model, version }: { model?: string | number; version?: string | number },
+      key: "texts" | "failures" | "seconds" | "requests",
+      value: number,
+    ) => {
+      const name = `${model}@${version}`;
+      const known = figures.get(name) ??
+        { texts: 0, failures: 0, meanMs: null, seconds: 0, requests: 0 };
+      figures.set(name, { ...known, [key]: known[key] + value });
+    };
+    for (const { labels, value } of (await this.#predictions.get()).values) {
+      add(labels, "texts", value);
+    }
+    for (const { labels, value } of (await this.#predictionFailures.get()).values) {
+      add(labels, "failures", value);
+    }
+    for (const { labels, value, metricName } of (await this.#predictionSeconds.get()).values) {
+      if (metricName?.endsWith("_sum")) add(labels, "seconds", value);
+      if (metricName?.endsWith("_count")) add(labels, "requests", value);
+    }
+    return new Map(
+      Array.from(figures, ([name, { texts, failures, seconds, requests }]) => [
+        name,
+        { texts, failures, meanMs: requests === 0 ? null : 1000 * seconds / requests },
+      ]),
+    );
   }
 
   /** The texts of a request became tokens and passed the queue. */

@@ -49,3 +49,17 @@ Deno.test("Metrics tells the memory and CPU time of the process", async () => {
   ok(await value("process_cpu_seconds_total") > before);
   match(await metrics.registry.metrics(), /# TYPE process_cpu_seconds_total counter/);
 });
+
+Deno.test("Metrics.versions() tells what each version has answered, and how fast", async () => {
+  const metrics = new Metrics();
+  metrics.prediction("titles", 1, 3, 10);
+  metrics.prediction("titles", 1, 1, 30);
+  metrics.predictionFailure("titles", 2, 5);
+  deepStrictEqual(
+    await metrics.versions(),
+    new Map([
+      ["titles@1", { texts: 4, failures: 0, meanMs: 20 }],
+      ["titles@2", { texts: 0, failures: 5, meanMs: null }],
+    ]),
+  );
+});

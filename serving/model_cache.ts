@@ -110,9 +110,13 @@ export class ModelCache implements AsyncDisposable {
     this.#idleTimer = setInterval(() => void this.unloadIdle(), Math.max(idleMs / 4, 10));
   }
 
-  /** The models that are loaded or being loaded, and how many bytes their weights take. */
-  get loaded(): { version: ModelVersion; bytes: number }[] {
-    return this.#living().map(({ version, bytes }) => ({ version, bytes }));
+  /** The models that are loaded or being loaded, how many bytes their weights take, and when each was last used. */
+  get loaded(): { version: ModelVersion; bytes: number; lastUsedAt: Date }[] {
+    return this.#living().map(({ version, bytes, lastUsedAt }) => ({
+      version,
+      bytes,
+      lastUsedAt: new Date(performance.timeOrigin + lastUsedAt),
+    }));
   }
 
   /** Whether the executor has started and answers. */

@@ -90,6 +90,25 @@ Deno.test("the server trains, reports, predicts and evaluates", async () => {
     deepStrictEqual(finished.state, "succeeded");
     deepStrictEqual(finished.report.n, 600);
     deepStrictEqual(finished.report.accuracy, run.result.metrics.accuracy);
+
+    deepStrictEqual(finished.split, "test");
+    const get = async (query: string) => await (await app.request(`${path}/${query}`)).json();
+    const { rows, total } = await get("rows?right=false&order=highest_score&limit=5");
+    deepStrictEqual(total, 600 - Math.round(600 * finished.report.accuracy));
+    ok(rows.length === 5 && rows[0].score >= rows[4].score);
+    const labels = finished.report.per_class.map((it: { label: string }) => it.label);
+    const { label, predicted: taken } = rows[0];
+    const cell = await get(`rows?${new URLSearchParams({ label, predicted: taken })}`);
+    deepStrictEqual(
+      cell.total,
+      finished.report.confusion_matrix[labels.indexOf(label)][labels.indexOf(taken)],
+    );
+    const csv = await (await app.request(`${path}/rows.csv?right=false`)).text();
+    deepStrictEqual(csv.split("\n")[0], "text,label,predicted,score,seen,right");
+    const bins: { n: number }[] = finished.calibration.bins;
+    deepStrictEqual(bins.reduce((sum, { n }) => sum + n, 0), 600);
+    const same = await get(`comparison?with=${finished.id}`);
+    deepStrictEqual([same.both + same.neither, same.p, same.rows], [600, 1, []]);
   });
 });
 

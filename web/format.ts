@@ -38,6 +38,11 @@ export function percent(value: number): string {
   return PERCENT.format(value);
 }
 
+/** A probability; of one that is tiny only that it is. */
+export function probability(value: number): string {
+  return value > 0 && value < 0.001 ? `less than ${percent(0.001)}` : percent(value);
+}
+
 /** Three decimals, or four digits of what is very small or large. */
 export function decimals(value: number): string {
   const size = Math.abs(value);

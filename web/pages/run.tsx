@@ -368,7 +368,7 @@ function Result({ run: { result, progress, name, id, state } }: { run: Run }) {
       </p>
       {state === "succeeded" && (
         <p class="links">
-          <a class="button plain" href={href(["playground"], { model: name })}>Try a text</a>
+          <a class="button plain" href={href(["playground"], { models: name })}>Try a text</a>
           <a class="button plain" href={href(["evaluations"], { model: name })}>
             Look at its mistakes
           </a>

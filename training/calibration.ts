@@ -1,0 +1,55 @@
+/**
+ * Whether scores are what they say: of the texts that get 0.8, eight in ten should be right.
+ *
+ * @module
+ */
+
+/** A prediction's score, and whether it was right. */
+export interface ScoredPrediction {
+  /** The probability of the predicted class. */
+  score: number;
+  isRight: boolean;
+}
+
+/** Predictions whose scores lie in one range. */
+export interface CalibrationBin {
+  from: number;
+  to: number;
+  n: number;
+  /** Their mean score; 0 where there are none. */
+  mean_score: number;
+  /** The share of them that is right; 0 where there are none. */
+  accuracy: number;
+}
+
+/** The reliability diagram, and its gap in one number. */
+export interface Calibration {
+  /** The mean distance of score and accuracy over the bins, weighted by their sizes. */
+  expected_calibration_error: number;
+  bins: CalibrationBin[];
+}
+
+/**
+ * The expected calibration error (Guo et al., 2017), over bins of equal width, each with its upper
+ * end.
+ */
+export function calibrationOf(predictions: readonly ScoredPrediction[], bins = 10): Calibration {
+  const sums = Array.from({ length: bins }, () => ({ n: 0, score: 0, right: 0 }));
+  for (const { score, isRight } of predictions) {
+    const sum = sums[Math.min(bins - 1, Math.max(0, Math.ceil(score * bins) - 1))]!;
+    sum.n++;
+    sum.score += score;
+    if (isRight) sum.right++;
+  }
+  const gaps = sums.reduce((total, { score, right }) => total + Math.abs(score - right), 0);
+  return {
+    expected_calibration_error: predictions.length === 0 ? 0 : gaps / predictions.length,
+    bins: sums.map(({ n, score, right }, i) => ({
+      from: i / bins,
+      to: (i + 1) / bins,
+      n,
+      mean_score: n === 0 ? 0 : score / n,
+      accuracy: n === 0 ? 0 : right / n,
+    })),
+  };
+}

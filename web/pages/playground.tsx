@@ -1,0 +1,220 @@
+/**
+ * A place to try a text with one model or several.
+ *
+ * @module
+ */
+import { useEffect, useState } from "preact/hooks";
+import { answered, client, type Schemas } from "../api.ts";
+import { asError, useAsked } from "../asked.ts";
+import { Card, Empty, Failure, Heading, Loading } from "../components/basics.tsx";
+import { Icon } from "../components/icon.tsx";
+import { digits, percent } from "../format.ts";
+import { href, route, setParameters } from "../route.ts";
+
+const TYPING_PAUSE_MS = 150;
+const MAX_MODELS = 6;
+/** Further classes are counted, not drawn. */
+const MAX_CLASSES = 8;
+
+const EXAMPLES = [
+  "How to bake sourdough bread",
+  "A duet for two pianos",
+  "The last minute of the final, in slow motion",
+];
+
+/** The view. */
+export function PlaygroundPage() {
+  const { parameters } = route.value;
+  const text = parameters.get("text") ?? "";
+  const { data, error, reload } = useAsked(
+    (signal) => answered(client.GET("/v1/models", { params: { query: { limit: 200 } }, signal })),
+    [],
+  );
+  if (data === undefined) {
+    return error === undefined ? <Loading /> : <Failure error={error} retry={reload} />;
+  }
+  const references = data.models.flatMap(referencesOf);
+  const asked = (parameters.get("models") ?? parameters.get("model") ?? "").split(",")
+    .filter((it) => it !== "");
+  const chosen = asked.length > 0 ? asked.slice(0, MAX_MODELS) : references.slice(0, 1);
+  const choose = (models: readonly string[]) =>
+    setParameters({ models: models.join(","), model: "" });
+  return (
+    <>
+      <Heading
+        title="Playground"
+        note="Type a text; the models answer as you type. The address holds the text and the models."
+      />
+      {references.length === 0
+        ? (
+          <Empty icon="playground" title="There is no model to ask yet">
+            <p>A run that succeeds becomes a model.</p>
+            <p>
+              <a class="button primary" href={href(["new"], { dataset: "sample", name: "titles" })}>
+                <Icon name="play" />
+                <span>Train on the sample</span>
+              </a>
+            </p>
+          </Empty>
+        )
+        : (
+          <>
+            <Card>
+              <div class="field">
+                <label for="text">Text</label>
+                <textarea
+                  id="text"
+                  class="playground-text"
+                  rows={3}
+                  dir="auto"
+                  placeholder="Something to classify"
+                  value={text}
+                  onInput={({ currentTarget }) => setParameters({ text: currentTarget.value })}
+                />
+              </div>
+              {text.trim() === "" && (
+                <div class="examples">
+                  <span class="soft small">For instance</span>
+                  {EXAMPLES.map((example) => (
+                    <button
+                      key={example}
+                      type="button"
+                      class="chip-button"
+                      onClick={() => setParameters({ text: example })}
+                    >
+                      {example}
+                    </button>
+                  ))}
+                </div>
+              )}
+              <div class="model-choice">
+                {chosen.map((model) => (
+                  <span class="chip" key={model}>
+                    <bdi>{model}</bdi>
+                    {chosen.length > 1 && (
+                      <button
+                        type="button"
+                        onClick={() => choose(chosen.filter((it) => it !== model))}
+                      >
+                        <Icon name="close" />
+                        <span class="hidden">Without {model}</span>
+                      </button>
+                    )}
+                  </span>
+                ))}
+                {chosen.length < MAX_MODELS && references.length > chosen.length && (
+                  <select
+                    aria-label="Ask another model, too"
+                    value=""
+                    onChange={({ currentTarget }) => choose([...chosen, currentTarget.value])}
+                  >
+                    <option value="">Ask another, too …</option>
+                    {references.filter((it) => !chosen.includes(it))
+                      .map((it) => <option key={it} value={it}>{it}</option>)}
+                  </select>
+                )}
+              </div>
+            </Card>
+            {text.trim() !== "" && <Answers text={text} models={chosen} />}
+          </>
+        )}
+    </>
+  );
+}
+
+/** What can be asked of a model: its newest version, others, and aliases. */
+function referencesOf({ name, versions, aliases }: Schemas["Model"]): string[] {
+  return [
+    name,
+    ...versions.length > 1 ? versions.toReversed().map(({ version }) => `${name}@${version}`) : [],
+    ...Object.keys(aliases).map((alias) => `${name}:${alias}`),
+  ];
+}
+
+function Answers({ text, models }: { text: string; models: readonly string[] }) {
+  return (
+    <div class="answers">
+      {models.map((model) => <Answer key={model} text={text} model={model} />)}
+    </div>
+  );
+}
+
+interface Predicted {
+  model: string;
+  scores: { label: string; score: number }[];
+  ms: number;
+}
+
+function Answer({ text, model }: { text: string; model: string }) {
+  const [predicted, setPredicted] = useState<Predicted>();
+  const [error, setError] = useState<Error>();
+  const [isWaiting, setIsWaiting] = useState(true);
+  useEffect(() => {
+    const aborted = new AbortController();
+    const { signal } = aborted;
+    setIsWaiting(true);
+    const timer = setTimeout(async () => {
+      try {
+        const body = { model, inputs: [text], truncate: true };
+        const startedAt = performance.now();
+        const answer = await answered(client.POST("/v1/predict", { body, signal }));
+        setPredicted({
+          model: answer.models[0]!,
+          scores: answer.predictions[0]!,
+          ms: performance.now() - startedAt,
+        });
+        setError(undefined);
+      } catch (error) {
+        if (signal.aborted) return;
+        setError(asError(error));
+      }
+      setIsWaiting(false);
+    }, predicted === undefined ? 0 : TYPING_PAUSE_MS);
+    return () => {
+      clearTimeout(timer);
+      aborted.abort();
+    };
+  }, [text, model]);
+  return (
+    <Card
+      title={<bdi>{predicted?.model ?? model}</bdi>}
+      note={predicted === undefined
+        ? undefined
+        : `${digits(Math.round(predicted.ms))} ms, there and back`}
+    >
+      {error !== undefined && <Failure error={error} />}
+      {error === undefined && predicted === undefined && <Loading rows={3} />}
+      {error === undefined && predicted !== undefined && (
+        <ScoreBars scores={predicted.scores} isOld={isWaiting} />
+      )}
+    </Card>
+  );
+}
+
+/** The classes with bars as long as their scores. */
+function ScoreBars(
+  { scores, isOld }: { scores: readonly { label: string; score: number }[]; isOld: boolean },
+) {
+  const areShares = scores.every(({ score }) => score >= 0 && score <= 1);
+  const shown = scores.slice(0, MAX_CLASSES);
+  return (
+    <ol class={`scores${isOld ? " old" : ""}`} aria-live="polite">
+      {shown.map(({ label, score }, i) => (
+        <li key={label} class={i === 0 ? "first" : ""}>
+          <span class="score-label">
+            <bdi>{label}</bdi>
+          </span>
+          <span class="score-value">{areShares ? percent(score) : digits(score)}</span>
+          {areShares && (
+            <span class="score-track">
+              <span style={{ width: `${100 * score}%` }} />
+            </span>
+          )}
+        </li>
+      ))}
+      {scores.length > shown.length && (
+        <li class="soft small">and {scores.length - shown.length} classes less probable</li>
+      )}
+    </ol>
+  );
+}

@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 import { exists, writeFileAtomically } from "../lib/files.ts";
 import { IdleTimer } from "../lib/idle_timer.ts";
 import { UserError } from "../lib/user_error.ts";
+import { TOKENIZER_FILES } from "./formats/tokenizer_folder.ts";
 import { shardFiles, WEIGHTS_FILE, WEIGHTS_INDEX_FILE } from "./formats/weight_files.ts";
 import { readConfig } from "./family.ts";
 import { BUNDLED_MODEL, CONFIG_FILE } from "./formats/config.ts";
@@ -349,8 +350,11 @@ async function missingFile(
   get: (file: string) => Promise<boolean>,
 ): Promise<string | undefined> {
   if (!await get(CONFIG_FILE)) return CONFIG_FILE;
-  for (const file of ["tokenizer_config.json", ...optionalFiles]) await get(file);
-  if (!await get("tokenizer.json") && !await get("vocab.txt")) return "tokenizer.json or vocab.txt";
+  const { tokenizer, vocabulary, bpeVocabulary, merges, ...beside } = TOKENIZER_FILES;
+  for (const file of [...Object.values(beside), ...optionalFiles]) await get(file);
+  const hasTokenizer = await get(tokenizer) || await get(vocabulary) ||
+    await get(bpeVocabulary) && await get(merges);
+  if (!hasTokenizer) return `${tokenizer} or ${vocabulary}`;
   if (await get(WEIGHTS_FILE)) return undefined;
   if (!await get(WEIGHTS_INDEX_FILE)) {
     return `${WEIGHTS_FILE}; other formats, as pytorch_model.bin, are not read`;

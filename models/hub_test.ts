@@ -12,7 +12,13 @@ const CLASSIFIER = scratchClassifier("tiny", ["a duet for two pianos", "sour dou
   seed: 11,
   maxLength: 64,
 });
-const NEEDED = ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"];
+const NEEDED = [
+  "config.json",
+  "model.safetensors",
+  "special_tokens_map.json",
+  "tokenizer.json",
+  "tokenizer_config.json",
+];
 const encode = (text: string) => new TextEncoder().encode(text);
 
 interface Fixture {
@@ -140,7 +146,7 @@ Deno.test("modelDir() downloads only what the cache lacks", async () => {
     deepStrictEqual(await resolve("acme/tiny"), dir);
     deepStrictEqual(
       hub.requests.map(({ path }) => path.split("/").at(-1)),
-      ["config.json", lost],
+      ["config.json", lost, "added_tokens.json"],
     );
     deepStrictEqual(events, []);
 
@@ -153,7 +159,12 @@ Deno.test("modelDir() downloads only what the cache lacks", async () => {
 Deno.test("modelDir() takes a tokenizer of vocab.txt alone, and knows that offline", async () => {
   await withHub(async ({ resolve }) => {
     const dir = await resolve("acme/tiny");
-    deepStrictEqual(namesIn(dir), ["config.json", "model.safetensors", "vocab.txt"]);
+    deepStrictEqual(namesIn(dir), [
+      "config.json",
+      "model.safetensors",
+      "special_tokens_map.json",
+      "vocab.txt",
+    ]);
     deepStrictEqual(await resolve("acme/tiny", { HF_HUB_OFFLINE: "1" }), dir);
   }, (files) => {
     files.delete("tokenizer.json");

@@ -11,7 +11,6 @@ export type Part = { id: number } | { text: string; start: number };
 /** Splits a text at added tokens. */
 export type TokenFinder = (text: string) => Part[];
 
-const ENDS_IN_WORD = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]$/u;
 const STARTS_WITH_WORD = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]/u;
 const WHITE_SPACE = /\p{White_Space}/u;
 
@@ -56,6 +55,6 @@ export function tokenFinder(
 
 function isSingleWord(text: string, start: number, end: number): boolean {
   // Two code units hold any character.
-  return !ENDS_IN_WORD.test(text.slice(Math.max(0, start - 2), start)) &&
-    !STARTS_WITH_WORD.test(text.slice(end, end + 2));
+  const before = Array.from(text.slice(Math.max(0, start - 2), start)).at(-1) ?? "";
+  return !STARTS_WITH_WORD.test(before) && !STARTS_WITH_WORD.test(text.slice(end, end + 2));
 }

@@ -10,8 +10,12 @@ const UNIT_BYTES = 4;
 const MAX_CLUSTER_BYTES = 5;
 /** Clusters whose reading is remembered. */
 const MAX_REMEMBERED = 2 ** 16;
-/** What may form a cluster, with the letter before it; other characters of ASCII stand alone. */
-const CLUSTERED = /[ -~]?[^ -~]+/gu;
+/**
+ * What may form a cluster, with the letter before it, and after one of the signs that belong to what
+ * follows; other characters of ASCII stand alone.
+ */
+const CLUSTERED =
+  /[ -~]?[^ -~]+(?:(?<=[\u0600-\u0605\u06DD\u070F\u08E2\u0D4E\u{110BD}\u{111C2}\u{111C3}])[ -~][^ -~]*)*/gu;
 
 const clusters = new Intl.Segmenter("und", { granularity: "grapheme" });
 

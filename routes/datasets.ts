@@ -35,11 +35,19 @@ const Entry = z.object({
   notes: z.array(z.string()).describe("How the files were read, and what is odd about the labels"),
 }).meta({ id: "Dataset" });
 
+const DatasetList = z.object({ datasets: z.array(Entry) }).meta({ id: "DatasetList" });
+
 const Whole = Entry.extend({
   audit: z.looseObject({}).describe("What 'data audit --json' prints"),
 }).meta({ id: "DatasetWithAudit" });
 
 const FLAG = z.enum(["true", "false"]).default("false").transform((flag) => flag === "true");
+
+const FILES = {
+  type: "object" as const,
+  properties: { file: BINARY, train: BINARY, validation: BINARY, test: BINARY },
+  description: "One file, which is split, or the three files of a split",
+};
 
 const tags = ["datasets"];
 const params = z.object({ name: z.string() });
@@ -51,8 +59,8 @@ const create = declareRoute({
   scope: "manage",
   tags,
   summary:
-    "Send a CSV file, which is split into training, validation and test files by text; or, " +
-    "as a form, the three files",
+    "Send a CSV file, alone or as 'file' of a form, which is split into training, validation and " +
+    "test files by text; or, as a form, the three files",
   request: {
     query: z.object({
       name: Name,
@@ -71,17 +79,12 @@ const create = declareRoute({
     body: {
       required: true,
       content: {
-        // Not schemas of zod, with which a body would be read before its size is known.
+        // Not schemas of zod, with which a body would be read before its size is known. JSON Lines
+        // are taken, too, and not named: clients would send whatever they have under that name.
+        "multipart/form-data": { schema: { $ref: "#/components/schemas/DatasetFiles" } },
         "text/csv": { schema: BINARY },
         "text/tab-separated-values": { schema: BINARY },
-        "application/jsonl": { schema: BINARY },
-        "multipart/form-data": {
-          schema: {
-            type: "object" as const,
-            properties: { train: BINARY, validation: BINARY, test: BINARY },
-            required: ["train", "validation", "test"],
-          },
-        },
+        "application/octet-stream": { schema: BINARY },
       },
     },
   },
@@ -98,7 +101,7 @@ const list = declareRoute({
   scope: "manage",
   tags,
   summary: "All data sets",
-  responses: { 200: jsonContent(z.object({ datasets: z.array(Entry) }), "The data sets") },
+  responses: { 200: jsonContent(DatasetList, "The data sets") },
 });
 
 const show = declareRoute({
@@ -158,6 +161,7 @@ export function datasetRoutes(
     throw new HTTPException(404, { message: `There is no data set '${name}'` });
   };
   const router = createRouter();
+  router.openAPIRegistry.registerComponent("schemas", "DatasetFiles", FILES);
   router.openapi(create, async (context) => {
     const { name, problem_type: problemType, seed, ...query } = context.req.valid("query");
     await checkRoom();
@@ -166,7 +170,7 @@ export function datasetRoutes(
     const isForm = type === "multipart/form-data";
     const extension = EXTENSIONS.get(type);
     if (!isForm && extension === undefined) {
-      throw refuseMediaType(raw, "CSV, TSV, JSON Lines or a form with three files");
+      throw refuseMediaType(raw, "CSV, TSV, JSON Lines or a form with files");
     }
     const body = decodedBody(raw, maxBytes, "A data set");
     try {
@@ -175,20 +179,24 @@ export function datasetRoutes(
         const format = { delimiter, encoding, normalizeLabels };
         const notes: string[] = [];
         const onNote = (note: string) => void notes.push(note);
-        if (isForm) {
-          const files = await writeForm(body, raw.headers, dir);
-          const options = { ...format, onNote };
-          const dataset = await readDataset(dir, problemType, { text, label }, options);
-          for (const file of files) await Deno.remove(file);
-          await writeDataset(dir, dataset);
+        const split = async (bytes: AsyncIterable<Uint8Array>, extension: string) => {
+          const file = join(dir, `raw${extension}`);
+          await writeFileAtomically(file, bytes);
+          const skipBadRows = query.skip_bad_rows;
+          const settings = { text, label, problemType, ...format, skipBadRows, seed };
+          await prepare(file, { settings, outDir: dir, onNote, signal: raw.signal });
+          await Deno.remove(file);
           return notes;
-        }
-        const file = join(dir, `raw${extension}`);
-        await writeFileAtomically(file, body);
-        const skipBadRows = query.skip_bad_rows;
-        const settings = { text, label, problemType, ...format, skipBadRows, seed };
-        await prepare(file, { settings, outDir: dir, onNote, signal: raw.signal });
-        await Deno.remove(file);
+        };
+        if (extension !== undefined) return await split(body, extension);
+        const form = await readForm(body, raw.headers);
+        const whole = form.get("file");
+        if (whole instanceof File) return await split(whole.stream(), extensionOf(whole));
+        const files = await writeSplits(form, dir);
+        const options = { ...format, onNote };
+        const dataset = await readDataset(dir, problemType, { text, label }, options);
+        for (const file of files) await Deno.remove(file);
+        await writeDataset(dir, dataset);
         return notes;
       });
       context.header("Location", `/v1/datasets/${name}`);
@@ -229,21 +237,23 @@ export function datasetRoutes(
   return router;
 }
 
+async function readForm(bytes: AsyncIterable<Uint8Array>, headers: Headers): Promise<FormData> {
+  try {
+    return await new Response(ReadableStream.from(bytes), { headers }).formData();
+  } catch (error) {
+    if (error instanceof HTTPException) throw error;
+    throw new HTTPException(400, { message: "The body must be a form with files" });
+  }
+}
+
 /** Writes the three files of a form, and says where they stand. */
-async function writeForm(
-  bytes: AsyncIterable<Uint8Array>,
-  headers: Headers,
-  dir: string,
-): Promise<string[]> {
-  const form = await new Response(ReadableStream.from(bytes), { headers }).formData()
-    .catch((error) => {
-      if (error instanceof HTTPException) throw error;
-      throw new HTTPException(400, { message: "The body must be a form with files" });
-    });
+async function writeSplits(form: FormData, dir: string): Promise<string[]> {
   const files: string[] = [];
   for (const [side, name] of Object.entries(SPLIT_FILES)) {
     const content = form.get(side);
-    if (!(content instanceof File)) throw invalidField(side, "must be a file of the form");
+    if (!(content instanceof File)) {
+      throw invalidField(side, "must be a file of the form, or 'file' be the only one");
+    }
     const given = extname(content.name).toLowerCase();
     const extension = SPLIT_EXTENSIONS.includes(given) ? given : ".csv";
     const file = join(dir, name.replace(/\.csv$/, extension));
@@ -251,6 +261,13 @@ async function writeForm(
     files.push(file);
   }
   return files;
+}
+
+/** How the name of a form's file ends, or what its media type says. */
+function extensionOf({ name, type }: File): string {
+  const extension = extname(name).toLowerCase();
+  const known = new Set(EXTENSIONS.values());
+  return known.has(extension) ? extension : EXTENSIONS.get(type) ?? ".csv";
 }
 
 /** A message about a file, without where the server has put it, and with parameters for flags. */

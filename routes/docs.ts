@@ -58,7 +58,8 @@ export function addDocs(app: OpenAPIHono): void {
   // Made when they are first asked for, and once: they cost as much as some predictions.
   let made: ReturnType<typeof app.getOpenAPI31Document> | undefined;
   let documentation: string | undefined;
-  const describe = () => made ??= app.getOpenAPI31Document(INFO);
+  // What is of one kind or another is never of both; clients know more of such a choice.
+  const describe = () => made ??= app.getOpenAPI31Document(INFO, { unionPreferredType: "oneOf" });
   app.openapi(descriptionRoute, (context) => {
     const description: z.infer<typeof Description> = { ...describe() };
     return context.json(description, 200);

@@ -55,22 +55,26 @@ const EvaluationAnswer = z.object({
   samples_per_second: z.number().optional(),
 }).meta({ id: "Evaluation" });
 
-const Part = Figures.partial().extend({ n: z.int(), majority: z.number().optional() });
+const Part = Figures.partial().extend({ n: z.int(), majority: z.number().optional() })
+  .meta({ id: "EvaluationPart" });
 
 const Report = Figures.extend({
   n: z.int(),
-  seen: Part.nullable().describe("Texts that the model was trained on; null if not known"),
+  // Their texts were in training, or were not; null if that is not known.
+  seen: Part.nullable(),
   unseen: Part.nullable(),
   interval: z.record(z.string(), z.array(z.number()).length(2)).describe("95 % intervals"),
   majority: z.number().optional(),
   threshold: z.number().optional(),
-  per_class: z.array(z.object({
-    label: z.string(),
-    precision: z.number(),
-    recall: z.number(),
-    f1: z.number(),
-    support: z.int(),
-  })).optional(),
+  per_class: z.array(
+    z.object({
+      label: z.string(),
+      precision: z.number(),
+      recall: z.number(),
+      f1: z.number(),
+      support: z.int(),
+    }).meta({ id: "ClassFigures" }),
+  ).optional(),
   confusion_matrix: z.array(z.array(z.int())).optional()
     .describe("Rows are true classes, columns predicted ones, in the order of per_class"),
   samples_per_second: z.number(),
@@ -78,13 +82,15 @@ const Report = Figures.extend({
 
 const Calibration = z.object({
   expected_calibration_error: z.number(),
-  bins: z.array(z.object({
-    from: z.number(),
-    to: z.number(),
-    n: z.int(),
-    mean_score: z.number(),
-    accuracy: z.number(),
-  })),
+  bins: z.array(
+    z.object({
+      from: z.number(),
+      to: z.number(),
+      n: z.int(),
+      mean_score: z.number(),
+      accuracy: z.number(),
+    }).meta({ id: "CalibrationBin" }),
+  ),
 }).meta({ id: "Calibration" });
 
 const WholeEvaluation = EvaluationAnswer.extend({
@@ -154,8 +160,8 @@ const list = declareRoute({
     200: jsonContent(
       z.object({
         evaluations: z.array(EvaluationAnswer),
-        next: z.string().nullable().describe("What 'after' is for the next page; null at the end"),
-      }),
+        next: z.string().nullable().describe("The 'after' of the next page; null at the end"),
+      }).meta({ id: "EvaluationList" }),
       "A page of evaluations",
     ),
     ...errorAnswers(404, 422),
@@ -183,7 +189,8 @@ const listRows = declareRoute({
   request: { params, query: RowQuery.extend(Page) },
   responses: {
     200: jsonContent(
-      z.object({ rows: z.array(Row), total: z.int().describe("Rows that are like that") }),
+      z.object({ rows: z.array(Row), total: z.int().describe("Rows that are like that") })
+        .meta({ id: "EvaluationRows" }),
       "A page of rows",
     ),
     ...errorAnswers(404, 409, 422),
@@ -231,8 +238,11 @@ const compare = declareRoute({
           "Of McNemar's exact test: how probable it is that two equal " +
             "models differ so much",
         ),
-        rows: z.array(Row.extend({ other: z.string().describe("What the other predicted") })),
-      }),
+        rows: z.array(
+          Row.extend({ other: z.string().describe("What the other predicted") })
+            .meta({ id: "ComparedRow" }),
+        ),
+      }).meta({ id: "EvaluationComparison" }),
       "The comparison",
     ),
     ...errorAnswers(404, 409, 422),

@@ -11,7 +11,7 @@ import { createRouter, declareRoute, errorAnswers, jsonContent } from "./router.
 /** Whether the server can predict: it has started, and is not about to stop. */
 export type IsReady = () => boolean;
 
-const Status = z.object({ status: z.literal("ok") });
+const Status = z.object({ status: z.literal("ok") }).meta({ id: "Status" });
 
 const live = declareRoute({
   method: "get",

@@ -7,19 +7,28 @@ import type { OpenAPIHono } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import { z } from "zod";
 import { SCORE_FUNCTIONS } from "../serving/predictor.ts";
-import { LabelScore, predictions, type PredictRoutesOptions, Text, TopK } from "./predictions.ts";
+import {
+  LabelScore,
+  PredictHeaders,
+  predictions,
+  type PredictRoutesOptions,
+  Text,
+  TopK,
+} from "./predictions.ts";
 import { createRouter, declareRoute, errorAnswers, jsonBody, jsonContent } from "./router.ts";
+
+const Parameters = z.object({
+  top_k: TopK.nullish(),
+  function_to_apply: z.enum(SCORE_FUNCTIONS).nullish(),
+  truncation: z.boolean().default(false)
+    .describe("Whether a text that is too long loses its end"),
+}).meta({ id: "HuggingFaceParameters" });
 
 const Request = z.object({
   inputs: z.union([Text, z.array(Text).min(1)], {
     error: "must be a text that is not empty, or a list of such",
   }),
-  parameters: z.object({
-    top_k: TopK.nullish(),
-    function_to_apply: z.enum(SCORE_FUNCTIONS).nullish(),
-    truncation: z.boolean().default(false)
-      .describe("Whether a text that is too long loses its end"),
-  }).prefault({}),
+  parameters: Parameters.prefault({}),
 }).meta({ id: "HuggingFaceRequest" });
 
 const shared = {
@@ -38,7 +47,7 @@ const defaultRoute = declareRoute({
   path: "/",
   operationId: "classifyWithDefaultModel",
   summary: "Classify texts with the default model, as Hugging Face's inference API does",
-  request: { body: jsonBody(Request) },
+  request: { headers: PredictHeaders, body: jsonBody(Request) },
 });
 
 const modelRoute = declareRoute({
@@ -46,7 +55,11 @@ const modelRoute = declareRoute({
   path: "/models/{model}",
   operationId: "classifyWithModel",
   summary: "Classify texts with a model, as Hugging Face's inference API does",
-  request: { body: jsonBody(Request), params: z.object({ model: z.string() }) },
+  request: {
+    headers: PredictHeaders,
+    body: jsonBody(Request),
+    params: z.object({ model: z.string() }),
+  },
 });
 
 /** The routes. */

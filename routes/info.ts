@@ -24,13 +24,13 @@ export interface Limits {
 const Classifier = z.object({
   id2label: z.record(z.string(), z.string()),
   label2id: z.record(z.string(), z.int()),
-});
+}).meta({ id: "Classifier" });
 
 const Info = z.object({
   model_id: z.string().nullable().describe("The default model; null if there is none"),
   model_version: z.int().nullable(),
   model_dtype: z.enum(["float32", "int8"]),
-  model_type: z.object({ classifier: Classifier }).nullable(),
+  model_type: z.object({ classifier: Classifier }).meta({ id: "ModelType" }).nullable(),
   max_input_length: z.int().nullable(),
   max_batch_tokens: z.int().nullable()
     .describe("null if it is what the device does in about 100 ms"),

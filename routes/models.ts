@@ -22,23 +22,32 @@ const MAX_PAGE = 1000;
 const WeightedVersion = z.object({
   version: z.int().min(1),
   weight: z.number().min(0).max(1e6),
-});
+}).meta({ id: "WeightedVersion" });
 
 const Model = z.object({
   name: z.string(),
-  versions: z.array(z.object({
-    version: z.int(),
-    finished_at: z.string(),
-    loaded: z.boolean().describe("Whether it is in memory"),
-    bytes: z.int().nullable().describe("Its weights in memory; null if it is not there"),
-    last_used_at: z.string().nullable().describe("null if it is not in memory"),
-    run: z.string().nullable().describe("The run that trained it; null if none of the server did"),
-    texts: z.int().describe("Texts that it classified since the server started"),
-    failures: z.int().describe("Texts that it could not classify since then"),
-    mean_ms: z.number().nullable().describe("The mean time of its answers since then"),
-  })),
+  versions: z.array(
+    z.object({
+      version: z.int(),
+      finished_at: z.string(),
+      loaded: z.boolean().describe("Whether it is in memory"),
+      bytes: z.int().nullable().describe("Its weights in memory; null if it is not there"),
+      last_used_at: z.string().nullable().describe("null if it is not in memory"),
+      run: z.string().nullable().describe(
+        "The run that trained it; null if none of the server did",
+      ),
+      texts: z.int().describe("Texts that it classified since the server started"),
+      failures: z.int().describe("Texts that it could not classify since then"),
+      mean_ms: z.number().nullable().describe("The mean time of its answers since then"),
+    }).meta({ id: "ModelVersion" }),
+  ),
   aliases: z.record(z.string(), z.array(WeightedVersion)),
 }).meta({ id: "Model" });
+
+const ModelList = z.object({
+  models: z.array(Model),
+  next: z.string().nullable().describe("The 'after' of the next page; null at the end"),
+}).meta({ id: "ModelList" });
 
 const AliasName = z.string().regex(
   /^[A-Za-z][A-Za-z0-9._-]{0,63}$/,
@@ -46,7 +55,7 @@ const AliasName = z.string().regex(
 );
 
 const AliasRequest = z.union([
-  z.strictObject({ version: z.int().min(1) }),
+  z.strictObject({ version: z.int().min(1) }).meta({ id: "AliasOfVersion" }),
   z.strictObject({
     versions: z.array(WeightedVersion).min(1).max(16)
       .refine((versions) => versions.some(({ weight }) => weight > 0), "one needs a weight over 0")
@@ -54,7 +63,7 @@ const AliasRequest = z.union([
         (versions) => new Set(versions.map((it) => it.version)).size === versions.length,
         "each version may be named once",
       ),
-  }),
+  }).meta({ id: "AliasOfVersions" }),
 ], { error: "must be {version} or {versions: [{version, weight}, …]}" }).meta({ id: "Alias" });
 
 const tags = ["models"];
@@ -77,10 +86,7 @@ const list = declareRoute({
   },
   responses: {
     200: jsonContent(
-      z.object({
-        models: z.array(Model),
-        next: z.string().nullable().describe("What 'after' is for the next page; null at the end"),
-      }),
+      ModelList,
       "A page of models",
     ),
     ...errorAnswers(422),

@@ -16,7 +16,7 @@ import { borrowModel, describeModel } from "../serving/predictor.ts";
 import { encodeTensor, HEADER_LENGTH, readInferenceBody } from "./binary_tensors.ts";
 import { invalidField } from "./errors.ts";
 import type { IsReady } from "./health.ts";
-import { predictions, type PredictRoutesOptions, Text } from "./predictions.ts";
+import { PredictHeaders, predictions, type PredictRoutesOptions, Text } from "./predictions.ts";
 import {
   BINARY,
   createRouter,
@@ -42,7 +42,7 @@ const RequestedOutput = z.object({
   name: z.enum(OUTPUTS),
   parameters: z.object({
     binary_data: z.boolean().optional().describe("Whether to give the tensor's bytes"),
-  }).prefault({}),
+  }).meta({ id: "RequestedOutputParameters" }).prefault({}),
 }).meta({ id: "RequestedOutput" });
 
 const Request = z.object({
@@ -53,14 +53,15 @@ const Request = z.object({
     truncate: z.boolean().default(false).describe("Whether a text that is too long loses its end"),
     binary_data_output: z.boolean().default(false)
       .describe("Whether to give the bytes of all tensors"),
-  }).prefault({}),
+  }).meta({ id: "InferenceParameters" }).prefault({}),
 }).meta({ id: "InferenceRequest" });
 
 const OutputTensor = z.object({
   name: z.string(),
   datatype: z.string(),
   shape: z.array(z.int()),
-  parameters: z.object({ binary_data_size: z.int() }).optional(),
+  parameters: z.object({ binary_data_size: z.int() }).meta({ id: "OutputTensorParameters" })
+    .optional(),
   data: z.array(z.union([z.string(), z.number()])).optional()
     .describe("Not there if the tensor's bytes come after the JSON"),
 }).meta({ id: "OutputTensor" });
@@ -111,7 +112,8 @@ const RepositoryIndex = z.array(
 
 /** Models are what their folders hold; Triton's `config` and files in their place are not taken. */
 const LoadRequest = z.object({
-  parameters: z.strictObject({ unload_dependents: z.boolean().optional() }).optional(),
+  parameters: z.strictObject({ unload_dependents: z.boolean().optional() })
+    .meta({ id: "LoadParameters" }).optional(),
 }).meta({ id: "LoadRequest" });
 
 const ModelParams = z.object({ model: z.string() });
@@ -230,7 +232,7 @@ export function openInferenceRoutes(options: OpenInferenceRoutesOptions): OpenAP
         predicts: true,
         otherBody: { mediaType: "application/octet-stream", read: readInferenceBody },
         summary: "Classify texts, by the Open Inference Protocol",
-        request: { params, body: jsonBody(Request) },
+        request: { params, headers: PredictHeaders, body: jsonBody(Request) },
         responses: {
           200: {
             description: "Label and score of each text, and all of them, highest first",

@@ -6,23 +6,31 @@
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import { z } from "zod";
 import { SCORE_FUNCTIONS } from "../serving/predictor.ts";
-import { LabelScore, predictions, type PredictRoutesOptions, Text, TopK } from "./predictions.ts";
+import {
+  LabelScore,
+  PredictHeaders,
+  predictions,
+  type PredictRoutesOptions,
+  Text,
+  TopK,
+} from "./predictions.ts";
 import { createRouter, declareRoute, errorAnswers, jsonBody, jsonContent } from "./router.ts";
 
 const ModelReference = z.string().min(1)
   .describe("A model's name, name@version or name:alias; by default the default model");
 
+const Input = z.strictObject({
+  text: Text,
+  text_pair: Text.optional(),
+  model: ModelReference.optional(),
+}).meta({ id: "PredictInput" });
+
 const Request = z.strictObject({
   model: ModelReference.optional(),
   inputs: z.array(
-    z.union([
-      Text,
-      z.strictObject({
-        text: Text,
-        text_pair: Text.optional(),
-        model: ModelReference.optional(),
-      }),
-    ], { error: "must be a text that is not empty, or {text, text_pair?, model?}" }),
+    z.union([Text, Input], {
+      error: "must be a text that is not empty, or {text, text_pair?, model?}",
+    }),
   ).min(1).describe("Texts, or texts with a second text or a model of their own"),
   top_k: TopK.optional(),
   function_to_apply: z.enum(SCORE_FUNCTIONS).optional()
@@ -45,7 +53,7 @@ const route = declareRoute({
   predicts: true,
   tags: ["predict"],
   summary: "Classify texts with one model or several",
-  request: { body: jsonBody(Request) },
+  request: { headers: PredictHeaders, body: jsonBody(Request) },
   responses: {
     200: jsonContent(Answer, "The classes of each text, the most probable first"),
     ...errorAnswers(413, 422, 424, 429, 503),

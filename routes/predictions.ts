@@ -16,8 +16,11 @@ import {
 } from "../serving/predictor.ts";
 import { invalidField, retryLater } from "./errors.ts";
 
-/** Requests with one value of this header get one version of an alias that divides them. */
-export const ROUTING_KEY_HEADER = "X-Routing-Key";
+/** The headers of a request for predictions. */
+export const PredictHeaders = z.object({
+  "X-Routing-Key": z.string().optional()
+    .describe("Requests with the same key get the same version of an alias that divides them"),
+});
 
 const MAX_TEXT_LENGTH = 100_000;
 
@@ -66,7 +69,7 @@ export async function predictions(
     throw new HTTPException(413, { message });
   }
   const { signal } = context.req.raw;
-  const key = context.req.header(ROUTING_KEY_HEADER);
+  const key = context.req.header("X-Routing-Key");
   try {
     const predictions = await predictor.predict(inputs, { ...options, key, signal });
     const { computeType, timing } = predictions;

@@ -121,7 +121,7 @@ export const BINARY = { type: "string" as const, format: "binary" };
 export const ErrorBody = schema.object({
   error: schema.string(),
   error_type: schema.string(),
-}).meta({ id: "Error" });
+}).meta({ id: "ErrorBody" });
 
 /** An answer in JSON, as a route declares it. */
 export function jsonContent<Schema extends z.ZodType>(schema: Schema, description: string) {

@@ -90,8 +90,10 @@ const RunProgress = z.object({
   loss: z.number().optional(),
   tokens_per_second: z.number().optional(),
   seconds_left: z.number().optional(),
-  best: Figures.extend({ step: z.int() }).optional()
-    .describe("The best evaluation on the validation file so far"),
+  best: Figures.extend({ step: z.int() }).meta({
+    id: "BestEvaluation",
+    description: "The best evaluation on the validation file so far",
+  }).optional(),
 }).meta({ id: "RunProgress" });
 
 const RunResult = z.object({
@@ -104,7 +106,7 @@ const RunResult = z.object({
     split: z.enum(["test", "validation"]),
     n: z.int(),
     interval: z.record(z.string(), z.array(z.number()).length(2)),
-  }),
+  }).meta({ id: "RunMetrics" }),
 }).meta({ id: "RunResult" });
 
 /** The type says all of it; the schema describes what a client relies on. */
@@ -137,7 +139,7 @@ const LogEvent = z.union([
     type: z.literal("state"),
     state: z.enum(STATES),
     error: z.string().optional(),
-  }),
+  }).meta({ id: "RunStateEvent" }),
   z.object({
     type: z.literal("start"),
     model: z.string(),
@@ -152,10 +154,11 @@ const LogEvent = z.union([
     truncated: z.int(),
     leakage: z.string(),
     notes: z.array(z.string()),
-  }),
-  z.object({ type: z.literal("checkpoint"), step: z.int() }),
-  z.object({ type: z.literal("download"), file: z.string(), size: z.number().nullable() }),
-  z.object({ type: z.literal("finish"), best_epoch: z.number() }),
+  }).meta({ id: "RunStartEvent" }),
+  z.object({ type: z.literal("checkpoint"), step: z.int() }).meta({ id: "RunCheckpointEvent" }),
+  z.object({ type: z.literal("download"), file: z.string(), size: z.number().nullable() })
+    .meta({ id: "RunDownloadEvent" }),
+  z.object({ type: z.literal("finish"), best_epoch: z.number() }).meta({ id: "RunFinishEvent" }),
 ]).meta({ id: "RunLogEvent" });
 
 const RunHistoryAnswer = z.object({
@@ -166,14 +169,27 @@ const RunHistoryAnswer = z.object({
     grad_norm: numbers,
     learning_rate: numbers,
     tokens_per_second: numbers,
-  }).describe("Steps as columns of equal length, thinned out so that peaks stay"),
+  }).meta({
+    id: "RunSteps",
+    description: "Steps as columns of equal length, thinned out so that peaks stay",
+  }),
   evaluations: z.array(
-    Figures.extend({ step: z.int(), epoch: z.number(), loss: z.number(), best: z.boolean() }),
+    Figures.extend({ step: z.int(), epoch: z.number(), loss: z.number(), best: z.boolean() })
+      .meta({ id: "RunEvaluation" }),
   ),
-  log: z.array(z.object({ id: z.int(), event: LogEvent }))
+  log: z.array(z.object({ id: z.int(), event: LogEvent }).meta({ id: "NumberedRunEvent" }))
     .describe("Everything else that happened"),
   last_event_id: z.int().describe("What 'after' is for the events that come"),
 }).meta({ id: "RunHistory" });
+
+const CheckedSettings = z.object({
+  settings: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])),
+}).meta({ id: "CheckedSettings" });
+
+const RunList = z.object({
+  runs: z.array(RunAnswer),
+  next: z.string().nullable().describe("The 'after' of the next page; null at the end"),
+}).meta({ id: "RunList" });
 
 const tags = ["runs"];
 const params = z.object({ id: z.string() });
@@ -185,7 +201,13 @@ const create = declareRoute({
   scope: "manage",
   tags,
   summary: "Train a model; with the header Idempotency-Key the same request does so once",
-  request: { body: jsonBody(RunRequest) },
+  request: {
+    headers: z.object({
+      "Idempotency-Key": z.string()
+        .max(MAX_KEY_LENGTH, `must be at most ${MAX_KEY_LENGTH} characters`).optional(),
+    }),
+    body: jsonBody(RunRequest),
+  },
   responses: {
     202: jsonContent(RunAnswer, "The run is queued"),
     ...errorAnswers(409, 422, 429, 503, 507),
@@ -202,12 +224,7 @@ const settingsOf = declareRoute({
     "Check a request for a run, and fill in the defaults that suit its base; nothing is trained",
   request: { body: jsonBody(RunRequest) },
   responses: {
-    200: jsonContent(
-      z.object({
-        settings: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])),
-      }),
-      "The settings that the run would have",
-    ),
+    200: jsonContent(CheckedSettings, "The settings that the run would have"),
     ...errorAnswers(422),
   },
 });
@@ -229,13 +246,7 @@ const list = declareRoute({
     }),
   },
   responses: {
-    200: jsonContent(
-      z.object({
-        runs: z.array(RunAnswer),
-        next: z.string().nullable().describe("What 'after' is for the next page; null at the end"),
-      }),
-      "A page of runs",
-    ),
+    200: jsonContent(RunList, "A page of runs"),
     ...errorAnswers(404, 422),
   },
 });
@@ -301,6 +312,9 @@ const events = declareRoute({
   request: {
     params,
     query: z.object({ after: z.coerce.number().int().min(0).default(0) }),
+    headers: z.object({
+      "Last-Event-ID": z.string().optional().describe("The last event that has come"),
+    }),
   },
   responses: {
     200: { description: "The events", content: { "text/event-stream": { schema: z.string() } } },
@@ -396,11 +410,8 @@ export function runRoutes(options: RunRoutesOptions): OpenAPIHono {
   const router = createRouter();
   router.openapi(create, async (context) => {
     const request = context.req.valid("json");
-    const key = context.req.header("Idempotency-Key");
+    const key = context.req.valid("header")["Idempotency-Key"];
     if (key === undefined) return context.json(await submit(context, request), 202);
-    if (key.length > MAX_KEY_LENGTH) {
-      throw invalidField("Idempotency-Key", `must be at most ${MAX_KEY_LENGTH} characters`);
-    }
     const sha256 = createHash("sha256").update(JSON.stringify(request)).digest("hex");
     let created = await store.created(key);
     if (created === undefined) {
@@ -470,7 +481,7 @@ export function runRoutes(options: RunRoutesOptions): OpenAPIHono {
   });
   router.openapi(events, async (context) => {
     const { id } = await find(context.req.valid("param").id);
-    const last = Math.max(0, Math.trunc(Number(context.req.header("Last-Event-ID")) || 0));
+    const last = Math.max(0, Math.trunc(Number(context.req.valid("header")["Last-Event-ID"]) || 0));
     const after = Math.max(last, context.req.valid("query").after);
     return streamSSE(context, async (stream) => {
       const aborted = new AbortController();

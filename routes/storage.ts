@@ -13,8 +13,12 @@ import type { Supervisor } from "../orchestration/supervisor.ts";
 import { createRouter, declareRoute, jsonContent } from "./router.ts";
 
 const Storage = z.object({
-  runs: z.array(z.object({ id: z.string(), name: z.string(), bytes: z.int() })),
-  datasets: z.array(z.object({ name: z.string(), bytes: z.int() })),
+  runs: z.array(
+    z.object({ id: z.string(), name: z.string(), bytes: z.int() }).meta({ id: "RunStorage" }),
+  ),
+  datasets: z.array(
+    z.object({ name: z.string(), bytes: z.int() }).meta({ id: "DatasetStorage" }),
+  ),
   total_bytes: z.int(),
   budget_bytes: z.int().nullable(),
 }).meta({ id: "Storage" });

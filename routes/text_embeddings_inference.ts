@@ -5,7 +5,13 @@
  */
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import { z } from "zod";
-import { LabelScore, predictions, type PredictRoutesOptions, Text } from "./predictions.ts";
+import {
+  LabelScore,
+  PredictHeaders,
+  predictions,
+  type PredictRoutesOptions,
+  Text,
+} from "./predictions.ts";
 import { createRouter, declareRoute, errorAnswers, jsonBody, jsonContent } from "./router.ts";
 
 /** A text, or a text and its pair. */
@@ -27,7 +33,7 @@ const route = declareRoute({
   predicts: true,
   tags: ["predict"],
   summary: "Classify texts, as text-embeddings-inference does",
-  request: { body: jsonBody(Request) },
+  request: { headers: PredictHeaders, body: jsonBody(Request) },
   responses: {
     200: jsonContent(
       z.union([z.array(LabelScore), z.array(z.array(LabelScore))]),

@@ -5,7 +5,7 @@
  */
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import { z } from "zod";
-import { predictions, type PredictRoutesOptions, Text } from "./predictions.ts";
+import { PredictHeaders, predictions, type PredictRoutesOptions, Text } from "./predictions.ts";
 import { createRouter, declareRoute, errorAnswers, jsonBody, jsonContent } from "./router.ts";
 
 const Request = z.object({
@@ -49,7 +49,7 @@ const route = declareRoute({
   predicts: true,
   tags: ["predict"],
   summary: "Classify texts, as vLLM does",
-  request: { body: jsonBody(Request) },
+  request: { headers: PredictHeaders, body: jsonBody(Request) },
   responses: {
     200: jsonContent(Answer, "The classes of each text"),
     ...errorAnswers(413, 422, 424, 429, 503),

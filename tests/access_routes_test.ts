@@ -89,7 +89,7 @@ Deno.test("a path that does not take a method says which it takes", async () => 
   for (
     const [method, path, allow] of [
       ["GET", "/predict", "POST, OPTIONS"],
-      ["PUT", "/", "POST, OPTIONS"],
+      ["PUT", "/", "GET, POST, HEAD, OPTIONS"],
       ["PATCH", "/v1/models/a", "GET, DELETE, HEAD, OPTIONS"],
       ["POST", "/health", "GET, HEAD, OPTIONS"],
       ["DELETE", "/v1/runs", "GET, POST, HEAD, OPTIONS"],

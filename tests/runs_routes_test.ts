@@ -148,9 +148,9 @@ Deno.test("a run is checked in full before it is queued", async () => {
   ok(!JSON.stringify(own).includes(server.runsDir));
 });
 
-function upload(server: LocalServer, query: string, body: BodyInit, type = "text/csv") {
-  const init: RequestInit = { method: "POST", body };
-  if (typeof body === "string") init.headers = { "Content-Type": type };
+function upload(server: LocalServer, query: string, body: BodyInit, headers?: HeadersInit) {
+  const type = typeof body === "string" ? { "Content-Type": "text/csv" } : {};
+  const init = { method: "POST", body, headers: headers ?? type };
   return Promise.resolve(server.app.request(`/v1/datasets?${query}`, init));
 }
 
@@ -196,6 +196,41 @@ Deno.test("a data set is sent as three files of a form", async () => {
   const bad = await upload(server, "name=two", form);
   strictEqual(bad.status, 422);
   match((await bad.json()).error, /^'test': must be a file/);
+});
+
+Deno.test("a data set is sent as one file of a form, or compressed, with the same result", async () => {
+  await using server = await idle();
+  const table = Array.from({ length: 60 }, (_, i) => [`text ${i} of it`, i % 2 ? "a" : "b"]);
+  const separated = (delimiter: string) =>
+    [["text", "label"], ...table].map((row) => row.join(delimiter) + "\n").join("");
+  const csv = separated(",");
+  const lines = table.map(([text, label]) => JSON.stringify({ text, label })).join("\n");
+  const form = (name: string, content: string) => {
+    const form = new FormData();
+    form.set("file", new Blob([content]), name);
+    return form;
+  };
+  const gzip = new Blob([csv]).stream().pipeThrough(new CompressionStream("gzip"));
+  const rows: unknown[] = [];
+  for (
+    const [name, body, headers] of [
+      ["csv", csv, { "Content-Type": "text/csv" }],
+      ["gzip", gzip, { "Content-Type": "text/csv", "Content-Encoding": "gzip" }],
+      ["jsonl", lines, { "Content-Type": "application/jsonl" }],
+      ["form-csv", form("Tickets.CSV", csv), {}],
+      ["form-tsv", form("tickets.tsv", separated("\t")), {}],
+      ["form-jsonl", form("tickets.jsonl", lines), {}],
+    ] as const
+  ) {
+    const response = await upload(server, `name=${name}`, body, headers);
+    strictEqual(response.status, 201, await response.clone().text());
+    rows.push((await response.json()).rows);
+  }
+  deepStrictEqual(rows, rows.map(() => rows[0]));
+  const type = { "Content-Type": "application/vnd.apache.parquet" };
+  const refused = await upload(server, "name=other", csv, type);
+  strictEqual(refused.status, 415);
+  match((await refused.json()).error, /must be CSV.* its Content-Type is 'application\/vnd.apache/);
 });
 
 Deno.test("a data set of numbers trains regression, and nothing else", async () => {

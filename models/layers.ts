@@ -13,6 +13,7 @@ import type { Dropout } from "../onnx/graph/dropout.ts";
 import type { Graph, Tensor } from "../onnx/graph/graph.ts";
 import {
   add,
+  attend,
   cast,
   concat,
   expand,
@@ -338,8 +339,8 @@ export function weightedValues(
   options: GraphOptions,
 ): Tensor {
   const [heads, queryLength, headSize] = [scores.shape[1]!, scores.shape[2]!, value.shape[3]!];
-  const weights = drop(softmax(scores), dropout, options);
-  const context = transpose(matMul(weights, value), [2, 0, 1, 3]);
+  const mask = options.dropout?.mask(scores.shape, dropout);
+  const context = transpose(attend(scores, value, mask), [2, 0, 1, 3]);
   return reshape(context, [
     product([queryLength, "batch"]),
     (heads as number) * (headSize as number),

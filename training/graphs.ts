@@ -50,7 +50,7 @@ export function trainingGraphs(
 
   const gradients = outputGradients(graph, loss, trained);
   return {
-    training: encodeModel(graph),
+    training: encodeModel(graph, { backwards: true }),
     inference: inferenceGraph(config, peft),
     parameters,
     gradients,

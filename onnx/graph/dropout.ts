@@ -35,10 +35,16 @@ export class Dropout {
    * (Srivastava et al., 2014).
    */
   apply(x: Tensor, probability: number): Tensor {
-    if (probability === 0) return x;
+    const mask = this.mask(x.shape, probability);
+    return mask === undefined ? x : mul(x, mask);
+  }
+
+  /** What {@link apply} multiplies by; `undefined` where nothing is dropped. */
+  mask(shape: Shape, probability: number): Tensor | undefined {
+    if (probability === 0) return undefined;
     const input = `dropout_mask_${this.sites.length}`;
-    this.sites.push({ input, shape: x.shape, probability });
-    return mul(x, this.#graph.input(input, "float32", x.shape));
+    this.sites.push({ input, shape, probability });
+    return this.#graph.input(input, "float32", shape);
   }
 }
 

@@ -258,6 +258,38 @@ export function matMul(a: Tensor, b: Tensor, options: MatMulOptions = {}): Tenso
   });
 }
 
+/**
+ * The mean of values by the softmax of scores, as in attention (Vaswani et al., 2017). Its gradient
+ * keeps the weights and no other tensor of their size.
+ *
+ * @param scores `[..., queries, keys]`
+ * @param value `[..., keys, size]`
+ * @param mask Multiplies the weights, as dropout does; of the shape of the scores.
+ * @returns `[..., queries, size]`
+ */
+export function attend(scores: Tensor, value: Tensor, mask?: Tensor): Tensor {
+  const weights = softmax(scores);
+  const masked = (x: Tensor) => mask === undefined ? x : mul(x, mask);
+  const dropped = masked(weights);
+  const shape = [...scores.shape.slice(0, -1), value.shape.at(-1)!];
+  const y: Tensor = scores.graph.append("MatMul", [dropped, value], {
+    shape,
+    operands: [scores, value],
+    gradient: (g) => {
+      // What softmax subtracts is the same sum over the keys as over the output (Dao et al., 2022).
+      const sums = reduceSum(mul(g, y), [-1], true);
+      const ofWeights = masked(matMul(g, value, { transposeB: true }));
+      // Made anew, with its operands the other way round lest onnxruntime keeps the first.
+      const again = mask === undefined ? weights : mul(mask, weights);
+      return [
+        mul(weights, sub(ofWeights, sums)),
+        matMul(again, g, { transposeA: true }),
+      ];
+    },
+  });
+  return y;
+}
+
 /** The product of two matrices, plus `c` (broadcast) where it is given. */
 export function gemm(a: Tensor, b: Tensor, c?: Tensor, options: GemmOptions = {}): Tensor {
   const shape = productShape(a, b, options);

@@ -71,6 +71,13 @@ const CASES: Record<string, fc.Arbitrary<Case>> = {
       build: ([x, y]) => op.matMul(x!, y!, { transposeA, transposeB }),
     }),
   ),
+  attend: fc.tuple(size, size, width, size, fc.boolean()).map(([a, b, c, d, isMasked]) => ({
+    shapes: [[a, b, c], [a, c, d]],
+    build: ([scores, value]) => {
+      const mask = scores!.graph.initializer("mask", randomTensor([a, b, c], 98));
+      return op.attend(scores!, value!, isMasked ? mask : undefined);
+    },
+  })),
   gemm: fc.tuple(size, width, size, fc.boolean(), fc.boolean()).map(
     ([a, b, c, transposeA, transposeB]) => ({
       shapes: [transposeA ? [b, a] : [a, b], transposeB ? [c, b] : [b, c], [c]],

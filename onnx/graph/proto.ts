@@ -25,13 +25,24 @@ export const ELEMENT_TYPES: Record<ElementType, number> = {
 };
 const ATTRIBUTE_TYPES = { float: 1, integer: 2, string: 3, integers: 7 };
 
+/** How a graph is encoded. */
+export interface EncodeOptions {
+  /**
+   * Whether the nodes are written from the last to the first, which ONNX does not provide for.
+   * onnxruntime makes the output first whose node is the last one written, and all that it needs
+   * before any other: thus of a training graph it makes each gradient as soon as it can, and does
+   * not hold what all of them need until the last.
+   */
+  backwards?: boolean;
+}
+
 /**
  * Encodes the part of a graph that its outputs depend on: whatever no output needs is left out.
  *
  * @returns A serialised ModelProto, ready for `InferenceSession.create`.
  */
-export function encodeModel(graph: Graph): Uint8Array<ArrayBuffer> {
-  const parts = modelParts(graph);
+export function encodeModel(graph: Graph, options: EncodeOptions = {}): Uint8Array<ArrayBuffer> {
+  const parts = modelParts(graph, options);
   const bytes = new Uint8Array(byteCount(parts));
   let position = 0;
   for (const part of parts) {
@@ -45,7 +56,7 @@ export function encodeModel(graph: Graph): Uint8Array<ArrayBuffer> {
  * What {@link encodeModel} gives, in pieces for a `.onnx` file: the values of initializers are not
  * copied.
  */
-export function modelParts(graph: Graph): Uint8Array[] {
+export function modelParts(graph: Graph, options: EncodeOptions = {}): Uint8Array[] {
   const writer = new BinaryWriter();
   varint(writer, 1, IR_VERSION);
   text(writer, 2, "graft");
@@ -54,17 +65,19 @@ export function modelParts(graph: Graph): Uint8Array[] {
     text(writer, 1, "com.microsoft");
     varint(writer, 2, 1);
   });
-  return [writer.finish(), ...withHead(7, graphParts(graph))];
+  return [writer.finish(), ...withHead(7, graphParts(graph, options))];
 }
 
-function graphParts(graph: Graph): Uint8Array[] {
+function graphParts(graph: Graph, { backwards = false }: EncodeOptions): Uint8Array[] {
   const { nodes, tensors } = neededFor(graph);
   const writer = new BinaryWriter();
   const names = new Map([...tensors].map((tensor) => [tensor, tensor.name]));
   const given = new Set<Tensor>([...graph.inputs, ...graph.initializers.keys()]);
   for (const [name, tensor] of graph.outputs) if (!given.has(tensor)) names.set(tensor, name);
 
-  for (const node of nodes) message(writer, 1, () => writeNode(writer, node, names));
+  for (const node of backwards ? nodes.toReversed() : nodes) {
+    message(writer, 1, () => writeNode(writer, node, names));
+  }
   // A tensor has one name; an output under a second one is a copy.
   for (const [name, tensor] of graph.outputs) {
     const source = names.get(tensor)!;

@@ -58,7 +58,7 @@ export function pretrainingGraphs(
   graph.output(LOSS, loss);
   const gradients = outputGradients(graph, loss, [...tensors.values()]);
   return {
-    training: encodeModel(graph),
+    training: encodeModel(graph, { backwards: true }),
     inference: evaluationGraph(config),
     parameters,
     gradients,

@@ -4,23 +4,34 @@
  * @module
  */
 import { Command, InvalidArgumentError } from "commander";
-import { text } from "node:stream/consumers";
+import { buffer } from "node:stream/consumers";
 import { chunks } from "../data/batches.ts";
 import { UserError } from "../lib/user_error.ts";
+import { writeFileAtomically } from "../lib/files.ts";
+import { DELIMITER, ENCODING } from "../data/preparation/prepare_settings.ts";
 import { MixedClassifier, type MixedText } from "../models/inference/mixed_classifier.ts";
-import type { LabelScore } from "../models/inference/text_classifier.ts";
+import { type LabelScore, TextClassifier } from "../models/inference/text_classifier.ts";
+import { unknownShare } from "../models/text/tokenizer.ts";
 import type { Dtype } from "../models/weights.ts";
 import type { Device } from "../onnx/runtime/device.ts";
 import { Executor } from "../onnx/runtime/executor.ts";
 import { decimals } from "../training/metrics.ts";
+import { predictTable } from "../training/predict_table.ts";
 import { deviceOption } from "./device_option.ts";
 import { dtypeOption } from "./dtype_option.ts";
+import { Interruption } from "./interruption.ts";
 import { lastRun } from "./last_run.ts";
-import { percent } from "./report.ts";
+import { RowsBar } from "./progress.ts";
+import { percent, unknownLine } from "./report.ts";
 
 interface Options {
   model: string[];
   mixed?: boolean;
+  file?: string;
+  text?: string;
+  out?: string;
+  delimiter?: string;
+  encoding?: string;
   topK: number;
   device: Device | "auto";
   dtype: Dtype;
@@ -30,7 +41,7 @@ interface Options {
 /** The command and its options. */
 export function predictCommand(): Command {
   return new Command("predict")
-    .description("Classify texts, or the lines of standard input")
+    .description("Classify texts, the lines of standard input, or the rows of a table")
     .argument("[texts...]", "The texts; without any, each line of standard input is one")
     .option(
       "--model <dir>",
@@ -39,6 +50,15 @@ export function predictCommand(): Command {
       [],
     )
     .option("--mixed", "Each line of standard input is the folder of a model, a tab and a text")
+    .option(
+      "--file <csv>",
+      "Classify the rows of a CSV, TSV or JSON Lines file: it comes out as CSV with the columns " +
+        "predicted and score",
+    )
+    .option("--text <column>", "The column of the texts in --file; default: the one plainly meant")
+    .option("--out <csv>", "Where the rows of --file go; default: standard output")
+    .option("--delimiter <character>", `${DELIMITER.description}`)
+    .option("--encoding <name>", `${ENCODING.description}`)
     .option("--top-k <number>", "How many classes to print for a text", parseTopK, 3)
     .addOption(deviceOption())
     .addOption(dtypeOption())
@@ -49,20 +69,27 @@ export function predictCommand(): Command {
     .action(run);
 }
 
-async function run(args: string[], options: Options): Promise<void> {
+async function run(args: string[], options: Options, command: Command): Promise<void> {
+  if (options.file !== undefined) return await runFile(options.file, args, options, command);
+  for (const flag of ["text", "out", "delimiter", "encoding"] as const) {
+    if (options[flag] !== undefined) throw new UserError(`Cannot use --${flag} without --file`);
+  }
   const texts = options.mixed === true
     ? await readMixed(args, options)
     : await readTexts(args, options);
   if (texts.length === 0) throw new UserError("Cannot predict: no text was given");
-  const empty = texts.findIndex(({ text }) => text.trim() === "");
-  if (empty >= 0) throw new UserError(`Cannot predict: text ${empty + 1} is empty`);
 
   await using executor = await Executor.start({ device: options.device });
   const dirs = texts.map(({ model }) => model);
   const classifier = await MixedClassifier.load(executor, dirs, options.dtype);
   const results = (await classifier.classify(texts)).map((row) => row.slice(0, options.topK));
-  const models = new Set(texts.map(({ model }) => model)).size;
+  const byModel = Map.groupBy(texts, ({ model }) => model);
+  const models = byModel.size;
   const several = models > 1 || options.mixed === true;
+  for (const [model, group] of byModel) {
+    const counts = classifier.countTokens(model, group.map(({ text }) => text));
+    tellUnknown(unknownShare(counts), several ? `${model}: ` : "");
+  }
   if (options.json) {
     const named = texts.map(({ model }, i) => ({ model, scores: results[i]! }));
     const byText = options.mixed === true ? named : chunks(named, models);
@@ -79,7 +106,9 @@ async function run(args: string[], options: Options): Promise<void> {
 /** Each text with each of the models. */
 async function readTexts(args: string[], { model }: Options): Promise<MixedText[]> {
   const models = model.length > 0 ? [...new Set(model)] : [await lastRun()];
-  const texts = args.length > 0 ? args : (await readLines()).map(({ line }) => line);
+  const empty = args.findIndex((text) => text.trim() === "");
+  if (empty >= 0) throw new UserError(`Cannot predict: text ${empty + 1} is empty`);
+  const texts = args.length > 0 ? args : await readLines();
   return texts.flatMap((text) => models.map((model) => ({ model, text })));
 }
 
@@ -88,18 +117,109 @@ async function readMixed(args: string[], { model }: Options): Promise<MixedText[
   if (args.length > 0 || model.length > 0) {
     throw new UserError("Cannot use --mixed with texts or --model: each line names its model");
   }
-  return (await readLines()).map(({ line, number }) => {
+  return (await readLines()).map((line, i) => {
     const tab = line.indexOf("\t");
-    if (tab > 0) return { model: line.slice(0, tab), text: line.slice(tab + 1) };
-    throw new UserError(`Cannot read line ${number}: expected a model's folder, a tab and a text`);
+    const text = line.slice(tab + 1);
+    if (tab > 0 && text.trim() !== "") return { model: line.slice(0, tab), text };
+    throw lineError(i, "expected a model's folder, a tab and a text");
   });
 }
 
-/** The lines of standard input that are not empty, counted from 1. */
-async function readLines(): Promise<{ line: string; number: number }[]> {
-  return (await text(Deno.stdin.readable)).split(/\r?\n/)
-    .map((line, i) => ({ line, number: i + 1 }))
-    .filter(({ line }) => line.trim() !== "");
+const NEWLINE = 0x0a;
+
+/**
+ * The lines of standard input, each with a text, so that results and lines go together.
+ *
+ * @throws {UserError} If a line is blank or not UTF-8.
+ */
+async function readLines(): Promise<string[]> {
+  const bytes = await buffer(Deno.stdin.readable);
+  const decoder = new TextDecoder("utf-8", { fatal: true });
+  const lines: string[] = [];
+  for (let start = 0; start < bytes.length;) {
+    const newline = bytes.indexOf(NEWLINE, start);
+    const end = newline < 0 ? bytes.length : newline;
+    lines.push(decodeLine(decoder, bytes.subarray(start, end), lines.length));
+    start = end + 1;
+  }
+  return lines;
+}
+
+function decodeLine(decoder: TextDecoder, bytes: Uint8Array, index: number): string {
+  let line: string;
+  try {
+    line = decoder.decode(bytes).replace(/\r$/, "");
+  } catch {
+    throw lineError(index, "it is not UTF-8 text");
+  }
+  if (line.trim() === "") throw lineError(index, "it is blank, and each line is a text");
+  return line;
+}
+
+/** @param index Counted from 0. */
+function lineError(index: number, rule: string): UserError {
+  return new UserError(`Cannot read standard input line ${index + 1}: ${rule}`);
+}
+
+/** Tells how much of the texts a model cannot read, if that is anything. */
+function tellUnknown(share: number, prefix = ""): void {
+  const line = unknownLine(share);
+  if (line !== undefined) console.error(`${prefix}${line}`);
+}
+
+/** @throws {UserError} If the permissions of the process leave a file out. */
+async function checkWritable(path: string): Promise<void> {
+  const { state } = await Deno.permissions.query({ name: "write", path });
+  if (state === "granted") return;
+  throw new UserError(
+    `Cannot write '${path}': this command may write below '${Deno.cwd()}' only; without --out ` +
+      "the rows go to standard output, which a shell's > sends anywhere",
+  );
+}
+
+/** Classifies the rows of a table. */
+async function runFile(
+  file: string,
+  args: string[],
+  { model: models, mixed, json, out, device, dtype, ...options }: Options,
+  command: Command,
+): Promise<void> {
+  if (args.length > 0 || mixed === true || json === true || models.length > 1) {
+    throw new UserError("Cannot use --file with texts, --mixed, --json or several --model");
+  }
+  if (out !== undefined) await checkWritable(out);
+  const model = models[0] ?? await lastRun();
+  using interruption = new Interruption("Stopping");
+  const { signal } = interruption;
+  await using executor = await Executor.start({ device });
+  const classifier = await TextClassifier.load(executor, model, dtype);
+  const bar = new RowsBar();
+  let unknown = 0;
+  // Rows on a terminal show by themselves how far it is.
+  const isShown = out !== undefined || !Deno.stdout.isTerminal();
+  const csv = predictTable(classifier, file, {
+    ...options,
+    onNote: (note) => console.error(note),
+    onProgress: (progress) => {
+      unknown = progress.unknownShare;
+      if (isShown) bar.show(progress);
+    },
+    signal,
+  });
+  try {
+    if (out !== undefined) await writeFileAtomically(out, csv);
+    else await ReadableStream.from(csv).pipeTo(Deno.stdout.writable);
+  } catch (error) {
+    if (!signal.aborted || error !== signal.reason) throw error;
+    bar.stop();
+    command.error(out === undefined ? "Stopped" : `Stopped: '${out}' was not written`, {
+      exitCode: interruption.exitCode,
+    });
+  } finally {
+    bar.stop();
+  }
+  tellUnknown(unknown);
+  if (out !== undefined) console.error(`${bar.total.toLocaleString("en")} rows are in ${out}`);
 }
 
 function formatResult(

@@ -14,6 +14,7 @@ import type {
   TrainEvent,
 } from "../training/events.ts";
 import { decimals, describeMetrics } from "../training/metrics.ts";
+import type { TableProgress } from "../training/predict_table.ts";
 import { formatMetric, unknownLine } from "./report.ts";
 
 /** What matters most comes first, as a terminal that is too narrow cuts the end. */
@@ -134,6 +135,34 @@ export class TrainProgress {
     // Without a terminal there is no bar, and the bars' own log is never written.
     if (Deno.stderr.isTerminal()) this.#bars.log(`${text}\n`);
     else console.error(text);
+  }
+}
+
+/** A bar on a terminal for rows that are classified. */
+export class RowsBar {
+  /** How many rows there are. */
+  total = 0;
+  readonly #startedAt = performance.now();
+  readonly #bar = new cliProgress.SingleBar({
+    format: "  {bar} {value}/{total} rows | {left} left",
+    barsize: BAR_SIZE,
+    clearOnComplete: true,
+    stream: process.stderr,
+  }, cliProgress.Presets.shades_classic);
+
+  /** Shows how many rows are done. */
+  show({ rows, total }: Pick<TableProgress, "rows" | "total">): void {
+    if (rows === 0) this.#bar.start(total, 0, { left: "-" });
+    this.total = total;
+    const secondsARow = (performance.now() - this.#startedAt) / 1000 / rows;
+    this.#bar.update(rows, {
+      left: rows === 0 ? "-" : formatDuration(secondsARow * (total - rows)),
+    });
+  }
+
+  /** Takes the bar away. */
+  stop(): void {
+    this.#bar.stop();
   }
 }
 

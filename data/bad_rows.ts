@@ -47,18 +47,20 @@ export class BadRows {
       named + more;
   }
 
-  /** @throws {UserError} If there is any; the message names the first ten and says how many. */
-  check(): void {
+  /**
+   * @param wayOn What a user can do about many: the end of the error's sentence.
+   * @throws {UserError} If there is any; the message names the first ten and says how many.
+   */
+  check(
+    wayOn = ": with --skip-bad-rows 'data prepare', and 'train' on one table, leave them out",
+  ): void {
     const [{ line, fault } = {}, ...others] = this.#first;
     if (line === undefined || fault === undefined) return;
     if (others.length === 0) throw readError(this.#file, fault, line);
     throw readError(
       this.#file,
       `${fault}${others.map((row) => `; line ${row.line}: ${row.fault}`).join("")}. ` +
-        `In all ${
-          this.#count.toLocaleString("en")
-        } rows are bad: with --skip-bad-rows 'data prepare', ` +
-        "and 'train' on one table, leave them out",
+        `In all ${count(this.#count)} rows are bad${wayOn}`,
       line,
     );
   }

@@ -11,7 +11,7 @@ const MAIN = fileURLToPath(new URL("../main.ts", import.meta.url));
 const DENO_JSON = new URL("../deno.json", import.meta.url);
 
 interface GraftOptions {
-  input?: string;
+  input?: string | Uint8Array;
   env?: Record<string, string>;
   /** Beside reading and writing files. */
   permissions?: string[];
@@ -30,7 +30,7 @@ async function graft(cwd: string, args: string[], options: GraftOptions = {}) {
     stderr: "piped",
   }).spawn();
   const writer = child.stdin.getWriter();
-  await writer.write(new TextEncoder().encode(input));
+  await writer.write(typeof input === "string" ? new TextEncoder().encode(input) : input);
   await writer.close();
   const { code, stdout, stderr } = await child.output();
   const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
@@ -266,8 +266,65 @@ Deno.test("predict takes several models, and lines that name theirs", async () =
     const untold = await graft(dir, ["predict", "--mixed"], { input: "a song\n" });
     deepStrictEqual(
       untold.stderr,
-      "error: Cannot read line 1: expected a model's folder, a tab and a text\n",
+      "error: Cannot read standard input line 1: expected a model's folder, a tab and a text\n",
     );
+  });
+});
+
+Deno.test("predict gives a result for each line, or names the line that has none", async () => {
+  await inEmptyFolder(async (dir) => {
+    const model = ["--model", fileURLToPath(new URL("./peft/base", import.meta.url))];
+    const predict = (input: string | Uint8Array) =>
+      graft(dir, ["predict", ...model, "--json"], { input });
+    for (const input of ["a bread\na song", "a bread\r\na song\r\n", "\uFEFFa bread\na song\n"]) {
+      const { code, stdout, stderr } = await predict(input);
+      deepStrictEqual([code, JSON.parse(stdout).length], [0, 2], stderr);
+    }
+    const notUtf8 = Uint8Array.of(0x61, 0x0a, 0x62, 0xe9, 0x0a);
+    for (
+      const [input, message] of [
+        ["a bread\n\na song\n", "line 2: it is blank, and each line is a text"],
+        ["\n", "line 1: it is blank, and each line is a text"],
+        ["a\n \t\n", "line 2: it is blank, and each line is a text"],
+        [notUtf8, "line 2: it is not UTF-8 text"],
+      ] as [string | Uint8Array, string][]
+    ) {
+      const { code, stdout, stderr } = await predict(input);
+      deepStrictEqual([code, stdout], [1, ""]);
+      deepStrictEqual(stderr, `error: Cannot read standard input ${message}\n`);
+    }
+    const unreadable = await predict("日本\n");
+    match(unreadable.stderr, /^100\.0 % of the word pieces are unknown to the model: /);
+    const nothing = await predict("");
+    deepStrictEqual(nothing.stderr, "error: Cannot predict: no text was given\n");
+  });
+});
+
+Deno.test("predict takes a table and writes it with what it predicts", async () => {
+  await inEmptyFolder(async (dir) => {
+    const model = fileURLToPath(new URL("./peft/base", import.meta.url));
+    await Deno.writeTextFile(`${dir}/in.csv`, "id;Title\n7;a bread\n8;a song\n");
+    const args = ["predict", "--model", model, "--file", "in.csv"];
+    const written = await graft(dir, [...args, "--text", "Title", "--out", "out.csv"]);
+    deepStrictEqual([written.code, written.stdout], [0, ""], written.stderr);
+    match(written.stderr, /^2 rows are in out\.csv$/m);
+    const rows = await Deno.readTextFile(`${dir}/out.csv`);
+    match(rows, /^id,Title,predicted,score\n7,a bread,\w+,0\.\d+\n8,a song,\w+,0\.\d+\n$/);
+    const shown = await graft(dir, args);
+    deepStrictEqual([shown.code, shown.stdout], [0, rows]);
+
+    for (
+      const [flags, message] of [
+        [["--out", "out.csv", "x"], /^error: Cannot use --file with texts/],
+        [["--text", "Titel"], /^error: Cannot read 'in\.csv': expected a column 'Titel', found/m],
+      ] as [string[], RegExp][]
+    ) {
+      const { code, stdout, stderr } = await graft(dir, [...args, ...flags]);
+      deepStrictEqual([code, stdout], [1, ""]);
+      match(stderr, message);
+    }
+    const none = await graft(dir, ["predict", "--out", "out.csv", "x"]);
+    deepStrictEqual(none.stderr, "error: Cannot use --out without --file\n");
   });
 });
 

@@ -89,7 +89,7 @@ function named(names: readonly string[]): string {
 }
 
 /** What scores predict, as a label is written, and its probability. */
-function answer(
+export function answer(
   scores: readonly number[],
   { problemType, labels }: Problem,
 ): Pick<PredictionRow, "predicted" | "score"> {

@@ -9,7 +9,7 @@ import { labelRow } from "../data/labels.ts";
 import { stratifiedSample } from "../data/stratified_sample.ts";
 import { type ModelConfig, problemOf } from "../models/formats/config.ts";
 import { batchLogits, inBatches, scoresOf } from "../models/inference/inference.ts";
-import type { Tokenizer } from "../models/text/tokenizer.ts";
+import { type Tokenizer, unknownShare } from "../models/text/tokenizer.ts";
 import type { InferenceSession, Tensors } from "../onnx/runtime/executor.ts";
 import type { Prediction } from "./evaluation.ts";
 import { lossOf } from "./loss.ts";
@@ -42,18 +42,16 @@ export interface EncodedExamples {
 
 /** Encodes texts. */
 export function encodeExamples(rows: readonly Example[], tokenizer: Tokenizer): EncodedExamples {
-  let [truncatedCount, unknown, tokens] = [0, 0, 0];
+  let truncatedCount = 0;
   const examples = rows.map(({ text, label }) => {
     const { ids, truncated } = tokenizer.encode(text);
     truncatedCount += Number(truncated);
-    unknown += tokenizer.countUnknown(ids);
-    tokens += ids.length - 2;
     return { text, ids, label };
   });
   return {
     examples,
     truncated: truncatedCount,
-    unknownShare: tokens === 0 ? 0 : unknown / tokens,
+    unknownShare: unknownShare(tokenizer.countAll(examples)),
   };
 }
 

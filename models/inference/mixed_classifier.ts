@@ -9,6 +9,7 @@ import { baseDirOf, isAdapter, readAdapter } from "../formats/adapter.ts";
 import { AdapterBank, type BankRow } from "./adapter_bank.ts";
 import { inBatches, scoresOf } from "./inference.ts";
 import { type LabelScore, labelScores, TextClassifier } from "./text_classifier.ts";
+import type { TokenCounts } from "../text/tokenizer.ts";
 import type { Dtype } from "../weights.ts";
 
 /** A text and the folder of the model that is to classify it. */
@@ -58,6 +59,13 @@ export class MixedClassifier {
   problemType(model: string): ProblemType {
     return this.#banks.get(model)?.get(model).problemType ??
       this.#classifiers.get(model)!.problemType;
+  }
+
+  /** The tokens of texts, and how many of them a model does not know. */
+  countTokens(model: string, texts: readonly string[]): TokenCounts {
+    const tokenizer = this.#banks.get(model)?.get(model).tokenizer;
+    return tokenizer?.countAll(texts.map((text) => tokenizer.encode(text))) ??
+      this.#classifiers.get(model)!.countTokens(texts);
   }
 
   /** The classes of each text with their scores, the highest first. */

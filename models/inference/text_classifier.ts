@@ -14,7 +14,7 @@ import {
   inBatches,
   scoresOf,
 } from "./inference.ts";
-import type { Encoding, Tokenizer } from "../text/tokenizer.ts";
+import type { Encoding, TokenCounts, Tokenizer } from "../text/tokenizer.ts";
 import type { Dtype } from "../weights.ts";
 
 /** A class and how probable it is, or the output of a regression and its value. */
@@ -65,6 +65,11 @@ export class TextClassifier {
     return pair === undefined
       ? this.#tokenizer.encode(text)
       : this.#tokenizer.encodePair(text, pair);
+  }
+
+  /** The tokens of texts, and how many of them the model does not know. */
+  countTokens(texts: readonly string[]): TokenCounts {
+    return this.#tokenizer.countAll(texts.map((text) => this.encode(text)));
   }
 
   /** The logits of texts that go through the model together, in their order. */

@@ -30,6 +30,17 @@ export interface VocabularyOptions {
   normalization?: Normalization;
 }
 
+/** How many tokens there are, and how many of them stand for what a vocabulary does not have. */
+export interface TokenCounts {
+  tokens: number;
+  unknown: number;
+}
+
+/** The share of tokens that a vocabulary does not have. */
+export function unknownShare({ tokens, unknown }: TokenCounts): number {
+  return tokens === 0 ? 0 : unknown / tokens;
+}
+
 /** A text, or a pair of texts, as token ids. */
 export interface Encoding {
   /** With special tokens around each text. */
@@ -150,6 +161,16 @@ export class Tokenizer {
   countUnknown(ids: readonly number[]): number {
     const { unknownId } = this.#encoder;
     return unknownId === undefined ? 0 : ids.reduce((sum, id) => sum + Number(id === unknownId), 0);
+  }
+
+  /** The tokens of texts, without those around a text, and how many of them are unknown. */
+  countAll(texts: readonly { ids: readonly number[] }[]): TokenCounts {
+    const counts = { tokens: 0, unknown: 0 };
+    for (const { ids } of texts) {
+      counts.tokens += ids.length - this.specialTokenCount;
+      counts.unknown += this.countUnknown(ids);
+    }
+    return counts;
   }
 
   /** The id of the token that hides another, as `[MASK]`, if there is one. */

@@ -11,7 +11,7 @@ import type {
   Lengths,
 } from "../data/preparation/audit.ts";
 import { type Side, SIDES } from "../data/preparation/split.ts";
-import { percent } from "./report.ts";
+import { MUCH_UNKNOWN, percent, unknownLine } from "./report.ts";
 
 /** Tables of more classes are cut. */
 const MAX_CLASSES = 30;
@@ -25,9 +25,10 @@ export function formatAudit(report: AuditReport): string {
     `${report.dir}: ${count(rows)} rows${classCount(report)}`,
     report.leakage,
     ...report.notes,
-    ...unknown.length > 0 ? [`Labels that the training file lacks: ${unknown.join(", ")}`] : [],
+    ...unknown.length > 0 ? [`Labels that the training file lacks: ${someOf(unknown)}`] : [],
     "",
     `${fileTable(report)}`,
+    ...unknownNote(report),
     "Seen and near ask whether a row's text, or one almost the same, stands in the file named;",
     `near: ${report.near_duplicates.method} of at least ${report.near_duplicates.threshold}.`,
     ...report.labels.length > 0 ? ["", classTable(report)] : [],
@@ -40,6 +41,12 @@ export function formatAudit(report: AuditReport): string {
       : [],
     ...report.baselines.left_out,
   ].join("\n");
+}
+
+/** What to do where the base knows few of the training texts' words. */
+function unknownNote({ files }: AuditReport): string[] {
+  const share = files.train?.unknown_share ?? 0;
+  return share < MUCH_UNKNOWN ? [] : [unknownLine(share)!];
 }
 
 /** ` in 6 classes`, or nothing where labels are numbers. */
@@ -66,6 +73,10 @@ function fileTable(report: AuditReport): Table.Table {
   add("words, 50/95/99/100 %", ({ words }) => lengths(words));
   add("word pieces, the same", (file) => lengths(file.word_pieces));
   add(`over ${report.max_length} tokens`, (file) => count(file.truncated_rows));
+  add(
+    "unknown to the base",
+    (file) => file.unknown_share === null ? "" : percent(file.unknown_share),
+  );
   for (const within of ["train", "validation"] as const) {
     add(
       `seen in ${within}`,
@@ -117,6 +128,13 @@ function tableOf(head: string[]): Table.Table {
     colAligns: ["left", ...head.slice(1).map(() => "right" as const)],
     style: { head: [], border: [], compact: true },
   });
+}
+
+/** Some of many names. */
+function someOf(names: readonly string[]): string {
+  const first = names.slice(0, MAX_CLASSES).join(", ");
+  const left = names.length - MAX_CLASSES;
+  return left > 0 ? `${first} and ${count(left)} more` : first;
 }
 
 function count(value: number): string {

@@ -23,6 +23,9 @@ import { SAMPLE_DIR } from "../data/dataset.ts";
 import { SIDES } from "../data/preparation/split.ts";
 import { readTokenizer } from "../models/formats/classifier.ts";
 import { readConfig } from "../models/family.ts";
+import { BUNDLED_MODEL } from "../models/formats/config.ts";
+import { modelDir } from "../models/hub.ts";
+import { Tokenizer, unknownShare } from "../models/text/tokenizer.ts";
 import { scratchWordPieces } from "../models/scratch.ts";
 import { TrainSettings } from "../training/settings.ts";
 import { auditPage } from "./audit_page.ts";
@@ -108,7 +111,7 @@ function auditCommand(): Command {
     .option(
       "--model <dir>",
       "Folder of the model whose word pieces are counted; default: those that a model from " +
-        "random weights would learn",
+        "random weights would learn, and what is unknown to the bundled base",
     )
     .addOption(
       choiceOption("--problem-type <name>", "What labels are", PROBLEM_TYPES)
@@ -131,7 +134,9 @@ async function runAudit(dir: string, options: AuditCommandOptions): Promise<void
   const tokenizer = model === undefined
     ? undefined
     : await readTokenizer(model, await readConfig(model), maxLength);
+  const base = tokenizer ?? await Tokenizer.load(await modelDir(BUNDLED_MODEL));
   const report = await audit(dir, {
+    unknownShare: (texts) => unknownShare(base.countAll(texts.map((text) => base.encode(text)))),
     problemType,
     columns: columnsOf(options),
     format: formatOf(options),

@@ -198,7 +198,7 @@ function count(value: number): string {
 }
 
 /** A larger share of unknown word pieces leaves little of a text. */
-const MUCH_UNKNOWN = 0.1;
+export const MUCH_UNKNOWN = 0.1;
 
 /** How much of some texts a model cannot read; `undefined` where that is next to nothing. */
 export function unknownLine(share: number): string | undefined {

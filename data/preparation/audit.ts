@@ -51,6 +51,8 @@ export interface FileAudit {
   word_pieces: Lengths;
   /** Rows whose text loses its end at {@link AuditReport.max_length}. */
   truncated_rows: number;
+  /** The share of the tokens that the base does not know; `null` where no base was asked. */
+  unknown_share: number | null;
 }
 
 /** What of one file stands in another. */
@@ -111,6 +113,8 @@ export interface AuditReport {
 export interface AuditOptions {
   /** Makes the function that counts a text's word pieces, from the training texts. */
   wordPieceCounter: (trainingTexts: readonly string[]) => (text: string) => number;
+  /** Gives the share of the tokens of texts that the base does not know. */
+  unknownShare?: (texts: readonly string[]) => number;
   /** To how many tokens texts are cut, `[CLS]` and `[SEP]` included; to none by default. */
   maxLength?: number;
   /** One class a text by default; the baselines are for that only. */
@@ -135,6 +139,7 @@ export async function audit(
   dir: string,
   {
     wordPieceCounter,
+    unknownShare,
     maxLength = Infinity,
     problemType = "single_label_classification",
     columns = DEFAULT_COLUMNS,
@@ -186,6 +191,7 @@ export async function audit(
       [...files].map(([side, rows]) => [side, {
         file: basename(paths[side]!),
         ...auditRows(side, rows, near, countPieces, maxLength),
+        unknown_share: unknownShare?.(rows.map(({ text }) => text)) ?? null,
         classes: countEach(labels, classesOf(rows)),
       }]),
     ),
@@ -255,7 +261,7 @@ function auditRows(
   near: NearDuplicates,
   countPieces: (text: string) => number,
   maxLength: number,
-): Omit<FileAudit, "file" | "classes"> {
+): Omit<FileAudit, "file" | "classes" | "unknown_share"> {
   const texts = rows.map(({ text }) => text);
   const distinct = [...new Set(texts)];
   const pieces = texts.map(countPieces);

@@ -6,6 +6,7 @@ import type { ProblemType } from "../labels.ts";
 
 const options: AuditOptions = {
   wordPieceCounter: () => (text) => text.length,
+  unknownShare: (texts) => 1 / texts.length,
   maxLength: 14,
 };
 
@@ -45,6 +46,7 @@ Deno.test("audit() counts rows, repeats, conflicts and rows without letters", as
     conflicting_texts: 1,
     non_text_rows: 1,
     truncated_rows: 3,
+    unknown_share: 0.2,
     classes: { 0: 2, 1: 3, 2: 0 },
   });
   deepStrictEqual(words, {

@@ -181,7 +181,7 @@ async function runFetch({ out: outDir, from }: { out: string; from: string }): P
     bar.stop();
   }
   console.log(`The published splits are in ${outDir}, checked by SHA-256. Try next:
-  deno task data audit ${outDir}`);
+  deno task --quiet data audit ${outDir}`);
 }
 
 function formatPrepared(
@@ -216,7 +216,7 @@ function formatPrepared(
       : [],
     "",
     `The data set is in ${dir}. Try next:`,
-    `  deno task data audit ${dir}`,
-    `  deno task train --mode full --data ${dir}`,
+    `  deno task --quiet data audit ${dir}`,
+    `  deno task --quiet train --mode full --data ${dir}`,
   ].join("\n");
 }

@@ -44,7 +44,7 @@ export function pretrainCommand(): Command {
 
 async function run(options: Options, command: Command): Promise<void> {
   const { outDir, settings, texts } = await runOf(options, command);
-  const resume = `deno task pretrain --resume --out ${quoted(outDir)}`;
+  const resume = `deno task --quiet pretrain --resume --out ${quoted(outDir)}`;
   const result = await showTraining(command, resume, (watch) =>
     pretrain({
       settings,
@@ -60,7 +60,7 @@ async function run(options: Options, command: Command): Promise<void> {
   }
   console.log(`
 The model is in ${outDir}. Try next:
-  deno task train --model ${quoted(outDir)} --data YOUR_FOLDER`);
+  deno task --quiet train --model ${quoted(outDir)} --data YOUR_FOLDER`);
 }
 
 async function runOf(options: Options, command: Command) {

@@ -77,7 +77,7 @@ async function run(options: Options, command: Command): Promise<void> {
     skipBadRows: options.skipBadRows ?? false,
     temporary,
   });
-  const resume = `deno task train --resume --out ${quoted(outDir)}`;
+  const resume = `deno task --quiet train --resume --out ${quoted(outDir)}`;
   const result = await showTraining(command, resume, (watch) =>
     train(dataset, {
       settings,

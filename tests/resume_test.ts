@@ -96,7 +96,7 @@ Deno.test("train ends well on Ctrl-C, which comes twice, and says how to go on",
     deepStrictEqual(code, 130);
     match(
       new TextDecoder().decode(stderr),
-      /Stopped after step \d+; '.*run' holds all that is needed to go on:\n {2}deno task train --resume --out .*run\n$/,
+      /Stopped after step \d+; '.*run' holds all that is needed to go on:\n {2}deno task --quiet train --resume --out .*run\n$/,
     );
     const again = await train(["--resume", "--out", out, "--seed", "12"]);
     deepStrictEqual(again.code, 1);

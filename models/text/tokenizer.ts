@@ -176,7 +176,7 @@ export class Tokenizer {
   /** The id of the token that hides another, as `[MASK]`, if there is one. */
   get maskId(): number | undefined {
     const { mask_token } = this.#folder.specialTokens;
-    return mask_token === undefined ? undefined : this.#encoder.ids.get(mask_token);
+    return mask_token === undefined ? undefined : this.#encoder.idOf(mask_token);
   }
 
   /** Whether a token is no part of a text, as `[SEP]`. */
@@ -192,13 +192,13 @@ export class Tokenizer {
   /** The tokens by their ids; an id that no token has is left out. */
   tokens(): string[] {
     const tokens: string[] = [];
-    for (const [token, id] of this.#encoder.ids) tokens[id] = token;
+    for (const [token, id] of this.#encoder.tokens()) tokens[id] = token;
     return tokens;
   }
 
   /** How many tokens there are: one more than the largest id. */
   get vocabularySize(): number {
-    return this.#encoder.ids.values().reduce((a, b) => Math.max(a, b)) + 1;
+    return this.#encoder.tokens().reduce((largest, [, id]) => Math.max(largest, id), -1) + 1;
   }
 
   /** The same tokenizer, cutting texts to `maxLength` tokens, special tokens included. */
@@ -260,14 +260,14 @@ function sharedRoom(first: number, second: number, room: number): [number, numbe
 
 /** The steps from a text to its tokens, without special tokens around it. */
 class Encoder {
-  /** The ids of all tokens. */
-  readonly ids: ReadonlyMap<string, number>;
   readonly template: Template;
   readonly unknownId: number | undefined;
   readonly specialIds: ReadonlySet<number>;
   readonly continuations: ReadonlySet<number>;
   /** Whether a text before a space has the same tokens as it has alone. */
   readonly splitsAtSpaces: boolean;
+  readonly #vocabulary: ReadonlyMap<string, number>;
+  readonly #added: ReadonlyMap<string, number>;
   readonly #findAdded: TokenFinder;
   readonly #findNormalized: TokenFinder;
   readonly #normalize: Normalizer;
@@ -277,6 +277,8 @@ class Encoder {
   constructor(definition: TokenizerJson, specialTokens: SpecialTokens) {
     const { added_tokens: added, model } = definition;
     const vocabulary = vocabularyOf(model);
+    this.#vocabulary = vocabulary;
+    this.#added = new Map(added.map(({ content, id }) => [content, id]));
     this.#normalize = normalizerOf(definition.normalizer);
     this.#preTokenize = preTokenizerOf(definition.pre_tokenizer);
     this.#model = subwordModel(model, vocabulary);
@@ -287,8 +289,7 @@ class Encoder {
     );
     this.template = templateOf(definition.post_processor);
     this.unknownId = unknownId(model, vocabulary);
-    this.ids = new Map([...vocabulary, ...added.map(({ content, id }) => [content, id] as const)]);
-    const named = Object.values(specialTokens).map((token) => this.ids.get(token));
+    const named = Object.values(specialTokens).map((token) => this.idOf(token));
     const continues = model.type === "WordPiece"
       ? (token: string) => token.startsWith(model.continuing_subword_prefix)
       : (token: string) => !/^[Ġ▁]/.test(token);
@@ -302,6 +303,17 @@ class Encoder {
     // A token such as "[USER NAME]" may stand across the space.
     this.splitsAtSpaces = splitsAtSpaces(definition.pre_tokenizer) &&
       !added.some(({ content }) => /\S\s/.test(content));
+  }
+
+  /** The id of a token, if there is one. */
+  idOf(token: string): number | undefined {
+    return this.#added.get(token) ?? this.#vocabulary.get(token);
+  }
+
+  /** All tokens with their ids. */
+  *tokens(): Generator<[token: string, id: number]> {
+    yield* this.#vocabulary;
+    yield* this.#added;
   }
 
   encode(text: string): number[] {

@@ -70,6 +70,27 @@ export function tanh(x: Tensor): Tensor {
   return unary("Tanh", x, (g, y) => mul(g, sub(x.graph.scalar(1), mul(y, y))));
 }
 
+/** `max(x, 0)` */
+export function relu(x: Tensor): Tensor {
+  return unary("Relu", x, (g) => {
+    const isPositive = x.graph.append("Greater", [x, x.graph.scalar(0)], {
+      type: "bool",
+      shape: x.shape,
+    });
+    return mul(g, cast(isPositive, "float32"));
+  });
+}
+
+/** The cosine of an angle in radians. */
+export function cos(x: Tensor): Tensor {
+  return unary("Cos", x, (g) => mul(g, neg(sin(x))));
+}
+
+/** The sine of an angle in radians. */
+export function sin(x: Tensor): Tensor {
+  return unary("Sin", x, (g) => mul(g, cos(x)));
+}
+
 /** `1 / (1 + e ** -x)` */
 export function sigmoid(x: Tensor): Tensor {
   return unary("Sigmoid", x, (g, y) => mul(mul(g, y), sub(x.graph.scalar(1), y)));
@@ -413,7 +434,6 @@ export function gather(table: Tensor, indices: Tensor): Tensor {
 
 /** The elements `start` to `end - 1` of one axis; if `end` is a symbol, `start` must be 0. */
 export function slice(x: Tensor, axis: number, start: number, end: Dimension): Tensor {
-  const { graph } = x;
   const length = x.shape[axis];
   const tooLong = typeof length === "number" && typeof end === "number" && end > length;
   const empty = typeof end === "number" ? end <= start : start !== 0;
@@ -422,17 +442,63 @@ export function slice(x: Tensor, axis: number, start: number, end: Dimension): T
       `Cannot slice axis ${axis} of ${formatShape(x.shape)} from ${start} to ${end}`,
     );
   }
-  const shape = x.shape.with(axis, typeof end === "number" ? end - start : end);
-  const inputs = [graph.integers([start]), graph.dimensions([end]), graph.integers([axis])];
+  const size = typeof end === "number" ? end - start : end;
+  return window(x, axis, { start, end, size });
+}
+
+/**
+ * The elements `start` to `end - 1` of one axis, where all may be symbols.
+ *
+ * @param bounds `size` is `end - start`, which symbols cannot always say by themselves.
+ */
+export function window(
+  x: Tensor,
+  axis: number,
+  { start, end, size }: { start: Dimension; end: Dimension; size: Dimension },
+): Tensor {
+  const { graph } = x;
+  const length = x.shape[axis]!;
+  const shape = x.shape.with(axis, size);
+  const inputs = [graph.dimensions([start]), graph.dimensions([end]), graph.integers([axis])];
   return graph.append("Slice", [x, ...inputs], {
     shape,
     gradient: (g) => {
       const before = shape.map((_, i) => i === axis ? start : 0);
-      const after = shape.map((_, i) => i === axis ? difference(length, end) : 0);
+      const after = shape.map((_, i) => i === axis && end !== length ? difference(length, end) : 0);
       const pads = graph.dimensions([...before, ...after]);
       return [graph.append("Pad", [g, pads], { shape: x.shape })];
     },
   });
+}
+
+/**
+ * Puts what belongs to the distance of a row from a column into that column (Dai et al., 2019,
+ * "Transformer-XL", appendix B): `y[i, j] = x[i, length - i + j]`.
+ *
+ * @param x `[..., length, 2*length+1]`; column `m` belongs to the distance `length - m`.
+ * @returns `[..., length, length]`
+ * @throws {RangeError} If the last two dimensions are others.
+ */
+export function relativeShift(x: Tensor): Tensor {
+  const [length, width] = x.shape.slice(-2) as [Dimension, Dimension];
+  if (width !== sum([1, length, length])) {
+    throw new RangeError(
+      `Cannot shift ${
+        formatShape(x.shape)
+      }: the last dimension must be one more than twice the other`,
+    );
+  }
+  const outer = x.shape.slice(0, -2);
+  const axis = outer.length;
+  const total = product([length, width]);
+  const twice = product([2, length]);
+  // Without the first elements rows are one shorter, so that each begins one further to the left.
+  const flat = window(reshape(x, [...outer, total]), axis, {
+    start: length,
+    end: total,
+    size: product([length, twice]),
+  });
+  return slice(reshape(flat, [...outer, length, twice]), axis + 1, 0, length);
 }
 
 /** Tensors one after the other along an axis; their other dimensions must agree. */

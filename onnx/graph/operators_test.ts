@@ -46,6 +46,8 @@ const CASES: Record<string, fc.Arbitrary<Case>> = {
   erf: unary(op.erf),
   tanh: unary(op.tanh),
   sigmoid: unary(op.sigmoid),
+  cos: unary(op.cos),
+  sin: unary(op.sin),
   softplus: unary(op.softplus),
   gelu: unary(op.gelu),
   softmax: unary(op.softmax),
@@ -84,6 +86,10 @@ const CASES: Record<string, fc.Arbitrary<Case>> = {
       build: ([x, y, z]) => op.gemm(x!, y!, z!, { transposeA, transposeB, alpha: 0.5 }),
     }),
   ),
+  relativeShift: fc.tuple(size, size).map(([batch, length]) => ({
+    shapes: [[batch, length, 2 * length + 1]],
+    build: ([x]) => op.relativeShift(x!),
+  })),
   reshape: fc.tuple(size, size, size).map(([a, b, c]) => ({
     shapes: [[a, b, c]],
     build: ([x]) => op.reshape(x!, [a * b, c]),
@@ -206,6 +212,13 @@ function allClose(actual: number[], expected: number[]): void {
     ok(error <= 2e-6 * Math.max(1, Math.abs(value)), `${actual[i]}, not ${value}`);
   }
 }
+
+testOnDevices("relu() keeps what is positive, and its gradient", async (executor) => {
+  const row = Float32Array.of(-2, -0.5, 0, 0.5, 2);
+  const { values, gradients } = await onRow(executor, op.relu, row, Float32Array.of(1, 2, 3, 4, 5));
+  deepStrictEqual(values, [0, 0, 0, 0.5, 2]);
+  deepStrictEqual(gradients, [0, 0, 0, 4, 5]);
+});
 
 testOnDevices("softplus() and its gradient hold far from zero", async (executor) => {
   const row = Float32Array.of(-200, -20, 0, 20, 200);

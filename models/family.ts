@@ -11,6 +11,12 @@ import { exists, readJson } from "../lib/files.ts";
 import { UserError } from "../lib/user_error.ts";
 import type { Graph, Tensor } from "../onnx/graph/graph.ts";
 import { bert } from "./families/bert.ts";
+import { debertaV2 } from "./families/deberta_v2.ts";
+import { distilbert } from "./families/distilbert.ts";
+import { electra } from "./families/electra.ts";
+import { modernbert } from "./families/modernbert.ts";
+import { mpnet } from "./families/mpnet.ts";
+import { camembert, roberta, xlmRoberta } from "./families/roberta.ts";
 import { CONFIG_FILE, type ModelConfig } from "./formats/config.ts";
 import type { GraphOptions, WantedTokens } from "./layers.ts";
 
@@ -107,7 +113,17 @@ export interface Family<Config extends ModelConfig = ModelConfig> {
 }
 
 /** All families. */
-export const FAMILIES: readonly Family[] = [bert];
+export const FAMILIES: readonly Family[] = [
+  bert,
+  roberta,
+  xlmRoberta,
+  camembert,
+  distilbert,
+  mpnet,
+  electra,
+  debertaV2,
+  modernbert,
+];
 
 /** The family that has read a configuration. */
 export function familyOf({ model_type }: Pick<ModelConfig, "model_type">): Family {

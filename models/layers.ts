@@ -72,7 +72,7 @@ export interface GraphOptions<Config extends ModelConfig = ModelConfig> {
 export type WantedTokens = "first" | "all";
 
 /** Subtracted from the attention scores of padding; its exponential is 0 in float32. */
-const MASKED = 1e9;
+export const MASKED = 1e9;
 
 /** The inputs of a graph that are made from texts, int64 `[batch, length]`. */
 export interface TextInputs {
@@ -107,19 +107,29 @@ export function linear(
   return gemm(x, weight, offset, { transposeB: true });
 }
 
-/** Layer normalisation of `x [..., hidden]` by the parameters `NAME.weight` and `NAME.bias`. */
+/** Layer normalisation of `x [..., hidden]` by `NAME.weight` and, unless it has none, `NAME.bias`. */
 export function normalization(
   x: Tensor,
   name: string,
   epsilon: number,
   { parameter }: GraphOptions,
+  { bias = true }: { bias?: boolean } = {},
 ): Tensor {
   const hidden = x.shape.at(-1) as number;
-  const [weight, bias] = [
-    parameter(`${name}.weight`, [hidden]),
-    parameter(`${name}.bias`, [hidden]),
-  ];
-  return layerNormalization(x, weight, bias, epsilon);
+  const weight = parameter(`${name}.weight`, [hidden]);
+  const offset = bias ? parameter(`${name}.bias`, [hidden]) : expand(x.graph.scalar(0), [hidden]);
+  return layerNormalization(x, weight, offset, epsilon);
+}
+
+/** The same options, but that a parameter that is asked for again is the tensor of the first time. */
+export function sharedParameters<Options extends GraphOptions>(options: Options): Options {
+  const known = new Map<string, Tensor>();
+  const parameter: ParameterSource = (name, shape) => {
+    const tensor = known.get(name) ?? options.parameter(name, shape);
+    known.set(name, tensor);
+    return tensor;
+  };
+  return { ...options, parameter };
 }
 
 /** Dropout where the model is trained. */

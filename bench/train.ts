@@ -259,6 +259,9 @@ function stepFlops(config: BertConfig, mode: Mode, batchSize: number, length: nu
       return 3 * (allWeighted + allAttention);
     case "prompt":
       return 2 * allWeighted + 3 * allAttention;
+    // Its own products are small, and all layers are on the way to the first that it changes.
+    case "lora":
+      return 2 * allWeighted + 3 * allAttention;
     case "prefix":
       return 2 * allWeighted + 3 * allAttention - 3 * product(tokens, hidden, hidden) -
         product(tokens, keys, hidden);

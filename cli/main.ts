@@ -10,6 +10,7 @@ import { isDeviceError } from "../onnx/runtime/device.ts";
 import { benchCommand } from "./bench.ts";
 import { dataCommand } from "./data.ts";
 import { evalCommand } from "./eval.ts";
+import { exportCommand } from "./export.ts";
 import { predictCommand } from "./predict.ts";
 import { pretrainCommand } from "./pretrain.ts";
 import { runsCommand } from "./runs.ts";
@@ -31,6 +32,7 @@ export async function main(args: readonly string[]): Promise<number> {
     .addCommand(pretrainCommand())
     .addCommand(evalCommand())
     .addCommand(predictCommand())
+    .addCommand(exportCommand())
     .addCommand(serveCommand())
     .addCommand(runsCommand())
     .addCommand(dataCommand())

@@ -58,6 +58,15 @@ export interface MixedTokens {
   withPrompts(words: Tensor): Tensor;
 }
 
+/**
+ * Changes what a linear layer of a base gives.
+ *
+ * @param projected What it gives, `[rows, to]`.
+ * @param x What goes into it, `[rows, from]`.
+ * @param name The layer's, without `.weight`.
+ */
+export type Projection = (projected: Tensor, x: Tensor, name: string) => Tensor;
+
 /** What the graph of an encoder is made from; the functions below hand it on to one another. */
 export interface GraphOptions<Config extends ModelConfig = ModelConfig> {
   config: Config;
@@ -66,6 +75,7 @@ export interface GraphOptions<Config extends ModelConfig = ModelConfig> {
   dropout?: Dropout | undefined;
   virtualTokens?: VirtualTokens | undefined;
   mixedRows?: MixedTokens | undefined;
+  project?: Projection | undefined;
 }
 
 /** Which tokens of the last layer are wanted: the first of each text, or all. */
@@ -98,13 +108,14 @@ export function linear(
   x: Tensor,
   name: string,
   to: number,
-  { parameter }: GraphOptions,
+  { parameter, project }: GraphOptions,
   { bias = true }: { bias?: boolean } = {},
 ): Tensor {
   const from = x.shape.at(-1) as number;
   const weight = parameter(`${name}.weight`, [to, from]);
   const offset = bias ? parameter(`${name}.bias`, [to]) : undefined;
-  return gemm(x, weight, offset, { transposeB: true });
+  const projected = gemm(x, weight, offset, { transposeB: true });
+  return project?.(projected, x, name) ?? projected;
 }
 
 /** Layer normalisation of `x [..., hidden]` by `NAME.weight` and, unless it has none, `NAME.bias`. */

@@ -132,7 +132,8 @@ export function classifierGraph(
 
 /** Quantises what is large or takes long; the pooler, the head and virtual tokens stay as they are. */
 export function quantizeEncoder(graph: Graph, config: ModelConfig): void {
-  quantizeWeights(graph, (name) => isQuantized(config, name));
+  const base = frozenBase(config);
+  quantizeWeights(graph, (name) => base.has(name) && isQuantized(config, name));
 }
 
 function isQuantized(config: ModelConfig, name: string): boolean {

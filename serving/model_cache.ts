@@ -15,6 +15,8 @@ import {
   AdapterBank,
   type BankedAdapter,
   BankFullError,
+  COMMON_TABLES,
+  tablesOf,
 } from "../models/inference/adapter_bank.ts";
 import { ADAPTER_WEIGHTS_FILE } from "../models/formats/adapter_files.ts";
 import { readConfig } from "../models/family.ts";
@@ -67,6 +69,8 @@ interface Base {
   dir: string;
   executor: Executor;
   bank: Promise<AdapterBank>;
+  /** The tables that its bank has for them. */
+  tables: ReadonlyMap<string, number>;
   bytes: number;
 }
 
@@ -74,7 +78,7 @@ interface Base {
 interface Sizes {
   bytes: number;
   /** Of an adapter's base. */
-  base?: { dir: string; bytes: number };
+  base?: { dir: string; bytes: number; tables: ReadonlyMap<string, number> };
 }
 
 /** Loads models when they are asked for, and unloads those that were not for the longest time. */
@@ -249,11 +253,14 @@ export class ModelCache implements AsyncDisposable {
     return entry;
   }
 
-  #base(executor: Executor, { dir, bytes }: Required<Sizes>["base"]): Base {
-    const loaded = this.#bases(executor).find((base) => base.dir === dir);
-    const options = { memoryBudgetBytes: Infinity, dtype: this.dtype };
-    const bank = () => AdapterBank.load(executor, dir, options);
-    return loaded ?? { dir, executor, bytes, bank: bank() };
+  /** A base that is loaded, unless an adapter changes what no adapter before it has changed. */
+  #base(executor: Executor, { dir, bytes, tables: own }: Required<Sizes>["base"]): Base {
+    const loaded = this.#bases(executor).filter((base) => base.dir === dir);
+    const suitable = loaded.find((base) => holdsAll(base.tables, own));
+    if (suitable !== undefined) return suitable;
+    const tables = new Map([...loaded.flatMap(({ tables }) => [...tables]), ...own]);
+    const options = { memoryBudgetBytes: Infinity, dtype: this.dtype, tables };
+    return { dir, executor, bytes, tables, bank: AdapterBank.load(executor, dir, options) };
   }
 
   async #loadAdapter({ dir }: ModelVersion, base: Base): Promise<ServedModel> {
@@ -303,7 +310,8 @@ export class ModelCache implements AsyncDisposable {
     const needed = () => {
       const living = this.#living();
       const bases = new Set(living.flatMap(({ base }) => base ?? []));
-      const isBaseLoaded = [...bases].some(({ dir }) => dir === base?.dir);
+      const isBaseLoaded = base !== undefined &&
+        [...bases].some(({ dir, tables }) => dir === base.dir && holdsAll(tables, base.tables));
       return (isBaseLoaded ? bytes : whole) +
         [...living, ...bases].reduce((sum, { bytes }) => sum + bytes, 0);
     };
@@ -335,9 +343,19 @@ export class ModelCache implements AsyncDisposable {
 async function sizesOf(dir: string, dtype: Dtype): Promise<Sizes> {
   if (!await isAdapter(dir)) return { bytes: weightBytes(await readConfig(dir), dtype) };
   const { size } = await Deno.stat(join(dir, ADAPTER_WEIGHTS_FILE));
-  const baseDir = await Deno.realPath(await baseDirOf(await readAdapter(dir)));
-  const baseBytes = weightBytes(await readConfig(baseDir), dtype);
-  return { bytes: size, base: { dir: baseDir, bytes: baseBytes } };
+  const adapter = await readAdapter(dir);
+  const baseDir = await Deno.realPath(await baseDirOf(adapter));
+  const config = await readConfig(baseDir);
+  const tables = tablesOf([adapter], config);
+  return { bytes: size, base: { dir: baseDir, bytes: weightBytes(config, dtype), tables } };
+}
+
+function holdsAll(
+  tables: ReadonlyMap<string, number>,
+  wanted: ReadonlyMap<string, number>,
+): boolean {
+  // Every bank has those of prefixes and prompts.
+  return [...wanted.keys()].every((table) => tables.has(table) || COMMON_TABLES.includes(table));
 }
 
 function isSame(a: ModelVersion, b: ModelVersion): boolean {

@@ -8,6 +8,7 @@ import { deepStrictEqual, ok } from "node:assert";
 import { familyOf } from "../models/family.ts";
 import { labelsOf, type ModelConfig, problemOf } from "../models/formats/config.ts";
 import { decodeSafetensors, type StoredTensor } from "../models/formats/safetensors.ts";
+import type { LoraConfig } from "../models/tuners/lora.ts";
 import { type PeftConfig, tunerOf } from "../models/tuners/tuner.ts";
 import type { Executor, Tensors } from "../onnx/runtime/executor.ts";
 import { testOnDevices } from "../onnx/testing.ts";
@@ -28,6 +29,7 @@ interface Golden {
   step_lrs: number[];
   num_virtual_tokens?: number;
   prefix_hidden_size?: number | null;
+  lora?: { r: number; lora_alpha: number; target_modules: string[] };
 }
 
 function close(
@@ -43,12 +45,18 @@ function close(
 
 /** A name of transformers, or of PEFT without the name of its adapter. */
 function plainName(name: string): string {
-  return name.replace(/^base_model\./, "").replace(/\.(modules_to_save\.)?default\./, ".");
+  return name.replace(/^base_model\.(model\.)?/, "")
+    .replace(/\.(modules_to_save\.)?default\./, ".")
+    .replace(".base_layer.", ".");
 }
 
 /** What is tuned beside the base, by the settings of PEFT. */
 function peftConfig(name: string, golden: Golden, config: ModelConfig): PeftConfig | undefined {
-  const { num_virtual_tokens, prefix_hidden_size } = golden;
+  const { num_virtual_tokens, prefix_hidden_size, lora } = golden;
+  if (lora !== undefined) {
+    const config: LoraConfig = { peft_type: "LORA", lora_dropout: 0, use_rslora: false, ...lora };
+    return config;
+  }
   if (num_virtual_tokens === undefined) return undefined;
   const settings = TrainSettings.parse({
     mode: name.endsWith("prompt") ? "prompt" : "prefix",
@@ -203,6 +211,8 @@ for (
     ["a prefix", "prefix"],
     ["a projected prefix", "prefix_projection"],
     ["a prompt", "prompt"],
+    ["LoRA of queries and values", "lora"],
+    ["LoRA of all layers", "lora_all"],
   ] as const
 ) {
   testOnDevices(

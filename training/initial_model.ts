@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { UserError } from "../lib/user_error.ts";
 import {
   adaptedTokenizer,
   type Adapter,
@@ -55,6 +56,10 @@ export async function initialModel(
   const classifier = await pretrainedClassifier(dir, labels, { seed, maxLength, frozen: true });
   const { config, tokenizer, weights } = classifier;
   const peft = method.configOf(settings, config);
+  const misfit = method.misfit(peft, config);
+  if (misfit !== undefined) {
+    throw new UserError(`Cannot use --mode ${mode} on '${model}': ${misfit}`);
+  }
   checkPositions(peft, config, `--prefix-length and --max-length with '${model}'`, maxLength);
   return {
     ...classifier,

@@ -12,8 +12,14 @@ import { between, positive, whole } from "../lib/number_schemas.ts";
 import { bert } from "../models/families/bert.ts";
 import type { Family } from "../models/family.ts";
 import { BUNDLED_MODEL, SCRATCH_MODELS, scratchSizeOf } from "../models/formats/config.ts";
-import { MODES, needsBase, type RateAndEpochs, tunerOf, TUNERS } from "../models/tuners/tuner.ts";
-import { VIRTUAL_TOKEN_SETTINGS } from "../models/tuners/virtual_tokens.ts";
+import {
+  MODES,
+  needsBase,
+  type RateAndEpochs,
+  TUNER_SETTINGS,
+  tunerOf,
+  TUNERS,
+} from "../models/tuners/tuner.ts";
 
 /** The name of a model, of which those that begin with `scratch:` are known. */
 export const MODEL = z.string().refine(
@@ -45,7 +51,7 @@ export const TrainSettings = z.strictObject({
   ),
   epochs: whole(1, 1000).optional().describe(
     "Passes over the training file; default: 8 from random weights, 3 from the bundled base, 4 " +
-      "from another, 20 of a prefix or prompt, 30 of a prefix on the bundled base",
+      "from another, 20 of a prefix or prompt, 30 of a prefix on the bundled base, 10 of LoRA",
   ),
   maxSteps: whole(1).optional().describe("Stop after so many optimizer steps"),
   batchSize: whole(1, 1024).default(16).describe("Texts in a batch"),
@@ -58,7 +64,7 @@ export const TrainSettings = z.strictObject({
   learningRate: positive(1).optional().describe(
     "The highest learning rate; default: 1e-3, 5e-4 or 3e-4 from random weights, by size, 5e-4 " +
       "from the bundled base, 5e-5 from another, 2e-2 of a prefix, 4e-2 of one on the bundled " +
-      "base, 1e-4 of one with projection, 1e-2 of a prompt",
+      "base, 1e-4 of one with projection, 1e-2 of a prompt, 2e-3 of LoRA",
   ),
   warmupRatio: between(0, 1).default(0.1)
     .describe("Share of the steps over which the learning rate rises"),
@@ -77,7 +83,7 @@ export const TrainSettings = z.strictObject({
     .describe("Train on so many examples only: a sample by seed with the classes' shares"),
   freeze: z.string().optional()
     .describe("Parameters that are not trained: names with *, separated by commas"),
-  ...VIRTUAL_TOKEN_SETTINGS,
+  ...TUNER_SETTINGS,
   patience: whole(1).optional().describe(
     "Stop after so many epochs without a better one",
   ),

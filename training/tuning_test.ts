@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Dataset } from "../data/dataset.ts";
 import { readAdapter } from "../models/formats/adapter.ts";
+import { mergedClassifier, saveClassifier } from "../models/formats/classifier.ts";
 import { TextClassifier } from "../models/inference/text_classifier.ts";
 import { Executor } from "../onnx/runtime/executor.ts";
 import type { TrainEvent, TrainResult } from "./events.ts";
@@ -38,6 +39,8 @@ const MODES: Record<string, TrainSettingsInput> = {
   "a projected prefix": { prefixProjection: true, prefixHiddenSize: 6 },
   "a prompt": { mode: "prompt" },
   "a prompt from random values": { mode: "prompt", initFrom: "random" },
+  "LoRA's matrices": { mode: "lora", loraRank: 2, loraDropout: 0.1 },
+  "LoRA's matrices of all layers": { mode: "lora", loraTargets: "all-linear" },
 };
 
 async function inTempDir(test: (dir: string) => Promise<void>): Promise<void> {
@@ -181,4 +184,33 @@ Deno.test("withModelDefaults() takes higher rates on the bundled base", () => {
     return [learningRate, epochs];
   };
   deepStrictEqual([defaults("full"), defaults("prefix")], [[5e-4, 3], [4e-2, 30]]);
+});
+
+Deno.test("train() says which layers there are where LoRA's targets are none of them", async () => {
+  await inTempDir(async (dir) => {
+    const outDir = join(dir, "run");
+    await rejects(
+      train(DATASET, { settings: parsed({ mode: "lora", loraTargets: "query,q_proj" }), outDir }),
+      /^UserError: Cannot use --mode lora on '.*': the base has no layer 'q_proj'; there are query, key, value, dense$/,
+    );
+    await rejects(Deno.stat(outDir), Deno.errors.NotFound);
+  });
+});
+
+Deno.test("mergedClassifier() gives the answers of LoRA's adapter, and refuses a prefix", async () => {
+  await inTempDir(async (dir) => {
+    const [adapter, merged, prefix] = ["adapter", "merged", "prefix"].map((it) => join(dir, it));
+    const settings = { learningRate: 0.05, epochs: 2 };
+    await train(DATASET, { settings: parsed({ mode: "lora", ...settings }), outDir: adapter! });
+    await saveClassifier(merged!, await mergedClassifier(adapter!));
+    await using executor = await Executor.start({ threads: 1 });
+    const texts = DATASET.validation.map(({ text }) => text);
+    const answers = async (model: string) =>
+      (await (await TextClassifier.load(executor, model)).scores(texts)).flat();
+    const [expected, actual] = [await answers(adapter!), await answers(merged!)];
+    ok(expected.every((value, i) => Math.abs(value - actual[i]!) < 1e-6));
+    await train(DATASET, { settings: parsed({ epochs: 1 }), outDir: prefix! });
+    await rejects(mergedClassifier(prefix!), /virtual tokens stand beside the weights/);
+    await rejects(mergedClassifier(merged!), /it holds no adapter/);
+  });
 });

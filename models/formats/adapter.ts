@@ -19,7 +19,14 @@ import { ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE } from "./adapter_files.ts";
 import { decodeSafetensors, encodeSafetensors, type StoredTensor } from "./safetensors.ts";
 import { Tokenizer } from "../text/tokenizer.ts";
 import { MIN_LENGTH } from "./tokenizer_files.ts";
-import { baseParameters, headParameters, ONNX_FILES, type Weights } from "../weights.ts";
+import {
+  baseParameters,
+  frozenBase,
+  headParameters,
+  ONNX_FILES,
+  parameterShapes,
+  type Weights,
+} from "../weights.ts";
 
 /** What {@link ADAPTER_CONFIG_FILE} says of every adapter. */
 const AdapterConfig = z.looseObject({
@@ -133,14 +140,16 @@ export async function readAdapter(dir: string): Promise<StoredAdapter> {
     throw new UserError(`Cannot read '${dir}': it holds no ${ADAPTER_WEIGHTS_FILE}`);
   }
   const { tensors, metadata } = decodeSafetensors(await Deno.readFile(file), file);
-  const values = (name: string, shape: readonly number[]) => {
+  const values = (name: string, shape: readonly (number | undefined)[]) => {
     const tensor = tensors.get(name);
-    if (tensor?.data instanceof Float32Array && String(tensor.shape) === String(shape)) {
-      return tensor.data;
-    }
+    const fits = tensor?.shape.length === shape.length &&
+      shape.every((size, axis) => size === undefined || size === tensor.shape[axis]);
+    if (fits && tensor.data instanceof Float32Array) return tensor.data;
     const found = tensor === undefined ? "there is none" : `got [${tensor.shape}]`;
     throw new UserError(
-      `Cannot read '${file}': '${name}' must be floating-point [${shape}], ${found}`,
+      `Cannot read '${file}': '${name}' must be floating-point [${
+        shape.map((size) => size ?? "any")
+      }], ${found}`,
     );
   };
   const prefix = method.baseModelPrefix;
@@ -180,7 +189,7 @@ export async function readAdapter(dir: string): Promise<StoredAdapter> {
             : []
         ),
       ),
-      ...method.fromStored(peft, values),
+      ...method.fromStored(peft, { names: () => [...tensors.keys()], read: values }),
     },
     maxLength,
   };
@@ -264,11 +273,12 @@ export function adaptedConfig(
   if (misfit !== undefined) throw new UserError(`Cannot use '${dir}' on '${base.name}': ${misfit}`);
   checkPositions(peft, baseConfig, `'${dir}'`);
   const config = withClasses(adapter, baseConfig);
-  for (const { name, shape } of headParameters(config)) {
-    if (adapter.weights[name]?.length === elementCount(shape)) continue;
+  const ofBase = frozenBase(config);
+  for (const { name, shape } of parameterShapes(config, peft)) {
+    if (ofBase.has(name) || adapter.weights[name]?.length === elementCount(shape)) continue;
     throw new UserError(
-      `Cannot use '${dir}' on '${base.name}': a head of the base's kind has '${name}' ` +
-        `of [${shape}], the adapter ${name in adapter.weights ? "another" : "none"}`,
+      `Cannot use '${dir}' on '${base.name}': on this base an adapter has '${name}' of [${shape}], ` +
+        `and this one has ${name in adapter.weights ? "another" : "none"}`,
     );
   }
   return config;

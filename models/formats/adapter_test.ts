@@ -1,15 +1,17 @@
 import { deepStrictEqual, ok, rejects } from "node:assert";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { z } from "zod";
 import { collate } from "../../data/batches.ts";
 import { exists } from "../../lib/files.ts";
+import { operatorsOf } from "../../onnx/testing.ts";
 import { Executor } from "../../onnx/runtime/executor.ts";
 import { type Adapter, baseOf, isAdapter, readAdapter, saveAdapter, withBase } from "./adapter.ts";
 import { ADAPTER_WEIGHTS_FILE } from "./adapter_files.ts";
 import { loadForInference, saveClassifier } from "./classifier.ts";
 import { readConfig, withLabels } from "../family.ts";
 import { labelsOf, type ModelConfig } from "./config.ts";
-import { tunerOf } from "../tuners/tuner.ts";
+import { TUNER_SETTINGS, tunerOf } from "../tuners/tuner.ts";
 import { decodeSafetensors, encodeSafetensors, type StoredTensor } from "./safetensors.ts";
 import { Tokenizer } from "../text/tokenizer.ts";
 import { exportModel, initialWeights } from "../weights.ts";
@@ -23,9 +25,11 @@ const PEFT_LOGITS: { input_ids: number[][]; logits: Record<string, number[][]> }
 const SETTINGS = {
   model: BASE,
   seed: 1,
-  prefixLength: 3,
-  prefixProjection: true,
-  prefixHiddenSize: 5,
+  ...z.object(TUNER_SETTINGS).parse({
+    prefixLength: 3,
+    prefixProjection: true,
+    prefixHiddenSize: 5,
+  }),
 };
 
 async function inTempDir(test: (dir: string) => Promise<void>): Promise<void> {
@@ -92,7 +96,7 @@ async function withChanged(
   });
 }
 
-for (const name of ["prefix", "projection", "prompt"]) {
+for (const name of ["prefix", "projection", "prompt", "lora", "lora_all"]) {
   Deno.test(`readAdapter() reads PEFT's ${name}, and gives PEFT's logits`, async () => {
     await using executor = await Executor.start({ threads: 1 });
     const stored = await readAdapter(join(PEFT, name));
@@ -102,6 +106,31 @@ for (const name of ["prefix", "projection", "prompt"]) {
       await logits(executor, exportModel(config, weights, { peft })),
       PEFT_LOGITS.logits[name]!.flat(),
     );
+  });
+}
+
+for (const name of ["lora", "lora_all"]) {
+  Deno.test(`loadForInference() merges PEFT's ${name} into its base, and gives PEFT's logits`, async () => {
+    await inTempDir(async (dir) => {
+      await using executor = await Executor.start({ threads: 1 });
+      const adapter = await readAdapter(join(PEFT, name));
+      const { config, weights, peft } = await withBase(adapter, BASE);
+      const tokenizer = await Tokenizer.load(BASE);
+      const base = await baseOf(BASE);
+      await saveAdapter(dir, { base, peft, config, weights, tokenizer, maxLength: 9 });
+      const stored = decodeSafetensors(
+        await Deno.readFile(join(PEFT, name, ADAPTER_WEIGHTS_FILE)),
+        name,
+      );
+      const written = decodeSafetensors(await Deno.readFile(join(dir, ADAPTER_WEIGHTS_FILE)), name);
+      deepStrictEqual(
+        new Map([...written.tensors].sort()),
+        new Map([...stored.tensors].sort()),
+      );
+      const { model } = await loadForInference(dir);
+      deepStrictEqual(operatorsOf(model).filter((operator) => operator === "Gemm").length, 14);
+      close(await logits(executor, model), PEFT_LOGITS.logits[name]!.flat());
+    });
   });
 }
 

@@ -25,6 +25,7 @@ import {
 import { readWeights, WEIGHTS_FILE, WEIGHTS_INDEX_FILE } from "./weight_files.ts";
 import { CONFIG_FILE, type ModelConfig } from "./config.ts";
 import { familyOf, readConfig } from "../family.ts";
+import { methodOf } from "../tuners/tuner.ts";
 import { safetensorsParts, type TensorSource } from "./safetensors.ts";
 import { Tokenizer } from "../text/tokenizer.ts";
 import {
@@ -94,6 +95,23 @@ export async function loadClassifier(dir: string): Promise<Classifier> {
 }
 
 /**
+ * An adapter and its base as one whole model, which takes no longer than the base alone.
+ *
+ * @throws {UserError} If the folder holds no adapter, or one that cannot be made a part of its base.
+ */
+export async function mergedClassifier(dir: string): Promise<Classifier> {
+  if (!await isAdapter(dir)) {
+    throw new UserError(`Cannot merge '${dir}': it holds no adapter, but a whole model or none`);
+  }
+  const { config, tokenizer, weights, peft } = await withBase(await readAdapter(dir));
+  const merged = methodOf(peft).merge?.(peft, config, weights);
+  if (merged !== undefined) return { config, tokenizer, weights: merged };
+  throw new UserError(
+    `Cannot merge '${dir}': its virtual tokens stand beside the weights of its base, not in them`,
+  );
+}
+
+/**
  * Reads what a classifier, or an adapter with its base, needs for inference: the ONNX model in place
  * of the weights. One of 8 bits that is not there yet is made, and kept where files may be written.
  *
@@ -105,7 +123,11 @@ export async function loadForInference(
 ): Promise<Omit<Classifier, "weights"> & { model: Uint8Array }> {
   if (await isAdapter(dir)) {
     const { config, tokenizer, weights, peft } = await withBase(await readAdapter(dir));
-    return { config, tokenizer, model: exportModel(config, weights, { peft, dtype }) };
+    const merged = methodOf(peft).merge?.(peft, config, weights);
+    const model = merged === undefined
+      ? exportModel(config, weights, { peft, dtype })
+      : exportModel(config, merged, { dtype });
+    return { config, tokenizer, model };
   }
   const config = await readConfig(dir);
   const tokenizer = await readTokenizer(dir, config);

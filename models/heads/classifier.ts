@@ -29,10 +29,12 @@ export function classifierLogits(graph: Graph, options: ClassifierGraphOptions):
   const pooled = pooledText(graph, options);
   if (mixedRows !== undefined) return mixedRows.heads(pooled);
   const labelCount = labelsOf(config).length;
+  // Adapters have a head of their own.
+  const headOptions = { ...options, project: undefined };
   const layers = familyOf(config).head(config);
   return layers.reduce((x, { name, dropout, activation }, index) => {
     const to = index === layers.length - 1 ? labelCount : x.shape[1] as number;
-    const projected = linear(drop(x, dropout, options), name, to, options);
+    const projected = linear(drop(x, dropout, options), name, to, headOptions);
     return activation?.(projected) ?? projected;
   }, pooled);
 }

@@ -8,8 +8,9 @@ import type { ProblemType } from "../../data/labels.ts";
 import { collate } from "../../data/batches.ts";
 import { UserError } from "../../lib/user_error.ts";
 import type { Executor, TableSession } from "../../onnx/runtime/executor.ts";
-import { Graph, type TensorData } from "../../onnx/graph/graph.ts";
+import { Graph, type Tensor, type TensorData } from "../../onnx/graph/graph.ts";
 import { add, gather, matMul, mul, reshape, slice } from "../../onnx/graph/operators.ts";
+import type { Dimension } from "../../onnx/graph/shape.ts";
 import { encodeModel } from "../../onnx/graph/proto.ts";
 import {
   adaptedConfig,
@@ -23,7 +24,8 @@ import { classifierLogits } from "../heads/classifier.ts";
 import { familyOf, readConfig } from "../family.ts";
 import { type ModelConfig, problemOf } from "../formats/config.ts";
 import type { EncodedText } from "./inference.ts";
-import { methodOf } from "../tuners/tuner.ts";
+import { mixedProjection } from "../tuners/lora.ts";
+import { type BankRows, methodOf } from "../tuners/tuner.ts";
 import { prefixWidth } from "../tuners/prefix.ts";
 import { sizesOf } from "../tuners/virtual_tokens.ts";
 import { Tokenizer } from "../text/tokenizer.ts";
@@ -55,21 +57,41 @@ export interface AdapterBankOptions {
   memoryBudgetBytes?: number;
   /** How the base is held; float32 by default. */
   dtype?: Dtype | undefined;
+  /** The tables of adapters that will come, beside those that every bank has; see {@link tablesOf}. */
+  tables?: ReadonlyMap<string, number> | undefined;
 }
 
 const DEFAULT_BUDGET_BYTES = 2 ** 28;
 const BYTES = Float32Array.BYTES_PER_ELEMENT;
 
-/** The tables of a bank; row 0 of each is zero and stands where there is nothing. */
-const TABLES = ["prefixes", "prompts", "heads"] as const;
-type TableName = typeof TABLES[number];
+const PREFIXES = "prefixes";
+const PROMPTS = "prompts";
 
-/** The input with the rows that a graph takes of a table. */
-const INDICES = { prefixes: "prefix_ids", prompts: "prompt_ids", heads: "label_ids" } as const;
+/** The tables that every bank has beside those of its heads. */
+export const COMMON_TABLES: readonly string[] = [PREFIXES, PROMPTS];
+
+/** The input of the graph with the rows that it takes of a table. */
+const indicesOf = (table: string) => `${table}_ids`;
+
+/** The table of a layer of the heads, by its place. */
+const headTable = (layer: number) => `heads_${layer}`;
+
+/** Values that belong to tables, by the tables' names. */
+type ByTable<Value> = ReadonlyMap<string, Value>;
 
 /** The rows of the tables that belong to an adapter. */
 interface Entry extends BankedAdapter {
-  rows: Record<TableName, number[]>;
+  rows: ByTable<number[]>;
+}
+
+/** A table of a bank; row 0 is zero and stands where there is nothing. */
+interface Table {
+  width: number;
+  /** What the device can hold. */
+  maxRows: number;
+  /** How many rows it has had so far. */
+  rowCount: number;
+  free: number[];
 }
 
 /** A base and the adapters on it. */
@@ -78,30 +100,24 @@ export class AdapterBank {
   readonly #config: ModelConfig;
   readonly #tokenizer: Tokenizer;
   readonly #session: TableSession;
-  readonly #widths: Record<TableName, number>;
+  readonly #tables: ByTable<Table>;
   readonly #budgetBytes: number;
-  /** What the device can hold of each table. */
-  readonly #maxRows: Record<TableName, number>;
   #baseSha256: string | undefined;
   readonly #entries = new Map<string, Entry>();
-  readonly #free: Record<TableName, number[]> = { prefixes: [], prompts: [], heads: [] };
-  /** How many rows each table has had so far. */
-  readonly #rowCounts: Record<TableName, number> = { prefixes: 1, prompts: 1, heads: 1 };
 
   private constructor(
     baseDir: string,
     config: ModelConfig,
     tokenizer: Tokenizer,
     session: TableSession,
-    maxRows: Record<TableName, number>,
+    tables: ByTable<Table>,
     budgetBytes: number,
   ) {
     this.#baseDir = baseDir;
     this.#config = config;
     this.#tokenizer = tokenizer;
     this.#session = session;
-    this.#widths = tableWidths(config);
-    this.#maxRows = maxRows;
+    this.#tables = tables;
     this.#budgetBytes = budgetBytes;
   }
 
@@ -113,21 +129,21 @@ export class AdapterBank {
   static async load(
     executor: Pick<Executor, "loadTableSession">,
     baseDir: string,
-    { memoryBudgetBytes = DEFAULT_BUDGET_BYTES, dtype = "fp32" }: AdapterBankOptions = {},
+    { memoryBudgetBytes = DEFAULT_BUDGET_BYTES, dtype = "fp32", tables: own }: AdapterBankOptions =
+      {},
   ): Promise<AdapterBank> {
     const config = await readConfig(baseDir);
     const tokenizer = await Tokenizer.load(baseDir, config.vocab_size);
-    const widths = tableWidths(config);
+    const widths = new Map([...commonTables(config), ...own ?? []]);
     const session = await executor.loadTableSession(
-      bankModel(config, await readBaseWeights(baseDir, config), dtype),
-      TABLES.map((name) => ({ name, width: widths[name], indices: INDICES[name] })),
+      bankModel(config, await readBaseWeights(baseDir, config), dtype, widths),
+      [...widths].map(([name, width]) => ({ name, width, indices: indicesOf(name) })),
     );
-    const maxRows = {
-      prefixes: await session.maxRows("prefixes"),
-      prompts: await session.maxRows("prompts"),
-      heads: await session.maxRows("heads"),
-    };
-    return new AdapterBank(baseDir, config, tokenizer, session, maxRows, memoryBudgetBytes);
+    const tables = new Map<string, Table>();
+    for (const [name, width] of widths) {
+      tables.set(name, { width, maxRows: await session.maxRows(name), rowCount: 1, free: [] });
+    }
+    return new AdapterBank(baseDir, config, tokenizer, session, tables, memoryBudgetBytes);
   }
 
   /** How many adapters there are. */
@@ -137,19 +153,14 @@ export class AdapterBank {
 
   /** What all adapters take in memory together, in bytes. */
   get bytes(): number {
-    return [...this.#entries.values()].reduce(
-      (sum, { rows: { prefixes, prompts, heads } }) =>
-        sum + this.#bytesOf({
-          prefixes: prefixes.length,
-          prompts: prompts.length,
-          heads: heads.length,
-        }),
+    return this.#entries.values().reduce(
+      (sum, { rows }) => sum + this.#bytesOf(new Map([...rows].map(([k, v]) => [k, v.length]))),
       0,
     );
   }
 
   /**
-   * Adds an adapter under a name of its own.
+   * Adds an adapter, for which the bank has tables, under a name of its own.
    *
    * @throws {BankFullError} If it does not fit into the memory budget, or on the device.
    * @throws {UserError} If it is for another base.
@@ -160,21 +171,21 @@ export class AdapterBank {
     await checkBase(adapter, this.#baseDir, () => this.#weightsSha256());
     if (this.#entries.has(name)) throw new RangeError(`There is an adapter '${name}' already`);
     const method = methodOf(peft);
-    const { bankTable } = method;
-    const { count, values } = method.bankRows(peft, weights);
-    const counts = { prefixes: 0, prompts: 0, heads: adapter.labelCount, [bankTable]: count };
+    const needed = new Map([
+      ...Object.entries(method.bankRows(peft, this.#config, weights)),
+      ...headRows(config, weights),
+    ]);
+    const counts = new Map(
+      [...needed].map(([table, { width, values }]) => [table, values.length / width]),
+    );
     this.#checkRoom(adapter, counts);
-    const rows = {
-      prefixes: this.#takeRows("prefixes", counts.prefixes),
-      prompts: this.#takeRows("prompts", counts.prompts),
-      heads: this.#takeRows("heads", counts.heads),
-    };
-    const heads = headRows(weights, familyOf(config).names.output);
+    const rows = new Map(
+      [...counts].map(([table, count]) => [table, this.#takeRows(table, count)]),
+    );
     // The executor keeps to the order of its calls: a batch that comes now finds the rows written.
-    const writes = [
-      this.#session.writeRows(bankTable, rows[bankTable], values),
-      this.#session.writeRows("heads", rows.heads, heads),
-    ];
+    const writes = [...needed].map(([table, { values }]) =>
+      this.#session.writeRows(table, rows.get(table)!, values)
+    );
     const entry: Entry = {
       ...problemOf(config),
       virtualTokens: method.virtualTokens(peft),
@@ -200,7 +211,7 @@ export class AdapterBank {
   remove(name: string): void {
     const { rows } = this.#entry(name);
     this.#entries.delete(name);
-    for (const table of TABLES) this.#free[table].push(...rows[table]);
+    for (const [table, numbers] of rows) this.#tables.get(table)!.free.push(...numbers);
   }
 
   /** An adapter of the bank. */
@@ -224,7 +235,8 @@ export class AdapterBank {
 
   /** A prompt's virtual tokens become the first of a row; a prefix moves a text's positions. */
   #feeds(batch: readonly BankRow[], entries: readonly Entry[]): Record<string, TensorData> {
-    const prompts = entries.map(({ rows }) => rows.prompts);
+    const rowsOf = (table: string) => entries.map(({ rows }) => rows.get(table) ?? []);
+    const prompts = rowsOf(PROMPTS);
     const ids = batch.map(({ ids }, row) => [...prompts[row]!.map(() => 0), ...ids]);
     const feeds = collate(ids, this.#config.pad_token_id);
     const length = feeds.input_ids.shape[1]!;
@@ -236,9 +248,11 @@ export class AdapterBank {
     }
     const { first, count } = familyOf(this.#config).positions(this.#config);
     const wordMask = prompts.map((rows) => padded(rows.map(() => 0), length, 1));
-    const prefixes = entries.map(({ rows }) => rows.prefixes);
-    const prefixLength = Math.max(1, ...prefixes.map((rows) => rows.length));
-    const labelCount = Math.max(...entries.map(({ rows }) => rows.heads.length));
+    const prefixes = rowsOf(PREFIXES);
+    /** As many for each text; row 0 where there are fewer. */
+    const indices = (rows: number[][], count = Math.max(1, ...rows.map(({ length }) => length))) =>
+      rows.map((row) => padded(row, count));
+    const others = [...this.#tables.keys()].filter((table) => table !== PROMPTS);
     return {
       ...feeds,
       position_ids: integers(prefixes.map((rows) =>
@@ -246,10 +260,11 @@ export class AdapterBank {
         Array.from({ length }, (_, i) => first + Math.min(rows.length + i, count - 1))
       )),
       word_mask: floats(wordMask),
-      prompt_ids: integers(prompts.map((rows) => padded(rows, length))),
-      prefix_ids: integers(prefixes.map((rows) => padded(rows, prefixLength))),
-      prefix_mask: floats(prefixes.map((rows) => padded(rows.map(() => 1), prefixLength))),
-      label_ids: integers(entries.map(({ rows }) => padded(rows.heads, labelCount))),
+      prefix_mask: floats(indices(prefixes.map((rows) => rows.map(() => 1)))),
+      [indicesOf(PROMPTS)]: integers(indices(prompts, length)),
+      ...Object.fromEntries(
+        others.map((table) => [indicesOf(table), integers(indices(rowsOf(table)))]),
+      ),
     };
   }
 
@@ -259,7 +274,7 @@ export class AdapterBank {
     return entry;
   }
 
-  #checkRoom({ dir }: StoredAdapter, counts: Record<TableName, number>): void {
+  #checkRoom({ dir }: StoredAdapter, counts: ByTable<number>): void {
     const needed = this.#bytesOf(counts);
     const left = this.#budgetBytes - this.bytes;
     if (needed > left) {
@@ -268,69 +283,99 @@ export class AdapterBank {
           `and of ${kilobytes(this.#budgetBytes)} there are ${kilobytes(left)} left`,
       );
     }
-    for (const table of TABLES) {
-      const rows = this.#maxRows[table] - this.#rowCounts[table] + this.#free[table].length;
-      if (counts[table] <= rows) continue;
+    for (const [table, count] of counts) {
+      const { maxRows, rowCount, free } = this.#tables.get(table)!;
+      const rows = maxRows - rowCount + free.length;
+      if (count <= rows) continue;
       throw new BankFullError(
-        `Cannot add '${dir}' to the adapters in memory: its ${table} take ${counts[table]} rows ` +
-          `of a table, and of ${
-            this.#maxRows[table]
-          } that the device can hold there are ${rows} left`,
+        `Cannot add '${dir}' to the adapters in memory: its ${table} take ${count} rows ` +
+          `of a table, and of ${maxRows} that the device can hold there are ${rows} left`,
       );
     }
   }
 
-  #takeRows(table: TableName, count: number): number[] {
-    const free = this.#free[table].splice(0, count);
-    while (free.length < count) free.push(this.#rowCounts[table]++);
-    return free;
+  #takeRows(name: string, count: number): number[] {
+    const table = this.#tables.get(name)!;
+    const rows = table.free.splice(0, count);
+    while (rows.length < count) rows.push(table.rowCount++);
+    return rows;
   }
 
-  #bytesOf(rowCounts: Record<TableName, number>): number {
-    return TABLES.reduce((sum, table) => sum + rowCounts[table] * this.#widths[table] * BYTES, 0);
+  #bytesOf(counts: ByTable<number>): number {
+    return counts.entries()
+      .reduce((sum, [table, count]) => sum + count * this.#tables.get(table)!.width * BYTES, 0);
   }
 }
 
-function tableWidths(config: ModelConfig): Record<TableName, number> {
+/** The tables that adapters have rows in, with how many values a row of each has. */
+export function tablesOf(
+  adapters: readonly StoredAdapter[],
+  config: ModelConfig,
+): Map<string, number> {
+  return new Map(
+    adapters
+      .flatMap(({ peft, weights }) =>
+        Object.entries(methodOf(peft).bankRows(peft, config, weights))
+      )
+      .map(([table, { width }]) => [table, width]),
+  );
+}
+
+/** The tables that every bank has, with how many values a row of each has. */
+function commonTables(config: ModelConfig): Map<string, number> {
   const sizes = sizesOf(config);
-  return {
-    prefixes: prefixWidth(sizes),
-    prompts: sizes.token_dim,
-    heads: sizes.token_dim + 1,
-  };
+  return new Map([
+    [PREFIXES, prefixWidth(sizes)],
+    [PROMPTS, sizes.token_dim],
+    ...familyOf(config).head(config)
+      .map((_, layer): [string, number] => [headTable(layer), sizes.token_dim + 1]),
+  ]);
 }
 
 /** The base as a graph that gathers what belongs to each row. */
-function bankModel(config: ModelConfig, weights: Weights, dtype: Dtype): Uint8Array {
+function bankModel(
+  config: ModelConfig,
+  weights: Weights,
+  dtype: Dtype,
+  widths: ByTable<number>,
+): Uint8Array {
   const graph = new Graph();
-  const { hidden_size: hidden } = familyOf(config).sizes(config);
-  const widths = tableWidths(config);
   /** `[batch, count, width]` */
-  const gathered = (name: TableName, count: string) =>
+  const gathered = (table: string, count: Dimension) =>
     gather(
-      graph.input(name, "float32", [`${name}_rows`, widths[name]]),
-      graph.input(INDICES[name], "int64", ["batch", count]),
+      graph.input(table, "float32", [`${table}_rows`, widths.get(table)!]),
+      graph.input(indicesOf(table), "int64", ["batch", count]),
     );
-  const prefix = gathered("prefixes", "prefix");
+  const prefix = gathered(PREFIXES, "prefix");
+  const changes = new Map<string, Tensor>();
   const logits = classifierLogits(graph, {
     config,
     parameter: (name, shape) =>
       graph.initializer(name, { type: "float32", shape, data: weights[name]! }),
     virtualTokens: { prefix },
+    project: mixedProjection(config, (table) => {
+      if (!widths.has(table)) return undefined;
+      const known = changes.get(table) ?? gathered(table, `${table}_rank`);
+      changes.set(table, known);
+      return known;
+    }),
     mixedRows: {
       positionIds: graph.input("position_ids", "int64", ["batch", "length"]),
       prefixMask: graph.input("prefix_mask", "float32", ["batch", "prefix"]),
       withPrompts: (words) => {
         const mask = graph.input("word_mask", "float32", ["batch", "length"]);
-        return add(
-          mul(words, reshape(mask, ["batch", "length", 1])),
-          gathered("prompts", "length"),
-        );
+        return add(mul(words, reshape(mask, ["batch", "length", 1])), gathered(PROMPTS, "length"));
       },
       heads: (pooled) => {
-        const heads = gathered("heads", "labels");
-        const products = matMul(slice(heads, 2, 0, hidden), reshape(pooled, ["batch", hidden, 1]));
-        return reshape(add(products, slice(heads, 2, hidden, hidden + 1)), ["batch", "labels"]);
+        const layers = familyOf(config).head(config);
+        return layers.reduce((x, { activation }, layer) => {
+          const from = x.shape[1] as number;
+          const to = layer === layers.length - 1 ? "labels" : from;
+          const rows = gathered(headTable(layer), to);
+          const products = matMul(slice(rows, 2, 0, from), reshape(x, ["batch", from, 1]));
+          const sums = reshape(add(products, slice(rows, 2, from, from + 1)), ["batch", to]);
+          return activation?.(sums) ?? sums;
+        }, pooled);
       },
     },
   });
@@ -339,17 +384,19 @@ function bankModel(config: ModelConfig, weights: Weights, dtype: Dtype): Uint8Ar
   return encodeModel(graph);
 }
 
-/** A head with the bias of each class behind its weights, `[labels, hidden+1]`. */
-function headRows(weights: Weights, layer: string): Float32Array {
-  const [weight, bias] = [weights[`${layer}.weight`]!, weights[`${layer}.bias`]!];
-  const hidden = weight.length / bias.length;
-  const rows = new Float32Array(bias.length * (hidden + 1));
-  for (const [label, value] of bias.entries()) {
-    const start = label * (hidden + 1);
-    rows.set(weight.subarray(label * hidden, (label + 1) * hidden), start);
-    rows[start + hidden] = value;
-  }
-  return rows;
+/** The layers of a head with the bias of each output behind its weights, `[to, from+1]`. */
+function headRows(config: ModelConfig, weights: Weights): [table: string, rows: BankRows][] {
+  return familyOf(config).head(config).map(({ name }, layer) => {
+    const [weight, bias] = [weights[`${name}.weight`]!, weights[`${name}.bias`]!];
+    const from = weight.length / bias.length;
+    const values = new Float32Array(bias.length * (from + 1));
+    for (const [output, value] of bias.entries()) {
+      const start = output * (from + 1);
+      values.set(weight.subarray(output * from, (output + 1) * from), start);
+      values[start + from] = value;
+    }
+    return [headTable(layer), { width: from + 1, values }];
+  });
 }
 
 function padded(values: readonly number[], length: number, padding = 0): number[] {

@@ -6,8 +6,8 @@ import { collate } from "../../data/batches.ts";
 import type { Executor, InferenceSession } from "../../onnx/runtime/executor.ts";
 import { testOnDevices } from "../../onnx/testing.ts";
 import { readAdapter, type StoredAdapter, withBase } from "../formats/adapter.ts";
-import { AdapterBank, type BankRow } from "./adapter_bank.ts";
-import { withLabels } from "../family.ts";
+import { AdapterBank, type BankRow, tablesOf } from "./adapter_bank.ts";
+import { readConfig, withLabels } from "../family.ts";
 import { exportModel } from "../weights.ts";
 
 /** A base with 20 positions, and what PEFT tuned on it; its README says how. */
@@ -18,7 +18,7 @@ const TOLERANCE = 1e-5;
 /** Adapters of each kind, of different lengths, and one with fewer classes. */
 async function adapters(): Promise<Map<string, StoredAdapter>> {
   const found = new Map<string, StoredAdapter>();
-  for (const name of ["prefix", "projection", "prompt"]) {
+  for (const name of ["prefix", "projection", "prompt", "lora", "lora_all"]) {
     found.set(name, await readAdapter(join(PEFT, name)));
   }
   const prefix = found.get("prefix")!;
@@ -35,6 +35,12 @@ async function adapters(): Promise<Map<string, StoredAdapter>> {
     },
   });
   return found;
+}
+
+/** A bank with tables for all of them. */
+async function loadBank(executor: Executor): Promise<AdapterBank> {
+  const tables = tablesOf([...(await adapters()).values()], await readConfig(BASE));
+  return await AdapterBank.load(executor, BASE, { tables });
 }
 
 /** Each adapter as a model of its own. */
@@ -59,7 +65,7 @@ function close(actual: Float32Array, expected: Float32Array, what: string): void
 }
 
 testOnDevices("each row of a mixed batch gets the logits it gets alone", async (executor) => {
-  const bank = await AdapterBank.load(executor, BASE);
+  const bank = await loadBank(executor);
   const sessions = new Map<string, InferenceSession>();
   for (const [name, adapter] of await adapters()) {
     sessions.set(name, await alone(executor, adapter));
@@ -84,7 +90,7 @@ testOnDevices("each row of a mixed batch gets the logits it gets alone", async (
 });
 
 testOnDevices("adapters come and go while the base stays", async (executor) => {
-  const bank = await AdapterBank.load(executor, BASE);
+  const bank = await loadBank(executor);
   const all = await adapters();
   const rows = (names: readonly string[]) =>
     names.map((adapter): BankRow => ({ adapter, ids: [2, 5, 8, 3] }));
@@ -106,7 +112,7 @@ testOnDevices("adapters come and go while the base stays", async (executor) => {
 });
 
 testOnDevices("adapters change while batches are under way", async (executor) => {
-  const bank = await AdapterBank.load(executor, BASE);
+  const bank = await loadBank(executor);
   const all = await adapters();
   const names = [...all.keys()];
   const ids = [2, 5, 8, 3];

@@ -5,8 +5,9 @@
  */
 import type { ProblemType } from "../../data/labels.ts";
 import type { Executor } from "../../onnx/runtime/executor.ts";
-import { baseDirOf, isAdapter, readAdapter } from "../formats/adapter.ts";
-import { AdapterBank, type BankRow } from "./adapter_bank.ts";
+import { baseDirOf, isAdapter, readAdapter, type StoredAdapter } from "../formats/adapter.ts";
+import { readConfig } from "../family.ts";
+import { AdapterBank, type BankRow, tablesOf } from "./adapter_bank.ts";
 import { inBatches, scoresOf } from "./inference.ts";
 import { type LabelScore, labelScores, TextClassifier } from "./text_classifier.ts";
 import type { TokenCounts } from "../text/tokenizer.ts";
@@ -39,7 +40,7 @@ export class MixedClassifier {
     dtype: Dtype = "fp32",
   ): Promise<MixedClassifier> {
     const mixed = new MixedClassifier();
-    const bases = new Map<string, AdapterBank>();
+    const byBase = new Map<string, StoredAdapter[]>();
     for (const dir of new Set(dirs)) {
       if (!await isAdapter(dir)) {
         mixed.#classifiers.set(dir, await TextClassifier.load(executor, dir, dtype));
@@ -47,10 +48,15 @@ export class MixedClassifier {
       }
       const adapter = await readAdapter(dir);
       const baseDir = await Deno.realPath(await baseDirOf(adapter));
-      const bank = bases.get(baseDir) ?? await AdapterBank.load(executor, baseDir, { dtype });
-      bases.set(baseDir, bank);
-      await bank.add(dir, adapter);
-      mixed.#banks.set(dir, bank);
+      byBase.set(baseDir, [...byBase.get(baseDir) ?? [], adapter]);
+    }
+    for (const [baseDir, adapters] of byBase) {
+      const tables = tablesOf(adapters, await readConfig(baseDir));
+      const bank = await AdapterBank.load(executor, baseDir, { dtype, tables });
+      for (const adapter of adapters) {
+        await bank.add(adapter.dir, adapter);
+        mixed.#banks.set(adapter.dir, bank);
+      }
     }
     return mixed;
   }

@@ -11,10 +11,10 @@ import { elementCount } from "../../onnx/graph/shape.ts";
 import type { ParameterShape } from "../../onnx/runtime/optimizer/adamw.ts";
 import { BUNDLED_MODEL } from "../formats/config.ts";
 import type { Weights } from "../weights.ts";
+import { frozenBaseFaults } from "./frozen_base.ts";
 import type { AdapterMethod, Tuner } from "./tuner.ts";
 import {
   EMBEDDING,
-  frozenBaseFaults,
   PROMPT_EMBEDDINGS,
   sizeMisfit,
   sizesOf,
@@ -80,14 +80,12 @@ const method: AdapterMethod<PrefixConfig> = {
   }),
   baseModelPrefix: "base_model.",
   toStored: (config, weights) => [storedEmbeddings(config, projected(config, weights))],
-  fromStored: (config, tensor) => ({
-    [EMBEDDING]: tensor(PROMPT_EMBEDDINGS, [config.num_virtual_tokens, prefixWidth(config)]),
+  fromStored: (config, tensors) => ({
+    [EMBEDDING]: tensors.read(PROMPT_EMBEDDINGS, [config.num_virtual_tokens, prefixWidth(config)]),
   }),
 
-  bankTable: "prefixes",
-  bankRows: ({ num_virtual_tokens }, weights) => ({
-    count: num_virtual_tokens,
-    values: weights[EMBEDDING]!,
+  bankRows: (config, _base, weights) => ({
+    prefixes: { width: prefixWidth(config), values: weights[EMBEDDING]! },
   }),
 };
 

@@ -7,10 +7,10 @@
 import { z } from "zod";
 import { Random } from "../../lib/random.ts";
 import { wordEmbeddings } from "../family.ts";
+import { frozenBaseFaults } from "./frozen_base.ts";
 import type { AdapterMethod, KnownBase, Tuner } from "./tuner.ts";
 import {
   EMBEDDING,
-  frozenBaseFaults,
   PROMPT_EMBEDDINGS,
   sizeMisfit,
   sizesOf,
@@ -52,12 +52,12 @@ const method: AdapterMethod<PromptConfig> = {
   storedConfig: (config) => ({ ...config, num_transformer_submodules: 1 }),
   baseModelPrefix: "base_model.",
   toStored: (config, weights) => [storedEmbeddings(config, weights[EMBEDDING]!)],
-  fromStored: (config, tensor) => ({ [EMBEDDING]: tensor(PROMPT_EMBEDDINGS, shapeOf(config)) }),
+  fromStored: (config, tensors) => ({
+    [EMBEDDING]: tensors.read(PROMPT_EMBEDDINGS, shapeOf(config)),
+  }),
 
-  bankTable: "prompts",
-  bankRows: ({ num_virtual_tokens }, weights) => ({
-    count: num_virtual_tokens,
-    values: weights[EMBEDDING]!,
+  bankRows: ({ token_dim }, _base, weights) => ({
+    prompts: { width: token_dim, values: weights[EMBEDDING]! },
   }),
 };
 

@@ -11,12 +11,16 @@ import type { StoredTensor } from "../formats/safetensors.ts";
 import type { GraphOptions } from "../layers.ts";
 import type { Weights } from "../weights.ts";
 import { full } from "./full.ts";
+import { lora, LORA_SETTINGS } from "./lora.ts";
 import { prefix } from "./prefix.ts";
 import { prompt } from "./prompt.ts";
-import type { VirtualTokenSettings } from "./virtual_tokens.ts";
+import { VIRTUAL_TOKEN_SETTINGS } from "./virtual_tokens.ts";
+
+/** The settings of a run that belong to one tuner or some. */
+export const TUNER_SETTINGS = { ...VIRTUAL_TOKEN_SETTINGS, ...LORA_SETTINGS };
 
 /** The settings of a run that tuners look at. */
-export interface TunerSettings extends VirtualTokenSettings {
+export interface TunerSettings extends z.infer<z.ZodObject<typeof TUNER_SETTINGS>> {
   model: string;
   seed: number;
   freeze?: string | undefined;
@@ -40,7 +44,7 @@ export interface PeftConfig {
 }
 
 /** What a tuner changes in the graph of a base. */
-export type GraphChanges = Pick<GraphOptions, "virtualTokens">;
+export type GraphChanges = Pick<GraphOptions, "virtualTokens" | "project">;
 
 /** A base whose weights are known. */
 export interface KnownBase {
@@ -60,6 +64,25 @@ export interface Tuner {
   defaults(settings: TunerSettings, family: Pick<Family, "defaults">): RateAndEpochs;
   /** Absent where every weight is trained and the result is a whole model. */
   readonly method?: AdapterMethod;
+}
+
+/** The tensors of `adapter_model.safetensors`. */
+export interface StoredTensors {
+  names(): string[];
+  /**
+   * A tensor's values.
+   *
+   * @param shape What it must have; a dimension that may be any is `undefined`.
+   * @throws {UserError} If it is missing, or has another shape.
+   */
+  read(name: string, shape: readonly (number | undefined)[]): Float32Array;
+}
+
+/** Rows of one table of a bank. */
+export interface BankRows {
+  /** How many values a row has. */
+  width: number;
+  values: Float32Array;
 }
 
 /** How a tuner makes an adapter, which stands on a frozen base. */
@@ -100,21 +123,18 @@ export interface AdapterMethod<Config extends PeftConfig = PeftConfig> {
   /**
    * The weights of a stored adapter, without the head.
    *
-   * @param tensor Gives a tensor by its name, and throws if it has another shape.
+   * @throws {UserError} If a tensor is missing, or has another shape.
    */
-  fromStored(
-    config: Config,
-    tensor: (name: string, shape: readonly number[]) => Float32Array,
-  ): Weights;
+  fromStored(config: Config, tensors: StoredTensors): Weights;
+  /** The weights of the whole model that the adapter and its base are together, if there is one. */
+  merge?(config: Config, base: ModelConfig, weights: Weights): Weights;
 
-  /** The table of a bank that holds its rows. */
-  readonly bankTable: "prefixes" | "prompts";
-  /** Its rows in that table. */
-  bankRows(config: Config, weights: Weights): { count: number; values: Float32Array };
+  /** Its rows in the tables of a bank of adapters, by the names of those. */
+  bankRows(config: Config, base: ModelConfig, weights: Weights): Record<string, BankRows>;
 }
 
 /** All tuners. */
-export const TUNERS = [full, prefix, prompt] as const satisfies readonly Tuner[];
+export const TUNERS = [full, prefix, prompt, lora] as const satisfies readonly Tuner[];
 
 /** The values of `--mode`. */
 export const MODES = TUNERS.map(({ mode }) => mode);

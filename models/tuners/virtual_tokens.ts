@@ -9,10 +9,10 @@ import { exists } from "../../lib/files.ts";
 import { whole } from "../../lib/number_schemas.ts";
 import { UserError } from "../../lib/user_error.ts";
 import { type EncoderSizes, familyOf } from "../family.ts";
-import { type ModelConfig, scratchSizeOf, size } from "../formats/config.ts";
+import { type ModelConfig, size } from "../formats/config.ts";
 import { ADAPTER_WEIGHTS_FILE } from "../formats/adapter_files.ts";
 import { decodeSafetensors, type StoredTensor } from "../formats/safetensors.ts";
-import type { PeftConfig, SettingFault, TunerSettings } from "./tuner.ts";
+import type { PeftConfig } from "./tuner.ts";
 
 /** The settings of a run that concern virtual tokens. */
 export const VIRTUAL_TOKEN_SETTINGS = {
@@ -25,9 +25,6 @@ export const VIRTUAL_TOKEN_SETTINGS = {
       "default), or an adapter's folder or safetensors file",
   ),
 };
-
-/** See {@link VIRTUAL_TOKEN_SETTINGS}. */
-export type VirtualTokenSettings = z.infer<z.ZodObject<typeof VIRTUAL_TOKEN_SETTINGS>>;
 
 /** What PEFT says of all methods that learn virtual tokens. */
 export interface VirtualTokenConfig extends PeftConfig {
@@ -58,23 +55,6 @@ export function sizesOf(
 ): Omit<VirtualTokenConfig, "peft_type" | "num_virtual_tokens"> {
   const { hidden_size, num_hidden_layers, num_attention_heads } = familyOf(config).sizes(config);
   return { token_dim: hidden_size, num_layers: num_hidden_layers, num_attention_heads };
-}
-
-/** Rules of settings that hold wherever a base is frozen. */
-export function frozenBaseFaults(mode: string, { model, freeze }: TunerSettings): SettingFault[] {
-  const faults: SettingFault[] = [];
-  if (scratchSizeOf(model) !== undefined) {
-    faults.push({
-      key: "mode",
-      message:
-        `'${model}' has random weights, and a frozen base that has learned nothing is of no use; ` +
-        "name a pretrained one with --model",
-    });
-  }
-  if (freeze !== undefined) {
-    faults.push({ key: "freeze", message: `--mode ${mode} freezes the whole base` });
-  }
-  return faults;
 }
 
 /** Whether virtual tokens are of the sizes of a base. */

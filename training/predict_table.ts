@@ -36,7 +36,7 @@ export interface PredictTableOptions extends TableFormat {
 /** The columns that are added. */
 const ADDED = ["predicted", "score"] as const;
 /** So many rows are in memory at a time. */
-const CHUNK_ROWS = 1024;
+const CHUNK_ROWS = 512;
 
 /**
  * The table as CSV, in pieces, with two more columns: `predicted`, as a label is written, and

@@ -14,11 +14,11 @@ Deno.test("auditPage() is self-contained and escapes what a data set says", asyn
     const report = await audit(dir, {
       wordPieceCounter: () => () => 1,
     });
-    const page = auditPage(report);
+    const page = await auditPage(report);
     doesNotMatch(page, /<script|<b>x|https?:|NaN|undefined/);
-    match(page, /&lt;script&gt;alert\(1\)&lt;\/script&gt; &amp; co/);
+    match(page, /&lt;script>alert\(1\)&lt;\/script> &amp; co/);
     match(page, /2 of 2 test texts \(100\.0 %\)/);
-    deepStrictEqual(page.match(/<section>/g)?.length, 6);
+    deepStrictEqual(page.match(/<section class="audit-section">/g)?.length, 6);
     match(formatAudit(report), /seen in train +│ +│ 2 \(100\.0 %\) │ 2 \(100\.0 %\) │/);
   } finally {
     await Deno.remove(dir, { recursive: true });

@@ -149,7 +149,7 @@ async function runAudit(dir: string, options: AuditCommandOptions): Promise<void
   console.log(json ? JSON.stringify(report) : formatAudit(report));
   const isSample = await Deno.realPath(dir) === await Deno.realPath(SAMPLE_DIR);
   const page = html ?? join(isSample ? "." : dir, "audit.html");
-  await writeFileAtomically(page, auditPage(report));
+  await writeFileAtomically(page, await auditPage(report));
   if (!json) console.log(`\nThe same with pictures is in ${page}`);
 }
 

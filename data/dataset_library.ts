@@ -105,15 +105,10 @@ export class DatasetLibrary {
 
   /** A data set in short. */
   async entry(name: string): Promise<DatasetEntry> {
-    const { labels, files, leakage, problem_type, notes = [] } = await this.audit(name);
-    const rows = Object.fromEntries(
-      Object.entries(files).map(([side, { rows }]) => [side, rows]),
-    );
     const created = name === SAMPLE
       ? undefined
       : (await Deno.stat(join(this.#dir, name, AUDIT_FILE))).mtime;
-    const created_at = created?.toISOString() ?? null;
-    return { name, created_at, problem_type, labels, rows, leakage, notes };
+    return entryOf(name, created?.toISOString() ?? null, await this.audit(name));
   }
 
   /**
@@ -134,23 +129,53 @@ export class DatasetLibrary {
     const partial = this.#unfinished(name);
     try {
       if (await this.has(name)) throw new DatasetExistsError(name);
-      await Deno.mkdir(partial, { recursive: true });
-      const notes = await write(partial);
-      await readDataset(partial, problemType);
-      const report = await audit(partial, { ...this.#auditOptions, problemType });
-      const whole: DatasetAudit = {
-        ...report,
-        dir: name,
-        notes: [...new Set([...notes, ...report.notes])],
-        problem_type: problemType,
-      };
-      await writeJson(join(partial, AUDIT_FILE), whole);
+      await this.#write(partial, name, problemType, write);
       await Deno.rename(partial, this.dirOf(name));
     } finally {
       this.#coming.delete(name);
       await removeFolder(partial);
     }
     return await this.entry(name);
+  }
+
+  /**
+   * What {@link add} would give, and the audit; nothing is kept.
+   *
+   * @throws {UserError} If a file is bad; the message names it and the line.
+   */
+  async preview(
+    name: string,
+    problemType: ProblemType,
+    write: (dir: string) => Promise<string[]>,
+  ): Promise<DatasetEntry & { audit: AuditReport }> {
+    const partial = this.#unfinished(name);
+    try {
+      const whole = await this.#write(partial, name, problemType, write);
+      return { ...entryOf(name, null, whole), audit: whole };
+    } finally {
+      await removeFolder(partial);
+    }
+  }
+
+  /** Writes a data set into a folder and audits it. */
+  async #write(
+    partial: string,
+    name: string,
+    problemType: ProblemType,
+    write: (dir: string) => Promise<string[]>,
+  ): Promise<DatasetAudit> {
+    await Deno.mkdir(partial, { recursive: true });
+    const notes = await write(partial);
+    await readDataset(partial, problemType);
+    const report = await audit(partial, { ...this.#auditOptions, problemType });
+    const whole: DatasetAudit = {
+      ...report,
+      dir: name,
+      notes: [...new Set([...notes, ...report.notes])],
+      problem_type: problemType,
+    };
+    await writeJson(join(partial, AUDIT_FILE), whole);
+    return whole;
   }
 
   /** Removes a data set. */
@@ -164,4 +189,13 @@ export class DatasetLibrary {
   #unfinished(name: string): string {
     return join(this.#dir, `.${name}.${crypto.randomUUID()}`);
   }
+}
+
+function entryOf(
+  name: string,
+  created_at: string | null,
+  { labels, files, leakage, problem_type, notes = [] }: DatasetAudit,
+): DatasetEntry {
+  const rows = Object.fromEntries(Object.entries(files).map(([side, { rows }]) => [side, rows]));
+  return { name, created_at, problem_type, labels, rows, leakage, notes };
 }

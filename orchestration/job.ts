@@ -79,7 +79,9 @@ export type JobMessage =
  * The lines of a stream of UTF-8 text, as they come. They end with a line feed alone: JSON may hold
  * any other separator of lines.
  */
-export async function* textLines(bytes: ReadableStream<Uint8Array>): AsyncGenerator<string> {
+export async function* textLines(
+  bytes: ReadableStream<Uint8Array<ArrayBuffer>>,
+): AsyncGenerator<string> {
   let line = "";
   for await (const text of bytes.pipeThrough(new TextDecoderStream())) {
     const [first, ...others] = text.split("\n");

@@ -151,7 +151,7 @@ export class JobProcess {
   }
 }
 
-async function readLastLines(bytes: ReadableStream<Uint8Array>): Promise<string[]> {
+async function readLastLines(bytes: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<string[]> {
   const lines: string[] = [];
   for await (const line of textLines(bytes)) {
     lines.push(line);

@@ -57,12 +57,14 @@ export function apiKey(name: string, key: string): ApiKey {
  *
  * @param requestsPerMinute For each key that has no limit of its own, and for all requests together
  * where there are no keys.
+ * @param sessionKey The key of a request that bears none, where its session has one.
  * @returns A function that throws an HTTPException: 401 without a key that is known, 403 if it
  * lacks the scope, 429 if it asks too often.
  */
 export function accessCheck(
   keys: readonly ApiKey[],
   requestsPerMinute: number | undefined,
+  sessionKey: (context: Context) => ApiKey | undefined = () => undefined,
 ): (context: Context, scope: Scope) => void {
   const limits = new Map<ApiKey | undefined, RateLimit>();
   for (const key of [undefined, ...keys]) {
@@ -70,7 +72,7 @@ export function accessCheck(
     if (limit !== undefined) limits.set(key, new RateLimit(limit));
   }
   return (context, scope) => {
-    const key = keys.length === 0 ? undefined : findKey(keys, context.req.header("Authorization"));
+    const key = keys.length === 0 ? undefined : requestKey(keys, context, sessionKey);
     if (key !== undefined) {
       context.set("apiKey", key.name);
       if (!key.scopes.includes(scope)) {
@@ -84,16 +86,27 @@ export function accessCheck(
   };
 }
 
-function findKey(keys: readonly ApiKey[], authorization: string | undefined): ApiKey {
+function requestKey(
+  keys: readonly ApiKey[],
+  context: Context,
+  sessionKey: (context: Context) => ApiKey | undefined,
+): ApiKey {
+  const authorization = context.req.header("Authorization");
   const [, given] = /^Bearer +(.+)$/i.exec(authorization ?? "") ?? [];
-  const hash = sha256(given ?? "");
-  // All are compared, each in constant time: how long it takes tells nothing of a key.
-  const found = keys.filter((key) => timingSafeEqual(key.sha256, hash));
-  if (given !== undefined && found.length > 0) return found[0]!;
+  const key = authorization === undefined ? sessionKey(context) : keyOf(keys, given ?? "");
+  if (key !== undefined) return key;
   throw new HTTPException(401, {
     message: "An API key is needed: Authorization: Bearer KEY",
     res: new Response(null, { headers: { "WWW-Authenticate": "Bearer" } }),
   });
+}
+
+/** The key that was given, if there is one like that. */
+export function keyOf(keys: readonly ApiKey[], given: string): ApiKey | undefined {
+  const hash = sha256(given);
+  // All are compared, each in constant time: how long it takes tells nothing of a key.
+  const [found] = keys.filter((key) => timingSafeEqual(key.sha256, hash));
+  return given === "" ? undefined : found;
 }
 
 /** A bucket that fills evenly and holds a minute's requests. */

@@ -27,6 +27,7 @@ import { predictRoutes } from "./predict.ts";
 import { limitConcurrency } from "./predictions.ts";
 import { admitBy, createRouter } from "./router.ts";
 import { runRoutes, type RunRoutesOptions } from "./runs.ts";
+import { sessionKey, sessionRoutes, Sessions } from "./sessions.ts";
 import { checkRoom, type StorageOptions, storageRoutes } from "./storage.ts";
 import { textEmbeddingsInferenceRoutes } from "./text_embeddings_inference.ts";
 import { vllmRoutes } from "./vllm.ts";
@@ -58,6 +59,7 @@ export function createApp(options: AppOptions): OpenAPIHono {
   const { models, cache, predictor, metrics, limits, isReady, drain } = options;
   const { datasetLimitBytes = 500_000_000 } = options;
   const { apiKeys = [], corsOrigins = [], requestsPerMinute, log = () => {} } = options;
+  const sessions = new Sessions();
   const app = createRouter();
   app.use(requestId());
   app.use(observeRequests(metrics, log));
@@ -69,7 +71,11 @@ export function createApp(options: AppOptions): OpenAPIHono {
   if (options.loopbackOnly === true) app.use(refuseForeignHost);
   app.use(admitBy({
     takeRequest: drain.takeRequests,
-    checkAccess: accessCheck(apiKeys, requestsPerMinute),
+    checkAccess: accessCheck(
+      apiKeys,
+      requestsPerMinute,
+      (context) => sessionKey(context, sessions),
+    ),
     limitPredictions: limitConcurrency(limits.maxConcurrentRequests),
     payloadLimitBytes: limits.payloadLimitBytes,
   }));
@@ -77,7 +83,10 @@ export function createApp(options: AppOptions): OpenAPIHono {
   app.notFound(answerNoRoute(app));
 
   const predictOptions = { predictor, maxClientBatchSize: limits.maxClientBatchSize };
-  if (options.page !== false) app.route("/", pageRoutes());
+  if (options.page !== false) {
+    app.route("/", pageRoutes());
+    app.route("/", sessionRoutes(apiKeys, sessions));
+  }
   app.route("/", healthRoutes(isReady));
   app.route("/", predictRoutes(predictOptions));
   app.route("/", textEmbeddingsInferenceRoutes(predictOptions));

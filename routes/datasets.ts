@@ -5,6 +5,11 @@
  */
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import { HTTPException } from "hono/http-exception";
+import { SIDES } from "../data/preparation/split.ts";
+import { openTable, type TableFormat } from "../data/table.ts";
+import { DEFAULT_COLUMNS, findColumn } from "../data/columns.ts";
+import { BadRows } from "../data/bad_rows.ts";
+import type { HonoRequest } from "hono";
 import { basename, extname, join } from "node:path";
 import { z } from "zod";
 import { DatasetExistsError, type DatasetLibrary, SAMPLE } from "../data/dataset_library.ts";
@@ -35,18 +40,116 @@ const Entry = z.object({
   notes: z.array(z.string()).describe("How the files were read, and what is odd about the labels"),
 }).meta({ id: "Dataset" });
 
-const DatasetList = z.object({ datasets: z.array(Entry) }).meta({ id: "DatasetList" });
+const DatasetList = z.object({
+  datasets: z.array(Entry),
+  next: z.string().nullable().describe("What 'after' is for the next page; null at the end"),
+}).meta({ id: "DatasetList" });
 
-const Whole = Entry.extend({
-  audit: z.looseObject({}).describe("What 'data audit --json' prints"),
-}).meta({ id: "DatasetWithAudit" });
+const Lengths = z.object({
+  mean: z.number(),
+  p50: z.number(),
+  p90: z.number(),
+  p95: z.number(),
+  p99: z.number(),
+  max: z.number(),
+  histogram: z.object({ width: z.int(), counts: z.array(z.int()) }),
+}).meta({ id: "Lengths" });
+
+const FileAudit = z.object({
+  file: z.string(),
+  rows: z.int(),
+  distinct_texts: z.int(),
+  duplicate_rows: z.int(),
+  near_duplicate_texts: z.int(),
+  conflicting_texts: z.int(),
+  non_text_rows: z.int(),
+  classes: z.record(z.string(), z.int()),
+  words: Lengths,
+  word_pieces: Lengths,
+  truncated_rows: z.int(),
+}).meta({ id: "FileAudit" });
+
+const BaselineFigures = z.object({
+  n: z.int(),
+  accuracy: z.number().nullable(),
+  f1_macro: z.number().nullable(),
+}).meta({ id: "BaselineFigures" });
+
+const Audit = z.object({
+  labels: z.array(z.string()),
+  label_names: z.array(z.string()),
+  max_length: z.int(),
+  files: z.object({
+    train: FileAudit.optional(),
+    validation: FileAudit.optional(),
+    test: FileAudit.optional(),
+  }),
+  leakage: z.string(),
+  overlaps: z.array(z.object({
+    of: z.enum(SIDES),
+    in: z.enum(SIDES),
+    rows: z.int(),
+    seen: z.int(),
+    same_label: z.int(),
+    near: z.int(),
+  })),
+  labels_not_in_training: z.array(z.string()),
+  conflict_examples: z.array(z.object({ text: z.string(), labels: z.array(z.string()) })),
+  baselines: z.object({
+    measured_on: z.enum(SIDES),
+    trained_on: z.int(),
+    results: z.array(
+      z.object({ name: z.string(), all: BaselineFigures, unseen: BaselineFigures }),
+    ),
+    left_out: z.array(z.string()),
+  }),
+}).meta({ id: "AuditReport" });
+
+const Whole = Entry.extend({ audit: Audit }).meta({ id: "DatasetWithAudit" });
 
 const FLAG = z.enum(["true", "false"]).default("false").transform((flag) => flag === "true");
+
+const TableColumns = z.object({
+  columns: z.array(z.string()),
+  text: z.string().nullable().describe("The column of the texts, where it can be told"),
+  label: z.string().nullable().describe("The column of the labels, where it can be told"),
+  rows: z.array(z.array(z.string())).describe("The first rows, a field for each column"),
+}).meta({ id: "TableColumns" });
+
+const MAX_PAGE = 1000;
+const PREVIEW_ROWS = 5;
+const MAX_HEAD_BYTES = 1_000_000;
+
+const FileQuery = z.object({
+  text: z.string().default("text")
+    .describe("The column of the texts; by default also one with another usual name"),
+  label: z.string().default("label")
+    .describe("The column of the labels; by default also one with another usual name"),
+  problem_type: z.enum(PROBLEM_TYPES).default("single_label_classification")
+    .describe("What the labels are"),
+  delimiter: DELIMITER,
+  encoding: ENCODING,
+  skip_bad_rows: FLAG.describe("Leave bad rows of the one file out and count them"),
+  normalize_labels: FLAG.describe(NORMALIZE_LABELS.description!),
+  seed: z.coerce.number().int().min(0).max(2 ** 32 - 1).default(11).describe("Of the split"),
+});
 
 const FILES = {
   type: "object" as const,
   properties: { file: BINARY, train: BINARY, validation: BINARY, test: BINARY },
   description: "One file, which is split, or the three files of a split",
+};
+
+// Not schemas of zod, with which a body would be read before its size is known. JSON Lines are taken,
+// too, and not named: clients would send whatever they have under that name.
+const TABLE_BODY = {
+  "text/csv": { schema: BINARY },
+  "text/tab-separated-values": { schema: BINARY },
+  "application/octet-stream": { schema: BINARY },
+};
+const FILES_BODY = {
+  "multipart/form-data": { schema: { $ref: "#/components/schemas/DatasetFiles" } },
+  ...TABLE_BODY,
 };
 
 const tags = ["datasets"];
@@ -62,35 +165,43 @@ const create = declareRoute({
     "Send a CSV file, alone or as 'file' of a form, which is split into training, validation and " +
     "test files by text; or, as a form, the three files",
   request: {
-    query: z.object({
-      name: Name,
-      text: z.string().default("text")
-        .describe("The column of the texts; by default also one with another usual name"),
-      label: z.string().default("label")
-        .describe("The column of the labels; by default also one with another usual name"),
-      problem_type: z.enum(PROBLEM_TYPES).default("single_label_classification")
-        .describe("What the labels are"),
-      delimiter: DELIMITER,
-      encoding: ENCODING,
-      skip_bad_rows: FLAG.describe("Leave bad rows of the one file out and count them"),
-      normalize_labels: FLAG.describe(NORMALIZE_LABELS.description!),
-      seed: z.coerce.number().int().min(0).max(2 ** 32 - 1).default(11).describe("Of the split"),
-    }),
-    body: {
-      required: true,
-      content: {
-        // Not schemas of zod, with which a body would be read before its size is known. JSON Lines
-        // are taken, too, and not named: clients would send whatever they have under that name.
-        "multipart/form-data": { schema: { $ref: "#/components/schemas/DatasetFiles" } },
-        "text/csv": { schema: BINARY },
-        "text/tab-separated-values": { schema: BINARY },
-        "application/octet-stream": { schema: BINARY },
-      },
-    },
+    query: FileQuery.extend({ name: Name }),
+    body: { required: true, content: FILES_BODY },
   },
   responses: {
     201: jsonContent(Entry, "The data set is there"),
     ...errorAnswers(400, 409, 413, 415, 422, 507),
+  },
+});
+
+const preview = declareRoute({
+  method: "post",
+  path: "/v1/datasets/audit",
+  operationId: "auditFile",
+  scope: "manage",
+  tags,
+  summary: "What a data set would be: its split and its audit; nothing is kept",
+  request: { query: FileQuery, body: { required: true, content: FILES_BODY } },
+  responses: {
+    200: jsonContent(Whole, "The data set that it would be"),
+    ...errorAnswers(400, 413, 415, 422, 507),
+  },
+});
+
+const columns = declareRoute({
+  method: "post",
+  path: "/v1/datasets/columns",
+  operationId: "guessColumns",
+  scope: "manage",
+  tags,
+  summary: "The columns of a table, of which the beginning is enough; nothing is kept",
+  request: {
+    query: z.object({ delimiter: DELIMITER, encoding: ENCODING }),
+    body: { required: true, content: TABLE_BODY },
+  },
+  responses: {
+    200: jsonContent(TableColumns, "The columns, and what they seem to be"),
+    ...errorAnswers(400, 413, 415, 422),
   },
 });
 
@@ -100,8 +211,14 @@ const list = declareRoute({
   operationId: "listDatasets",
   scope: "manage",
   tags,
-  summary: "All data sets",
-  responses: { 200: jsonContent(DatasetList, "The data sets") },
+  summary: "Data sets by name",
+  request: {
+    query: z.object({
+      limit: z.coerce.number().int().min(1).max(MAX_PAGE).default(MAX_PAGE),
+      after: z.string().optional().describe("The name of the last data set of the page before"),
+    }),
+  },
+  responses: { 200: jsonContent(DatasetList, "A page of data sets"), ...errorAnswers(422) },
 });
 
 const show = declareRoute({
@@ -160,61 +277,85 @@ export function datasetRoutes(
     if (await datasets.has(name)) return name;
     throw new HTTPException(404, { message: `There is no data set '${name}'` });
   };
-  const router = createRouter();
-  router.openAPIRegistry.registerComponent("schemas", "DatasetFiles", FILES);
-  router.openapi(create, async (context) => {
-    const { name, problem_type: problemType, seed, ...query } = context.req.valid("query");
-    await checkRoom();
-    const { raw } = context.req;
-    const type = mediaTypeOf(raw);
-    const isForm = type === "multipart/form-data";
-    const extension = EXTENSIONS.get(type);
+  /** What writes the files of a request's body into a folder, split, and says what is odd. */
+  const receive = (
+    { raw }: HonoRequest,
+    { problem_type: problemType, seed, skip_bad_rows: skipBadRows, ...query }: z.infer<
+      typeof FileQuery
+    >,
+  ): (dir: string) => Promise<string[]> => {
+    const isForm = mediaTypeOf(raw) === "multipart/form-data";
+    const extension = EXTENSIONS.get(mediaTypeOf(raw));
     if (!isForm && extension === undefined) {
       throw refuseMediaType(raw, "CSV, TSV, JSON Lines or a form with files");
     }
     const body = decodedBody(raw, maxBytes, "A data set");
-    try {
-      const entry = await datasets.add(name, problemType, async (dir) => {
-        const { text, label, delimiter, encoding, normalize_labels: normalizeLabels } = query;
-        const format = { delimiter, encoding, normalizeLabels };
-        const notes: string[] = [];
-        const onNote = (note: string) => void notes.push(note);
-        const split = async (bytes: AsyncIterable<Uint8Array>, extension: string) => {
-          const file = join(dir, `raw${extension}`);
-          await writeFileAtomically(file, bytes);
-          const skipBadRows = query.skip_bad_rows;
-          const settings = { text, label, problemType, ...format, skipBadRows, seed };
-          await prepare(file, { settings, outDir: dir, onNote, signal: raw.signal });
-          await Deno.remove(file);
-          return notes;
-        };
-        if (extension !== undefined) return await split(body, extension);
-        const form = await readForm(body, raw.headers);
-        const whole = form.get("file");
-        if (whole instanceof File) return await split(whole.stream(), extensionOf(whole));
-        const files = await writeSplits(form, dir);
-        const options = { ...format, onNote };
-        const dataset = await readDataset(dir, problemType, { text, label }, options);
-        for (const file of files) await Deno.remove(file);
-        await writeDataset(dir, dataset);
+    return async (dir) => {
+      const { text, label, delimiter, encoding, normalize_labels: normalizeLabels } = query;
+      const format = { delimiter, encoding, normalizeLabels };
+      const notes: string[] = [];
+      const onNote = (note: string) => void notes.push(note);
+      const split = async (bytes: AsyncIterable<Uint8Array>, extension: string) => {
+        const file = join(dir, `raw${extension}`);
+        await writeFileAtomically(file, bytes);
+        const settings = { text, label, problemType, ...format, skipBadRows, seed };
+        await prepare(file, { settings, outDir: dir, onNote, signal: raw.signal });
+        await Deno.remove(file);
         return notes;
-      });
-      context.header("Location", `/v1/datasets/${name}`);
-      return context.json(entry, 201);
+      };
+      if (extension !== undefined) return await split(body, extension);
+      const form = await readForm(body, raw.headers);
+      const whole = form.get("file");
+      if (whole instanceof File) return await split(whole.stream(), extensionOf(whole));
+      const files = await writeSplits(form, dir);
+      const options = { ...format, onNote };
+      const dataset = await readDataset(dir, problemType, { text, label }, options);
+      for (const file of files) await Deno.remove(file);
+      await writeDataset(dir, dataset);
+      return notes;
+    };
+  };
+  const router = createRouter();
+  router.openAPIRegistry.registerComponent("schemas", "DatasetFiles", FILES);
+  router.openapi(create, async (context) => {
+    const { name, ...query } = context.req.valid("query");
+    await checkRoom();
+    const write = receive(context.req, query);
+    const entry = await datasets.add(name, query.problem_type, write).catch(refuseBadFile);
+    context.header("Location", `/v1/datasets/${name}`);
+    return context.json(entry, 201);
+  });
+  router.openapi(preview, async (context) => {
+    const query = context.req.valid("query");
+    await checkRoom();
+    const write = receive(context.req, query);
+    const { audit, ...entry } = await datasets.preview("preview", query.problem_type, write)
+      .catch(refuseBadFile);
+    return context.json({ ...entry, audit }, 200);
+  });
+  router.openapi(columns, async (context) => {
+    const { raw } = context.req;
+    const extension = EXTENSIONS.get(mediaTypeOf(raw));
+    if (extension === undefined) throw refuseMediaType(raw, "CSV, TSV or JSON Lines");
+    const dir = await Deno.makeTempDir();
+    try {
+      const file = join(dir, `raw${extension}`);
+      await writeFileAtomically(file, decodedBody(raw, MAX_HEAD_BYTES, "The beginning"));
+      return context.json(await columnsOf(file, context.req.valid("query")), 200);
     } catch (error) {
-      if (error instanceof DatasetExistsError) {
-        throw new HTTPException(409, { message: error.message });
-      }
-      if (error instanceof UserError) throw invalidField("body", inTermsOfHttp(error.message));
-      throw error;
+      return refuseBadFile(error);
+    } finally {
+      await Deno.remove(dir, { recursive: true });
     }
   });
   router.openapi(list, async (context) => {
-    const names = await datasets.names();
-    return context.json(
-      { datasets: await Promise.all(names.map((it) => datasets.entry(it))) },
-      200,
-    );
+    const { limit, after } = context.req.valid("query");
+    const names = (await datasets.names()).filter((name) => after === undefined || name > after);
+    const page = names.slice(0, limit);
+    return context.json({
+      datasets: await Promise.all(page.map((it) => datasets.entry(it))),
+      next: names.length > limit ? page.at(-1)! : null,
+    }, 200);
   });
   router.openapi(show, async (context) => {
     const name = await find(context.req.valid("param").name);
@@ -235,6 +376,35 @@ export function datasetRoutes(
     return context.body(null, 204);
   });
   return router;
+}
+
+/** Says what is wrong with a file, in terms of the request. */
+function refuseBadFile(error: unknown): never {
+  if (error instanceof DatasetExistsError) throw new HTTPException(409, { message: error.message });
+  if (error instanceof UserError) throw invalidField("body", inTermsOfHttp(error.message));
+  throw error;
+}
+
+/** The columns of a table, what they seem to be, and its first rows. */
+async function columnsOf(
+  file: string,
+  format: TableFormat,
+): Promise<z.infer<typeof TableColumns>> {
+  await using table = await openTable(file, format);
+  const guess = (kind: "text" | "label") => {
+    try {
+      return findColumn(file, table.columns, kind, DEFAULT_COLUMNS[kind]);
+    } catch (error) {
+      if (error instanceof UserError) return null;
+      throw error;
+    }
+  };
+  const rows: string[][] = [];
+  for await (const { values } of table.rows(table.columns, { badRows: new BadRows(file) })) {
+    rows.push(table.columns.map((column) => values[column] ?? ""));
+    if (rows.length === PREVIEW_ROWS) break;
+  }
+  return { columns: [...table.columns], text: guess("text"), label: guess("label"), rows };
 }
 
 async function readForm(bytes: AsyncIterable<Uint8Array>, headers: Headers): Promise<FormData> {

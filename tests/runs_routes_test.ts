@@ -391,3 +391,28 @@ Deno.test("a run's history has what its stream had, and says where the stream go
   match(await stream.text(), /^event: state\ndata: {"type":"state","state":"cancelled"}\nid: 2/);
   strictEqual((await server.app.request("/v1/runs/none/history")).status, 404);
 });
+
+Deno.test("a file is looked at before it is a data set: its columns, then its split and audit", async () => {
+  await using server = await idle();
+  const csv = await Deno.readTextFile(join(SAMPLE_DIR, "train_simple.csv"));
+  const raw = csv.replace("text,label", "title,kind");
+  const head = await server.app.request("/v1/datasets/columns", {
+    method: "POST",
+    // It ends in the middle of a row.
+    body: raw.slice(0, 1000),
+    headers: { "Content-Type": "text/csv" },
+  });
+  const { columns, text, label, rows } = await head.json();
+  deepStrictEqual([columns, text, label], [["title", "kind"], "title", null]);
+  strictEqual(rows.length, 5);
+  const preview = await server.app.request("/v1/datasets/audit?text=title&label=kind", {
+    method: "POST",
+    body: raw,
+    headers: { "Content-Type": "text/csv" },
+  });
+  strictEqual(preview.status, 200, await preview.clone().text());
+  const { audit } = await preview.json();
+  strictEqual(audit.files.train.rows + audit.files.validation.rows + audit.files.test.rows, 1559);
+  deepStrictEqual(await server.datasets.names(), ["sample"]);
+  deepStrictEqual(await Array.fromAsync(Deno.readDir(join(server.runsDir, "datasets"))), []);
+});

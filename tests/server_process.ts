@@ -5,7 +5,7 @@
  */
 
 /** The address that a server prints when it listens. */
-export async function address(stderr: ReadableStream<Uint8Array>): Promise<string> {
+export async function address(stderr: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<string> {
   let printed = "";
   for await (const text of stderr.pipeThrough(new TextDecoderStream())) {
     printed += text;

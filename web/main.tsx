@@ -4,29 +4,65 @@
  * @module
  */
 import { render } from "preact";
-import { Empty } from "./components/basics.tsx";
+import { useEffect } from "preact/hooks";
+import { answered, client, needsKey } from "./api.ts";
+import { useAsked } from "./asked.ts";
+import { Empty, Failure } from "./components/basics.tsx";
 import { ComparePage } from "./pages/compare.tsx";
+import { DataPage, DatasetPage } from "./pages/data.tsx";
 import { EvaluationComparisonPage, EvaluationPage, EvaluationsPage } from "./pages/evaluations.tsx";
 import { ModelPage, ModelsPage } from "./pages/models.tsx";
 import { NewRunPage } from "./pages/new_run.tsx";
 import { PlaygroundPage } from "./pages/playground.tsx";
 import { LatestRunPage, RunPage } from "./pages/run.tsx";
 import { RunsPage } from "./pages/runs.tsx";
+import { SignInPage } from "./pages/sign_in.tsx";
 import { href, route } from "./route.ts";
 import { type Place, Shell } from "./shell.tsx";
+import "./tokens.css";
 import "./style.css";
+import "./audit.css";
 
-const PLACES: Place[] = [
-  { path: "runs", name: "Runs", icon: "runs" },
-  { path: "models", name: "Models", icon: "models" },
-  { path: "playground", name: "Playground", icon: "playground" },
-  { path: "evaluations", name: "Evaluations", icon: "evaluations" },
+const PLACES: (Place & { scope: Scope })[] = [
+  { path: "runs", name: "Runs", icon: "runs", scope: "manage" },
+  { path: "models", name: "Models", icon: "models", scope: "manage" },
+  { path: "playground", name: "Playground", icon: "playground", scope: "predict" },
+  { path: "evaluations", name: "Evaluations", icon: "evaluations", scope: "manage" },
+  { path: "data", name: "Data", icon: "data", scope: "manage" },
 ];
 
+type Scope = "predict" | "manage";
+
 function App() {
+  const { data: session, error, reload } = useAsked(
+    (signal) => answered(client.GET("/v1/session", { signal })),
+    [],
+  );
+  useEffect(() => {
+    if (needsKey.value) reload();
+  }, [needsKey.value]);
+  if (session === undefined) {
+    return error === undefined ? null : (
+      <Shell places={[]}>
+        <Failure error={error} retry={reload} />
+      </Shell>
+    );
+  }
+  if (session.needs_key) {
+    return (
+      <SignInPage
+        onDone={() => {
+          needsKey.value = false;
+          reload();
+        }}
+      />
+    );
+  }
+  const places = PLACES.filter(({ scope }) => session.scopes.includes(scope));
+  const canManage = session.scopes.includes("manage");
   return (
-    <Shell places={PLACES}>
-      <View />
+    <Shell places={places} keyName={session.name} onSignOut={reload}>
+      {canManage ? <View /> : <PlaygroundPage />}
     </Shell>
   );
 }
@@ -46,6 +82,8 @@ function View() {
     case "evaluations":
       if (id === undefined) return <EvaluationsPage />;
       return id === "compare" ? <EvaluationComparisonPage /> : <EvaluationPage key={id} id={id} />;
+    case "data":
+      return id === undefined ? <DataPage /> : <DatasetPage key={id} name={id} />;
     case "compare":
       return <ComparePage />;
   }

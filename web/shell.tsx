@@ -5,7 +5,7 @@
  */
 import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
-import { isOnline } from "./api.ts";
+import { client, isOnline } from "./api.ts";
 import { Icon, type IconName } from "./components/icon.tsx";
 import { href, route } from "./route.ts";
 import { type Theme, theme, THEMES } from "./theme.ts";
@@ -21,7 +21,13 @@ const THEME_ICONS: Record<Theme, IconName> = { auto: "auto", light: "sun", dark:
 
 /** The frame. */
 export function Shell(
-  { places, children }: { places: readonly Place[]; children: ComponentChildren },
+  { places, keyName = null, onSignOut, children }: {
+    places: readonly Place[];
+    /** The name of the key that was given, if any was. */
+    keyName?: string | null;
+    onSignOut?: () => void;
+    children: ComponentChildren;
+  },
 ) {
   const [here = places[0]?.path] = route.value.path;
   const place = places.find(({ path }) => path === here);
@@ -51,6 +57,16 @@ export function Shell(
         </nav>
         <div class="sidebar-end">
           <a class="side-link" href="docs">API</a>
+          {keyName !== null && (
+            <button
+              type="button"
+              class="side-link"
+              title={`Signed in with the key ${keyName}`}
+              onClick={() => void client.DELETE("/v1/session").then(onSignOut)}
+            >
+              Sign out
+            </button>
+          )}
           <button
             type="button"
             class="side-link"

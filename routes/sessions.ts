@@ -1,0 +1,142 @@
+/**
+ * `/v1/session`: a key that was given once to the page stays with the server. The browser gets a
+ * cookie that no script can read and that is sent from the server's own pages alone.
+ *
+ * @module
+ */
+import type { OpenAPIHono } from "@hono/zod-openapi";
+import type { Context } from "hono";
+import { deleteCookie, getCookie, setCookie } from "hono/cookie";
+import { HTTPException } from "hono/http-exception";
+import { hash, randomBytes } from "node:crypto";
+import { z } from "zod";
+import { type ApiKey, keyOf, SCOPES } from "./access.ts";
+import { createRouter, declareRoute, errorAnswers, jsonBody, jsonContent } from "./router.ts";
+
+const COOKIE = "graft_session";
+const SESSION_SECONDS = 12 * 3600;
+/** The oldest session ends where there would be more. */
+const MAX_SESSIONS = 10_000;
+
+/** Knows whose page a cookie belongs to. */
+export class Sessions {
+  /** By the hash of the cookie, so that what is in memory opens nothing. */
+  readonly #sessions = new Map<string, { key: ApiKey; endsAt: number }>();
+
+  /** Begins a session, whose secret goes into the cookie. */
+  begin(key: ApiKey): string {
+    const secret = randomBytes(32).toString("base64url");
+    const [oldest] = this.#sessions.keys();
+    if (this.#sessions.size >= MAX_SESSIONS) this.#sessions.delete(oldest!);
+    this.#sessions.set(hash("sha256", secret), {
+      key,
+      endsAt: performance.now() + 1000 * SESSION_SECONDS,
+    });
+    return secret;
+  }
+
+  /** The key of a session that lasts. */
+  keyOf(secret: string): ApiKey | undefined {
+    const session = this.#sessions.get(hash("sha256", secret));
+    return session !== undefined && session.endsAt > performance.now() ? session.key : undefined;
+  }
+
+  /** Ends a session. */
+  end(secret: string): void {
+    this.#sessions.delete(hash("sha256", secret));
+  }
+}
+
+/**
+ * The key of a request's session, if it has one.
+ *
+ * @throws {HTTPException} 403 if the request would change something and does not come from a page of
+ * this server: cookies are sent along by themselves.
+ */
+export function sessionKey(context: Context, sessions: Sessions): ApiKey | undefined {
+  const secret = getCookie(context, COOKIE);
+  const key = secret === undefined ? undefined : sessions.keyOf(secret);
+  if (key === undefined) return undefined;
+  const { method } = context.req;
+  if (method !== "GET" && method !== "HEAD" && !isFromOwnPage(context)) {
+    const message = "A request with a session must come from a page of this server";
+    throw new HTTPException(403, { message });
+  }
+  return key;
+}
+
+function isFromOwnPage(context: Context): boolean {
+  const origin = context.req.header("Origin");
+  return origin !== undefined && URL.parse(origin)?.host === context.req.header("Host");
+}
+
+const Session = z.object({
+  needs_key: z.boolean().describe("Whether the server asks for a key, and was given none"),
+  name: z.string().nullable().describe("Of the key"),
+  scopes: z.array(z.enum(SCOPES)).describe("What the page may do"),
+}).meta({ id: "Session" });
+
+const tags = ["session"];
+
+const show = declareRoute({
+  method: "get",
+  path: "/v1/session",
+  operationId: "getSession",
+  scope: null,
+  tags,
+  summary: "What the page may do",
+  responses: { 200: jsonContent(Session, "The session"), ...errorAnswers() },
+});
+
+const begin = declareRoute({
+  method: "post",
+  path: "/v1/session",
+  operationId: "beginSession",
+  scope: null,
+  tags,
+  summary: "Give a key once; the answer sets a cookie that stands for it",
+  request: { body: jsonBody(z.strictObject({ api_key: z.string().min(1).max(1000) })) },
+  responses: { 200: jsonContent(Session, "The session"), ...errorAnswers(401, 422) },
+});
+
+const end = declareRoute({
+  method: "delete",
+  path: "/v1/session",
+  operationId: "endSession",
+  scope: null,
+  tags,
+  summary: "Forget the key",
+  responses: { 204: { description: "It is forgotten" }, ...errorAnswers() },
+});
+
+/** The routes. */
+export function sessionRoutes(keys: readonly ApiKey[], sessions: Sessions): OpenAPIHono {
+  const describe = (key: ApiKey | undefined): z.infer<typeof Session> => ({
+    needs_key: keys.length > 0 && key === undefined,
+    name: key?.name ?? null,
+    scopes: keys.length === 0 ? [...SCOPES] : [...key?.scopes ?? []],
+  });
+  return createRouter()
+    .openapi(show, (context) => context.json(describe(sessionKey(context, sessions)), 200))
+    .openapi(begin, (context) => {
+      if (!isFromOwnPage(context)) {
+        throw new HTTPException(403, { message: "A session begins in a page of this server" });
+      }
+      const key = keyOf(keys, context.req.valid("json").api_key);
+      if (key === undefined) throw new HTTPException(401, { message: "There is no such key" });
+      setCookie(context, COOKIE, sessions.begin(key), {
+        httpOnly: true,
+        sameSite: "Strict",
+        secure: new URL(context.req.header("Origin")!).protocol === "https:",
+        path: "/",
+        maxAge: SESSION_SECONDS,
+      });
+      return context.json(describe(key), 200);
+    })
+    .openapi(end, (context) => {
+      const secret = getCookie(context, COOKIE);
+      if (secret !== undefined) sessions.end(secret);
+      deleteCookie(context, COOKIE, { path: "/" });
+      return context.body(null, 204);
+    });
+}

@@ -1,0 +1,56 @@
+/**
+ * Asks for the key of a server that wants one.
+ *
+ * @module
+ */
+import { useState } from "preact/hooks";
+import { answered, AnswerError, client } from "../api.ts";
+import { asError } from "../asked.ts";
+import { Button, Failure, Field } from "../components/basics.tsx";
+
+/** The view; `onDone` is called when the server has taken a key. */
+export function SignInPage({ onDone }: { onDone: () => void }) {
+  const [key, setKey] = useState("");
+  const [error, setError] = useState<Error>();
+  const [busy, setBusy] = useState(false);
+  const begin = async () => {
+    setBusy(true);
+    try {
+      await answered(client.POST("/v1/session", { body: { api_key: key } }));
+      onDone();
+    } catch (error) {
+      setError(asError(error));
+    } finally {
+      setBusy(false);
+    }
+  };
+  const isWrong = error instanceof AnswerError && error.status === 401;
+  return (
+    <main class="sign-in">
+      <form
+        class="card"
+        onSubmit={(event) => {
+          event.preventDefault();
+          void begin();
+        }}
+      >
+        <img src="ui/icon.svg" alt="" width="40" height="40" />
+        <h1>Graft</h1>
+        <p class="soft">This server asks for an API key. It stays with the server, for 12 hours.</p>
+        <Field id="api-key" label="API key" error={isWrong ? "There is no such key" : undefined}>
+          <input
+            id="api-key"
+            type="password"
+            autocomplete="current-password"
+            value={key}
+            onInput={({ currentTarget }) => setKey(currentTarget.value)}
+          />
+        </Field>
+        {error !== undefined && !isWrong && <Failure error={error} />}
+        <Button type="submit" kind="primary" icon="key" busy={busy} disabled={key === ""}>
+          Sign in
+        </Button>
+      </form>
+    </main>
+  );
+}

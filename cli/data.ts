@@ -28,7 +28,6 @@ import { modelDir } from "../models/hub.ts";
 import { Tokenizer, unknownShare } from "../models/text/tokenizer.ts";
 import { scratchWordPieces } from "../models/scratch.ts";
 import { TrainSettings } from "../training/settings.ts";
-import { auditPage } from "./audit_page.ts";
 import { formatAudit } from "./audit_report.ts";
 import { choiceOption } from "./choices.ts";
 import { Interruption } from "./interruption.ts";
@@ -149,6 +148,8 @@ async function runAudit(dir: string, options: AuditCommandOptions): Promise<void
   console.log(json ? JSON.stringify(report) : formatAudit(report));
   const isSample = await Deno.realPath(dir) === await Deno.realPath(SAMPLE_DIR);
   const page = html ?? join(isSample ? "." : dir, "audit.html");
+  // Other commands start without it.
+  const { auditPage } = await import("./audit_page.ts");
   await writeFileAtomically(page, await auditPage(report));
   if (!json) console.log(`\nThe same with pictures is in ${page}`);
 }

@@ -23,11 +23,14 @@ export async function benchKernels(
 ): Promise<KernelCounts> {
   // Not in an executor's Worker, into which one cannot see.
   const runtime = await loadRuntime("webgpu", { threads: 1 });
-  const { graphs, weights, options: sessionOptions, batch } = await benchTraining(options);
+  const { graphs, weights, options: sessionOptions, parts } = await benchTraining(
+    options,
+    "webgpu",
+  );
   const session = await TrainingSession.load(runtime, graphs, weights, sessionOptions);
   // The first step may prepare what later ones find.
-  await session.step([batch], 1, 1e-4);
-  const counts = await counting(() => session.submit([batch], 2, 1e-4));
+  await session.step(parts, 1, 1e-4);
+  const counts = await counting(() => session.submit(parts, 2, 1e-4));
   await session.results();
   await session.release();
   return counts;

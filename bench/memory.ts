@@ -8,6 +8,7 @@ import type { Device } from "../onnx/runtime/device.ts";
 import { TrainSettings } from "../training/settings.ts";
 import { stepPlan } from "../training/step_plan.ts";
 import { train } from "../training/train.ts";
+import { PeakMemory } from "./peak_memory.ts";
 
 /** What is trained, and for how long. */
 export interface MemoryBenchOptions {
@@ -29,7 +30,6 @@ export interface MemoryBench {
   peak_resident_bytes: number;
 }
 
-const SAMPLE_MS = 10;
 const PARTS = 10;
 
 /** Trains once, in a folder that is removed again. */
@@ -46,13 +46,7 @@ export async function benchMemory(
     epochs: Math.ceil(steps / stepsPerEpoch),
   });
   const resident: MemoryBench["resident"] = [];
-  let peak = 0;
-  const sample = () => {
-    const { rss } = Deno.memoryUsage();
-    peak = Math.max(peak, rss);
-    return rss;
-  };
-  const timer = setInterval(sample, SAMPLE_MS);
+  using memory = new PeakMemory();
   const outDir = await Deno.makeTempDir();
   try {
     await train(dataset, {
@@ -60,12 +54,11 @@ export async function benchMemory(
       outDir,
       onEvent(event) {
         if (event.type !== "step" || event.step % Math.ceil(steps / PARTS) !== 0) return;
-        resident.push({ step: event.step, bytes: sample() });
+        resident.push({ step: event.step, bytes: memory.sample() });
       },
     });
   } finally {
-    clearInterval(timer);
     await Deno.remove(outDir, { recursive: true });
   }
-  return { device, model, resident, peak_resident_bytes: peak };
+  return { device, model, resident, peak_resident_bytes: memory.bytes };
 }

@@ -18,6 +18,7 @@ import type {
   TrainingGraphs,
   TrainingOptions,
 } from "../onnx/runtime/executor.ts";
+import { chunks } from "../data/batches.ts";
 import { Graph, type TensorData } from "../onnx/graph/graph.ts";
 import { matMul, reduceSum } from "../onnx/graph/operators.ts";
 import { encodeModel } from "../onnx/graph/proto.ts";
@@ -25,7 +26,9 @@ import { Random } from "../lib/random.ts";
 import { trainingGraphs } from "../training/graphs.ts";
 import { optimizerOf } from "../training/optimizer.ts";
 import { TrainSettings } from "../training/settings.ts";
+import { planParts } from "../training/parts.ts";
 import type { Machine } from "./machine.ts";
+import { PeakMemory } from "./peak_memory.ts";
 
 /** The models that are timed: scratch:tiny, all-MiniLM-L6-v2 and BERT-base with six classes. */
 export const BENCH_SIZES = {
@@ -44,6 +47,8 @@ export interface TrainBenchOptions {
   batchSize: number;
   /** Tokens of each text. */
   length: number;
+  /** As in `train`. */
+  gradientCheckpointing?: boolean;
   /** How many are timed. */
   steps: number;
 }
@@ -59,6 +64,10 @@ export interface TrainBenchResult {
   forward_backward_ms: number;
   optimizer_ms: number;
   tokens_per_second: number;
+  /** The parts in which a step goes, for want of memory. */
+  parts: number;
+  /** The most that was resident of this process at any time. */
+  peak_resident_bytes: number;
   /** The matrix products that a step executes, by the time of forward and backward, in 10⁹/s. */
   gflops: number;
   /** The same of matrix products alone, of the size of the model's feed-forward layers. */
@@ -90,7 +99,8 @@ interface BenchTraining {
   graphs: TrainingGraphs;
   weights: ParameterValues;
   options: TrainingOptions;
-  batch: Tensors;
+  /** A batch, in the parts in which training would take it. */
+  parts: Tensors[];
 }
 
 /** As `train` has by default. */
@@ -111,36 +121,36 @@ const PRODUCT_RUNS = 10;
 /** Times steps of training, with dropout, on random weights and texts. */
 export async function benchTrain(
   executor: Executor,
-  { mode, size, batchSize, length, steps }: TrainBenchOptions,
+  { mode, size, batchSize, length, gradientCheckpointing = false, steps }: TrainBenchOptions,
 ): Promise<TrainBenchResult> {
-  const { config, graphs, weights, options, batch } = await benchTraining({
-    mode,
-    size,
-    batchSize,
-    length,
-  });
+  using memory = new PeakMemory();
+  const { config, graphs, weights, options, parts } = await benchTraining(
+    { mode, size, batchSize, length, gradientCheckpointing },
+    executor.choice.device,
+  );
   const session = await executor.loadTrainingSession(graphs, weights, options);
   const rate = 1e-4;
-  for (let step = 1; step <= WARM_UP_STEPS; step++) await session.step([batch], step, rate);
+  for (let step = 1; step <= WARM_UP_STEPS; step++) await session.step(parts, step, rate);
 
   // As training runs them. A GPU tells of several at once when they have ended.
   const stepTimes: number[] = [];
   let started = performance.now();
   for (let step = WARM_UP_STEPS + 1; step <= WARM_UP_STEPS + steps; step++) {
-    const known = await session.submit([batch], step, rate);
+    const known = await session.submit(parts, step, rate);
     if (step === WARM_UP_STEPS + steps) known.push(...await session.results());
     if (known.length === 0) continue;
     const now = performance.now();
     stepTimes.push(...known.map(() => (now - started) / known.length));
     started = now;
   }
-  const parts: TimedStepResult[] = [];
+  const timed: TimedStepResult[] = [];
   for (let i = 1; i <= steps; i++) {
-    parts.push(await session.step([batch], WARM_UP_STEPS + steps + i, rate));
+    timed.push(await session.step(parts, WARM_UP_STEPS + steps + i, rate));
   }
   await session.release();
+  const peakBytes = memory.bytes;
 
-  const forwardBackwardMs = median(parts.map(({ forwardBackwardMs }) => forwardBackwardMs));
+  const forwardBackwardMs = median(timed.map(({ forwardBackwardMs }) => forwardBackwardMs));
   const stepMs = median(stepTimes);
   const gflops = stepFlops(config, mode, batchSize, length) / forwardBackwardMs / 1e6;
   const matmulGflops = await matrixProductGflops(executor, config, batchSize * length);
@@ -155,8 +165,10 @@ export async function benchTrain(
     length,
     step_ms: stepMs,
     forward_backward_ms: forwardBackwardMs,
-    optimizer_ms: median(parts.map(({ optimizerMs }) => optimizerMs)),
+    optimizer_ms: median(timed.map(({ optimizerMs }) => optimizerMs)),
     tokens_per_second: batchSize * length / stepMs * 1000,
+    parts: parts.length,
+    peak_resident_bytes: peakBytes,
     gflops,
     matmul_gflops: matmulGflops,
     matmul_share: gflops / matmulGflops,
@@ -176,7 +188,11 @@ async function wholeStepRate(
 
 /** What a training session takes that is measured: random weights and texts, with dropout. */
 export async function benchTraining(
-  { mode, size, batchSize, length }: Omit<TrainBenchOptions, "steps">,
+  { mode, size, batchSize, length, gradientCheckpointing = false }: Omit<
+    TrainBenchOptions,
+    "steps"
+  >,
+  device: Device,
 ): Promise<BenchTraining> {
   const config = benchConfig(size);
   const base = initialWeights(config, 1);
@@ -184,17 +200,41 @@ export async function benchTraining(
   const { method } = tunerOf(mode);
   const peft = method?.configOf(settings, config);
   const added = peft && await method!.initialWeights(peft, { config, weights: base }, settings);
+  const graphs = trainingGraphs(config, peft && frozenBase(config), peft, gradientCheckpointing);
+  const { largest, textsOf } = await planParts({
+    device,
+    lifetimes: graphs.lifetimes,
+    dimensions: (batch, length) => ({ batch, length }),
+    lengths: [length],
+    batchSize,
+    stepMemory: undefined,
+    gradientCheckpointing,
+  });
+  const rows = Array.from({ length: batchSize }, (_, row) => row);
+  const batch = randomBatch(config, batchSize, length);
   return {
     config,
-    graphs: trainingGraphs(config, peft && frozenBase(config), peft),
+    graphs,
     weights: { ...base, ...added },
     options: {
       optimizer: OPTIMIZER,
       dropoutSeed: 1,
-      largestDimensions: [{ batch: batchSize, length }],
+      largestDimensions: largest,
     },
-    batch: randomBatch(config, batchSize, length),
+    parts: chunks(rows, textsOf(length)).map((part) => rowsOf(batch, part)),
   };
+}
+
+/** Consecutive rows of a batch. */
+function rowsOf(batch: Tensors, rows: readonly number[]): Tensors {
+  const [first, count] = [rows[0]!, rows.length];
+  return Object.fromEntries(
+    Object.entries(batch).map(([name, { type, shape, data }]): [string, TensorData] => {
+      const width = data.length / shape[0]!;
+      const part = data.slice(first * width, (first + count) * width);
+      return [name, { type, shape: shape.with(0, count), data: part }];
+    }),
+  );
 }
 
 /** The configuration of a model that is timed. */

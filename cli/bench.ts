@@ -56,6 +56,7 @@ interface Options {
   batchSize: number;
   length: number;
   steps: number;
+  gradientCheckpointing?: boolean;
   device: Device | "auto" | "all";
   threads?: number;
   json?: boolean;
@@ -78,6 +79,7 @@ export function benchCommand(): Command {
         )
         .option("--batch-size <number>", "Texts in a batch", parseCount, 16)
         .option("--length <number>", "Tokens of a text, 512 at most", parseLength, 16)
+        .option("--gradient-checkpointing", "Keep only what the layers take, as in 'train'")
         .option("--steps <number>", "Steps whose median is taken", parseCount, 10)
         .addOption(
           choiceOption(
@@ -307,11 +309,13 @@ function formatBench({ machine, results }: TrainBench): string {
       "forward + backward",
       "optimizer",
       "tokens/s",
+      "parts",
+      "memory",
       "GFLOP/s",
       "share",
       "whole step",
     ],
-    colAligns: ["left", "left", ...Array.from({ length: 7 }, () => "right" as const)],
+    colAligns: ["left", "left", ...Array.from({ length: 9 }, () => "right" as const)],
     style: { head: [], border: [], compact: true },
   });
   for (const result of results) {
@@ -322,6 +326,8 @@ function formatBench({ machine, results }: TrainBench): string {
       milliseconds(result.forward_backward_ms),
       milliseconds(result.optimizer_ms),
       Math.round(result.tokens_per_second).toLocaleString("en"),
+      result.parts,
+      `${(result.peak_resident_bytes / 1e9).toFixed(1)} GB`,
       result.gflops.toFixed(1),
       formatShare(result.matmul_share, result.matmul_gflops),
       result.whole_step === undefined

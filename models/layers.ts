@@ -73,6 +73,8 @@ export interface GraphOptions<Config extends ModelConfig = ModelConfig> {
   parameter: ParameterSource;
   /** Present while training. */
   dropout?: Dropout | undefined;
+  /** Where the inputs of layers are added, if the backward pass is to make all else again. */
+  checkpoints?: Set<Tensor> | undefined;
   virtualTokens?: VirtualTokens | undefined;
   mixedRows?: MixedTokens | undefined;
   project?: Projection | undefined;
@@ -244,6 +246,7 @@ export function encoderLayers(
 ): Tensor {
   for (let index = 0; index < count; index++) {
     const firstOnly = wanted === "first" && index === count - 1;
+    options.checkpoints?.add(x);
     x = layer(x, firstOnly ? slice(x, 0, 0, "batch") : x, index);
   }
   if (wanted === "first") return x;

@@ -25,30 +25,36 @@ import { appendLoss } from "./loss.ts";
  *
  * @param frozen The names of the parameters that are not trained; they cost no gradient.
  * @param peft What is tuned beside a frozen base, if not the whole model is.
+ * @param gradientCheckpointing Whether only the inputs of layers are kept for the backward pass.
  */
 export function trainingGraphs(
   config: ModelConfig,
   frozen: ReadonlySet<string> = new Set(),
   peft?: PeftConfig,
+  gradientCheckpointing: boolean = false,
 ): PlannedGraphs {
   const graph = new Graph({ derivedInputs: true });
   const trained: Tensor[] = [];
   const parameters: ParameterShape[] = [];
   const dropout = new Dropout(graph);
+  const checkpoints = gradientCheckpointing ? new Set<Tensor>() : undefined;
   const parameter: ParameterSource = (name, shape) => {
     const tensor = graph.input(name, "float32", shape);
     parameters.push({ name, shape });
     if (!frozen.has(name)) trained.push(tensor);
     return tensor;
   };
-  const logits = classifierLogits(graph, tuned({ config, dropout, parameter }, peft));
+  const logits = classifierLogits(
+    graph,
+    tuned({ config, dropout, parameter, checkpoints }, peft),
+  );
   const labels = graph.input("labels", "float32", logits.shape);
   const exampleWeights = graph.input("example_weights", "float32", ["batch"]);
   const exampleLosses = appendLoss(logits, labels, problemOf(config).problemType);
   const loss = reduceSum(mul(exampleLosses, exampleWeights), [0]);
   graph.output(LOSS, loss);
 
-  const gradients = outputGradients(graph, loss, trained);
+  const gradients = outputGradients(graph, loss, trained, checkpoints);
   return {
     training: encodeModel(graph, { backwards: true }),
     inference: inferenceGraph(config, peft),

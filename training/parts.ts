@@ -28,6 +28,8 @@ export interface PartsOptions {
   batchSize: number;
   /** The most that a part may take beside the parameters, MiB; by default what suits the device. */
   stepMemory: number | undefined;
+  /** Whether the graph keeps only the inputs of layers. */
+  gradientCheckpointing: boolean;
   /** How many bytes the device can hold; by default what it has. */
   capacity?: number;
 }
@@ -59,7 +61,7 @@ const USABLE = 0.75;
  * @throws {UserError} If the longest text alone does not fit.
  */
 export async function planParts(options: PartsOptions): Promise<PartsPlan> {
-  const { device, lifetimes, dimensions, lengths, batchSize } = options;
+  const { device, lifetimes, dimensions, lengths, batchSize, gradientCheckpointing } = options;
   const isParameter = ({ shape }: Lifetime) => shape.every((size) => typeof size === "number");
   const growing = lifetimes.filter((lifetime) => !isParameter(lifetime));
   const bytesOf = (batch: number, length: number) => peakBytes(growing, dimensions(batch, length));
@@ -77,7 +79,7 @@ export async function planParts(options: PartsOptions): Promise<PartsPlan> {
         `${gigabytes(alone)}, and beside the parameters there are ${
           gigabytes(Math.max(0, free))
         }; ` +
-        "lower --max-length" + (device === "wasm" ? ", or use native code" : ""),
+        "lower --max-length" + (gradientCheckpointing ? "" : ", or try --gradient-checkpointing"),
     );
   }
   let stepMemory = options.stepMemory ?? DEFAULT_STEP_MEMORY;

@@ -14,6 +14,7 @@ const OPTIONS = {
   lengths: [1024, 512, 3],
   batchSize: 16,
   stepMemory: undefined,
+  gradientCheckpointing: false,
   capacity: 4096 * MIB,
 } as const;
 
@@ -52,7 +53,7 @@ Deno.test("planParts() says that one text alone does not fit, and how to go on",
     name: "UserError",
     message:
       "Cannot train on texts of 1024 tokens on wasm: one alone takes 0.0042 GB, and beside " +
-      "the parameters there are 0.0037 GB; lower --max-length, or use native code",
+      "the parameters there are 0.0037 GB; lower --max-length, or try --gradient-checkpointing",
   });
 });
 

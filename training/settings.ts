@@ -61,6 +61,10 @@ export const TrainSettings = z.strictObject({
     "The most memory that a part of a step takes beside the parameters, MiB: a batch that needs " +
       "more is cut, and the gradients of its parts add up; default: 1024, or less where there is less",
   ),
+  gradientCheckpointing: z.boolean().default(false).describe(
+    "Keep only what the layers take and make the rest again for the backward pass: a third more " +
+      "time, and less memory",
+  ),
   learningRate: positive(1).optional().describe(
     "The highest learning rate; default: 1e-3, 5e-4 or 3e-4 from random weights, by size, 5e-4 " +
       "from the bundled base, 5e-5 from another, 2e-2 of a prefix, 4e-2 of one on the bundled " +

@@ -131,7 +131,7 @@ async function runTraining(dataset: Dataset, options: TrainOptions): Promise<Tra
   const frozen = tuning === undefined
     ? frozenParameters(settings.freeze, Object.keys(base.weights))
     : frozenBase(config);
-  const graphs = trainingGraphs(config, frozen, tuning?.peft);
+  const graphs = trainingGraphs(config, frozen, tuning?.peft, settings.gradientCheckpointing);
   const trained = graphs.gradients.map(({ parameter }) => parameter);
   const parameterCount = count(graphs.parameters);
   const trainedCount = count(graphs.parameters.filter(({ name }) => !frozen.has(name)));
@@ -144,6 +144,7 @@ async function runTraining(dataset: Dataset, options: TrainOptions): Promise<Tra
     lengths,
     batchSize: settings.batchSize,
     stepMemory: settings.stepMemory,
+    gradientCheckpointing: settings.gradientCheckpointing,
   });
   const planned = { ...settings, stepMemory: parts.stepMemory };
   const session = await executor.loadTrainingSession(graphs, base.weights, {

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Gradient, Graph, Tensor } from "./graph.ts";
+import { recompute } from "./recompute.ts";
 import { addGradients, densify } from "./operators.ts";
 import type { GradientOutput } from "../runtime/optimizer/parameters.ts";
 import { formatShape } from "./shape.ts";
@@ -63,13 +64,18 @@ export function gradient(loss: Tensor, wrt: readonly Tensor[]): Gradient[] {
  * Adds the gradients of a loss to its graph's outputs.
  *
  * @param trained The parameters to differentiate with respect to.
+ * @param checkpoints What is kept of the forward pass, if the rest is to be made again.
  */
 export function outputGradients(
   graph: Graph,
   loss: Tensor,
   trained: readonly Tensor[],
+  checkpoints?: ReadonlySet<Tensor>,
 ): GradientOutput[] {
-  return gradient(loss, trained).map((gradient, i) => {
+  const forwardCount = graph.nodes.length;
+  const gradients = gradient(loss, trained);
+  if (checkpoints !== undefined) recompute(graph, forwardCount, checkpoints);
+  return gradients.map((gradient, i) => {
     const parameter = trained[i]!.name;
     const output = `gradient/${parameter}`;
     if ("name" in gradient) {

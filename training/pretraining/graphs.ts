@@ -32,16 +32,20 @@ export interface Distillation {
  * by which the losses of the masked tokens are added up, and with a teacher `teacher_embeddings`,
  * float32 `[batch, size]`, and `text_weights`, float32 `[batch]`, for its part of the loss. The graph
  * for evaluation gives `losses`, `[masked]`.
+ *
+ * @param gradientCheckpointing Whether only the inputs of layers are kept for the backward pass.
  */
 export function pretrainingGraphs(
   config: ModelConfig,
   distillation?: Distillation,
+  gradientCheckpointing: boolean = false,
 ): PlannedGraphs {
   const graph = new Graph({ derivedInputs: true });
   const { parameter, parameters, tensors } = parametersOf(graph);
   const dropout = new Dropout(graph);
+  const checkpoints = gradientCheckpointing ? new Set<Tensor>() : undefined;
   const family = familyOf(config);
-  const options = { config, parameter, dropout };
+  const options = { config, parameter, dropout, checkpoints };
   const x = family.encoder(graph, options, "all");
   const losses = maskedTokenLosses(x, maskedInputs(graph), options);
   const weights = graph.input("masked_weights", "float32", ["masked"]);
@@ -56,7 +60,7 @@ export function pretrainingGraphs(
     loss = add(loss, mul(reduceSum(mul(distances, textWeights), [0]), weight));
   }
   graph.output(LOSS, loss);
-  const gradients = outputGradients(graph, loss, [...tensors.values()]);
+  const gradients = outputGradients(graph, loss, [...tensors.values()], checkpoints);
   return {
     training: encodeModel(graph, { backwards: true }),
     inference: evaluationGraph(config),

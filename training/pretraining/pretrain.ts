@@ -105,6 +105,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   const graphs = pretrainingGraphs(
     familyOf(config).withDropout(config, settings.dropout),
     embedder && { size: embedder.size, weight: settings.teacherWeight },
+    settings.gradientCheckpointing,
   );
   const { parameters, weights } = await maskedModelWeights(model, graphs.parameters, {
     seed,
@@ -147,6 +148,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
     lengths,
     batchSize: settings.batchSize,
     stepMemory: settings.stepMemory,
+    gradientCheckpointing: settings.gradientCheckpointing,
   });
   const { stepMemory } = parts;
   await writePretrainingArgs(outDir, { settings: { ...settings, stepMemory }, texts: files });

@@ -9,8 +9,15 @@ import { SCRATCH_MODELS, scratchSizeOf } from "../../models/formats/config.ts";
 import { between, positive, whole } from "../../lib/number_schemas.ts";
 import { MODEL, TrainSettings } from "../settings.ts";
 
-const { gradientAccumulationSteps, stepMemory, warmupRatio, weightDecay, maxGradNorm, dropout } =
-  TrainSettings.shape;
+const {
+  gradientAccumulationSteps,
+  stepMemory,
+  gradientCheckpointing,
+  warmupRatio,
+  weightDecay,
+  maxGradNorm,
+  dropout,
+} = TrainSettings.shape;
 const { seed, saveTotalLimit, device, threads } = TrainSettings.shape;
 
 /** The schema of {@link PretrainSettings}. */
@@ -39,6 +46,7 @@ export const PretrainSettings = z.strictObject({
   batchSize: whole(1, 1024).default(32).describe("Rows in a batch"),
   gradientAccumulationSteps,
   stepMemory,
+  gradientCheckpointing,
   learningRate: positive(1).optional().describe(
     "The highest learning rate; default: 5e-4 from random weights, 5e-5 otherwise",
   ),

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { BertConfig } from "../models/families/bert.ts";
+import { bert, BertConfig } from "../models/families/bert.ts";
 import { labelsOf, type ModelConfig } from "../models/formats/config.ts";
 import { type Mode, tunerOf } from "../models/tuners/tuner.ts";
 import { frozenBase, initialWeights } from "../models/weights.ts";
@@ -49,6 +49,8 @@ export interface TrainBenchOptions {
   length: number;
   /** As in `train`. */
   gradientCheckpointing?: boolean;
+  /** Its probability, everywhere; by default BERT's. */
+  dropout?: number;
   /** How many are timed. */
   steps: number;
 }
@@ -188,13 +190,14 @@ async function wholeStepRate(
 
 /** What a training session takes that is measured: random weights and texts, with dropout. */
 export async function benchTraining(
-  { mode, size, batchSize, length, gradientCheckpointing = false }: Omit<
+  { mode, size, batchSize, length, gradientCheckpointing = false, dropout }: Omit<
     TrainBenchOptions,
     "steps"
   >,
   device: Device,
 ): Promise<BenchTraining> {
-  const config = benchConfig(size);
+  const published = benchConfig(size);
+  const config = dropout === undefined ? published : bert.withDropout(published, dropout);
   const base = initialWeights(config, 1);
   const settings = TrainSettings.parse({ mode, prefixLength: VIRTUAL_TOKENS });
   const { method } = tunerOf(mode);

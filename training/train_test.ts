@@ -203,6 +203,17 @@ Deno.test("train() takes the same steps in parts as in whole batches", async () 
   }
 });
 
+Deno.test("train() takes the same steps with gradient checkpointing", async () => {
+  const losses = async (gradientCheckpointing: boolean) => {
+    const found: number[] = [];
+    await trained({ epochs: 2, gradientCheckpointing }, (_dir, events) => {
+      for (const event of events) if (event.type === "step") found.push(event.loss);
+    });
+    return found;
+  };
+  deepStrictEqual(await losses(true), await losses(false));
+});
+
 Deno.test("train() stops when patience ends", async () => {
   await trained({ epochs: 30, patience: 2 }, (_dir, events) => {
     const done = evaluations(events);

@@ -6,22 +6,47 @@
  */
 import { machine } from "../machine.ts";
 import { formatSection, type Section, sectionsOf } from "./comparison.ts";
+import { compareLength } from "./lengths.ts";
 import { compareEpochs } from "./epoch.ts";
 import type { Measured, PeerBenchOptions } from "./part.ts";
 import { comparePredictions } from "./predict.ts";
 import { compareNativeSteps, compareWasmSteps } from "./step.ts";
 
 /** What can be compared. */
-export const PEER_PARTS = ["step", "wasm", "epoch", "predict"] as const;
+export const PEER_PARTS = [
+  "step",
+  "minilm-64",
+  "minilm-128",
+  "minilm-256",
+  "minilm-512",
+  "base-64",
+  "base-128",
+  "base-256",
+  "base-512",
+  "wasm",
+  "epoch",
+  "predict",
+] as const;
 
 /** One of {@link PEER_PARTS}. */
 export type PeerPart = (typeof PEER_PARTS)[number];
 
-const PARTS: Record<
-  PeerPart,
-  { title: string; compare: (options: PeerBenchOptions) => Promise<Measured> }
-> = {
+/** One part, as a section of the page. */
+interface Part {
+  title: string;
+  compare: (options: PeerBenchOptions) => Promise<Measured>;
+}
+
+const PARTS: Record<PeerPart, Part> = {
   step: { title: "A training step on native code", compare: compareNativeSteps },
+  "minilm-64": atLength("minilm", 64),
+  "minilm-128": atLength("minilm", 128),
+  "minilm-256": atLength("minilm", 256),
+  "minilm-512": atLength("minilm", 512),
+  "base-64": atLength("base", 64),
+  "base-128": atLength("base", 128),
+  "base-256": atLength("base", 256),
+  "base-512": atLength("base", 512),
   wasm: { title: "A training step in WebAssembly", compare: compareWasmSteps },
   epoch: { title: "An epoch on the published titles", compare: compareEpochs },
   predict: { title: "Prediction on native code", compare: comparePredictions },
@@ -34,6 +59,15 @@ machine, in one run, in turn, and in the same environment. The ratio says how ma
 is, or what share of the rate of matrix products it reaches; the target is the least that it should
 be.
 `;
+
+/** Steps on native code at one length of texts. */
+function atLength(size: "minilm" | "base", length: number): Part {
+  const name = { minilm: "MiniLM size", base: "BERT-base" }[size];
+  return {
+    title: `A training step at ${length} tokens, ${name}, on native code`,
+    compare: (options) => compareLength(size, length, options),
+  };
+}
 
 /** Measures one part. */
 export async function benchPeers(part: PeerPart, options: PeerBenchOptions): Promise<Section> {

@@ -34,7 +34,7 @@ export function denoProgram(
 /** Steps of PyTorch, of texts of so many tokens that are padded to a length. */
 export function pytorchProgram(
   size: keyof typeof BENCH_SIZES,
-  settings: { length: number; tokens: number; steps: number; threads: number },
+  settings: { length: number; tokens: number; steps: number; threads: number; dropout?: number },
 ): PeerProgram {
   const options = Object.entries({ ...BENCH_SIZES[size], "batch-size": BATCH_SIZE, ...settings });
   const args = options.flatMap(([name, value]) => [`--${name}`, String(value)]);

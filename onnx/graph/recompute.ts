@@ -17,8 +17,10 @@ export function recompute(graph: Graph, forwardCount: number, kept: ReadonlySet<
   const backward = graph.nodes.splice(forwardCount);
   const makers = new Map<Tensor, Node>();
   for (const node of graph.nodes) {
+    // What a node gives beside a kept tensor, as the means of layer normalisation, is small.
+    if (node.outputs.some((output) => kept.has(output))) continue;
     if (!node.inputs.some((input) => kept.has(input) || makers.has(input))) continue;
-    for (const output of node.outputs) if (!kept.has(output)) makers.set(output, node);
+    for (const output of node.outputs) makers.set(output, node);
   }
   const copies = new Map<Tensor, Tensor>();
   const copyOf = (tensor: Tensor): Tensor => {

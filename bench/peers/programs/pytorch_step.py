@@ -1,7 +1,7 @@
 """Times training steps of a BERT classifier in PyTorch, in rounds that the caller asks for.
 
 The model is transformers' BertForSequenceClassification with PyTorch's fused attention, random
-weights, six classes and dropout 0.1; a step is forward, backward, clipping of the gradient's norm to
+weights and six classes; a step is forward, backward, clipping of the gradient's norm to
 1.0 and fused AdamW. Prints a line of JSON with the versions, then for each line of standard input
 one with the milliseconds of the steps of that round. Needs the packages torch and transformers.
 
@@ -27,6 +27,7 @@ def step_timer(args):
         vocab_size=args.words, hidden_size=args.hidden, num_hidden_layers=args.layers,
         num_attention_heads=args.heads, intermediate_size=4 * args.hidden, num_labels=6,
         attn_implementation="sdpa",
+        hidden_dropout_prob=args.dropout, attention_probs_dropout_prob=args.dropout,
     )
     model = BertForSequenceClassification(config).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, weight_decay=0.01, fused=True)
@@ -57,6 +58,7 @@ def main():
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--length", type=int, default=16)
     parser.add_argument("--tokens", type=int, help="the rest of the length is padding")
+    parser.add_argument("--dropout", type=float, default=0.1)
     parser.add_argument("--steps", type=int, default=5, help="in a round")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     args = parser.parse_args()

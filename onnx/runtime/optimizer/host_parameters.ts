@@ -24,6 +24,9 @@ export class HostParameters implements Parameters {
   readonly #gradients: readonly GradientOutput[];
   /** The places of whole gradients, where onnxruntime can write to them. */
   readonly #targets: DeviceTensors = {};
+  /** The same for the later parts of a step, from where they are added; made when one comes. */
+  #laterTargets: DeviceTensors | undefined;
+  readonly #runtime: Runtime;
   #loss = 0;
 
   private constructor(
@@ -45,6 +48,7 @@ export class HostParameters implements Parameters {
         this.#targets[gradient.output] = new Tensor("float32", optimizer.gradient(name), shape);
       }
     }
+    this.#runtime = runtime;
     this.#optimizer = optimizer;
     this.#gradients = gradients;
   }
@@ -76,8 +80,14 @@ export class HostParameters implements Parameters {
   }
 
   outputTargets(first: boolean): DeviceTensors {
-    // A later part would overwrite what it has to be added to.
-    return first ? this.#targets : {};
+    if (first) return this.#targets;
+    // Memory that is kept costs less than fresh pages for each part.
+    this.#laterTargets ??= Object.fromEntries(
+      Object.entries(this.#targets).map((
+        [output, { type, size, dims }],
+      ) => [output, new this.#runtime.ort.Tensor(type, new Float32Array(size), dims)]),
+    );
+    return this.#laterTargets;
   }
 
   addPart(outputs: DeviceTensors, first: boolean): void {

@@ -8,7 +8,6 @@ import { join } from "node:path";
 import { DatasetLibrary } from "../data/dataset_library.ts";
 import { exists, readJson } from "../lib/files.ts";
 import { UserError } from "../lib/user_error.ts";
-import { scratchWordPieces } from "../models/scratch.ts";
 import type { Dtype } from "../models/weights.ts";
 import type { Device } from "../onnx/runtime/device.ts";
 import { Executor } from "../onnx/runtime/executor.ts";
@@ -22,8 +21,8 @@ import { ModelRegistry, UnknownModelError } from "../serving/model_registry.ts";
 import { ModelStore } from "../serving/model_store.ts";
 import { borrowModel, InferenceError, Predictor } from "../serving/predictor.ts";
 import { RUNS_DIR } from "../training/folder/run_folder.ts";
+import { Ingestion } from "../orchestration/ingestion.ts";
 import { RunStore } from "../orchestration/run_store.ts";
-import { TrainSettings } from "../training/settings.ts";
 import { Supervisor } from "../orchestration/supervisor.ts";
 import { deviceOption } from "./device_option.ts";
 import { dtypeOption } from "./dtype_option.ts";
@@ -160,17 +159,19 @@ async function run(options: Options): Promise<void> {
   using _kvLock = await lockState(kv);
   using store = await RunStore.open(kv);
   using modelStore = await ModelStore.open(kv);
-  const datasets = new DatasetLibrary(join(runsDir, "datasets"), {
-    wordPieceCounter: scratchWordPieces,
-    maxLength: TrainSettings.shape.maxLength.parse(undefined),
-  });
+  const heartbeatTimeoutMs = options.heartbeatTimeout * 1000;
+  const ingestion = new Ingestion({ heartbeatTimeoutMs });
+  const datasets = new DatasetLibrary(
+    join(runsDir, "datasets"),
+    (dataset, signal) => ingestion.run(dataset, signal),
+  );
   await datasets.removeLeftovers();
   await using supervisor = new Supervisor({
     store,
     runsDir,
     datasetDir: (name) => datasets.dirOf(name),
     workers: options.workers,
-    heartbeatTimeoutMs: options.heartbeatTimeout * 1000,
+    heartbeatTimeoutMs,
   });
   const models = await ModelRegistry.open({ store: modelStore, runs: store, runsDir, modelsDir });
   const metrics = new Metrics();

@@ -7,7 +7,11 @@ import { Command } from "commander";
 import { constants, setPriority } from "node:os";
 import { parseColumnMapping } from "../data/columns.ts";
 import { readDataset } from "../data/dataset.ts";
+import { ingest } from "../data/preparation/ingest.ts";
+import { isDiskFull } from "../lib/files.ts";
+import { UserError } from "../lib/user_error.ts";
 import { TextClassifier } from "../models/inference/text_classifier.ts";
+import { scratchWordPieces } from "../models/scratch.ts";
 import { Executor } from "../onnx/runtime/executor.ts";
 import { writeRows } from "../orchestration/evaluation_rows.ts";
 import { evaluateFile } from "../training/evaluate_file.ts";
@@ -22,6 +26,7 @@ import {
 } from "../orchestration/job.ts";
 import { trainingTextsOf } from "../training/folder/run_folder.ts";
 import { TrainingInterrupted } from "../training/interrupted.ts";
+import { TrainSettings } from "../training/settings.ts";
 import { train } from "../training/train.ts";
 
 /** The command. */
@@ -42,7 +47,7 @@ async function run(): Promise<void> {
   Deno.addSignalListener("SIGINT", () => {});
   setInterval(() => send({ type: "heartbeat" }), HEARTBEAT_MS);
   try {
-    await (job.type === "train" ? runTraining(job, stopping.signal) : runEvaluation(job));
+    await runJob(job, stopping.signal);
     Deno.exit(0);
   } catch (error) {
     const interrupted = error instanceof TrainingInterrupted;
@@ -50,7 +55,9 @@ async function run(): Promise<void> {
       send({ type: "stopped", step: interrupted ? error.step : 0 });
       Deno.exit(0);
     }
-    send({ type: "error", message: error instanceof Error ? error.message : String(error) });
+    const fault = isDiskFull(error) ? "disk_full" : error instanceof UserError ? "user" : undefined;
+    const message = error instanceof Error ? error.message : String(error);
+    send({ type: "error", message, ...fault !== undefined && { fault } });
     Deno.exit(1);
   }
 }
@@ -62,6 +69,21 @@ async function listen(lines: AsyncIterator<string>, stopping: AbortController): 
     if (type === "stop") stopping.abort();
   }
   Deno.exit(1);
+}
+
+async function runJob(job: Job, signal: AbortSignal): Promise<void> {
+  switch (job.type) {
+    case "train":
+      return await runTraining(job, signal);
+    case "evaluate":
+      return await runEvaluation(job);
+    case "ingest":
+      await ingest(job, {
+        wordPieceCounter: scratchWordPieces,
+        maxLength: TrainSettings.shape.maxLength.parse(undefined),
+      });
+      send({ type: "ingested" });
+  }
 }
 
 async function runTraining(job: TrainJob, signal: AbortSignal): Promise<void> {

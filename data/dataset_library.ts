@@ -4,9 +4,10 @@
  * @module
  */
 import { join } from "node:path";
-import { audit, type AuditOptions, type AuditReport } from "./preparation/audit.ts";
-import { readDataset, SAMPLE_DIR } from "./dataset.ts";
-import { exists, removeFolder, writeJson } from "../lib/files.ts";
+import type { AuditReport } from "./preparation/audit.ts";
+import type { IncomingDataset, IncomingFile } from "./preparation/ingest.ts";
+import { SAMPLE_DIR } from "./dataset.ts";
+import { exists, removeFolder } from "../lib/files.ts";
 import type { ProblemType } from "./labels.ts";
 
 /** The name of the bundled data set. */
@@ -48,16 +49,19 @@ interface DatasetAudit extends AuditReport {
   problem_type: ProblemType;
 }
 
+/** Makes a data set of files that have come, as `ingest` does. */
+export type Ingest = (dataset: IncomingDataset, signal?: AbortSignal) => Promise<void>;
+
 /** Keeps data sets in a folder, each in one of its own. */
 export class DatasetLibrary {
   readonly #dir: string;
-  readonly #auditOptions: AuditOptions;
+  readonly #ingest: Ingest;
   readonly #coming = new Set<string>();
-  #sampleAudit: Promise<AuditReport> | undefined;
+  #sampleAudit: Promise<DatasetAudit> | undefined;
 
-  constructor(dir: string, auditOptions: AuditOptions) {
+  constructor(dir: string, ingest: Ingest) {
     this.#dir = dir;
-    this.#auditOptions = auditOptions;
+    this.#ingest = ingest;
   }
 
   /** Removes what a process that was killed has left unfinished; no other may use the folder. */
@@ -91,11 +95,27 @@ export class DatasetLibrary {
 
   /** What the audit found when the data set came. */
   async audit(name: string): Promise<DatasetAudit> {
-    const report = name === SAMPLE
-      ? await (this.#sampleAudit ??= audit(SAMPLE_DIR, this.#auditOptions))
-      : JSON.parse(await Deno.readTextFile(join(this.#dir, name, AUDIT_FILE)));
-    // The sample does not say, nor do those that came when there was no other kind.
-    return { problem_type: DEFAULT_PROBLEM_TYPE, ...report };
+    if (name === SAMPLE) return await this.#auditOfSample();
+    return await readAudit(join(this.#dir, name, AUDIT_FILE));
+  }
+
+  async #auditOfSample(): Promise<DatasetAudit> {
+    const made = this.#sampleAudit ??= this.#makeAuditOfSample();
+    made.catch(() => this.#sampleAudit = undefined);
+    return await made;
+  }
+
+  async #makeAuditOfSample(): Promise<DatasetAudit> {
+    const dir = this.#unfinished(SAMPLE);
+    try {
+      await Deno.mkdir(dir, { recursive: true });
+      const auditFile = join(dir, AUDIT_FILE);
+      const problemType = DEFAULT_PROBLEM_TYPE;
+      await this.#ingest({ name: SAMPLE, dir: SAMPLE_DIR, problemType, auditFile });
+      return await readAudit(auditFile);
+    } finally {
+      await removeFolder(dir);
+    }
   }
 
   /** What the labels of a data set are. */
@@ -115,25 +135,27 @@ export class DatasetLibrary {
    * Adds a data set, which is there when it is whole and good, or not at all.
    *
    * @param problemType What its labels are.
-   * @param write Writes its files into a folder, and says what a user should know of them.
+   * @param write Writes what has come into a folder, and says what that is.
+   * @param signal Aborted when nobody waits for it any more.
    * @throws {UserError} If a file is bad; the message names it and the line.
    * @throws {DatasetExistsError} If the name is taken.
    */
   async add(
     name: string,
     problemType: ProblemType,
-    write: (dir: string) => Promise<string[]>,
+    write: (dir: string) => Promise<IncomingFile>,
+    signal?: AbortSignal,
   ): Promise<DatasetEntry> {
     if (this.#coming.has(name)) throw new DatasetExistsError(name);
     this.#coming.add(name);
-    const partial = this.#unfinished(name);
+    const dir = this.#unfinished(name);
     try {
       if (await this.has(name)) throw new DatasetExistsError(name);
-      await this.#write(partial, name, problemType, write);
-      await Deno.rename(partial, this.dirOf(name));
+      await this.#write(dir, name, problemType, write, signal);
+      await Deno.rename(dir, this.dirOf(name));
     } finally {
       this.#coming.delete(name);
-      await removeFolder(partial);
+      await removeFolder(dir);
     }
     return await this.entry(name);
   }
@@ -146,36 +168,31 @@ export class DatasetLibrary {
   async preview(
     name: string,
     problemType: ProblemType,
-    write: (dir: string) => Promise<string[]>,
+    write: (dir: string) => Promise<IncomingFile>,
+    signal?: AbortSignal,
   ): Promise<DatasetEntry & { audit: AuditReport }> {
-    const partial = this.#unfinished(name);
+    const dir = this.#unfinished(name);
     try {
-      const whole = await this.#write(partial, name, problemType, write);
-      return { ...entryOf(name, null, whole), audit: whole };
+      const audit = await readAudit(await this.#write(dir, name, problemType, write, signal));
+      return { ...entryOf(name, null, audit), audit };
     } finally {
-      await removeFolder(partial);
+      await removeFolder(dir);
     }
   }
 
-  /** Writes a data set into a folder and audits it. */
+  /** Writes a data set into a folder and audits it; gives the audit's file. */
   async #write(
-    partial: string,
+    dir: string,
     name: string,
     problemType: ProblemType,
-    write: (dir: string) => Promise<string[]>,
-  ): Promise<DatasetAudit> {
-    await Deno.mkdir(partial, { recursive: true });
-    const notes = await write(partial);
-    await readDataset(partial, problemType);
-    const report = await audit(partial, { ...this.#auditOptions, problemType });
-    const whole: DatasetAudit = {
-      ...report,
-      dir: name,
-      notes: [...new Set([...notes, ...report.notes])],
-      problem_type: problemType,
-    };
-    await writeJson(join(partial, AUDIT_FILE), whole);
-    return whole;
+    write: (dir: string) => Promise<IncomingFile>,
+    signal: AbortSignal | undefined,
+  ): Promise<string> {
+    await Deno.mkdir(dir, { recursive: true });
+    const incoming = await write(dir);
+    const auditFile = join(dir, AUDIT_FILE);
+    await this.#ingest({ name, dir, problemType, incoming, auditFile }, signal);
+    return auditFile;
   }
 
   /** Removes a data set. */
@@ -198,4 +215,9 @@ function entryOf(
 ): DatasetEntry {
   const rows = Object.fromEntries(Object.entries(files).map(([side, { rows }]) => [side, rows]));
   return { name, created_at, problem_type, labels, rows, leakage, notes };
+}
+
+async function readAudit(file: string): Promise<DatasetAudit> {
+  // Those that came when there was no other kind do not say which they are.
+  return { problem_type: DEFAULT_PROBLEM_TYPE, ...JSON.parse(await Deno.readTextFile(file)) };
 }

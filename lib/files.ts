@@ -22,8 +22,44 @@ export async function writeFileAtomically(
 ): Promise<void> {
   const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
   await using file = await PartialFile.create(path, partial);
-  for await (const part of bytes instanceof Uint8Array ? [bytes] : bytes) await file.write(part);
+  if (bytes instanceof Uint8Array) await file.write(bytes);
+  else for await (const block of inBlocks(bytes)) await file.write(block);
   await file.publish();
+}
+
+const BLOCK_BYTES = 2 ** 20;
+
+/** Bytes in larger parts: each write costs a way to another thread. */
+async function* inBlocks(
+  parts: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  const block = new Uint8Array(BLOCK_BYTES);
+  let size = 0;
+  for await (let part of parts) {
+    while (size + part.length >= BLOCK_BYTES) {
+      block.set(part.subarray(0, BLOCK_BYTES - size), size);
+      part = part.subarray(BLOCK_BYTES - size);
+      size = 0;
+      yield block;
+    }
+    block.set(part, size);
+    size += part.length;
+  }
+  yield block.subarray(0, size);
+}
+
+/** There is no room on the disk. */
+export class DiskFullError extends UserError {
+  override name = "DiskFullError";
+}
+
+/** Whether the operating system, or a database, had no room on the disk. */
+export function isDiskFull(error: unknown): boolean {
+  return error instanceof DiskFullError ||
+    error instanceof Error && (
+        "code" in error && /^(ENOSPC|EDQUOT)$/.test(String(error.code)) ||
+        /database or disk is full/.test(error.message)
+      );
 }
 
 /** Whether the operating system refused something, as a write to a full disk. */
@@ -87,7 +123,8 @@ async function named<T>(path: string, work: Promise<T>): Promise<T> {
     return await work;
   } catch (error) {
     if (!isSystemError(error)) throw error;
-    throw new UserError(`Cannot write '${path}': ${error.message}`, { cause: error });
+    const Reason = isDiskFull(error) ? DiskFullError : UserError;
+    throw new Reason(`Cannot write '${path}': ${error.message}`, { cause: error });
   }
 }
 

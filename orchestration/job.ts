@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { IncomingDataset } from "../data/preparation/ingest.ts";
 import type { Dtype } from "../models/weights.ts";
 import type { Device } from "../onnx/runtime/device.ts";
 import type { EvaluationReport } from "../training/evaluation.ts";
@@ -33,8 +34,13 @@ export interface EvaluateJob {
   rowsFile?: string;
 }
 
+/** A data set to make of files that have come. */
+export interface IngestJob extends IncomingDataset {
+  type: "ingest";
+}
+
 /** What a subprocess has to do. */
-export type Job = TrainJob | EvaluateJob;
+export type Job = TrainJob | EvaluateJob | IngestJob;
 
 /** Asks for an end within a step, with a checkpoint. */
 export interface StopMessage {
@@ -61,10 +67,17 @@ export interface ReportMessage {
   report: EvaluationReport & { samples_per_second: number };
 }
 
+/** The data set is there. */
+export interface IngestedMessage {
+  type: "ingested";
+}
+
 /** It cannot be done, and could not if it were tried again. */
 export interface ErrorMessage {
   type: "error";
   message: string;
+  /** Whether what was given is at fault, or the disk, rather than the program. */
+  fault?: "user" | "disk_full";
 }
 
 /** A line from the subprocess. */
@@ -73,6 +86,7 @@ export type JobMessage =
   | HeartbeatMessage
   | StoppedMessage
   | ReportMessage
+  | IngestedMessage
   | ErrorMessage;
 
 /**

@@ -147,6 +147,16 @@ const INDEXED: Key = ["indexed", RUNS_BY_TIME];
 /** So many runs of a list are read at once. */
 const INDEX_PAGE = 100;
 
+/** A request that is to create one run, however often it is made. */
+export interface IdempotentRequest {
+  /** The name of the API key, whose requests alone are compared. */
+  owner: string;
+  /** The `Idempotency-Key`. */
+  key: string;
+  /** Of the body. */
+  sha256: string;
+}
+
 /** A request to create a run that was answered. */
 export interface CreatedRun {
   /** Of the request's body. */
@@ -176,7 +186,7 @@ export class RunStore implements Disposable {
    * @param created The request's key and body, if the request is not to create another.
    * @returns Whether it was written: it is not where a request of that key has created one.
    */
-  async create(run: Run, created?: { key: string; sha256: string }): Promise<boolean> {
+  async create(run: Run, created?: IdempotentRequest): Promise<boolean> {
     const event: StateEvent = { type: "state", state: run.state };
     const writes: Write[] = [
       { key: ["runs", run.id], value: { ...run, event_count: 1 } },
@@ -184,15 +194,15 @@ export class RunStore implements Disposable {
       { key: ["events", run.id, 1], value: event },
     ];
     if (created === undefined) return await this.#store.put(writes);
-    const key = ["created", created.key];
+    const key = createdKey(created);
     const value: CreatedRun = { sha256: created.sha256, runId: run.id };
     writes.push({ key, value, expireInMs: IDEMPOTENCY_MS });
     return await this.#store.put(writes, [{ key, version: undefined }]);
   }
 
-  /** What a request of this key has created. */
-  async created(key: string): Promise<CreatedRun | undefined> {
-    return (await this.#store.get<CreatedRun>(["created", key]))?.value;
+  /** What a request of this owner and key has created. */
+  async created(request: IdempotentRequest): Promise<CreatedRun | undefined> {
+    return (await this.#store.get<CreatedRun>(createdKey(request)))?.value;
   }
 
   /** A run by its id. */
@@ -367,4 +377,8 @@ export class RunStateError extends Error {
 
 function newestFirst(a: { created_at: string }, b: { created_at: string }): number {
   return b.created_at < a.created_at ? -1 : Number(b.created_at > a.created_at);
+}
+
+function createdKey({ owner, key }: IdempotentRequest): Key {
+  return ["created", owner, key];
 }

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { DiskFullError, isDiskFull } from "../lib/files.ts";
 
 /** A value's place; keys are ordered part by part, numbers before texts. */
 export type Key = readonly (string | number)[];
@@ -143,6 +144,7 @@ async function inTime<Result>(operation: () => Promise<Result>): Promise<Result>
     try {
       return await before(deadline, operation());
     } catch (error) {
+      if (isDiskFull(error)) throw new DiskFullError("Cannot write the state: the disk is full");
       if (!(error instanceof Error) || !LOCKED.test(error.message)) throw error;
       if (performance.now() + pauseMs > deadline) throw timeout();
     }

@@ -12,6 +12,7 @@ import type { Job, JobMessage, TrainJob } from "./job.ts";
 import { JobProcess, type SpawnWorker, spawnWorker } from "./job_process.ts";
 import {
   type Evaluation,
+  type IdempotentRequest,
   isOver,
   MAX_ERROR_LENGTH,
   type Run,
@@ -47,6 +48,18 @@ export interface SupervisorOptions {
   heartbeatTimeoutMs?: number;
 }
 
+/** So many runs and evaluations may wait. */
+const MAX_QUEUED = 100;
+
+/** As much waits as may. */
+export class QueueFullError extends Error {
+  override name = "QueueFullError";
+
+  constructor() {
+    super(`${MAX_QUEUED} runs and evaluations wait already, and no more may`);
+  }
+}
+
 /** Something to be done in a subprocess. */
 interface Task {
   id: string;
@@ -63,6 +76,8 @@ export class Supervisor implements AsyncDisposable {
   readonly #heartbeatTimeoutMs: number;
   readonly #reportsDir: string;
   #queue: Task[] = [];
+  /** Places that are kept. */
+  #reserved = 0;
   readonly #working = new Map<string, Promise<void>>();
   readonly #processes = new Map<string, JobProcess>();
   #closed = false;
@@ -94,6 +109,19 @@ export class Supervisor implements AsyncDisposable {
   /** How many runs and evaluations wait for a subprocess. */
   get queueLength(): number {
     return this.#queue.length;
+  }
+
+  /**
+   * Keeps a place in the queue until what is to take it has been checked and taken it, so that
+   * those that come at the same moment do not all see the last one free.
+   *
+   * @returns To be disposed of then.
+   * @throws {QueueFullError} If there is none.
+   */
+  reserve(): Disposable {
+    if (this.#queue.length + this.#reserved >= MAX_QUEUED) throw new QueueFullError();
+    this.#reserved++;
+    return { [Symbol.dispose]: () => void this.#reserved-- };
   }
 
   /** The folders of a run. */
@@ -136,7 +164,7 @@ export class Supervisor implements AsyncDisposable {
    * @param created The request that creates it, if the same request is not to create another.
    * @returns Whether it did: it does not where a request of the same key has come before it.
    */
-  async submit(run: Run, created?: { key: string; sha256: string }): Promise<boolean> {
+  async submit(run: Run, created?: IdempotentRequest): Promise<boolean> {
     if (!await this.#store.create(run, created)) return false;
     this.#push(run.id);
     return true;
@@ -384,6 +412,7 @@ class RunFollower {
     switch (message.type) {
       case "heartbeat":
       case "report":
+      case "ingested":
         return;
       case "finish":
         this.finish = message;

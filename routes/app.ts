@@ -28,13 +28,13 @@ import { limitConcurrency } from "./predictions.ts";
 import { admitBy, createRouter } from "./router.ts";
 import { runRoutes, type RunRoutesOptions } from "./runs.ts";
 import { sessionKey, sessionRoutes, Sessions } from "./sessions.ts";
-import { checkRoom, type StorageOptions, storageRoutes } from "./storage.ts";
+import { DiskBudget, type StorageOptions, storageRoutes } from "./storage.ts";
 import { textEmbeddingsInferenceRoutes } from "./text_embeddings_inference.ts";
 import { vllmRoutes } from "./vllm.ts";
 
 /** What the routes work on. */
 export interface AppOptions
-  extends Omit<RunRoutesOptions, "checkRoom">, StorageOptions, EvaluationRoutesOptions {
+  extends Omit<RunRoutesOptions, "budget">, StorageOptions, EvaluationRoutesOptions {
   predictor: Predictor;
   metrics: Metrics;
   limits: Limits;
@@ -94,10 +94,10 @@ export function createApp(options: AppOptions): OpenAPIHono {
   app.route("/", vllmRoutes(predictOptions));
   app.route("/", openInferenceRoutes({ ...predictOptions, models, cache, isReady }));
   app.route("/", modelRoutes(models, cache, metrics, options.store));
-  const room = () => checkRoom(options);
-  app.route("/", runRoutes({ ...options, checkRoom: room }));
+  const budget = new DiskBudget(options);
+  app.route("/", runRoutes({ ...options, budget }));
   app.route("/", evaluationRoutes(options));
-  app.route("/", datasetRoutes({ ...options, maxBytes: datasetLimitBytes, checkRoom: room }));
+  app.route("/", datasetRoutes({ ...options, maxBytes: datasetLimitBytes, budget }));
   app.route("/", storageRoutes(options));
   app.route("/", infoRoutes(models, cache, limits));
   app.route("/", metricsRoutes(metrics));

@@ -9,26 +9,28 @@ import { SIDES } from "../data/preparation/split.ts";
 import { openTable, type TableFormat } from "../data/table.ts";
 import { DEFAULT_COLUMNS, findColumn } from "../data/columns.ts";
 import { BadRows } from "../data/bad_rows.ts";
-import type { HonoRequest } from "hono";
-import { basename, extname, join } from "node:path";
+import type { Context } from "hono";
+import { basename, join } from "node:path";
 import { z } from "zod";
 import { DatasetExistsError, type DatasetLibrary, SAMPLE } from "../data/dataset_library.ts";
-import {
-  EXTENSIONS as SPLIT_EXTENSIONS,
-  readDataset,
-  SPLIT_FILES,
-  writeDataset,
-} from "../data/dataset.ts";
-import { writeFileAtomically } from "../lib/files.ts";
+import { EXTENSIONS, type IncomingFile } from "../data/preparation/ingest.ts";
+import { isDiskFull, writeFileAtomically } from "../lib/files.ts";
 import { PROBLEM_TYPES } from "../data/labels.ts";
-import { prepare } from "../data/preparation/prepare.ts";
 import { DELIMITER, ENCODING, NORMALIZE_LABELS } from "../data/preparation/prepare_settings.ts";
 import { UserError } from "../lib/user_error.ts";
 import { isOver, type RunStore } from "../orchestration/run_store.ts";
 import { decodedBody, mediaTypeOf, refuseMediaType } from "./body.ts";
 import { invalidField } from "./errors.ts";
-import { BINARY, createRouter, declareRoute, errorAnswers, jsonContent } from "./router.ts";
+import {
+  BINARY,
+  bodyReceived,
+  createRouter,
+  declareRoute,
+  errorAnswers,
+  jsonContent,
+} from "./router.ts";
 import { Name } from "./runs.ts";
+import type { DiskBudget, ReservedRoom } from "./storage.ts";
 
 const Entry = z.object({
   name: z.string(),
@@ -243,21 +245,8 @@ const remove = declareRoute({
   responses: { 204: { description: "It is gone" }, ...errorAnswers(404, 409) },
 });
 
-/** What a raw file is called by its media type. */
-const EXTENSIONS = new Map([
-  ["text/csv", ".csv"],
-  ["application/csv", ".csv"],
-  // A browser's name for it where Excel is installed.
-  ["application/vnd.ms-excel", ".csv"],
-  // What programs send that were told nothing, `curl --data-binary` the last.
-  ["", ".csv"],
-  ["text/plain", ".csv"],
-  ["application/octet-stream", ".csv"],
-  ["application/x-www-form-urlencoded", ".csv"],
-  ["text/tab-separated-values", ".tsv"],
-  ["application/jsonl", ".jsonl"],
-  ["application/x-ndjson", ".jsonl"],
-]);
+/** A data set may be long on its way. */
+const UPLOAD_TIMEOUT_MS = 3600_000;
 
 /** What the routes need. */
 export interface DatasetRoutesOptions {
@@ -265,71 +254,73 @@ export interface DatasetRoutesOptions {
   store: RunStore;
   /** The most bytes of a data set. */
   maxBytes: number;
-  /** Throws where there is no room on the disk. */
-  checkRoom: () => Promise<void>;
+  budget: DiskBudget;
 }
 
 /** The routes. */
 export function datasetRoutes(
-  { datasets, store, maxBytes, checkRoom }: DatasetRoutesOptions,
+  { datasets, store, maxBytes, budget }: DatasetRoutesOptions,
 ): OpenAPIHono {
   const find = async (name: string): Promise<string> => {
     if (await datasets.has(name)) return name;
     throw new HTTPException(404, { message: `There is no data set '${name}'` });
   };
-  /** What writes the files of a request's body into a folder, split, and says what is odd. */
+  /**
+   * What writes a request's body into a folder, and says what it is.
+   *
+   * @param room The room on the disk that it takes.
+   */
   const receive = (
-    { raw }: HonoRequest,
-    { problem_type: problemType, seed, skip_bad_rows: skipBadRows, ...query }: z.infer<
-      typeof FileQuery
-    >,
-  ): (dir: string) => Promise<string[]> => {
-    const isForm = mediaTypeOf(raw) === "multipart/form-data";
-    const extension = EXTENSIONS.get(mediaTypeOf(raw));
-    if (!isForm && extension === undefined) {
-      throw refuseMediaType(raw, "CSV, TSV, JSON Lines or a form with files");
+    context: Context,
+    query: Omit<z.infer<typeof FileQuery>, "problem_type">,
+    room: ReservedRoom,
+  ): (dir: string) => Promise<IncomingFile> => {
+    const { raw: request } = context.req;
+    const type = mediaTypeOf(request);
+    const isForm = type === "multipart/form-data";
+    const extension = isForm ? ".form" : EXTENSIONS.get(type);
+    if (extension === undefined) {
+      throw refuseMediaType(request, "CSV, TSV, JSON Lines or a form with files");
     }
-    const body = decodedBody(raw, maxBytes, "A data set");
+    const body = room.count(decodedBody(request, maxBytes, "A data set", UPLOAD_TIMEOUT_MS));
     return async (dir) => {
-      const { text, label, delimiter, encoding, normalize_labels: normalizeLabels } = query;
-      const format = { delimiter, encoding, normalizeLabels };
-      const notes: string[] = [];
-      const onNote = (note: string) => void notes.push(note);
-      const split = async (bytes: AsyncIterable<Uint8Array>, extension: string) => {
-        const file = join(dir, `raw${extension}`);
-        await writeFileAtomically(file, bytes);
-        const settings = { text, label, problemType, ...format, skipBadRows, seed };
-        await prepare(file, { settings, outDir: dir, onNote, signal: raw.signal });
-        await Deno.remove(file);
-        return notes;
+      const file = join(dir, `raw${extension}`);
+      await writeFileAtomically(file, body);
+      bodyReceived(context);
+      return {
+        file,
+        formType: isForm ? request.headers.get("Content-Type")! : undefined,
+        settings: {
+          text: query.text,
+          label: query.label,
+          delimiter: query.delimiter,
+          encoding: query.encoding,
+          normalizeLabels: query.normalize_labels,
+          skipBadRows: query.skip_bad_rows,
+          seed: query.seed,
+        },
       };
-      if (extension !== undefined) return await split(body, extension);
-      const form = await readForm(body, raw.headers);
-      const whole = form.get("file");
-      if (whole instanceof File) return await split(whole.stream(), extensionOf(whole));
-      const files = await writeSplits(form, dir);
-      const options = { ...format, onNote };
-      const dataset = await readDataset(dir, problemType, { text, label }, options);
-      for (const file of files) await Deno.remove(file);
-      await writeDataset(dir, dataset);
-      return notes;
     };
   };
+  const reserveRoom = ({ req }: Context) =>
+    budget.reserve(Math.min(Number(req.header("Content-Length") ?? 0), maxBytes));
   const router = createRouter();
   router.openAPIRegistry.registerComponent("schemas", "DatasetFiles", FILES);
   router.openapi(create, async (context) => {
-    const { name, ...query } = context.req.valid("query");
-    await checkRoom();
-    const write = receive(context.req, query);
-    const entry = await datasets.add(name, query.problem_type, write).catch(refuseBadFile);
+    const { name, problem_type: problemType, ...query } = context.req.valid("query");
+    using room = await reserveRoom(context);
+    const write = receive(context, query, room);
+    const entry = await datasets.add(name, problemType, write, context.req.raw.signal)
+      .catch(refuseBadFile);
     context.header("Location", `/v1/datasets/${name}`);
     return context.json(entry, 201);
   });
   router.openapi(preview, async (context) => {
-    const query = context.req.valid("query");
-    await checkRoom();
-    const write = receive(context.req, query);
-    const { audit, ...entry } = await datasets.preview("preview", query.problem_type, write)
+    const { problem_type: problemType, ...query } = context.req.valid("query");
+    using room = await reserveRoom(context);
+    const write = receive(context, query, room);
+    const { signal } = context.req.raw;
+    const { audit, ...entry } = await datasets.preview("preview", problemType, write, signal)
       .catch(refuseBadFile);
     return context.json({ ...entry, audit }, 200);
   });
@@ -381,7 +372,9 @@ export function datasetRoutes(
 /** Says what is wrong with a file, in terms of the request. */
 function refuseBadFile(error: unknown): never {
   if (error instanceof DatasetExistsError) throw new HTTPException(409, { message: error.message });
-  if (error instanceof UserError) throw invalidField("body", inTermsOfHttp(error.message));
+  if (error instanceof UserError && !isDiskFull(error)) {
+    throw invalidField("body", inTermsOfHttp(error.message));
+  }
   throw error;
 }
 
@@ -405,39 +398,6 @@ async function columnsOf(
     if (rows.length === PREVIEW_ROWS) break;
   }
   return { columns: [...table.columns], text: guess("text"), label: guess("label"), rows };
-}
-
-async function readForm(bytes: AsyncIterable<Uint8Array>, headers: Headers): Promise<FormData> {
-  try {
-    return await new Response(ReadableStream.from(bytes), { headers }).formData();
-  } catch (error) {
-    if (error instanceof HTTPException) throw error;
-    throw new HTTPException(400, { message: "The body must be a form with files" });
-  }
-}
-
-/** Writes the three files of a form, and says where they stand. */
-async function writeSplits(form: FormData, dir: string): Promise<string[]> {
-  const files: string[] = [];
-  for (const [side, name] of Object.entries(SPLIT_FILES)) {
-    const content = form.get(side);
-    if (!(content instanceof File)) {
-      throw invalidField(side, "must be a file of the form, or 'file' be the only one");
-    }
-    const given = extname(content.name).toLowerCase();
-    const extension = SPLIT_EXTENSIONS.includes(given) ? given : ".csv";
-    const file = join(dir, name.replace(/\.csv$/, extension));
-    await writeFileAtomically(file, content.stream());
-    files.push(file);
-  }
-  return files;
-}
-
-/** How the name of a form's file ends, or what its media type says. */
-function extensionOf({ name, type }: File): string {
-  const extension = extname(name).toLowerCase();
-  const known = new Set(EXTENSIONS.values());
-  return known.has(extension) ? extension : EXTENSIONS.get(type) ?? ".csv";
 }
 
 /** A message about a file, without where the server has put it, and with parameters for flags. */

@@ -10,7 +10,9 @@ import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { NoRoomError } from "../serving/model_cache.ts";
 import { ModelConflictError, UnknownModelError } from "../serving/model_registry.ts";
 import { InferenceError } from "../serving/predictor.ts";
+import { isDiskFull } from "../lib/files.ts";
 import { RunStateError } from "../orchestration/run_store.ts";
+import { QueueFullError } from "../orchestration/supervisor.ts";
 
 const ERROR_TYPES: Partial<Record<ContentfulStatusCode, string>> = {
   400: "malformed",
@@ -72,6 +74,10 @@ function httpError(error: Error, context: Context): HTTPException | undefined {
   if (error instanceof UnknownModelError) return new HTTPException(404, { message });
   if (error instanceof RunStateError) return new HTTPException(409, { message });
   if (error instanceof ModelConflictError) return new HTTPException(409, { message });
+  if (error instanceof QueueFullError) return retryLater(429, message, 60);
+  if (isDiskFull(error)) {
+    return new HTTPException(507, { message: "There is no room on the server's disk" });
+  }
   if (error instanceof NoRoomError) return retryLater(503, message, 1);
   if (error instanceof InferenceError) return new HTTPException(424, { message });
   // A body that ends too early is such an error.

@@ -26,12 +26,9 @@ import type { Evaluation, RunStore } from "../orchestration/run_store.ts";
 import type { Supervisor } from "../orchestration/supervisor.ts";
 import { calibrationOf } from "../training/calibration.ts";
 import { contingencyOf, mcnemarP } from "../training/mcnemar.ts";
-import { aboutToStop, invalidField, retryLater } from "./errors.ts";
+import { aboutToStop, invalidField } from "./errors.ts";
 import { createRouter, declareRoute, errorAnswers, jsonBody, jsonContent } from "./router.ts";
 import { Figures } from "./runs.ts";
-
-/** So many evaluations may wait. */
-const MAX_QUEUED = 100;
 
 const EvaluationRequest = z.strictObject({
   model: z.string().optional(),
@@ -305,9 +302,7 @@ export function evaluationRoutes(options: EvaluationRoutesOptions): OpenAPIHono 
   return createRouter()
     .openapi(create, async (context) => {
       if (supervisor.closed) throw aboutToStop();
-      if (supervisor.queueLength >= MAX_QUEUED) {
-        throw retryLater(429, `${MAX_QUEUED} evaluations wait already, and no more may`, 60);
-      }
+      using _place = supervisor.reserve();
       const { model: name, dataset } = context.req.valid("json");
       const version = await resolve(name);
       await describeModel(version);

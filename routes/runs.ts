@@ -19,13 +19,19 @@ import { chooseDevice, DeviceError } from "../onnx/runtime/device.ts";
 import type { ModelCache } from "../serving/model_cache.ts";
 import { type ModelRegistry, UnknownModelError } from "../serving/model_registry.ts";
 import { RunHistories } from "../orchestration/run_history.ts";
-import { newRun, type Run, type RunStore } from "../orchestration/run_store.ts";
+import {
+  type IdempotentRequest,
+  newRun,
+  type Run,
+  type RunStore,
+} from "../orchestration/run_store.ts";
 import { type Metric, METRIC_NAMES } from "../training/metrics.ts";
 import { TrainSettings, withModelDefaults } from "../training/settings.ts";
 import { camelCase, mapKeys, snakeCase } from "../lib/snake_case.ts";
 import type { Supervisor } from "../orchestration/supervisor.ts";
-import { aboutToStop, invalidField, retryLater } from "./errors.ts";
+import { aboutToStop, invalidField } from "./errors.ts";
 import { createRouter, declareRoute, errorAnswers, jsonBody, jsonContent } from "./router.ts";
+import type { DiskBudget } from "./storage.ts";
 
 /** Names of runs, which become names of models, and of data sets. */
 export const Name = z.string().regex(
@@ -33,8 +39,6 @@ export const Name = z.string().regex(
   "must be 1 to 64 of A-Z a-z 0-9 . _ -",
 );
 
-/** So many runs may wait. */
-const MAX_QUEUED = 100;
 const MAX_PAGE = 200;
 const MAX_KEY_LENGTH = 200;
 const STATES = ["queued", "running", "lost", "succeeded", "failed", "cancelled"] as const;
@@ -345,8 +349,7 @@ export interface RunRoutesOptions {
   datasets: DatasetLibrary;
   /** Bases beside the server's own models: folders, known by their names, and names on the hub. */
   allowedBases?: readonly string[];
-  /** Throws where there is no room on the disk. */
-  checkRoom: () => Promise<void>;
+  budget: DiskBudget;
 }
 
 /** The routes. */
@@ -391,14 +394,12 @@ export function runRoutes(options: RunRoutesOptions): OpenAPIHono {
   const submit = async (
     context: Context,
     request: Record<string, unknown>,
-    origin: { retry_of?: string; created?: { key: string; sha256: string } } = {},
+    origin: { retry_of?: string; created?: IdempotentRequest } = {},
   ) => {
     if (supervisor.closed) throw aboutToStop();
-    if (supervisor.queueLength >= MAX_QUEUED) {
-      throw retryLater(429, `${MAX_QUEUED} runs wait already, and no more may`, 60);
-    }
+    using _place = supervisor.reserve();
     const { dataset, name, settings, base } = await check(request);
-    await options.checkRoom();
+    using _room = await options.budget.reserve();
     const id = crypto.randomUUID();
     const { retry_of } = origin;
     const run = newRun({ id, name: name ?? id, settings, base, dataset, retry_of });
@@ -413,12 +414,13 @@ export function runRoutes(options: RunRoutesOptions): OpenAPIHono {
     const key = context.req.valid("header")["Idempotency-Key"];
     if (key === undefined) return context.json(await submit(context, request), 202);
     const sha256 = createHash("sha256").update(JSON.stringify(request)).digest("hex");
-    let created = await store.created(key);
+    const idempotent = { owner: apiKeyName(context), key, sha256 };
+    let created = await store.created(idempotent);
     if (created === undefined) {
-      const run = await submit(context, request, { created: { key, sha256 } });
+      const run = await submit(context, request, { created: idempotent });
       if (run !== undefined) return context.json(run, 202);
       // The same request has come a second time, and was faster.
-      created = (await store.created(key))!;
+      created = (await store.created(idempotent))!;
     }
     if (created.sha256 !== sha256) {
       const message = `The Idempotency-Key '${key}' was used for another request`;
@@ -468,6 +470,7 @@ export function runRoutes(options: RunRoutesOptions): OpenAPIHono {
   });
   router.openapi(resume, async (context) => {
     if (supervisor.closed) throw aboutToStop();
+    using _place = supervisor.reserve();
     const { id } = await find(context.req.valid("param").id);
     return context.json(answer(await supervisor.resume(id)), 202);
   });
@@ -501,6 +504,11 @@ export function runRoutes(options: RunRoutesOptions): OpenAPIHono {
     return context.json(await histories.of(id, context.req.valid("query").points), 200);
   });
   return router;
+}
+
+/** The name of a request's API key; "" where there is none. */
+function apiKeyName(context: Context): string {
+  return context.get("apiKey") ?? "";
 }
 
 /**

@@ -50,18 +50,69 @@ export function storageRoutes(options: StorageOptions): OpenAPIHono {
   );
 }
 
-/**
- * Refuses what would take more room.
- *
- * @throws {HTTPException} 507 if runs and data sets take as much as they may.
- */
-export async function checkRoom(options: StorageOptions): Promise<void> {
-  if (options.diskBudgetBytes === undefined) return;
-  const { total_bytes, budget_bytes } = await storage(options);
-  if (total_bytes < budget_bytes!) return;
-  throw new HTTPException(507, {
-    message: `Runs and data sets take ${total_bytes} bytes of ${budget_bytes}; delete some`,
-  });
+/** Room on the disk that something is to take. */
+export interface ReservedRoom extends Disposable {
+  /** Bytes on their way to the disk; those beyond what was reserved are reserved as they come. */
+  count<Bytes extends Uint8Array>(bytes: AsyncIterable<Bytes>): AsyncGenerator<Bytes>;
+}
+
+/** The most that runs and data sets may take, those included that are on their way. */
+export class DiskBudget {
+  readonly #options: StorageOptions;
+  #reservedBytes = 0;
+
+  constructor(options: StorageOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Reserves room.
+   *
+   * @throws {HTTPException} 507 if there is not so much, or none at all.
+   */
+  async reserve(bytes = 0): Promise<ReservedRoom> {
+    const { diskBudgetBytes = Infinity } = this.#options;
+    let reserved = 0;
+    const take = (bytes: number) => {
+      reserved += bytes;
+      this.#reservedBytes += bytes;
+    };
+    // At once: whoever comes meanwhile is to see it.
+    take(bytes);
+    const free = () => take(-reserved);
+    // Those that come later are no reason to refuse this one.
+    const reservedByNow = this.#reservedBytes;
+    try {
+      const used = diskBudgetBytes === Infinity ? 0 : (await storage(this.#options)).total_bytes;
+      const check = (reservedBytes: number) => {
+        const total = used + reservedBytes;
+        if (used < diskBudgetBytes && total <= diskBudgetBytes) return;
+        throw new HTTPException(507, {
+          message: `Runs and data sets take ${total} bytes of ${diskBudgetBytes}; delete some`,
+        });
+      };
+      check(reservedByNow);
+      const more = (bytes: number) => {
+        if (bytes <= 0) return;
+        take(bytes);
+        check(this.#reservedBytes);
+      };
+      return {
+        async *count(chunks) {
+          let size = 0;
+          for await (const chunk of chunks) {
+            size += chunk.length;
+            more(size - reserved);
+            yield chunk;
+          }
+        },
+        [Symbol.dispose]: free,
+      };
+    } catch (error) {
+      free();
+      throw error;
+    }
+  }
 }
 
 async function storage(

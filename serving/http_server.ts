@@ -14,7 +14,7 @@ import { UserError } from "../lib/user_error.ts";
 const RESERVED_DESCRIPTORS = 128;
 /** A connection from a client, and both ends of one to Deno's server. */
 const DESCRIPTORS_PER_CONNECTION = 3;
-const BUFFER_BYTES = 16_384;
+const BUFFER_BYTES = 65_536;
 /** A system that has no room for a connection is asked again after so long. */
 const ACCEPT_PAUSE_MS = 100;
 /** A connection is left so long to send something, whoever else waits. */

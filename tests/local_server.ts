@@ -6,6 +6,7 @@
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import { join } from "node:path";
 import { DatasetLibrary } from "../data/dataset_library.ts";
+import { ingest } from "../data/preparation/ingest.ts";
 import { saveClassifier } from "../models/formats/classifier.ts";
 import { scratchClassifier } from "../models/scratch.ts";
 import { Executor } from "../onnx/runtime/executor.ts";
@@ -61,9 +62,10 @@ export class LocalServer implements AsyncDisposable {
     this.store = store;
     this.#modelStore = modelStore;
     this.models = models;
-    this.datasets = new DatasetLibrary(join(runsDir, "datasets"), {
-      wordPieceCounter: () => (text) => text.length,
-    });
+    this.datasets = new DatasetLibrary(
+      join(runsDir, "datasets"),
+      (dataset) => ingest(dataset, { wordPieceCounter: () => (text) => text.length }),
+    );
     this.supervisor = new Supervisor({
       store,
       runsDir,

@@ -1,0 +1,163 @@
+/**
+ * What is done with the files of a data set that has come: taken out of their form, split or read,
+ * and audited.
+ *
+ * @module
+ */
+import { Busboy } from "@fastify/busboy";
+import { createReadStream } from "node:fs";
+import { extname, join } from "node:path";
+import { pipeline } from "node:stream/promises";
+import {
+  EXTENSIONS as SPLIT_EXTENSIONS,
+  readDataset,
+  SPLIT_FILES,
+  writeDataset,
+} from "../dataset.ts";
+import type { Columns } from "../columns.ts";
+import type { ProblemType } from "../labels.ts";
+import { writeFileAtomically, writeJson } from "../../lib/files.ts";
+import { UserError } from "../../lib/user_error.ts";
+import { audit, type AuditOptions } from "./audit.ts";
+import { prepare } from "./prepare.ts";
+import type { PrepareSettings } from "./prepare_settings.ts";
+
+/** A file that has come, which goes when all has been taken out of it. */
+export interface IncomingFile {
+  file: string;
+  /** The `Content-Type` of a form, which holds one file that is to be split, or three. */
+  formType?: string | undefined;
+  /** How its tables are read and split. */
+  settings:
+    & Columns
+    & Pick<
+      PrepareSettings,
+      "seed" | "delimiter" | "encoding" | "normalizeLabels" | "skipBadRows"
+    >;
+}
+
+/** A data set that has come. */
+export interface IncomingDataset {
+  /** What it is to be called. */
+  name: string;
+  /** The folder of its files. */
+  dir: string;
+  /** What its labels are. */
+  problemType: ProblemType;
+  /** What its files are made of, unless they are there. */
+  incoming?: IncomingFile;
+  /** Where its audit is written. */
+  auditFile: string;
+}
+
+/** How files end, by their media types. */
+export const EXTENSIONS: ReadonlyMap<string, string> = new Map([
+  ["text/csv", ".csv"],
+  ["application/csv", ".csv"],
+  // A browser's name for it where Excel is installed.
+  ["application/vnd.ms-excel", ".csv"],
+  // What programs send that were told nothing, `curl --data-binary` the last.
+  ["", ".csv"],
+  ["text/plain", ".csv"],
+  ["application/octet-stream", ".csv"],
+  ["application/x-www-form-urlencoded", ".csv"],
+  ["text/tab-separated-values", ".tsv"],
+  ["application/jsonl", ".jsonl"],
+  ["application/x-ndjson", ".jsonl"],
+]);
+
+/** The part of a form that is split. */
+const WHOLE = "file";
+
+/** No form of three files has more. */
+const FORM_LIMITS = { fields: 16, fieldSize: 1000, files: 16, headerPairs: 16, parts: 32 };
+
+/**
+ * Makes a data set of what has come.
+ *
+ * @throws {UserError} If a file is bad; the message names it and the line.
+ */
+export async function ingest(
+  { name, dir, problemType, incoming, auditFile }: IncomingDataset,
+  options: AuditOptions,
+): Promise<void> {
+  const notes = incoming === undefined ? [] : await writeSplits(incoming, dir, problemType);
+  const report = await audit(dir, { ...options, problemType });
+  await writeJson(auditFile, {
+    ...report,
+    dir: name,
+    notes: [...new Set([...notes, ...report.notes])],
+    problem_type: problemType,
+  });
+}
+
+/** Writes the three files of a data set; gives what a user should know of how they were read. */
+async function writeSplits(
+  { file, formType, settings }: IncomingFile,
+  dir: string,
+  problemType: ProblemType,
+): Promise<string[]> {
+  const notes: string[] = [];
+  const onNote = (note: string) => void notes.push(note);
+  const files = formType === undefined
+    ? new Map([[WHOLE, file]])
+    : await readForm(file, formType, dir);
+  const whole = files.get(WHOLE);
+  if (whole !== undefined) {
+    await prepare(whole, { settings: { ...settings, problemType }, outDir: dir, onNote });
+  } else {
+    for (const side of Object.keys(SPLIT_FILES)) {
+      if (files.has(side)) continue;
+      const rule = `'${side}' must be a file of it, or '${WHOLE}' be the only one`;
+      throw new UserError(`Cannot read the form: ${rule}`);
+    }
+    const { text, label, delimiter, encoding, normalizeLabels = false } = settings;
+    const options = { delimiter, encoding, normalizeLabels, onNote };
+    const dataset = await readDataset(dir, problemType, { text, label }, options);
+    for (const written of files.values()) await Deno.remove(written);
+    await writeDataset(dir, dataset);
+  }
+  if (whole !== undefined && whole !== file) await Deno.remove(whole);
+  await Deno.remove(file);
+  return notes;
+}
+
+/** Writes the files of a form into a folder; says where they are, by their names in the form. */
+async function readForm(file: string, formType: string, dir: string): Promise<Map<string, string>> {
+  const files = new Map<string, string>();
+  const writing: Promise<void>[] = [];
+  try {
+    const form = Busboy({ headers: { "content-type": formType }, limits: FORM_LIMITS });
+    form.on("file", (part, content, fileName, _encoding, mediaType) => {
+      const path = pathOf(part, fileName, mediaType);
+      if (path === undefined || files.has(part)) {
+        content.resume();
+        return;
+      }
+      files.set(part, join(dir, path));
+      const written = writeFileAtomically(join(dir, path), content);
+      writing.push(written);
+      // The form would wait for ever to be read.
+      written.catch((error) => form.destroy(error));
+    });
+    await pipeline(createReadStream(file), form);
+  } catch (error) {
+    if (error instanceof UserError) throw error;
+    throw new UserError("Cannot read the form: it must be multipart/form-data with files");
+  } finally {
+    await Promise.allSettled(writing);
+  }
+  await Promise.all(writing);
+  return files;
+}
+
+/** What a file of a form is called in the folder of the data set; `undefined` for those of no use. */
+function pathOf(part: string, fileName: string | undefined, mediaType: string): string | undefined {
+  const given = extname(fileName ?? "").toLowerCase();
+  if (part === WHOLE) {
+    const known = new Set(EXTENSIONS.values());
+    return `whole${known.has(given) ? given : EXTENSIONS.get(mediaType) ?? ".csv"}`;
+  }
+  const split = new Map<string, string>(Object.entries(SPLIT_FILES)).get(part);
+  return split?.replace(/\.csv$/, SPLIT_EXTENSIONS.includes(given) ? given : ".csv");
+}

@@ -1,0 +1,87 @@
+/**
+ * Data sets that come over HTTP, made in subprocesses: what a client sends may take long and much
+ * memory to read.
+ *
+ * @module
+ */
+import type { IncomingDataset } from "../data/preparation/ingest.ts";
+import { DiskFullError } from "../lib/files.ts";
+import { SerialQueue } from "../lib/serial_queue.ts";
+import { UserError } from "../lib/user_error.ts";
+import type { ErrorMessage } from "./job.ts";
+import { JobProcess, type SpawnWorker, spawnWorker } from "./job_process.ts";
+
+/** Settings of {@link Ingestion}. */
+export interface IngestionOptions {
+  spawn?: SpawnWorker;
+  /** A subprocess that is silent for so long is ended. */
+  heartbeatTimeoutMs?: number;
+  /** One that takes longer is ended. */
+  timeoutMs?: number;
+}
+
+/** Makes data sets, those that clients have sent one after the other. */
+export class Ingestion {
+  readonly #spawn: SpawnWorker;
+  readonly #heartbeatTimeoutMs: number;
+  readonly #timeoutMs: number;
+  readonly #queue = new SerialQueue();
+
+  constructor(
+    { spawn = spawnWorker, heartbeatTimeoutMs = 120_000, timeoutMs = 3600_000 }: IngestionOptions =
+      {},
+  ) {
+    this.#spawn = spawn;
+    this.#heartbeatTimeoutMs = heartbeatTimeoutMs;
+    this.#timeoutMs = timeoutMs;
+  }
+
+  /**
+   * Makes a data set, as `ingest` does.
+   *
+   * @param signal Ends it.
+   * @throws {UserError} If a file is bad, or it takes too long.
+   */
+  run(dataset: IncomingDataset, signal?: AbortSignal): Promise<void> {
+    // Files that are there already are no client's.
+    if (dataset.incoming === undefined) return this.#run(dataset, signal);
+    return this.#queue.run(() => this.#run(dataset, signal));
+  }
+
+  async #run(dataset: IncomingDataset, signal?: AbortSignal): Promise<void> {
+    signal?.throwIfAborted();
+    let isDone = false;
+    let error: ErrorMessage | undefined;
+    const process = new JobProcess(
+      this.#spawn,
+      { type: "ingest", ...dataset },
+      // deno-lint-ignore require-await
+      async (message) => {
+        if (message.type === "ingested") isDone = true;
+        if (message.type === "error") error = message;
+      },
+      this.#heartbeatTimeoutMs,
+    );
+    let isLate = false;
+    const timer = setTimeout(() => {
+      isLate = true;
+      process.kill();
+    }, this.#timeoutMs);
+    const kill = () => process.kill();
+    signal?.addEventListener("abort", kill, { once: true });
+    const reason = await process.end.finally(() => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", kill);
+    });
+    if (isDone) return;
+    signal?.throwIfAborted();
+    if (isLate) {
+      const seconds = this.#timeoutMs / 1000;
+      throw new UserError(`Cannot read the data set: it took more than ${seconds} seconds`);
+    }
+    const { message, fault } = error ?? { message: `the process ended with ${reason}` };
+    if (fault === "disk_full") throw new DiskFullError(message);
+    if (fault === "user") throw new UserError(message);
+    throw new Error(`Cannot read the data set '${dataset.name}': ${message}`);
+  }
+}

@@ -4,7 +4,7 @@
  * @module
  */
 import { Command, InvalidArgumentError, Option } from "commander";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { DatasetLibrary } from "../data/dataset_library.ts";
 import { exists, readJson } from "../lib/files.ts";
 import { UserError } from "../lib/user_error.ts";
@@ -23,6 +23,7 @@ import { borrowModel, InferenceError, Predictor } from "../serving/predictor.ts"
 import { RUNS_DIR } from "../training/folder/run_folder.ts";
 import { Ingestion } from "../orchestration/ingestion.ts";
 import { RunStore } from "../orchestration/run_store.ts";
+import { KvStore, type Store, UnreadableStore } from "../orchestration/store.ts";
 import { Supervisor } from "../orchestration/supervisor.ts";
 import { deviceOption } from "./device_option.ts";
 import { dtypeOption } from "./dtype_option.ts";
@@ -157,8 +158,8 @@ async function run(options: Options): Promise<void> {
 
   const kv = options.kv ?? join(runsDir, STATE_FILE);
   using _kvLock = await lockState(kv);
-  using store = await RunStore.open(kv);
-  using modelStore = await ModelStore.open(kv);
+  using store = new RunStore(await openState(kv));
+  using modelStore = new ModelStore(await openState(kv));
   const heartbeatTimeoutMs = options.heartbeatTimeout * 1000;
   const ingestion = new Ingestion({ heartbeatTimeoutMs });
   const datasets = new DatasetLibrary(
@@ -175,7 +176,8 @@ async function run(options: Options): Promise<void> {
   });
   const models = await ModelRegistry.open({ store: modelStore, runs: store, runsDir, modelsDir });
   const metrics = new Metrics();
-  await supervisor.recover();
+  // Predicting does not wait for it, as where the disk is full.
+  supervisor.recover().catch((error) => console.error(`Cannot go on with runs: ${error.message}`));
   const predictor = new Predictor(models, cache, metrics, maxBatchTokens);
 
   const drain = new Drain();
@@ -243,6 +245,18 @@ async function run(options: Options): Promise<void> {
     await stopping;
     Deno.removeSignalListener("SIGINT", stop);
     Deno.removeSignalListener("SIGTERM", stop);
+  }
+}
+
+/** The state, or, where that cannot be read, a stand-in: predicting needs none. */
+async function openState(kv: string): Promise<Store> {
+  try {
+    return await KvStore.open(kv);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message.split("\n")[0] : error;
+    const message = `Cannot read the state in '${basename(kv)}': ${reason}`;
+    console.error(`${message}; nothing can be trained until it is mended or moved away`);
+    return new UnreadableStore(message);
   }
 }
 

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import type { AuditReport } from "./preparation/audit.ts";
 import type { IncomingDataset, IncomingFile } from "./preparation/ingest.ts";
 import { SAMPLE_DIR } from "./dataset.ts";
-import { exists, removeFolder } from "../lib/files.ts";
+import { checkRegular, exists, removeFolder } from "../lib/files.ts";
 import type { ProblemType } from "./labels.ts";
 
 /** The name of the bundled data set. */
@@ -87,8 +87,9 @@ export class DatasetLibrary {
     const names = [SAMPLE];
     if (!await exists(this.#dir)) return names;
     for await (const { name } of Deno.readDir(this.#dir)) {
-      const isFinished = !UNFINISHED.test(name) && await exists(join(this.#dir, name, AUDIT_FILE));
-      if (isFinished) names.push(name);
+      if (UNFINISHED.test(name)) continue;
+      // What cannot be looked at, such as a link to itself, is no data set.
+      if (await exists(join(this.#dir, name, AUDIT_FILE)).catch(() => false)) names.push(name);
     }
     return names.sort();
   }
@@ -218,6 +219,7 @@ function entryOf(
 }
 
 async function readAudit(file: string): Promise<DatasetAudit> {
+  await checkRegular(file);
   // Those that came when there was no other kind do not say which they are.
   return { problem_type: DEFAULT_PROBLEM_TYPE, ...JSON.parse(await Deno.readTextFile(file)) };
 }

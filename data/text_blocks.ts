@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { isSystemError } from "../lib/files.ts";
+import { checkRegular, isSystemError } from "../lib/files.ts";
 import { UserError } from "../lib/user_error.ts";
 
 /** A line, or a row of several, that is longer is a fault of the file, as a quote that never ends. */
@@ -121,6 +121,7 @@ function checkKind(file: string, bytes: Uint8Array, encoding: string): void {
  * @throws {UserError} If it is missing, a folder, or not to be read.
  */
 export async function openTextFile(file: string): Promise<Deno.FsFile> {
+  await checkRegular(file);
   const source = await named(file, Deno.open(file));
   if (!(await source.stat()).isDirectory) return source;
   source.close();

@@ -144,6 +144,7 @@ export async function readJson<Schema extends z.ZodType>(
   schema: Schema,
 ): Promise<z.infer<Schema>> {
   let json: unknown;
+  await checkRegular(path);
   try {
     json = JSON.parse(await Deno.readTextFile(path));
   } catch (error) {
@@ -183,6 +184,22 @@ export async function removeFiles(dir: string, names: readonly string[]): Promis
 /** Removes a folder with all that is in it, if it is there. */
 export async function removeFolder(dir: string): Promise<void> {
   if (await exists(dir)) await Deno.remove(dir, { recursive: true });
+}
+
+/**
+ * Refuses what only looks like a file: reading a pipe or a device may take for ever.
+ *
+ * @throws {UserError} If something is there that is no regular file, or cannot be reached.
+ */
+export async function checkRegular(path: string): Promise<void> {
+  try {
+    if ((await Deno.stat(path)).isFile) return;
+  } catch (error) {
+    // Who opens it says so.
+    if (error instanceof Deno.errors.NotFound) return;
+    throw new UserError(`Cannot read '${path}': ${error instanceof Error ? error.message : error}`);
+  }
+  throw new UserError(`Cannot read '${path}': it is not a regular file`);
 }
 
 /** Whether a file or folder is there. */

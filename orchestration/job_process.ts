@@ -57,8 +57,7 @@ export class JobProcess {
   readonly #child: Deno.ChildProcess;
   readonly #input: WritableStreamDefaultWriter<Uint8Array>;
   readonly #onMessage: (message: JobMessage) => Promise<void>;
-  /** Since then it has said nothing; by `performance.now()`. */
-  #heardAt = performance.now();
+  #silentMs = 0;
   #abandoned = false;
   #hung = false;
   readonly #watch: ReturnType<typeof setInterval>;
@@ -82,19 +81,25 @@ export class JobProcess {
     this.#input = this.#child.stdin.getWriter();
     this.#onMessage = onMessage;
     const { promise: abandoned, resolve: abandon } = Promise.withResolvers<void>();
+    const intervalMs = Math.max(10, heartbeatTimeoutMs / 20);
+    let watchedAt = performance.now();
     this.#watch = setInterval(() => {
-      if (this.silentMs < heartbeatTimeoutMs) return;
+      const now = performance.now();
+      // Where this process was busy, stopped or asleep itself it has heard nothing of what was said.
+      this.#silentMs += Math.min(now - watchedAt, 2 * intervalMs);
+      watchedAt = now;
+      if (this.#silentMs < heartbeatTimeoutMs) return;
       this.#hung = true;
       this.kill();
       abandon();
-    }, Math.max(10, heartbeatTimeoutMs / 20));
+    }, intervalMs);
     this.#send(job);
     this.end = this.#follow(abandoned);
   }
 
-  /** How long it has said nothing. */
+  /** How long it has said nothing while this process listened. */
   get silentMs(): number {
-    return performance.now() - this.#heardAt;
+    return this.#silentMs;
   }
 
   /** Asks it to come to an end within a step, with a checkpoint. */
@@ -144,7 +149,7 @@ export class JobProcess {
   async #listen(): Promise<void> {
     for await (const line of textLines(this.#child.stdout)) {
       if (this.#abandoned) return;
-      this.#heardAt = performance.now();
+      this.#silentMs = 0;
       const message: JobMessage = JSON.parse(line);
       if (message.type !== "heartbeat") await this.#onMessage(message);
     }

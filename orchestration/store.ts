@@ -55,6 +55,44 @@ export interface Store extends Disposable {
   watch<Value>(key: Key, signal: AbortSignal): AsyncGenerator<Value | undefined>;
 }
 
+/** The state cannot be read, so that nothing can be done with it; the message says why. */
+export class StateError extends Error {
+  override name = "StateError";
+}
+
+/** Stands where the state cannot be read, and refuses everything. */
+export class UnreadableStore implements Store {
+  readonly #reason: string;
+
+  /** @param reason Why it cannot be read. */
+  constructor(reason: string) {
+    this.#reason = reason;
+  }
+
+  get(): Promise<never> {
+    return this.#refuse();
+  }
+
+  put(): Promise<never> {
+    return this.#refuse();
+  }
+
+  list(): Promise<never> {
+    return this.#refuse();
+  }
+
+  // deno-lint-ignore require-yield
+  async *watch(): AsyncGenerator<never> {
+    await this.#refuse();
+  }
+
+  [Symbol.dispose](): void {}
+
+  #refuse(): Promise<never> {
+    return Promise.reject(new StateError(this.#reason));
+  }
+}
+
 /** The store did not answer in time. */
 export class StoreTimeoutError extends Error {
   override name = "StoreTimeoutError";

@@ -5,7 +5,7 @@
  * @module
  */
 import { join, resolve } from "node:path";
-import { writeJson } from "../lib/files.ts";
+import { isDiskFull, writeJson } from "../lib/files.ts";
 import { Attempts } from "./attempts.ts";
 import type { FinishEvent, TrainEvent } from "../training/events.ts";
 import type { Job, JobMessage, TrainJob } from "./job.ts";
@@ -16,12 +16,15 @@ import {
   isOver,
   MAX_ERROR_LENGTH,
   type Run,
+  type RunEvent,
   type RunProgress,
   type RunResult,
+  type RunState,
   RunStateError,
   type RunStore,
 } from "./run_store.ts";
 import { needsBase } from "../models/tuners/tuner.ts";
+import { StoreTimeoutError } from "./store.ts";
 import { TrainSettings } from "../training/settings.ts";
 import { camelCase, mapKeys } from "../lib/snake_case.ts";
 
@@ -29,6 +32,8 @@ import { camelCase, mapKeys } from "../lib/snake_case.ts";
 const EVENT_INTERVAL_MS = 250;
 /** A subprocess that was silent for so long counts as lost, until it is replaced or speaks. */
 const LOST_AFTER_MS = 10_000;
+/** A change of the state for which there is no room is tried again at least so often. */
+const MAX_PAUSE_MS = 10_000;
 /** A run that dies so often without a new checkpoint would die again. */
 const MAX_DEATHS = 3;
 /** A subprocess that was told to stop is ended after so long. */
@@ -81,6 +86,7 @@ export class Supervisor implements AsyncDisposable {
   readonly #working = new Map<string, Promise<void>>();
   readonly #processes = new Map<string, JobProcess>();
   #closed = false;
+  readonly #closes = Promise.withResolvers<void>();
   readonly #closing = new AbortController();
 
   constructor(
@@ -149,7 +155,7 @@ export class Supervisor implements AsyncDisposable {
   async recover(): Promise<void> {
     const runs = (await this.#store.list()).filter((run) => !isOver(run)).reverse();
     for (const run of runs) {
-      if (run.cancelling) await this.#store.setState(run.id, "cancelled", ended());
+      if (run.cancelling) await this.#end(run.id, "cancelled");
       else if (await this.attempts(run.id).isPublished()) await this.#succeed(run);
       else await this.#enqueue(run);
     }
@@ -185,8 +191,13 @@ export class Supervisor implements AsyncDisposable {
       this.#processes.get(id)?.stop();
       return run;
     }
-    this.#queue.splice(waiting, 1);
-    return await this.#store.setState(id, "cancelled", ended());
+    const [task] = this.#queue.splice(waiting, 1);
+    try {
+      return await this.#store.setState(id, "cancelled", ended());
+    } catch (error) {
+      this.#queue.splice(waiting, 0, task!);
+      throw error;
+    }
   }
 
   /**
@@ -238,6 +249,7 @@ export class Supervisor implements AsyncDisposable {
   async close(): Promise<void> {
     this.#queue = [];
     this.#closed = true;
+    this.#closes.resolve();
     for (const process of this.#processes.values()) process.stop();
     const end = () => this.#processes.values().forEach((process) => process.kill());
     const timer = setTimeout(end, STOP_TIMEOUT_MS);
@@ -251,7 +263,7 @@ export class Supervisor implements AsyncDisposable {
   }
 
   async #enqueue(run: Run): Promise<void> {
-    if (run.state !== "queued") await this.#store.setState(run.id, "queued");
+    if (run.state !== "queued") await this.#made(() => this.#store.setState(run.id, "queued"));
     this.#push(run.id);
   }
 
@@ -265,7 +277,7 @@ export class Supervisor implements AsyncDisposable {
       const task = this.#queue.shift();
       if (task === undefined) return;
       const work = task.run().catch((error) => {
-        // The store could not be written; the next server takes the run up.
+        // The next server takes the run up.
         console.error(error);
       }).finally(() => {
         this.#working.delete(task.id);
@@ -277,7 +289,9 @@ export class Supervisor implements AsyncDisposable {
 
   /** Attempts a run until it is over or the server closes. */
   async #seeThrough(id: string): Promise<void> {
-    let run = await this.#store.setState(id, "running", { started_at: now() }, ["queued"]);
+    let run = await this.#made(() =>
+      this.#store.setState(id, "running", { started_at: now() }, ["queued"])
+    );
     while (!isOver(run) && !this.#closed) {
       try {
         run = await this.#attempt(run);
@@ -289,13 +303,38 @@ export class Supervisor implements AsyncDisposable {
     if (!isOver(run)) await this.#store.setState(id, "queued");
   }
 
+  /**
+   * Makes a change of the state, and tries again where there is no room for it: what has become of
+   * a run is not to be forgotten for that.
+   */
+  async #made<Result>(change: () => Promise<Result>): Promise<Result> {
+    for (let pauseMs = 500;; pauseMs = Math.min(2 * pauseMs, MAX_PAUSE_MS)) {
+      try {
+        return await change();
+      } catch (error) {
+        const mayPass = isDiskFull(error) || error instanceof StoreTimeoutError;
+        if (!mayPass || this.#closed) throw error;
+        console.error(`${(error as Error).message}; it is tried again in ${pauseMs / 1000} s`);
+      }
+      await this.#pause(pauseMs);
+    }
+  }
+
+  /** Waits, but not for longer than the server lives. */
+  async #pause(ms: number): Promise<void> {
+    const { promise: over, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, ms);
+    await Promise.race([over, this.#closes.promise]);
+    clearTimeout(timer);
+  }
+
   /** Trains in a subprocess until that ends, and says what became of the run. */
   async #attempt({ id, name, attempt: last, settings, base, dataset }: Run): Promise<Run> {
     const attempts = this.attempts(id);
     const attempt = last + 1;
     const resume = await attempts.prepare(attempt);
-    const { cancelling } = await this.#store.change(id, () => ({ attempt }));
-    if (cancelling) return await this.#store.setState(id, "cancelled", ended());
+    const { cancelling } = await this.#made(() => this.#store.change(id, () => ({ attempt })));
+    if (cancelling) return await this.#end(id, "cancelled");
     const job: TrainJob = {
       type: "train",
       settings: { ...TrainSettings.parse(mapKeys(settings, camelCase)), model: base },
@@ -343,32 +382,39 @@ export class Supervisor implements AsyncDisposable {
     if (finish !== undefined) {
       const result = { ...runResult(finish), model_dir: this.attempts(id).modelDir };
       // First, as a server that starts takes a model that is there for the end of the run.
-      const run = await this.#store.change(id, () => ({ result }));
+      const run = await this.#made(() => this.#store.change(id, () => ({ result })));
       await this.attempts(id).publish(attempt);
       return await this.#succeed(run);
     }
     if (error !== undefined) return await this.#fail(id, error);
     const run = (await this.#store.get(id))!;
-    if (run.cancelling) return await this.#store.setState(id, "cancelled", ended());
+    if (run.cancelling) return await this.#end(id, "cancelled");
     if (stopped || this.#closed) return run;
     const deaths = checkpointed ? 0 : run.deaths + 1;
-    if (deaths < MAX_DEATHS) return await this.#store.change(id, () => ({ deaths }));
+    if (deaths < MAX_DEATHS) {
+      return await this.#made(() => this.#store.change(id, () => ({ deaths })));
+    }
     const death = `the training process ended ${deaths} times without a new checkpoint`;
     return await this.#fail(id, `${death}, the last time with ${reason}`);
   }
 
   async #succeed({ id, result }: Run): Promise<Run> {
-    if (result !== undefined) await this.#store.append(id, { type: "finish", ...result });
-    return await this.#store.setState(id, "succeeded", ended());
+    if (result !== undefined) {
+      await this.#made(() => this.#store.append(id, { type: "finish", ...result }));
+    }
+    return await this.#end(id, "succeeded");
   }
 
   async #fail(id: string, error: string): Promise<Run> {
-    const change = { ...ended(), error: error.slice(0, MAX_ERROR_LENGTH) };
-    return await this.#store.setState(id, "failed", change);
+    return await this.#end(id, "failed", { error: error.slice(0, MAX_ERROR_LENGTH) });
+  }
+
+  async #end(id: string, state: RunState, change: Partial<Run> = {}): Promise<Run> {
+    return await this.#made(() => this.#store.setState(id, state, { ...ended(), ...change }));
   }
 
   async #evaluate(evaluation: Evaluation): Promise<void> {
-    await this.#store.putEvaluation({ ...evaluation, state: "running" });
+    await this.#made(() => this.#store.putEvaluation({ ...evaluation, state: "running" }));
     let failure: string | undefined;
     let report: object | undefined;
     await Deno.mkdir(this.#reportsDir, { recursive: true });
@@ -381,13 +427,14 @@ export class Supervisor implements AsyncDisposable {
     }).catch((error) => String(error));
     if (report === undefined && this.#closed) return;
     const error = failure ?? `the process ended with ${reason}`;
-    await this.#store.putEvaluation({
+    const over: Evaluation = {
       ...evaluation,
       ...ended(),
       ...report === undefined
         ? { state: "failed", error: error.slice(0, MAX_ERROR_LENGTH) }
         : { state: "succeeded" },
-    });
+    };
+    await this.#made(() => this.#store.putEvaluation(over));
   }
 }
 
@@ -430,14 +477,19 @@ class RunFollower {
         break;
       case "checkpoint":
         this.checkpointed = true;
-        return await this.#store.append(this.#id, message, { checkpoint_step: message.step });
+        return await this.#append(message, { checkpoint_step: message.step });
     }
     this.#progress = progressAfter(message, this.#progress);
-    await this.#store.append(
-      this.#id,
-      message,
-      this.#progress === undefined ? {} : { progress: this.#progress },
-    );
+    await this.#append(message, this.#progress === undefined ? {} : { progress: this.#progress });
+  }
+
+  /** Adds to the stream of events, but for want of room: what is trained is worth more. */
+  async #append(event: RunEvent, change: Partial<Run>): Promise<void> {
+    try {
+      await this.#store.append(this.#id, event, change);
+    } catch (error) {
+      if (!isDiskFull(error)) throw error;
+    }
   }
 }
 

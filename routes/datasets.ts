@@ -343,8 +343,14 @@ export function datasetRoutes(
     const { limit, after } = context.req.valid("query");
     const names = (await datasets.names()).filter((name) => after === undefined || name > after);
     const page = names.slice(0, limit);
+    const entries = page.map((name) =>
+      datasets.entry(name).catch((error) => {
+        console.error(`Left the data set '${name}' out of the list: ${error.message}`);
+        return [];
+      })
+    );
     return context.json({
-      datasets: await Promise.all(page.map((it) => datasets.entry(it))),
+      datasets: (await Promise.all(entries)).flat(),
       next: names.length > limit ? page.at(-1)! : null,
     }, 200);
   });

@@ -5,11 +5,14 @@
  */
 import { createHash } from "node:crypto";
 import { basename, join } from "node:path";
-import { exists } from "../lib/files.ts";
+import { checkRegular, exists } from "../lib/files.ts";
+import { isAdapter } from "../models/formats/adapter.ts";
 import { CONFIG_FILE } from "../models/formats/config.ts";
+import { readConfig } from "../models/family.ts";
 import { SerialQueue } from "../lib/serial_queue.ts";
 import { finishedRuns } from "../training/folder/run_folder.ts";
 import type { RunStore } from "../orchestration/run_store.ts";
+import { StateError } from "../orchestration/store.ts";
 import type { ModelStore, StoredAlias, StoredVersion, WeightedVersion } from "./model_store.ts";
 
 /** The alias of the model that answers requests which name none; one model has it at a time. */
@@ -73,6 +76,12 @@ export class ModelRegistry {
   #models = new Map<string, Model>();
   /** Changes wait for each other: each begins from what the one before has stored. */
   readonly #changes = new SerialQueue();
+  /** Versions that the store has not taken yet. */
+  readonly #unsaved = new Set<StoredVersion>();
+  /** What has been said of folders and the store. */
+  readonly #reported = new Set<string>();
+  /** The names of runs by their ids, as the store gave them last. */
+  #runNames: ReadonlyMap<string, string> = new Map();
   #scan: Promise<void> | undefined;
   #scannedAt = -Infinity;
 
@@ -89,7 +98,13 @@ export class ModelRegistry {
   /** Reads what is known of models. */
   static async open(options: ModelRegistryOptions): Promise<ModelRegistry> {
     const { store } = options;
-    return new ModelRegistry(options, await store.versions(), await store.aliases());
+    try {
+      return new ModelRegistry(options, await store.versions(), await store.aliases());
+    } catch (error) {
+      if (!(error instanceof StateError)) throw error;
+      // What the folders hold can be served all the same.
+      return new ModelRegistry(options, [], []);
+    }
   }
 
   /** All models by name, as they are now. */
@@ -256,12 +271,13 @@ export class ModelRegistry {
     for (const { name, dir, finishedAt } of found) {
       const folder = basename(dir);
       const finished_at = finishedAt.toISOString();
-      if (known.has(fingerprint(folder, finished_at))) continue;
+      if (known.has(fingerprint(folder, finished_at)) || !await this.#isReadable(dir)) continue;
       const numbers = this.#versions.filter((it) => it.name === name).map((it) => it.version);
       const stored = { name, version: Math.max(0, ...numbers) + 1, folder, finished_at };
-      await this.#options.store.putVersion(stored);
       this.#versions.push(stored);
+      this.#unsaved.add(stored);
     }
+    await this.#save();
     this.#dirs = new Map(
       found.map(({ dir, finishedAt }) => [
         fingerprint(basename(dir), finishedAt.toISOString()),
@@ -270,6 +286,43 @@ export class ModelRegistry {
     );
     this.#index();
     this.#scannedAt = performance.now();
+  }
+
+  /** Whether a folder's configuration can be read. */
+  async #isReadable(dir: string): Promise<boolean> {
+    try {
+      const hasConfig = await exists(join(dir, CONFIG_FILE));
+      if (hasConfig && !await isAdapter(dir)) await readConfig(dir);
+      return true;
+    } catch (error) {
+      this.#reportBad(dir, error);
+      return false;
+    }
+  }
+
+  /** Writes down new versions; where that cannot be they are served, and it is tried again. */
+  async #save(): Promise<void> {
+    for (const version of this.#unsaved) {
+      try {
+        await this.#options.store.putVersion(version);
+      } catch (error) {
+        this.#report("Cannot write down the version of a model", error);
+        return;
+      }
+      this.#unsaved.delete(version);
+    }
+  }
+
+  #reportBad(path: string, error: unknown): void {
+    this.#report(`Left '${path}' out of the models`, error);
+  }
+
+  /** Says what is wrong with something, once. */
+  #report(what: string, error: unknown): void {
+    const message = `${what}: ${error instanceof Error ? error.message : error}`;
+    if (this.#reported.has(message)) return;
+    this.#reported.add(message);
+    console.error(message);
   }
 
   /** Makes {@link #models} from what is stored and what the folders hold. */
@@ -291,22 +344,41 @@ export class ModelRegistry {
 
   /** What the folders hold, the oldest first. */
   async #foundModels(): Promise<Found[]> {
-    const { runs, runsDir, modelsDir } = this.#options;
-    const names = new Map((await runs.list()).map(({ id, name }) => [id, name]));
-    const found: Found[] = (await finishedRuns(runsDir))
+    const { runsDir, modelsDir } = this.#options;
+    const names = await this.#namesOfRuns();
+    const onBad = (path: string, error: unknown) => this.#reportBad(path, error);
+    const found: Found[] = (await finishedRuns(runsDir, onBad))
       .map((run) => ({ ...run, name: names.get(run.name) ?? run.name }));
-    if (modelsDir !== undefined) found.push(...await modelFolders(modelsDir));
+    if (modelsDir !== undefined) found.push(...await modelFolders(modelsDir, onBad));
     return found.sort((a, b) => a.finishedAt.getTime() - b.finishedAt.getTime());
+  }
+
+  async #namesOfRuns(): Promise<ReadonlyMap<string, string>> {
+    try {
+      const runs = await this.#options.runs.list();
+      this.#runNames = new Map(runs.map(({ id, name }) => [id, name]));
+    } catch (error) {
+      this.#report("Cannot read the names of runs", error);
+    }
+    return this.#runNames;
   }
 }
 
-async function modelFolders(dir: string): Promise<Found[]> {
+async function modelFolders(
+  dir: string,
+  onBad: (path: string, error: unknown) => void,
+): Promise<Found[]> {
   const found: Found[] = [];
   for await (const { name } of Deno.readDir(dir)) {
     const config = join(dir, name, CONFIG_FILE);
-    if (!await exists(config)) continue;
-    const { mtime } = await Deno.stat(config);
-    found.push({ name, dir: join(dir, name), finishedAt: mtime ?? new Date(0) });
+    try {
+      if (!await exists(config)) continue;
+      await checkRegular(config);
+      const { mtime } = await Deno.stat(config);
+      found.push({ name, dir: join(dir, name), finishedAt: mtime ?? new Date(0) });
+    } catch (error) {
+      onBad(join(dir, name), error);
+    }
   }
   return found;
 }

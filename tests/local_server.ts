@@ -104,7 +104,7 @@ export class LocalServer implements AsyncDisposable {
     for (const [name, seed] of Object.entries(options.seeds ?? {})) {
       await writeModel(join(runsDir, name), seed);
     }
-    const store = await RunStore.open(":memory:");
+    const store = options.store ?? await RunStore.open(":memory:");
     const modelStore = await ModelStore.open(":memory:");
     const models = await ModelRegistry.open({ store: modelStore, runs: store, runsDir });
     return new LocalServer(options, runsDir, store, modelStore, models);

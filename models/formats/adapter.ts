@@ -7,7 +7,14 @@
  */
 import { isAbsolute, join, resolve } from "node:path";
 import { z } from "zod";
-import { exists, readJson, removeFiles, writeFileAtomically, writeJson } from "../../lib/files.ts";
+import {
+  checkRegular,
+  exists,
+  readJson,
+  removeFiles,
+  writeFileAtomically,
+  writeJson,
+} from "../../lib/files.ts";
 import { UserError } from "../../lib/user_error.ts";
 import { readWeights, WEIGHTS_FILE, weightsSha256 } from "./weight_files.ts";
 import { BUNDLED_MODEL, CONFIG_FILE, labelsOf, type ModelConfig } from "./config.ts";
@@ -139,6 +146,7 @@ export async function readAdapter(dir: string): Promise<StoredAdapter> {
   if (!await exists(file)) {
     throw new UserError(`Cannot read '${dir}': it holds no ${ADAPTER_WEIGHTS_FILE}`);
   }
+  await checkRegular(file);
   const { tensors, metadata } = decodeSafetensors(await Deno.readFile(file), file);
   const values = (name: string, shape: readonly (number | undefined)[]) => {
     const tensor = tensors.get(name);

@@ -6,6 +6,7 @@
 import { dirname, join } from "node:path";
 import { UserError } from "../../lib/user_error.ts";
 import {
+  checkRegular,
   exists,
   isSystemError,
   removeFiles,
@@ -134,6 +135,7 @@ export async function loadForInference(
   const onnxFile = join(dir, ONNX_FILES[dtype]);
   const weightsFile = join(dir, WEIGHTS_FILE);
   if (await isCurrent(onnxFile, weightsFile)) {
+    await checkRegular(onnxFile);
     return { config, tokenizer, model: await Deno.readFile(onnxFile) };
   }
   const writtenAt = async () => (await Deno.stat(weightsFile).catch(() => null))?.mtime?.getTime();

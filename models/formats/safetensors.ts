@@ -5,6 +5,7 @@
  * @module
  */
 import { z } from "zod";
+import { checkRegular } from "../../lib/files.ts";
 import { UserError } from "../../lib/user_error.ts";
 import { elementCount } from "../../onnx/graph/shape.ts";
 
@@ -92,6 +93,7 @@ export class SafetensorsFile implements Disposable {
    * @throws {UserError} As {@link decodeSafetensors} does, and if there is no such file.
    */
   static async open(path: string): Promise<SafetensorsFile> {
+    await checkRegular(path);
     const file = await Deno.open(path).catch((error) => {
       if (error instanceof Deno.errors.NotFound) throw fault(path, "no such file");
       throw error;

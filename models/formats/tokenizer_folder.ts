@@ -6,7 +6,7 @@
  */
 import { join } from "node:path";
 import { z } from "zod";
-import { checkJson, exists, readJson } from "../../lib/files.ts";
+import { checkJson, checkRegular, exists, readJson } from "../../lib/files.ts";
 import { UserError } from "../../lib/user_error.ts";
 import { vocabularyOf } from "../text/subword_model.ts";
 import { AddedToken, type AddedTokenJson, TokenizerJson, Vocabulary } from "./tokenizer_json.ts";
@@ -240,6 +240,7 @@ async function readOlder(
   if (WORDPIECE_CLASSES.includes(tokenizerClass ?? "BertTokenizer") && await exists(file)) {
     const isMpnet = tokenizerClass === "MPNetTokenizer";
     const specialTokens = { ...isMpnet ? MPNET_TOKENS : SPECIAL_TOKENS_MAP, ...contentsOf(config) };
+    await checkRegular(file);
     const vocabulary = (await Deno.readTextFile(file)).trimEnd().split("\n")
       .map((line) => line.trimEnd());
     const lowercase = config.do_lower_case ?? true;
@@ -261,6 +262,7 @@ async function readOlder(
   }
   if (tokenizerClass === "RobertaTokenizer" && await exists(bpeFile) && await exists(mergesFile)) {
     const specialTokens = { ...ROBERTA_TOKENS, ...contentsOf(config) };
+    await checkRegular(mergesFile);
     const merges = (await Deno.readTextFile(mergesFile)).split(/\r?\n/)
       .filter((line) => line !== "" && !line.startsWith("#version"));
     return {

@@ -6,7 +6,7 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { z } from "zod";
-import { exists, readJson } from "../../lib/files.ts";
+import { checkRegular, exists, readJson } from "../../lib/files.ts";
 import { UserError } from "../../lib/user_error.ts";
 import type { ParameterShape } from "../../onnx/runtime/optimizer/adamw.ts";
 import { SafetensorsFile, type StoredTensor } from "./safetensors.ts";
@@ -66,6 +66,7 @@ export async function shardFiles(dir: string): Promise<Set<string>> {
 export async function weightsSha256(dir: string): Promise<string> {
   const hash = createHash("sha256");
   for (const file of await weightFiles(dir)) {
+    await checkRegular(file);
     using opened = await Deno.open(file);
     for await (const bytes of opened.readable) hash.update(bytes);
   }

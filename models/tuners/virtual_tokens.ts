@@ -5,7 +5,7 @@
  */
 import { join } from "node:path";
 import { z } from "zod";
-import { exists } from "../../lib/files.ts";
+import { checkRegular, exists } from "../../lib/files.ts";
 import { whole } from "../../lib/number_schemas.ts";
 import { UserError } from "../../lib/user_error.ts";
 import { type EncoderSizes, familyOf } from "../family.ts";
@@ -82,6 +82,7 @@ export async function storedTokens(path: string, shape: readonly number[]): Prom
   const inFolder = join(path, ADAPTER_WEIGHTS_FILE);
   const file = await exists(inFolder) ? inFolder : path;
   if (!await exists(file)) throw new UserError(`Cannot use --init-from ${path}: no such file`);
+  await checkRegular(file);
   const { tensors } = decodeSafetensors(await Deno.readFile(file), file);
   const tensor = tensors.get(PROMPT_EMBEDDINGS);
   if (tensor?.data instanceof Float32Array && String(tensor.shape) === String(shape)) {

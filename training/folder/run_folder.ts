@@ -6,7 +6,7 @@
 import { basename, join } from "node:path";
 import { type Columns, parseColumnMapping } from "../../data/columns.ts";
 import { type DatasetOptions, readTraining, splitFile } from "../../data/dataset.ts";
-import { exists, removeFolder } from "../../lib/files.ts";
+import { checkRegular, exists, removeFolder } from "../../lib/files.ts";
 import { UserError } from "../../lib/user_error.ts";
 import { trainingRows } from "../examples.ts";
 import { CHECKPOINTS_DIR } from "./checkpoints.ts";
@@ -170,15 +170,27 @@ export interface FinishedRun {
   finishedAt: Date;
 }
 
-/** The runs of a folder that are finished, the last first. */
-export async function finishedRuns(runsDir: string): Promise<FinishedRun[]> {
+/**
+ * The runs of a folder that are finished, the last first.
+ *
+ * @param onBad Told of what cannot be looked at, which is left out.
+ */
+export async function finishedRuns(
+  runsDir: string,
+  onBad: (path: string, error: unknown) => void = () => {},
+): Promise<FinishedRun[]> {
   const runs: FinishedRun[] = [];
   if (!await exists(runsDir)) return runs;
   for await (const { name } of Deno.readDir(runsDir)) {
     const dir = join(runsDir, name);
     const metrics = join(dir, METRICS_FILE);
-    if (!await exists(metrics) || await isPretraining(dir)) continue;
-    runs.push({ name, dir, finishedAt: (await Deno.stat(metrics)).mtime ?? new Date(0) });
+    try {
+      if (!await exists(metrics) || await isPretraining(dir)) continue;
+      await checkRegular(metrics);
+      runs.push({ name, dir, finishedAt: (await Deno.stat(metrics)).mtime ?? new Date(0) });
+    } catch (error) {
+      onBad(dir, error);
+    }
   }
   return runs.sort((a, b) => b.finishedAt.getTime() - a.finishedAt.getTime());
 }

@@ -17,6 +17,7 @@ import { electra } from "./families/electra.ts";
 import { modernbert } from "./families/modernbert.ts";
 import { mpnet } from "./families/mpnet.ts";
 import { camembert, roberta, xlmRoberta } from "./families/roberta.ts";
+import { ADAPTER_CONFIG_FILE } from "./formats/adapter_files.ts";
 import { CONFIG_FILE, type ModelConfig } from "./formats/config.ts";
 import type { GraphOptions, WantedTokens } from "./layers.ts";
 
@@ -130,7 +131,27 @@ export function familyOf({ model_type }: Pick<ModelConfig, "model_type">): Famil
   return FAMILIES.find(({ modelType }) => modelType === model_type)!;
 }
 
-const TypedConfig = z.looseObject({ model_type: z.string() });
+const TypedConfig = z.looseObject({
+  model_type: z.string("must name the family of the model; there is none"),
+  is_decoder: z.boolean().default(false),
+});
+
+/** What a folder without a model holds instead, and what to do about it. */
+async function whatInstead(dir: string): Promise<string> {
+  if (await exists(join(dir, ADAPTER_CONFIG_FILE))) {
+    return ", but an adapter; name its base instead";
+  }
+  // sentence-transformers puts each of a model's parts into a folder, in older versions the first too.
+  const isFolder = (await Deno.stat(dir).catch(() => undefined))?.isDirectory;
+  const names = isFolder ? (await Array.fromAsync(Deno.readDir(dir))).map(({ name }) => name) : [];
+  for (const name of names) {
+    if (!name.startsWith("0_") || !await exists(join(dir, name, CONFIG_FILE))) continue;
+    return `; it is a folder of sentence-transformers, whose model is in '${
+      join(dir, name)
+    }': name that`;
+  }
+  return "";
+}
 
 /**
  * Reads a model's `config.json`.
@@ -140,14 +161,20 @@ const TypedConfig = z.looseObject({ model_type: z.string() });
 export async function readConfig(dir: string): Promise<ModelConfig> {
   const file = join(dir, CONFIG_FILE);
   if (!await exists(file)) {
-    throw new UserError(`Cannot read a model from '${dir}': it holds no ${CONFIG_FILE}`);
+    throw new UserError(
+      `Cannot read a model from '${dir}': it holds no ${CONFIG_FILE}${await whatInstead(dir)}`,
+    );
   }
-  const { model_type: modelType } = await readJson(file, TypedConfig);
+  const { model_type: modelType, ...config } = await readJson(file, TypedConfig);
   const family = FAMILIES.find((family) => family.modelType === modelType);
+  if (family !== undefined && config.is_decoder) {
+    throw new UserError(`Cannot read '${file}': 'is_decoder' is true, and Graft tunes encoders`);
+  }
   if (family !== undefined) return await readJson(file, family.config);
   const known = FAMILIES.map(({ modelType }) => modelType).join(", ");
   throw new UserError(
-    `Cannot read '${file}': 'model_type' must be one of ${known}, got '${modelType}'`,
+    `Cannot read '${file}': 'model_type' must be one of ${known}, got '${modelType}'; Graft ` +
+      "tunes encoders of these families",
   );
 }
 

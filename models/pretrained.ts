@@ -6,8 +6,8 @@
 import { UserError } from "../lib/user_error.ts";
 import { readWeights } from "./formats/weight_files.ts";
 import { type Classifier, readTokenizer } from "./formats/classifier.ts";
-import { isHeadParameter, isPoolerParameter, readConfig, withLabels } from "./family.ts";
-import { labelsOf } from "./formats/config.ts";
+import { familyOf, isHeadParameter, isPoolerParameter, readConfig, withLabels } from "./family.ts";
+import { labelsOf, type ModelConfig } from "./formats/config.ts";
 import { initialWeights, parameterShapes } from "./weights.ts";
 
 /** A base, and what a user should know of how it was read. */
@@ -27,7 +27,7 @@ export interface PretrainedOptions {
 
 /**
  * A classifier on the weights of a folder: `config.json`, the tokenizer's files and
- * `model.safetensors`, in one file or in shards, with or without a head. A head is kept if it is for the same classes, and drawn anew otherwise.
+ * `model.safetensors`, in one file or in shards, with or without a head. A head is kept if it is for the same classes, in whatever order, and drawn anew otherwise.
  *
  * @throws {UserError} If the folder holds no model that can be used; the message says what is wrong.
  */
@@ -40,13 +40,19 @@ export async function pretrainedClassifier(
   const config = withLabels(stored, labels);
   const tokenizer = await readTokenizer(dir, config, maxLength);
 
-  const sameClasses = String(labelsOf(stored)) === String(labels);
+  const storedLabels = labelsOf(stored);
+  const sameClasses = String(storedLabels.toSorted()) === String([...labels].sort());
   const parameters = parameterShapes(config);
   const found = await readWeights(
     dir,
     config,
     parameters.filter(({ name }) => sameClasses || !isHeadParameter(config, name)),
   );
+  const order = labels.map((label) => storedLabels.indexOf(label));
+  for (const name of outputParameters(config)) {
+    const values = found[name];
+    if (values !== undefined) found[name] = reordered(values, order);
+  }
   const missing = parameters.filter(({ name }) => !(name in found));
   const made = new Set<string>();
   for (const { name } of missing) {
@@ -64,4 +70,20 @@ export async function pretrainedClassifier(
     `The base has no ${part} for these classes: a new one is drawn from seed ${seed}`
   );
   return { config, tokenizer, weights, notes };
+}
+
+/** The parameters with a row for each class. */
+function outputParameters(config: ModelConfig): string[] {
+  const { output } = familyOf(config).names;
+  return [`${output}.weight`, `${output}.bias`];
+}
+
+/** Rows in another order: row `i` is that which was row `order[i]`. */
+function reordered(values: Float32Array, order: readonly number[]): Float32Array {
+  const width = values.length / order.length;
+  const rows = new Float32Array(values.length);
+  for (const [row, from] of order.entries()) {
+    rows.set(values.subarray(from * width, (from + 1) * width), row * width);
+  }
+  return rows;
 }

@@ -1,6 +1,7 @@
 import { deepStrictEqual, match, notDeepStrictEqual, rejects } from "node:assert";
 import { join } from "node:path";
 import { saveClassifier } from "./formats/classifier.ts";
+import { readConfig } from "./family.ts";
 import { labelsOf } from "./formats/config.ts";
 import { pretrainedClassifier } from "./pretrained.ts";
 import { decodeSafetensors, encodeSafetensors, type StoredTensor } from "./formats/safetensors.ts";
@@ -39,6 +40,17 @@ async function withCheckpoint(
 
 function renamed(tensors: Tensors, rename: (name: string) => string): Tensors {
   return new Map([...tensors].map(([name, tensor]) => [rename(name), tensor]));
+}
+
+async function changedConfig(
+  tensors: Tensors,
+  dir: string,
+  change: Record<string, unknown>,
+): Promise<Tensors> {
+  const file = join(dir, "config.json");
+  const config = JSON.parse(await Deno.readTextFile(file));
+  await Deno.writeTextFile(file, JSON.stringify({ ...config, ...change }));
+  return tensors;
 }
 
 function without(tensors: Tensors, prefix: string): Tensors {
@@ -100,6 +112,41 @@ Deno.test("pretrainedClassifier() draws a head for other classes, and says so", 
   });
 });
 
+Deno.test("pretrainedClassifier() keeps the head of the same classes in another order", async () => {
+  await withCheckpoint((tensors) => tensors, async (dir) => {
+    const { config, weights, notes } = await pretrainedClassifier(dir, ["music", "food"], OPTIONS);
+    deepStrictEqual(labelsOf(config), ["music", "food"]);
+    deepStrictEqual(notes, []);
+    const [head, bias] = ["classifier.weight", "classifier.bias"] as const;
+    const [food, music] = [0, 1].map((row) => WEIGHTS[head]!.subarray(row * 128, (row + 1) * 128));
+    deepStrictEqual(weights[head]!.subarray(0, 128), music);
+    deepStrictEqual(weights[head]!.subarray(128), food);
+    deepStrictEqual(weights[bias], WEIGHTS[bias]!.toReversed());
+  });
+});
+
+for (
+  const [what, id2label, expected] of [
+    ["numbers", { 0: 5, 1: 7 }, ["5", "7"]],
+    ["a list", ["food", "music"], ["food", "music"]],
+    ["nothing", null, ["LABEL_0", "LABEL_1"]],
+    ["no names", { 0: null, 1: null, 2: null }, ["LABEL_0", "LABEL_1", "LABEL_2"]],
+  ] as const
+) {
+  Deno.test(`pretrainedClassifier() reads an id2label of ${what}`, async () => {
+    await withCheckpoint(
+      (tensors, dir) => changedConfig(without(tensors, "classifier."), dir, { id2label }),
+      async (dir) => {
+        deepStrictEqual(labelsOf(await readConfig(dir)), expected);
+        deepStrictEqual(
+          labelsOf((await pretrainedClassifier(dir, LABELS, OPTIONS)).config),
+          LABELS,
+        );
+      },
+    );
+  });
+}
+
 Deno.test("pretrainedClassifier() draws the pooler that a checkpoint lacks", async () => {
   await withCheckpoint((tensors) => without(tensors, "bert.pooler."), async (dir) => {
     const { weights, notes } = await pretrainedClassifier(dir, LABELS, OPTIONS);
@@ -137,15 +184,50 @@ for (
     ],
     [
       "more tokens than embeddings",
-      async (tensors, dir) => {
-        const file = join(dir, "config.json");
-        const config = JSON.parse(await Deno.readTextFile(file));
-        await Deno.writeTextFile(file, JSON.stringify({ ...config, vocab_size: 9 }));
-        return tensors;
-      },
+      (tensors, dir) => changedConfig(tensors, dir, { vocab_size: 9 }),
       /its tokenizer has \d+ tokens, its embeddings 9$/,
     ],
     ["no weights", () => new Map(), /it holds no model.safetensors$/],
+    [
+      "PyTorch's pickle alone",
+      async (_, dir) => {
+        await Deno.writeTextFile(join(dir, "pytorch_model.bin"), "");
+        return new Map();
+      },
+      /but pytorch_model.bin, which Graft does not read; in Python transformers.BertForSequenceClassification.from_pretrained\(/,
+    ],
+    [
+      "an adapter's files alone",
+      async (_, dir) => {
+        await Deno.writeTextFile(join(dir, "adapter_config.json"), "{}");
+        return new Map();
+      },
+      /but an adapter; name its base instead/,
+    ],
+    [
+      "weights of another family",
+      (tensors) => renamed(tensors, (name) => `roberta.${name}`),
+      /its config.json is of the family 'bert', and none of its weights has a name of that; the first is 'roberta/,
+    ],
+    [
+      "its model in the first folder of sentence-transformers",
+      async (tensors, dir) => {
+        await Deno.mkdir(join(dir, "0_Transformer"));
+        await Deno.rename(join(dir, "config.json"), join(dir, "0_Transformer", "config.json"));
+        return tensors;
+      },
+      /it is a folder of sentence-transformers, whose model is in '.*0_Transformer': name that$/,
+    ],
+    [
+      "a decoder's configuration",
+      (tensors, dir) => changedConfig(tensors, dir, { is_decoder: true }),
+      /'is_decoder' is true, and Graft tunes encoders$/,
+    ],
+    [
+      "no model_type",
+      (tensors, dir) => changedConfig(tensors, dir, { model_type: undefined }),
+      /'model_type' must name the family of the model; there is none$/,
+    ],
   ] as [string, Parameters<typeof withCheckpoint>[0], RegExp][]
 ) {
   Deno.test(`pretrainedClassifier() refuses a checkpoint with ${fault}`, async () => {

@@ -336,7 +336,7 @@ Deno.test("a model without its weights is not ready", async () => {
   await Deno.remove(join(server.runsDir, "titles", "onnx"), { recursive: true });
   const response = await server.app.request("/v2/models/titles/ready");
   strictEqual(response.status, 424);
-  match((await response.json()).error, /holds no weights$/);
+  match((await response.json()).error, /holds no model.safetensors$/);
 });
 
 Deno.test("requests beyond the limit get 429 with Retry-After, the others an answer", async () => {

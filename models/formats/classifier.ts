@@ -23,7 +23,7 @@ import {
   removeAdapter,
   withBase,
 } from "./adapter.ts";
-import { readWeights, WEIGHTS_FILE, WEIGHTS_INDEX_FILE } from "./weight_files.ts";
+import { readWeights, weightFiles, WEIGHTS_FILE } from "./weight_files.ts";
 import { CONFIG_FILE, type ModelConfig } from "./config.ts";
 import { familyOf, readConfig } from "../family.ts";
 import { methodOf } from "../tuners/tuner.ts";
@@ -176,9 +176,7 @@ export async function describeClassifier(dir: string): Promise<Omit<Classifier, 
   const adapter = await isAdapter(dir) ? await readAdapter(dir) : undefined;
   const weightsDir = adapter === undefined ? dir : await baseDirOf(adapter);
   const own = await readConfig(weightsDir);
-  if (!await holdsWeights(weightsDir)) {
-    throw new UserError(`Cannot read '${weightsDir}': it holds no weights`);
-  }
+  if (!await exists(join(weightsDir, ONNX_FILES.fp32))) await weightFiles(weightsDir);
   if (adapter === undefined) return { config: own, tokenizer: await readTokenizer(dir, own) };
   const config = adaptedConfig(adapter, own);
   const tokenizer = adaptedTokenizer(
@@ -187,11 +185,6 @@ export async function describeClassifier(dir: string): Promise<Omit<Classifier, 
     config,
   );
   return { config, tokenizer };
-}
-
-async function holdsWeights(dir: string): Promise<boolean> {
-  const files = [ONNX_FILES.fp32, WEIGHTS_FILE, WEIGHTS_INDEX_FILE];
-  return (await Promise.all(files.map((file) => exists(join(dir, file))))).includes(true);
 }
 
 /**

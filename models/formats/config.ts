@@ -17,6 +17,21 @@ export const size = z.number().int().positive();
 /** The probability of a dropout. */
 export const probability = z.number().min(0).lt(1);
 
+const Label = z.union([z.string(), z.number(), z.boolean()]).nullable();
+
+/** The names of classes, which transformers also takes as numbers, in a list, or not at all. */
+const Labels = z.union([z.array(Label), z.record(z.string(), Label)]).nullable().default(null)
+  .transform((labels): Record<string, string> =>
+    Object.fromEntries(
+      Object.entries(labels ?? [null, null])
+        .map(([id, label]) => [id, String(label ?? `LABEL_${id}`)]),
+    )
+  )
+  .refine(
+    (labels) => Object.keys(labels).every((_, id) => String(id) in labels),
+    "must name the classes 0, 1, 2, …",
+  );
+
 /** The part of `config.json` that all families have; other keys are kept as they are. */
 export const ModelConfig = z.looseObject({
   model_type: z.string(),
@@ -24,12 +39,7 @@ export const ModelConfig = z.looseObject({
   max_position_embeddings: size.min(MIN_LENGTH),
   initializer_range: z.number().positive().default(0.02),
   pad_token_id: z.number().int().nonnegative().default(0),
-  id2label: z.record(z.string(), z.string())
-    .refine(
-      (labels) => Object.keys(labels).every((_, id) => String(id) in labels),
-      "must name the classes 0, 1, 2, …",
-    )
-    .default({ 0: "LABEL_0", 1: "LABEL_1" }),
+  id2label: Labels,
   problem_type: z.enum(PROBLEM_TYPES).nullable().default(null),
 });
 

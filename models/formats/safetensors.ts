@@ -12,11 +12,12 @@ import { elementCount } from "../../onnx/graph/shape.ts";
 /** The element types that Graft writes, with the arrays that hold them. */
 const ARRAYS = { F32: Float32Array, I32: Int32Array, I64: BigInt64Array } as const;
 
-/** How each element type that Graft reads becomes an array; half precision becomes float32. */
+/** How each element type that Graft reads becomes an array; other floats become float32. */
 const DECODERS: Record<
   string,
   { bytes: number; decode: (data: ArrayBuffer) => StoredTensor["data"] }
 > = {
+  F64: { bytes: 8, decode: (data) => Float32Array.from(new Float64Array(data)) },
   F32: { bytes: 4, decode: (data) => new Float32Array(data) },
   F16: { bytes: 2, decode: (data) => Float32Array.from(new Float16Array(data)) },
   BF16: { bytes: 2, decode: decodeBfloat16 },
@@ -48,6 +49,9 @@ const Metadata = z.record(z.string(), z.string());
 
 const LENGTH_BYTES = 8;
 
+/** How the file begins that Git LFS leaves in the place of another; as long as is read of a header. */
+const LFS_POINTER = "version ";
+
 /** Where a tensor stands in a file. */
 interface Place {
   dtype: string;
@@ -59,18 +63,20 @@ interface Place {
 }
 
 /**
- * Decodes a safetensors file. The tensors are copies of their bytes.
+ * Decodes a safetensors file. The tensors are copies of their bytes; those of a type other than F64,
+ * F32, F16, BF16, I32 and I64 are left out.
  *
  * @param file How error messages name the file.
- * @throws {UserError} If the bytes are not a well-formed safetensors file, or hold a tensor of a
- * type other than F32, F16, BF16, I32 and I64.
+ * @throws {UserError} If the bytes are not a well-formed safetensors file.
  */
 export function decodeSafetensors(bytes: Uint8Array, file: string): Safetensors {
   const headerEnd = headerEndOf(bytes, bytes.length, file);
   const { places, metadata } = parseHeader(bytes.subarray(0, headerEnd), bytes.length, file);
   const tensors = new Map<string, StoredTensor>();
   for (const [name, { dtype, shape, from, to }] of places) {
-    tensors.set(name, { shape, data: DECODERS[dtype]!.decode(bytes.slice(from, to).buffer) });
+    const type = decoderOf(dtype);
+    if (type === undefined) continue;
+    tensors.set(name, { shape, data: type.decode(bytes.slice(from, to).buffer) });
   }
   return { tensors, metadata };
 }
@@ -117,7 +123,7 @@ export class SafetensorsFile implements Disposable {
   /**
    * Reads one tensor.
    *
-   * @throws {UserError} If there is none of this name.
+   * @throws {UserError} If there is none of this name, or it has a type that Graft cannot read.
    */
   async read(name: string): Promise<StoredTensor> {
     const place = this.#places.get(name);
@@ -125,8 +131,12 @@ export class SafetensorsFile implements Disposable {
       throw new UserError(`Cannot read '${this.#path}': it holds no tensor '${name}'`);
     }
     const { dtype, shape, from, to } = place;
+    const type = decoderOf(dtype);
+    if (type === undefined) {
+      throw fault(this.#path, `tensor '${name}' has type ${dtype}, which is not supported`);
+    }
     const { buffer } = await readBytes(this.#file, this.#path, from, to);
-    return { shape, data: DECODERS[dtype]!.decode(buffer) };
+    return { shape, data: type.decode(buffer) };
   }
 
   [Symbol.dispose](): void {
@@ -152,6 +162,13 @@ async function readBytes(
 
 /** Where the header ends. */
 function headerEndOf(start: Uint8Array, fileLength: number, file: string): number {
+  if (new TextDecoder().decode(start).startsWith(LFS_POINTER)) {
+    throw fault(
+      file,
+      "it is the pointer that Git LFS leaves in the place of a file; fetch the file itself by " +
+        "'git lfs pull' in its folder",
+    );
+  }
   if (start.length < LENGTH_BYTES) {
     throw fault(file, `expected a safetensors header, got ${start.length} bytes`);
   }
@@ -190,11 +207,9 @@ function parseHeader(
     a.data_offsets[0] - b.data_offsets[0] || a.data_offsets[1] - b.data_offsets[1]
   );
   for (const [name, { dtype, shape, data_offsets: [from, to] }] of inOrder) {
-    const type = Object.hasOwn(DECODERS, dtype) ? DECODERS[dtype] : undefined;
-    if (type === undefined) {
-      throw fault(file, `tensor '${name}' has type ${dtype}, which is not supported`);
-    }
-    if (to - from !== elementCount(shape) * type.bytes) {
+    const type = decoderOf(dtype);
+    // One of another type is nobody's fault until somebody reads it.
+    if (type !== undefined && to - from !== elementCount(shape) * type.bytes) {
       throw fault(
         file,
         `tensor '${name}' has ${to - from} bytes, which is not [${shape}] of ${dtype}`,
@@ -209,6 +224,10 @@ function parseHeader(
     throw fault(file, `${fileLength - start - end} bytes belong to no tensor`);
   }
   return { places, metadata };
+}
+
+function decoderOf(dtype: string): (typeof DECODERS)[string] | undefined {
+  return Object.hasOwn(DECODERS, dtype) ? DECODERS[dtype] : undefined;
 }
 
 function fault(file: string, rule: string): UserError {

@@ -137,14 +137,17 @@ for (
       "tensor 'a' has 12 bytes, which is not [2] of F32",
     ],
     [
+      "a pointer of Git LFS",
+      new TextEncoder().encode(
+        "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 7\n",
+      ),
+      "it is the pointer that Git LFS leaves in the place of a file; fetch the file itself by " +
+      "'git lfs pull' in its folder",
+    ],
+    [
       "too few bytes for a shape",
       file({ a: { dtype: "I64", shape: [3, 2], data_offsets: [0, 24] } }, 24),
       "tensor 'a' has 24 bytes, which is not [3,2] of I64",
-    ],
-    [
-      "a type that is not supported",
-      file({ a: { dtype: "F64", shape: [1], data_offsets: [0, 8] } }, 8),
-      "tensor 'a' has type F64, which is not supported",
     ],
     ["a tensor cut off", file({ a: floats(2, 0, 8) }, 7), "tensor 'a' ends after the file's end"],
     [
@@ -268,4 +271,26 @@ Deno.test("safetensorsParts() writes what encodeSafetensors() writes", async () 
     parts.flatMap((part) => [...part]),
     [...encodeSafetensors({ tensors, metadata })],
   );
+});
+
+Deno.test("SafetensorsFile reads what it can beside tensors of types that it cannot", async () => {
+  const path = await Deno.makeTempFile();
+  try {
+    const tensors = {
+      kept: { dtype: "F32", shape: [1], data_offsets: [0, 4] },
+      mask: { dtype: "BOOL", shape: [3], data_offsets: [4, 7] },
+      packed: { dtype: "F4", shape: [2], data_offsets: [7, 8] },
+      double: { dtype: "F64", shape: [1], data_offsets: [8, 16] },
+    };
+    const bytes = file(tensors, 16);
+    await Deno.writeFile(path, bytes);
+    using opened = await SafetensorsFile.open(path);
+    deepStrictEqual((await opened.read("kept")).shape, [1]);
+    ok((await opened.read("double")).data instanceof Float32Array);
+    await rejects(opened.read("mask"), /tensor 'mask' has type BOOL, which is not supported$/);
+    const decoded = decodeSafetensors(bytes, path).tensors;
+    deepStrictEqual([...decoded.keys()], ["kept", "double"]);
+  } finally {
+    await Deno.remove(path);
+  }
 });

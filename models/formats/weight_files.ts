@@ -11,7 +11,8 @@ import { UserError } from "../../lib/user_error.ts";
 import type { ParameterShape } from "../../onnx/runtime/optimizer/adamw.ts";
 import { SafetensorsFile, type StoredTensor } from "./safetensors.ts";
 import { spellings } from "../family.ts";
-import type { ModelConfig } from "./config.ts";
+import { ADAPTER_CONFIG_FILE } from "./adapter_files.ts";
+import { CONFIG_FILE, type ModelConfig } from "./config.ts";
 import type { Weights } from "../weights.ts";
 
 /** The file that holds a model's weights, in its folder. */
@@ -35,6 +36,7 @@ export async function readWeights(
   parameters: readonly ParameterShape[],
 ): Promise<Weights> {
   const weights: Weights = {};
+  let first: string | undefined;
   for (const path of await weightFiles(dir)) {
     using file = await SafetensorsFile.open(path);
     const stored = new Set(file.names());
@@ -43,6 +45,13 @@ export async function readWeights(
       if (key === undefined) continue;
       weights[parameter.name] = floats(await file.read(key), parameter, dir);
     }
+    first ??= stored.values().next().value;
+  }
+  if (parameters.length > 0 && Object.keys(weights).length === 0) {
+    throw new UserError(
+      `Cannot read '${dir}': its ${CONFIG_FILE} is of the family '${config.model_type}', and none ` +
+        `of its weights has a name of that; the first is '${first}'`,
+    );
   }
   return weights;
 }
@@ -73,16 +82,50 @@ export async function weightsSha256(dir: string): Promise<string> {
   return hash.digest("hex");
 }
 
-/** The files that hold a folder's weights, in the order of their names. */
-async function weightFiles(dir: string): Promise<string[]> {
+/**
+ * The files that hold a folder's weights, in the order of their names.
+ *
+ * @throws {UserError} If there are none; the message says what is there instead.
+ */
+export async function weightFiles(dir: string): Promise<string[]> {
   const isSharded = !await exists(join(dir, WEIGHTS_FILE)) &&
     await exists(join(dir, WEIGHTS_INDEX_FILE));
   const names = isSharded ? [...await shardFiles(dir)].sort() : [WEIGHTS_FILE];
   for (const name of names) {
     if (await exists(join(dir, name))) continue;
-    throw new UserError(`Cannot read '${dir}': it holds no ${name}`);
+    throw new UserError(`Cannot read '${dir}': it holds no ${name}${await otherForm(dir)}`);
   }
   return names.map((name) => join(dir, name));
+}
+
+/** The files that hold weights in forms that Graft does not read. */
+const OTHER_FORMS = [
+  "pytorch_model.bin",
+  "pytorch_model.bin.index.json",
+  "tf_model.h5",
+  "flax_model.msgpack",
+];
+
+const Architectures = z.looseObject({ architectures: z.tuple([z.string()], z.string()) });
+
+/** What a folder without the files of weights holds in their place, and what to do about it. */
+async function otherForm(dir: string): Promise<string> {
+  if (await exists(join(dir, ADAPTER_CONFIG_FILE))) {
+    return ", but an adapter; name its base instead, or make one model of both by " +
+      "'deno task export --merge'";
+  }
+  for (const file of OTHER_FORMS) {
+    if (!await exists(join(dir, file))) continue;
+    const configFile = join(dir, CONFIG_FILE);
+    const config = await exists(configFile)
+      ? Architectures.safeParse(JSON.parse(await Deno.readTextFile(configFile)))
+      : undefined;
+    const model = config?.data?.architectures[0] ?? "AutoModel";
+    const folder = JSON.stringify(dir);
+    return `, but ${file}, which Graft does not read; in Python ` +
+      `transformers.${model}.from_pretrained(${folder}).save_pretrained(${folder}) writes the other`;
+  }
+  return "";
 }
 
 function floats(tensor: StoredTensor, { name, shape }: ParameterShape, dir: string): Float32Array {

@@ -4,6 +4,7 @@
  * @module
  */
 import type { ProblemType } from "../../data/labels.ts";
+import { UserError } from "../../lib/user_error.ts";
 import type { Executor, InferenceSession } from "../../onnx/runtime/executor.ts";
 import { loadForInference } from "../formats/classifier.ts";
 import { type ModelConfig, problemOf } from "../formats/config.ts";
@@ -52,7 +53,15 @@ export class TextClassifier {
     dtype: Dtype = "fp32",
   ): Promise<TextClassifier> {
     const { config, tokenizer, model } = await loadForInference(dir, dtype);
-    return new TextClassifier(config, tokenizer, await executor.loadSession(model));
+    const session = await executor.loadSession(model);
+    if (session.outputNames.includes("logits")) {
+      return new TextClassifier(config, tokenizer, session);
+    }
+    await session.release();
+    throw new UserError(
+      `Cannot classify with '${dir}': its ONNX model gives '${session.outputNames.join("', '")}' ` +
+        "and no 'logits', as classifiers do; train one on it: deno task train --model " + dir,
+    );
   }
 
   /** The most tokens that a text may have. */

@@ -25,6 +25,12 @@ export interface InferenceSession {
   release(): Promise<void>;
 }
 
+/** A loaded graph that somebody else may have made. */
+export interface NamedSession extends InferenceSession {
+  /** The names of what it gives. */
+  readonly outputNames: readonly string[];
+}
+
 /** A loaded graph with tables that stay on the device and from which it gathers rows. */
 export interface TableSession extends InferenceSession {
   /** How many rows a table can have on this device, with its first. */
@@ -124,9 +130,12 @@ export class Executor implements AsyncDisposable {
   }
 
   /** Loads a serialised ModelProto, which is handed over, for inference. */
-  async loadSession(model: Uint8Array): Promise<InferenceSession> {
-    const { run, release } = await this.#answer(this.#api.loadSession(handedOver(model)));
+  async loadSession(model: Uint8Array): Promise<NamedSession> {
+    const { outputNames, run, release } = await this.#answer(
+      this.#api.loadSession(handedOver(model)),
+    );
     return {
+      outputNames: await this.#answer(outputNames()),
       run: (feeds) => this.#answer(run(feeds)),
       release: () => this.#answer(release()),
     };

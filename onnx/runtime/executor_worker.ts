@@ -49,6 +49,7 @@ export const workerApi = {
       const session = await Session.load(runtime, model, { keepsMemory: true });
       free(model);
       return Comlink.proxy({
+        outputNames: () => session.outputNames,
         run: (feeds: Tensors) => queue.run(() => session.run(feeds)),
         release: () => queue.run(() => session.release()),
       });

@@ -70,6 +70,11 @@ export class Session {
     return this.#derived.dimensions(feeds);
   }
 
+  /** The names of what the graph gives. */
+  get outputNames(): readonly string[] {
+    return this.#session.outputNames;
+  }
+
   /** Runs the graph once. Feeds that it does not take are left out. */
   async run(feeds: Tensors): Promise<Tensors> {
     return hostTensors(await this.runOnDevice(feeds));

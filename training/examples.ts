@@ -5,7 +5,7 @@
  */
 import { collate, type TokenIds } from "../data/batches.ts";
 import type { Example } from "../data/examples.ts";
-import { labelRow } from "../data/labels.ts";
+import { classNames, type Problem } from "../data/labels.ts";
 import { stratifiedSample } from "../data/stratified_sample.ts";
 import { type ModelConfig, problemOf } from "../models/formats/config.ts";
 import { batchLogits, inBatches, scoresOf } from "../models/inference/inference.ts";
@@ -19,8 +19,8 @@ import type { TrainSettings } from "./settings.ts";
 export interface EncodedExample {
   text: string;
   ids: TokenIds;
-  /** As the data has it. */
-  label: string;
+  /** The places of its classes among the labels, or its number. */
+  target: readonly number[];
 }
 
 /** The rows of the training file that a run is trained on. */
@@ -40,19 +40,36 @@ export interface EncodedExamples {
   unknownShare: number;
 }
 
-/** Encodes texts. */
-export function encodeExamples(rows: readonly Example[], tokenizer: Tokenizer): EncodedExamples {
+/** Encodes texts and their labels. */
+export function encodeExamples(
+  rows: readonly Example[],
+  tokenizer: Tokenizer,
+  problem: Problem,
+): EncodedExamples {
+  const places = new Map(problem.labels.map((name, place) => [name, place]));
+  const targetOf = (label: string) =>
+    problem.problemType === "regression"
+      ? [Number(label)]
+      : classNames(label, problem.problemType).flatMap((name) => places.get(name) ?? []);
   let truncatedCount = 0;
   const examples = rows.map(({ text, label }) => {
     const { ids, truncated } = tokenizer.encode(text);
     truncatedCount += Number(truncated);
-    return { text, ids, label };
+    return { text, ids, target: targetOf(label) };
   });
   return {
     examples,
     truncated: truncatedCount,
     unknownShare: unknownShare(tokenizer.countAll(examples)),
   };
+}
+
+/** A label as the loss takes it, `[labels]`: 1 for each of its classes and 0 for the others, or its number. */
+function labelRow(target: readonly number[], { problemType, labels }: Problem): number[] {
+  if (problemType === "regression") return [...target];
+  const row = new Array<number>(labels.length).fill(0);
+  for (const place of target) row[place] = 1;
+  return row;
 }
 
 /** What a step takes, in the parts in which its batch comes; all examples weigh the same. */
@@ -76,7 +93,7 @@ function trainingFeeds(
     labels: {
       type: "float32",
       shape: [examples.length, problem.labels.length],
-      data: Float32Array.from(examples.flatMap(({ label }) => labelRow(label, problem))),
+      data: Float32Array.from(examples.flatMap(({ target }) => labelRow(target, problem))),
     },
     example_weights: {
       type: "float32",
@@ -100,9 +117,9 @@ export async function predictExamples(
   const problem = problemOf(config);
   const run = (batch: EncodedExample[]) => batchLogits(session, batch, config.pad_token_id);
   const logits = await inBatches(examples, run, { signal });
-  const predictions = examples.map(({ text, label }, i) => ({
+  const predictions = examples.map(({ text, target }, i) => ({
     text,
-    labels: labelRow(label, problem),
+    labels: labelRow(target, problem),
     scores: scoresOf(logits[i]!, problem.problemType),
   }));
   const losses = predictions.map(({ labels }, i) =>

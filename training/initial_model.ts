@@ -18,8 +18,13 @@ import { scratchSizeOf } from "../models/formats/config.ts";
 import { type HubOptions, modelDir } from "../models/hub.ts";
 import { pretrainedClassifier } from "../models/pretrained.ts";
 import { scratchClassifier } from "../models/scratch.ts";
-import { needsBase, tunerOf } from "../models/tuners/tuner.ts";
-import { parameterShapes } from "../models/weights.ts";
+import {
+  type AdapterMethod,
+  type KnownBase,
+  type PeftConfig,
+  tunerOf,
+} from "../models/tuners/tuner.ts";
+import { parameterShapes, type Weights } from "../models/weights.ts";
 import type { TrainSettings } from "./settings.ts";
 
 /** What is trained where the base stays as it is. */
@@ -52,7 +57,28 @@ export async function initialModel(
   const dir = await modelDir(model, options);
   const { method } = tunerOf(mode);
   if (method === undefined) return await pretrainedClassifier(dir, labels, { seed, maxLength });
+  return await adaptedModel(
+    dir,
+    method,
+    settings,
+    labels,
+    (peft, base) => method.initialWeights(peft, base, settings),
+  );
+}
 
+/**
+ * A base with an adapter.
+ *
+ * @param weightsOf Gives what is trained beside the base, and perhaps a head.
+ */
+async function adaptedModel(
+  dir: string,
+  method: AdapterMethod,
+  settings: TrainSettings,
+  labels: readonly string[],
+  weightsOf: (peft: PeftConfig, base: KnownBase) => Promise<Weights>,
+): Promise<InitialModel & { tuning: Tuning }> {
+  const { mode, model, seed, maxLength } = settings;
   const classifier = await pretrainedClassifier(dir, labels, { seed, maxLength, frozen: true });
   const { config, tokenizer, weights } = classifier;
   const peft = method.configOf(settings, config);
@@ -64,7 +90,7 @@ export async function initialModel(
   return {
     ...classifier,
     tokenizer: adaptedTokenizer({ peft, maxLength }, tokenizer, config),
-    weights: { ...weights, ...await method.initialWeights(peft, classifier, settings) },
+    weights: { ...weights, ...await weightsOf(peft, classifier) },
     tuning: { base: await baseOf(model), peft, maxLength },
   };
 }
@@ -80,15 +106,11 @@ export async function resumedModel(
   labels: readonly string[],
   options: HubOptions,
 ): Promise<InitialModel> {
-  if (!needsBase(settings.mode)) return { notes: [], ...await loadClassifier(checkpoint) };
-  // Where the virtual tokens started no longer matters, and a file of theirs may be gone.
-  const { initFrom: _, ...rest } = settings;
-  const model = await initialModel(rest, labels, [], options);
-  await checkBase(await readAdapter(checkpoint), await modelDir(settings.model, options));
-  const trained = await readWeights(
-    checkpoint,
-    model.config,
-    parameterShapes(model.config, model.tuning!.peft),
-  );
-  return { ...model, notes: [], weights: { ...model.weights, ...trained } };
+  const { method } = tunerOf(settings.mode);
+  if (method === undefined) return { notes: [], ...await loadClassifier(checkpoint) };
+  const dir = await modelDir(settings.model, options);
+  await checkBase(await readAdapter(checkpoint), dir);
+  const trained = (peft: PeftConfig, { config }: KnownBase) =>
+    readWeights(checkpoint, config, parameterShapes(config, peft));
+  return { ...await adaptedModel(dir, method, settings, labels, trained), notes: [] };
 }

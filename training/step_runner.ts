@@ -6,7 +6,6 @@
  */
 import { UserError } from "../lib/user_error.ts";
 import type { RemoteTrainingSession, StepResult, Tensors } from "../onnx/runtime/executor.ts";
-import { lastCheckpoint } from "./folder/checkpoints.ts";
 import type { StepEvent } from "./events.ts";
 import { Pace } from "./pace.ts";
 import { linearSchedule } from "./schedule.ts";
@@ -19,8 +18,8 @@ export interface StepRunnerOptions extends StepPlan {
   state: { readonly step: number; addStep(event: StepEvent): void };
   /** The highest of the schedule. */
   learningRate: number;
-  /** The run's folder, whose last checkpoint is named when the loss stops being a number. */
-  outDir: string;
+  /** Names the last checkpoint, if there is one, when the loss stops being a number. */
+  lastCheckpoint: () => Promise<string | undefined>;
   onEvent: (event: StepEvent) => void;
 }
 
@@ -139,9 +138,9 @@ export class StepRunner {
 async function divergence(
   step: number,
   { loss, gradientNorm }: StepResult,
-  { learningRate, outDir }: StepRunnerOptions,
+  { learningRate, lastCheckpoint }: StepRunnerOptions,
 ): Promise<UserError> {
-  const checkpoint = await lastCheckpoint(outDir);
+  const checkpoint = await lastCheckpoint();
   return new UserError(
     `Cannot go on after step ${step}: the loss is ${loss}, its gradient's norm ${gradientNorm}; ` +
       `try a lower --learning-rate than ${learningRate}` +

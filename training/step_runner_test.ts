@@ -35,7 +35,7 @@ function start(session: ReturnType<typeof lateSession>) {
     warmupSteps: 0,
     totalSteps: 8,
     stepsPerEpoch: 4,
-    outDir: "/none",
+    lastCheckpoint: () => Promise.resolve(undefined),
     onEvent: (event) => events.push(event),
   });
   return { runner, state, events };

@@ -32,11 +32,11 @@ import {
 import { evaluate, headline } from "./evaluation.ts";
 import type { TrainEvent, TrainResult } from "./events.ts";
 import { encodeExamples, predictExamples, stepFeeds, trainingRows } from "./examples.ts";
+import { fit, interruptible } from "./fit.ts";
 import { frozenParameters } from "./freeze.ts";
 import { trainingGraphs } from "./graphs.ts";
 import { initialModel, resumedModel } from "./initial_model.ts";
 import { cardBase, modelCard } from "./folder/model_card.ts";
-import { TrainingInterrupted } from "./interrupted.ts";
 import { linearBaseline } from "./linear_baseline.ts";
 import { optimizerOf } from "./optimizer.ts";
 import {
@@ -48,7 +48,7 @@ import {
 } from "./folder/run_folder.ts";
 import { lessStepMemory, planParts } from "./parts.ts";
 import { type TrainSettings, withModelDefaults } from "./settings.ts";
-import { stepPlan, stepsLeft } from "./step_plan.ts";
+import { stepPlan } from "./step_plan.ts";
 import { StepRunner } from "./step_runner.ts";
 import { TRAINER_STATE_FILE, TrainerState } from "./folder/trainer_state.ts";
 import { writeTrainingArgs } from "./folder/training_args.ts";
@@ -122,8 +122,8 @@ async function runTraining(dataset: Dataset, options: TrainOptions): Promise<Tra
   const problem = problemOf(config);
   const { tokenizer } = base;
 
-  const { examples, truncated, unknownShare } = encodeExamples(trainRows, tokenizer);
-  const validation = encodeExamples(dataset.validation, tokenizer);
+  const { examples, truncated, unknownShare } = encodeExamples(trainRows, tokenizer, problem);
+  const validation = encodeExamples(dataset.validation, tokenizer, problem);
   const lengths = examples.map(({ ids }) => ids.length);
   const plan = stepPlan(lengths.length, settings);
   const { stepsPerEpoch, totalSteps } = plan;
@@ -193,7 +193,7 @@ async function runTraining(dataset: Dataset, options: TrainOptions): Promise<Tra
     state,
     learningRate: settings.learningRate,
     ...plan,
-    outDir,
+    lastCheckpoint: () => lastCheckpoint(outDir),
     onEvent,
   });
   const clock = new CheckpointClock(settings.saveSteps);
@@ -215,46 +215,50 @@ async function runTraining(dataset: Dataset, options: TrainOptions): Promise<Tra
     const tokens = parts.flat().reduce((sum, { ids }) => sum + ids.length, 0);
     return { parts: stepFeeds(parts, config), tokens };
   };
-  const after = async (step: number) => {
+  const afterStep = async (step: number) => {
     const evaluationFollows = step === totalSteps || step % stepsPerEpoch === 0;
     if (!evaluationFollows && clock.isDue(step)) await save();
   };
 
-  const epochCount = Math.ceil(totalSteps / stepsPerEpoch);
-  try {
-    for (let epoch = state.epochsDone; epoch < epochCount && !state.outOfPatience; epoch++) {
-      // Of a run that was stopped while it was evaluated no step may be left.
-      const steps = stepsLeft(lengths, { ...settings, ...parts }, plan, epoch, state.step);
-      await runner.run(steps, { prepare, after, signal });
-
-      const { loss, predictions } = await predictExamples(
-        session,
-        validation.examples,
-        config,
-        signal,
-      );
-      const metrics = headline(predictions, problem);
-      const best = state.addEvaluation(loss, metrics);
-      const { step, epoch: epochsSeen } = state;
-      onEvent({ type: "evaluation", step, epoch: epochsSeen, loss, ...metrics, best });
-      await save();
-    }
-  } catch (error) {
-    if (error !== signal?.reason) throw error;
+  const afterEpoch = async () => {
+    const { loss, predictions } = await predictExamples(
+      session,
+      validation.examples,
+      config,
+      signal,
+    );
+    const metrics = headline(predictions, problem);
+    const best = state.addEvaluation(loss, metrics);
+    onEvent({ type: "evaluation", step: state.step, epoch: state.epoch, loss, ...metrics, best });
     await save();
-    throw new TrainingInterrupted(state.step, outDir);
+    return !state.outOfPatience;
+  };
+  const run = { outDir, state, signal };
+  if (!state.outOfPatience) {
+    const fitting = {
+      runner,
+      state,
+      plan,
+      settings: { ...settings, ...parts },
+      lengths,
+      firstEpoch: state.epochsDone,
+      prepare,
+      afterStep,
+      afterEpoch,
+      signal,
+    };
+    await interruptible(() => fit(fitting), { ...run, save });
   }
 
   const best = state.best!;
   const bestDir = join(outDir, checkpointName(best.step));
   await restoreWeights(bestDir, session);
   const split = dataset.test.length > 0 ? "test" : "validation";
-  const measured = encodeExamples(dataset[split], tokenizer);
-  const { predictions } = await predictExamples(session, measured.examples, config, signal)
-    .catch((error) => {
-      if (error !== signal?.reason) throw error;
-      throw new TrainingInterrupted(state.step, outDir);
-    });
+  const measured = encodeExamples(dataset[split], tokenizer, problem);
+  const { predictions } = await interruptible(
+    () => predictExamples(session, measured.examples, config, signal),
+    run,
+  );
   // The export needs much memory too.
   await session.release();
   await executor.close();

@@ -5,6 +5,7 @@
  */
 import { trainingBatches } from "../../data/batches.ts";
 import { readDataset } from "../../data/dataset.ts";
+import { problemOf } from "../../models/formats/config.ts";
 import { Executor } from "../../onnx/runtime/executor.ts";
 import { encodeExamples, stepFeeds } from "../../training/examples.ts";
 import { trainingGraphs } from "../../training/graphs.ts";
@@ -23,7 +24,7 @@ export async function compareEpochs(options: PeerBenchOptions): Promise<Measured
   const { rounds, steps, recipeSteps, threads } = options;
   const dataset = await readDataset(options.data);
   const { config, tokenizer, weights } = titleClassifier(dataset);
-  const { examples } = encodeExamples(dataset.train, tokenizer);
+  const { examples } = encodeExamples(dataset.train, tokenizer, problemOf(config));
   const lengths = examples.map(({ ids }) => ids.length);
   const meanLength = mean(lengths);
   const batches = trainingBatches(lengths, {

@@ -25,6 +25,7 @@ import {
   saveCheckpoint,
 } from "../folder/checkpoints.ts";
 import type { PretrainEvent, PretrainResult } from "../events.ts";
+import { fit, interruptible } from "../fit.ts";
 import { TrainingInterrupted } from "../interrupted.ts";
 import { optimizerOf } from "../optimizer.ts";
 import {
@@ -34,7 +35,7 @@ import {
   METRICS_FILE,
   prepareOutDir,
 } from "../folder/run_folder.ts";
-import { stepPlan, stepsLeft } from "../step_plan.ts";
+import { stepPlan } from "../step_plan.ts";
 import { StepRunner } from "../step_runner.ts";
 import { TRAINER_STATE_FILE } from "../folder/trainer_state.ts";
 import { type PretrainingArgs, writePretrainingArgs } from "./args.ts";
@@ -188,7 +189,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
     state,
     learningRate: pretrainingRate(settings),
     ...plan,
-    outDir,
+    lastCheckpoint: () => lastCheckpoint(outDir),
     onEvent,
   });
   const clock = new CheckpointClock(settings.saveSteps);
@@ -215,36 +216,31 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
     onEvent({ type: "pretrain_evaluation", step: state.step, epoch: state.epoch, loss });
     return loss;
   };
-  const after = async (step: number) => {
+  const afterStep = async (step: number) => {
     if (step === totalSteps) return;
     if (step % settings.evalSteps === 0) await measure();
     if (clock.isDue(step)) await save();
   };
 
-  let finalLoss: number | undefined;
-  try {
+  const fitting = {
+    runner,
+    state,
+    plan,
+    settings: { ...settings, ...parts, shuffle: true },
+    lengths,
+    firstEpoch: Math.floor(state.step / stepsPerEpoch),
+    prepare: (parts: number[][], epoch: number) =>
+      pretrainingStep(parts, epoch, { ...source, rows: texts.train, teacher }),
+    afterStep,
+    signal,
+  };
+  const finalLoss = await interruptible(async () => {
     // What was counted and encoded is kept from here on, whatever happens.
     if (checkpoint === undefined) await save();
-    while (state.step < totalSteps) {
-      const epoch = Math.floor(state.step / stepsPerEpoch);
-      const steps = stepsLeft(
-        lengths,
-        { ...settings, ...parts, shuffle: true },
-        plan,
-        epoch,
-        state.step,
-      );
-      const prepare = (parts: number[][]) =>
-        pretrainingStep(parts, epoch, { ...source, rows: texts.train, teacher });
-      await runner.run(steps, { prepare, after, signal });
-    }
+    await fit(fitting);
     if (settings.float16) await roundWeights(session, trained);
-    finalLoss = await measure();
-  } catch (error) {
-    if (error !== signal?.reason) throw error;
-    await save();
-    throw new TrainingInterrupted(state.step, outDir);
-  }
+    return await measure();
+  }, { outDir, state, save, signal });
 
   const result: PretrainResult = {
     model_dir: outDir,

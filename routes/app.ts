@@ -7,6 +7,7 @@ import type { OpenAPIHono } from "@hono/zod-openapi";
 import { cors } from "hono/cors";
 import { requestId } from "hono/request-id";
 import type { Metrics } from "../serving/metrics.ts";
+import { Explainers } from "../serving/explainers.ts";
 import type { Predictor } from "../serving/predictor.ts";
 import { accessCheck, type ApiKey, refuseForeignHost, refuseForeignOrigins } from "./access.ts";
 import { HEADER_LENGTH } from "./binary_tensors.ts";
@@ -14,6 +15,7 @@ import { datasetRoutes } from "./datasets.ts";
 import { addDocs } from "./docs.ts";
 import type { Drain } from "./drain.ts";
 import { answerNoRoute, onError } from "./errors.ts";
+import { explainRoutes } from "./explain.ts";
 import { evaluationRoutes, type EvaluationRoutesOptions } from "./evaluations.ts";
 import { healthRoutes, type IsReady } from "./health.ts";
 import { huggingFaceRoutes } from "./hugging_face.ts";
@@ -89,6 +91,7 @@ export function createApp(options: AppOptions): OpenAPIHono {
   }
   app.route("/", healthRoutes(isReady));
   app.route("/", predictRoutes(predictOptions));
+  app.route("/", explainRoutes(models, new Explainers(cache)));
   app.route("/", textEmbeddingsInferenceRoutes(predictOptions));
   app.route("/", huggingFaceRoutes(predictOptions));
   app.route("/", vllmRoutes(predictOptions));

@@ -7,7 +7,7 @@ import { render } from "preact";
 import { useEffect } from "preact/hooks";
 import { answered, client, needsKey } from "./api.ts";
 import { useAsked } from "./asked.ts";
-import { Empty, Failure } from "./components/basics.tsx";
+import { Failure, Heading } from "./components/basics.tsx";
 import { ComparePage } from "./pages/compare.tsx";
 import { DataPage, DatasetPage } from "./pages/data.tsx";
 import { EvaluationComparisonPage, EvaluationPage, EvaluationsPage } from "./pages/evaluations.tsx";
@@ -88,11 +88,12 @@ function View() {
       return <ComparePage />;
   }
   return (
-    <Empty icon="search" title="There is nothing here">
+    <>
+      <Heading title="There is nothing here" note="The address names no view of this page" />
       <p>
         <a class="button primary" href={href([])}>To the runs</a>
       </p>
-    </Empty>
+    </>
   );
 }
 

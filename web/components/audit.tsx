@@ -294,15 +294,26 @@ function Histogram({ title, lengths }: { title: string; lengths: Lengths }) {
             </text>
           );
         })}
-        {([["median", p50], ["95 %", p95]] as const).map(([name, value]) => {
-          const x = (left + Math.min((value / binWidth) + 0.5, counts.length) * step).toFixed(1);
-          return (
-            <g key={name}>
-              <line x1={x} x2={x} y1={top - 8} y2={base} />
-              <text class="mark" x={x} y={top - 13}>{`${name} ${value}`}</text>
-            </g>
-          );
-        })}
+        {(p50 === p95
+          ? [["median and 95 %", p50] as const]
+          : [["median", p50] as const, ["95 %", p95] as const]).map(([name, value]) => {
+            const place = left + Math.min((value / binWidth) + 0.5, counts.length) * step;
+            const x = place.toFixed(1);
+            const anchor = place > width - 70 ? "end" : "middle";
+            return (
+              <g key={name}>
+                <line x1={x} x2={x} y1={top - 8} y2={base} />
+                <text
+                  class="mark"
+                  x={anchor === "end" ? width : x}
+                  y={top - 13}
+                  style={{ textAnchor: anchor }}
+                >
+                  {`${name} ${value}`}
+                </text>
+              </g>
+            );
+          })}
       </svg>
     </figure>
   );

@@ -165,7 +165,7 @@ export function Command({ text }: { text: string }) {
   };
   return (
     <div class="command">
-      <code>{text}</code>
+      <code tabIndex={0} role="region" aria-label="Command">{text}</code>
       <button type="button" class="button quiet" onClick={() => void copy()}>
         <Icon name={copied ? "check" : "copy"} />
         <span class="hidden" aria-live="polite">{copied ? "Copied" : "Copy the command"}</span>

@@ -15,6 +15,8 @@ const TYPING_PAUSE_MS = 150;
 const MAX_MODELS = 6;
 /** Further classes are counted, not drawn. */
 const MAX_CLASSES = 8;
+/** A list of more to choose from is no help. */
+const MAX_EXPLAINED = 50;
 
 const EXAMPLES = [
   "How to bake sourdough bread",
@@ -185,9 +187,85 @@ function Answer({ text, model }: { text: string; model: string }) {
       {error !== undefined && <Failure error={error} />}
       {error === undefined && predicted === undefined && <Loading rows={3} />}
       {error === undefined && predicted !== undefined && (
-        <ScoreBars scores={predicted.scores} isOld={isWaiting} />
+        <>
+          <ScoreBars scores={predicted.scores} isOld={isWaiting} />
+          <Why
+            text={text}
+            model={predicted.model}
+            labels={predicted.scores.map((it) => it.label)}
+          />
+        </>
       )}
     </Card>
+  );
+}
+
+/** What each word adds to a class, when somebody asks. */
+function Why(
+  { text, model, labels }: { text: string; model: string; labels: readonly string[] },
+) {
+  const [isOpen, setIsOpen] = useState(false);
+  return (
+    <details class="why" onToggle={({ currentTarget }) => setIsOpen(currentTarget.open)}>
+      <summary>Why?</summary>
+      {isOpen && <Words text={text} model={model} labels={labels} />}
+    </details>
+  );
+}
+
+function Words(
+  { text, model, labels }: { text: string; model: string; labels: readonly string[] },
+) {
+  const [chosen, setChosen] = useState<string>();
+  const label = chosen !== undefined && labels.includes(chosen) ? chosen : labels[0]!;
+  const { data, error, reload } = useAsked(
+    async (signal) => {
+      // Not while somebody types.
+      await new Promise((resolve) => setTimeout(resolve, 2 * TYPING_PAUSE_MS));
+      signal.throwIfAborted();
+      return await answered(client.POST("/v1/explain", { body: { model, text, label }, signal }));
+    },
+    [model, text, label],
+  );
+  return (
+    <div class="why-body">
+      <label class="why-label">
+        What each word adds to
+        <select value={label} onChange={({ currentTarget }) => setChosen(currentTarget.value)}>
+          {labels.slice(0, MAX_EXPLAINED).map((it) => <option key={it} value={it}>{it}</option>)}
+        </select>
+      </label>
+      {error !== undefined && <Failure error={error} retry={reload} />}
+      {data === undefined && error === undefined && <Loading rows={1} />}
+      {data !== undefined && (
+        <p class="words" dir="auto">
+          {data.words.map(({ word, start, share }, i) => {
+            const before = i === 0 ? "" : text.slice(
+              data.words[i - 1]!.start + data.words[i - 1]!.word.length,
+              start,
+            );
+            return (
+              <>
+                {before}
+                <span
+                  key={start}
+                  class={share >= 0 ? "adds" : "takes"}
+                  style={{ "--weight": `${Math.round(100 * Math.min(1, 2 * Math.abs(share)))}%` }}
+                  title={percent(share)}
+                >
+                  {word}
+                  <span class="hidden">{` (${percent(share)})`}</span>
+                </span>
+              </>
+            );
+          })}
+        </p>
+      )}
+      <p class="soft small">
+        <span class="key adds">adds</span> <span class="key takes">takes away</span>{" "}
+        Gradient times input: a linear estimate, of the whole text's words together 100 %.
+      </p>
+    </div>
   );
 }
 

@@ -244,7 +244,7 @@ function NoRuns() {
   return (
     <Empty icon="runs" title="Nothing has been trained here yet">
       <p>
-        Begin with the sample that comes with Graft, 2,359 titles in six classes: it takes about a
+        Begin with the sample that comes with Graft, 2,400 titles in six classes: it takes about a
         minute.
       </p>
       <p>

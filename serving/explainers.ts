@@ -1,0 +1,78 @@
+/**
+ * Models that say why, loaded beside those that answer.
+ *
+ * @module
+ */
+import { SerialQueue } from "../lib/serial_queue.ts";
+import { Explainer, type Explanation } from "../models/inference/explanation.ts";
+import type { Executor } from "../onnx/runtime/executor.ts";
+import type { ModelCache } from "./model_cache.ts";
+import type { ModelVersion } from "./model_registry.ts";
+import { InferenceError } from "./predictor.ts";
+
+/** A model that nobody has asked why for so long is unloaded. */
+const IDLE_MS = 60_000;
+
+interface Loaded {
+  version: ModelVersion;
+  executor: Executor;
+  explainer: Explainer;
+}
+
+/** Explains answers, one after the other; one model is in memory at a time, with float32 weights. */
+export class Explainers {
+  readonly #cache: ModelCache;
+  readonly #queue = new SerialQueue();
+  #loaded: Loaded | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  /** @param cache Whose executor is used. */
+  constructor(cache: ModelCache) {
+    this.#cache = cache;
+  }
+
+  /**
+   * What each word of a text adds to a class.
+   *
+   * @param label By default the class with the highest score.
+   * @throws {InferenceError} If the model cannot be loaded or run.
+   * @throws {RangeError} If the model has no such class.
+   */
+  explain(version: ModelVersion, text: string, label?: string): Promise<Explanation> {
+    return this.#queue.run(async () => {
+      clearTimeout(this.#timer);
+      try {
+        const explainer = await this.#load(version);
+        return await explainer.explain(text, label);
+      } catch (error) {
+        if (error instanceof RangeError) throw error;
+        const reason = error instanceof Error ? error.message : String(error);
+        throw new InferenceError(`Cannot explain an answer of '${version.name}': ${reason}`, {
+          cause: error,
+        });
+      } finally {
+        this.#timer = setTimeout(() => void this.#queue.run(() => this.#unload()), IDLE_MS).unref();
+      }
+    });
+  }
+
+  async #load(version: ModelVersion): Promise<Explainer> {
+    const executor = await this.#cache.executor();
+    const { dir, finishedAt } = version;
+    const loaded = this.#loaded;
+    const isThere = loaded !== undefined && loaded.executor === executor &&
+      loaded.version.dir === dir && loaded.version.finishedAt.getTime() === finishedAt.getTime();
+    if (isThere) return loaded.explainer;
+    await this.#unload();
+    const explainer = await Explainer.load(executor, dir);
+    this.#loaded = { version, executor, explainer };
+    return explainer;
+  }
+
+  async #unload(): Promise<void> {
+    const loaded = this.#loaded;
+    this.#loaded = undefined;
+    // One whose executor has ended holds nothing.
+    if (loaded?.executor.ended === false) await loaded.explainer.release();
+  }
+}

@@ -134,7 +134,7 @@ function nextSteps({ run, model_dir, metrics }: TrainResult, dataset: Dataset): 
     `  deno task --quiet eval --model ${dir} --predictions predict.csv`,
     ...serves
       ? [
-        "  deno task --quiet serve",
+        "  deno task --quiet serve   # http://127.0.0.1:8000 in a browser tries texts and watches runs",
         `  curl -d ${quoted(request)} localhost:8000/v1/predict`,
       ]
       : [],

@@ -263,7 +263,7 @@ function Words(
       )}
       <p class="soft small">
         <span class="key adds">adds</span> <span class="key takes">takes away</span>{" "}
-        Gradient times input: a linear estimate, of the whole text's words together 100 %.
+        Gradient times input, a linear estimate: all shares add up to 100 %, whatever their sign.
       </p>
     </div>
   );

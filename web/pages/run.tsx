@@ -186,12 +186,13 @@ function Standing({ run, followed }: { run: Run; followed: FollowedRun }) {
   if (progress === undefined) return null;
   const { steps } = followed;
   const last = steps.step.length - 1;
-  const step = Math.max(progress.step, steps.step[last] ?? 0);
+  // Steps that come fast are left out of the stream, and so may be the last.
+  const step = run.result?.steps ?? Math.max(progress.step, steps.step[last] ?? 0);
   const seconds = secondsOf(run);
   return (
     <Card>
       <Meter
-        value={step / progress.steps}
+        value={state === "succeeded" ? 1 : step / progress.steps}
         label={`Step ${step} of ${progress.steps}`}
         kind={isActive(run) || state === "succeeded" ? "accent" : "faded"}
       />

@@ -86,7 +86,7 @@ function MatrixTable(
                   <td key={j}>
                     <button
                       type="button"
-                      class={`cell ${i === j ? "right" : "wrong"}${weight > 0.55 ? " strong" : ""}`}
+                      class={`cell ${i === j ? "right" : "wrong"}`}
                       style={{ "--weight": `${Math.round(100 * Math.sqrt(weight))}%` }}
                       aria-pressed={isChosen}
                       aria-label={`${label} predicted as ${labels[j]}: ${count(value)}, ${

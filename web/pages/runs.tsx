@@ -68,7 +68,7 @@ export function RunsPage() {
   }, [data]);
   const isFiltered = state !== "" || name !== "";
   const runs = data && sorted(data.runs, order);
-  const latest = data?.runs.find(isActive);
+  const latest = data?.runs[0];
   return (
     <>
       <Heading title="Runs" note="Every training run of this server, the newest first">

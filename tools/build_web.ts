@@ -1,7 +1,7 @@
 /**
  * Makes what the page is served from: `web/dist/`, the bundle, and before it `web/openapi.ts`, the
  * types of the server's routes, with which the page is checked. With `--check` it makes the types,
- * and only says whether the bundle is what the sources make.
+ * and only says whether the bundle is what the sources make; with `--types` it makes them alone.
  *
  * @module
  */
@@ -26,7 +26,7 @@ if (Deno.args.includes("--check")) {
   } finally {
     await Deno.remove(dir, { recursive: true });
   }
-} else {
+} else if (!Deno.args.includes("--types")) {
   await bundle(BUNDLE);
 }
 

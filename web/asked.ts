@@ -33,7 +33,7 @@ export function useAsked<Data>(
   const key = JSON.stringify(inputs);
   useEffect(() => {
     const aborted = new AbortController();
-    let timer: number | undefined;
+    let timer: ReturnType<typeof setTimeout> | undefined;
     const ask = async () => {
       clearTimeout(timer);
       try {

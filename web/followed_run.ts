@@ -4,34 +4,20 @@
  * @module
  */
 import { useEffect, useState } from "preact/hooks";
-import { keptPoints } from "../lib/thinning.ts";
+import { after, EMPTY, POINTS } from "./run_so_far.ts";
 import { addressOf, answered, client, freshness, type RunHistory, watchForReturn } from "./api.ts";
 
 /** A run so far. */
 export type FollowedRun = RunHistory;
 
-/** Curves are thinned out to fewer points than this. */
-const MAX_POINTS = 4000;
-const POINTS = 2000;
 const RETRY_MS = 1000;
-
-const EMPTY: FollowedRun = {
-  steps: { step: [], epoch: [], loss: [], grad_norm: [], learning_rate: [], tokens_per_second: [] },
-  evaluations: [],
-  log: [],
-  last_event_id: 0,
-};
-
-type Columns = FollowedRun["steps"];
-type Column = keyof Columns;
-const COLUMNS = Object.keys(EMPTY.steps) as Column[];
 
 /** Follows a run until it is over; what comes between two frames of the screen is drawn at once. */
 export function useFollowedRun(id: string): FollowedRun {
   const [followed, setFollowed] = useState(EMPTY);
   useEffect(() => {
     let source: EventSource | undefined;
-    let timer: number | undefined;
+    let timer: ReturnType<typeof setTimeout> | undefined;
     let frame: number | undefined;
     let current = EMPTY;
     const aborted = new AbortController();
@@ -88,42 +74,4 @@ export function useFollowedRun(id: string): FollowedRun {
 function isOver({ log }: FollowedRun): boolean {
   const state = log.findLast(({ event }) => event.type === "state")?.event;
   return state?.type === "state" && !["queued", "running", "lost"].includes(state.state);
-}
-
-/** Any event of a run, as its stream has it. */
-type StreamedEvent =
-  | { type: "step" } & Record<Column, number>
-  | { type: "evaluation" } & FollowedRun["evaluations"][number]
-  | FollowedRun["log"][number]["event"];
-
-/** A run after one more event. */
-export function after(before: FollowedRun, id: number, event: StreamedEvent): FollowedRun {
-  if (id <= before.last_event_id) return before;
-  const next = { ...before, last_event_id: id };
-  switch (event.type) {
-    case "step":
-      return { ...next, steps: withStep(before.steps, event) };
-    case "evaluation": {
-      const earlier = before.evaluations.filter(({ step }) => step < event.step);
-      return { ...next, evaluations: [...earlier, event] };
-    }
-    case "download":
-      return next;
-    default:
-      return { ...next, log: [...before.log, { id, event }] };
-  }
-}
-
-function withStep(before: Columns, event: Record<Column, number>): Columns {
-  // An attempt that goes on from a checkpoint does again the steps that came after it.
-  const firstLater = before.step.findIndex((step) => step >= event.step);
-  const kept = firstLater < 0 ? before.step.length : firstLater;
-  const columns = eachColumn((column) => [...before[column].slice(0, kept), event[column]]);
-  if (columns.step.length < MAX_POINTS) return columns;
-  const places = keptPoints([columns.loss, columns.grad_norm], POINTS);
-  return eachColumn((column) => places.map((i) => columns[column][i]!));
-}
-
-function eachColumn(values: (column: Column) => number[]): Columns {
-  return Object.fromEntries(COLUMNS.map((column) => [column, values(column)])) as Columns;
 }

@@ -37,6 +37,9 @@ export function formatAudit(report: AuditReport): string {
         "",
         `${baselineTable(report)}`,
         "A neural model has to beat these, above all on the unseen rows.",
+        ...report.baselines.trained_on < report.files.train!.rows
+          ? [`The linear model has learned a sample of ${count(report.baselines.trained_on)} rows.`]
+          : [],
       ]
       : [],
     ...report.baselines.left_out,

@@ -14,26 +14,49 @@ const MAX_PASSES = 300;
 const TOLERANCE = 1e-2;
 const SEED = 1;
 
-/** A text as the terms it has, by number, and their weights; of norm 1. */
-interface SparseVector {
+/** So many weights of hyperplanes are fitted at once: 128 MiB. */
+const FITTED_WEIGHTS = 2 ** 25;
+
+/** Texts as the terms that they have, by number, and their weights; each of norm 1. */
+interface SparseVectors {
+  /** Of all texts one after the other. */
   terms: Int32Array;
   weights: Float64Array;
+  /** Where each text's begin, and the last text's end. */
+  starts: Uint32Array;
+}
+
+/** Hyperplanes of some classes. */
+interface Hyperplanes {
+  classCount: number;
+  /** Of the terms that several texts have, and of a constant: `[terms + 1, classes]`. */
+  planes: Float32Array;
+  /** How much of each training text there is in each hyperplane: `[texts, classes]`. */
+  duals: Float32Array;
+}
+
+/** The terms of the training texts. */
+interface Vocabulary {
+  numbers: ReadonlyMap<string, number>;
+  /** By number. */
+  idf: Float64Array;
+  /**
+   * By number: the row in {@link Hyperplanes.planes}; of a term that one text has, as most pairs of
+   * words are, -1 minus the text. Its weight in a hyperplane follows from what there is of the text
+   * in it, and needs no row.
+   */
+  places: Int32Array;
+  /** By number: the weight in the only text that has it. */
+  ownWeights: Float64Array;
 }
 
 /** A classifier of texts that is trained in seconds. */
 export class LinearBaseline {
-  readonly #numbers: ReadonlyMap<string, number>;
-  readonly #idf: Float64Array;
-  /** One hyperplane a class, over the terms and a constant. */
-  readonly #hyperplanes: readonly Float64Array[];
+  readonly #vocabulary: Vocabulary;
+  readonly #hyperplanes: readonly Hyperplanes[];
 
-  private constructor(
-    numbers: ReadonlyMap<string, number>,
-    idf: Float64Array,
-    hyperplanes: readonly Float64Array[],
-  ) {
-    this.#numbers = numbers;
-    this.#idf = idf;
+  private constructor(vocabulary: Vocabulary, hyperplanes: readonly Hyperplanes[]) {
+    this.#vocabulary = vocabulary;
     this.#hyperplanes = hyperplanes;
   }
 
@@ -47,21 +70,48 @@ export class LinearBaseline {
     labels: readonly number[],
     classCount: number,
   ): LinearBaseline {
-    const { numbers, idf } = inverseDocumentFrequencies(texts);
-    const vectors = texts.map((text) => vectorOf(text, numbers, idf));
-    const hyperplanes = Array.from(
-      { length: classCount },
-      (_, index) =>
-        fitHyperplane(vectors, labels.map((label) => label === index ? 1 : -1), idf.length),
-    );
-    return new LinearBaseline(numbers, idf, hyperplanes);
+    const numbers = new Map<string, number>();
+    const vectors = termCounts(texts, (term) => {
+      const number = numbers.get(term) ?? numbers.size;
+      if (number === numbers.size) numbers.set(term, number);
+      return number;
+    });
+    const idf = inverseDocumentFrequencies(vectors, numbers.size);
+    weighTerms(vectors, idf);
+    const { shared, ownSquares, ...terms } = splitTerms(vectors, numbers.size);
+    const rowCount = terms.sharedCount + 1;
+    const atOnce = Math.max(1, Math.floor(FITTED_WEIGHTS / rowCount));
+    const hyperplanes: Hyperplanes[] = [];
+    for (let first = 0; first < classCount; first += atOnce) {
+      const count = Math.min(atOnce, classCount - first);
+      hyperplanes.push(
+        fitHyperplanes(shared, ownSquares, labels, rowCount, { first, count }),
+      );
+    }
+    return new LinearBaseline({ numbers, idf, ...terms }, hyperplanes);
   }
 
   /** The class of a text. */
   predict(text: string): number {
-    const vector = vectorOf(text, this.#numbers, this.#idf);
-    const scores = this.#hyperplanes.map((hyperplane) => product(hyperplane, vector));
-    return scores.indexOf(Math.max(...scores));
+    const { numbers, idf, places, ownWeights } = this.#vocabulary;
+    const vector = termCounts([text], (term) => numbers.get(term));
+    weighTerms(vector, idf);
+    let [best, bestScore, first] = [0, -Infinity, 0];
+    for (const { classCount, planes, duals } of this.#hyperplanes) {
+      const scores = Float64Array.from(planes.subarray(planes.length - classCount));
+      for (const [i, term] of vector.terms.entries()) {
+        const place = places[term]!;
+        const values = place >= 0 ? planes : duals;
+        const weight = vector.weights[i]! * (place >= 0 ? 1 : ownWeights[term]!);
+        const row = (place >= 0 ? place : -1 - place) * classCount;
+        for (let c = 0; c < classCount; c++) scores[c]! += values[row + c]! * weight;
+      }
+      for (const [c, score] of scores.entries()) {
+        if (score > bestScore) [best, bestScore] = [first + c, score];
+      }
+      first += classCount;
+    }
+    return best;
   }
 }
 
@@ -71,85 +121,155 @@ function termsOf(text: string): string[] {
   return [...words, ...words.slice(1).map((word, i) => `${words[i]} ${word}`)];
 }
 
-/** Numbers the terms, and weighs each by ln((1 + texts) / (1 + texts with it)) + 1. */
-function inverseDocumentFrequencies(
+/** How often each text has each term that has a number. */
+function termCounts(
   texts: readonly string[],
-): { numbers: Map<string, number>; idf: Float64Array } {
-  const numbers = new Map<string, number>();
+  numberOf: (term: string) => number | undefined,
+): SparseVectors {
+  const terms: number[] = [];
   const counts: number[] = [];
-  for (const text of texts) {
-    for (const term of new Set(termsOf(text))) {
-      const number = numbers.get(term) ?? numbers.size;
-      if (number === numbers.size) {
-        numbers.set(term, number);
-        counts.push(0);
-      }
-      counts[number]!++;
+  const starts = new Uint32Array(texts.length + 1);
+  const places = new Map<number, number>();
+  for (const [i, text] of texts.entries()) {
+    places.clear();
+    for (const term of termsOf(text)) {
+      const number = numberOf(term);
+      if (number === undefined) continue;
+      const place = places.get(number) ?? terms.length;
+      places.set(number, place);
+      terms[place] = number;
+      counts[place] = (counts[place] ?? 0) + 1;
     }
+    starts[i + 1] = terms.length;
   }
-  const idf = Float64Array.from(counts, (count) => Math.log((1 + texts.length) / (1 + count)) + 1);
-  return { numbers, idf };
+  return { terms: Int32Array.from(terms), weights: Float64Array.from(counts), starts };
 }
 
-function vectorOf(
-  text: string,
-  numbers: ReadonlyMap<string, number>,
-  idf: Float64Array,
-): SparseVector {
-  const counts = new Map<number, number>();
-  for (const term of termsOf(text)) {
-    const number = numbers.get(term);
-    if (number !== undefined) counts.set(number, (counts.get(number) ?? 0) + 1);
-  }
-  const weights = Float64Array.from(counts, ([number, count]) => count * idf[number]!);
-  const norm = Math.sqrt(weights.reduce((sum, weight) => sum + weight * weight, 0)) || 1;
-  return { terms: Int32Array.from(counts.keys()), weights: weights.map((weight) => weight / norm) };
+/** The weight of each term: ln((1 + texts) / (1 + texts with it)) + 1. */
+function inverseDocumentFrequencies(
+  { terms, starts }: SparseVectors,
+  termCount: number,
+): Float64Array {
+  const counts = new Float64Array(termCount);
+  for (const term of terms) counts[term]!++;
+  return counts.map((count) => Math.log(starts.length / (1 + count)) + 1);
 }
 
-/** The last weight of a hyperplane belongs to a constant of 1 in every vector. */
-function product(hyperplane: Float64Array, { terms, weights }: SparseVector): number {
-  let sum = hyperplane[hyperplane.length - 1]!;
-  for (let i = 0; i < terms.length; i++) sum += hyperplane[terms[i]!]! * weights[i]!;
-  return sum;
+/** Makes weights of counts, so that each text has the norm 1. */
+function weighTerms({ terms, weights, starts }: SparseVectors, idf: Float64Array): void {
+  for (let text = 0; text + 1 < starts.length; text++) {
+    let squares = 0;
+    for (let i = starts[text]!; i < starts[text + 1]!; i++) {
+      weights[i]! *= idf[terms[i]!]!;
+      squares += weights[i]! ** 2;
+    }
+    const norm = Math.sqrt(squares) || 1;
+    for (let i = starts[text]!; i < starts[text + 1]!; i++) weights[i]! /= norm;
+  }
+}
+
+/** Tells the terms that one text has from those that several have. */
+function splitTerms(
+  { terms, weights, starts }: SparseVectors,
+  termCount: number,
+): Pick<Vocabulary, "places" | "ownWeights"> & {
+  /** The texts' terms that others have, too, by their places. */
+  shared: SparseVectors;
+  sharedCount: number;
+  /** The sum of the squared weights of each text's other terms. */
+  ownSquares: Float64Array;
+} {
+  const counts = new Uint32Array(termCount);
+  for (const term of terms) counts[term]!++;
+  let sharedCount = 0;
+  const places = Int32Array.from(counts, (count) => count > 1 ? sharedCount++ : 0);
+  const ownWeights = new Float64Array(termCount);
+  const ownSquares = new Float64Array(starts.length - 1);
+  const shared: SparseVectors = {
+    terms: new Int32Array(terms.length),
+    weights: new Float64Array(terms.length),
+    starts: new Uint32Array(starts.length),
+  };
+  let end = 0;
+  for (let text = 0; text + 1 < starts.length; text++) {
+    for (let i = starts[text]!; i < starts[text + 1]!; i++) {
+      const term = terms[i]!;
+      if (counts[term]! > 1) {
+        shared.terms[end] = places[term]!;
+        shared.weights[end++] = weights[i]!;
+      } else {
+        places[term] = -1 - text;
+        ownWeights[term] = weights[i]!;
+        ownSquares[text]! += weights[i]! ** 2;
+      }
+    }
+    shared.starts[text + 1] = end;
+  }
+  return { places, ownWeights, ownSquares, shared, sharedCount };
 }
 
 /**
- * Minimises |w|² / 2 + C Σ max(0, 1 - y w·x)² by dual coordinate descent (Hsieh et al., 2008,
- * "A dual coordinate descent method for large-scale linear SVM"), as liblinear does.
+ * Minimises |w|² / 2 + C Σ max(0, 1 - y w·x)² for each class against the others by dual coordinate
+ * descent (Hsieh et al., 2008, "A dual coordinate descent method for large-scale linear SVM"), as
+ * liblinear does. Classes go side by side, as the terms of a text lie far apart in memory, and the
+ * weights of a term in all classes together.
  *
- * @param signs 1 for the vectors of the class, -1 for the others.
+ * @param ownSquares The squared norm of what each text shares with no other.
+ * @param rowCount How many terms there are, and the constant.
+ * @param classes Which classes.
  */
-function fitHyperplane(
-  vectors: readonly SparseVector[],
-  signs: readonly number[],
-  termCount: number,
-): Float64Array {
-  const hyperplane = new Float64Array(termCount + 1);
-  const alphas = new Float64Array(vectors.length);
+function fitHyperplanes(
+  { terms, weights, starts }: SparseVectors,
+  ownSquares: Float64Array,
+  labels: readonly number[],
+  rowCount: number,
+  { first, count: classCount }: { first: number; count: number },
+): Hyperplanes {
+  const planes = new Float32Array(rowCount * classCount);
+  const constant = (rowCount - 1) * classCount;
+  const duals = new Float32Array(labels.length * classCount);
   const diagonal = 1 / (2 * ERROR_WEIGHT);
-  const squaredNorms = vectors.map(({ weights }) =>
-    weights.reduce((sum, weight) => sum + weight * weight, 1)
-  );
   const random = new Random(SEED);
-  const order = [...vectors.keys()];
-  for (let pass = 0; pass < MAX_PASSES; pass++) {
-    let [lowest, highest] = [Infinity, -Infinity];
-    for (const i of random.shuffle(order)) {
-      const vector = vectors[i]!;
-      const sign = signs[i]!;
-      const alpha = alphas[i]!;
-      const gradient = sign * product(hyperplane, vector) - 1 + diagonal * alpha;
-      const projected = alpha === 0 ? Math.min(gradient, 0) : gradient;
-      lowest = Math.min(lowest, projected);
-      highest = Math.max(highest, projected);
-      if (projected === 0) continue;
-      alphas[i] = Math.max(alpha - gradient / (squaredNorms[i]! + diagonal), 0);
-      const change = sign * (alphas[i]! - alpha);
-      hyperplane[termCount]! += change;
-      const { terms, weights } = vector;
-      for (let j = 0; j < terms.length; j++) hyperplane[terms[j]!]! += change * weights[j]!;
+  const order = [...labels.keys()];
+  const products = new Float32Array(classCount);
+  const changes = new Float32Array(classCount);
+  let active = Array.from({ length: classCount }, (_, c) => c);
+  for (let pass = 0; pass < MAX_PASSES && active.length > 0; pass++) {
+    const lowest = new Float64Array(classCount).fill(Infinity);
+    const highest = new Float64Array(classCount).fill(-Infinity);
+    for (const text of random.shuffle(order)) {
+      const [start, end] = [starts[text]!, starts[text + 1]!];
+      for (let c = 0; c < classCount; c++) products[c] = planes[constant + c]!;
+      for (let i = start; i < end; i++) {
+        const row = terms[i]! * classCount;
+        const weight = weights[i]!;
+        for (let c = 0; c < classCount; c++) products[c]! += planes[row + c]! * weight;
+      }
+      const own = ownSquares[text]!;
+      // All terms of a text have the norm 1, and the constant has.
+      const curvature = (own === 0 && start === end ? 1 : 2) + diagonal;
+      const changed: number[] = [];
+      for (const c of active) {
+        const sign = labels[text] === first + c ? 1 : -1;
+        const dual = duals[text * classCount + c]!;
+        const alpha = sign * dual;
+        const gradient = sign * (products[c]! + own * dual) - 1 + diagonal * alpha;
+        const projected = alpha === 0 ? Math.min(gradient, 0) : gradient;
+        if (projected < lowest[c]!) lowest[c] = projected;
+        if (projected > highest[c]!) highest[c] = projected;
+        if (projected === 0) continue;
+        const updated = sign * Math.max(alpha - gradient / curvature, 0);
+        duals[text * classCount + c] = updated;
+        changes[c] = updated - dual;
+        changed.push(c);
+      }
+      for (const c of changed) planes[constant + c]! += changes[c]!;
+      for (let i = start; i < end; i++) {
+        const row = terms[i]! * classCount;
+        for (const c of changed) planes[row + c]! += changes[c]! * weights[i]!;
+      }
     }
-    if (highest - lowest < TOLERANCE) break;
+    active = active.filter((c) => highest[c]! - lowest[c]! >= TOLERANCE);
   }
-  return hyperplane;
+  return { classCount, planes, duals };
 }

@@ -14,83 +14,179 @@ const BANDS = 25;
 const ROWS_PER_BAND = 5;
 const SEED = 1;
 /** Texts that share a band are compared with so many of each set, lest a template cost a day. */
-const MAX_COMPARISONS = 200;
+const NEIGHBOURS = 8;
 
 /**
  * Says for each text in which sets it has a near duplicate, itself excepted. Candidates come from
  * MinHash signatures (Broder, 1997) cut into bands, as in Leskovec, Rajaraman and Ullman's "Mining
  * of Massive Datasets", chapter 3; each is checked, so that none is found that is not one. Where
- * very many texts share a band some may be missed.
+ * very many texts share a band, those come first that share the next one, too, and some may be
+ * missed.
  *
- * Case, spaces and punctuation do not count.
+ * Case, spaces and punctuation do not count. The time grows with the number of texts and their
+ * length, not with the number of pairs.
  *
  * @param texts Distinct texts.
  * @param sets In which sets each text stands, as bits.
  * @returns The sets, as bits, in which each text has a near duplicate.
  */
 export function nearDuplicateSets(texts: readonly string[], sets: Uint8Array): Uint8Array {
-  const shingles = texts.map(trigrams);
+  const shingles = new Shingles(texts);
   const found = new Uint8Array(texts.length);
-  for (const bucket of buckets(shingles)) {
-    const bySets = Map.groupBy(bucket, (i) => sets[i]!);
-    for (const i of bucket) {
-      for (const [bits, others] of bySets) {
-        if ((found[i]! | bits) === found[i]) continue;
-        const near = others.slice(0, MAX_COMPARISONS).find((j) =>
-          i !== j && jaccard(shingles[i]!, shingles[j]!) >= NEAR_THRESHOLD
-        );
-        if (near !== undefined) found[i]! |= bits;
-      }
+  const compare = (a: number, b: number) => {
+    const [foundOfA, foundOfB] = [found[a]! | sets[b]!, found[b]! | sets[a]!];
+    if (foundOfA === found[a] && foundOfB === found[b] || !shingles.areNear(a, b)) return;
+    found[a] = foundOfA;
+    found[b] = foundOfB;
+  };
+  const bands = Array.from(bandHashes(shingles));
+  for (const [band, hashes] of bands.entries()) {
+    const order = sortedBy(hashes, sortedBy(bands[(band + 1) % BANDS]!));
+    for (let start = 0, end: number; start < order.length; start = end) {
+      const hash = hashes[order[start]!];
+      for (end = start + 1; end < order.length && hashes[order[end]!] === hash; end++);
+      if (end - start > 1) compareNeighbours(order.subarray(start, end), sets, compare);
     }
   }
   return found;
 }
 
-/** Hashes of a text's distinct trigrams in ascending order; a shorter text is one shingle. */
-function trigrams(text: string): Uint32Array {
-  const key = duplicateKey(text);
-  const hashes = new Set<number>();
-  for (let i = 0; i < Math.max(1, key.length - 2); i++) {
-    hashes.add(hash(key.charCodeAt(i), key.charCodeAt(i + 1) || 0, key.charCodeAt(i + 2) || 0));
+/** Compares each text of a list with those of each set that stand next to it there. */
+function compareNeighbours(
+  bucket: Uint32Array,
+  sets: Uint8Array,
+  compare: (a: number, b: number) => void,
+): void {
+  if (bucket.length <= NEIGHBOURS) {
+    for (const [i, text] of bucket.entries()) {
+      for (let j = i + 1; j < bucket.length; j++) compare(text, bucket[j]!);
+    }
+    return;
   }
-  return Uint32Array.from(hashes).sort();
+  for (const members of Map.groupBy(bucket, (text) => sets[text]!).values()) {
+    const places = new Map(members.map((text, place) => [text, place]));
+    let next = 0;
+    for (const text of bucket) {
+      const own = places.get(text);
+      if (own !== undefined) next = own + 1;
+      // Itself, where it is a member, is one of them.
+      const first = Math.max(0, Math.min(next - NEIGHBOURS / 2, members.length - NEIGHBOURS));
+      for (const other of members.slice(first, first + NEIGHBOURS)) {
+        if (other !== text) compare(text, other);
+      }
+    }
+  }
 }
 
-/** Lists of texts that agree in all rows of a band. */
-function* buckets(shingles: readonly Uint32Array[]): Generator<number[]> {
+/** The distinct trigrams of texts, hashed; a text that is shorter is one. */
+class Shingles {
+  readonly count: number;
+  /** Of all texts one after the other, each text's in ascending order. */
+  readonly #hashes: Uint32Array;
+  /** Where each text's begin, and the last text's end. */
+  readonly #starts: Uint32Array;
+
+  constructor(texts: readonly string[]) {
+    this.count = texts.length;
+    this.#starts = new Uint32Array(texts.length + 1);
+    let hashes = new Uint32Array(2 ** 16);
+    let end = 0;
+    for (const [text, content] of texts.entries()) {
+      const key = duplicateKey(content);
+      const length = Math.max(1, key.length - 2);
+      if (end + length > hashes.length) {
+        const larger = new Uint32Array(2 * Math.max(hashes.length, length));
+        larger.set(hashes);
+        hashes = larger;
+      }
+      for (let i = 0; i < length; i++) {
+        hashes[end + i] = hash(
+          key.charCodeAt(i),
+          key.charCodeAt(i + 1) || 0,
+          key.charCodeAt(i + 2) || 0,
+        );
+      }
+      end += distinct(hashes.subarray(end, end + length));
+      this.#starts[text + 1] = end;
+    }
+    this.#hashes = hashes.slice(0, end);
+  }
+
+  /** The smallest hash of a text's set under a function that a mask and an odd factor tell. */
+  smallest(text: number, mask: number, factor: number): number {
+    const hashes = this.#hashes;
+    const end = this.#starts[text + 1]!;
+    let smallest = 0xffffffff;
+    for (let i = this.#starts[text]!; i < end; i++) {
+      const mixed = Math.imul(hashes[i]! ^ mask, factor);
+      const value = (mixed ^ (mixed >>> 15)) >>> 0;
+      if (value < smallest) smallest = value;
+    }
+    return smallest;
+  }
+
+  /** Whether the intersection of two sets is large enough, compared with their union. */
+  areNear(a: number, b: number): boolean {
+    const hashes = this.#hashes;
+    const [endOfA, endOfB] = [this.#starts[a + 1]!, this.#starts[b + 1]!];
+    let [i, j] = [this.#starts[a]!, this.#starts[b]!];
+    const total = endOfA - i + endOfB - j;
+    // At so many that only one set has, the similarity falls below the threshold.
+    let left = total - 2 * Math.ceil(total * NEAR_THRESHOLD / (1 + NEAR_THRESHOLD) - 1e-9);
+    while (i < endOfA && j < endOfB) {
+      const difference = hashes[i]! - hashes[j]!;
+      if (difference !== 0 && --left < 0) return false;
+      if (difference <= 0) i++;
+      if (difference >= 0) j++;
+    }
+    return left - (endOfA - i) - (endOfB - j) >= 0;
+  }
+}
+
+/** Sorts numbers and moves the distinct ones to the front; returns how many there are. */
+function distinct(numbers: Uint32Array): number {
+  numbers.sort();
+  let count = 1;
+  for (let i = 1; i < numbers.length; i++) {
+    if (numbers[i] !== numbers[count - 1]) numbers[count++] = numbers[i]!;
+  }
+  return count;
+}
+
+/** For each band the hash of each text's rows of it. */
+function* bandHashes(shingles: Shingles): Generator<Uint32Array> {
   const random = new Random(SEED);
   for (let band = 0; band < BANDS; band++) {
     const functions = Array.from({ length: ROWS_PER_BAND }, () => ({
       mask: random.integer(2 ** 31),
       factor: random.integer(2 ** 30) * 2 + 1,
     }));
-    const byBand = Map.groupBy(
-      shingles.keys(),
-      (text) => functions.map((f) => smallestHash(shingles[text]!, f.mask, f.factor)).join(),
-    );
-    for (const texts of byBand.values()) if (texts.length > 1) yield texts;
+    yield Uint32Array.from({ length: shingles.count }, (_, text) => {
+      let state = 0;
+      for (const { mask, factor } of functions) {
+        state = hash(state, shingles.smallest(text, mask, factor));
+      }
+      return state;
+    });
   }
 }
 
-/** The smallest hash of a set under one of the hash functions. */
-function smallestHash(shingles: Uint32Array, mask: number, factor: number): number {
-  let smallest = 0xffffffff;
-  for (let i = 0; i < shingles.length; i++) {
-    const mixed = Math.imul(shingles[i]! ^ mask, factor);
-    const value = (mixed ^ (mixed >>> 15)) >>> 0;
-    if (value < smallest) smallest = value;
-  }
-  return smallest;
-}
+const DIGIT_BITS = 11;
 
-/** How much two ascending lists have in common: the size of the intersection over the union's. */
-function jaccard(a: Uint32Array, b: Uint32Array): number {
-  let common = 0;
-  for (let i = 0, j = 0; i < a.length && j < b.length;) {
-    const difference = a[i]! - b[j]!;
-    if (difference === 0) common++;
-    if (difference > 0) j++;
-    else i++;
+/**
+ * The indices of numbers in their order, by a radix sort; equal ones stay in the order in which
+ * their indices come.
+ */
+function sortedBy(numbers: Uint32Array, indices?: Uint32Array): Uint32Array {
+  let order = indices ?? new Uint32Array(numbers.length).map((_, i) => i);
+  for (let shift = 0; shift < 32; shift += DIGIT_BITS) {
+    const starts = new Uint32Array(2 ** DIGIT_BITS + 1);
+    const digitOf = (index: number) => (numbers[index]! >>> shift) & (2 ** DIGIT_BITS - 1);
+    for (const index of order) starts[digitOf(index) + 1]!++;
+    for (let digit = 0; digit < 2 ** DIGIT_BITS; digit++) starts[digit + 1]! += starts[digit]!;
+    const sorted = new Uint32Array(order.length);
+    for (const index of order) sorted[starts[digitOf(index)]!++] = index;
+    order = sorted;
   }
-  return common / (a.length + b.length - common);
+  return order;
 }

@@ -77,6 +77,40 @@ Deno.test("train and eval take JSON Lines with columns of other names", async ()
   });
 });
 
+Deno.test("train takes one table with semicolons, bad rows and labels of two spellings", async () => {
+  const dir = await Deno.makeTempDir();
+  try {
+    const labels = ["Printer", "printer", "login", "Login"];
+    const rows = Array.from(
+      { length: 80 },
+      (_, i) => `${labels[i % 4]} trouble, no. ${i};${labels[i % 4]}`,
+    );
+    rows.splice(10, 0, "only one field", ";printer", "one;two;login");
+    await Deno.writeTextFile(join(dir, "tickets.csv"), ["Body;Topic", ...rows].join("\r\n"));
+    const train = ["train", "--data", "tickets.csv", "--max-steps", "2", "--json"];
+    const refused = await graft(dir, train);
+    deepStrictEqual([refused.code, refused.stdout], [1, ""]);
+    match(
+      refused.stderr,
+      /line 12: expected 2 .*; line 13: the text is empty; line 14: .*all 3 rows/,
+    );
+
+    const trained = await graft(dir, [...train, "--skip-bad-rows", "--normalize-labels"]);
+    deepStrictEqual(trained.code, 0, trained.stderr);
+    match(trained.stderr, /Split 'tickets\.csv' by text, with seed 42: 52 rows .* 20 to test\n/);
+    const { model_dir, metrics } = JSON.parse(trained.stdout);
+    deepStrictEqual(metrics.n, 20);
+    await Deno.remove(join(dir, "tickets.csv"));
+    const evaluated = await graft(dir, ["eval", "--model", model_dir, "--json"]);
+    deepStrictEqual(evaluated.code, 0, evaluated.stderr);
+    const { n, accuracy, per_class } = JSON.parse(evaluated.stdout);
+    deepStrictEqual([n, accuracy], [20, metrics.accuracy]);
+    deepStrictEqual(per_class.map(({ label }: { label: string }) => label), ["Printer", "login"]);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});
+
 Deno.test("a mistake with data is one line and a non-zero exit", async () => {
   await withRaw(async (dir) => {
     const out = ["--out", "set"];

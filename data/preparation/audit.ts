@@ -163,14 +163,12 @@ export async function audit(
     validation: await splitFile(dir, "validation"),
     test: await labelledTestFile(dir, columns, options),
   };
-  if (!await exists(paths.train) || !await exists(paths.validation)) {
-    const unsplit = await findUnsplitData(dir).catch(() => undefined);
-    if (unsplit !== undefined) {
-      throw new UserError(
-        `Cannot audit '${dir}': it is not split; make a data set of it with ` +
-          `'deno task data prepare ${unsplit.file} --out DIR'`,
-      );
-    }
+  const unsplit = await findUnsplitData(dir);
+  if (unsplit !== undefined) {
+    throw new UserError(
+      `Cannot audit '${dir}': it is not split; make a data set of it with ` +
+        `'deno task data prepare ${unsplit.file} --out DIR'`,
+    );
   }
   const train = await read(paths.train);
   const validation = await read(paths.validation);

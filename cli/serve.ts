@@ -28,7 +28,7 @@ import { Supervisor } from "../orchestration/supervisor.ts";
 import { deviceOption } from "./device_option.ts";
 import { dtypeOption } from "./dtype_option.ts";
 import { parseCount } from "./parse_count.ts";
-import { lockState, STATE_FILE } from "./server_state.ts";
+import { lockState, OwnedFolder, STATE_FILE } from "./server_state.ts";
 
 interface Options {
   port: number;
@@ -140,12 +140,8 @@ async function run(options: Options): Promise<void> {
   if (modelsDir !== undefined && !await exists(modelsDir)) {
     throw new UserError(`Cannot serve the models of '${modelsDir}': no such folder`);
   }
-  await Deno.mkdir(runsDir, { recursive: true });
   // Held until the process ends: the state has one owner.
-  using lock = await Deno.open(join(runsDir, "lock"), { write: true, create: true });
-  if (!await lock.tryLock(true)) {
-    throw new UserError(`Cannot serve '${runsDir}': another server uses it`);
-  }
+  using folder = await OwnedFolder.take(runsDir);
   // It starts while everything else does.
   await using cache = new ModelCache({
     startExecutor: () => Executor.start({ device }),
@@ -210,9 +206,11 @@ async function run(options: Options): Promise<void> {
     page: options.ui,
   });
 
-  const maxConnections = connectionsPossible(join(runsDir, "lock"), options.maxConnections);
+  const maxConnections = connectionsPossible(folder.addressFile, options.maxConnections);
   const server = HttpServer.listen({ hostname: host, port, maxConnections }, app.fetch);
-  console.error(`Listening on http://${server.address.hostname}:${server.address.port}`);
+  const address = `http://${server.address.hostname}:${server.address.port}`;
+  await folder.tell(address);
+  console.error(`Listening on ${address}`);
   if (options.ui) {
     console.error("Open it in a browser to watch runs, try models and see their mistakes");
   }

@@ -48,7 +48,9 @@ export class Random {
   }
 
   /** Shuffles an array in place (Fisher and Yates) and returns it. */
-  shuffle<T>(items: T[]): T[] {
+  shuffle<Items extends { readonly length: number; [index: number]: unknown }>(
+    items: Items,
+  ): Items {
     for (let last = items.length - 1; last > 0; last--) {
       const other = this.integer(last + 1);
       [items[last], items[other]] = [items[other]!, items[last]!];

@@ -5,7 +5,6 @@
  * @module
  */
 import type { ProblemType } from "../data/labels.ts";
-import { argMax } from "../models/inference/inference.ts";
 import type { Tensor } from "../onnx/graph/graph.ts";
 import {
   logSoftmax,
@@ -41,7 +40,7 @@ export function appendLoss(logits: Tensor, labels: Tensor, problemType: ProblemT
  * The loss of one example.
  *
  * @param logits `[labels]`
- * @param labels `[labels]`, as `labelRow` makes it
+ * @param labels `[labels]`, as `labelRow` makes it; for one class a text any probabilities will do
  */
 export function lossOf(
   logits: ArrayLike<number>,
@@ -50,7 +49,7 @@ export function lossOf(
 ): number {
   switch (problemType) {
     case "single_label_classification":
-      return logSumExp(logits) - logits[argMax(labels)]!;
+      return logSumExp(logits) - labels.reduce((sum, label, i) => sum + label * logits[i]!, 0);
     case "multi_label_classification":
       return mean(labels.map((label, i) => {
         const logit = logits[i]!;

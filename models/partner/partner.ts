@@ -1,0 +1,245 @@
+/**
+ * A partner of a network: a linear model on n-grams of words and characters, trained in seconds,
+ * whose logits are added to the network's. On few texts the two err in different places.
+ *
+ * @module
+ */
+import { labelRow, type Problem, type ProblemType } from "../../data/labels.ts";
+import { Random } from "../../lib/random.ts";
+import { fitHyperplane, type SparseRows } from "./linear_model.ts";
+import { type Ngrams, ngramsOf } from "./ngrams.ts";
+
+/** A text with its label as the data has it. */
+export interface LabelledText {
+  text: string;
+  label: string;
+}
+
+/** The numbers of a {@link Partner}, as its file holds them. */
+export interface PartnerState {
+  problemType: ProblemType;
+  /** How many columns the logits have. */
+  labelCount: number;
+  /** Whether n-grams of characters count beside those of words. */
+  characters: boolean;
+  /** The n-grams that count, ascending: `[features]`. */
+  hashes: Uint32Array;
+  /** ln((1 + texts) / (1 + texts with it)) + 1 of each: `[features]`. */
+  idf: Float32Array;
+  /** `[features, labels]` */
+  weights: Float32Array;
+  /** `[labels]` */
+  bias: Float32Array;
+}
+
+/** Weight of the training error against that of the squared norm; scikit-learn's `C`. */
+const ERROR_WEIGHT = 0.3;
+/** More n-grams in all rows together, and texts are left out. */
+const MAX_ENTRIES = 20_000_000;
+/** With characters, where entries times labels are more, training would take minutes. */
+const MAX_WORK = 300_000_000;
+/** The commonest n-grams that are looked at. */
+const MAX_FEATURES = 2 ** 18;
+/** The weights that are kept, 16 MB of them; those that matter least go. */
+const MAX_WEIGHTS = 2 ** 22;
+const SEED = 1;
+
+/** A linear model on n-grams. */
+export class Partner {
+  /** As a file holds it. */
+  readonly state: PartnerState;
+  readonly #features: ReadonlyMap<number, number>;
+
+  /** @param state What {@link Partner.fit} found. */
+  constructor(state: PartnerState) {
+    this.state = state;
+    this.#features = new Map(Array.from(state.hashes, (hash, feature) => [hash, feature]));
+  }
+
+  /**
+   * Trains on texts: support vectors for classes, a ridge regression for numbers. TF-IDF is
+   * sublinear, and n-grams of words and of characters have a norm of 1 each.
+   */
+  static fit(examples: readonly LabelledText[], problem: Problem): Partner {
+    const { problemType, labels } = problem;
+    const labelCount = labels.length;
+    let rows = examples.map(({ text }) => ngramsOf(text));
+    const entryCount = rows.reduce(
+      (sum, { words, characters }) => sum + words.length + characters.length,
+      0,
+    );
+    const characters = entryCount * labelCount <= MAX_WORK;
+    if (!characters) rows = rows.map(({ words }) => ({ words, characters: new Uint32Array() }));
+    const kept = withinEntries(rows);
+    rows = kept.map((row) => rows[row]!);
+    const targets = kept.map((row) => labelRow(examples[row]!.label, problem));
+
+    const { hashes, idf } = features(rows);
+    const table = new Map(Array.from(hashes, (hash, feature) => [hash, feature]));
+    const sparse = sparseRows(rows, table, idf);
+    const weights = new Float32Array(hashes.length * labelCount);
+    const bias = new Float32Array(labelCount);
+    for (let label = 0; label < labelCount; label++) {
+      const { shift, scale, values } = target(targets, label, problemType);
+      const hyperplane = fitHyperplane(sparse, values, {
+        errorWeight: ERROR_WEIGHT,
+        regression: problemType === "regression",
+      });
+      for (let feature = 0; feature < hashes.length; feature++) {
+        weights[feature * labelCount + label] = scale * hyperplane[feature]!;
+      }
+      bias[label] = shift + scale * hyperplane[hashes.length]!;
+    }
+    const state = { problemType, labelCount, characters, hashes, idf, weights, bias };
+    return new Partner(pruned(state));
+  }
+
+  /** The logits of a text, or the number: `[labels]`. */
+  logits(text: string): Float32Array {
+    const { characters, idf, weights, bias, labelCount } = this.state;
+    const logits = Float32Array.from(bias);
+    const row = ngramsOf(text, { characters });
+    for (const block of blocksOf(row, this.#features, idf)) {
+      for (const [feature, value] of block) {
+        const start = feature * labelCount;
+        for (let label = 0; label < labelCount; label++) {
+          logits[label]! += value * weights[start + label]!;
+        }
+      }
+    }
+    return logits;
+  }
+
+  /** What the weights and n-grams take in memory and in a file, in bytes. */
+  get bytes(): number {
+    const { hashes, idf, weights, bias } = this.state;
+    return hashes.byteLength + idf.byteLength + weights.byteLength + bias.byteLength;
+  }
+}
+
+/** The rows, in order, that together have no more n-grams than training has room for. */
+function withinEntries(rows: readonly Ngrams[]): number[] {
+  const order = new Random(SEED).shuffle([...rows.keys()]);
+  let entries = 0;
+  const count = order.findIndex((row) => {
+    entries += rows[row]!.words.length + rows[row]!.characters.length;
+    return entries > MAX_ENTRIES;
+  });
+  return (count < 0 ? order : order.slice(0, count)).sort((a, b) => a - b);
+}
+
+/** The commonest n-grams, ascending, and their inverse document frequencies. */
+function features(rows: readonly Ngrams[]): Pick<PartnerState, "hashes" | "idf"> {
+  const counts = new Map<number, number>();
+  for (const { words, characters } of rows) {
+    for (const hash of new Set([...words, ...characters])) {
+      counts.set(hash, (counts.get(hash) ?? 0) + 1);
+    }
+  }
+  let entries = [...counts];
+  if (entries.length > MAX_FEATURES) {
+    entries.sort(([a, countA], [b, countB]) => countB - countA || a - b);
+    entries = entries.slice(0, MAX_FEATURES);
+  }
+  entries.sort(([a], [b]) => a - b);
+  return {
+    hashes: Uint32Array.from(entries, ([hash]) => hash),
+    idf: Float32Array.from(
+      entries,
+      ([, count]) => Math.log((1 + rows.length) / (1 + count)) + 1,
+    ),
+  };
+}
+
+/** The features of a text with their weights, words and characters each with a norm of 1. */
+function blocksOf(
+  { words, characters }: Ngrams,
+  table: ReadonlyMap<number, number>,
+  idf: Float32Array,
+): [feature: number, value: number][][] {
+  return [words, characters].map((hashes) => {
+    const counts = new Map<number, number>();
+    for (const hash of hashes) {
+      const feature = table.get(hash);
+      if (feature !== undefined) counts.set(feature, (counts.get(feature) ?? 0) + 1);
+    }
+    let squares = 0;
+    const block = Array.from(counts, ([feature, count]): [number, number] => {
+      const value = (1 + Math.log(count)) * idf[feature]!;
+      squares += value * value;
+      return [feature, value];
+    });
+    const norm = Math.sqrt(squares) || 1;
+    for (const entry of block) entry[1] /= norm;
+    return block;
+  });
+}
+
+function sparseRows(
+  rows: readonly Ngrams[],
+  table: ReadonlyMap<number, number>,
+  idf: Float32Array,
+): SparseRows {
+  const offsets = new Uint32Array(rows.length + 1);
+  const room = rows.reduce(
+    (sum, { words, characters }) => sum + words.length + characters.length,
+    0,
+  );
+  const columns = new Uint32Array(room);
+  const values = new Float32Array(room);
+  let end = 0;
+  for (const [row, ngrams] of rows.entries()) {
+    for (const block of blocksOf(ngrams, table, idf)) {
+      for (const [feature, value] of block) {
+        columns[end] = feature;
+        values[end++] = value;
+      }
+    }
+    offsets[row + 1] = end;
+  }
+  return { offsets, columns, values, columnCount: idf.length };
+}
+
+/** Signs of a class, or numbers less their mean in units of their deviation. */
+function target(
+  rows: readonly (readonly number[])[],
+  label: number,
+  problemType: ProblemType,
+): { values: Float32Array; shift: number; scale: number } {
+  const values = Float32Array.from(rows, (row) => row[label]!);
+  if (problemType !== "regression") {
+    return { values: values.map((value) => value === 1 ? 1 : -1), shift: 0, scale: 1 };
+  }
+  const shift = values.reduce((sum, value) => sum + value, 0) / values.length;
+  const variance = values.reduce((sum, value) => sum + (value - shift) ** 2, 0) / values.length;
+  const scale = Math.sqrt(variance) || 1;
+  return { values: values.map((value) => (value - shift) / scale), shift, scale };
+}
+
+/** Without the n-grams whose weights are smallest, where there are more than a file should have. */
+function pruned(state: PartnerState): PartnerState {
+  const { hashes, idf, weights, labelCount } = state;
+  const room = Math.floor(MAX_WEIGHTS / labelCount);
+  if (hashes.length <= room) return state;
+  const importance = Float32Array.from(hashes, (_, feature) => {
+    let largest = 0;
+    for (let label = 0; label < labelCount; label++) {
+      largest = Math.max(largest, Math.abs(weights[feature * labelCount + label]!));
+    }
+    return largest * idf[feature]!;
+  });
+  const kept = [...hashes.keys()]
+    .sort((a, b) => importance[b]! - importance[a]! || a - b)
+    .slice(0, room)
+    .sort((a, b) => a - b);
+  return {
+    ...state,
+    hashes: Uint32Array.from(kept, (feature) => hashes[feature]!),
+    idf: Float32Array.from(kept, (feature) => idf[feature]!),
+    weights: Float32Array.from(
+      kept.flatMap((feature) => [
+        ...weights.subarray(feature * labelCount, (feature + 1) * labelCount),
+      ]),
+    ),
+  };
+}

@@ -29,15 +29,20 @@ const MAX_CONFUSIONS = 10;
  * A report as people read it: the metrics, then a table of the classes and their confusion. Of many
  * classes it shows the worst, and which are confused most often. It ends with what is plainly wrong.
  *
- * @param linear How good a linear model on the same texts is, where that is known.
+ * @param others How good other models are on the same texts, where that is known.
  */
 export function formatReport(
   report: EvaluationReport,
   title: string,
-  linear: TrainResult["linear_baseline"] = null,
+  others: Partial<Pick<TrainResult, "linear_baseline" | "network_alone">> = {},
 ): string {
+  const { linear_baseline: linear = null, network_alone: alone = null } = others;
   const { problem_type, seen, unseen } = report;
   const lines = [`${title}: ${count(report.n)} texts`, ...metricLines(report)];
+  if (alone !== null) {
+    const figures = describeMetrics(alone, problem_type, formatMetric);
+    lines.push(`  the network without its n-grams: ${figures}`);
+  }
   if (problem_type === "single_label_classification") {
     lines.push(`  always the commonest class: ${percent(report.majority)}`);
     if (linear !== null) lines.push(`  a linear model on TF-IDF: ${percent(linear.accuracy)}`);

@@ -78,7 +78,9 @@ Deno.test("formatReport() has tables of 80 columns at most, whatever the classes
 });
 
 Deno.test("formatReport() ends with what is wrong, and gives the linear model's figure", () => {
-  const report = formatReport(manyClasses(3), "Test", { accuracy: 0.5, f1_macro: 0.5 });
+  const report = formatReport(manyClasses(3), "Test", {
+    linear_baseline: { accuracy: 0.5, f1_macro: 0.5 },
+  });
   match(report, /^ {2}a linear model on TF-IDF: 50\.0 %$/m);
   match(report, /\nIt is no better than .*\nIt stays below a linear model .*\.$/);
 });

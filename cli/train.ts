@@ -92,7 +92,7 @@ async function run(options: Options, command: Command): Promise<void> {
     return;
   }
   const { metrics, linear_baseline: linear } = result;
-  console.log(`\n${formatReport(metrics, `The ${metrics.split} file`, linear)}`);
+  console.log(`\n${formatReport(metrics, `The ${metrics.split} file`, result)}`);
   if (shortcomings(metrics, linear).length > 0) console.log(advice(settings, dataset.dir));
   console.log(nextSteps(result, dataset));
 }

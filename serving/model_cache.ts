@@ -21,6 +21,7 @@ import {
 import { ADAPTER_WEIGHTS_FILE } from "../models/formats/adapter_files.ts";
 import { readConfig } from "../models/family.ts";
 import { TextClassifier } from "../models/inference/text_classifier.ts";
+import { partnerSize } from "../models/partner/partner_file.ts";
 import { type Dtype, weightBytes } from "../models/weights.ts";
 import type { Executor } from "../onnx/runtime/executor.ts";
 import { SerialQueue } from "../lib/serial_queue.ts";
@@ -341,13 +342,19 @@ export class ModelCache implements AsyncDisposable {
 }
 
 async function sizesOf(dir: string, dtype: Dtype): Promise<Sizes> {
-  if (!await isAdapter(dir)) return { bytes: weightBytes(await readConfig(dir), dtype) };
+  const partnerBytes = await partnerSize(dir);
+  if (!await isAdapter(dir)) {
+    return { bytes: weightBytes(await readConfig(dir), dtype) + partnerBytes };
+  }
   const { size } = await Deno.stat(join(dir, ADAPTER_WEIGHTS_FILE));
   const adapter = await readAdapter(dir);
   const baseDir = await Deno.realPath(await baseDirOf(adapter));
   const config = await readConfig(baseDir);
   const tables = tablesOf([adapter], config);
-  return { bytes: size, base: { dir: baseDir, bytes: weightBytes(config, dtype), tables } };
+  return {
+    bytes: size + partnerBytes,
+    base: { dir: baseDir, bytes: weightBytes(config, dtype), tables },
+  };
 }
 
 function holdsAll(

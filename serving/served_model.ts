@@ -6,7 +6,12 @@
  */
 import type { ProblemType } from "../data/labels.ts";
 import type { AdapterBank, BankedAdapter, BankRow } from "../models/inference/adapter_bank.ts";
-import { type EncodedText, inBatches, scoresOf } from "../models/inference/inference.ts";
+import {
+  type EncodedText,
+  encodeText,
+  inBatches,
+  scoresOf,
+} from "../models/inference/inference.ts";
 import type { TextClassifier } from "../models/inference/text_classifier.ts";
 import type { Encoding } from "../models/text/tokenizer.ts";
 import type { BatchGroup } from "./batcher.ts";
@@ -51,11 +56,11 @@ export function servedClassifier(classifier: TextClassifier): ServedModel {
 export function servedAdapter(
   bank: AdapterBank,
   name: string,
-  { problemType, labels, tokenizer, virtualTokens }: BankedAdapter,
+  { problemType, labels, tokenizer, virtualTokens, partner }: BankedAdapter,
   release: () => Promise<void>,
 ): ServedModel {
   const encode = (text: string, pair?: string): Encoding & BankRow => ({
-    ...pair === undefined ? tokenizer.encode(text) : tokenizer.encodePair(text, pair),
+    ...encodeText(tokenizer, partner, text, pair),
     adapter: name,
     virtualTokens,
   });

@@ -86,6 +86,8 @@ export interface TrainResult {
    * not one class.
    */
   linear_baseline: Record<MetricOf<"single_label_classification">, number> | null;
+  /** How good the network is without its partner; `null` where it has none. */
+  network_alone: Headline | null;
 }
 
 /** Anything that a run reports. */

@@ -106,6 +106,7 @@ function trainingFeeds(
 /**
  * Predicts examples with a session's present weights, and gives their mean loss.
  *
+ * @returns Beside them the logits, `[examples][labels]`.
  * @throws What the signal says, if it aborts.
  */
 export async function predictExamples(
@@ -113,20 +114,30 @@ export async function predictExamples(
   examples: readonly EncodedExample[],
   config: ModelConfig,
   signal?: AbortSignal,
-): Promise<{ predictions: Prediction[]; loss: number }> {
+): Promise<{ predictions: Prediction[]; loss: number; logits: Float32Array[] }> {
   const problem = problemOf(config);
   const run = (batch: EncodedExample[]) => batchLogits(session, batch, config.pad_token_id);
   const logits = await inBatches(examples, run, { signal });
-  const predictions = examples.map(({ text, target }, i) => ({
-    text,
-    labels: labelRow(target, problem),
-    scores: scoresOf(logits[i]!, problem.problemType),
-  }));
+  const predictions = predictionsOf(examples, logits, problem);
   const losses = predictions.map(({ labels }, i) =>
     lossOf(logits[i]!, labels, problem.problemType)
   );
   return {
     predictions,
     loss: losses.reduce((sum, loss) => sum + loss, 0) / losses.length,
+    logits,
   };
+}
+
+/** Examples beside what logits, `[examples][labels]`, predict for them. */
+export function predictionsOf(
+  examples: readonly EncodedExample[],
+  logits: readonly ArrayLike<number>[],
+  problem: Problem,
+): Prediction[] {
+  return examples.map(({ text, target }, i) => ({
+    text,
+    labels: labelRow(target, problem),
+    scores: scoresOf(logits[i]!, problem.problemType),
+  }));
 }

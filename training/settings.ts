@@ -20,6 +20,7 @@ import {
   tunerOf,
   TUNERS,
 } from "../models/tuners/tuner.ts";
+import { PARTNERS } from "./partner.ts";
 
 /** The name of a model, of which those that begin with `scratch:` are known. */
 export const MODEL = z.string().refine(
@@ -88,6 +89,10 @@ export const TrainSettings = z.strictObject({
   freeze: z.string().optional()
     .describe("Parameters that are not trained: names with *, separated by commas"),
   ...TUNER_SETTINGS,
+  partner: z.enum(PARTNERS).default("ngrams").describe(
+    "What helps the network where validation shows that it does: a linear model on n-grams of " +
+      "words and characters, whose logits are added",
+  ),
   patience: whole(1).optional().describe(
     "Stop after so many epochs without a better one",
   ),

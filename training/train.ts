@@ -12,6 +12,8 @@ import { saveAdapter } from "../models/formats/adapter.ts";
 import { ADAPTER_WEIGHTS_FILE } from "../models/formats/adapter_files.ts";
 import { readWeights, WEIGHTS_FILE } from "../models/formats/weight_files.ts";
 import { saveClassifier } from "../models/formats/classifier.ts";
+import { withPartner } from "../models/inference/inference.ts";
+import { savePartner } from "../models/partner/partner_file.ts";
 import { familyOf } from "../models/family.ts";
 import { problemOf } from "../models/formats/config.ts";
 import { frozenBase } from "../models/weights.ts";
@@ -31,13 +33,21 @@ import {
 } from "./folder/checkpoints.ts";
 import { evaluate, headline } from "./evaluation.ts";
 import type { TrainEvent, TrainResult } from "./events.ts";
-import { encodeExamples, predictExamples, stepFeeds, trainingRows } from "./examples.ts";
+import {
+  type EncodedExample,
+  encodeExamples,
+  predictExamples,
+  predictionsOf,
+  stepFeeds,
+  trainingRows,
+} from "./examples.ts";
 import { fit, interruptible } from "./fit.ts";
 import { frozenParameters } from "./freeze.ts";
 import { trainingGraphs } from "./graphs.ts";
 import { initialModel, resumedModel } from "./initial_model.ts";
 import { cardBase, modelCard } from "./folder/model_card.ts";
 import { linearBaseline } from "./linear_baseline.ts";
+import { fitPartner } from "./partner.ts";
 import { optimizerOf } from "./optimizer.ts";
 import {
   checkOutDir,
@@ -255,9 +265,21 @@ async function runTraining(dataset: Dataset, options: TrainOptions): Promise<Tra
   await restoreWeights(bestDir, session);
   const split = dataset.test.length > 0 ? "test" : "validation";
   const measured = encodeExamples(dataset[split], tokenizer, problem);
-  const { predictions } = await interruptible(
-    () => predictExamples(session, measured.examples, config, signal),
-    run,
+  const predict = (examples: readonly EncodedExample[]) =>
+    interruptible(() => predictExamples(session, examples, config, signal), run);
+  const { predictions: alone, logits } = await predict(measured.examples);
+  const pooled = settings.partner === "none" ? undefined : fitPartner(
+    trainRows,
+    dataset.validation,
+    (await predict(validation.examples)).logits,
+    problem,
+  );
+  const predictions = pooled === undefined ? alone : predictionsOf(
+    measured.examples,
+    logits.map((row, i) =>
+      withPartner(row, { partner: pooled.answer(measured.examples[i]!.text) })
+    ),
+    problem,
   );
   // The export needs much memory too.
   await session.release();
@@ -273,10 +295,12 @@ async function runTraining(dataset: Dataset, options: TrainOptions): Promise<Tra
     tokens_per_second: runner.tokensPerSecond,
     metrics: { split, ...evaluate(predictions, problem, new Set(texts)) },
     linear_baseline: linearBaseline(trainRows, dataset[split], problem),
+    network_alone: pooled === undefined ? null : headline(alone, problem),
   };
   const weights = await readWeights(bestDir, config, graphs.parameters);
   if (tuning === undefined) await saveClassifier(outDir, { config, tokenizer, weights });
   else await saveAdapter(outDir, { ...tuning, config, tokenizer, weights });
+  await savePartner(outDir, pooled);
   await writeJson(join(outDir, TRAINER_STATE_FILE), state.toJSON(checkpointName));
   const { size } = await Deno.stat(join(outDir, tuning ? ADAPTER_WEIGHTS_FILE : WEIGHTS_FILE));
   const cardOf = await cardBase(settings.model);

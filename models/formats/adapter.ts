@@ -24,6 +24,7 @@ import { modelDir } from "../hub.ts";
 import { ADAPTER_METHODS, methodOf, type PeftConfig } from "../tuners/tuner.ts";
 import { ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE } from "./adapter_files.ts";
 import { decodeSafetensors, encodeSafetensors, type StoredTensor } from "./safetensors.ts";
+import { loadPartner, type PooledPartner } from "../partner/partner_file.ts";
 import { Tokenizer } from "../text/tokenizer.ts";
 import { MIN_LENGTH } from "./tokenizer_files.ts";
 import {
@@ -81,6 +82,8 @@ export interface StoredAdapter {
   config?: ModelConfig | undefined;
   weights: Weights;
   maxLength?: number | undefined;
+  /** What stands beside the network, if anything does. */
+  partner?: PooledPartner | undefined;
 }
 
 /** Whether a folder holds an adapter. */
@@ -200,6 +203,7 @@ export async function readAdapter(dir: string): Promise<StoredAdapter> {
       ...method.fromStored(peft, { names: () => [...tensors.keys()], read: values }),
     },
     maxLength,
+    partner: await loadPartner(dir, labelCount),
   };
 }
 

@@ -23,7 +23,8 @@ import { weightsSha256 } from "../formats/weight_files.ts";
 import { classifierLogits } from "../heads/classifier.ts";
 import { familyOf, readConfig } from "../family.ts";
 import { type ModelConfig, problemOf } from "../formats/config.ts";
-import type { EncodedText } from "./inference.ts";
+import { type EncodedText, withPartner } from "./inference.ts";
+import type { PooledPartner } from "../partner/partner_file.ts";
 import { mixedProjection } from "../tuners/lora.ts";
 import { type BankRows, methodOf } from "../tuners/tuner.ts";
 import { prefixWidth } from "../tuners/prefix.ts";
@@ -44,6 +45,7 @@ export interface BankedAdapter {
   virtualTokens: number;
   /** Cuts texts to what the adapter takes. */
   tokenizer: Tokenizer;
+  partner?: PooledPartner | undefined;
 }
 
 /** A bank is full; it takes the adapter when others have left. */
@@ -190,6 +192,7 @@ export class AdapterBank {
       ...problemOf(config),
       virtualTokens: method.virtualTokens(peft),
       tokenizer: adaptedTokenizer(adapter, this.#tokenizer, config),
+      partner: adapter.partner,
       rows,
     };
     this.#entries.set(name, entry);
@@ -225,7 +228,9 @@ export class AdapterBank {
     const { logits } = await this.#session.run(this.#feeds(batch, entries));
     const data = logits!.data as Float32Array;
     const width = data.length / batch.length;
-    return entries.map(({ labels }, row) => data.slice(row * width, row * width + labels.length));
+    return entries.map(({ labels }, row) =>
+      withPartner(data.slice(row * width, row * width + labels.length), batch[row]!)
+    );
   }
 
   /** Frees the memory of the base and its adapters. */

@@ -6,6 +6,8 @@
 import type { ProblemType } from "../../data/labels.ts";
 import { collate, evaluationBatches, type TokenIds } from "../../data/batches.ts";
 import type { InferenceSession } from "../../onnx/runtime/executor.ts";
+import type { PooledPartner } from "../partner/partner_file.ts";
+import type { Encoding, Tokenizer } from "../text/tokenizer.ts";
 
 /** Texts that go through a model together when nobody waits for one of them. */
 export const BATCH_SIZE = 64;
@@ -25,6 +27,36 @@ export interface EncodedText {
   secondStart?: number;
   /** How many tokens of an adapter the device works on beside those of the text. */
   virtualTokens?: number;
+  /** What the model's partner says to the text, if it has one. */
+  partner?: PartnerAnswer | undefined;
+}
+
+/** What a partner adds to the logits of a network. */
+export interface PartnerAnswer {
+  /** `[labels]` */
+  logits: Float32Array;
+  /** The factor of the network's own logits. */
+  networkScale: number;
+}
+
+/** A text, or a pair of texts, as a model with its partner takes it. */
+export function encodeText(
+  tokenizer: Tokenizer,
+  partner: PooledPartner | undefined,
+  text: string,
+  pair?: string,
+): Encoding & EncodedText {
+  const encoding = pair === undefined ? tokenizer.encode(text) : tokenizer.encodePair(text, pair);
+  return { ...encoding, partner: partner?.answer(text, pair) };
+}
+
+/** The logits of a network and its partner together, `[labels]`. */
+export function withPartner(
+  logits: Float32Array,
+  { partner }: Pick<EncodedText, "partner">,
+): Float32Array {
+  if (partner === undefined) return logits;
+  return logits.map((logit, label) => partner.networkScale * logit + partner.logits[label]!);
 }
 
 /** The logits of texts that go through a model together, in the order of the texts. */
@@ -41,7 +73,9 @@ export async function batchLogits(
   const { logits } = await session.run(tensors);
   const data = logits!.data as Float32Array;
   const labelCount = data.length / batch.length;
-  return batch.map((_, row) => data.slice(row * labelCount, (row + 1) * labelCount));
+  return batch.map((text, row) =>
+    withPartner(data.slice(row * labelCount, (row + 1) * labelCount), text)
+  );
 }
 
 /** What {@link inBatches} may be told. */

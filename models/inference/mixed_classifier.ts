@@ -8,7 +8,7 @@ import type { Executor } from "../../onnx/runtime/executor.ts";
 import { baseDirOf, isAdapter, readAdapter, type StoredAdapter } from "../formats/adapter.ts";
 import { readConfig } from "../family.ts";
 import { AdapterBank, type BankRow, tablesOf } from "./adapter_bank.ts";
-import { inBatches, scoresOf } from "./inference.ts";
+import { encodeText, inBatches, scoresOf } from "./inference.ts";
 import { type LabelScore, labelScores, TextClassifier } from "./text_classifier.ts";
 import type { TokenCounts } from "../text/tokenizer.ts";
 import type { Dtype } from "../weights.ts";
@@ -96,10 +96,10 @@ async function classifyInBank(
   bank: AdapterBank,
   texts: readonly MixedText[],
 ): Promise<LabelScore[][]> {
-  const rows = texts.map(({ model, text }): BankRow => ({
-    adapter: model,
-    ids: bank.get(model).tokenizer.encode(text).ids,
-  }));
+  const rows = texts.map(({ model, text }): BankRow => {
+    const { tokenizer, partner } = bank.get(model);
+    return { ...encodeText(tokenizer, partner, text), adapter: model };
+  });
   const logits = await inBatches(rows, (batch) => bank.logits(batch));
   return logits.map((row, i) => {
     const { problemType, labels } = bank.get(rows[i]!.adapter);

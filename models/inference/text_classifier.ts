@@ -12,10 +12,12 @@ import {
   type BatchesOptions,
   batchLogits,
   type EncodedText,
+  encodeText,
   inBatches,
   scoresOf,
 } from "./inference.ts";
 import type { Encoding, TokenCounts, Tokenizer } from "../text/tokenizer.ts";
+import { loadPartner, type PooledPartner } from "../partner/partner_file.ts";
 import type { Dtype } from "../weights.ts";
 
 /** A class and how probable it is, or the output of a regression and its value. */
@@ -33,12 +35,19 @@ export class TextClassifier {
   readonly #config: ModelConfig;
   readonly #tokenizer: Tokenizer;
   readonly #session: InferenceSession;
+  readonly #partner: PooledPartner | undefined;
 
-  private constructor(config: ModelConfig, tokenizer: Tokenizer, session: InferenceSession) {
+  private constructor(
+    config: ModelConfig,
+    tokenizer: Tokenizer,
+    session: InferenceSession,
+    partner: PooledPartner | undefined,
+  ) {
     ({ problemType: this.problemType, labels: this.labels } = problemOf(config));
     this.#config = config;
     this.#tokenizer = tokenizer;
     this.#session = session;
+    this.#partner = partner;
   }
 
   /**
@@ -55,7 +64,8 @@ export class TextClassifier {
     const { config, tokenizer, model } = await loadForInference(dir, dtype);
     const session = await executor.loadSession(model);
     if (session.outputNames.includes("logits")) {
-      return new TextClassifier(config, tokenizer, session);
+      const partner = await loadPartner(dir, problemOf(config).labels.length);
+      return new TextClassifier(config, tokenizer, session, partner);
     }
     await session.release();
     throw new UserError(
@@ -70,15 +80,13 @@ export class TextClassifier {
   }
 
   /** A text, or a pair of texts, as {@link logits} takes it. */
-  encode(text: string, pair?: string): Encoding {
-    return pair === undefined
-      ? this.#tokenizer.encode(text)
-      : this.#tokenizer.encodePair(text, pair);
+  encode(text: string, pair?: string): Encoding & EncodedText {
+    return encodeText(this.#tokenizer, this.#partner, text, pair);
   }
 
   /** The tokens of texts, and how many of them the model does not know. */
   countTokens(texts: readonly string[]): TokenCounts {
-    return this.#tokenizer.countAll(texts.map((text) => this.encode(text)));
+    return this.#tokenizer.countAll(texts.map((text) => this.#tokenizer.encode(text)));
   }
 
   /** The logits of texts that go through the model together, in their order. */

@@ -42,18 +42,18 @@ const MAX_WORK = 300_000_000;
 const MAX_FEATURES = 2 ** 18;
 /** The weights that are kept, 16 MB of them; those that matter least go. */
 const MAX_WEIGHTS = 2 ** 22;
+/** Texts by which the n-grams of all are reckoned. */
+const SAMPLE = 1000;
 const SEED = 1;
 
 /** A linear model on n-grams. */
 export class Partner {
   /** As a file holds it. */
   readonly state: PartnerState;
-  readonly #features: ReadonlyMap<number, number>;
 
   /** @param state What {@link Partner.fit} found. */
   constructor(state: PartnerState) {
     this.state = state;
-    this.#features = new Map(Array.from(state.hashes, (hash, feature) => [hash, feature]));
   }
 
   /**
@@ -63,20 +63,11 @@ export class Partner {
   static fit(examples: readonly LabelledText[], problem: Problem): Partner {
     const { problemType, labels } = problem;
     const labelCount = labels.length;
-    let rows = examples.map(({ text }) => ngramsOf(text));
-    const entryCount = rows.reduce(
-      (sum, { words, characters }) => sum + words.length + characters.length,
-      0,
-    );
-    const characters = entryCount * labelCount <= MAX_WORK;
-    if (!characters) rows = rows.map(({ words }) => ({ words, characters: new Uint32Array() }));
-    const kept = withinEntries(rows);
-    rows = kept.map((row) => rows[row]!);
+    const { kept, rows, characters } = readRows(examples, labelCount);
     const targets = kept.map((row) => labelRow(examples[row]!.label, problem));
 
     const { hashes, idf } = features(rows);
-    const table = new Map(Array.from(hashes, (hash, feature) => [hash, feature]));
-    const sparse = sparseRows(rows, table, idf);
+    const sparse = sparseRows(rows, hashes, idf);
     const weights = new Float32Array(hashes.length * labelCount);
     const bias = new Float32Array(labelCount);
     for (let label = 0; label < labelCount; label++) {
@@ -96,10 +87,10 @@ export class Partner {
 
   /** The logits of a text, or the number: `[labels]`. */
   logits(text: string): Float32Array {
-    const { characters, idf, weights, bias, labelCount } = this.state;
+    const { characters, hashes, idf, weights, bias, labelCount } = this.state;
     const logits = Float32Array.from(bias);
     const row = ngramsOf(text, { characters });
-    for (const block of blocksOf(row, this.#features, idf)) {
+    for (const block of blocksOf(row, hashes, idf)) {
       for (const [feature, value] of block) {
         const start = feature * labelCount;
         for (let label = 0; label < labelCount; label++) {
@@ -117,15 +108,26 @@ export class Partner {
   }
 }
 
-/** The rows, in order, that together have no more n-grams than training has room for. */
-function withinEntries(rows: readonly Ngrams[]): number[] {
-  const order = new Random(SEED).shuffle([...rows.keys()]);
-  let entries = 0;
-  const count = order.findIndex((row) => {
-    entries += rows[row]!.words.length + rows[row]!.characters.length;
-    return entries > MAX_ENTRIES;
-  });
-  return (count < 0 ? order : order.slice(0, count)).sort((a, b) => a - b);
+/** The n-grams of as many texts, drawn by chance, as training has room for. */
+function readRows(
+  examples: readonly LabelledText[],
+  labelCount: number,
+): { kept: number[]; rows: Ngrams[]; characters: boolean } {
+  const order = new Random(SEED).shuffle([...examples.keys()]);
+  const entries = ({ words, characters }: Ngrams) => words.length + characters.length;
+  const sampled = order.slice(0, SAMPLE).map((row) => entries(ngramsOf(examples[row]!.text)));
+  const mean = sampled.reduce((sum, count) => sum + count, 0) / sampled.length;
+  const characters = mean * examples.length * labelCount <= MAX_WORK;
+  const read = new Map<number, Ngrams>();
+  let room = MAX_ENTRIES;
+  for (const row of order) {
+    const ngrams = ngramsOf(examples[row]!.text, { characters });
+    room -= entries(ngrams);
+    if (room < 0 && read.size > 0) break;
+    read.set(row, ngrams);
+  }
+  const kept = [...read.keys()].sort((a, b) => a - b);
+  return { kept, rows: kept.map((row) => read.get(row)!), characters };
 }
 
 /** The commonest n-grams, ascending, and their inverse document frequencies. */
@@ -154,14 +156,14 @@ function features(rows: readonly Ngrams[]): Pick<PartnerState, "hashes" | "idf">
 /** The features of a text with their weights, words and characters each with a norm of 1. */
 function blocksOf(
   { words, characters }: Ngrams,
-  table: ReadonlyMap<number, number>,
+  known: Uint32Array,
   idf: Float32Array,
 ): [feature: number, value: number][][] {
   return [words, characters].map((hashes) => {
     const counts = new Map<number, number>();
     for (const hash of hashes) {
-      const feature = table.get(hash);
-      if (feature !== undefined) counts.set(feature, (counts.get(feature) ?? 0) + 1);
+      const feature = indexOf(known, hash);
+      if (feature >= 0) counts.set(feature, (counts.get(feature) ?? 0) + 1);
     }
     let squares = 0;
     const block = Array.from(counts, ([feature, count]): [number, number] => {
@@ -175,9 +177,22 @@ function blocksOf(
   });
 }
 
+/** Where a value stands in an ascending list; -1 if it does not. */
+function indexOf(ascending: Uint32Array, value: number): number {
+  let [low, high] = [0, ascending.length - 1];
+  while (low <= high) {
+    const middle = (low + high) >>> 1;
+    const found = ascending[middle]!;
+    if (found === value) return middle;
+    if (found < value) low = middle + 1;
+    else high = middle - 1;
+  }
+  return -1;
+}
+
 function sparseRows(
   rows: readonly Ngrams[],
-  table: ReadonlyMap<number, number>,
+  known: Uint32Array,
   idf: Float32Array,
 ): SparseRows {
   const offsets = new Uint32Array(rows.length + 1);
@@ -189,7 +204,7 @@ function sparseRows(
   const values = new Float32Array(room);
   let end = 0;
   for (const [row, ngrams] of rows.entries()) {
-    for (const block of blocksOf(ngrams, table, idf)) {
+    for (const block of blocksOf(ngrams, known, idf)) {
       for (const [feature, value] of block) {
         columns[end] = feature;
         values[end++] = value;

@@ -6,8 +6,9 @@
 import { join } from "node:path";
 import { z } from "zod";
 import { PROBLEM_TYPES } from "../../data/labels.ts";
-import { writeFileAtomically } from "../../lib/files.ts";
+import { removeFiles, writeFileAtomically } from "../../lib/files.ts";
 import { UserError } from "../../lib/user_error.ts";
+import type { PartnerAnswer } from "../inference/inference.ts";
 import { decodeSafetensors, encodeSafetensors, type StoredTensor } from "../formats/safetensors.ts";
 import { Partner } from "./partner.ts";
 
@@ -15,10 +16,25 @@ import { Partner } from "./partner.ts";
 export const PARTNER_FILE = "partner.safetensors";
 
 /** A partner with the weights that the network and it have in their common answer. */
-export interface PooledPartner {
-  partner: Partner;
+export class PooledPartner {
+  readonly partner: Partner;
   /** The factors of the network's logits and of the partner's. */
-  scales: { network: number; partner: number };
+  readonly scales: { network: number; partner: number };
+
+  /** @param scales Each 0 or more. */
+  constructor(partner: Partner, scales: { network: number; partner: number }) {
+    this.partner = partner;
+    this.scales = scales;
+  }
+
+  /** What it adds to the network's logits for a text, or a pair of texts. */
+  answer(text: string, pair?: string): PartnerAnswer {
+    const logits = this.partner.logits(pair === undefined ? text : `${text} ${pair}`);
+    return {
+      logits: logits.map((logit) => this.scales.partner * logit),
+      networkScale: this.scales.network,
+    };
+  }
 }
 
 const FORMAT = "graft-partner-1";
@@ -31,11 +47,16 @@ const Metadata = z.object({
   partner_scale: z.coerce.number().nonnegative(),
 });
 
-/** Writes the partner of a network into the network's folder. */
+/** Writes the partner of a network into the network's folder; without one takes out what is there. */
 export async function savePartner(
   dir: string,
-  { partner, scales }: PooledPartner,
+  pooled: PooledPartner | undefined,
 ): Promise<void> {
+  if (pooled === undefined) {
+    await removeFiles(dir, [PARTNER_FILE]);
+    return;
+  }
+  const { partner, scales } = pooled;
   const { problemType, labelCount, characters, hashes, idf, weights, bias } = partner.state;
   const bytes = encodeSafetensors({
     metadata: {
@@ -105,5 +126,15 @@ export async function loadPartner(
     weights: numbers("weights", [features, labelCount]),
     bias: numbers("bias", [labelCount]),
   });
-  return { partner, scales: { network: network_scale, partner: partner_scale } };
+  return new PooledPartner(partner, { network: network_scale, partner: partner_scale });
+}
+
+/** How many bytes a partner takes, 0 where there is none. */
+export async function partnerSize(dir: string): Promise<number> {
+  try {
+    return (await Deno.stat(join(dir, PARTNER_FILE))).size;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return 0;
+    throw error;
+  }
 }

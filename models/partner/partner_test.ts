@@ -4,7 +4,7 @@ import type { Problem } from "../../data/labels.ts";
 import { UserError } from "../../lib/user_error.ts";
 import { argMax } from "../inference/inference.ts";
 import { Partner } from "./partner.ts";
-import { loadPartner, PARTNER_FILE, savePartner } from "./partner_file.ts";
+import { loadPartner, PARTNER_FILE, PooledPartner, savePartner } from "./partner_file.ts";
 
 const CLASSES: Problem = {
   problemType: "single_label_classification",
@@ -59,7 +59,7 @@ Deno.test("a text without a known n-gram gets the constant", () => {
 Deno.test("savePartner() and loadPartner() give the same logits", async () => {
   const dir = await Deno.makeTempDir();
   const partner = Partner.fit(EXAMPLES, CLASSES);
-  await savePartner(dir, { partner, scales: { network: 0.5, partner: 1.5 } });
+  await savePartner(dir, new PooledPartner(partner, { network: 0.5, partner: 1.5 }));
   const loaded = await loadPartner(dir, 3);
   deepStrictEqual(loaded!.scales, { network: 0.5, partner: 1.5 });
   for (const { text } of EXAMPLES) {
@@ -71,7 +71,7 @@ Deno.test("loadPartner() gives nothing where there is no file, and refuses one o
   const dir = await Deno.makeTempDir();
   deepStrictEqual(await loadPartner(dir, 3), undefined);
   const partner = Partner.fit(EXAMPLES, CLASSES);
-  await savePartner(dir, { partner, scales: { network: 1, partner: 1 } });
+  await savePartner(dir, new PooledPartner(partner, { network: 1, partner: 1 }));
   await rejects(loadPartner(dir, 4), {
     name: "UserError",
     message: new RegExp(`Cannot read '.*${PARTNER_FILE}': expected 'weights' as \\[\\d+,4\\]`),

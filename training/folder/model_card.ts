@@ -101,7 +101,12 @@ export function modelCard(card: ModelCard): string {
   if (problem_type === "single_label_classification") {
     rows.push(`| accuracy of the commonest class | ${decimals(metrics.majority)} | | |`);
   }
-  const { linear_baseline: linear } = result;
+  const { linear_baseline: linear, network_alone: alone } = result;
+  if (alone !== null) {
+    const { metric } = BEST_METRIC[problem_type];
+    const value = (alone as Partial<Record<Metric, number>>)[metric]!;
+    rows.push(`| ${METRIC_NAMES[metric]} of the network alone | ${decimals(value)} | | |`);
+  }
   if (linear !== null) {
     rows.push(`| accuracy of a linear model on TF-IDF | ${decimals(linear.accuracy)} | | |`);
   }

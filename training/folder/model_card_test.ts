@@ -15,6 +15,7 @@ const RESULT: TrainResult & { metrics: SingleLabelReport } = {
   device: "wasm",
   tokens_per_second: 1000,
   linear_baseline: { accuracy: 0.8, f1_macro: 0.75 },
+  network_alone: null,
   metrics: {
     problem_type: "single_label_classification",
     split: "test",

@@ -81,7 +81,7 @@ export class ModelRegistry {
   /** What has been said of folders and the store. */
   readonly #reported = new Set<string>();
   /** The names of runs by their ids, as the store gave them last. */
-  #runNames: ReadonlyMap<string, string> = new Map();
+  readonly #runNames = new Map<string, string>();
   #scan: Promise<void> | undefined;
   #scannedAt = -Infinity;
 
@@ -345,22 +345,25 @@ export class ModelRegistry {
   /** What the folders hold, the oldest first. */
   async #foundModels(): Promise<Found[]> {
     const { runsDir, modelsDir } = this.#options;
-    const names = await this.#namesOfRuns();
     const onBad = (path: string, error: unknown) => this.#reportBad(path, error);
-    const found: Found[] = (await finishedRuns(runsDir, onBad))
-      .map((run) => ({ ...run, name: names.get(run.name) ?? run.name }));
+    const runs = await finishedRuns(runsDir, onBad);
+    await this.#readNames(runs.map(({ name }) => name));
+    const found: Found[] = runs
+      .map((run) => ({ ...run, name: this.#runNames.get(run.name) ?? run.name }));
     if (modelsDir !== undefined) found.push(...await modelFolders(modelsDir, onBad));
     return found.sort((a, b) => a.finishedAt.getTime() - b.finishedAt.getTime());
   }
 
-  async #namesOfRuns(): Promise<ReadonlyMap<string, string>> {
+  /** Reads the names that runs were given; they stay as they are, and are read once. */
+  async #readNames(ids: readonly string[]): Promise<void> {
     try {
-      const runs = await this.#options.runs.list();
-      this.#runNames = new Map(runs.map(({ id, name }) => [id, name]));
+      for (const id of ids) {
+        if (this.#runNames.has(id)) continue;
+        this.#runNames.set(id, (await this.#options.runs.get(id))?.name ?? id);
+      }
     } catch (error) {
       this.#report("Cannot read the names of runs", error);
     }
-    return this.#runNames;
   }
 }
 

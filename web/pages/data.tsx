@@ -275,6 +275,7 @@ function Upload({ file, onClose }: { file: File; onClose: () => void }) {
               <Button type="submit" kind="primary" busy={busy === "save"}>Save the data set</Button>
             </form>
           </Card>
+          <Notes notes={audit.notes} />
           <Audit report={audit.audit} />
         </>
       )}
@@ -330,6 +331,7 @@ export function DatasetPage({ name }: { name: string }) {
           <Button kind="quiet" icon="trash" onClick={() => setIsDeleting(true)}>Delete</Button>
         )}
       </Heading>
+      <Notes notes={data.notes} />
       <Audit report={data.audit} />
       {isDeleting && (
         <Confirm
@@ -345,6 +347,16 @@ export function DatasetPage({ name }: { name: string }) {
         </Confirm>
       )}
     </>
+  );
+}
+
+/** How the files were read, and what is odd about the labels. */
+function Notes({ notes }: { notes: readonly string[] }) {
+  if (notes.length === 0) return null;
+  return (
+    <Note kind="warning">
+      <ul class="notes">{notes.map((note) => <li key={note}>{note}</li>)}</ul>
+    </Note>
   );
 }
 

@@ -8,6 +8,7 @@ import { basename, join } from "node:path";
 import { DatasetLibrary } from "../data/dataset_library.ts";
 import { exists, readJson } from "../lib/files.ts";
 import { UserError } from "../lib/user_error.ts";
+import { writeLine } from "../lib/write_line.ts";
 import type { Dtype } from "../models/weights.ts";
 import type { Device } from "../onnx/runtime/device.ts";
 import { Executor } from "../onnx/runtime/executor.ts";
@@ -202,7 +203,8 @@ async function run(options: Options): Promise<void> {
     apiKeys,
     requestsPerMinute: options.rateLimit,
     corsOrigins: options.corsOrigin ?? [],
-    log: (entry) => console.error(JSON.stringify(entry)),
+    // OpenTelemetry, where it is on, takes the severity from the function.
+    log: (entry) => console[entry.level](JSON.stringify(entry)),
     page: options.ui,
   });
 
@@ -210,9 +212,9 @@ async function run(options: Options): Promise<void> {
   const server = HttpServer.listen({ hostname: host, port, maxConnections }, app.fetch);
   const address = `http://${server.address.hostname}:${server.address.port}`;
   await folder.tell(address);
-  console.error(`Listening on ${address}`);
+  writeLine(Deno.stderr, `Listening on ${address}`);
   if (options.ui) {
-    console.error("Open it in a browser to watch runs, try models and see their mistakes");
+    writeLine(Deno.stderr, "Open it in a browser to watch runs, try models and see their mistakes");
   }
   // A signal comes twice under `deno task`: from the terminal, and passed on by the task.
   let stopping: Promise<void> | undefined;

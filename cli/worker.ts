@@ -10,6 +10,7 @@ import { readDataset } from "../data/dataset.ts";
 import { ingest } from "../data/preparation/ingest.ts";
 import { isDiskFull } from "../lib/files.ts";
 import { UserError } from "../lib/user_error.ts";
+import { writeLine } from "../lib/write_line.ts";
 import { TextClassifier } from "../models/inference/text_classifier.ts";
 import { scratchWordPieces } from "../models/scratch.ts";
 import { Executor } from "../onnx/runtime/executor.ts";
@@ -104,6 +105,7 @@ async function runEvaluation(
   send({ type: "report", report });
 }
 
+/** Not by `console`, whose lines would be logs where OpenTelemetry is on. */
 function send(message: JobMessage): void {
-  console.log(JSON.stringify(message));
+  writeLine(Deno.stdout, JSON.stringify(message));
 }

@@ -103,7 +103,7 @@ export function createApp(options: AppOptions): OpenAPIHono {
   app.route("/", datasetRoutes({ ...options, maxBytes: datasetLimitBytes, budget }));
   app.route("/", storageRoutes(options));
   app.route("/", infoRoutes(models, cache, limits));
-  app.route("/", metricsRoutes(metrics));
+  app.route("/", metricsRoutes(options));
   addDocs(app);
   return app;
 }

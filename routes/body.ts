@@ -122,9 +122,12 @@ export async function readBody(
   );
 }
 
-/** What bodies of JSON are called: `curl -d` calls them a form, and `fetch` plain text. */
+/**
+ * What bodies of JSON are called: `curl -d` calls them a form, `fetch` plain text, and Triton's
+ * client bytes.
+ */
 const JSON_TYPES =
-  /^(|application\/json|application\/[^/]+\+json|text\/json|text\/plain|application\/x-www-form-urlencoded)$/;
+  /^(|(application|text)\/json|application\/[^/]+\+json|text\/plain|application\/(octet-stream|x-www-form-urlencoded))$/;
 
 /**
  * A whole body of JSON in UTF-8.

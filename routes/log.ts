@@ -4,6 +4,7 @@
  * @module
  */
 import type { MiddlewareHandler } from "hono";
+import { trace } from "@opentelemetry/api";
 import { routePath } from "hono/route";
 import type { Metrics } from "../serving/metrics.ts";
 
@@ -41,6 +42,9 @@ export function observeRequests(metrics: Metrics, log: Log): MiddlewareHandler {
     // What matched no route is counted as one: its paths have no end.
     const matched = routePath(context, -1);
     const route = matched.endsWith("*") ? "none" : matched;
+    const span = trace.getActiveSpan();
+    span?.updateName(`${METHODS.has(method) ? method : "HTTP"} ${route}`);
+    span?.setAttribute("http.route", route);
     // A client may make up methods without end.
     metrics.request(METHODS.has(method) ? method : "other", route, status, durationMs);
     if (errorType !== undefined) metrics.failure(errorType);

@@ -5,8 +5,12 @@
  */
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import { z } from "zod";
+import type { RunState } from "../orchestration/run_store.ts";
 import type { Metrics } from "../serving/metrics.ts";
 import { createRouter, declareRoute } from "./router.ts";
+import { storage, type StorageOptions } from "./storage.ts";
+
+const RUN_STATES: readonly RunState[] = ["queued", "running", "succeeded", "failed", "cancelled"];
 
 const route = declareRoute({
   method: "get",
@@ -21,8 +25,34 @@ const route = declareRoute({
   },
 });
 
+/** What is counted beside what the server has done. */
+export type MetricsRoutesOptions = StorageOptions & { metrics: Metrics };
+
 /** The route. */
-export function metricsRoutes({ registry }: Metrics): OpenAPIHono {
+export function metricsRoutes({ metrics, ...options }: MetricsRoutesOptions): OpenAPIHono {
+  const { store, supervisor } = options;
+  const { registry } = metrics;
+  metrics.gauges("graft_runs", "Runs by their state", "state", async () => {
+    const counts: Record<string, number> = Object.fromEntries(
+      RUN_STATES.map((state) => [state, 0]),
+    );
+    for (const { state } of await store.list()) counts[state]!++;
+    return counts;
+  });
+  metrics.gauge(
+    "graft_job_queue_length",
+    "Runs and evaluations that wait for a process",
+    () => supervisor.queueLength,
+  );
+  metrics.gauges("graft_disk_bytes", "What is taken on the disk", "kind", async () => {
+    const { runs, datasets } = await storage(options);
+    const sum = (parts: { bytes: number }[]) => parts.reduce((sum, { bytes }) => sum + bytes, 0);
+    return { runs: sum(runs), datasets: sum(datasets) };
+  });
+  if (options.diskBudgetBytes !== undefined) {
+    const budget = options.diskBudgetBytes;
+    metrics.gauge("graft_disk_budget_bytes", "The most that may be taken there", () => budget);
+  }
   return createRouter().openapi(route, async (context) => {
     return context.text(await registry.metrics(), 200, { "Content-Type": registry.contentType });
   });

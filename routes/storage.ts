@@ -115,7 +115,8 @@ export class DiskBudget {
   }
 }
 
-async function storage(
+/** What they take. */
+export async function storage(
   { store, supervisor, datasets, diskBudgetBytes }: StorageOptions,
 ): Promise<z.infer<typeof Storage>> {
   const runs = await Promise.all((await store.list()).map(async ({ id, name }) => ({

@@ -4,8 +4,9 @@
  * @module
  */
 import process from "node:process";
-import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { Counter, Registry } from "prom-client";
 import type { BatchReport } from "./batcher.ts";
+import { Count, Distribution, observe } from "./instruments.ts";
 
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 const ROWS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
@@ -25,36 +26,28 @@ export interface VersionFigures {
 export class Metrics {
   /** All of them, to be printed. */
   readonly registry: Registry = new Registry();
-  readonly #requests = new Counter({
+  readonly #requests = new Count(this.registry, {
     name: "graft_requests_total",
     help: "Requests that were answered",
-    labelNames: ["method", "route", "status"],
-    registers: [this.registry],
-  });
+  }, ["method", "route", "status"]);
   readonly #requestSeconds = this.#histogram(
     "graft_request_duration_seconds",
     "Time from a request to its answer",
     SECONDS,
     ["route"],
   );
-  readonly #failures = new Counter({
+  readonly #failures = new Count(this.registry, {
     name: "graft_failures_total",
     help: "Requests that failed, by the kind of their error",
-    labelNames: ["error_type"],
-    registers: [this.registry],
-  });
-  readonly #predictions = new Counter({
+  }, ["error_type"]);
+  readonly #predictions = new Count(this.registry, {
     name: "graft_predictions_total",
     help: "Texts that were classified",
-    labelNames: ["model", "version"],
-    registers: [this.registry],
-  });
-  readonly #predictionFailures = new Counter({
+  }, ["model", "version"]);
+  readonly #predictionFailures = new Count(this.registry, {
     name: "graft_prediction_failures_total",
     help: "Texts that were not classified, by a fault of the model or the device",
-    labelNames: ["model", "version"],
-    registers: [this.registry],
-  });
+  }, ["model", "version"]);
   readonly #predictionSeconds = this.#histogram(
     "graft_prediction_duration_seconds",
     "Time from a text's arrival to its scores",
@@ -104,36 +97,46 @@ export class Metrics {
 
   /** Adds a value that is asked for when the metrics are read. */
   gauge(name: string, help: string, value: () => number): void {
-    new Gauge({
-      name,
-      help,
-      registers: [this.registry],
-      collect() {
-        this.set(value());
-      },
-    });
+    observe(this.registry, { name, help }, [], () => [[{}, value()]]);
+  }
+
+  /** Adds a value for each value of a label, which are asked for when the metrics are read. */
+  gauges<Label extends string>(
+    name: string,
+    help: string,
+    label: Label,
+    values: () => Promise<Record<string, number>>,
+  ): void {
+    observe(
+      this.registry,
+      { name, help },
+      [label],
+      async () =>
+        Object.entries(await values())
+          .map(([key, value]) => [{ [label]: key } as Record<Label, string>, value]),
+    );
   }
 
   /** A request was answered. */
   request(method: string, route: string, status: number, durationMs: number): void {
-    this.#requests.inc({ method, route, status });
-    this.#requestSeconds.observe({ route }, durationMs / 1000);
+    this.#requests.add({ method, route, status });
+    this.#requestSeconds.record(durationMs / 1000, { route });
   }
 
   /** A request failed. */
   failure(errorType: string): void {
-    this.#failures.inc({ error_type: errorType });
+    this.#failures.add({ error_type: errorType });
   }
 
   /** A request's texts for one version were classified. */
   prediction(model: string, version: number, texts: number, durationMs: number): void {
-    this.#predictions.inc({ model, version }, texts);
-    this.#predictionSeconds.observe({ model, version }, durationMs / 1000);
+    this.#predictions.add({ model, version }, texts);
+    this.#predictionSeconds.record(durationMs / 1000, { model, version });
   }
 
   /** A version failed to classify a request's texts. */
   predictionFailure(model: string, version: number, texts: number): void {
-    this.#predictionFailures.inc({ model, version }, texts);
+    this.#predictionFailures.add({ model, version }, texts);
   }
 
   /** What each version has done, by `name@version`; those that have done nothing are left out. */
@@ -149,13 +152,15 @@ export class Metrics {
         { texts: 0, failures: 0, meanMs: null, seconds: 0, requests: 0 };
       figures.set(name, { ...known, [key]: known[key] + value });
     };
-    for (const { labels, value } of (await this.#predictions.get()).values) {
+    for (const { labels, value } of (await this.#predictions.prometheus.get()).values) {
       add(labels, "texts", value);
     }
-    for (const { labels, value } of (await this.#predictionFailures.get()).values) {
+    for (const { labels, value } of (await this.#predictionFailures.prometheus.get()).values) {
       add(labels, "failures", value);
     }
-    for (const { labels, value, metricName } of (await this.#predictionSeconds.get()).values) {
+    for (
+      const { labels, value, metricName } of (await this.#predictionSeconds.prometheus.get()).values
+    ) {
       if (metricName?.endsWith("_sum")) add(labels, "seconds", value);
       if (metricName?.endsWith("_count")) add(labels, "requests", value);
     }
@@ -169,15 +174,15 @@ export class Metrics {
 
   /** The texts of a request became tokens and passed the queue. */
   stages(tokenizationMs: number, queueMs: number): void {
-    this.#tokenizationSeconds.observe(tokenizationMs / 1000);
-    this.#queueSeconds.observe(queueMs / 1000);
+    this.#tokenizationSeconds.record(tokenizationMs / 1000);
+    this.#queueSeconds.record(queueMs / 1000);
   }
 
   /** A batch has run. */
   batch({ rows, tokens, durationMs }: BatchReport): void {
-    this.#batchRows.observe(rows);
-    this.#batchTokens.observe(tokens);
-    this.#inferenceSeconds.observe(durationMs / 1000);
+    this.#batchRows.record(rows);
+    this.#batchTokens.record(tokens);
+    this.#inferenceSeconds.record(durationMs / 1000);
   }
 
   #histogram<Label extends string = never>(
@@ -185,7 +190,7 @@ export class Metrics {
     help: string,
     buckets: number[],
     labelNames: Label[] = [],
-  ): Histogram<Label> {
-    return new Histogram({ name, help, buckets, labelNames, registers: [this.registry] });
+  ): Distribution<Label> {
+    return new Distribution(this.registry, { name, help }, buckets, labelNames);
   }
 }

@@ -1,0 +1,90 @@
+/**
+ * Instruments that Prometheus reads and that OpenTelemetry is told of. Deno sends the latter where
+ * `OTEL_DENO=true`; otherwise they do nothing.
+ *
+ * @module
+ */
+import { metrics as openTelemetry } from "@opentelemetry/api";
+import { Counter, Gauge, Histogram, type Registry } from "prom-client";
+
+type Labels<Label extends string> = Record<Label, string | number>;
+
+/** What an instrument is called and what it measures. */
+export interface Instrument {
+  name: string;
+  help: string;
+}
+
+const meter = () => openTelemetry.getMeter("graft");
+
+/** A sum that only grows. */
+export class Count<Label extends string> {
+  /** As Prometheus has it. */
+  readonly prometheus: Counter<Label>;
+  readonly #openTelemetry;
+
+  constructor(registry: Registry, { name, help }: Instrument, labelNames: readonly Label[]) {
+    this.prometheus = new Counter({ name, help, labelNames, registers: [registry] });
+    this.#openTelemetry = meter().createCounter(name, { description: help });
+  }
+
+  /** Adds to it. */
+  add(labels: Labels<Label>, value: number = 1): void {
+    this.prometheus.inc(labels, value);
+    this.#openTelemetry.add(value, labels);
+  }
+}
+
+/** How often values fell into which bucket. */
+export class Distribution<Label extends string = never> {
+  /** As Prometheus has it. */
+  readonly prometheus: Histogram<Label>;
+  readonly #openTelemetry;
+
+  constructor(
+    registry: Registry,
+    { name, help }: Instrument,
+    buckets: number[],
+    labelNames: readonly Label[] = [],
+  ) {
+    this.prometheus = new Histogram({ name, help, buckets, labelNames, registers: [registry] });
+    const advice = { explicitBucketBoundaries: buckets };
+    this.#openTelemetry = meter().createHistogram(name, { description: help, advice });
+  }
+
+  /** Adds a value. */
+  record(value: number, labels: Partial<Labels<Label>> = {}): void {
+    this.prometheus.observe(labels, value);
+    this.#openTelemetry.record(value, labels);
+  }
+}
+
+/** A value for each set of labels. */
+export type Observation<Label extends string> = [labels: Labels<Label>, value: number];
+
+/** Values that are asked for when the metrics are read, or sent. */
+export function observe<Label extends string>(
+  registry: Registry,
+  { name, help }: Instrument,
+  labelNames: readonly Label[],
+  values: () => Observation<Label>[] | Promise<Observation<Label>[]>,
+): void {
+  new Gauge({
+    name,
+    help,
+    labelNames,
+    registers: [registry],
+    async collect() {
+      this.reset();
+      for (const [labels, value] of await values()) this.set(labels, value);
+    },
+  });
+  // Values that have to be waited for are those of the time before: a callback is not to wait.
+  let latest: Observation<Label>[] = [];
+  meter().createObservableGauge(name, { description: help }).addCallback((result) => {
+    const found = values();
+    if (Array.isArray(found)) latest = found;
+    else found.then((found) => latest = found, () => {});
+    for (const [labels, value] of latest) result.observe(value, labels);
+  });
+}

@@ -7,6 +7,8 @@ import { Command, CommanderError } from "commander";
 import { isSystemError } from "../lib/files.ts";
 import { UserError } from "../lib/user_error.ts";
 import { isDeviceError } from "../onnx/runtime/device.ts";
+import { OutOfMemoryError } from "../onnx/runtime/device_memory.ts";
+import { ExecutorEndedError } from "../onnx/runtime/executor.ts";
 import { benchCommand } from "./bench.ts";
 import { dataCommand } from "./data.ts";
 import { evalCommand } from "./eval.ts";
@@ -58,6 +60,11 @@ export async function main(args: readonly string[]): Promise<number> {
     if (error instanceof CommanderError) return error.exitCode;
     if (error instanceof UserError || isDeviceError(error)) {
       console.error(`error: ${error.message}`);
+    } else if (error instanceof OutOfMemoryError || error instanceof ExecutorEndedError) {
+      console.error(
+        `error: Cannot go on: ${error.message}; fewer or shorter texts at a time, --dtype q8, a ` +
+          "smaller model or another --device need less",
+      );
     } else if (isSystemError(error)) console.error(`error: ${error.message}`);
     else console.error(error);
     return 1;

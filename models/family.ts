@@ -19,6 +19,7 @@ import { mpnet } from "./families/mpnet.ts";
 import { camembert, roberta, xlmRoberta } from "./families/roberta.ts";
 import { ADAPTER_CONFIG_FILE } from "./formats/adapter_files.ts";
 import { CONFIG_FILE, type ModelConfig } from "./formats/config.ts";
+import { checkLinks } from "./formats/model_folder.ts";
 import type { GraphOptions, WantedTokens } from "./layers.ts";
 
 /** The sizes of an encoder, under transformers' most common names. */
@@ -156,9 +157,11 @@ async function whatInstead(dir: string): Promise<string> {
 /**
  * Reads a model's `config.json`.
  *
- * @throws {UserError} If there is none, or it is not of a family that Graft knows.
+ * @throws {UserError} If there is none, it is not of a family that Graft knows, or a link leads out of
+ * the folder.
  */
 export async function readConfig(dir: string): Promise<ModelConfig> {
+  await checkLinks(dir);
   const file = join(dir, CONFIG_FILE);
   if (!await exists(file)) {
     throw new UserError(

@@ -116,7 +116,7 @@ export async function predictExamples(
   signal?: AbortSignal,
 ): Promise<{ predictions: Prediction[]; loss: number; logits: Float32Array[] }> {
   const problem = problemOf(config);
-  const run = (batch: EncodedExample[]) => batchLogits(session, batch, config.pad_token_id);
+  const run = (batch: EncodedExample[]) => batchLogits(session, batch, config);
   const logits = await inBatches(examples, run, { signal });
   const predictions = predictionsOf(examples, logits, problem);
   const losses = predictions.map(({ labels }, i) =>

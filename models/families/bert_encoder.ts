@@ -8,7 +8,7 @@ import { z } from "zod";
 import type { Graph, Tensor } from "../../onnx/graph/graph.ts";
 import { add, gelu } from "../../onnx/graph/operators.ts";
 import type { EncoderSizes, FamilyNames } from "../family.ts";
-import { ModelConfig, probability, size } from "../formats/config.ts";
+import { epsilon, layerCount, ModelConfig, probability, size, width } from "../formats/config.ts";
 import {
   attention,
   attentionBias,
@@ -29,10 +29,10 @@ const { shape } = ModelConfig;
 /** What the configurations of these families have in common, to be spread into their schemas. */
 export const BERT_SHAPE = {
   vocab_size: shape.vocab_size,
-  hidden_size: size,
-  num_hidden_layers: size,
+  hidden_size: width,
+  num_hidden_layers: layerCount,
   num_attention_heads: size,
-  intermediate_size: size,
+  intermediate_size: width,
   max_position_embeddings: shape.max_position_embeddings,
   type_vocab_size: size.default(2),
   hidden_act: z.literal("gelu").default("gelu"),
@@ -40,7 +40,7 @@ export const BERT_SHAPE = {
   hidden_dropout_prob: probability.default(0.1),
   attention_probs_dropout_prob: probability.default(0.1),
   classifier_dropout: probability.nullable().default(null),
-  layer_norm_eps: z.number().positive().default(1e-12),
+  layer_norm_eps: epsilon.default(1e-12),
   initializer_range: shape.initializer_range,
   pad_token_id: shape.pad_token_id,
   id2label: shape.id2label,

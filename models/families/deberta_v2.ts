@@ -22,7 +22,7 @@ import {
 } from "../../onnx/graph/operators.ts";
 import type { Dimension } from "../../onnx/graph/shape.ts";
 import type { Family } from "../family.ts";
-import { ModelConfig, probability, size } from "../formats/config.ts";
+import { epsilon, layerCount, ModelConfig, probability, size, width } from "../formats/config.ts";
 import {
   attentionBias,
   drop,
@@ -61,15 +61,15 @@ const SCORE_PARTS = 3;
 export const DebertaV2Config = z.looseObject({
   model_type: z.literal("deberta-v2"),
   vocab_size: shape.vocab_size,
-  hidden_size: size,
-  num_hidden_layers: size,
+  hidden_size: width,
+  num_hidden_layers: layerCount,
   num_attention_heads: size,
-  intermediate_size: size,
+  intermediate_size: width,
   max_position_embeddings: shape.max_position_embeddings,
   type_vocab_size: z.number().int().nonnegative().default(0),
   hidden_act: z.literal("gelu").default("gelu"),
   relative_attention: z.literal(true),
-  position_buckets: size,
+  position_buckets: width,
   max_relative_positions: z.number().int().default(-1),
   pos_att_type: z.preprocess(
     (value) => typeof value === "string" ? value.split("|") : value,
@@ -84,7 +84,7 @@ export const DebertaV2Config = z.looseObject({
   pooler_dropout: probability.default(0),
   pooler_hidden_act: z.literal("gelu").default("gelu"),
   cls_dropout: probability.nullable().default(null),
-  layer_norm_eps: z.number().positive().default(1e-7),
+  layer_norm_eps: epsilon.default(1e-7),
   initializer_range: shape.initializer_range,
   pad_token_id: shape.pad_token_id,
   id2label: shape.id2label,

@@ -8,7 +8,7 @@ import { z } from "zod";
 import type { Graph, Tensor } from "../../onnx/graph/graph.ts";
 import { add, gelu, relu } from "../../onnx/graph/operators.ts";
 import type { Family } from "../family.ts";
-import { ModelConfig, probability, size } from "../formats/config.ts";
+import { layerCount, ModelConfig, probability, size, width } from "../formats/config.ts";
 import {
   attention,
   attentionBias,
@@ -31,10 +31,10 @@ const EPSILON = 1e-12;
 export const DistilBertConfig = z.looseObject({
   model_type: z.literal("distilbert"),
   vocab_size: shape.vocab_size,
-  dim: size,
-  n_layers: size,
+  dim: width,
+  n_layers: layerCount,
   n_heads: size,
-  hidden_dim: size,
+  hidden_dim: width,
   max_position_embeddings: shape.max_position_embeddings,
   activation: z.literal("gelu").default("gelu"),
   dropout: probability.default(0.1),

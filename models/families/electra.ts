@@ -7,7 +7,7 @@
 import { z } from "zod";
 import { gelu } from "../../onnx/graph/operators.ts";
 import type { Family } from "../family.ts";
-import { size } from "../formats/config.ts";
+import { width } from "../formats/config.ts";
 import {
   BERT_SHAPE,
   bertEncoder,
@@ -24,7 +24,7 @@ import {
 export const ElectraConfig = z.looseObject({
   model_type: z.literal("electra"),
   ...BERT_SHAPE,
-  embedding_size: size.default(128),
+  embedding_size: width.default(128),
 }).refine(headsFit, HEADS_RULE);
 
 /** See the schema of the same name. */

@@ -23,7 +23,7 @@ import {
   sub,
 } from "../../onnx/graph/operators.ts";
 import type { Family } from "../family.ts";
-import { ModelConfig, probability, size } from "../formats/config.ts";
+import { epsilon, layerCount, ModelConfig, probability, size, width } from "../formats/config.ts";
 import {
   attentionBias,
   drop,
@@ -56,13 +56,13 @@ const RotaryParameters = z.looseObject({
 export const ModernBertConfig = z.looseObject({
   model_type: z.literal("modernbert"),
   vocab_size: shape.vocab_size,
-  hidden_size: size,
-  num_hidden_layers: size,
+  hidden_size: width,
+  num_hidden_layers: layerCount,
   num_attention_heads: size,
-  intermediate_size: size,
+  intermediate_size: width,
   max_position_embeddings: shape.max_position_embeddings,
   hidden_activation: z.literal("gelu").default("gelu"),
-  norm_eps: z.number().positive().default(1e-5),
+  norm_eps: epsilon.default(1e-5),
   norm_bias: z.boolean().default(false),
   attention_bias: z.boolean().default(false),
   mlp_bias: z.boolean().default(false),

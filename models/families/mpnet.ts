@@ -18,7 +18,7 @@ import {
 } from "../../onnx/graph/operators.ts";
 import { sum } from "../../onnx/graph/shape.ts";
 import type { Family } from "../family.ts";
-import { ModelConfig, probability, size } from "../formats/config.ts";
+import { epsilon, layerCount, ModelConfig, probability, size, width } from "../formats/config.ts";
 import {
   attention,
   attentionBias,
@@ -49,16 +49,16 @@ const FIRST_POSITION = 2;
 export const MPNetConfig = z.looseObject({
   model_type: z.literal("mpnet"),
   vocab_size: shape.vocab_size,
-  hidden_size: size,
-  num_hidden_layers: size,
+  hidden_size: width,
+  num_hidden_layers: layerCount,
   num_attention_heads: size,
-  intermediate_size: size,
+  intermediate_size: width,
   max_position_embeddings: shape.max_position_embeddings,
   relative_attention_num_buckets: z.literal(BUCKETS).default(BUCKETS),
   hidden_act: z.literal("gelu").default("gelu"),
   hidden_dropout_prob: probability.default(0.1),
   attention_probs_dropout_prob: probability.default(0.1),
-  layer_norm_eps: z.number().positive().default(1e-12),
+  layer_norm_eps: epsilon.default(1e-12),
   initializer_range: shape.initializer_range,
   pad_token_id: shape.pad_token_id.unwrap().default(1),
   id2label: shape.id2label,

@@ -16,11 +16,12 @@ import {
   writeJson,
 } from "../../lib/files.ts";
 import { UserError } from "../../lib/user_error.ts";
-import { readWeights, WEIGHTS_FILE, weightsSha256 } from "./weight_files.ts";
+import { finite, readWeights, WEIGHTS_FILE, weightsSha256 } from "./weight_files.ts";
 import { BUNDLED_MODEL, CONFIG_FILE, labelsOf, type ModelConfig } from "./config.ts";
 import { FAMILIES, familyOf, readConfig, withLabels } from "../family.ts";
 import { elementCount } from "../../onnx/graph/shape.ts";
 import { modelDir } from "../hub.ts";
+import { checkLinks } from "./model_folder.ts";
 import { ADAPTER_METHODS, methodOf, type PeftConfig } from "../tuners/tuner.ts";
 import { ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE } from "./adapter_files.ts";
 import { decodeSafetensors, encodeSafetensors, type StoredTensor } from "./safetensors.ts";
@@ -141,6 +142,7 @@ export async function removeAdapter(dir: string): Promise<void> {
  * @throws {UserError} If a file is missing or damaged, the head is missing, or shapes disagree.
  */
 export async function readAdapter(dir: string): Promise<StoredAdapter> {
+  await checkLinks(dir);
   const configFile = join(dir, ADAPTER_CONFIG_FILE);
   const config = await readJson(configFile, AdapterConfig);
   const method = methodOf(config);
@@ -155,7 +157,7 @@ export async function readAdapter(dir: string): Promise<StoredAdapter> {
     const tensor = tensors.get(name);
     const fits = tensor?.shape.length === shape.length &&
       shape.every((size, axis) => size === undefined || size === tensor.shape[axis]);
-    if (fits && tensor.data instanceof Float32Array) return tensor.data;
+    if (fits && tensor.data instanceof Float32Array) return finite(tensor.data, name, file);
     const found = tensor === undefined ? "there is none" : `got [${tensor.shape}]`;
     throw new UserError(
       `Cannot read '${file}': '${name}' must be floating-point [${
@@ -196,7 +198,7 @@ export async function readAdapter(dir: string): Promise<StoredAdapter> {
       ...Object.fromEntries(
         [...tensors].flatMap(([name, { data }]) =>
           name.startsWith(prefix) && data instanceof Float32Array
-            ? [[name.slice(prefix.length), data]]
+            ? [[name.slice(prefix.length), finite(data, name, file)]]
             : []
         ),
       ),

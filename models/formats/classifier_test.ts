@@ -192,6 +192,15 @@ Deno.test("loadClassifier() names the key of config.json that is wrong", async (
         ["position_embedding_type", "relative_key"],
         ["hidden_dropout_prob", 1],
         ["max_position_embeddings", 2],
+        ["num_hidden_layers", 1e9],
+        ["hidden_size", 1e12],
+        ["intermediate_size", 1e9],
+        ["max_position_embeddings", 1e9],
+        ["layer_norm_eps", 0],
+        ["layer_norm_eps", 1e-60],
+        ["layer_norm_eps", 1e308],
+        ["layer_norm_eps", null],
+        ["vocab_size", 0],
       ] as const
     ) {
       await Deno.writeTextFile(file, JSON.stringify({ ...config, [key]: value }));
@@ -227,6 +236,108 @@ Deno.test("loadClassifier() refuses a tensor of another shape or type", async ()
     await refuses({ shape: [128, 3], data: new Float32Array(384) }, "128,3");
     await refuses({ shape: [384], data: new Float32Array(384) }, "384");
     await refuses({ shape: [3, 128], data: new Int32Array(384) }, "3,128");
+  });
+});
+
+Deno.test("loadClassifier() refuses sizes that its weights do not have", async () => {
+  await withModel(async (dir) => {
+    const file = join(dir, "config.json");
+    const config = JSON.parse(await Deno.readTextFile(file));
+    for (
+      const [key, value] of [
+        ["num_hidden_layers", 900],
+        ["vocab_size", 2 ** 40],
+        ["intermediate_size", 2 ** 16],
+        ["max_position_embeddings", 2 ** 20],
+        ["type_vocab_size", 2 ** 40],
+      ] as const
+    ) {
+      await Deno.writeTextFile(file, JSON.stringify({ ...config, [key]: value }));
+      await rejects(loadClassifier(dir), (error: Error) => {
+        deepStrictEqual(error.name, "UserError");
+        ok(error.message.startsWith(`Cannot read '${dir}': `), error.message);
+        return true;
+      });
+    }
+  });
+});
+
+Deno.test("loadClassifier() refuses weights that are not finite", async () => {
+  await withModel(async (dir) => {
+    for (const value of [NaN, Infinity, -Infinity]) {
+      await changeTensors(
+        dir,
+        (tensors) => (tensors.get("bert.pooler.dense.weight")!.data as Float32Array)[5] = value,
+      );
+      await rejects(loadClassifier(dir), {
+        name: "UserError",
+        message:
+          `Cannot read '${dir}': 'bert.pooler.dense.weight' must hold finite numbers, got ${value}`,
+      });
+    }
+  });
+});
+
+Deno.test("loadClassifier() reads files of its folder alone", async () => {
+  await withModel(async (dir) => {
+    for (const name of ["config.json", "tokenizer.json", "model.safetensors"]) {
+      const file = join(dir, name);
+      const outside = join(dir, "..", name);
+      await Deno.rename(file, outside);
+      for (const target of [outside, `../${name}`, name, "/dev/zero"]) {
+        await Deno.symlink(target, file);
+        await rejects(loadClassifier(dir), {
+          name: "UserError",
+          message:
+            /^Cannot read '.+': a link in a model's folder must lead to a file of that folder/,
+        });
+        await Deno.remove(file);
+      }
+      // Within it a link does no harm.
+      await Deno.copyFile(outside, join(dir, `${name}.1`));
+      await Deno.symlink(`${name}.1`, file);
+      await loadClassifier(dir);
+      await Deno.remove(file);
+      await Deno.rename(outside, file);
+    }
+  });
+});
+
+Deno.test("loadClassifier() waits for no pipe and reads no folder", async () => {
+  await withModel(async (dir) => {
+    for (const name of ["config.json", "tokenizer.json", "model.safetensors"]) {
+      const file = join(dir, name);
+      const content = await Deno.readFile(file);
+      await Deno.remove(file);
+      await new Deno.Command("sh", { args: ["-c", `mkfifo '${file}'`] }).output();
+      await rejects(loadClassifier(dir), {
+        name: "UserError",
+        message: `Cannot read '${file}': it is not a regular file`,
+      });
+      await Deno.remove(file);
+      await Deno.mkdir(file);
+      await rejects(loadClassifier(dir), {
+        name: "UserError",
+        message: `Cannot read '${file}': it is not a regular file`,
+      });
+      await Deno.remove(file);
+      await Deno.writeFile(file, content);
+    }
+  });
+});
+
+Deno.test("TextClassifier.load() refuses an ONNX model that is none", async () => {
+  await withModel(async (dir) => {
+    await using executor = await Executor.start({ threads: 1 });
+    for (const size of [0, 1, 5000]) {
+      await Deno.writeFile(join(dir, "onnx/model.onnx"), new Uint8Array(size).fill(0xf7));
+      await rejects(TextClassifier.load(executor, dir), (error: Error) => {
+        deepStrictEqual(error.name, "UserError");
+        ok(error.message.startsWith(`Cannot load the ONNX model of '${dir}': `), error.message);
+        ok(!error.message.includes("\n"), error.message);
+        return true;
+      });
+    }
   });
 });
 

@@ -14,6 +14,18 @@ export const CONFIG_FILE = "config.json";
 /** A number of things, of which there is at least one. */
 export const size = z.number().int().positive();
 
+/**
+ * How many layers there are. Weights are compared with what a graph asks for, and a graph is made
+ * before: it stays small, whatever a file says.
+ */
+export const layerCount = size.max(1000);
+
+/** How wide a layer is; bounded as {@link layerCount} is. */
+export const width = size.max(2 ** 16);
+
+/** What layer normalisation adds to the variance; in float32 it is neither 0 nor infinite. */
+export const epsilon = z.number().min(1e-30).max(1);
+
 /** The probability of a dropout. */
 export const probability = z.number().min(0).lt(1);
 
@@ -36,7 +48,7 @@ const Labels = z.union([z.array(Label), z.record(z.string(), Label)]).nullable()
 export const ModelConfig = z.looseObject({
   model_type: z.string(),
   vocab_size: size,
-  max_position_embeddings: size.min(MIN_LENGTH),
+  max_position_embeddings: size.min(MIN_LENGTH).max(2 ** 20),
   initializer_range: z.number().positive().default(0.02),
   pad_token_id: z.number().int().nonnegative().default(0),
   id2label: Labels,

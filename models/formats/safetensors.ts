@@ -120,17 +120,18 @@ export class SafetensorsFile implements Disposable {
     return this.#places.keys();
   }
 
+  /** The shape of a tensor and its type, as the file names it. */
+  describe(name: string): Pick<Place, "dtype" | "shape"> {
+    return this.#place(name);
+  }
+
   /**
    * Reads one tensor.
    *
    * @throws {UserError} If there is none of this name, or it has a type that Graft cannot read.
    */
   async read(name: string): Promise<StoredTensor> {
-    const place = this.#places.get(name);
-    if (place === undefined) {
-      throw new UserError(`Cannot read '${this.#path}': it holds no tensor '${name}'`);
-    }
-    const { dtype, shape, from, to } = place;
+    const { dtype, shape, from, to } = this.#place(name);
     const type = decoderOf(dtype);
     if (type === undefined) {
       throw fault(this.#path, `tensor '${name}' has type ${dtype}, which is not supported`);
@@ -141,6 +142,12 @@ export class SafetensorsFile implements Disposable {
 
   [Symbol.dispose](): void {
     this.#file.close();
+  }
+
+  #place(name: string): Place {
+    const place = this.#places.get(name);
+    if (place !== undefined) return place;
+    throw new UserError(`Cannot read '${this.#path}': it holds no tensor '${name}'`);
   }
 }
 

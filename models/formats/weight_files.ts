@@ -9,7 +9,7 @@ import { z } from "zod";
 import { checkRegular, exists, readJson } from "../../lib/files.ts";
 import { UserError } from "../../lib/user_error.ts";
 import type { ParameterShape } from "../../onnx/runtime/optimizer/adamw.ts";
-import { SafetensorsFile, type StoredTensor } from "./safetensors.ts";
+import { SafetensorsFile } from "./safetensors.ts";
 import { spellings } from "../family.ts";
 import { ADAPTER_CONFIG_FILE } from "./adapter_files.ts";
 import { CONFIG_FILE, type ModelConfig } from "./config.ts";
@@ -20,6 +20,9 @@ export const WEIGHTS_FILE = "model.safetensors";
 
 /** The file that says which shard holds which tensor, where the weights are in several. */
 export const WEIGHTS_INDEX_FILE = "model.safetensors.index.json";
+
+/** The types that are no floating-point numbers. */
+const INTEGERS = new Set(["I32", "I64"]);
 
 const ShardFile = z.string().regex(/^\w[\w.-]*$/, "must be the name of a file");
 const WeightIndex = z.object({ weight_map: z.record(z.string(), ShardFile) });
@@ -39,13 +42,13 @@ export async function readWeights(
   let first: string | undefined;
   for (const path of await weightFiles(dir)) {
     using file = await SafetensorsFile.open(path);
-    const stored = new Set(file.names());
-    for (const parameter of parameters) {
-      const key = spellings(config, parameter.name).find((name) => stored.has(name));
-      if (key === undefined) continue;
-      weights[parameter.name] = floats(await file.read(key), parameter, dir);
+    const stored = storedNames(file, config, parameters);
+    // Before any is read: memory is taken for what fits alone.
+    for (const [parameter, key] of stored) checkShape(file.describe(key), parameter, dir);
+    for (const [{ name }, key] of stored) {
+      weights[name] = finite((await file.read(key)).data as Float32Array, name, dir);
     }
-    first ??= stored.values().next().value;
+    first ??= file.names()[Symbol.iterator]().next().value;
   }
   if (parameters.length > 0 && Object.keys(weights).length === 0) {
     throw new UserError(
@@ -54,6 +57,19 @@ export async function readWeights(
     );
   }
   return weights;
+}
+
+/** The names that a file has for those of the parameters that it holds. */
+function storedNames(
+  file: SafetensorsFile,
+  config: ModelConfig,
+  parameters: readonly ParameterShape[],
+): Map<ParameterShape, string> {
+  const stored = new Set(file.names());
+  return new Map(parameters.flatMap((parameter): [ParameterShape, string][] => {
+    const key = spellings(config, parameter.name).find((name) => stored.has(name));
+    return key === undefined ? [] : [[parameter, key]];
+  }));
 }
 
 /**
@@ -128,11 +144,28 @@ async function otherForm(dir: string): Promise<string> {
   return "";
 }
 
-function floats(tensor: StoredTensor, { name, shape }: ParameterShape, dir: string): Float32Array {
-  if (tensor.data instanceof Float32Array && String(tensor.shape) === String(shape)) {
-    return tensor.data;
-  }
+function checkShape(
+  { dtype, shape: stored }: ReturnType<SafetensorsFile["describe"]>,
+  { name, shape }: ParameterShape,
+  dir: string,
+): void {
+  if (!INTEGERS.has(dtype) && String(stored) === String(shape)) return;
   throw new UserError(
-    `Cannot read '${dir}': '${name}' must be floating-point [${shape}], got [${tensor.shape}]`,
+    `Cannot read '${dir}': '${name}' must be floating-point [${shape}], got [${stored}]`,
   );
+}
+
+/**
+ * The values of a tensor.
+ *
+ * @param file Where they stand, for the error.
+ * @throws {UserError} If one is not finite: what is computed with it says nothing.
+ */
+export function finite(values: Float32Array, name: string, file: string): Float32Array {
+  // The product is 0, but of what is infinite or no number.
+  let sum = 0;
+  for (let i = 0; i < values.length; i++) sum += values[i]! * 0;
+  if (sum === 0) return values;
+  const value = values.find((value) => !Number.isFinite(value));
+  throw new UserError(`Cannot read '${file}': '${name}' must hold finite numbers, got ${value}`);
 }

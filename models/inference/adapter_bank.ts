@@ -23,7 +23,7 @@ import { weightsSha256 } from "../formats/weight_files.ts";
 import { classifierLogits } from "../heads/classifier.ts";
 import { familyOf, readConfig } from "../family.ts";
 import { type ModelConfig, problemOf } from "../formats/config.ts";
-import { type EncodedText, withPartner } from "./inference.ts";
+import { type EncodedText, logitRows, withPartner } from "./inference.ts";
 import type { PooledPartner } from "../partner/partner_file.ts";
 import { mixedProjection } from "../tuners/lora.ts";
 import { type BankRows, methodOf } from "../tuners/tuner.ts";
@@ -226,10 +226,10 @@ export class AdapterBank {
   async logits(batch: readonly BankRow[]): Promise<Float32Array[]> {
     const entries = batch.map(({ adapter }) => this.#entry(adapter));
     const { logits } = await this.#session.run(this.#feeds(batch, entries));
-    const data = logits!.data as Float32Array;
-    const width = data.length / batch.length;
+    const width = Math.max(...entries.map(({ labels }) => labels.length));
+    const rows = logitRows(logits, batch.length, width);
     return entries.map(({ labels }, row) =>
-      withPartner(data.slice(row * width, row * width + labels.length), batch[row]!)
+      withPartner(rows[row]!.slice(0, labels.length), batch[row]!)
     );
   }
 

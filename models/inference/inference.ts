@@ -5,7 +5,10 @@
  */
 import type { ProblemType } from "../../data/labels.ts";
 import { collate, evaluationBatches, type TokenIds } from "../../data/batches.ts";
+import { UserError } from "../../lib/user_error.ts";
+import type { TensorData } from "../../onnx/graph/graph.ts";
 import type { InferenceSession } from "../../onnx/runtime/executor.ts";
+import { CONFIG_FILE, labelsOf, type ModelConfig } from "../formats/config.ts";
 import type { PooledPartner } from "../partner/partner_file.ts";
 import type { Encoding, Tokenizer } from "../text/tokenizer.ts";
 
@@ -59,23 +62,46 @@ export function withPartner(
   return logits.map((logit, label) => partner.networkScale * logit + partner.logits[label]!);
 }
 
-/** The logits of texts that go through a model together, in the order of the texts. */
+/**
+ * The logits of texts that go through a model together, in the order of the texts.
+ *
+ * @param config The model's.
+ * @throws {UserError} If the model gives anything but a number for each class of each text.
+ */
 export async function batchLogits(
   session: ClassifierSession,
   batch: readonly EncodedText[],
-  padId: number,
+  config: ModelConfig,
 ): Promise<Float32Array[]> {
-  const tensors = collate(batch.map(({ ids }) => ids), padId);
+  const tensors = collate(batch.map(({ ids }) => ids), config.pad_token_id);
   const { data: types, shape: [, length] } = tensors.token_type_ids;
   for (const [row, { ids, secondStart = ids.length }] of batch.entries()) {
     (types as BigInt64Array).fill(1n, row * length! + secondStart, row * length! + ids.length);
   }
   const { logits } = await session.run(tensors);
-  const data = logits!.data as Float32Array;
-  const labelCount = data.length / batch.length;
-  return batch.map((text, row) =>
-    withPartner(data.slice(row * labelCount, (row + 1) * labelCount), text)
-  );
+  const rows = logitRows(logits, batch.length, labelsOf(config).length);
+  return batch.map((text, row) => withPartner(rows[row]!, text));
+}
+
+/**
+ * The logits of each text.
+ *
+ * @param logits What a graph gives under this name.
+ * @throws {UserError} If they are not float32 `[batch, labels]`.
+ */
+export function logitRows(
+  logits: TensorData | undefined,
+  batch: number,
+  labels: number,
+): Float32Array[] {
+  if (logits?.type !== "float32" || String(logits.shape) !== String([batch, labels])) {
+    const found = logits === undefined ? "none" : `${logits.type} [${logits.shape}]`;
+    throw new UserError(
+      `Cannot classify: the model's logits must be float32 [${batch},${labels}], got ${found}`,
+    );
+  }
+  const data = logits.data as Float32Array;
+  return Array.from({ length: batch }, (_, row) => data.slice(row * labels, (row + 1) * labels));
 }
 
 /** What {@link inBatches} may be told. */
@@ -114,8 +140,17 @@ export const THRESHOLD = 0.5;
  * What the logits say, as in transformers' text-classification pipeline: the probabilities of the
  * classes, which add up to 1 where a text has one class and are independent where it may have
  * several, or the values themselves.
+ *
+ * @throws {UserError} If a logit is not finite, which says nothing.
  */
 export function scoresOf(logits: ArrayLike<number>, problemType: ProblemType): number[] {
+  const wrong = Array.from(logits).find((logit) => !Number.isFinite(logit));
+  if (wrong !== undefined) {
+    throw new UserError(
+      `Cannot classify: the model's logits must be finite, got ${wrong}; its weights or its ` +
+        `${CONFIG_FILE} are damaged`,
+    );
+  }
   switch (problemType) {
     case "single_label_classification":
       return softmax(logits);

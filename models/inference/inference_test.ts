@@ -1,6 +1,6 @@
-import { deepStrictEqual, ok } from "node:assert";
+import { deepStrictEqual, ok, throws } from "node:assert";
 import fc from "fast-check";
-import { predictedClasses, scoresOf } from "./inference.ts";
+import { logitRows, predictedClasses, scoresOf } from "./inference.ts";
 
 const logits = fc.array(fc.float({ min: -100, max: 100, noNaN: true }), {
   minLength: 1,
@@ -33,4 +33,45 @@ Deno.test("predictedClasses() takes the highest of one class, and all from 0.5 o
   deepStrictEqual(predictedClasses([0.2, 0.5, 0.3], "single_label_classification"), [1]);
   deepStrictEqual(predictedClasses([0.2, 0.5, 0.9], "multi_label_classification"), [1, 2]);
   deepStrictEqual(predictedClasses([0.2, 0.4], "multi_label_classification"), []);
+});
+
+Deno.test("scoresOf() makes no score of what is not finite", () => {
+  for (
+    const problemType of [
+      "single_label_classification",
+      "multi_label_classification",
+      "regression",
+    ] as const
+  ) {
+    for (const value of [NaN, Infinity, -Infinity]) {
+      throws(() => scoresOf([1, value], problemType), {
+        name: "UserError",
+        message:
+          `Cannot classify: the model's logits must be finite, got ${value}; its weights or ` +
+          "its config.json are damaged",
+      });
+    }
+  }
+});
+
+Deno.test("logitRows() takes a number for each class of each text, and nothing else", () => {
+  const logits = (shape: number[], size = 6) => ({
+    type: "float32" as const,
+    shape,
+    data: Float32Array.from({ length: size }, (_, i) => i),
+  });
+  const rows = [Float32Array.of(0, 1, 2), Float32Array.of(3, 4, 5)];
+  deepStrictEqual(logitRows(logits([2, 3]), 2, 3), rows);
+  const refused = [logits([3, 2]), logits([6]), logits([2, 3, 1]), logits([2, 2], 4), undefined, {
+    type: "int64" as const,
+    shape: [2, 3],
+    data: new BigInt64Array(6),
+  }];
+  for (const wrong of refused) {
+    const got = wrong === undefined ? "none" : `${wrong.type} [${wrong.shape}]`;
+    throws(() => logitRows(wrong, 2, 3), {
+      name: "UserError",
+      message: `Cannot classify: the model's logits must be float32 [2,3], got ${got}`,
+    });
+  }
 });

@@ -62,7 +62,12 @@ export class TextClassifier {
     dtype: Dtype = "fp32",
   ): Promise<TextClassifier> {
     const { config, tokenizer, model } = await loadForInference(dir, dtype);
-    const session = await executor.loadSession(model);
+    const session = await executor.loadSession(model).catch((error: unknown) => {
+      // onnxruntime's own errors have no class of theirs.
+      if (!(error instanceof Error) || error.name !== "Error") throw error;
+      const [reason] = error.message.split("\n");
+      throw new UserError(`Cannot load the ONNX model of '${dir}': ${reason}`, { cause: error });
+    });
     if (session.outputNames.includes("logits")) {
       const partner = await loadPartner(dir, problemOf(config).labels.length);
       return new TextClassifier(config, tokenizer, session, partner);
@@ -91,7 +96,7 @@ export class TextClassifier {
 
   /** The logits of texts that go through the model together, in their order. */
   logits(batch: readonly EncodedText[]): Promise<Float32Array[]> {
-    return batchLogits(this.#session, batch, this.#config.pad_token_id);
+    return batchLogits(this.#session, batch, this.#config);
   }
 
   /** The scores of each text, in the order of {@link labels}. */

@@ -140,12 +140,15 @@ const IDEMPOTENCY_MS = 24 * 3600_000;
 /** Deno KV takes so many writes at once. */
 const MAX_WRITES = 500;
 
+/** What lists are filtered by. */
+export type RunSummary = Pick<Run, "name" | "state" | "dataset">;
+
 /** Runs by the time of their creation: lists read no more of them than they show. */
 const RUNS_BY_TIME = "runs_by_time";
 /** Says that all runs are there. */
-const INDEXED: Key = ["indexed", RUNS_BY_TIME];
+const INDEXED: Key = ["indexed", RUNS_BY_TIME, 2];
 /** So many runs of a list are read at once. */
-const INDEX_PAGE = 100;
+const INDEX_PAGE = 200;
 
 /** A request that is to create one run, however often it is made. */
 export interface IdempotentRequest {
@@ -190,7 +193,7 @@ export class RunStore implements Disposable {
     const event: StateEvent = { type: "state", state: run.state };
     const writes: Write[] = [
       { key: ["runs", run.id], value: { ...run, event_count: 1 } },
-      { key: indexKey(run), value: true },
+      { key: indexKey(run), value: summaryOf(run) },
       { key: ["events", run.id, 1], value: event },
     ];
     if (created === undefined) return await this.#store.put(writes);
@@ -221,17 +224,22 @@ export class RunStore implements Disposable {
    * Runs one after the other, the newest first; those that nobody asks for are not read.
    *
    * @param after The run after which to begin.
+   * @param isWanted Tells by what is known of a run before it is read.
    */
-  async *newest(after?: Run): AsyncGenerator<Run> {
+  async *newest(
+    after?: Run,
+    isWanted: (summary: RunSummary) => boolean = () => true,
+  ): AsyncGenerator<Run> {
     let end = after && indexKey(after);
     while (true) {
-      const entries = await this.#store.list({
+      const entries = await this.#store.list<RunSummary>({
         prefix: [RUNS_BY_TIME],
         ...end !== undefined && { end },
         limit: INDEX_PAGE,
         reverse: true,
       });
-      const runs = await Promise.all(entries.map(({ key }) => this.get(String(key.at(-1)))));
+      const wanted = entries.filter(({ value }) => isWanted(value));
+      const runs = await Promise.all(wanted.map(({ key }) => this.get(String(key.at(-1)))));
       for (const run of runs) if (run !== undefined) yield run;
       if (entries.length < INDEX_PAGE) return;
       end = entries.at(-1)!.key;
@@ -270,6 +278,9 @@ export class RunStore implements Disposable {
       const { change, event } = decide(entry.value);
       const run: Run = { ...entry.value, ...change };
       const writes: Write[] = [{ key: ["runs", id], value: run }];
+      if (run.state !== entry.value.state) {
+        writes.push({ key: indexKey(run), value: summaryOf(run) });
+      }
       if (event !== undefined) {
         run.event_count = entry.value.event_count + 1;
         writes.push({ key: ["events", id, run.event_count], value: event });
@@ -357,6 +368,10 @@ export class RunStore implements Disposable {
   }
 }
 
+function summaryOf({ name, state, dataset }: Run): RunSummary {
+  return { name, state, dataset };
+}
+
 function indexKey({ created_at, id }: Pick<Run, "created_at" | "id">): Key {
   return [RUNS_BY_TIME, created_at, id];
 }
@@ -365,7 +380,10 @@ function indexKey({ created_at, id }: Pick<Run, "created_at" | "id">): Key {
 async function indexRuns(store: Store): Promise<void> {
   if (await store.get(INDEXED) !== undefined) return;
   const runs = await store.list<Run>({ prefix: ["runs"] });
-  const writes = runs.map(({ value }): Write => ({ key: indexKey(value), value: true }));
+  const writes = runs.map(({ value }): Write => ({
+    key: indexKey(value),
+    value: summaryOf(value),
+  }));
   while (writes.length > 0) await store.put(writes.splice(0, MAX_WRITES));
   await store.put([{ key: INDEXED, value: true }]);
 }

@@ -437,14 +437,21 @@ export function runRoutes(options: RunRoutesOptions): OpenAPIHono {
     return context.json({ settings: Object.fromEntries(settings) }, 200);
   });
   router.openapi(list, async (context) => {
-    const { limit, after, name, ...wanted } = context.req.valid("query");
+    const { limit, after, name, state, dataset } = context.req.valid("query");
     const page: z.infer<typeof RunAnswer>[] = [];
     let next: string | null = null;
-    for await (const stored of store.newest(after === undefined ? undefined : await find(after))) {
+    const begin = after === undefined ? undefined : await find(after);
+    const runs = store.newest(
+      begin,
+      (summary) =>
+        (name === undefined || summary.name.includes(name)) &&
+        (dataset === undefined || summary.dataset === dataset) &&
+        (state === undefined || summary.state === (state === "lost" ? "running" : state)),
+    );
+    for await (const stored of runs) {
       const run = answer(stored);
-      const matches = (name === undefined || run.name.includes(name)) &&
-        Object.entries(wanted).every(([key, value]) => value === undefined || run[key] === value);
-      if (!matches) continue;
+      // One that runs may be lost.
+      if (state !== undefined && run.state !== state) continue;
       if (page.length === limit) {
         next = page.at(-1)!.id;
         break;

@@ -54,7 +54,7 @@ const Lengths = z.object({
   p95: z.number(),
   p99: z.number(),
   max: z.number(),
-  histogram: z.object({ width: z.int(), counts: z.array(z.int()) }),
+  histogram: z.object({ width: z.int(), counts: z.array(z.int()) }).meta({ id: "Histogram" }),
 }).meta({ id: "Lengths" });
 
 const FileAudit = z.object({
@@ -85,26 +85,32 @@ const Audit = z.object({
     train: FileAudit.optional(),
     validation: FileAudit.optional(),
     test: FileAudit.optional(),
-  }),
+  }).meta({ id: "AuditedFiles" }),
   leakage: z.string(),
-  overlaps: z.array(z.object({
-    of: z.enum(SIDES),
-    in: z.enum(SIDES),
-    rows: z.int(),
-    seen: z.int(),
-    same_label: z.int(),
-    near: z.int(),
-  })),
+  overlaps: z.array(
+    z.object({
+      of: z.enum(SIDES),
+      in: z.enum(SIDES),
+      rows: z.int(),
+      seen: z.int(),
+      same_label: z.int(),
+      near: z.int(),
+    }).meta({ id: "Overlap" }),
+  ),
   labels_not_in_training: z.array(z.string()),
-  conflict_examples: z.array(z.object({ text: z.string(), labels: z.array(z.string()) })),
+  conflict_examples: z.array(
+    z.object({ text: z.string(), labels: z.array(z.string()) }).meta({ id: "ConflictExample" }),
+  ),
   baselines: z.object({
     measured_on: z.enum(SIDES),
     trained_on: z.int(),
     results: z.array(
-      z.object({ name: z.string(), all: BaselineFigures, unseen: BaselineFigures }),
+      z.object({ name: z.string(), all: BaselineFigures, unseen: BaselineFigures }).meta({
+        id: "Baseline",
+      }),
     ),
     left_out: z.array(z.string()),
-  }),
+  }).meta({ id: "Baselines" }),
 }).meta({ id: "AuditReport" });
 
 const Whole = Entry.extend({ audit: Audit }).meta({ id: "DatasetWithAudit" });

@@ -21,12 +21,14 @@ const Request = z.strictObject({
 const Answer = z.object({
   model: z.string().describe("The model that answered, as name@version"),
   label: z.string(),
-  words: z.array(z.object({
-    word: z.string(),
-    start: z.int().describe("Where it stands in the text, in UTF-16 units"),
-    contribution: z.number().describe("What it adds to the logit, by a linear estimate"),
-    share: z.number().describe("Of what all words add or take away, from -1 to 1"),
-  })),
+  words: z.array(
+    z.object({
+      word: z.string(),
+      start: z.int().describe("Where it stands in the text, in UTF-16 units"),
+      contribution: z.number().describe("What it adds to the logit, by a linear estimate"),
+      share: z.number().describe("Of what all words add or take away, from -1 to 1"),
+    }).meta({ id: "WordContribution" }),
+  ),
 }).meta({ id: "Explanation" });
 
 const route = declareRoute({

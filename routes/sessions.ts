@@ -95,7 +95,11 @@ const begin = declareRoute({
   scope: null,
   tags,
   summary: "Give a key once; the answer sets a cookie that stands for it",
-  request: { body: jsonBody(z.strictObject({ api_key: z.string().min(1).max(1000) })) },
+  request: {
+    body: jsonBody(
+      z.strictObject({ api_key: z.string().min(1).max(1000) }).meta({ id: "SessionRequest" }),
+    ),
+  },
   responses: { 200: jsonContent(Session, "The session"), ...errorAnswers(401, 422) },
 });
 

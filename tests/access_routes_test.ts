@@ -52,13 +52,16 @@ Deno.test("each route asks for the scope that its description names", async () =
     ok(![401, 403].includes(await status("own")), route);
   }
   deepStrictEqual(open.sort(), [
+    "DELETE /v1/session",
     "GET /docs",
     "GET /health",
     "GET /health/live",
     "GET /health/ready",
     "GET /openapi.json",
+    "GET /v1/session",
     "GET /v2/health/live",
     "GET /v2/health/ready",
+    "POST /v1/session",
   ]);
 });
 

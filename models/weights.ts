@@ -39,6 +39,16 @@ export interface ExportOptions {
   peft?: PeftConfig;
   /** Float32 by default. */
   dtype?: Dtype;
+  /** Of the weights' file, which the model then names under {@link WEIGHTS_SHA256}. */
+  weightsSha256?: string | undefined;
+}
+
+/** The key of an ONNX model's metadata that says of which weights it was made. */
+export const WEIGHTS_SHA256 = "weights_sha256";
+
+/** The metadata of an ONNX model that was made of a file of weights. */
+export function weightsMetadata(sha256: string): Record<string, string> {
+  return { [WEIGHTS_SHA256]: sha256 };
 }
 
 /**
@@ -107,9 +117,11 @@ export function initialWeights(
 export function exportModel(
   config: ModelConfig,
   weights: Weights,
-  options?: ExportOptions,
+  options: ExportOptions = {},
 ): Uint8Array<ArrayBuffer> {
-  return encodeModel(classifierGraph(config, weights, options));
+  const { weightsSha256 } = options;
+  const metadata = weightsSha256 === undefined ? {} : weightsMetadata(weightsSha256);
+  return encodeModel(classifierGraph(config, weights, options), { metadata });
 }
 
 /**

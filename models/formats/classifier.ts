@@ -13,7 +13,7 @@ import {
   writeFileAtomically,
   writeJson,
 } from "../../lib/files.ts";
-import { modelParts } from "../../onnx/graph/proto.ts";
+import { modelMetadata, modelParts } from "../../onnx/graph/proto.ts";
 import {
   adaptedConfig,
   adaptedTokenizer,
@@ -23,7 +23,14 @@ import {
   removeAdapter,
   withBase,
 } from "./adapter.ts";
-import { readWeights, weightFiles, WEIGHTS_FILE } from "./weight_files.ts";
+import {
+  checkWeights,
+  readWeights,
+  weightFiles,
+  WEIGHTS_FILE,
+  WEIGHTS_INDEX_FILE,
+  weightsSha256,
+} from "./weight_files.ts";
 import { CONFIG_FILE, type ModelConfig } from "./config.ts";
 import { familyOf, readConfig } from "../family.ts";
 import { methodOf } from "../tuners/tuner.ts";
@@ -36,6 +43,8 @@ import {
   ONNX_FILES,
   parameterShapes,
   type Weights,
+  WEIGHTS_SHA256,
+  weightsMetadata,
 } from "../weights.ts";
 
 /** Everything that a classifier consists of. */
@@ -55,8 +64,8 @@ export async function saveClassifier(dir: string, classifier: Classifier): Promi
     read: () => weights[name]!,
   }));
   await saveModel(dir, classifier, safetensorsParts(sources, { format: "pt" }));
-  // Last: one that is older than the weights is not used.
-  const parts = modelParts(classifierGraph(config, weights));
+  const metadata = weightsMetadata(await weightsSha256(dir));
+  const parts = modelParts(classifierGraph(config, weights), { metadata });
   await writeFileAtomically(join(dir, ONNX_FILES.fp32), parts);
 }
 
@@ -133,18 +142,28 @@ export async function loadForInference(
   const config = await readConfig(dir);
   const tokenizer = await readTokenizer(dir, config);
   const onnxFile = join(dir, ONNX_FILES[dtype]);
-  const weightsFile = join(dir, WEIGHTS_FILE);
-  if (await isCurrent(onnxFile, weightsFile)) {
+  const isThere = await exists(onnxFile);
+  const sha256 = isThere || dtype === "q8" ? await sha256Of(dir) : undefined;
+  if (isThere) {
+    if (sha256 !== undefined) await checkWeights(dir, config, parameterShapes(config));
     await checkRegular(onnxFile);
-    return { config, tokenizer, model: await Deno.readFile(onnxFile) };
+    const model = await Deno.readFile(onnxFile);
+    // One that was made of other weights is another model; without weights there is no other.
+    const isOwn = sha256 === undefined ||
+      modelMetadata(model).get(WEIGHTS_SHA256) === sha256;
+    if (isOwn) return { config, tokenizer, model };
   }
-  const writtenAt = async () => (await Deno.stat(weightsFile).catch(() => null))?.mtime?.getTime();
-  const before = await writtenAt();
   const { weights } = await loadClassifier(dir);
-  const model = exportModel(config, weights, { dtype });
+  const model = exportModel(config, weights, { dtype, weightsSha256: sha256 });
   // One made of weights that have been replaced meanwhile would pass for theirs.
-  if (dtype === "q8" && before === await writtenAt()) await keep(onnxFile, model);
+  if (dtype === "q8" && sha256 === await sha256Of(dir)) await keep(onnxFile, model);
   return { config, tokenizer, model };
+}
+
+/** The SHA-256 of a folder's weights, if it holds any. */
+async function sha256Of(dir: string): Promise<string | undefined> {
+  const files = [WEIGHTS_FILE, WEIGHTS_INDEX_FILE].map((file) => exists(join(dir, file)));
+  return (await Promise.all(files)).includes(true) ? await weightsSha256(dir) : undefined;
 }
 
 /** Writes an ONNX model for the next time, unless that is not allowed or fails. */
@@ -157,14 +176,6 @@ async function keep(onnxFile: string, model: Uint8Array): Promise<void> {
   } catch (error) {
     if (!(error instanceof UserError) && !isSystemError(error)) throw error;
   }
-}
-
-/** Whether an ONNX model is there that was not written before the weights were replaced. */
-async function isCurrent(onnxFile: string, weightsFile: string): Promise<boolean> {
-  if (!await exists(onnxFile)) return false;
-  if (!await exists(weightsFile)) return true;
-  const [model, weights] = await Promise.all([Deno.stat(onnxFile), Deno.stat(weightsFile)]);
-  return model.mtime! >= weights.mtime!;
 }
 
 /**

@@ -59,6 +59,29 @@ export async function readWeights(
   return weights;
 }
 
+/**
+ * Checks that a folder's weights have the shapes that its configuration says, without reading them.
+ *
+ * @throws {UserError} If one has another, or is missing.
+ */
+export async function checkWeights(
+  dir: string,
+  config: ModelConfig,
+  parameters: readonly ParameterShape[],
+): Promise<void> {
+  const found = new Set<ParameterShape>();
+  for (const path of await weightFiles(dir)) {
+    using file = await SafetensorsFile.open(path);
+    for (const [parameter, key] of storedNames(file, config, parameters)) {
+      checkShape(file.describe(key), parameter, dir);
+      found.add(parameter);
+    }
+  }
+  const missing = parameters.find((parameter) => !found.has(parameter));
+  if (missing === undefined) return;
+  throw new UserError(`Cannot read '${dir}': its weights lack '${missing.name}'`);
+}
+
 /** The names that a file has for those of the parameters that it holds. */
 function storedNames(
   file: SafetensorsFile,

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
+import { BinaryReader, BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import type {
   Attributes,
   ElementType,
@@ -34,7 +34,11 @@ export interface EncodeOptions {
    * not hold what all of them need until the last.
    */
   backwards?: boolean;
+  /** What the model says of itself beside its graph, `metadata_props`. */
+  metadata?: Readonly<Record<string, string>>;
 }
+
+const METADATA_FIELD = 14;
 
 /**
  * Encodes the part of a graph that its outputs depend on: whatever no output needs is left out.
@@ -65,7 +69,39 @@ export function modelParts(graph: Graph, options: EncodeOptions = {}): Uint8Arra
     text(writer, 1, "com.microsoft");
     varint(writer, 2, 1);
   });
+  for (const [key, value] of Object.entries(options.metadata ?? {})) {
+    message(writer, METADATA_FIELD, () => {
+      text(writer, 1, key);
+      text(writer, 2, value);
+    });
+  }
   return [writer.finish(), ...withHead(7, graphParts(graph, options))];
+}
+
+/** The metadata of a serialised ModelProto; none where the bytes are no such thing. */
+export function modelMetadata(model: Uint8Array): Map<string, string> {
+  const metadata = new Map<string, string>();
+  try {
+    const reader = new BinaryReader(model);
+    while (reader.pos < reader.len) {
+      const [field, type] = reader.tag();
+      if (field !== METADATA_FIELD || type !== WireType.LengthDelimited) {
+        reader.skip(type, field);
+        continue;
+      }
+      const entry = new BinaryReader(reader.bytes());
+      const texts = new Map<number, string>();
+      while (entry.pos < entry.len) {
+        const [field] = entry.tag();
+        texts.set(field, entry.string());
+      }
+      metadata.set(texts.get(1) ?? "", texts.get(2) ?? "");
+    }
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    return new Map();
+  }
+  return metadata;
 }
 
 function graphParts(graph: Graph, { backwards = false }: EncodeOptions): Uint8Array[] {

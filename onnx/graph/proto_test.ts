@@ -2,7 +2,7 @@ import { deepStrictEqual, ok } from "node:assert";
 import { Executor, type Tensors } from "../runtime/executor.ts";
 import { Graph, type TensorData } from "./graph.ts";
 import { add, cast, exp, layerNormalization, mul, neg } from "./operators.ts";
-import { encodeModel } from "./proto.ts";
+import { encodeModel, modelMetadata } from "./proto.ts";
 
 const X: TensorData = { type: "float32", shape: [3], data: Float32Array.of(1, -2, 3) };
 
@@ -89,5 +89,18 @@ Deno.test("encodeModel() writes integer, float and list attributes", async () =>
   for (const [i, value] of [1, -2, 3].entries()) {
     const expected = (value - 2 / 3) / Math.sqrt(8);
     ok(Math.abs(Number(normalized![i]) - expected) < 1e-6, `${normalized![i]}, not ${expected}`);
+  }
+});
+
+Deno.test("modelMetadata() gives what encodeModel() was told, and nothing of other bytes", () => {
+  const graph = new Graph();
+  graph.output("y", neg(graph.input("x", "float32", [3])));
+  const metadata = { weights_sha256: "0a1b", "": "ü" };
+  const model = encodeModel(graph, { metadata });
+  deepStrictEqual(Object.fromEntries(modelMetadata(model)), metadata);
+  deepStrictEqual(modelMetadata(encodeModel(graph)), new Map());
+  for (let size = 0; size < model.length; size++) modelMetadata(model.slice(0, size));
+  for (let byte = 0; byte < 256; byte++) {
+    deepStrictEqual(modelMetadata(new Uint8Array(9).fill(byte)), new Map());
   }
 });

@@ -27,6 +27,8 @@ export interface EncoderSizes {
   hidden_size: number;
   num_hidden_layers: number;
   num_attention_heads: number;
+  /** How wide the embeddings of words are, if not as the layers. */
+  embedding_size?: number;
 }
 
 /** A linear layer of a classifier's head. */
@@ -79,6 +81,11 @@ export interface Family<Config extends ModelConfig = ModelConfig> {
   readonly names: FamilyNames;
   /** The classes of transformers' tokenizers that belong to it, without the `Fast` that some end in. */
   readonly tokenizers: readonly string[];
+  /**
+   * Whether keys and values can stand before a text: transformers has a place for them in some
+   * families alone, and PEFT's prefix-tuning needs it.
+   */
+  readonly takesPrefix: boolean;
   /** What suits fine-tuning of all weights. */
   readonly defaults: { learningRate: number; epochs: number };
 

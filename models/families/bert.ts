@@ -34,6 +34,7 @@ export const bert: Family<BertConfig> = {
   architectures: { classifier: "BertForSequenceClassification", maskedLanguage: "BertForMaskedLM" },
   names: { ...encoderNames("bert"), pooler: "bert.pooler.", output: "classifier" },
   tokenizers: ["BertTokenizer"],
+  takesPrefix: true,
   defaults: { learningRate: 5e-5, epochs: 4 },
 
   sizes: sizesOf,

@@ -109,6 +109,7 @@ export const debertaV2: Family<DebertaV2Config> = {
     attention: { query: "query_proj", key: "key_proj", value: "value_proj" },
   },
   tokenizers: ["DebertaV2Tokenizer"],
+  takesPrefix: false,
   defaults: { learningRate: 2e-5, epochs: 4 },
 
   sizes: sizesOf,

@@ -68,6 +68,7 @@ export const distilbert: Family<DistilBertConfig> = {
     attention: { query: "q_lin", key: "k_lin", value: "v_lin" },
   },
   tokenizers: ["DistilBertTokenizer", "BertTokenizer"],
+  takesPrefix: false,
   defaults: { learningRate: 5e-5, epochs: 4 },
 
   sizes: ({ dim, n_layers, n_heads }) => ({

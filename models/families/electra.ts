@@ -40,9 +40,10 @@ export const electra: Family<ElectraConfig> = {
   },
   names: { ...encoderNames("electra"), output: "classifier.out_proj" },
   tokenizers: ["ElectraTokenizer", "BertTokenizer"],
+  takesPrefix: true,
   defaults: { learningRate: 5e-5, epochs: 4 },
 
-  sizes: sizesOf,
+  sizes: (config) => ({ ...sizesOf(config), embedding_size: config.embedding_size }),
   positions: ({ max_position_embeddings }) => ({ first: 0, count: max_position_embeddings }),
   withDropout,
 

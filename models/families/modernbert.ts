@@ -119,6 +119,7 @@ export const modernbert: Family<ModernBertConfig> = {
     attention: { query: "Wqkv", key: "Wqkv", value: "Wqkv" },
   },
   tokenizers: ["PreTrainedTokenizer"],
+  takesPrefix: false,
   defaults: { learningRate: 5e-5, epochs: 4 },
 
   sizes: sizesOf,

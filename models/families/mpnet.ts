@@ -84,6 +84,7 @@ export const mpnet: Family<MPNetConfig> = {
     attention: { query: "q", key: "k", value: "v" },
   },
   tokenizers: ["MPNetTokenizer"],
+  takesPrefix: false,
   defaults: { learningRate: 5e-5, epochs: 4 },
 
   sizes: sizesOf,

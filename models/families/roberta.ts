@@ -40,6 +40,7 @@ function robertaFamily<ModelType extends string>(
     },
     names: { ...encoderNames("roberta"), output: "classifier.out_proj" },
     tokenizers: [tokenizer],
+    takesPrefix: true,
     defaults: { learningRate: 2e-5, epochs: 4 },
 
     sizes: sizesOf,

@@ -329,10 +329,11 @@ export function tablesOf(
 /** The tables that every bank has, with how many values a row of each has. */
 function commonTables(config: ModelConfig): Map<string, number> {
   const sizes = sizesOf(config);
+  const family = familyOf(config);
   return new Map([
-    [PREFIXES, prefixWidth(sizes)],
-    [PROMPTS, sizes.token_dim],
-    ...familyOf(config).head(config)
+    ...family.takesPrefix ? [[PREFIXES, prefixWidth(sizes)] as const] : [],
+    [PROMPTS, family.sizes(config).embedding_size ?? sizes.token_dim],
+    ...family.head(config)
       .map((_, layer): [string, number] => [headTable(layer), sizes.token_dim + 1]),
   ]);
 }
@@ -351,13 +352,13 @@ function bankModel(
       graph.input(table, "float32", [`${table}_rows`, widths.get(table)!]),
       graph.input(indicesOf(table), "int64", ["batch", count]),
     );
-  const prefix = gathered(PREFIXES, "prefix");
+  const prefix = widths.has(PREFIXES) ? gathered(PREFIXES, "prefix") : undefined;
   const changes = new Map<string, Tensor>();
   const logits = classifierLogits(graph, {
     config,
     parameter: (name, shape) =>
       graph.initializer(name, { type: "float32", shape, data: weights[name]! }),
-    virtualTokens: { prefix },
+    virtualTokens: prefix && { prefix },
     project: mixedProjection(config, (table) => {
       if (!widths.has(table)) return undefined;
       const known = changes.get(table) ?? gathered(table, `${table}_rank`);

@@ -9,6 +9,7 @@ import { Random } from "../../lib/random.ts";
 import { gemm, reshape, tanh } from "../../onnx/graph/operators.ts";
 import { elementCount } from "../../onnx/graph/shape.ts";
 import type { ParameterShape } from "../../onnx/runtime/optimizer/adamw.ts";
+import { familyOf } from "../family.ts";
 import { BUNDLED_MODEL } from "../formats/config.ts";
 import type { Weights } from "../weights.ts";
 import { frozenBaseFaults } from "./frozen_base.ts";
@@ -50,7 +51,11 @@ const method: AdapterMethod<PrefixConfig> = {
     prefix_projection: prefixProjection,
     encoder_hidden_size: prefixHiddenSize,
   }),
-  misfit: sizeMisfit,
+  misfit: (config, base) => {
+    if (familyOf(base).takesPrefix) return sizeMisfit(config, base);
+    return `keys and values cannot stand before a text in a model of type '${base.model_type}'; ` +
+      "use --mode lora or prompt";
+  },
   virtualTokens: ({ num_virtual_tokens }) => num_virtual_tokens,
   changes: (config, { parameter }) => {
     const [embedding, hiddenWeight, hiddenBias, outputWeight, outputBias] = parameterShapes(config)

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { familyOf } from "../family.ts";
 import { z } from "zod";
 import { Random } from "../../lib/random.ts";
 import { wordEmbeddings } from "../family.ts";
@@ -35,7 +36,12 @@ const method: AdapterMethod<PromptConfig> = {
     num_virtual_tokens: prefixLength,
     ...sizesOf(base),
   }),
-  misfit: sizeMisfit,
+  misfit: (config, base) => {
+    const { hidden_size, embedding_size = hidden_size } = familyOf(base).sizes(base);
+    if (embedding_size === hidden_size) return sizeMisfit(config, base);
+    return `a prompt is as wide as the layers, ${hidden_size}, and its embeddings are ` +
+      `${embedding_size} wide; use --mode lora or prefix`;
+  },
   virtualTokens: ({ num_virtual_tokens }) => num_virtual_tokens,
   changes: (config, { parameter }) => ({
     virtualTokens: { prompt: parameter(EMBEDDING, shapeOf(config)) },

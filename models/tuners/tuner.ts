@@ -8,7 +8,7 @@ import type { z } from "zod";
 import type { Family } from "../family.ts";
 import type { ModelConfig } from "../formats/config.ts";
 import type { StoredTensor } from "../formats/safetensors.ts";
-import type { GraphOptions } from "../layers.ts";
+import { type GraphOptions, sharedParameters } from "../layers.ts";
 import type { Weights } from "../weights.ts";
 import { full } from "./full.ts";
 import { lora, LORA_SETTINGS } from "./lora.ts";
@@ -162,10 +162,15 @@ export function methodOf({ peft_type }: PeftConfig): AdapterMethod {
   return ADAPTER_METHODS.find(({ peftType }) => peftType === peft_type)!;
 }
 
-/** The options of a graph with what an adapter, if there is one, changes in it. */
+/**
+ * The options of a graph with what an adapter, if there is one, changes in it. A layer that is used
+ * twice is changed by the same parameters.
+ */
 export function tuned<Options extends GraphOptions>(
   options: Options,
   peft: PeftConfig | undefined,
 ): Options {
-  return peft === undefined ? options : { ...options, ...methodOf(peft).changes(peft, options) };
+  if (peft === undefined) return options;
+  const shared = sharedParameters(options);
+  return { ...shared, ...methodOf(peft).changes(peft, shared) };
 }

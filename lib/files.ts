@@ -192,14 +192,18 @@ export async function removeFolder(dir: string): Promise<void> {
  * @throws {UserError} If something is there that is no regular file, or cannot be reached.
  */
 export async function checkRegular(path: string): Promise<void> {
+  let isDirectory: boolean;
   try {
-    if ((await Deno.stat(path)).isFile) return;
+    const info = await Deno.stat(path);
+    if (info.isFile) return;
+    ({ isDirectory } = info);
   } catch (error) {
     // Who opens it says so.
     if (error instanceof Deno.errors.NotFound) return;
     throw new UserError(`Cannot read '${path}': ${error instanceof Error ? error.message : error}`);
   }
-  throw new UserError(`Cannot read '${path}': it is not a regular file`);
+  const found = isDirectory ? "a folder" : "not a regular file";
+  throw new UserError(`Cannot read '${path}': it is ${found}`);
 }
 
 /** Whether a file or folder is there. */

@@ -441,7 +441,7 @@ for (
     ],
     [
       "another architecture",
-      (files) => files.set("config.json", encode('{"model_type": "roberta"}')),
+      (files) => files.set("config.json", encode('{"model_type": "gpt2"}')),
       /config.json': 'model_type' /,
     ],
     [

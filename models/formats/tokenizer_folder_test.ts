@@ -356,3 +356,37 @@ Deno.test("Tokenizer.load() reads any value in any place, or refuses it in one l
     { numRuns: 300 },
   );
 });
+
+Deno.test("Tokenizer.load() refuses to look for starts where Python's finds others", async () => {
+  const metaspace = { type: "Metaspace", prepend_scheme: "first" };
+  const digits = { type: "Digits" };
+  const sequence = (...pretokenizers: unknown[]) => ({ type: "Sequence", pretokenizers });
+  const strip = { type: "Strip", strip_left: true, strip_right: false };
+  const nothing = { type: "Replace", pattern: { String: "a" }, content: "" };
+  const nfkc = { type: "NFKC" };
+  const both = { type: "Sequence", normalizers: [nfkc, strip] };
+  const load = (normalizer: unknown, pre_tokenizer: unknown) =>
+    idsOf({ "tokenizer.json": { ...JSON_FILE, normalizer, pre_tokenizer } }, "hug");
+  for (
+    const [normalizer, preTokenizer] of [
+      [strip, metaspace],
+      [nothing, metaspace],
+      [{ type: "Replace", pattern: { String: "ab" }, content: "c" }, metaspace],
+      [{ type: "Replace", pattern: { Regex: " {2,}" }, content: " " }, metaspace],
+      [{ type: "StripAccents" }, metaspace],
+      [{ type: "BertNormalizer" }, metaspace],
+      [both, sequence(metaspace)],
+      [nfkc, sequence(digits, metaspace)],
+      [nfkc, sequence(digits, sequence(metaspace))],
+    ]
+  ) {
+    await rejects(load(normalizer, preTokenizer), {
+      name: "UserError",
+      message: /^Cannot read '.+': 'pre_tokenizer' must not have a Metaspace .+'first'/,
+    });
+  }
+  await load(null, sequence(digits, metaspace));
+  await load(nfkc, sequence(metaspace, digits));
+  await load({ type: "Replace", pattern: { String: "a" }, content: "bc" }, metaspace);
+  await load(strip, { ...metaspace, prepend_scheme: "always" });
+});

@@ -305,7 +305,44 @@ export const TokenizerJson = z.object({
   pre_tokenizer: PreTokenizerJson.nullable().default(null),
   post_processor: PostProcessorJson.nullable().default(null).check(taken(templateOf)),
   model: Model,
-});
+}).refine(
+  ({ normalizer, pre_tokenizer }) => marksStarts(normalizer, pre_tokenizer),
+  {
+    path: ["pre_tokenizer"],
+    message: "must not have a Metaspace with the prepend_scheme 'first' where a normalizer may " +
+      "remove or move what a text begins with, or, behind another step, where there is one: Python's " +
+      "tokenizers look for the start of the text as it was",
+  },
+);
+
+/** The normalizers that leave a character in the place of a text's first. */
+const KEEPING_STARTS = new Set(["NFC", "NFD", "NFKC", "NFKD", "Lowercase"]);
+
+/** Whether the start of a text, for a Metaspace that marks it alone, is that of the cleaned text. */
+function marksStarts(
+  normalizer: NormalizerJson | null,
+  preTokenizer: PreTokenizerJson | null,
+): boolean {
+  const place = stepsOf(preTokenizer)
+    .findIndex((step) => step.type === "Metaspace" && step.prepend_scheme === "first");
+  if (place < 0 || normalizer === null) return true;
+  return place === 0 && cleaningSteps(normalizer).every(keepsStart);
+}
+
+function keepsStart(step: NormalizerJson): boolean {
+  if (step.type !== "Replace") return KEEPING_STARTS.has(step.type);
+  // What is put in the place of several characters counts from the last of them.
+  return step.content !== "" && [...step.pattern.String ?? ""].length === 1;
+}
+
+function stepsOf(json: PreTokenizerJson | null): PreTokenizerJson[] {
+  if (json === null) return [];
+  return json.type === "Sequence" ? json.pretokenizers.flatMap(stepsOf) : [json];
+}
+
+function cleaningSteps(json: NormalizerJson): NormalizerJson[] {
+  return json.type === "Sequence" ? json.normalizers.flatMap(cleaningSteps) : [json];
+}
 
 /** See the schema of the same name. */
 export type TokenizerJson = z.infer<typeof TokenizerJson>;

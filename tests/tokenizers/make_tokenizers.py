@@ -210,11 +210,11 @@ CASES = {
         P.Sequence([P.Punctuation("isolated"), P.Metaspace()]), bert_template(), 500, [AddedToken("[USER]")],
     ),
     "unigram_bytes_first": (
-        unigram(ROBERTA, "<unk>"), N.Sequence([N.NFKC(), N.Replace(Regex(" {2,}"), " $&")]),
+        unigram(ROBERTA, "<unk>"), N.NFKC(),
         P.Metaspace(prepend_scheme="first", split=False), xlmr_template, 500, [],
     ),
     "unigram_digits": (
-        unigram(ROBERTA, "<unk>"), N.NFKC(),
+        unigram(ROBERTA, "<unk>"), N.Sequence([N.NFKC(), N.Replace(Regex(" {2,}"), " $&")]),
         P.Sequence([P.Digits(individual_digits=False), P.Punctuation("removed"), P.Metaspace()]),
         xlmr_template, 500, [],
     ),

@@ -337,7 +337,7 @@ Deno.test("loadClassifier() waits for no pipe and reads no folder", async () => 
       await Deno.mkdir(file);
       await rejects(loadClassifier(dir), {
         name: "UserError",
-        message: `Cannot read '${file}': it is not a regular file`,
+        message: `Cannot read '${file}': it is a folder`,
       });
       await Deno.remove(file);
       await Deno.writeFile(file, content);

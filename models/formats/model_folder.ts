@@ -27,7 +27,8 @@ export async function checkLinks(dir: string): Promise<void> {
       const path = join(folder, name);
       const target = await realPath(path);
       // Who reads one that leads to nothing says so.
-      if (target === undefined || !/^\.\.(\/|\\|$)/.test(relative(root, target))) continue;
+      if (target === undefined && !await isLoop(path)) continue;
+      if (target !== undefined && !/^\.\.(\/|\\|$)/.test(relative(root, target))) continue;
       throw new UserError(
         `Cannot read '${path}': a link in a model's folder must lead to a file of that folder; ` +
           "put a copy of the file in its place",
@@ -44,6 +45,14 @@ async function realPath(path: string): Promise<string | undefined> {
     if (isSystemError(error)) return undefined;
     throw error;
   }
+}
+
+/** Whether a link leads back to itself, or to what cannot be looked at. */
+async function isLoop(path: string): Promise<boolean> {
+  return await Deno.stat(path).then(
+    () => false,
+    (error) => !(error instanceof Deno.errors.NotFound),
+  );
 }
 
 /** What is in a folder; nothing if there is none. */

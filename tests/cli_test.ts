@@ -89,6 +89,7 @@ Deno.test("train, eval and predict work together without flags", async () => {
       "metrics.json",
       "model.safetensors",
       "onnx",
+      "partner.safetensors",
       "special_tokens_map.json",
       "tokenizer.json",
       "tokenizer_config.json",
@@ -343,16 +344,18 @@ Deno.test("bench train prints what it measured", async () => {
   const { whole_step, ...result } = full;
   deepStrictEqual(Object.keys(whole_step), ["gflops", "product_gflops", "share"]);
   for (const [name, value] of Object.entries(whole_step)) ok(Number(value) > 0, name);
-  deepStrictEqual(others.length, 2);
+  deepStrictEqual(others.length, 3);
   for (const [i, each] of [result, ...others].entries()) {
     const { device, mode, size, batch_size, length, ...figures } = each;
-    const modeName = ["full", "prefix", "prompt"][i];
+    const modeName = ["full", "prefix", "prompt", "lora"][i];
     deepStrictEqual([device, mode, size, batch_size, length], ["wasm", modeName, "tiny", 2, 4]);
     deepStrictEqual(Object.keys(figures), [
       "step_ms",
       "forward_backward_ms",
       "optimizer_ms",
       "tokens_per_second",
+      "parts",
+      "peak_resident_bytes",
       "gflops",
       "matmul_gflops",
       "matmul_share",

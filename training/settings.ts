@@ -63,8 +63,8 @@ export const TrainSettings = z.strictObject({
       "more is cut, and the gradients of its parts add up; default: 1024, or less where there is less",
   ),
   gradientCheckpointing: z.boolean().default(false).describe(
-    "Keep only what the layers take and make the rest again for the backward pass: a third more " +
-      "time, and less memory",
+    "Keep only what the layers take and make the rest again for the backward pass: less memory, " +
+      "and more time",
   ),
   learningRate: positive(1).optional().describe(
     "The highest learning rate; default: 1e-3, 5e-4 or 3e-4 from random weights, by size, 5e-4 " +

@@ -1,7 +1,7 @@
 /**
  * Splits words into tokens of a vocabulary: WordPiece, byte-pair encoding (BPE) or Unigram. The first two
  * are those of JavaScript's `tokenizers`. Its Unigram has no byte fallback, and takes three times the
- * memory and five times the time of the one here for 250,000 tokens.
+ * memory of the one here for 250,000 tokens.
  *
  * @module
  */

@@ -29,13 +29,14 @@ function meet({ signal, continueAfterSeconds = 0 }: Fate): void {
 const [fateText, ...args] = Deno.args;
 const fate: Fate = JSON.parse(fateText!);
 const { afterLines = 0, afterMs = 0 } = fate;
-const { log } = console;
+const write = Deno.stdout.writeSync.bind(Deno.stdout);
 let lines = 0;
 const approach = () => setTimeout(() => meet(fate), afterMs);
 if (afterLines === 0) approach();
-console.log = (...values) => {
-  log(...values);
-  if (String(values[0]).includes('"heartbeat"')) return;
-  if (++lines === afterLines) approach();
+Deno.stdout.writeSync = (bytes) => {
+  const written = write(bytes);
+  const text = new TextDecoder().decode(bytes.subarray(0, written));
+  if (text.endsWith("\n") && !text.includes('"heartbeat"') && ++lines === afterLines) approach();
+  return written;
 };
 await main(args);

@@ -10,5 +10,10 @@ export function writeLine(
   line: string,
 ): void {
   let bytes = new TextEncoder().encode(`${line}\n`);
-  while (bytes.length > 0) bytes = bytes.subarray(stream.writeSync(bytes));
+  try {
+    while (bytes.length > 0) bytes = bytes.subarray(stream.writeSync(bytes));
+  } catch (error) {
+    // Nobody reads it; like console, this is no reason to end.
+    if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+  }
 }

@@ -179,7 +179,7 @@ Deno.test("serve refuses a public address without a key, and a model to preload 
       const [options, message] of [
         [
           ["--preload", "broken"],
-          /error: Cannot preload 'broken': Cannot load model 'broken': [^\n]+\n$/,
+          /Left '.+broken' out of the models: [^\n]+\nerror: Cannot preload 'broken': there is no/,
         ],
         [["--kv", taken], /^error: Cannot keep state in '.*taken.kv': another server uses it\n$/],
         [["--host", "0.0.0.0"], /^error: Cannot listen on '0.0.0.0' without --api-key/],

@@ -298,9 +298,12 @@ async function runTraining(dataset: Dataset, options: TrainOptions): Promise<Tra
     network_alone: pooled === undefined ? null : headline(alone, problem),
   };
   const weights = await readWeights(bestDir, config, graphs.parameters);
-  if (tuning === undefined) await saveClassifier(outDir, { config, tokenizer, weights });
-  else await saveAdapter(outDir, { ...tuning, config, tokenizer, weights });
-  await savePartner(outDir, pooled);
+  if (tuning === undefined) {
+    await saveClassifier(outDir, { config, tokenizer, weights, partner: pooled });
+  } else {
+    await saveAdapter(outDir, { ...tuning, config, tokenizer, weights });
+    await savePartner(outDir, pooled);
+  }
   await writeJson(join(outDir, TRAINER_STATE_FILE), state.toJSON(checkpointName));
   const { size } = await Deno.stat(join(outDir, tuning ? ADAPTER_WEIGHTS_FILE : WEIGHTS_FILE));
   const cardOf = await cardBase(settings.model);

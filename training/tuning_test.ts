@@ -62,7 +62,7 @@ for (const [what, settings] of Object.entries(MODES)) {
       const outDir = join(dir, "run");
       const events: TrainEvent[] = [];
       const { metrics } = await train(DATASET, {
-        settings: parsed({ epochs: 20, learningRate: 0.05, ...settings }),
+        settings: parsed({ epochs: 20, learningRate: 0.05, partner: "none", ...settings }),
         outDir,
         onEvent: (event) => events.push(event),
       });

@@ -36,6 +36,7 @@ import { familyOf, readConfig } from "../family.ts";
 import { methodOf } from "../tuners/tuner.ts";
 import { safetensorsParts, type TensorSource } from "./safetensors.ts";
 import { Tokenizer } from "../text/tokenizer.ts";
+import { type PooledPartner, savePartner } from "../partner/partner_file.ts";
 import {
   classifierGraph,
   type Dtype,
@@ -52,11 +53,13 @@ export interface Classifier {
   config: ModelConfig;
   tokenizer: Tokenizer;
   weights: Weights;
+  /** What stands beside the network, if anything does. */
+  partner?: PooledPartner | undefined;
 }
 
 /** Writes a classifier into a folder, and as an ONNX model beside it. */
 export async function saveClassifier(dir: string, classifier: Classifier): Promise<void> {
-  const { config, weights } = classifier;
+  const { config, weights, partner } = classifier;
   await Deno.mkdir(join(dir, "onnx"), { recursive: true });
   const sources = parameterShapes(config).map(({ name, shape }): TensorSource => ({
     name,
@@ -67,6 +70,7 @@ export async function saveClassifier(dir: string, classifier: Classifier): Promi
   const metadata = weightsMetadata(await weightsSha256(dir));
   const parts = modelParts(classifierGraph(config, weights), { metadata });
   await writeFileAtomically(join(dir, ONNX_FILES.fp32), parts);
+  await savePartner(dir, partner);
 }
 
 /**
@@ -113,9 +117,12 @@ export async function mergedClassifier(dir: string): Promise<Classifier> {
   if (!await isAdapter(dir)) {
     throw new UserError(`Cannot merge '${dir}': it holds no adapter, but a whole model or none`);
   }
-  const { config, tokenizer, weights, peft } = await withBase(await readAdapter(dir));
+  const adapter = await readAdapter(dir);
+  const { config, tokenizer, weights, peft } = await withBase(adapter);
   const merged = methodOf(peft).merge?.(peft, config, weights);
-  if (merged !== undefined) return { config, tokenizer, weights: merged };
+  if (merged !== undefined) {
+    return { config, tokenizer, weights: merged, partner: adapter.partner };
+  }
   throw new UserError(
     `Cannot merge '${dir}': its virtual tokens stand beside the weights of its base, not in them`,
   );

@@ -208,7 +208,9 @@ function formatPrepared(
   return [
     `${input.file}: ${count(counts.read)} rows, ${count(counts.kept)} with a text, ` +
     `${count(counts.distinct_texts)} distinct texts`,
-    ...counts.bad > 0 ? [`${count(counts.bad)} bad rows left out`] : [],
+    ...counts.bad > 0
+      ? [`${count(counts.bad)} bad ${counts.bad === 1 ? "row" : "rows"} left out`]
+      : [],
     ...dropped > 0 ? [`${count(dropped)} training rows left out to balance the classes`] : [],
     "",
     `${table}`,

@@ -6,7 +6,6 @@
 import { Command } from "commander";
 import { stringify } from "csv-stringify/sync";
 import type { ProblemType } from "../data/labels.ts";
-import { evaluationFile } from "../data/dataset.ts";
 import { writeFileAtomically } from "../lib/files.ts";
 import { TextClassifier } from "../models/inference/text_classifier.ts";
 import type { Dtype } from "../models/weights.ts";
@@ -14,7 +13,7 @@ import type { Device } from "../onnx/runtime/device.ts";
 import { Executor } from "../onnx/runtime/executor.ts";
 import { evaluateFile, type PredictionRow } from "../training/evaluate_file.ts";
 import { UserError } from "../lib/user_error.ts";
-import { dataDirOf, readingOf, trainingTextsOf } from "../training/folder/run_folder.ts";
+import { evaluationFileOf, readingOf, trainingTextsOf } from "../training/folder/run_folder.ts";
 import { lastRun } from "./last_run.ts";
 import { confusions, formatComparison, formatReport, percent } from "./report.ts";
 import { deviceOption } from "./device_option.ts";
@@ -70,7 +69,7 @@ export function evalCommand(): Command {
 async function run(options: Options): Promise<void> {
   const modelDir = options.model ?? await lastRun();
   const reading = await readingOf(modelDir);
-  const file = options.file ?? await defaultFile(modelDir, reading);
+  const file = options.file ?? await evaluationFileOf(modelDir);
   await using executor = await Executor.start({ device: options.device });
   const seenTexts = await trainingTextsOf(modelDir);
   const namesColumns = (options.text ?? options.label ?? options.columnMapping) !== undefined;
@@ -136,13 +135,4 @@ function checkFiles({ perClass, confusions }: Options, problemType: ProblemType)
 
 function shareOfSamePredictions(rows: readonly PredictionRow[], others: typeof rows): number {
   return rows.filter(({ predicted }, i) => predicted === others[i]!.predicted).length / rows.length;
-}
-
-async function defaultFile(
-  modelDir: string,
-  { columns, options }: Awaited<ReturnType<typeof readingOf>>,
-): Promise<string> {
-  const dataDir = await dataDirOf(modelDir);
-  if (dataDir !== undefined) return await evaluationFile(dataDir, columns, options);
-  throw new UserError(`Cannot tell what '${modelDir}' was trained on: use --file`);
 }

@@ -4,23 +4,20 @@
  * @module
  */
 import { Command } from "commander";
-import { dirname, join, relative, resolve } from "node:path";
-import { type Columns, mappingOf } from "../data/columns.ts";
-import { type Dataset, readDataset, SAMPLE_DIR } from "../data/dataset.ts";
-import { findUnsplitData, splitForRun } from "../data/preparation/unsplit_data.ts";
-import { removeFolder } from "../lib/files.ts";
+import { dirname, relative, resolve } from "node:path";
+import { type Dataset, SAMPLE_DIR } from "../data/dataset.ts";
 import { UserError } from "../lib/user_error.ts";
 import { needsBase } from "../models/tuners/tuner.ts";
 import {
   lastUnfinishedRun,
   newRunDir,
-  readOptions,
   readUnfinishedRun,
   RUNS_DIR,
 } from "../training/folder/run_folder.ts";
 import { TrainSettings, withModelDefaults } from "../training/settings.ts";
 import { train } from "../training/train.ts";
-import { KEPT_DATA_DIR, resumedSettings } from "../training/folder/training_args.ts";
+import { resumedSettings } from "../training/folder/training_args.ts";
+import { readTrainingData } from "../training/folder/training_data.ts";
 import type { TrainResult } from "../training/events.ts";
 import { shortcomings } from "../training/shortcomings.ts";
 import { quoted } from "./quoted.ts";
@@ -69,14 +66,14 @@ async function run(options: Options, command: Command): Promise<void> {
   const { outDir, dataDir, ...run } = options.resume === true
     ? await runToResume(options, command)
     : newRun(options);
-  await using temporary = new AsyncDisposableStack();
-  const { dataset, settings, keepData } = await readData(dataDir, {
+  await using data = await readTrainingData(dataDir, {
     settings: run.settings,
     outDir,
     columns: columnsOf({ ...options, columnMapping: run.settings.columnMapping }),
     skipBadRows: options.skipBadRows ?? false,
-    temporary,
+    onNote: showNote,
   });
+  const { dataset, settings, keepData } = data;
   const resume = `deno task --quiet train --resume --out ${quoted(outDir)}`;
   const result = await showTraining(command, resume, (watch) =>
     train(dataset, {
@@ -139,55 +136,6 @@ function nextSteps({ run, model_dir, metrics }: TrainResult, dataset: Dataset): 
       ]
       : [],
   ].join("\n");
-}
-
-interface ReadDataOptions {
-  settings: TrainSettings;
-  outDir: string;
-  columns: Columns;
-  skipBadRows: boolean;
-  /** Takes away what is needed for the command alone. */
-  temporary: AsyncDisposableStack;
-}
-
-/** Reads the data of a run. A table is split first; its parts are kept in the run's folder. */
-async function readData(
-  path: string,
-  { settings, outDir, columns, skipBadRows, temporary }: ReadDataOptions,
-): Promise<{ dataset: Dataset; settings: TrainSettings; keepData: () => Promise<void> }> {
-  const { problemType } = settings;
-  const unsplit = await findUnsplitData(path);
-  if (unsplit === undefined) {
-    if (skipBadRows) {
-      throw new UserError(
-        `Cannot use --skip-bad-rows with '${path}': it is split already; it is for one table`,
-      );
-    }
-    const options = { ...readOptions(settings), onNote: showNote };
-    const dataset = await readDataset(path, problemType, columns, options);
-    const columnMapping = mappingOf(columns);
-    return { dataset, settings: { ...settings, columnMapping }, keepData: () => Promise.resolve() };
-  }
-  const dir = await Deno.makeTempDir();
-  temporary.defer(() => Deno.remove(dir, { recursive: true }));
-  await splitForRun(unsplit, dir, {
-    settings: { ...readOptions(settings), problemType, skipBadRows },
-    columns,
-    onNote: showNote,
-  });
-  const kept = join(outDir, KEPT_DATA_DIR);
-  return {
-    dataset: { ...await readDataset(dir, problemType), dir: kept },
-    // The parts are plain tables.
-    settings: { ...settings, columnMapping: undefined, delimiter: undefined, encoding: undefined },
-    keepData: async () => {
-      await removeFolder(kept);
-      await Deno.mkdir(kept, { recursive: true });
-      for await (const { name } of Deno.readDir(dir)) {
-        await Deno.copyFile(join(dir, name), join(kept, name));
-      }
-    },
-  };
 }
 
 interface RunToTrain {

@@ -5,7 +5,12 @@
  */
 import { basename, join } from "node:path";
 import { type Columns, parseColumnMapping } from "../../data/columns.ts";
-import { type DatasetOptions, readTraining, splitFile } from "../../data/dataset.ts";
+import {
+  type DatasetOptions,
+  evaluationFile,
+  readTraining,
+  splitFile,
+} from "../../data/dataset.ts";
 import { checkRegular, exists, removeFolder } from "../../lib/files.ts";
 import { UserError } from "../../lib/user_error.ts";
 import { trainingRows } from "../examples.ts";
@@ -211,6 +216,19 @@ export async function lastFinishedRun(): Promise<string> {
 /** The folder of the data that a model was trained on; `undefined` if its folder does not say. */
 export async function dataDirOf(modelDir: string): Promise<string | undefined> {
   return (await trainingArgsOf(modelDir))?.dataDir;
+}
+
+/**
+ * The file that a model is measured on by default: the test file of the data that it was trained on,
+ * or the validation file where there is none.
+ *
+ * @throws {UserError} If its folder does not say where the data are.
+ */
+export async function evaluationFileOf(modelDir: string): Promise<string> {
+  const dataDir = await dataDirOf(modelDir);
+  const { columns, options } = await readingOf(modelDir);
+  if (dataDir !== undefined) return await evaluationFile(dataDir, columns, options);
+  throw new UserError(`Cannot tell what '${modelDir}' was trained on: use --file`);
 }
 
 /** How the data of a model are read that it was trained on. */

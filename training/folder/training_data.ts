@@ -1,0 +1,86 @@
+/**
+ * The data of a run: a table is split for it, and its parts are kept beside the model.
+ *
+ * @module
+ */
+import { join } from "node:path";
+import { type Columns, DEFAULT_COLUMNS, mappingOf } from "../../data/columns.ts";
+import { type Dataset, readDataset } from "../../data/dataset.ts";
+import { findUnsplitData, splitForRun } from "../../data/preparation/unsplit_data.ts";
+import { removeFolder } from "../../lib/files.ts";
+import { UserError } from "../../lib/user_error.ts";
+import type { TrainSettings } from "../settings.ts";
+import { readOptions } from "./run_folder.ts";
+import { KEPT_DATA_DIR } from "./training_args.ts";
+
+/** How {@link readTrainingData} reads. */
+export interface TrainingDataOptions {
+  settings: TrainSettings;
+  /** The run's folder. */
+  outDir: string;
+  columns?: Columns;
+  /** Whether bad rows of a table that is to be split are left out. */
+  skipBadRows?: boolean;
+  /** Called with what a user should know of the table and its labels. */
+  onNote: (note: string) => void;
+}
+
+/** Data that are ready to be trained on; a split that was made for the run is removed at the end. */
+export interface TrainingData extends AsyncDisposable {
+  dataset: Dataset;
+  /** As they were given, but for how the files are to be read that {@link keepData} keeps. */
+  settings: TrainSettings;
+  /** Writes the parts of a table into the run's folder. */
+  keepData: () => Promise<void>;
+}
+
+/**
+ * Reads the data of a run: a folder of files, or one table, which is split by text.
+ *
+ * @throws {UserError} If they cannot be read, as `readDataset` and `prepare` say.
+ */
+export async function readTrainingData(
+  path: string,
+  { settings, outDir, columns = DEFAULT_COLUMNS, skipBadRows = false, onNote }: TrainingDataOptions,
+): Promise<TrainingData> {
+  const { problemType } = settings;
+  const unsplit = await findUnsplitData(path);
+  if (unsplit === undefined) {
+    if (skipBadRows) {
+      throw new UserError(
+        `Cannot use --skip-bad-rows with '${path}': it is split already; it is for one table`,
+      );
+    }
+    const options = { ...readOptions(settings), onNote };
+    return {
+      dataset: await readDataset(path, problemType, columns, options),
+      settings: { ...settings, columnMapping: mappingOf(columns) },
+      keepData: () => Promise.resolve(),
+      [Symbol.asyncDispose]: () => Promise.resolve(),
+    };
+  }
+  await using leftovers = new AsyncDisposableStack();
+  const dir = await Deno.makeTempDir();
+  leftovers.defer(() => Deno.remove(dir, { recursive: true }));
+  await splitForRun(unsplit, dir, {
+    settings: { ...readOptions(settings), problemType, skipBadRows },
+    columns,
+    onNote,
+  });
+  const kept = join(outDir, KEPT_DATA_DIR);
+  const dataset = { ...await readDataset(dir, problemType), dir: kept };
+  const temporary = leftovers.move();
+  return {
+    dataset,
+    // The parts are plain tables.
+    settings: { ...settings, columnMapping: undefined, delimiter: undefined, encoding: undefined },
+    keepData: async () => {
+      await removeFolder(kept);
+      await Deno.mkdir(kept, { recursive: true });
+      for await (const { name } of Deno.readDir(dir)) {
+        await Deno.copyFile(join(dir, name), join(kept, name));
+      }
+    },
+    [Symbol.asyncDispose]: () => temporary.disposeAsync(),
+  };
+}

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { z } from "zod";
 import { UserError } from "./user_error.ts";
 
@@ -125,6 +125,21 @@ async function named<T>(path: string, work: Promise<T>): Promise<T> {
     if (!isSystemError(error)) throw error;
     const Reason = isDiskFull(error) ? DiskFullError : UserError;
     throw new Reason(`Cannot write '${path}': ${error.message}`, { cause: error });
+  }
+}
+
+/**
+ * Writes a file that saves work the next time, as {@link writeFileAtomically} does, unless that is not
+ * allowed or fails.
+ */
+export async function writeWhereAllowed(path: string, content: string | Uint8Array): Promise<void> {
+  const { state } = await Deno.permissions.query({ name: "write", path });
+  if (state !== "granted") return;
+  try {
+    await Deno.mkdir(dirname(path), { recursive: true });
+    await writeFileAtomically(path, content);
+  } catch (error) {
+    if (!(error instanceof UserError) && !isSystemError(error)) throw error;
   }
 }
 

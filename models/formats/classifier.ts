@@ -3,15 +3,15 @@
  *
  * @module
  */
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { UserError } from "../../lib/user_error.ts";
 import {
   checkRegular,
   exists,
-  isSystemError,
   removeFiles,
   writeFileAtomically,
   writeJson,
+  writeWhereAllowed,
 } from "../../lib/files.ts";
 import { modelMetadata, modelParts } from "../../onnx/graph/proto.ts";
 import {
@@ -67,7 +67,7 @@ export async function saveClassifier(dir: string, classifier: Classifier): Promi
     read: () => weights[name]!,
   }));
   await saveModel(dir, classifier, safetensorsParts(sources, { format: "pt" }));
-  const metadata = weightsMetadata(await weightsSha256(dir));
+  const metadata = weightsMetadata(await weightsSha256(dir, { keeps: true }));
   const parts = modelParts(classifierGraph(config, weights), { metadata });
   await writeFileAtomically(join(dir, ONNX_FILES.fp32), parts);
   await savePartner(dir, partner);
@@ -163,26 +163,16 @@ export async function loadForInference(
   const { weights } = await loadClassifier(dir);
   const model = exportModel(config, weights, { dtype, weightsSha256: sha256 });
   // One made of weights that have been replaced meanwhile would pass for theirs.
-  if (dtype === "q8" && sha256 === await sha256Of(dir)) await keep(onnxFile, model);
+  if (dtype === "q8" && sha256 === await sha256Of(dir)) await writeWhereAllowed(onnxFile, model);
   return { config, tokenizer, model };
 }
 
 /** The SHA-256 of a folder's weights, if it holds any. */
 async function sha256Of(dir: string): Promise<string | undefined> {
   const files = [WEIGHTS_FILE, WEIGHTS_INDEX_FILE].map((file) => exists(join(dir, file)));
-  return (await Promise.all(files)).includes(true) ? await weightsSha256(dir) : undefined;
-}
-
-/** Writes an ONNX model for the next time, unless that is not allowed or fails. */
-async function keep(onnxFile: string, model: Uint8Array): Promise<void> {
-  const { state } = await Deno.permissions.query({ name: "write", path: onnxFile });
-  if (state !== "granted") return;
-  try {
-    await Deno.mkdir(dirname(onnxFile), { recursive: true });
-    await writeFileAtomically(onnxFile, model);
-  } catch (error) {
-    if (!(error instanceof UserError) && !isSystemError(error)) throw error;
-  }
+  return (await Promise.all(files)).includes(true)
+    ? await weightsSha256(dir, { keeps: true })
+    : undefined;
 }
 
 /**

@@ -1,4 +1,4 @@
-import { deepStrictEqual, notDeepStrictEqual, ok, rejects } from "node:assert";
+import { deepStrictEqual, notDeepStrictEqual, ok, rejects, strictEqual } from "node:assert";
 import { join } from "node:path";
 import { exists } from "../../lib/files.ts";
 import { Executor } from "../../onnx/runtime/executor.ts";
@@ -97,6 +97,28 @@ Deno.test("loadForInference() uses no ONNX model of other weights, whatever its 
       await Deno.writeFile(file, new Uint8Array(size).fill(0xf7));
       deepStrictEqual((await loadForInference(dir)).model, changed);
     }
+  });
+});
+
+Deno.test("loadForInference() takes no digest for that of weights which others have replaced", async () => {
+  await withModel(async (dir) => {
+    const [weights, file] = ["model.safetensors", "onnx/model.onnx"].map((name) => join(dir, name));
+    const { model } = await loadForInference(dir);
+    const { size, mtime } = await Deno.stat(weights!);
+    const bytes = await Deno.readFile(weights!);
+    // In place, of the same length, and of the same time.
+    await Deno.writeFile(weights!, bytes.fill(1, -4));
+    await Deno.utime(weights!, mtime!, mtime!);
+    strictEqual((await Deno.stat(weights!)).size, size);
+    const changed = (await loadForInference(dir)).model;
+    notDeepStrictEqual(changed, model);
+    // Nor one that comes with the folder.
+    const digest = join(dir, "onnx/weights_digest.json");
+    for (const content of ["", "{}", JSON.stringify({ sha256: "0".repeat(64), files: [] })]) {
+      await Deno.writeTextFile(digest, content);
+      deepStrictEqual((await loadForInference(dir)).model, changed);
+    }
+    deepStrictEqual(await Deno.readFile(file!), model);
   });
 });
 

@@ -4,9 +4,9 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { z } from "zod";
-import { checkRegular, exists, readJson } from "../../lib/files.ts";
+import { checkRegular, exists, readJson, writeWhereAllowed } from "../../lib/files.ts";
 import { UserError } from "../../lib/user_error.ts";
 import type { ParameterShape } from "../../onnx/runtime/optimizer/adamw.ts";
 import { SafetensorsFile } from "./safetensors.ts";
@@ -20,6 +20,28 @@ export const WEIGHTS_FILE = "model.safetensors";
 
 /** The file that says which shard holds which tensor, where the weights are in several. */
 export const WEIGHTS_INDEX_FILE = "model.safetensors.index.json";
+
+/**
+ * The file that holds the digest of a folder's weights, which takes seconds to make, and by what it
+ * knows that they are still the same.
+ */
+export const WEIGHTS_DIGEST_FILE = "onnx/weights_digest.json";
+
+/**
+ * The marks by which a system tells a file from all others that were ever in its place. A copy has
+ * others, and nobody can set the time of the last change, which is not that of modification.
+ */
+const FileMarks = z.strictObject({
+  name: z.string(),
+  size: z.number(),
+  inode: z.number(),
+  modified_at: z.string(),
+  changed_at: z.string(),
+});
+const WeightsDigest = z.object({ sha256: z.string(), files: z.array(FileMarks) });
+
+/** So much of a file is read at once. */
+const BLOCK_BYTES = 2 ** 20;
 
 /** The types that are no floating-point numbers. */
 const INTEGERS = new Set(["I32", "I64"]);
@@ -109,16 +131,60 @@ export async function shardFiles(dir: string): Promise<Set<string>> {
  * The SHA-256 of a folder's weights, in hexadecimal: that of `model.safetensors`, or of its shards
  * one after the other in the order of their names.
  *
+ * @param keeps Whether it is written beside the weights for the next time, where files may be written.
  * @throws {UserError} If there are no weights.
  */
-export async function weightsSha256(dir: string): Promise<string> {
+export async function weightsSha256(
+  dir: string,
+  { keeps = false }: { keeps?: boolean } = {},
+): Promise<string> {
+  const paths = await weightFiles(dir);
+  const files = await marksOf(paths);
+  const kept = files && await keptDigest(dir);
+  if (kept !== undefined && isSame(kept.files, files)) return kept.sha256;
   const hash = createHash("sha256");
-  for (const file of await weightFiles(dir)) {
-    await checkRegular(file);
-    using opened = await Deno.open(file);
-    for await (const bytes of opened.readable) hash.update(bytes);
+  const block = new Uint8Array(BLOCK_BYTES);
+  for (const path of paths) {
+    await checkRegular(path);
+    using file = await Deno.open(path);
+    for (let size; (size = await file.read(block)) !== null;) hash.update(block.subarray(0, size));
   }
-  return hash.digest("hex");
+  const sha256 = hash.digest("hex");
+  // Weights that were replaced meanwhile have another.
+  if (keeps && files !== undefined && isSame(files, await marksOf(paths))) {
+    const content = JSON.stringify({ sha256, files }, null, 2) + "\n";
+    await writeWhereAllowed(join(dir, WEIGHTS_DIGEST_FILE), content);
+  }
+  return sha256;
+}
+
+/** The digest that a folder holds, whatever weights it belongs to. */
+async function keptDigest(dir: string): Promise<z.infer<typeof WeightsDigest> | undefined> {
+  const path = join(dir, WEIGHTS_DIGEST_FILE);
+  if (!await exists(path)) return undefined;
+  return await readJson(path, WeightsDigest).catch((error) => {
+    // It can be made again.
+    if (error instanceof UserError) return undefined;
+    throw error;
+  });
+}
+
+/** Undefined where the system has no such marks. */
+async function marksOf(
+  paths: readonly string[],
+): Promise<z.infer<typeof FileMarks>[] | undefined> {
+  const files: z.infer<typeof FileMarks>[] = [];
+  for (const path of paths) {
+    const { size, ino: inode, mtime, ctime } = await Deno.stat(path);
+    if (inode === null || mtime === null || ctime === null) return undefined;
+    const [modified_at, changed_at] = [mtime.toISOString(), ctime.toISOString()];
+    files.push({ name: basename(path), size, inode, modified_at, changed_at });
+  }
+  return files;
+}
+
+function isSame(a: unknown, b: unknown): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
 }
 
 /**
@@ -145,7 +211,9 @@ const OTHER_FORMS = [
   "flax_model.msgpack",
 ];
 
-const Architectures = z.looseObject({ architectures: z.tuple([z.string()], z.string()) });
+const Architectures = z.looseObject({
+  architectures: z.array(z.string()).optional().catch(undefined),
+});
 
 /** What a folder without the files of weights holds in their place, and what to do about it. */
 async function otherForm(dir: string): Promise<string> {
@@ -156,10 +224,8 @@ async function otherForm(dir: string): Promise<string> {
   for (const file of OTHER_FORMS) {
     if (!await exists(join(dir, file))) continue;
     const configFile = join(dir, CONFIG_FILE);
-    const config = await exists(configFile)
-      ? Architectures.safeParse(JSON.parse(await Deno.readTextFile(configFile)))
-      : undefined;
-    const model = config?.data?.architectures[0] ?? "AutoModel";
+    const config = await exists(configFile) ? await readJson(configFile, Architectures) : undefined;
+    const model = config?.architectures?.[0] ?? "AutoModel";
     const folder = JSON.stringify(dir);
     return `, but ${file}, which Graft does not read; in Python ` +
       `transformers.${model}.from_pretrained(${folder}).save_pretrained(${folder}) writes the other`;

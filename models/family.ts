@@ -180,7 +180,14 @@ export async function readConfig(dir: string): Promise<ModelConfig> {
   if (family !== undefined && config.is_decoder) {
     throw new UserError(`Cannot read '${file}': 'is_decoder' is true, and Graft tunes encoders`);
   }
-  if (family !== undefined) return await readJson(file, family.config);
+  if (family !== undefined) {
+    const known = await readJson(file, family.config);
+    if (known.pad_token_id < known.vocab_size) return known;
+    throw new UserError(
+      `Cannot read '${file}': 'pad_token_id' must be below 'vocab_size', ${known.vocab_size}, got ` +
+        `${known.pad_token_id}`,
+    );
+  }
   const known = FAMILIES.map(({ modelType }) => modelType).join(", ");
   throw new UserError(
     `Cannot read '${file}': 'model_type' must be one of ${known}, got '${modelType}'; Graft ` +

@@ -13,7 +13,7 @@ import {
   writeJson,
   writeWhereAllowed,
 } from "../../lib/files.ts";
-import { modelMetadata, modelParts } from "../../onnx/graph/proto.ts";
+import { hasExternalData, modelMetadata, modelParts } from "../../onnx/graph/proto.ts";
 import {
   adaptedConfig,
   adaptedTokenizer,
@@ -67,7 +67,7 @@ export async function saveClassifier(dir: string, classifier: Classifier): Promi
     read: () => weights[name]!,
   }));
   await saveModel(dir, classifier, safetensorsParts(sources, { format: "pt" }));
-  const metadata = weightsMetadata(await weightsSha256(dir, { keeps: true }));
+  const metadata = weightsMetadata(await weightsSha256(dir));
   const parts = modelParts(classifierGraph(config, weights), { metadata });
   await writeFileAtomically(join(dir, ONNX_FILES.fp32), parts);
   await savePartner(dir, partner);
@@ -158,6 +158,12 @@ export async function loadForInference(
     // One that was made of other weights is another model; without weights there is no other.
     const isOwn = sha256 === undefined ||
       modelMetadata(model).get(WEIGHTS_SHA256) === sha256;
+    if (isOwn && hasExternalData(model)) {
+      throw new UserError(
+        `Cannot read '${onnxFile}': a model's tensors must stand in the file itself, and this one names ` +
+          "another for some; save it with all of them in one file",
+      );
+    }
     if (isOwn) return { config, tokenizer, model };
   }
   const { weights } = await loadClassifier(dir);

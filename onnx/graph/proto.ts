@@ -104,6 +104,52 @@ export function modelMetadata(model: Uint8Array): Map<string, string> {
   return metadata;
 }
 
+/** The fields of ONNX's messages in which tensors may be, and what kind of message each of them holds. */
+const NESTED: Record<string, Record<number, string>> = {
+  model: { 7: "graph", 25: "function" },
+  graph: { 1: "node", 5: "tensor", 15: "sparse tensor" },
+  function: { 7: "node", 11: "attribute" },
+  node: { 5: "attribute" },
+  attribute: {
+    5: "tensor",
+    6: "graph",
+    10: "tensor",
+    11: "graph",
+    22: "sparse tensor",
+    23: "sparse tensor",
+  },
+  "sparse tensor": { 1: "tensor", 2: "tensor" },
+  tensor: { 13: "external data" },
+};
+/** Graphs within graphs go no deeper. */
+const MAX_DEPTH = 100;
+
+/**
+ * Whether a serialised ModelProto names other files for the values of some tensors. One that is no
+ * ModelProto does not.
+ */
+export function hasExternalData(model: Uint8Array): boolean {
+  try {
+    return holdsExternalData(model, "model", 0);
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    return false;
+  }
+}
+
+function holdsExternalData(bytes: Uint8Array, kind: string, depth: number): boolean {
+  // What nobody can look through may hold it.
+  if (kind === "external data" || depth > MAX_DEPTH) return true;
+  const reader = new BinaryReader(bytes);
+  while (reader.pos < reader.len) {
+    const [field, type] = reader.tag();
+    const nested = NESTED[kind]![field];
+    if (nested === undefined || type !== WireType.LengthDelimited) reader.skip(type, field);
+    else if (holdsExternalData(reader.bytes(), nested, depth + 1)) return true;
+  }
+  return false;
+}
+
 function graphParts(graph: Graph, { backwards = false }: EncodeOptions): Uint8Array[] {
   const { nodes, tensors } = neededFor(graph);
   const writer = new BinaryWriter();

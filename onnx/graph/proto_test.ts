@@ -1,8 +1,9 @@
-import { deepStrictEqual, ok } from "node:assert";
+import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
+import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import { Executor, type Tensors } from "../runtime/executor.ts";
 import { Graph, type TensorData } from "./graph.ts";
 import { add, cast, exp, layerNormalization, mul, neg } from "./operators.ts";
-import { encodeModel, modelMetadata } from "./proto.ts";
+import { encodeModel, hasExternalData, modelMetadata } from "./proto.ts";
 
 const X: TensorData = { type: "float32", shape: [3], data: Float32Array.of(1, -2, 3) };
 
@@ -102,5 +103,32 @@ Deno.test("modelMetadata() gives what encodeModel() was told, and nothing of oth
   for (let size = 0; size < model.length; size++) modelMetadata(model.slice(0, size));
   for (let byte = 0; byte < 256; byte++) {
     deepStrictEqual(modelMetadata(new Uint8Array(9).fill(byte)), new Map());
+  }
+});
+
+Deno.test("hasExternalData() finds a tensor whose values are in another file, wherever it is", () => {
+  /** A message within the fields of others, the outermost first. */
+  const within = (...fields: number[]) =>
+    fields.reduceRight(
+      (bytes, field) =>
+        new BinaryWriter().tag(field, WireType.LengthDelimited).bytes(bytes).finish(),
+      new TextEncoder().encode("location"),
+    );
+  for (
+    const fields of [
+      [7, 5, 13],
+      [7, 15, 1, 13],
+      [7, 15, 2, 13],
+      [7, 1, 5, 5, 13],
+      [7, 1, 5, 10, 13],
+      [7, 1, 5, 6, 5, 13],
+      [7, 1, 5, 11, 1, 5, 22, 1, 13],
+      [25, 7, 5, 5, 13],
+      // Deeper than anybody looks.
+      [7, ...Array.from({ length: 10_000 }, () => [1, 5, 6]).flat()],
+    ]
+  ) strictEqual(hasExternalData(within(...fields)), true, String(fields.slice(0, 10)));
+  for (const fields of [[], [7, 5, 9], [7, 1, 5, 4], [14, 1]]) {
+    strictEqual(hasExternalData(within(...fields)), false, String(fields));
   }
 });

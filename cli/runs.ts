@@ -19,7 +19,7 @@ import {
   RunStore,
 } from "../orchestration/run_store.ts";
 import { Supervisor } from "../orchestration/supervisor.ts";
-import { lockState, STATE_FILE } from "./server_state.ts";
+import { lockState, STATE_FILE } from "../orchestration/server_state.ts";
 
 interface Options {
   server: string;

@@ -4,32 +4,18 @@
  * @module
  */
 import { Command, InvalidArgumentError, Option } from "commander";
-import { basename, join } from "node:path";
-import { DatasetLibrary } from "../data/dataset_library.ts";
 import { exists, readJson } from "../lib/files.ts";
 import { UserError } from "../lib/user_error.ts";
 import { writeLine } from "../lib/write_line.ts";
 import type { Dtype } from "../models/weights.ts";
 import type { Device } from "../onnx/runtime/device.ts";
-import { Executor } from "../onnx/runtime/executor.ts";
 import { type ApiKey, apiKey, ApiKeyFile, apiKeysOf, isLoopback } from "../routes/access.ts";
-import { createApp } from "../routes/app.ts";
-import { Drain } from "../routes/drain.ts";
+import { Service } from "../routes/service.ts";
 import { connectionsPossible, HttpServer } from "../serving/http_server.ts";
-import { Metrics } from "../serving/metrics.ts";
-import { ModelCache, NoRoomError } from "../serving/model_cache.ts";
-import { ModelRegistry, UnknownModelError } from "../serving/model_registry.ts";
-import { ModelStore } from "../serving/model_store.ts";
-import { borrowModel, InferenceError, Predictor } from "../serving/predictor.ts";
 import { RUNS_DIR } from "../training/folder/run_folder.ts";
-import { Ingestion } from "../orchestration/ingestion.ts";
-import { RunStore } from "../orchestration/run_store.ts";
-import { KvStore, type Store, UnreadableStore } from "../orchestration/store.ts";
-import { Supervisor } from "../orchestration/supervisor.ts";
 import { deviceOption } from "./device_option.ts";
 import { dtypeOption } from "./dtype_option.ts";
 import { parseCount } from "./parse_count.ts";
-import { lockState, OwnedFolder, STATE_FILE } from "./server_state.ts";
 
 interface Options {
   port: number;
@@ -131,7 +117,7 @@ export function serveCommand(): Command {
 }
 
 async function run(options: Options): Promise<void> {
-  const { host, port, runs: runsDir, models: modelsDir, device, maxBatchTokens } = options;
+  const { host, port, runs: runsDir, models: modelsDir } = options;
   const apiKeys = await readKeys(options);
   if (!isLoopback(host) && apiKeys.length === 0 && !options.insecure) {
     throw new UserError(
@@ -142,64 +128,25 @@ async function run(options: Options): Promise<void> {
     throw new UserError(`Cannot serve the models of '${modelsDir}': no such folder`);
   }
   // Held until the process ends: the state has one owner.
-  using folder = await OwnedFolder.take(runsDir);
-  // It starts while everything else does.
-  await using cache = new ModelCache({
-    startExecutor: () => Executor.start({ device }),
-    dtype: options.dtype,
-    maxBytes: options.modelMemory,
-    idleMs: options.idleUnload === undefined ? undefined : options.idleUnload * 1000,
-  });
-  const executor = cache.executor();
-  executor.catch(() => {});
-
-  const kv = options.kv ?? join(runsDir, STATE_FILE);
-  using _kvLock = await lockState(kv);
-  using store = new RunStore(await openState(kv));
-  using modelStore = new ModelStore(await openState(kv));
-  const heartbeatTimeoutMs = options.heartbeatTimeout * 1000;
-  const ingestion = new Ingestion({ heartbeatTimeoutMs });
-  const datasets = new DatasetLibrary(
-    join(runsDir, "datasets"),
-    (dataset, signal) => ingestion.run(dataset, signal),
-  );
-  await datasets.removeLeftovers();
-  await using supervisor = new Supervisor({
-    store,
+  await using service = await Service.open({
     runsDir,
-    datasetDir: (name) => datasets.dirOf(name),
-    workers: options.workers,
-    heartbeatTimeoutMs,
-  });
-  const models = await ModelRegistry.open({ store: modelStore, runs: store, runsDir, modelsDir });
-  const metrics = new Metrics();
-  // Predicting does not wait for it, as where the disk is full.
-  supervisor.recover().catch((error) => console.error(`Cannot go on with runs: ${error.message}`));
-  const predictor = new Predictor(models, cache, metrics, maxBatchTokens);
-
-  const drain = new Drain();
-  let ready = false;
-  const app = createApp({
-    loopbackOnly: isLoopback(host) && apiKeys.length === 0,
-    store,
-    supervisor,
-    datasets,
-    models,
-    allowedBases: options.allowBase ?? [],
-    diskBudgetBytes: options.diskBudget,
-    cache,
-    prediction: { device, dtype: options.dtype },
-    predictor,
-    metrics,
-    limits: {
-      maxBatchTokens,
-      maxClientBatchSize: options.maxClientBatchSize,
-      maxConcurrentRequests: options.maxConcurrentRequests,
-      payloadLimitBytes: options.payloadLimit,
-    },
+    modelsDir,
+    kv: options.kv,
+    device: options.device,
+    dtype: options.dtype,
+    modelMemoryBytes: options.modelMemory,
+    idleUnloadMs: options.idleUnload === undefined ? undefined : options.idleUnload * 1000,
+    maxBatchTokens: options.maxBatchTokens,
+    maxClientBatchSize: options.maxClientBatchSize,
+    maxConcurrentRequests: options.maxConcurrentRequests,
+    payloadLimitBytes: options.payloadLimit,
     datasetLimitBytes: options.datasetLimit,
-    isReady: () => ready && cache.isRunning,
-    drain,
+    diskBudgetBytes: options.diskBudget,
+    workers: options.workers,
+    heartbeatTimeoutMs: options.heartbeatTimeout * 1000,
+    allowedBases: options.allowBase ?? [],
+    preload: options.preload ?? [],
+    loopbackOnly: isLoopback(host) && apiKeys.length === 0,
     apiKeys,
     requestsPerMinute: options.rateLimit,
     corsOrigins: options.corsOrigin ?? [],
@@ -208,8 +155,9 @@ async function run(options: Options): Promise<void> {
     page: options.ui,
   });
 
+  const { folder } = service;
   const maxConnections = connectionsPossible(folder.addressFile, options.maxConnections);
-  const server = HttpServer.listen({ hostname: host, port, maxConnections }, app.fetch);
+  const server = HttpServer.listen({ hostname: host, port, maxConnections }, service.app.fetch);
   const address = `http://${server.address.hostname}:${server.address.port}`;
   await folder.tell(address);
   writeLine(Deno.stderr, `Listening on ${address}`);
@@ -219,23 +167,15 @@ async function run(options: Options): Promise<void> {
   // A signal comes twice under `deno task`: from the terminal, and passed on by the task.
   let stopping: Promise<void> | undefined;
   const stop = () => {
-    ready = false;
     // A server that shuts down cuts off bodies that it still reads: https://github.com/denoland/deno/issues/36809
-    const shutDown = async () => {
-      await drain.drain();
-      await server.shutdown();
-    };
-    // Event streams end with their runs, and the server when all responses have been sent.
-    stopping ??= Promise.all([shutDown(), supervisor.close()]).then(() => {});
+    stopping ??= service.stop(() => server.shutdown());
     // What takes longer is cut off; it does not keep the process from ending sooner.
     setTimeout(() => Deno.exit(0), options.drainTimeout * 1000).unref();
   };
   Deno.addSignalListener("SIGINT", stop);
   Deno.addSignalListener("SIGTERM", stop);
   try {
-    await executor;
-    await preload(options.preload ?? [], models, cache);
-    ready = stopping === undefined;
+    await service.ready;
   } catch (error) {
     // Nobody was told that it is ready, and waits.
     server.abort();
@@ -248,42 +188,10 @@ async function run(options: Options): Promise<void> {
   }
 }
 
-/** The state, or, where that cannot be read, a stand-in: predicting needs none. */
-async function openState(kv: string): Promise<Store> {
-  try {
-    return await KvStore.open(kv);
-  } catch (error) {
-    const reason = error instanceof Error ? error.message.split("\n")[0] : error;
-    const message = `Cannot read the state in '${basename(kv)}': ${reason}`;
-    console.error(`${message}; nothing can be trained until it is mended or moved away`);
-    return new UnreadableStore(message);
-  }
-}
-
 async function readKeys({ apiKey: keys = [], apiKeyFile }: Options): Promise<ApiKey[]> {
   const given = keys.map((key, index) => apiKey(`--api-key ${index + 1}`, key));
   if (apiKeyFile === undefined) return given;
   return [...given, ...apiKeysOf(await readJson(apiKeyFile, ApiKeyFile))];
-}
-
-async function preload(
-  names: readonly string[],
-  models: ModelRegistry,
-  cache: ModelCache,
-): Promise<void> {
-  for (const name of names) {
-    try {
-      using _model = await borrowModel(cache, await models.resolve(name));
-    } catch (error) {
-      if (
-        error instanceof UnknownModelError || error instanceof InferenceError ||
-        error instanceof NoRoomError
-      ) {
-        throw new UserError(`Cannot preload '${name}': ${error.message}`);
-      }
-      throw error;
-    }
-  }
 }
 
 function collect(value: string, values: string[] = []): string[] {

@@ -5,7 +5,7 @@
  */
 import { match, rejects } from "node:assert";
 import { join } from "node:path";
-import { lockState, OwnedFolder } from "../../cli/server_state.ts";
+import { lockState, OwnedFolder } from "../../orchestration/server_state.ts";
 
 Deno.test("a folder has one owner, by whatever name it goes and whatever is removed from it", async () => {
   const parent = await Deno.makeTempDir();

@@ -1,0 +1,225 @@
+/**
+ * A server without its socket: the models, runs and data sets of a folder, and the routes to them.
+ *
+ * @module
+ */
+import type { OpenAPIHono } from "@hono/zod-openapi";
+import { basename, join } from "node:path";
+import { DatasetLibrary } from "../data/dataset_library.ts";
+import { UserError } from "../lib/user_error.ts";
+import type { Dtype } from "../models/weights.ts";
+import type { Device } from "../onnx/runtime/device.ts";
+import { Executor } from "../onnx/runtime/executor.ts";
+import { Ingestion } from "../orchestration/ingestion.ts";
+import { RunStore } from "../orchestration/run_store.ts";
+import { lockState, OwnedFolder, STATE_FILE } from "../orchestration/server_state.ts";
+import { KvStore, type Store, UnreadableStore } from "../orchestration/store.ts";
+import { Supervisor } from "../orchestration/supervisor.ts";
+import { Metrics } from "../serving/metrics.ts";
+import { ModelCache, NoRoomError } from "../serving/model_cache.ts";
+import { ModelRegistry, UnknownModelError } from "../serving/model_registry.ts";
+import { ModelStore } from "../serving/model_store.ts";
+import { borrowModel, InferenceError, Predictor } from "../serving/predictor.ts";
+import { RUNS_DIR } from "../training/folder/run_folder.ts";
+import { type AppOptions, createApp } from "./app.ts";
+import { Drain } from "./drain.ts";
+
+/** What a service has and allows. */
+export interface ServiceOptions extends
+  Partial<
+    Pick<
+      AppOptions,
+      | "allowedBases"
+      | "apiKeys"
+      | "corsOrigins"
+      | "datasetLimitBytes"
+      | "diskBudgetBytes"
+      | "log"
+      | "loopbackOnly"
+      | "page"
+      | "requestsPerMinute"
+    >
+  > {
+  /** The folder of the runs, whose models are served; `runs` by default. */
+  runsDir?: string;
+  /** A folder of other models, each in a folder. */
+  modelsDir?: string | undefined;
+  /** A file or KV database (URL) for the state; `state.kv` in the folder of the runs by default. */
+  kv?: string | undefined;
+  /** Where predictions are made; `auto` by default. */
+  device?: Device | "auto";
+  /** How weights are held; `fp32` by default. */
+  dtype?: Dtype;
+  /** The most that loaded models may hold. */
+  modelMemoryBytes?: number | undefined;
+  /** After how long a model is unloaded that nobody asks for. */
+  idleUnloadMs?: number | undefined;
+  /** The most tokens of a batch, with padding; by default what the device does in about 100 ms. */
+  maxBatchTokens?: number | undefined;
+  /** The most texts of a request; 32 by default. */
+  maxClientBatchSize?: number;
+  /** The most predictions at once; 512 by default. */
+  maxConcurrentRequests?: number;
+  /** The largest body but of data sets; 2 MB by default. */
+  payloadLimitBytes?: number;
+  /** How many processes train; one by default, 0 for none. */
+  workers?: number;
+  /** After how long a training process that is silent is replaced; two minutes by default. */
+  heartbeatTimeoutMs?: number;
+  /** Models that are loaded before the service is ready. */
+  preload?: readonly string[];
+}
+
+/** A folder that is served. */
+export class Service implements AsyncDisposable {
+  /** The routes. */
+  readonly app: OpenAPIHono;
+  /** What this process holds of the folder. */
+  readonly folder: OwnedFolder;
+  /** Resolves when predictions are made at once; rejects if the device or a preloaded model fails. */
+  readonly ready: Promise<void>;
+  readonly #supervisor: Supervisor;
+  readonly #drain: Drain;
+  readonly #resources: AsyncDisposableStack;
+  #isReady = false;
+  #stopping = false;
+
+  private constructor(
+    options: ServiceOptions,
+    parts: Pick<
+      AppOptions,
+      "cache" | "datasets" | "models" | "store" | "supervisor"
+    >,
+    folder: OwnedFolder,
+    resources: AsyncDisposableStack,
+  ) {
+    const { device = "auto", dtype = "fp32", maxBatchTokens } = options;
+    const { cache, models, supervisor } = parts;
+    const metrics = new Metrics();
+    this.folder = folder;
+    this.#supervisor = supervisor;
+    this.#drain = new Drain();
+    this.#resources = resources;
+    this.app = createApp({
+      allowedBases: [],
+      ...options,
+      ...parts,
+      prediction: { device, dtype },
+      predictor: new Predictor(models, cache, metrics, maxBatchTokens),
+      metrics,
+      limits: {
+        maxBatchTokens,
+        maxClientBatchSize: options.maxClientBatchSize ?? 32,
+        maxConcurrentRequests: options.maxConcurrentRequests ?? 512,
+        payloadLimitBytes: options.payloadLimitBytes ?? 2_000_000,
+      },
+      isReady: () => this.#isReady && cache.isRunning,
+      drain: this.#drain,
+    });
+    this.ready = this.#prepare(options.preload ?? [], models, cache);
+    this.ready.catch(() => {});
+  }
+
+  /**
+   * Opens a folder, which then belongs to this process until the service is disposed of.
+   *
+   * @throws {UserError} If another process has it.
+   */
+  static async open(options: ServiceOptions = {}): Promise<Service> {
+    const { runsDir = RUNS_DIR, modelsDir, device = "auto", dtype = "fp32" } = options;
+    await using opened = new AsyncDisposableStack();
+    const folder = opened.use(await OwnedFolder.take(runsDir));
+    const cache = opened.use(
+      new ModelCache({
+        startExecutor: () => Executor.start({ device }),
+        dtype,
+        maxBytes: options.modelMemoryBytes,
+        idleMs: options.idleUnloadMs,
+      }),
+    );
+    // It starts while everything else does.
+    cache.executor().catch(() => {});
+
+    const kv = options.kv ?? join(runsDir, STATE_FILE);
+    opened.use(await lockState(kv));
+    const store = opened.use(new RunStore(await openState(kv)));
+    const modelStore = opened.use(new ModelStore(await openState(kv)));
+    const { heartbeatTimeoutMs = 120_000 } = options;
+    const ingestion = new Ingestion({ heartbeatTimeoutMs });
+    const datasets = new DatasetLibrary(
+      join(runsDir, "datasets"),
+      (dataset, signal) => ingestion.run(dataset, signal),
+    );
+    await datasets.removeLeftovers();
+    const supervisor = opened.use(
+      new Supervisor({
+        store,
+        runsDir,
+        datasetDir: (name) => datasets.dirOf(name),
+        workers: options.workers ?? 1,
+        heartbeatTimeoutMs,
+      }),
+    );
+    const models = await ModelRegistry.open({ store: modelStore, runs: store, runsDir, modelsDir });
+    // Predicting does not wait for it, as where the disk is full.
+    supervisor.recover().catch((error) =>
+      console.error(`Cannot go on with runs: ${error.message}`)
+    );
+    const parts = { cache, datasets, models, store, supervisor };
+    return new Service(options, parts, folder, opened.move());
+  }
+
+  /**
+   * Takes no more requests, waits for responses to those that were taken, and ends what trains, to
+   * be gone on with.
+   *
+   * @param onAnswered Called as soon as all responses are there; event streams end with their runs.
+   */
+  async stop(onAnswered: () => Promise<void> = () => Promise.resolve()): Promise<void> {
+    this.#stopping = true;
+    this.#isReady = false;
+    await Promise.all([this.#drain.drain().then(onAnswered), this.#supervisor.close()]);
+  }
+
+  /** Stops, and gives the folder back. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+    await this.#resources.disposeAsync();
+  }
+
+  async #prepare(
+    preloaded: readonly string[],
+    models: ModelRegistry,
+    cache: ModelCache,
+  ): Promise<void> {
+    await cache.executor();
+    for (const name of preloaded) await preload(name, models, cache);
+    this.#isReady = !this.#stopping;
+  }
+}
+
+/** The state, or, where that cannot be read, a stand-in: predicting needs none. */
+async function openState(kv: string): Promise<Store> {
+  try {
+    return await KvStore.open(kv);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message.split("\n")[0] : error;
+    const message = `Cannot read the state in '${basename(kv)}': ${reason}`;
+    console.error(`${message}; nothing can be trained until it is mended or moved away`);
+    return new UnreadableStore(message);
+  }
+}
+
+async function preload(name: string, models: ModelRegistry, cache: ModelCache): Promise<void> {
+  try {
+    using _model = await borrowModel(cache, await models.resolve(name));
+  } catch (error) {
+    if (
+      error instanceof UnknownModelError || error instanceof InferenceError ||
+      error instanceof NoRoomError
+    ) {
+      throw new UserError(`Cannot preload '${name}': ${error.message}`);
+    }
+    throw error;
+  }
+}

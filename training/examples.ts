@@ -72,20 +72,32 @@ function labelRow(target: readonly number[], { problemType, labels }: Problem): 
   return row;
 }
 
-/** What a step takes, in the parts in which its batch comes; all examples weigh the same. */
+/**
+ * What a step takes, in the parts in which its batch comes.
+ *
+ * @param classWeights How much examples of each class weigh, `[labels]`; by default all the same.
+ */
 export function stepFeeds(
   parts: readonly (readonly EncodedExample[])[],
   config: ModelConfig,
+  classWeights?: readonly number[],
 ): Tensors[] {
   const exampleCount = parts.reduce((sum, part) => sum + part.length, 0);
-  return parts.map((part) => trainingFeeds(part, config, 1 / exampleCount));
+  const weightOf = ({ target: [place] }: EncodedExample) => classWeights?.[place!] ?? 1;
+  return parts.map((part) =>
+    trainingFeeds(part, config, part.map((example) => weightOf(example) / exampleCount))
+  );
 }
 
-/** What a part of a step takes, each example with the same weight in the loss. */
+/**
+ * What a part of a step takes.
+ *
+ * @param weights Of each example in the loss.
+ */
 function trainingFeeds(
   examples: readonly EncodedExample[],
   config: ModelConfig,
-  exampleWeight: number,
+  weights: readonly number[],
 ): Tensors {
   const problem = problemOf(config);
   return {
@@ -98,7 +110,7 @@ function trainingFeeds(
     example_weights: {
       type: "float32",
       shape: [examples.length],
-      data: new Float32Array(examples.length).fill(exampleWeight),
+      data: Float32Array.from(weights),
     },
   };
 }

@@ -18,6 +18,11 @@ export type MetricOf<Type extends ProblemType> = (typeof METRICS)[Type][number];
 /** Any metric. */
 export type Metric = MetricOf<ProblemType>;
 
+/** Whether a kind of problem has a metric. */
+export function isMetricOf(metric: Metric, problemType: ProblemType): boolean {
+  return METRICS[problemType].some((name) => name === metric);
+}
+
 /** The metrics of some predictions, without the cost of intervals. */
 export type Headline = {
   [Type in ProblemType]: { problem_type: Type } & Record<MetricOf<Type>, number>;
@@ -35,27 +40,44 @@ export const METRIC_NAMES: Readonly<Record<Metric, string>> = {
   r2: "R²",
 };
 
-/** The metric by which epochs are compared. */
-export const BEST_METRIC: Readonly<
-  Record<ProblemType, { metric: Metric; greaterIsBetter: boolean }>
-> = {
-  single_label_classification: { metric: "accuracy", greaterIsBetter: true },
-  multi_label_classification: { metric: "f1_micro", greaterIsBetter: true },
-  regression: { metric: "mse", greaterIsBetter: false },
-};
+/** The metric by which epochs are compared where the settings name none. */
+export const DEFAULT_METRIC = {
+  single_label_classification: "accuracy",
+  multi_label_classification: "f1_micro",
+  regression: "mse",
+} as const satisfies Record<ProblemType, Metric>;
 
-/** The value of the metric by which epochs are compared. */
-export function bestMetricOf(headline: Headline): number {
-  const values: Partial<Record<Metric, number>> = headline;
-  return values[BEST_METRIC[headline.problem_type].metric]!;
+/** What epochs can be compared by: a metric on the validation file, or the loss there. */
+export const COMPARED = [
+  ...METRICS.multi_label_classification,
+  ...METRICS.regression,
+  "loss",
+] as const;
+
+/** One of {@link COMPARED}. */
+export type Compared = (typeof COMPARED)[number];
+
+const LESS_IS_BETTER: readonly Compared[] = ["loss", "mse", "rmse", "mae"];
+
+/** By what the epochs of a run are compared. */
+export interface Comparison {
+  metric: Compared;
+  greaterIsBetter: boolean;
 }
 
-/** Whether predictions are better than others of the same problem; equal ones are not. */
-export function isBetter(headline: Headline, other: Headline): boolean {
-  const [value, otherValue] = [bestMetricOf(headline), bestMetricOf(other)];
-  return BEST_METRIC[headline.problem_type].greaterIsBetter
-    ? value > otherValue
-    : value < otherValue;
+/** By what the epochs of a run with these settings are compared. */
+export function comparisonOf(
+  { problemType, metric = DEFAULT_METRIC[problemType] }: {
+    problemType: ProblemType;
+    metric?: Compared | undefined;
+  },
+): Comparison {
+  return { metric, greaterIsBetter: !LESS_IS_BETTER.includes(metric) };
+}
+
+/** Whether one value of a metric is better than another; an equal one is not. */
+export function isBetter(value: number, other: number, { greaterIsBetter }: Comparison): boolean {
+  return greaterIsBetter ? value > other : value < other;
 }
 
 /** The values of a problem's metrics, or their intervals, out of something that holds them. */

@@ -1,41 +1,23 @@
 import { deepStrictEqual } from "node:assert";
-import { decimals, describeMetrics, type Headline, isBetter } from "./metrics.ts";
+import type { ProblemType } from "../data/labels.ts";
+import { type Compared, comparisonOf, decimals, describeMetrics, isBetter } from "./metrics.ts";
 
-Deno.test("isBetter() prefers more accuracy, more micro-F1 and less error, and no equal one", () => {
-  const single = (accuracy: number): Headline => ({
-    problem_type: "single_label_classification",
-    accuracy,
-    f1_macro: 1 - accuracy,
-  });
-  const multi = (f1_micro: number): Headline => ({
-    problem_type: "multi_label_classification",
-    accuracy: 1 - f1_micro,
-    f1_macro: 0,
-    f1_micro,
-  });
-  const regression = (mse: number): Headline => ({
-    problem_type: "regression",
-    mse,
-    rmse: Math.sqrt(mse),
-    mae: 0,
-    pearson: 0,
-    r2: 0,
-  });
-  deepStrictEqual([0.8, 0.7, 0.6].map((value) => isBetter(single(value), single(0.7))), [
+Deno.test("isBetter() prefers more of what is right and less error, and no equal one", () => {
+  const chosen = (problemType: ProblemType, metric?: Compared) => {
+    const comparison = comparisonOf({ problemType, metric });
+    return [comparison.metric, ...[0.8, 0.7, 0.6].map((value) => isBetter(value, 0.7, comparison))];
+  };
+  deepStrictEqual(chosen("single_label_classification"), ["accuracy", true, false, false]);
+  deepStrictEqual(chosen("single_label_classification", "f1_macro"), [
+    "f1_macro",
     true,
     false,
     false,
   ]);
-  deepStrictEqual([0.8, 0.7, 0.6].map((value) => isBetter(multi(value), multi(0.7))), [
-    true,
-    false,
-    false,
-  ]);
-  deepStrictEqual([0.8, 0.7, 0.6].map((value) => isBetter(regression(value), regression(0.7))), [
-    false,
-    false,
-    true,
-  ]);
+  deepStrictEqual(chosen("single_label_classification", "loss"), ["loss", false, false, true]);
+  deepStrictEqual(chosen("multi_label_classification"), ["f1_micro", true, false, false]);
+  deepStrictEqual(chosen("regression"), ["mse", false, false, true]);
+  deepStrictEqual(chosen("regression", "pearson"), ["pearson", true, false, false]);
 });
 
 Deno.test("describeMetrics() names the metrics of a problem in their order", () => {

@@ -20,6 +20,8 @@ import {
   tunerOf,
   TUNERS,
 } from "../models/tuners/tuner.ts";
+import { CLASS_WEIGHTS } from "./class_weights.ts";
+import { COMPARED, isMetricOf, METRICS } from "./metrics.ts";
 import { PARTNERS } from "./partner.ts";
 
 /** The name of a model, of which those that begin with `scratch:` are known. */
@@ -96,6 +98,14 @@ export const TrainSettings = z.strictObject({
   patience: whole(1).optional().describe(
     "Stop after so many epochs without a better one",
   ),
+  metric: z.enum(COMPARED).optional().describe(
+    "Which epoch is the better one, by the validation file; default: accuracy of one class a text, " +
+      "f1_micro of several, mse of numbers",
+  ),
+  classWeights: CLASS_WEIGHTS.optional().describe(
+    "How much the texts of each class count in the loss: balanced = all classes together the same, " +
+      "sqrt = half-way there, or NAME=WEIGHT,… where the others have 1; default: each text the same",
+  ),
   shuffle: z.boolean().default(true).meta({
     description: "Take the examples in a new order each epoch",
     negative: "Take the examples in the order of the file",
@@ -116,6 +126,16 @@ export const TrainSettings = z.strictObject({
   ),
   threads: whole(1, 256).optional().describe("CPU threads; default: all cores"),
 }).superRefine((settings, context) => {
+  const { problemType, metric, classWeights } = settings;
+  if (metric !== undefined && metric !== "loss" && !isMetricOf(metric, problemType)) {
+    const known = METRICS[problemType].join(", ");
+    const message = `a ${problemType} is measured by ${known}, loss`;
+    context.addIssue({ code: "custom", path: ["metric"], message });
+  }
+  if (classWeights !== undefined && problemType !== "single_label_classification") {
+    const message = `it needs one class a text, and the problem is ${problemType}`;
+    context.addIssue({ code: "custom", path: ["classWeights"], message });
+  }
   for (const { key, message } of tunerOf(settings.mode).faults(settings)) {
     context.addIssue({ code: "custom", path: [key], message });
   }

@@ -47,6 +47,7 @@ import { trainingGraphs } from "./graphs.ts";
 import { initialModel, resumedModel } from "./initial_model.ts";
 import { cardBase, modelCard } from "./folder/model_card.ts";
 import { linearBaseline } from "./linear_baseline.ts";
+import { classWeights } from "./class_weights.ts";
 import { fitPartner } from "./partner.ts";
 import { optimizerOf } from "./optimizer.ts";
 import {
@@ -135,6 +136,9 @@ async function runTraining(dataset: Dataset, options: TrainOptions): Promise<Tra
   const { examples, truncated, unknownShare } = encodeExamples(trainRows, tokenizer, problem);
   const validation = encodeExamples(dataset.validation, tokenizer, problem);
   const lengths = examples.map(({ ids }) => ids.length);
+  const lossWeights = settings.classWeights === undefined
+    ? undefined
+    : classWeights(settings.classWeights, examples.map(({ target }) => target[0]!), dataset.labels);
   const plan = stepPlan(lengths.length, settings);
   const { stepsPerEpoch, totalSteps } = plan;
 
@@ -223,7 +227,7 @@ async function runTraining(dataset: Dataset, options: TrainOptions): Promise<Tra
   const prepare = (rows: readonly number[][]) => {
     const parts = rows.map((part) => part.map((row) => examples[row]!));
     const tokens = parts.flat().reduce((sum, { ids }) => sum + ids.length, 0);
-    return { parts: stepFeeds(parts, config), tokens };
+    return { parts: stepFeeds(parts, config, lossWeights), tokens };
   };
   const afterStep = async (step: number) => {
     const evaluationFollows = step === totalSteps || step % stepsPerEpoch === 0;

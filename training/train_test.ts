@@ -89,6 +89,28 @@ Deno.test("train() keeps the weights of the best epoch", async () => {
   });
 });
 
+Deno.test("train() keeps the weights of the epoch that is best by the metric of one's choice", async () => {
+  await trained({ epochs: 4, metric: "loss" }, (_dir, events) => {
+    const losses = evaluations(events).map(({ loss }) => loss);
+    const finish = events.at(-1)!;
+    ok(finish.type === "finish");
+    deepStrictEqual(finish.best_epoch, losses.indexOf(Math.min(...losses)) + 1);
+  });
+});
+
+Deno.test("train() gives a class whose texts weigh more to more texts", async () => {
+  const foodShare = async (classWeights: string) => {
+    let found = NaN;
+    await trained({ maxSteps: 2, partner: "none", classWeights }, (_dir, events) => {
+      const finish = events.at(-1)!;
+      ok(finish.type === "finish" && "confusion_matrix" in finish.metrics);
+      found = finish.metrics.confusion_matrix.reduce((sum, [food]) => sum + food!, 0);
+    });
+    return found;
+  };
+  deepStrictEqual([await foodShare("food=50"), await foodShare("music=50")], [8, 0]);
+});
+
 Deno.test("train() learns several labels a text, and the folder gives them back", async () => {
   const settings = { problemType: "multi_label_classification", epochs: 20 } as const;
   const dataset = { ...DATASET, train: SEVERAL, validation: SEVERAL.slice(0, 8) };

@@ -14,8 +14,10 @@ import { modelDir } from "../../models/hub.ts";
 import { needsBase, tunerOf } from "../../models/tuners/tuner.ts";
 import type { TrainResult } from "../events.ts";
 import {
-  BEST_METRIC,
+  type Compared,
+  comparisonOf,
   decimals,
+  DEFAULT_METRIC,
   describeMetrics,
   type Metric,
   METRIC_NAMES,
@@ -103,7 +105,7 @@ export function modelCard(card: ModelCard): string {
   }
   const { linear_baseline: linear, network_alone: alone } = result;
   if (alone !== null) {
-    const { metric } = BEST_METRIC[problem_type];
+    const metric = DEFAULT_METRIC[problem_type];
     const value = (alone as Partial<Record<Metric, number>>)[metric]!;
     rows.push(`| ${METRIC_NAMES[metric]} of the network alone | ${decimals(value)} | | |`);
   }
@@ -139,7 +141,7 @@ ${[leakage(result), ...shortcomings(metrics, linear)].join("\n")}
 ${train.length} texts for training, ${dataset.validation.length} for validation, ${dataset.test.length} for testing.
 ${leakageLine({ ...dataset, train })}
 ${result.steps} steps, the weights of epoch ${result.best_epoch} by validation ${
-    METRIC_NAMES[BEST_METRIC[problem_type].metric]
+    comparedName(comparisonOf({ problemType: problem_type, metric: settings.metric }).metric)
   }; the settings are in
 \`training_args.json\`, the course of the run in \`trainer_state.json\`.
 
@@ -187,6 +189,10 @@ function metadata({ result, settings, base, dataset }: ModelCard): string {
   return Object.entries(entries).map(([key, value]) => `${key}: ${JSON.stringify(value)}`).join(
     "\n",
   );
+}
+
+function comparedName(compared: Compared): string {
+  return compared === "loss" ? compared : METRIC_NAMES[compared];
 }
 
 function number(value: number): string {

@@ -6,7 +6,7 @@
  */
 import { z } from "zod";
 import type { ProblemType } from "../../data/labels.ts";
-import { bestMetricOf, type Headline, isBetter, METRICS } from "../metrics.ts";
+import { type Comparison, comparisonOf, type Headline, isBetter, METRICS } from "../metrics.ts";
 import { type LogEntry, RunLog } from "./run_log.ts";
 import type { TrainSettings } from "../settings.ts";
 import { mapKeys } from "../../lib/snake_case.ts";
@@ -33,6 +33,8 @@ export interface BestEvaluation {
   /** Counted from 1. */
   epoch: number;
   metrics: Headline;
+  /** Of what epochs are compared by. */
+  value: number;
 }
 
 /** Where a run stands. */
@@ -41,6 +43,7 @@ export class TrainerState extends RunLog {
   epochsDone = 0;
   best: BestEvaluation | undefined;
   readonly #settings: TrainSettings & { epochs: number };
+  readonly #comparison: Comparison;
 
   /** @param stored Where an earlier process has left the run. */
   constructor(
@@ -50,13 +53,16 @@ export class TrainerState extends RunLog {
   ) {
     super(stepsPerEpoch, stored);
     this.#settings = settings;
+    this.#comparison = comparisonOf(settings);
     if (stored === undefined) return;
     for (const entry of stored.log_history) {
       const metrics = headlineOf(entry, settings.problemType);
       if (metrics === undefined) continue;
       this.epochsDone++;
       if (entry["step"] !== stored.best_global_step) continue;
-      this.best = { step: entry["step"]!, epoch: this.epochsDone, metrics };
+      // JSON has written an infinite loss as null.
+      const value = entry[EVALUATION_PREFIX + this.#comparison.metric] ?? Infinity;
+      this.best = { step: entry["step"]!, epoch: this.epochsDone, metrics, value };
     }
   }
 
@@ -64,9 +70,11 @@ export class TrainerState extends RunLog {
   addEvaluation(loss: number, metrics: Headline): boolean {
     this.epochsDone++;
     const { problem_type: _type, ...values } = metrics;
-    this.addEntry(mapKeys<number>({ loss, ...values }, (name) => EVALUATION_PREFIX + name));
-    const isBest = this.best === undefined || isBetter(metrics, this.best.metrics);
-    if (isBest) this.best = { step: this.step, epoch: this.epochsDone, metrics };
+    const all: Record<string, number> = { loss, ...values };
+    this.addEntry(mapKeys<number>(all, (name) => EVALUATION_PREFIX + name));
+    const value = all[this.#comparison.metric]!;
+    const isBest = this.best === undefined || isBetter(value, this.best.value, this.#comparison);
+    if (isBest) this.best = { step: this.step, epoch: this.epochsDone, metrics, value };
     return isBest;
   }
 
@@ -85,7 +93,7 @@ export class TrainerState extends RunLog {
     const { best } = this;
     return {
       best_global_step: best?.step ?? null,
-      best_metric: best === undefined ? null : bestMetricOf(best.metrics),
+      best_metric: best?.value ?? null,
       best_model_checkpoint: best === undefined ? null : checkpointOf(best.step),
       ...this.course,
       max_steps: this.#settings.maxSteps ?? -1,

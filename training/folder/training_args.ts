@@ -9,7 +9,7 @@ import { type Dataset, digestOf } from "../../data/dataset.ts";
 import { exists, readJson, writeJson } from "../../lib/files.ts";
 import { UserError } from "../../lib/user_error.ts";
 import { BUNDLED_MODEL } from "../../models/formats/config.ts";
-import { BEST_METRIC } from "../metrics.ts";
+import { comparisonOf } from "../metrics.ts";
 import { TrainSettings } from "../settings.ts";
 import { camelCase, mapKeys, snakeCase } from "../../lib/snake_case.ts";
 
@@ -43,7 +43,7 @@ export async function writeTrainingArgs(
   settings: TrainSettings,
   dataset: Dataset,
 ): Promise<void> {
-  const { metric, greaterIsBetter } = BEST_METRIC[settings.problemType];
+  const { metric, greaterIsBetter } = comparisonOf(settings);
   await writeJson(join(dir, TRAINING_ARGS_FILE), {
     ...mapKeys<unknown>({ ...await absolutePlaces(settings) }, snakeCase),
     data: resolve(dataset.dir),

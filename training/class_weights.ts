@@ -1,0 +1,68 @@
+/**
+ * How much the texts of each class count in the loss.
+ *
+ * @module
+ */
+import { z } from "zod";
+import { UserError } from "../lib/user_error.ts";
+
+/** Weights that follow from how common the classes are, by the power of their frequency. */
+const POWERS: Readonly<Record<string, number>> = { balanced: -1, sqrt: -0.5 };
+
+const RULE = "must be balanced, sqrt, or NAME=WEIGHT,… with weights above 0";
+
+/** The schema of `--class-weights`. */
+export const CLASS_WEIGHTS = z.string().refine(
+  (text) => text in POWERS || namedWeights(text) !== undefined,
+  RULE,
+);
+
+/**
+ * The weight of each class: `[labels]`. Their mean over the texts is 1, so that a learning rate means
+ * the same as without them.
+ *
+ * @param setting As {@link CLASS_WEIGHTS} takes it.
+ * @param classes The place of each training text's class among the labels.
+ * @throws {UserError} If it names a class that the texts do not have.
+ */
+export function classWeights(
+  setting: string,
+  classes: readonly number[],
+  labels: readonly string[],
+): number[] {
+  const counts = labels.map(() => 0);
+  for (const place of classes) counts[place]!++;
+  const weights = unscaledWeights(setting, counts, labels);
+  const sum = classes.reduce((sum, place) => sum + weights[place]!, 0);
+  return weights.map((weight) => weight * classes.length / sum);
+}
+
+function unscaledWeights(
+  setting: string,
+  counts: readonly number[],
+  labels: readonly string[],
+): number[] {
+  const power = POWERS[setting];
+  // A class without a text weighs nothing, whatever its number.
+  if (power !== undefined) return counts.map((count) => Math.max(1, count) ** power);
+  const named = namedWeights(setting)!;
+  const unknown = [...named.keys()].find((name) => !labels.includes(name));
+  if (unknown !== undefined) {
+    throw new UserError(
+      `Cannot weigh class '${unknown}' of --class-weights: there are ${labels.join(", ")}`,
+    );
+  }
+  return labels.map((label) => named.get(label) ?? 1);
+}
+
+/** The weights in `NAME=WEIGHT,…`; `undefined` if that is not what it is. */
+function namedWeights(text: string): Map<string, number> | undefined {
+  const entries = text.split(",").map((entry): [string, number] => {
+    const end = entry.lastIndexOf("=");
+    return [entry.slice(0, Math.max(0, end)).trim(), Number(entry.slice(end + 1).trim() || NaN)];
+  });
+  const isGood = ([name, weight]: [string, number]) =>
+    name !== "" && weight > 0 && Number.isFinite(weight);
+  const weights = new Map(entries);
+  return entries.every(isGood) && weights.size === entries.length ? weights : undefined;
+}

@@ -160,7 +160,7 @@ With Graft: \`deno task --quiet predict --model FOLDER "a text"\`, where FOLDER 
 `;
 }
 
-/** What the Hugging Face hub reads of a card. JSON is YAML, too, and keeps any name whole. */
+/** What the Hugging Face hub reads of a card. */
 function metadata({ result, settings, base, dataset }: ModelCard): string {
   const { metrics, run } = result;
   const data = basename(dataset.dir);
@@ -186,9 +186,13 @@ function metadata({ result, settings, base, dataset }: ModelCard): string {
       }],
     }],
   };
-  return Object.entries(entries).map(([key, value]) => `${key}: ${JSON.stringify(value)}`).join(
-    "\n",
-  );
+  return metadataLines(entries);
+}
+
+/** Lines of YAML. JSON is YAML, too, and keeps any name whole. */
+export function metadataLines(entries: Readonly<Record<string, unknown>>): string {
+  return Object.entries(entries).map(([key, value]) => `${key}: ${JSON.stringify(value)}`)
+    .join("\n");
 }
 
 function comparedName(compared: Compared): string {

@@ -5,6 +5,7 @@
  */
 import { basename } from "node:path";
 import type { PretrainResult } from "../events.ts";
+import { type CardBase, metadataLines } from "../folder/model_card.ts";
 import { decimals } from "../metrics.ts";
 import { MAX_ROWS } from "./held_out.ts";
 import type { PretrainSettings } from "./settings.ts";
@@ -13,6 +14,8 @@ import type { PretrainSettings } from "./settings.ts";
 export interface PretrainedCard {
   result: PretrainResult;
   settings: PretrainSettings;
+  /** Absent where the model began with random weights. */
+  base?: CardBase | undefined;
   /** The names of the files of texts. */
   files: readonly string[];
   /** Of the file of weights, in bytes. */
@@ -20,20 +23,21 @@ export interface PretrainedCard {
 }
 
 /** The card in Markdown, with the metadata that the Hugging Face hub reads. */
-export function pretrainedCard({ result, settings, files, size }: PretrainedCard): string {
+export function pretrainedCard(card: PretrainedCard): string {
+  const { result, settings, files, size } = card;
   const { held_out_loss: loss } = result;
   const { teacher, heldOut, maskProbability } = settings;
   const lesson = teacher === undefined ? "" : `, and the embeddings that
 \`${basename(teacher)}\` gives to whole texts`;
   return `---
-library_name: transformers
-pipeline_tag: fill-mask
-tags: [graft]
+${metadata(card)}
 ---
 
 # ${basename(result.model_dir)}
 
-A BERT, pretrained from \`${basename(settings.model)}\` with Graft. It learned to guess masked
+A masked language model, pretrained from \`${
+    basename(settings.model)
+  }\` with Graft. It learned to guess masked
 words${lesson}; it is a base for fine-tuning and answers nothing itself.
 
 - Texts: ${files.map((file) => `\`${file}\``).join(", ")}.
@@ -53,8 +57,53 @@ ${
   }
 - The weights take ${Math.ceil(size / 1000).toLocaleString("en")} kB.
 
+In this folder, with transformers:
+
+\`\`\`python
+from transformers import pipeline
+
+fill = pipeline("fill-mask", model=".")
+for answer in fill(f"a {fill.tokenizer.mask_token}"):
+    print(answer["token_str"], answer["score"])
+\`\`\`
+
+With Graft, where FOLDER is this one:
+
 \`\`\`sh
-deno task train --model FOLDER --data YOUR_FOLDER
+deno task --quiet train --model FOLDER --data YOUR_FOLDER
 \`\`\`
 `;
+}
+
+/** What the Hugging Face hub reads of a card. */
+function metadata({ result, settings, base, files }: PretrainedCard): string {
+  const { held_out_loss: loss } = result;
+  const figures = loss === null ? [] : [
+    { type: "loss", name: "cross-entropy of masked tokens", value: rounded(loss) },
+    { type: "perplexity", name: "perplexity of masked tokens", value: rounded(Math.exp(loss)) },
+  ];
+  const data = files.join(", ");
+  return metadataLines({
+    library_name: "transformers",
+    pipeline_tag: "fill-mask",
+    tags: ["graft"],
+    license: settings.license ?? base?.license ?? "unknown",
+    ...base !== undefined && { base_model: base.name },
+    datasets: files,
+    metrics: figures.map(({ type }) => type),
+    ...figures.length > 0 && {
+      "model-index": [{
+        name: basename(result.model_dir),
+        results: [{
+          task: { type: "fill-mask", name: "Fill Mask" },
+          dataset: { name: data, type: data, split: "held out" },
+          metrics: figures,
+        }],
+      }],
+    },
+  });
+}
+
+function rounded(value: number): number {
+  return Number(value.toPrecision(6));
 }

@@ -21,8 +21,11 @@ Deno.test("pretrainedCard() names base, teacher, texts and figures", () => {
     heldOut: 0.2,
     maskProbability: 0.3,
   });
-  const card = pretrainedCard({ result: RESULT, settings, ...REST });
-  match(card, /^---\nlibrary_name: transformers\npipeline_tag: fill-mask\n/);
+  const base = { name: "my_bert", source: "/models/my_bert", license: "mit" };
+  const card = pretrainedCard({ result: RESULT, settings, base, ...REST });
+  match(card, /^---\nlibrary_name: "transformers"\npipeline_tag: "fill-mask"\n/);
+  match(card, /^license: "mit"\nbase_model: "my_bert"\ndatasets: \["a.txt","b.txt"\]\n/m);
+  match(card, /^model-index: \[\{"name":"titles",.*"type":"perplexity",.*"value":7.38906\}/m);
   match(card, /^# titles$/m);
   match(card, /pretrained from `my_bert` with Graft/);
   match(card, /guess masked\nwords, and the embeddings that\n`teacher` gives to whole texts;/);
@@ -41,5 +44,6 @@ Deno.test("pretrainedCard() tells of no teacher and no loss where there is none"
   const card = pretrainedCard({ result, settings: PretrainSettings.parse({}), ...REST });
   match(card, /guess masked\nwords; it is a base/);
   match(card, /^- No text was held out\.$/m);
-  doesNotMatch(card, /perplexity|embeddings/);
+  doesNotMatch(card, /perplexity|embeddings|base_model|model-index/);
+  match(card, /^license: "unknown"$/m);
 });

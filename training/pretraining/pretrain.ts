@@ -26,6 +26,7 @@ import {
 } from "../folder/checkpoints.ts";
 import type { PretrainEvent, PretrainResult } from "../events.ts";
 import { fit, interruptible } from "../fit.ts";
+import { cardBase } from "../folder/model_card.ts";
 import { TrainingInterrupted } from "../interrupted.ts";
 import { optimizerOf } from "../optimizer.ts";
 import {
@@ -264,7 +265,8 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   await writeJson(join(outDir, TRAINER_STATE_FILE), state.toJSON());
   const { size } = await Deno.stat(join(outDir, WEIGHTS_FILE));
   const names = files.map((file) => basename(file));
-  const card = pretrainedCard({ result, settings, files: names, size });
+  const base = await cardBase(settings.model);
+  const card = pretrainedCard({ result, settings, base, files: names, size });
   await writeFileAtomically(join(outDir, "README.md"), card);
   await writeJson(join(outDir, METRICS_FILE), { held_out_loss: result.held_out_loss });
   // Nothing goes on from here.

@@ -18,7 +18,7 @@ const {
   maxGradNorm,
   dropout,
 } = TrainSettings.shape;
-const { seed, saveTotalLimit, device, threads } = TrainSettings.shape;
+const { seed, saveTotalLimit, license, device, threads } = TrainSettings.shape;
 
 /** The schema of {@link PretrainSettings}. */
 export const PretrainSettings = z.strictObject({
@@ -62,6 +62,7 @@ export const PretrainSettings = z.strictObject({
   saveSteps: whole(1).optional()
     .describe("Write a checkpoint every so many steps; default: every 5 minutes"),
   saveTotalLimit,
+  license,
   device,
   threads,
 });

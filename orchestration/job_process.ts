@@ -42,6 +42,8 @@ export function spawnWorker(): Deno.ChildProcess {
     stdin: "piped",
     stdout: "piped",
     stderr: "piped",
+    // Metrics would cost WebAssembly its threads, and the server tells of runs itself.
+    env: { OTEL_DENO: "false" },
   }).spawn();
 }
 

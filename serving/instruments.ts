@@ -79,12 +79,10 @@ export function observe<Label extends string>(
       for (const [labels, value] of await values()) this.set(labels, value);
     },
   });
-  // Values that have to be waited for are those of the time before: a callback is not to wait.
+  // The last time is when the server has ended, and its state is closed.
   let latest: Observation<Label>[] = [];
-  meter().createObservableGauge(name, { description: help }).addCallback((result) => {
-    const found = values();
-    if (Array.isArray(found)) latest = found;
-    else found.then((found) => latest = found, () => {});
+  meter().createObservableGauge(name, { description: help }).addCallback(async (result) => {
+    latest = await Promise.try(values).catch(() => latest);
     for (const [labels, value] of latest) result.observe(value, labels);
   });
 }

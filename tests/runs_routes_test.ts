@@ -416,3 +416,29 @@ Deno.test("a file is looked at before it is a data set: its columns, then its sp
   deepStrictEqual(await server.datasets.names(), ["sample"]);
   deepStrictEqual(await Array.fromAsync(Deno.readDir(join(server.runsDir, "datasets"))), []);
 });
+
+Deno.test("/metrics tells of runs by their state, of those that wait, and of the disk", async () => {
+  await using server = await idle({ diskBudgetBytes: 1e9 });
+  await server.post("/v1/runs", { dataset: "sample", model: "scratch:tiny" }, 202);
+  await server.post("/v1/runs", { dataset: "sample", model: "scratch:tiny" }, 202);
+  const fields = { settings: {}, base: "scratch:tiny", dataset: "sample" };
+  await server.store.create(
+    newRun({ id: "old", name: "old", created_at: "2026-01-01", ...fields }),
+  );
+  await server.store.setState("old", "failed");
+  await writeModel(server.supervisor.attempts("old").modelDir, 1);
+  const metrics = await (await server.app.request("/metrics")).text();
+  for (
+    const line of [
+      'graft_runs{state="queued"} 2',
+      'graft_runs{state="running"} 0',
+      'graft_runs{state="failed"} 1',
+      "graft_job_queue_length 2",
+      'graft_disk_bytes{kind="datasets"} 0',
+      "graft_disk_budget_bytes 1000000000",
+    ]
+  ) ok(metrics.split("\n").includes(line), `${line} in ${metrics}`);
+  const { total_bytes } = await get<{ total_bytes: number }>(server, "/v1/storage");
+  ok(total_bytes > 0);
+  ok(metrics.includes(`graft_disk_bytes{kind="runs"} ${total_bytes}\n`), metrics);
+});

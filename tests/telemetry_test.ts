@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { deepStrictEqual, ok } from "node:assert";
+import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { writeModel } from "./local_server.ts";
 import { address } from "./server_process.ts";
@@ -30,6 +31,9 @@ interface Metric {
   name: string;
 }
 
+/** Longer than any of this takes. */
+const PATIENCE_MS = 30_000;
+
 /** Takes what a server sends. */
 class Collector implements AsyncDisposable {
   readonly logs: LogRecord[] = [];
@@ -52,6 +56,15 @@ class Collector implements AsyncDisposable {
     },
   );
 
+  /** Waits for a metric. */
+  async metric(name: string): Promise<void> {
+    const end = performance.now() + PATIENCE_MS;
+    while (!this.metrics.some((metric) => metric.name === name)) {
+      if (performance.now() > end) throw new Error(`${name} did not come`);
+      await delay(50);
+    }
+  }
+
   get url(): string {
     return `http://127.0.0.1:${this.#http.addr.port}`;
   }
@@ -73,6 +86,7 @@ Deno.test("serve sends requests by their route, logs by their severity, and metr
       OTEL_DENO: "true",
       OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
       OTEL_EXPORTER_OTLP_PROTOCOL: "http/json",
+      OTEL_METRIC_EXPORT_INTERVAL: "200",
     },
     stdout: "null",
     stderr: "piped",
@@ -91,9 +105,17 @@ Deno.test("serve sends requests by their route, logs by their severity, and metr
     const run = JSON.stringify({ dataset: "small", model: "scratch:tiny", epochs: 1 });
     const { id } = JSON.parse(await ask("/v1/runs", run));
     await ask(`/v1/runs/${id}/events`);
+    collector.metrics.length = 0;
+    for (
+      const name of ["requests_total", "request_duration_seconds", "failures_total", "runs"]
+        .concat("job_queue_length", "disk_bytes", "loaded_models")
+    ) await collector.metric(`graft_${name}`);
   } finally {
     server.kill("SIGTERM");
-    await server.status;
+    const killer = setTimeout(() => server.kill("SIGKILL"), PATIENCE_MS);
+    const { signal } = await server.status;
+    clearTimeout(killer);
+    strictEqual(signal, null, "the server did not end");
     await Deno.remove(runsDir, { recursive: true });
   }
   const routes = collector.spans.map(({ attributes }) =>
@@ -108,9 +130,4 @@ Deno.test("serve sends requests by their route, logs by their severity, and metr
   for (const { severityText, body: { stringValue } } of collector.logs) {
     deepStrictEqual([severityText, JSON.parse(stringValue).message], ["INFO", "request"]);
   }
-  const names = new Set(collector.metrics.map(({ name }) => name));
-  for (
-    const name of ["requests_total", "request_duration_seconds", "failures_total"]
-      .map((name) => `graft_${name}`)
-  ) ok(names.has(name), `${name} of ${[...names]}`);
 });

@@ -5,6 +5,7 @@
  * @module
  */
 import * as Comlink from "comlink";
+import { sendsMetrics } from "../../lib/telemetry.ts";
 import { chooseDevice, type Device, type DeviceChoice, DeviceError } from "./device.ts";
 import type { workerApi } from "./executor_worker.ts";
 import { OutOfMemoryError, saysOutOfMemory } from "./device_memory.ts";
@@ -116,7 +117,9 @@ export class Executor implements AsyncDisposable {
     const choice = await chooseDevice(device);
     const worker = new Worker(new URL("./executor_worker.ts", import.meta.url), { type: "module" });
     const executor = new Executor(choice, worker);
-    const options = { threads: threads ?? navigator.hardwareConcurrency };
+    // Deno's metrics wait for every thread of JavaScript, and those of WebAssembly wait for work.
+    const most = choice.device === "wasm" && sendsMetrics() ? 1 : Infinity;
+    const options = { threads: Math.min(threads ?? navigator.hardwareConcurrency, most) };
     try {
       const version = executor.#api.configure(choice.device, options);
       executor.onnxruntimeVersion = await executor.#answer(version);

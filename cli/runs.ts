@@ -26,6 +26,7 @@ interface Options {
   apiKey?: string;
   runs: string;
   json?: boolean;
+  otherClasses?: boolean;
 }
 
 /** The command with its sub-commands. */
@@ -48,6 +49,9 @@ export function runsCommand(): Command {
   ofOne("logs", "What a run reports, until it is over").action(logs);
   ofOne("cancel", "Stop a run within a step, with a checkpoint").action(cancel);
   ofOne("resume", "Go on with a run that was cancelled or has failed").action(resume);
+  ofOne("promote", "Give a run's model the requests that name its model alone")
+    .option("--other-classes", "Also where its classes are others than before")
+    .action(promote);
   return command;
 }
 
@@ -58,6 +62,8 @@ interface Source extends AsyncDisposable {
   events(id: string): AsyncIterable<NumberedEvent>;
   cancel(id: string): Promise<Run>;
   resume(id: string): Promise<Run>;
+  /** Gives the model's name and the version that requests for it get from now on. */
+  promote(id: string, otherClasses: boolean): Promise<{ name: string; version: number }>;
 }
 
 async function list(options: Options): Promise<void> {
@@ -100,6 +106,16 @@ async function cancel(id: string, options: Options): Promise<void> {
 async function resume(id: string, options: Options): Promise<void> {
   await using source = await open(options);
   print(await source.resume(id), options);
+}
+
+async function promote(id: string, options: Options): Promise<void> {
+  await using source = await open(options);
+  const { name, version } = await source.promote(id, options.otherClasses ?? false);
+  console.log(
+    options.json
+      ? JSON.stringify({ name, version })
+      : `Requests for '${name}' get its version ${version}`,
+  );
 }
 
 function print(run: Run, { json }: Options): void {
@@ -198,12 +214,33 @@ class ServerSource implements Source {
     return this.#json("POST", `/v1/runs/${encodeURIComponent(id)}/resume`);
   }
 
-  async #json<Answer>(method: string, path: string): Promise<Answer> {
-    return await (await this.#fetch(method, path)).json();
+  async promote(id: string, otherClasses: boolean): Promise<{ name: string; version: number }> {
+    const { name, state } = await this.get(id);
+    const path = `/v1/models/${encodeURIComponent(name)}`;
+    if (state !== "succeeded") throw new UserError(`Cannot promote run '${id}': it is ${state}`);
+    const { versions } = await this.#json<{ versions: { version: number; run: string | null }[] }>(
+      "GET",
+      path,
+    );
+    const version = versions.findLast(({ run }) => run === id)?.version;
+    if (version === undefined) {
+      throw new UserError(`Cannot promote run '${id}': '${name}' has no version of it`);
+    }
+    const body = { version, other_classes: otherClasses };
+    await this.#json("PUT", `${path}/aliases/current`, body);
+    return { name, version };
   }
 
-  async #fetch(method: string, path: string): Promise<Response> {
-    const response = await fetch(new URL(path, this.#server), { method, headers: this.#headers });
+  async #json<Answer>(method: string, path: string, body?: unknown): Promise<Answer> {
+    return await (await this.#fetch(method, path, body)).json();
+  }
+
+  async #fetch(method: string, path: string, body?: unknown): Promise<Response> {
+    const response = await fetch(new URL(path, this.#server), {
+      method,
+      headers: this.#headers,
+      ...body !== undefined && { body: JSON.stringify(body) },
+    });
     if (response.ok) return response;
     const { error } = await response.json().catch(() => ({ error: response.statusText }));
     throw new UserError(`The server at '${this.#server}' answered ${response.status}: ${error}`);
@@ -264,6 +301,10 @@ class FileSource implements Source {
     } catch (error) {
       throw error instanceof RunStateError ? new UserError(error.message) : error;
     }
+  }
+
+  promote(id: string): Promise<never> {
+    throw new UserError(`Cannot promote run '${id}': no server runs that answers requests`);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -41,6 +41,8 @@ export interface Run {
   progress?: RunProgress | undefined;
   /** Whether it is to stop; it does so within a step. */
   cancelling?: boolean | undefined;
+  /** Whether its model is to take the requests of its name from the version that has them. */
+  promote?: boolean | undefined;
   /** The run of which it is another try. */
   retry_of?: string | undefined;
   /** Of a run that succeeded. */

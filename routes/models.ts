@@ -10,6 +10,8 @@ import type { RunStore } from "../orchestration/run_store.ts";
 import type { Metrics, VersionFigures } from "../serving/metrics.ts";
 import type { ModelCache } from "../serving/model_cache.ts";
 import {
+  CURRENT_ALIAS,
+  currentVersions,
   type Model as ModelInfo,
   type ModelRegistry,
   UnknownModelError,
@@ -41,7 +43,11 @@ const Model = z.object({
       mean_ms: z.number().nullable().describe("The mean time of its answers since then"),
     }).meta({ id: "ModelVersion" }),
   ),
-  aliases: z.record(z.string(), z.array(WeightedVersion)),
+  current: z.array(WeightedVersion).describe("What requests get that name the model alone"),
+  aliases: z.record(z.string(), z.array(WeightedVersion))
+    .describe(
+      `'${CURRENT_ALIAS}' is what the name alone stands for; it is set when a second version comes`,
+    ),
 }).meta({ id: "Model" });
 
 const ModelList = z.object({
@@ -54,8 +60,13 @@ const AliasName = z.string().regex(
   "must begin with a letter and be 1 to 64 of A-Z a-z 0-9 . _ -",
 );
 
+const OtherClasses = z.boolean().default(false)
+  .describe("Whether the versions may be for other classes than each other and those before");
+
 const AliasRequest = z.union([
-  z.strictObject({ version: z.int().min(1) }).meta({ id: "AliasOfVersion" }),
+  z.strictObject({ version: z.int().min(1), other_classes: OtherClasses }).meta({
+    id: "AliasOfVersion",
+  }),
   z.strictObject({
     versions: z.array(WeightedVersion).min(1).max(16)
       .refine((versions) => versions.some(({ weight }) => weight > 0), "one needs a weight over 0")
@@ -63,6 +74,7 @@ const AliasRequest = z.union([
         (versions) => new Set(versions.map((it) => it.version)).size === versions.length,
         "each version may be named once",
       ),
+    other_classes: OtherClasses,
   }).meta({ id: "AliasOfVersions" }),
 ], { error: "must be {version} or {versions: [{version, weight}, …]}" }).meta({ id: "Alias" });
 
@@ -112,7 +124,7 @@ const putAlias = declareRoute({
   tags,
   summary: "Point an alias at a version, or divide its requests among several",
   request: { params: AliasParams, body: jsonBody(AliasRequest) },
-  responses: { 200: jsonContent(Model, "The model"), ...errorAnswers(404, 422) },
+  responses: { 200: jsonContent(Model, "The model"), ...errorAnswers(404, 409, 422) },
 });
 
 const deleteAlias = declareRoute({
@@ -123,7 +135,7 @@ const deleteAlias = declareRoute({
   tags,
   summary: "Take an alias away",
   request: { params: AliasParams },
-  responses: { 204: { description: "It is gone" }, ...errorAnswers(404, 422) },
+  responses: { 204: { description: "It is gone" }, ...errorAnswers(404, 409, 422) },
 });
 
 const remove = declareRoute({
@@ -145,9 +157,10 @@ export function modelRoutes(
   runs: RunStore,
 ): OpenAPIHono {
   const describe = async (
-    { name, versions, aliases }: ModelInfo,
+    model: ModelInfo,
     figures: ReadonlyMap<string, VersionFigures>,
   ): Promise<z.infer<typeof Model>> => {
+    const { name, versions, aliases } = model;
     const loaded = new Map(
       cache.loaded.filter(({ version }) => version.name === name)
         .map((it) => [it.version.version, it]),
@@ -169,6 +182,7 @@ export function modelRoutes(
           mean_ms: meanMs,
         };
       })),
+      current: currentVersions(model),
       aliases: Object.fromEntries(aliases),
     };
   };
@@ -198,7 +212,7 @@ export function modelRoutes(
       const versions = "version" in body ? [{ version: body.version, weight: 1 }] : body.versions;
       await models.model(name);
       try {
-        await models.setAlias(name, alias, versions);
+        await models.setAlias(name, alias, versions, { otherClasses: body.other_classes });
       } catch (error) {
         if (!(error instanceof UnknownModelError)) throw error;
         throw invalidField("version" in body ? "version" : "versions", error.message);

@@ -47,6 +47,11 @@ const STATES = ["queued", "running", "lost", "succeeded", "failed", "cancelled"]
 const { columnMapping: _, delimiter: __, encoding: ___, normalizeLabels: ____, ...SETTINGS } =
   TrainSettings.shape;
 
+const Promote = z.boolean().describe(
+  "Whether requests for the name go to this model when it is there, unless its classes are others; " +
+    "by default those of a name that is served stay where they are",
+);
+
 /** The settings of `train` in snake_case; what is a path there is none here. */
 const Settings = {
   ...mapKeys<z.ZodType>(SETTINGS, snakeCase),
@@ -62,12 +67,15 @@ const RunRequest = z.strictObject({
   ...Settings,
   dataset: z.string(),
   name: Name.optional().describe("The name under which the model is served; default: the run's id"),
+  promote: Promote.optional(),
 }).meta({ id: "RunRequest" });
 
 /** The same without defaults: what is not given stays as it was. */
 const RetryRequest = z.strictObject(
   Object.fromEntries(
-    Object.entries({ ...Settings, dataset: z.string(), name: Name }).map(([key, schema]) => [
+    Object.entries({ ...Settings, dataset: z.string(), name: Name, promote: Promote }).map((
+      [key, schema],
+    ) => [
       key,
       z.optional(withoutDefault(schema)),
     ]),
@@ -129,6 +137,7 @@ const RunAnswer = z.looseObject({
   checkpoint_step: z.int(),
   progress: RunProgress.optional(),
   cancelling: z.boolean().optional().describe("It stops within a step"),
+  promote: z.boolean().optional(),
   retry_of: z.string().optional(),
   result: RunResult.optional(),
   error: z.string().optional(),
@@ -369,7 +378,10 @@ export function runRoutes(options: RunRoutesOptions): OpenAPIHono {
 
   /** Checks everything that can be before a run is queued. */
   const check = async (request: Record<string, unknown>) => {
-    const { dataset, name, ...settings } = RunRequest.parse(request);
+    const { dataset, name, promote, ...settings } = RunRequest.parse(request);
+    if (name !== undefined && await store.get(name) !== undefined) {
+      throw invalidField("name", `'${name}' is the id of a run, by which its model is known`);
+    }
     if (!await datasets.has(dataset)) {
       throw invalidField("dataset", `there is no data set '${dataset}'`);
     }
@@ -388,7 +400,7 @@ export function runRoutes(options: RunRoutesOptions): OpenAPIHono {
       if (error instanceof DeviceError) throw invalidField("device", error.message);
       throw error;
     });
-    return { dataset, name, settings, known, base };
+    return { dataset, name, promote, settings, known, base };
   };
 
   const submit = async (
@@ -398,11 +410,11 @@ export function runRoutes(options: RunRoutesOptions): OpenAPIHono {
   ) => {
     if (supervisor.closed) throw aboutToStop();
     using _place = supervisor.reserve();
-    const { dataset, name, settings, base } = await check(request);
+    const { dataset, name, promote, settings, base } = await check(request);
     using _room = await options.budget.reserve();
     const id = crypto.randomUUID();
     const { retry_of } = origin;
-    const run = newRun({ id, name: name ?? id, settings, base, dataset, retry_of });
+    const run = newRun({ id, name: name ?? id, settings, base, dataset, promote, retry_of });
     if (!await supervisor.submit(run, origin.created)) return undefined;
     context.header("Location", `/v1/runs/${id}`);
     return answer(run);
@@ -482,11 +494,11 @@ export function runRoutes(options: RunRoutesOptions): OpenAPIHono {
     return context.json(answer(await supervisor.resume(id)), 202);
   });
   router.openapi(retry, async (context) => {
-    const { id, name, dataset, settings: { problem_type: _, ...settings } } = await find(
+    const { id, name, promote, dataset, settings: { problem_type: _, ...settings } } = await find(
       context.req.valid("param").id,
     );
     const own = name === id ? {} : { name };
-    const request = { ...settings, dataset, ...own, ...context.req.valid("json") };
+    const request = { ...settings, dataset, promote, ...own, ...context.req.valid("json") };
     return context.json(await submit(context, request, { retry_of: id }), 202);
   });
   router.openapi(events, async (context) => {

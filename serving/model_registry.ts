@@ -5,18 +5,27 @@
  */
 import { createHash } from "node:crypto";
 import { basename, join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { checkRegular, exists } from "../lib/files.ts";
+import { UserError } from "../lib/user_error.ts";
 import { isAdapter } from "../models/formats/adapter.ts";
-import { CONFIG_FILE } from "../models/formats/config.ts";
+import { CONFIG_FILE, problemOf } from "../models/formats/config.ts";
+import { modelIdentity } from "../models/formats/model_folder.ts";
 import { readConfig } from "../models/family.ts";
 import { SerialQueue } from "../lib/serial_queue.ts";
-import { finishedRuns } from "../training/folder/run_folder.ts";
-import type { RunStore } from "../orchestration/run_store.ts";
+import { type FinishedRun, finishedRuns } from "../training/folder/run_folder.ts";
+import type { Run, RunStore } from "../orchestration/run_store.ts";
 import { StateError } from "../orchestration/store.ts";
 import type { ModelStore, StoredAlias, StoredVersion, WeightedVersion } from "./model_store.ts";
 
 /** The alias of the model that answers requests which name none; one model has it at a time. */
 export const DEFAULT_ALIAS = "default";
+
+/**
+ * The alias that the name alone stands for. It is set when a second version appears, to the one that
+ * answered until then: a version takes another's requests where that was asked for.
+ */
+export const CURRENT_ALIAS = "current";
 
 /** Folders are looked through again after so long. */
 const SCAN_INTERVAL_MS = 1000;
@@ -48,6 +57,11 @@ export interface Model {
   aliases: Map<string, WeightedVersion[]>;
 }
 
+/** The versions among which requests are divided that name a model alone. */
+export function currentVersions({ aliases, versions }: Model): WeightedVersion[] {
+  return aliases.get(CURRENT_ALIAS) ?? [{ version: versions.at(-1)!.version, weight: 1 }];
+}
+
 /** Where models are found. */
 export interface ModelRegistryOptions {
   store: ModelStore;
@@ -64,24 +78,34 @@ interface Found {
   name: string;
   dir: string;
   finishedAt: Date;
+  identity: string;
+  /** Whether it is to take the requests of its name. */
+  promote: boolean;
 }
+
+/** What is known of the run of a folder. */
+type KnownRun = Pick<Run, "name" | "promote">;
 
 /** Knows every model by name, `name@version` and `name:alias`. */
 export class ModelRegistry {
   readonly #options: ModelRegistryOptions;
   #versions: StoredVersion[];
   #aliases: StoredAlias[];
-  /** Where the files of versions are, by {@link fingerprint}. */
+  /** Where the files of versions are, by {@link keyOf}. */
   #dirs = new Map<string, string>();
   #models = new Map<string, Model>();
   /** Changes wait for each other: each begins from what the one before has stored. */
   readonly #changes = new SerialQueue();
   /** Versions that the store has not taken yet. */
   readonly #unsaved = new Set<StoredVersion>();
+  /** The same of aliases, which it gets first: without its alias a name stands for the newest version. */
+  readonly #unsavedAliases = new Set<StoredAlias>();
   /** What has been said of folders and the store. */
   readonly #reported = new Set<string>();
-  /** The names of runs by their ids, as the store gave them last. */
-  readonly #runNames = new Map<string, string>();
+  /** Runs by their ids, as the store gave them last. */
+  readonly #knownRuns = new Map<string, KnownRun>();
+  /** What folders hold, as of the time of their files. */
+  readonly #identities = new Map<string, { finishedAt: number; identity: string }>();
   #scan: Promise<void> | undefined;
   #scannedAt = -Infinity;
 
@@ -126,8 +150,8 @@ export class ModelRegistry {
   /**
    * The version that a request means.
    *
-   * @param reference A name, whose newest version is taken, `name@version`, `name:alias` or a run's
-   * id. Without one, the alias {@link DEFAULT_ALIAS}, or the only model where there is one only.
+   * @param reference A name, which stands for its alias {@link CURRENT_ALIAS}, or where it has none
+   * for its newest version, `name@version`, `name:alias` or a run's id. Without one, the alias {@link DEFAULT_ALIAS}, or the only model where there is one only.
    * @param key Requests of one key get one version of an alias that divides them.
    * @throws {UnknownModelError} If there is none.
    */
@@ -146,15 +170,40 @@ export class ModelRegistry {
   /**
    * Points an alias at versions, for all requests from now on.
    *
+   * @param otherClasses Whether its classes may become others.
    * @throws {UnknownModelError} If there is no such model or version.
+   * @throws {ModelConflictError} If the versions, or those at which it points, are for other classes
+   * than each other, and that may not be.
    */
-  setAlias(name: string, alias: string, versions: WeightedVersion[]): Promise<void> {
-    return this.#changes.run(() => this.#setAlias(name, alias, versions));
+  setAlias(
+    name: string,
+    alias: string,
+    versions: WeightedVersion[],
+    { otherClasses = false }: { otherClasses?: boolean } = {},
+  ): Promise<void> {
+    return this.#changes.run(() => this.#setAlias(name, alias, versions, otherClasses));
   }
 
-  async #setAlias(name: string, alias: string, versions: WeightedVersion[]): Promise<void> {
+  async #setAlias(
+    name: string,
+    alias: string,
+    versions: WeightedVersion[],
+    otherClasses: boolean,
+  ): Promise<void> {
     const model = await this.model(name);
-    for (const { version } of versions) versionOf(model, version);
+    const wanted = versions.map(({ version }) => versionOf(model, version));
+    const pointed = (alias === CURRENT_ALIAS ? currentVersions(model) : model.aliases.get(alias)) ??
+      [];
+    const present = model.versions.filter((it) => pointed.some((at) => at.version === it.version));
+    const other = otherClasses ? undefined : await differing([...present, ...wanted]);
+    if (other !== undefined) {
+      throw new ModelConflictError(
+        `versions ${other[0].version} and ${
+          other[1].version
+        } of '${name}' are for other classes; ` +
+          `with "other_classes": true the alias '${alias}' is pointed there all the same`,
+      );
+    }
     const stored = { name, alias, versions };
     const replaced = this.#aliases.filter((other) =>
       other.alias === alias && (other.name === name || alias === DEFAULT_ALIAS)
@@ -168,9 +217,17 @@ export class ModelRegistry {
    * Takes an alias away.
    *
    * @throws {UnknownModelError} If there is no such alias.
+   * @throws {ModelConflictError} If the name alone would come to stand for another version.
    */
   deleteAlias(name: string, alias: string): Promise<void> {
-    return this.#changes.run(() => this.#deleteAlias(name, alias));
+    return this.#changes.run(async () => {
+      if (alias === CURRENT_ALIAS && (this.#models.get(name)?.versions.length ?? 0) > 1) {
+        throw new ModelConflictError(
+          `'${name}' has several versions, and '${alias}' says which one answers; point it at another`,
+        );
+      }
+      await this.#deleteAlias(name, alias);
+    });
   }
 
   async #deleteAlias(name: string, alias: string): Promise<void> {
@@ -229,7 +286,9 @@ export class ModelRegistry {
   #resolve(reference: string | undefined, key?: string): ModelVersion {
     if (reference === undefined) return this.#default(key);
     const model = this.#models.get(reference);
-    if (model !== undefined) return model.versions.at(-1)!;
+    if (model !== undefined) {
+      return versionOf(model, choose(currentVersions(model), `${reference}:${CURRENT_ALIAS}`, key));
+    }
     const [, name, sign, rest] = /^(.+)([@:])([^@:]+)$/.exec(reference) ?? [];
     if (name === undefined) return this.#ofRun(reference);
     const owner = this.#model(name);
@@ -245,7 +304,7 @@ export class ModelRegistry {
     if (first === undefined) throw new UnknownModelError("there is no trained model yet");
     const chosen = models.find(({ aliases }) => aliases.has(DEFAULT_ALIAS));
     if (chosen !== undefined) return this.#resolve(`${chosen.name}:${DEFAULT_ALIAS}`, key);
-    if (others.length === 0) return first.versions.at(-1)!;
+    if (others.length === 0) return this.#resolve(first.name, key);
     const known = models.map(({ name }) => `'${name}'`).join(", ");
     throw new UnknownModelError(`must be given, as there are several: ${known}`);
   }
@@ -267,25 +326,68 @@ export class ModelRegistry {
 
   async #findModels(): Promise<void> {
     const found = await this.#foundModels();
-    const known = new Set(this.#versions.map((it) => fingerprint(it.folder, it.finished_at)));
-    for (const { name, dir, finishedAt } of found) {
-      const folder = basename(dir);
-      const finished_at = finishedAt.toISOString();
-      if (known.has(fingerprint(folder, finished_at)) || !await this.#isReadable(dir)) continue;
-      const numbers = this.#versions.filter((it) => it.name === name).map((it) => it.version);
-      const stored = { name, version: Math.max(0, ...numbers) + 1, folder, finished_at };
-      this.#versions.push(stored);
-      this.#unsaved.add(stored);
-    }
+    this.#dirs = new Map(found.map((it) => [keyOf(basename(it.dir), it.identity), it.dir]));
+    this.#index();
+    const served = this.#models;
+    for (const it of found) await this.#add(it, served.get(it.name));
     await this.#save();
-    this.#dirs = new Map(
-      found.map(({ dir, finishedAt }) => [
-        fingerprint(basename(dir), finishedAt.toISOString()),
-        dir,
-      ]),
-    );
     this.#index();
     this.#scannedAt = performance.now();
+  }
+
+  /**
+   * Gives a folder's files a number, unless they have one.
+   *
+   * @param served What its name stood for before this look.
+   */
+  async #add({ name, dir, finishedAt, identity, promote }: Found, served?: Model): Promise<void> {
+    const folder = basename(dir);
+    const finished_at = finishedAt.toISOString();
+    const known = this.#versions.find((it) =>
+      it.folder === folder && (it.identity ?? identity) === identity &&
+      (it.identity !== undefined || it.finished_at === finished_at)
+    );
+    if (known !== undefined) {
+      if (known.identity !== undefined) return;
+      // It was written down when there was none.
+      known.identity = identity;
+      this.#unsaved.add(known);
+      return;
+    }
+    if (!await this.#isReadable(dir)) return;
+    const numbers = this.#versions.filter((it) => it.name === name).map((it) => it.version);
+    const version = Math.max(0, ...numbers) + 1;
+    const stored: StoredVersion = { name, version, folder, finished_at, identity };
+    if (served !== undefined) await this.#pin(served, { name, version, dir, finishedAt }, promote);
+    this.#versions.push(stored);
+    this.#unsaved.add(stored);
+  }
+
+  /** Sees to it that a name goes on to stand for what it stood for, or for a version that is promoted. */
+  async #pin(served: Model, added: ModelVersion, promote: boolean): Promise<void> {
+    const { name } = served;
+    let versions = currentVersions(served);
+    if (promote) {
+      const present = served.versions.filter((it) =>
+        versions.some((at) => at.version === it.version)
+      );
+      if (await differing([...present, added]) === undefined) {
+        versions = [{ version: added.version, weight: 1 }];
+      } else {
+        const reason = new Error(
+          `its classes are others; PUT /v1/models/${name}/aliases/${CURRENT_ALIAS} with ` +
+            `{"version": ${added.version}, "other_classes": true} does it all the same`,
+        );
+        this.#report(`Cannot promote version ${added.version} of '${name}'`, reason);
+      }
+    }
+    if (isDeepStrictEqual(versions, served.aliases.get(CURRENT_ALIAS))) return;
+    const pin: StoredAlias = { name, alias: CURRENT_ALIAS, versions };
+    served.aliases.set(CURRENT_ALIAS, versions);
+    const isReplaced = (it: StoredAlias) => it.name === name && it.alias === CURRENT_ALIAS;
+    for (const it of this.#unsavedAliases) if (isReplaced(it)) this.#unsavedAliases.delete(it);
+    this.#aliases = [...this.#aliases.filter((it) => !isReplaced(it)), pin];
+    this.#unsavedAliases.add(pin);
   }
 
   /** Whether a folder's configuration can be read. */
@@ -302,14 +404,18 @@ export class ModelRegistry {
 
   /** Writes down new versions; where that cannot be they are served, and it is tried again. */
   async #save(): Promise<void> {
-    for (const version of this.#unsaved) {
-      try {
-        await this.#options.store.putVersion(version);
-      } catch (error) {
-        this.#report("Cannot write down the version of a model", error);
-        return;
+    const { store } = this.#options;
+    try {
+      for (const alias of this.#unsavedAliases) {
+        await store.putAlias(alias);
+        this.#unsavedAliases.delete(alias);
       }
-      this.#unsaved.delete(version);
+      for (const version of this.#unsaved) {
+        await store.putVersion(version);
+        this.#unsaved.delete(version);
+      }
+    } catch (error) {
+      this.#report("Cannot write down the version of a model", error);
     }
   }
 
@@ -328,8 +434,8 @@ export class ModelRegistry {
   /** Makes {@link #models} from what is stored and what the folders hold. */
   #index(): void {
     const models = new Map<string, Model>();
-    for (const { name, version, folder, finished_at, deleted } of this.#versions) {
-      const dir = this.#dirs.get(fingerprint(folder, finished_at));
+    for (const { name, version, folder, finished_at, identity, deleted } of this.#versions) {
+      const dir = identity === undefined ? undefined : this.#dirs.get(keyOf(folder, identity));
       if (deleted || dir === undefined) continue;
       const model: Model = models.get(name) ?? { name, versions: [], aliases: new Map() };
       model.versions.push({ name, version, dir, finishedAt: new Date(finished_at) });
@@ -347,19 +453,40 @@ export class ModelRegistry {
     const { runsDir, modelsDir } = this.#options;
     const onBad = (path: string, error: unknown) => this.#reportBad(path, error);
     const runs = await finishedRuns(runsDir, onBad);
-    await this.#readNames(runs.map(({ name }) => name));
-    const found: Found[] = runs
-      .map((run) => ({ ...run, name: this.#runNames.get(run.name) ?? run.name }));
-    if (modelsDir !== undefined) found.push(...await modelFolders(modelsDir, onBad));
+    await this.#readRuns(runs.map(({ name }) => name));
+    const folders = runs.map((run) => ({
+      ...run,
+      promote: false,
+      ...this.#knownRuns.get(run.name),
+    }));
+    const models = modelsDir === undefined ? [] : await modelFolders(modelsDir, onBad);
+    const found: Found[] = [];
+    for (const folder of [...folders, ...models.map((it) => ({ ...it, promote: false }))]) {
+      try {
+        const promote = folder.promote ?? false;
+        found.push({ ...folder, promote, identity: await this.#identityOf(folder) });
+      } catch (error) {
+        onBad(folder.dir, error);
+      }
+    }
     return found.sort((a, b) => a.finishedAt.getTime() - b.finishedAt.getTime());
   }
 
-  /** Reads the names that runs were given; they stay as they are, and are read once. */
-  async #readNames(ids: readonly string[]): Promise<void> {
+  async #identityOf({ dir, finishedAt }: Pick<Found, "dir" | "finishedAt">): Promise<string> {
+    const known = this.#identities.get(dir);
+    if (known?.finishedAt === finishedAt.getTime()) return known.identity;
+    const identity = await modelIdentity(dir);
+    this.#identities.set(dir, { finishedAt: finishedAt.getTime(), identity });
+    return identity;
+  }
+
+  /** Reads the runs of folders; what is of interest stays as it is, and is read once. */
+  async #readRuns(ids: readonly string[]): Promise<void> {
     try {
       for (const id of ids) {
-        if (this.#runNames.has(id)) continue;
-        this.#runNames.set(id, (await this.#options.runs.get(id))?.name ?? id);
+        if (this.#knownRuns.has(id)) continue;
+        const { name = id, promote } = await this.#options.runs.get(id) ?? {};
+        this.#knownRuns.set(id, { name, promote });
       }
     } catch (error) {
       this.#report("Cannot read the names of runs", error);
@@ -367,11 +494,38 @@ export class ModelRegistry {
   }
 }
 
+/**
+ * Two of several versions whose classes are others, if there are such. Of what does not say its
+ * classes nothing is known.
+ */
+async function differing(
+  versions: readonly ModelVersion[],
+): Promise<[ModelVersion, ModelVersion] | undefined> {
+  let first: { version: ModelVersion; classes: string } | undefined;
+  for (const version of versions) {
+    const classes = await classesOf(version.dir);
+    if (classes === undefined) continue;
+    first ??= { version, classes };
+    if (classes !== first.classes) return [first.version, version];
+  }
+  return undefined;
+}
+
+async function classesOf(dir: string): Promise<string | undefined> {
+  try {
+    const { problemType, labels } = problemOf(await readConfig(dir));
+    return JSON.stringify([problemType, labels.toSorted()]);
+  } catch (error) {
+    if (error instanceof UserError) return undefined;
+    throw error;
+  }
+}
+
 async function modelFolders(
   dir: string,
   onBad: (path: string, error: unknown) => void,
-): Promise<Found[]> {
-  const found: Found[] = [];
+): Promise<FinishedRun[]> {
+  const found: FinishedRun[] = [];
   for await (const { name } of Deno.readDir(dir)) {
     const config = join(dir, name, CONFIG_FILE);
     try {
@@ -386,9 +540,8 @@ async function modelFolders(
   return found;
 }
 
-/** Tells the files of one version from all others. */
-function fingerprint(folder: string, finishedAt: string): string {
-  return `${finishedAt} ${folder}`;
+function keyOf(folder: string, identity: string): string {
+  return `${identity} ${folder}`;
 }
 
 function versionOf({ name, versions }: Model, number: number | undefined): ModelVersion {

@@ -1,6 +1,8 @@
 import { deepStrictEqual, rejects } from "node:assert";
 import fc from "fast-check";
 import { join } from "node:path";
+import { withLabels } from "../models/family.ts";
+import { scratchConfig } from "../models/scratch.ts";
 import { METRICS_FILE } from "../training/folder/run_folder.ts";
 import { newRun, RunStore } from "../orchestration/run_store.ts";
 import { ModelRegistry } from "./model_registry.ts";
@@ -36,14 +38,21 @@ class Fixture implements AsyncDisposable {
   }
 
   /** Finishes a run of this name in a folder, at so many seconds after 1970. */
-  async finish(folder: string, name: string, seconds: number): Promise<void> {
+  async finish(
+    folder: string,
+    name: string,
+    seconds: number,
+    { promote, labels = ["x", "y"] }: { promote?: boolean; labels?: string[] } = {},
+  ): Promise<void> {
     if (await this.#runs.get(folder) === undefined) {
-      const fields = { settings: {}, base: "scratch:tiny", dataset: "sample" };
+      const fields = { settings: {}, base: "scratch:tiny", dataset: "sample", promote };
       await this.#runs.create(newRun({ id: folder, name, state: "succeeded", ...fields }));
     }
     await Deno.mkdir(join(this.dir, folder), { recursive: true });
     const file = join(this.dir, folder, METRICS_FILE);
-    await Deno.writeTextFile(file, "{}");
+    await Deno.writeTextFile(file, JSON.stringify({ seconds }));
+    const config = withLabels(scratchConfig("tiny", 100, "classifier"), labels);
+    await Deno.writeTextFile(join(this.dir, folder, "config.json"), JSON.stringify(config));
     await Deno.utime(file, seconds, seconds);
   }
 
@@ -94,7 +103,68 @@ Deno.test("ModelRegistry counts versions in the order in which they finished, fo
   // The same folder trained anew.
   await fixture.finish("second", "titles", 300);
   deepStrictEqual(await fixture.versions(), { titles: [3, 4] });
-  deepStrictEqual(await fixture.resolve("titles"), "titles@4 in second");
+  deepStrictEqual(await fixture.resolve("titles@4"), "titles@4 in second");
+});
+
+Deno.test("ModelRegistry leaves a name at the version that answers, until another is promoted", async () => {
+  await using fixture = await Fixture.create();
+  await fixture.finish("a1", "a", 100);
+  deepStrictEqual(await fixture.resolve("a"), "a@1 in a1");
+  await fixture.finish("a2", "a", 200);
+  deepStrictEqual(await fixture.versions(), { a: [1, 2] });
+  for (const reference of ["a", "a:current", undefined]) {
+    deepStrictEqual(await fixture.resolve(reference), "a@1 in a1", `${reference}`);
+  }
+  await fixture.restart();
+  await fixture.finish("a3", "a", 300);
+  deepStrictEqual(await fixture.versions(), { a: [1, 2, 3] });
+  deepStrictEqual(await fixture.resolve("a"), "a@1 in a1");
+  await rejects(fixture.registry.deleteAlias("a", "current"), { name: "ModelConflictError" });
+  await fixture.registry.setAlias("a", "current", [{ version: 3, weight: 1 }]);
+  deepStrictEqual(await fixture.resolve("a"), "a@3 in a3");
+
+  // While no server runs.
+  await fixture.finish("a4", "a", 400, { promote: true });
+  await fixture.restart();
+  deepStrictEqual(await fixture.resolve("a"), "a@4 in a4");
+  deepStrictEqual(await fixture.resolve("a@1"), "a@1 in a1");
+});
+
+Deno.test("ModelRegistry gives a name other classes where that is said alone", async () => {
+  await using fixture = await Fixture.create();
+  await fixture.finish("a1", "a", 100);
+  await fixture.versions();
+  await fixture.finish("a2", "a", 200, { promote: true, labels: ["x", "z"] });
+  await fixture.versions();
+  deepStrictEqual(await fixture.resolve("a"), "a@1 in a1");
+  const { registry } = fixture;
+  const [first, second] = [{ version: 1, weight: 1 }, { version: 2, weight: 1 }];
+  for (const alias of ["current", "canary"]) {
+    await rejects(registry.setAlias("a", alias, [first, second]), { name: "ModelConflictError" });
+  }
+  await rejects(registry.setAlias("a", "current", [second]), /for other classes/);
+  await registry.setAlias("a", "stable", [second]);
+  await rejects(registry.setAlias("a", "stable", [first]), { name: "ModelConflictError" });
+  await registry.setAlias("a", "current", [second], { otherClasses: true });
+  deepStrictEqual(await fixture.resolve("a"), "a@2 in a2");
+  // The same classes in another order are no others.
+  await fixture.finish("a3", "a", 300, { promote: true, labels: ["z", "x"] });
+  await fixture.versions();
+  deepStrictEqual(await fixture.resolve("a"), "a@3 in a3");
+});
+
+Deno.test("ModelRegistry takes no version for another because its files were touched", async () => {
+  await using fixture = await Fixture.create();
+  await fixture.finish("a1", "a", 100);
+  await fixture.finish("b1", "b", 100);
+  await fixture.versions();
+  await fixture.registry.delete("b");
+  for (const folder of ["a1", "b1"]) {
+    await Deno.utime(join(fixture.dir, folder, METRICS_FILE), 500, 500);
+  }
+  deepStrictEqual(await fixture.versions(), { a: [1] });
+  await fixture.restart();
+  deepStrictEqual(await fixture.versions(), { a: [1] });
 });
 
 Deno.test("ModelRegistry keeps aliases and what was deleted when the server starts again", async () => {

@@ -12,8 +12,10 @@ export interface StoredVersion {
   version: number;
   /** The name of the folder of its files, not its place, which may change. */
   folder: string;
-  /** When the files were finished; a folder that is trained anew becomes another version. */
+  /** When the files were finished, by the time that they had when they were found. */
   finished_at: string;
+  /** A digest of what tells the files from others; a folder that is trained anew gets another. */
+  identity?: string;
   /** Whether it is served no more; its number is not given again. */
   deleted?: true;
 }

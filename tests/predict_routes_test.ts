@@ -233,8 +233,14 @@ Deno.test("a model that is trained anew gets a version, and an alias switches to
     models[0].versions.map((it: { version: number }) => it.version),
     [1, 2],
   );
-  strictEqual((await scores("titles")).model, "titles@2");
+  strictEqual((await scores("titles")).model, "titles@1");
+  strictEqual((await scores("titles@2")).model, "titles@2");
   strictEqual((await scores("r2")).model, "titles@2");
+  const current = "/v1/models/titles/aliases/current";
+  strictEqual((await server.send("DELETE", current, undefined)).status, 409);
+  strictEqual((await server.send("PUT", current, { version: 2 })).status, 200);
+  strictEqual((await scores("titles")).model, "titles@2");
+  strictEqual((await server.send("PUT", current, { version: 1 })).status, 200);
   deepStrictEqual(await scores("titles:stable"), old);
   strictEqual((await put({ version: 2 })).status, 200);
   const fresh = await scores("titles:stable");
@@ -245,6 +251,8 @@ Deno.test("a model that is trained anew gets a version, and an alias switches to
   deepStrictEqual([missing.status, (await missing.json()).error_type], [422, "validation"]);
   const remove = (path: string) => server.send("DELETE", `/v1/models/${path}`, undefined);
   strictEqual((await remove("titles@2")).status, 409);
+  strictEqual((await remove("titles@1")).status, 409);
+  strictEqual((await server.send("PUT", current, { version: 2 })).status, 200);
   strictEqual((await remove("titles@1")).status, 204);
   strictEqual((await remove("titles@1")).status, 404);
   strictEqual((await remove("titles/aliases/stable")).status, 204);

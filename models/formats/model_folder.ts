@@ -3,8 +3,9 @@
  *
  * @module
  */
+import { createHash } from "node:crypto";
 import { basename, dirname, join, relative } from "node:path";
-import { isSystemError } from "../../lib/files.ts";
+import { checkRegular, exists, isSystemError } from "../../lib/files.ts";
 import { UserError } from "../../lib/user_error.ts";
 
 /** The files that models are read from, and the folders that such files are in. */
@@ -35,6 +36,47 @@ export async function checkLinks(dir: string): Promise<void> {
       );
     }
   }
+}
+
+/** The files that tell a model from others. */
+const IDENTITY_FILES = [
+  "config.json",
+  "adapter_config.json",
+  "metrics.json",
+  "model.safetensors",
+  "model.safetensors.index.json",
+  "adapter_model.safetensors",
+  "onnx/model.onnx",
+];
+/** Of a file that is longer than twice that, its ends count. */
+const END_BYTES = 2 ** 16;
+
+/**
+ * A digest of what tells a model from others that were in its folder before it, as training changes
+ * all weights of a head: small files, and the ends of large ones. Times of files are no part of it.
+ * It is no proof against forgery.
+ *
+ * @throws {UserError} If something among them is no regular file.
+ */
+export async function modelIdentity(dir: string): Promise<string> {
+  const hash = createHash("sha256");
+  for (const name of IDENTITY_FILES) {
+    const path = join(dir, name);
+    if (!await exists(path)) continue;
+    await checkRegular(path);
+    using file = await Deno.open(path);
+    const { size } = await file.stat();
+    hash.update(`${name} ${size}\n`);
+    const block = new Uint8Array(Math.min(size, END_BYTES));
+    for (const start of [0, size - block.length]) {
+      await file.seek(start, Deno.SeekMode.Start);
+      for (let read = 0, count; read < block.length; read += count) {
+        count = await file.read(block.subarray(read)) ?? block.length - read;
+      }
+      hash.update(block);
+    }
+  }
+  return hash.digest("hex");
 }
 
 /** Where a path leads; `undefined` if to nothing. */

@@ -25,6 +25,8 @@ import { go, href, route, setParameters } from "../route.ts";
 const INTERVAL_MS = 3000;
 const PAGE = 100;
 const DEFAULT_ALIAS = "default";
+/** The alias that answers requests which name the model alone. */
+const CURRENT_ALIAS = "current";
 
 type Model = Schemas["Model"];
 type Version = Model["versions"][number];
@@ -144,6 +146,11 @@ function ModelRow({ model: { name, versions, aliases } }: { model: Model }) {
   );
 }
 
+/** `@1 and @2` */
+function versionNames(versions: Model["current"]): string {
+  return versions.map(({ version }) => `@${version}`).join(" and ");
+}
+
 function NoModels() {
   return (
     <Empty icon="models" title="There is no model yet">
@@ -171,7 +178,7 @@ export function ModelPage({ name }: { name: string }) {
   if (model === undefined) {
     return error === undefined ? <Loading /> : <Failure error={error} retry={reload} />;
   }
-  const { versions, aliases } = model;
+  const { versions, current, aliases } = model;
   return (
     <>
       <Heading
@@ -189,7 +196,7 @@ export function ModelPage({ name }: { name: string }) {
       </Heading>
       <Card
         title="Versions"
-        note="A request that names only the model gets the newest"
+        note={`A request that names only the model gets ${versionNames(current)}`}
         flush
       >
         <div class="table-box">
@@ -460,6 +467,9 @@ function AliasEditor(
         <span class="chip">:{alias}</span>
         {alias === DEFAULT_ALIAS && (
           <span class="soft small">answers requests that name no model</span>
+        )}
+        {alias === CURRENT_ALIAS && (
+          <span class="soft small">answers requests that name the model alone</span>
         )}
       </legend>
       {versions.toReversed().map(({ version, texts, mean_ms, failures }) => {

@@ -114,7 +114,7 @@ async function addEvaluation(): Promise<void> {
   const confusion_matrix = labels.map((_, i) =>
     labels.map((_, j) => i === j ? 15 : (i * 31 + j * 17) % 101 === 0 ? 1 : 0)
   );
-  await server.store.putEvaluation({
+  await server.store.createEvaluation({
     id: "wide",
     state: "succeeded",
     model: "model-0@1",

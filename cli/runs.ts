@@ -16,7 +16,7 @@ import {
   type Run,
   type RunEvent,
   RunStateError,
-  RunStore,
+  type RunStore,
 } from "../orchestration/run_store.ts";
 import { Supervisor } from "../orchestration/supervisor.ts";
 import { lockState, STATE_FILE } from "../orchestration/server_state.ts";
@@ -263,7 +263,7 @@ class FileSource implements Source {
 
   static async open(runsDir: string, kv: string): Promise<FileSource> {
     const lock = await lockState(kv);
-    return new FileSource(runsDir, await RunStore.open(kv), lock);
+    return new FileSource(runsDir, await KvRunStore.open(kv), lock);
   }
 
   list(): Promise<Run[]> {

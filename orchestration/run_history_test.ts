@@ -1,6 +1,7 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import { RunHistories } from "./run_history.ts";
-import { newRun, type RunEvent, RunStore } from "./run_store.ts";
+import { KvRunStore } from "./kv_run_store.ts";
+import { newRun, type RunEvent, type RunStore } from "./run_store.ts";
 
 function step(step: number, loss: number): RunEvent {
   return {
@@ -16,7 +17,7 @@ function step(step: number, loss: number): RunEvent {
 }
 
 async function withRun(test: (store: RunStore, histories: RunHistories) => Promise<void>) {
-  using store = await RunStore.open(":memory:");
+  using store = await KvRunStore.open(":memory:");
   const fields = { settings: {}, base: "bundled", dataset: "sample" };
   await store.create(newRun({ id: "run", name: "run", ...fields }));
   await test(store, new RunHistories(store));

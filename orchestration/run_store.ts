@@ -1,9 +1,8 @@
 /**
- * The state of runs and evaluations. The server is the only process that writes it.
+ * The state of runs and evaluations, and the queue of those that wait.
  *
  * @module
  */
-import { type Key, KvStore, type Store, type Write } from "./store.ts";
 import type { EvaluationReport } from "../training/evaluation.ts";
 import type { EvaluateJob } from "./job.ts";
 import type { FinishEvent, TrainEvent, TrainResult } from "../training/events.ts";
@@ -126,6 +125,8 @@ export interface Evaluation {
   created_at: string;
   finished_at?: string;
   error?: string;
+  /** The attempt that counts, from 1; 0 or nothing before the first. */
+  attempt?: number;
   /** What is to be done. */
   job: EvaluateJob;
 }
@@ -135,22 +136,8 @@ export function isOver({ state }: { state: RunState }): boolean {
   return state !== "queued" && state !== "running";
 }
 
-/** No id is longer; Deno KV refuses keys of more than 2 KiB. */
-const MAX_ID_LENGTH = 200;
-/** For so long the same request to create a run creates no other. */
-const IDEMPOTENCY_MS = 24 * 3600_000;
-/** Deno KV takes so many writes at once. */
-const MAX_WRITES = 500;
-
 /** What lists are filtered by. */
 export type RunSummary = Pick<Run, "name" | "state" | "dataset">;
-
-/** Runs by the time of their creation: lists read no more of them than they show. */
-const RUNS_BY_TIME = "runs_by_time";
-/** Says that all runs are there. */
-const INDEXED: Key = ["indexed", RUNS_BY_TIME, 2];
-/** So many runs of a list are read at once. */
-const INDEX_PAGE = 200;
 
 /** A request that is to create one run, however often it is made. */
 export interface IdempotentRequest {
@@ -169,21 +156,39 @@ export interface CreatedRun {
   runId: string;
 }
 
-/** Keeps runs, their events, and evaluations. */
-export class RunStore implements Disposable {
-  readonly #store: Store;
+/** A change of a run, and perhaps an event that tells of it; both are there or neither. */
+export interface RunUpdate {
+  change: Partial<Run>;
+  event?: RunEvent;
+}
 
-  /** @param store Where they are kept; it is closed with this. */
-  constructor(store: Store) {
-    this.#store = store;
-  }
+/** Something that is to be done. */
+export interface Task {
+  kind: "run" | "evaluation";
+  id: string;
+}
 
-  /** Opens the store in a file, a KV database by its URL, or in memory for `:memory:`. */
-  static async open(path: string): Promise<RunStore> {
-    const store = await KvStore.open(path);
-    await indexRuns(store);
-    return new RunStore(store);
-  }
+/** A task in the hands of one worker. */
+export interface Claim extends Task {
+  /** Without a word for so long it is given to another; nothing where there is none. */
+  leaseMs?: number;
+  /** Says that it is being worked on. */
+  keepAlive(): Promise<void>;
+  /** It is done, and leaves the queue. */
+  release(): Promise<void>;
+  /** It is not done, and whoever wants may take it. */
+  giveBack(): Promise<void>;
+}
+
+/**
+ * Keeps runs, their events and evaluations, and the queue of those that wait.
+ *
+ * A write concerns one run or evaluation, and nothing here needs two to change at once: so that a
+ * store without transactions can stand behind it.
+ */
+export abstract class RunStore implements Disposable {
+  /** How many tasks wait to be claimed. */
+  abstract readonly queueLength: number;
 
   /**
    * Writes a new run with its first event.
@@ -191,36 +196,16 @@ export class RunStore implements Disposable {
    * @param created The request's key and body, if the request is not to create another.
    * @returns Whether it was written: it is not where a request of that key has created one.
    */
-  async create(run: Run, created?: IdempotentRequest): Promise<boolean> {
-    const event: StateEvent = { type: "state", state: run.state };
-    const writes: Write[] = [
-      { key: ["runs", run.id], value: { ...run, event_count: 1 } },
-      { key: indexKey(run), value: summaryOf(run) },
-      { key: ["events", run.id, 1], value: event },
-    ];
-    if (created === undefined) return await this.#store.put(writes);
-    const key = createdKey(created);
-    const value: CreatedRun = { sha256: created.sha256, runId: run.id };
-    writes.push({ key, value, expireInMs: IDEMPOTENCY_MS });
-    return await this.#store.put(writes, [{ key, version: undefined }]);
-  }
+  abstract create(run: Run, created?: IdempotentRequest): Promise<boolean>;
 
   /** What a request of this owner and key has created. */
-  async created(request: IdempotentRequest): Promise<CreatedRun | undefined> {
-    return (await this.#store.get<CreatedRun>(createdKey(request)))?.value;
-  }
+  abstract created(request: IdempotentRequest): Promise<CreatedRun | undefined>;
 
-  /** A run by its id. */
-  async get(id: string): Promise<Run | undefined> {
-    if (id.length > MAX_ID_LENGTH) return undefined;
-    return (await this.#store.get<Run>(["runs", id]))?.value;
-  }
+  /** A run by its id, which may be any text. */
+  abstract get(id: string): Promise<Run | undefined>;
 
   /** All runs, the newest first. */
-  async list(): Promise<Run[]> {
-    const runs = (await this.#store.list<Run>({ prefix: ["runs"] })).map(({ value }) => value);
-    return runs.sort(newestFirst);
-  }
+  abstract list(): Promise<Run[]>;
 
   /**
    * Runs one after the other, the newest first; those that nobody asks for are not read.
@@ -228,69 +213,72 @@ export class RunStore implements Disposable {
    * @param after The run after which to begin.
    * @param isWanted Tells by what is known of a run before it is read.
    */
-  async *newest(
+  abstract newest(
     after?: Run,
-    isWanted: (summary: RunSummary) => boolean = () => true,
-  ): AsyncGenerator<Run> {
-    let end = after && indexKey(after);
-    while (true) {
-      const entries = await this.#store.list<RunSummary>({
-        prefix: [RUNS_BY_TIME],
-        ...end !== undefined && { end },
-        limit: INDEX_PAGE,
-        reverse: true,
-      });
-      const wanted = entries.filter(({ value }) => isWanted(value));
-      const runs = await Promise.all(wanted.map(({ key }) => this.get(String(key.at(-1)))));
-      for (const run of runs) if (run !== undefined) yield run;
-      if (entries.length < INDEX_PAGE) return;
-      end = entries.at(-1)!.key;
-    }
-  }
+    isWanted?: (summary: RunSummary) => boolean,
+  ): AsyncGenerator<Run>;
 
   /** Forgets a run and its events. */
-  async delete(id: string): Promise<void> {
-    const run = await this.get(id);
-    const events = await this.#store.list({ prefix: ["events", id] });
-    const keys: Key[] = [["runs", id], ...events.map(({ key }) => key)];
-    if (run !== undefined) keys.unshift(indexKey(run));
-    while (keys.length > 0) {
-      await this.#store.put(keys.splice(0, MAX_WRITES).map((key) => ({ key })));
-    }
-  }
+  abstract delete(id: string): Promise<void>;
+
+  /**
+   * Changes a run.
+   *
+   * @param decide Told how the run is, and told again where another change came between; what it
+   * throws is thrown, and nothing is changed.
+   * @throws {RangeError} If there is no such run.
+   */
+  abstract update(id: string, decide: (run: Run) => RunUpdate): Promise<Run>;
+
+  /** A run, now and after changes, of which some may be left out; ends with the signal. */
+  abstract watch(id: string, signal: AbortSignal): AsyncGenerator<Run | undefined>;
+
+  /** The events of a run from a point on that there are by now. */
+  abstract eventsSoFar(id: string, after: number): Promise<NumberedEvent[]>;
+
+  /** Writes a new evaluation. */
+  abstract createEvaluation(evaluation: Evaluation): Promise<void>;
+
+  /** An evaluation by its id, which may be any text. */
+  abstract getEvaluation(id: string): Promise<Evaluation | undefined>;
+
+  /** All evaluations, the newest first. */
+  abstract listEvaluations(): Promise<Evaluation[]>;
+
+  /**
+   * Changes an evaluation, as {@link update} does a run.
+   *
+   * @throws {RangeError} If there is no such evaluation.
+   */
+  abstract updateEvaluation(
+    id: string,
+    decide: (evaluation: Evaluation) => Partial<Evaluation>,
+  ): Promise<Evaluation>;
+
+  /** Puts a task, which is in the store, at the end of the queue, unless it waits there. */
+  abstract enqueue(task: Task): Promise<void>;
+
+  /** Takes a task out of the queue that nobody is to claim. */
+  abstract withdraw(id: string): Promise<void>;
+
+  /**
+   * Waits for a task that is to be done, and claims it.
+   *
+   * @returns Nothing when the signal aborts.
+   */
+  abstract claim(signal: AbortSignal): Promise<Claim | undefined>;
+
+  /** Closes the store. */
+  abstract close(): void;
 
   /** Changes a run; its followers are told nothing. */
   async change(id: string, change: (run: Run) => Partial<Run>): Promise<Run> {
-    return await this.#update(id, (run) => ({ change: change(run) }));
+    return await this.update(id, (run) => ({ change: change(run) }));
   }
 
   /** Adds an event to a run's stream and changes the run in the same moment. */
   async append(id: string, event: RunEvent, change: Partial<Run> = {}): Promise<void> {
-    await this.#update(id, () => ({ change, event }));
-  }
-
-  async #update(
-    id: string,
-    decide: (run: Run) => { change: Partial<Run>; event?: RunEvent },
-  ): Promise<Run> {
-    // Another change may come between reading and writing; then this one is made on top of it.
-    while (true) {
-      const entry = await this.#store.get<Run>(["runs", id]);
-      if (entry === undefined) throw new RangeError(`Cannot change run '${id}': there is none`);
-      const { change, event } = decide(entry.value);
-      const run: Run = { ...entry.value, ...change };
-      const writes: Write[] = [{ key: ["runs", id], value: run }];
-      if (run.state !== entry.value.state) {
-        writes.push({ key: indexKey(run), value: summaryOf(run) });
-      }
-      if (event !== undefined) {
-        run.event_count = entry.value.event_count + 1;
-        writes.push({ key: ["events", id, run.event_count], value: event });
-      }
-      if (await this.#store.put(writes, [{ key: ["runs", id], version: entry.version }])) {
-        return run;
-      }
-    }
+    await this.update(id, () => ({ change, event }));
   }
 
   /**
@@ -302,16 +290,9 @@ export class RunStore implements Disposable {
     id: string,
     state: RunState,
     change: Partial<Run> = {},
-    from: readonly RunState[] = ["queued", "running"],
+    from?: readonly RunState[],
   ): Promise<Run> {
-    const event: StateEvent = { type: "state", state };
-    if (change.error !== undefined) event.error = change.error;
-    return await this.#update(id, (run) => {
-      if (!from.includes(run.state)) {
-        throw new RunStateError(`Cannot change run '${id}' to ${state}: it is ${run.state}`);
-      }
-      return { change: { ...change, state }, event };
-    });
+    return await this.update(id, stateUpdate(state, change, from));
   }
 
   /**
@@ -321,7 +302,7 @@ export class RunStore implements Disposable {
    */
   async *events(id: string, after: number, signal: AbortSignal): AsyncGenerator<NumberedEvent> {
     let last = after;
-    for await (const run of this.#store.watch<Run>(["runs", id], signal)) {
+    for await (const run of this.watch(id, signal)) {
       if (run === undefined) return;
       if (run.event_count > last) {
         for (const numbered of await this.eventsSoFar(id, last)) {
@@ -334,60 +315,76 @@ export class RunStore implements Disposable {
     }
   }
 
-  /** The events of a run from a point on that there are by now. */
-  async eventsSoFar(id: string, after: number): Promise<NumberedEvent[]> {
-    const entries = await this.#store.list<RunEvent>({
-      prefix: ["events", id],
-      start: ["events", id, after + 1],
-    });
-    return entries.map(({ key, value: event }) => ({ id: Number(key[2]), event }));
-  }
-
-  /** Writes an evaluation. */
-  async putEvaluation(evaluation: Evaluation): Promise<void> {
-    await this.#store.put([{ key: ["evaluations", evaluation.id], value: evaluation }]);
-  }
-
-  /** An evaluation by its id. */
-  async getEvaluation(id: string): Promise<Evaluation | undefined> {
-    if (id.length > MAX_ID_LENGTH) return undefined;
-    return (await this.#store.get<Evaluation>(["evaluations", id]))?.value;
-  }
-
-  /** All evaluations, the newest first. */
-  async listEvaluations(): Promise<Evaluation[]> {
-    const entries = await this.#store.list<Evaluation>({ prefix: ["evaluations"] });
-    return entries.map(({ value }) => value).sort(newestFirst);
-  }
-
-  /** Closes the store. */
-  close(): void {
-    this.#store[Symbol.dispose]();
-  }
-
   [Symbol.dispose](): void {
     this.close();
   }
 }
 
-function summaryOf({ name, state, dataset }: Run): RunSummary {
-  return { name, state, dataset };
+/**
+ * A run in the hands of one attempt. When another attempt has begun this one can change nothing any
+ * more, whenever it wakes up.
+ */
+export class AttemptedRun {
+  readonly id: string;
+  readonly #store: RunStore;
+  readonly #attempt: number;
+
+  constructor(store: RunStore, id: string, attempt: number) {
+    this.id = id;
+    this.#store = store;
+    this.#attempt = attempt;
+  }
+
+  /**
+   * As {@link RunStore.update}.
+   *
+   * @throws {AttemptReplacedError} If another attempt has begun.
+   */
+  async update(decide: (run: Run) => RunUpdate): Promise<Run> {
+    return await this.#store.update(this.id, (run) => {
+      this.check(run);
+      return decide(run);
+    });
+  }
+
+  /** As {@link RunStore.change}. */
+  async change(change: Partial<Run>): Promise<Run> {
+    return await this.update(() => ({ change }));
+  }
+
+  /** As {@link RunStore.append}. */
+  async append(event: RunEvent, change: Partial<Run> = {}): Promise<void> {
+    await this.update(() => ({ change, event }));
+  }
+
+  /** As {@link RunStore.setState}. */
+  async setState(state: RunState, change: Partial<Run> = {}): Promise<Run> {
+    return await this.update(stateUpdate(state, change));
+  }
+
+  /** @throws {AttemptReplacedError} If another attempt has begun by this state of the run. */
+  check({ attempt }: Run): void {
+    if (attempt !== this.#attempt) {
+      throw new AttemptReplacedError(
+        `Cannot change run '${this.id}': attempt ${attempt} has taken the place of ${this.#attempt}`,
+      );
+    }
+  }
 }
 
-function indexKey({ created_at, id }: Pick<Run, "created_at" | "id">): Key {
-  return [RUNS_BY_TIME, created_at, id];
-}
-
-/** Adds the runs of a store that was written when there was no index. */
-async function indexRuns(store: Store): Promise<void> {
-  if (await store.get(INDEXED) !== undefined) return;
-  const runs = await store.list<Run>({ prefix: ["runs"] });
-  const writes = runs.map(({ value }): Write => ({
-    key: indexKey(value),
-    value: summaryOf(value),
-  }));
-  while (writes.length > 0) await store.put(writes.splice(0, MAX_WRITES));
-  await store.put([{ key: INDEXED, value: true }]);
+function stateUpdate(
+  state: RunState,
+  change: Partial<Run>,
+  from: readonly RunState[] = ["queued", "running"],
+): (run: Run) => RunUpdate {
+  const event: StateEvent = { type: "state", state };
+  if (change.error !== undefined) event.error = change.error;
+  return (run) => {
+    if (!from.includes(run.state)) {
+      throw new RunStateError(`Cannot change run '${run.id}' to ${state}: it is ${run.state}`);
+    }
+    return { change: { ...change, state }, event };
+  };
 }
 
 /** A run is not in a state from which it can be changed so. */
@@ -395,10 +392,17 @@ export class RunStateError extends Error {
   override name = "RunStateError";
 }
 
-function newestFirst(a: { created_at: string }, b: { created_at: string }): number {
+/** Another attempt has begun, so that this one counts no more. */
+export class AttemptReplacedError extends RunStateError {
+  override name = "AttemptReplacedError";
+}
+
+/** Orders runs and evaluations by the time of their creation. */
+export function newestFirst(a: { created_at: string }, b: { created_at: string }): number {
   return b.created_at < a.created_at ? -1 : Number(b.created_at > a.created_at);
 }
 
-function createdKey({ owner, key }: IdempotentRequest): Key {
-  return ["created", owner, key];
+/** What lists are filtered by, of a run. */
+export function summaryOf({ name, state, dataset }: Run): RunSummary {
+  return { name, state, dataset };
 }

@@ -11,6 +11,9 @@ import type { FinishEvent, TrainEvent } from "../training/events.ts";
 import type { Job, JobMessage, TrainJob } from "./job.ts";
 import { JobProcess, type SpawnWorker, spawnWorker } from "./job_process.ts";
 import {
+  AttemptedRun,
+  AttemptReplacedError,
+  type Claim,
   type Evaluation,
   type IdempotentRequest,
   isOver,
@@ -65,28 +68,21 @@ export class QueueFullError extends Error {
   }
 }
 
-/** Something to be done in a subprocess. */
-interface Task {
-  id: string;
-  run: () => Promise<void>;
-}
-
 /** Takes runs and evaluations from the queue and sees them through. */
 export class Supervisor implements AsyncDisposable {
   readonly #store: RunStore;
   readonly #runsDir: string;
   readonly #datasetDir: (name: string) => string;
-  readonly #workers: number;
   readonly #spawn: SpawnWorker;
   readonly #heartbeatTimeoutMs: number;
   readonly #reportsDir: string;
-  #queue: Task[] = [];
   /** Places that are kept. */
   #reserved = 0;
-  readonly #working = new Map<string, Promise<void>>();
+  readonly #working: Promise<void>[];
   readonly #processes = new Map<string, JobProcess>();
   #closed = false;
   readonly #closes = Promise.withResolvers<void>();
+  readonly #claiming = new AbortController();
   readonly #closing = new AbortController();
 
   constructor(
@@ -96,10 +92,10 @@ export class Supervisor implements AsyncDisposable {
     this.#store = store;
     this.#runsDir = runsDir;
     this.#datasetDir = datasetDir;
-    this.#workers = workers;
     this.#spawn = spawn;
     this.#heartbeatTimeoutMs = heartbeatTimeoutMs;
     this.#reportsDir = join(runsDir, "evaluations");
+    this.#working = Array.from({ length: workers }, () => this.#workOff());
   }
 
   /** Whether nothing is taken any more. */
@@ -114,7 +110,7 @@ export class Supervisor implements AsyncDisposable {
 
   /** How many runs and evaluations wait for a subprocess. */
   get queueLength(): number {
-    return this.#queue.length;
+    return this.#store.queueLength;
   }
 
   /**
@@ -125,7 +121,7 @@ export class Supervisor implements AsyncDisposable {
    * @throws {QueueFullError} If there is none.
    */
   reserve(): Disposable {
-    if (this.#queue.length + this.#reserved >= MAX_QUEUED) throw new QueueFullError();
+    if (this.queueLength + this.#reserved >= MAX_QUEUED) throw new QueueFullError();
     this.#reserved++;
     return { [Symbol.dispose]: () => void this.#reserved-- };
   }
@@ -155,12 +151,12 @@ export class Supervisor implements AsyncDisposable {
   async recover(): Promise<void> {
     const runs = (await this.#store.list()).filter((run) => !isOver(run)).reverse();
     for (const run of runs) {
-      if (run.cancelling) await this.#end(run.id, "cancelled");
-      else if (await this.attempts(run.id).isPublished()) await this.#succeed(run);
-      else await this.#enqueue(run);
+      if (await this.#isSettled(run)) continue;
+      if (run.state !== "queued") await this.#made(() => this.#store.setState(run.id, "queued"));
+      await this.#store.enqueue({ kind: "run", id: run.id });
     }
     for (const evaluation of (await this.#store.listEvaluations()).reverse()) {
-      if (!isOver(evaluation)) this.evaluate(evaluation);
+      if (!isOver(evaluation)) await this.evaluate(evaluation);
     }
   }
 
@@ -172,7 +168,7 @@ export class Supervisor implements AsyncDisposable {
    */
   async submit(run: Run, created?: IdempotentRequest): Promise<boolean> {
     if (!await this.#store.create(run, created)) return false;
-    this.#push(run.id);
+    await this.#store.enqueue({ kind: "run", id: run.id });
     return true;
   }
 
@@ -186,18 +182,18 @@ export class Supervisor implements AsyncDisposable {
       if (isOver(run)) throw new RunStateError(`Cannot cancel run '${id}': it is ${run.state}`);
       return { cancelling: true };
     });
-    const waiting = this.#queue.findIndex((task) => task.id === id);
-    if (waiting < 0) {
-      this.#processes.get(id)?.stop();
-      return run;
+    if (run.state === "queued") {
+      try {
+        const cancelled = await this.#store.setState(id, "cancelled", ended(), ["queued"]);
+        await this.#store.withdraw(id);
+        return cancelled;
+      } catch (error) {
+        // A worker was faster.
+        if (!(error instanceof RunStateError)) throw error;
+      }
     }
-    const [task] = this.#queue.splice(waiting, 1);
-    try {
-      return await this.#store.setState(id, "cancelled", ended());
-    } catch (error) {
-      this.#queue.splice(waiting, 0, task!);
-      throw error;
-    }
+    this.#processes.get(id)?.stop();
+    return run;
   }
 
   /**
@@ -208,7 +204,7 @@ export class Supervisor implements AsyncDisposable {
   async resume(id: string): Promise<Run> {
     const change = { deaths: 0, cancelling: false, error: undefined, finished_at: undefined };
     const run = await this.#store.setState(id, "queued", change, ["cancelled", "failed"]);
-    this.#push(id);
+    await this.#store.enqueue({ kind: "run", id });
     return run;
   }
 
@@ -240,20 +236,19 @@ export class Supervisor implements AsyncDisposable {
   }
 
   /** Queues an evaluation, which is in the store. */
-  evaluate(evaluation: Evaluation): void {
-    this.#queue.push({ id: evaluation.id, run: () => this.#evaluate(evaluation) });
-    this.#fill();
+  async evaluate({ id }: Evaluation): Promise<void> {
+    await this.#store.enqueue({ kind: "evaluation", id });
   }
 
   /** Stops what runs, with checkpoints, and starts nothing more; all of it stays unfinished. */
   async close(): Promise<void> {
-    this.#queue = [];
     this.#closed = true;
+    this.#claiming.abort();
     this.#closes.resolve();
     for (const process of this.#processes.values()) process.stop();
     const end = () => this.#processes.values().forEach((process) => process.kill());
     const timer = setTimeout(end, STOP_TIMEOUT_MS);
-    await Promise.allSettled(this.#working.values());
+    await Promise.allSettled(this.#working);
     clearTimeout(timer);
     this.#closing.abort();
   }
@@ -262,45 +257,82 @@ export class Supervisor implements AsyncDisposable {
     await this.close();
   }
 
-  async #enqueue(run: Run): Promise<void> {
-    if (run.state !== "queued") await this.#made(() => this.#store.setState(run.id, "queued"));
-    this.#push(run.id);
-  }
-
-  #push(id: string): void {
-    this.#queue.push({ id, run: () => this.#seeThrough(id) });
-    this.#fill();
-  }
-
-  #fill(): void {
-    while (!this.#closed && this.#working.size < this.#workers) {
-      const task = this.#queue.shift();
-      if (task === undefined) return;
-      const work = task.run().catch((error) => {
-        // The next server takes the run up.
-        console.error(error);
-      }).finally(() => {
-        this.#working.delete(task.id);
-        this.#fill();
+  /** Does one task after the other. */
+  async #workOff(): Promise<void> {
+    while (true) {
+      const claim = await this.#store.claim(this.#claiming.signal);
+      if (claim === undefined) return;
+      await this.#do(claim).catch((error) => {
+        // It counts for another, or the next server takes it up.
+        if (error instanceof AttemptReplacedError) console.error(error.message);
+        else console.error(error);
       });
-      this.#working.set(task.id, work);
     }
   }
 
-  /** Attempts a run until it is over or the server closes. */
-  async #seeThrough(id: string): Promise<void> {
-    let run = await this.#made(() =>
-      this.#store.setState(id, "running", { started_at: now() }, ["queued"])
-    );
+  async #do(claim: Claim): Promise<void> {
+    const { kind, id, leaseMs } = claim;
+    const keepAlive = () =>
+      claim.keepAlive().catch((error) => console.error(`Cannot keep '${id}': ${error.message}`));
+    const timer = leaseMs === undefined ? undefined : setInterval(keepAlive, leaseMs / 3);
+    try {
+      const isDone = kind === "run" ? await this.#take(id) : await this.#evaluate(id);
+      await (isDone ? claim.release() : claim.giveBack());
+    } finally {
+      clearInterval(timer);
+    }
+  }
+
+  /** Sees a run through that was claimed, however an earlier claim has left it; whether it is over. */
+  async #take(id: string): Promise<boolean> {
+    const run = await this.#made(() => this.#store.get(id));
+    if (run === undefined || await this.#isSettled(run)) return true;
+    if (run.state !== "queued") await this.#made(() => this.#store.setState(id, "queued"));
+    return await this.#seeThrough(id);
+  }
+
+  /** Whether a run is over, or was to be and only has to be told so. */
+  async #isSettled(run: Run): Promise<boolean> {
+    if (isOver(run)) return true;
+    const own = new AttemptedRun(this.#store, run.id, run.attempt);
+    if (run.cancelling) await this.#end(own, "cancelled");
+    else if (await this.attempts(run.id).isPublished()) await this.#succeed(own, run);
+    else return false;
+    return true;
+  }
+
+  /** Attempts a run until it is over or the server closes; whether it is over. */
+  async #seeThrough(id: string): Promise<boolean> {
+    let run = await this.#begun(id);
     while (!isOver(run) && !this.#closed) {
+      let own = new AttemptedRun(this.#store, id, run.attempt);
       try {
-        run = await this.#attempt(run);
+        const attempt = run.attempt + 1;
+        const resume = await this.attempts(id).prepare(attempt);
+        run = await this.#made(() => own.change({ attempt }));
+        own = new AttemptedRun(this.#store, id, attempt);
+        run = await this.#attempt(own, run, resume);
       } catch (error) {
         if (error instanceof RunStateError) throw error;
-        run = await this.#fail(id, error instanceof Error ? error.message : String(error));
+        run = await this.#fail(own, error instanceof Error ? error.message : String(error));
       }
     }
-    if (!isOver(run)) await this.#store.setState(id, "queued");
+    if (isOver(run)) return true;
+    await new AttemptedRun(this.#store, id, run.attempt).setState("queued");
+    return false;
+  }
+
+  /** A queued run that begins, or one that was cancelled before. */
+  async #begun(id: string): Promise<Run> {
+    try {
+      return await this.#made(() =>
+        this.#store.setState(id, "running", { started_at: now() }, ["queued"])
+      );
+    } catch (error) {
+      const run = error instanceof RunStateError ? await this.#store.get(id) : undefined;
+      if (run === undefined || !isOver(run)) throw error;
+      return run;
+    }
   }
 
   /**
@@ -329,32 +361,38 @@ export class Supervisor implements AsyncDisposable {
   }
 
   /** Trains in a subprocess until that ends, and says what became of the run. */
-  async #attempt({ id, name, attempt: last, settings, base, dataset }: Run): Promise<Run> {
-    const attempts = this.attempts(id);
-    const attempt = last + 1;
-    const resume = await attempts.prepare(attempt);
-    const { cancelling } = await this.#made(() => this.#store.change(id, () => ({ attempt })));
-    if (cancelling) return await this.#end(id, "cancelled");
+  async #attempt(own: AttemptedRun, run: Run, resume: boolean): Promise<Run> {
+    const { id, name, attempt, settings, base, dataset } = run;
+    if (run.cancelling) return await this.#end(own, "cancelled");
     const job: TrainJob = {
       type: "train",
       settings: { ...TrainSettings.parse(mapKeys(settings, camelCase)), model: base },
       dataDir: this.#datasetDir(dataset),
-      outDir: attempts.dirOf(attempt),
+      outDir: this.attempts(id).dirOf(attempt),
       name,
       resume,
     };
-    const follower = new RunFollower(this.#store, id);
+    const follower = new RunFollower(own);
     const work = this.#work(id, job, (message) => follower.take(message));
-    // It may have been asked for before the subprocess was there.
-    const asked = this.#store.get(id).then((run) => {
-      if (run?.cancelling) this.#processes.get(id)?.stop();
-    }, (error) => {
-      this.#processes.get(id)?.kill();
+    const over = new AbortController();
+    const watching = this.#watch(own, over.signal);
+    await Promise.allSettled([work.finally(() => over.abort()), watching]);
+    await watching;
+    return await this.#conclude(own, attempt, follower, await work);
+  }
+
+  /** Stops an attempt where it is to be cancelled, and ends it where another has begun. */
+  async #watch(own: AttemptedRun, signal: AbortSignal): Promise<void> {
+    const process = this.#processes.get(own.id);
+    try {
+      for await (const run of this.#store.watch(own.id, signal)) {
+        if (run !== undefined) own.check(run);
+        if (run?.cancelling) process?.stop();
+      }
+    } catch (error) {
+      process?.kill();
       throw error;
-    });
-    await Promise.allSettled([work, asked]);
-    await asked;
-    return await this.#conclude(id, attempt, follower, await work);
+    }
   }
 
   /** Has a job done in a subprocess; gives the reason for its end. */
@@ -374,74 +412,82 @@ export class Supervisor implements AsyncDisposable {
   }
 
   async #conclude(
-    id: string,
+    own: AttemptedRun,
     attempt: number,
     { finish, stopped, error, checkpointed }: RunFollower,
     reason: string,
   ): Promise<Run> {
+    const { id } = own;
     if (finish !== undefined) {
       const result = { ...runResult(finish), model_dir: this.attempts(id).modelDir };
       // First, as a server that starts takes a model that is there for the end of the run.
-      const run = await this.#made(() => this.#store.change(id, () => ({ result })));
+      const run = await this.#made(() => own.change({ result }));
       await this.attempts(id).publish(attempt);
-      return await this.#succeed(run);
+      return await this.#succeed(own, run);
     }
-    if (error !== undefined) return await this.#fail(id, error);
+    if (error !== undefined) return await this.#fail(own, error);
     const run = (await this.#store.get(id))!;
-    if (run.cancelling) return await this.#end(id, "cancelled");
+    if (run.cancelling) return await this.#end(own, "cancelled");
     if (stopped || this.#closed) return run;
     const deaths = checkpointed ? 0 : run.deaths + 1;
-    if (deaths < MAX_DEATHS) {
-      return await this.#made(() => this.#store.change(id, () => ({ deaths })));
-    }
+    if (deaths < MAX_DEATHS) return await this.#made(() => own.change({ deaths }));
     const death = `the training process ended ${deaths} times without a new checkpoint`;
-    return await this.#fail(id, `${death}, the last time with ${reason}`);
+    return await this.#fail(own, `${death}, the last time with ${reason}`);
   }
 
-  async #succeed({ id, result }: Run): Promise<Run> {
+  async #succeed(own: AttemptedRun, { result }: Run): Promise<Run> {
     if (result !== undefined) {
-      await this.#made(() => this.#store.append(id, { type: "finish", ...result }));
+      await this.#made(() => own.append({ type: "finish", ...result }));
     }
-    return await this.#end(id, "succeeded");
+    return await this.#end(own, "succeeded");
   }
 
-  async #fail(id: string, error: string): Promise<Run> {
-    return await this.#end(id, "failed", { error: error.slice(0, MAX_ERROR_LENGTH) });
+  async #fail(own: AttemptedRun, error: string): Promise<Run> {
+    return await this.#end(own, "failed", { error: error.slice(0, MAX_ERROR_LENGTH) });
   }
 
-  async #end(id: string, state: RunState, change: Partial<Run> = {}): Promise<Run> {
-    return await this.#made(() => this.#store.setState(id, state, { ...ended(), ...change }));
+  async #end(own: AttemptedRun, state: RunState, change: Partial<Run> = {}): Promise<Run> {
+    return await this.#made(() => own.setState(state, { ...ended(), ...change }));
   }
 
-  async #evaluate(evaluation: Evaluation): Promise<void> {
-    await this.#made(() => this.#store.putEvaluation({ ...evaluation, state: "running" }));
+  /** Makes an evaluation that was claimed, unless the server closes; whether it is over. */
+  async #evaluate(id: string): Promise<boolean> {
+    const claimed = await this.#made(() => this.#store.getEvaluation(id));
+    if (claimed === undefined || isOver(claimed)) return true;
+    const attempt = (claimed.attempt ?? 0) + 1;
+    const change = (fields: Partial<Evaluation>, expected: number) =>
+      this.#made(() =>
+        this.#store.updateEvaluation(id, ({ attempt = 0 }) => {
+          if (attempt === expected) return fields;
+          throw new AttemptReplacedError(`Cannot change evaluation '${id}': another has taken it`);
+        })
+      );
+    const { job: asked } = await change({ state: "running", attempt }, attempt - 1);
     let failure: string | undefined;
     let report: object | undefined;
     await Deno.mkdir(this.#reportsDir, { recursive: true });
-    const job = { ...evaluation.job, rowsFile: this.rowsFile(evaluation.id) };
-    const reason = await this.#work(evaluation.id, job, async (message) => {
+    const job = { ...asked, rowsFile: this.rowsFile(id) };
+    const reason = await this.#work(id, job, async (message) => {
       if (message.type === "error") failure = message.message;
       if (message.type !== "report") return;
       ({ report } = message);
-      await writeJson(this.reportFile(evaluation.id), report);
+      await writeJson(this.reportFile(id), report);
     }).catch((error) => String(error));
-    if (report === undefined && this.#closed) return;
+    if (report === undefined && this.#closed) return false;
     const error = failure ?? `the process ended with ${reason}`;
-    const over: Evaluation = {
-      ...evaluation,
-      ...ended(),
+    await change({
+      finished_at: now(),
       ...report === undefined
         ? { state: "failed", error: error.slice(0, MAX_ERROR_LENGTH) }
         : { state: "succeeded" },
-    };
-    await this.#made(() => this.#store.putEvaluation(over));
+    }, attempt);
+    return true;
   }
 }
 
 /** Writes what the subprocess of a run says into the store. */
 class RunFollower {
-  readonly #store: RunStore;
-  readonly #id: string;
+  readonly #run: AttemptedRun;
   #lastAt = -Infinity;
   #progress: RunProgress | undefined;
   finish: FinishEvent | undefined;
@@ -450,9 +496,8 @@ class RunFollower {
   /** Whether there was a checkpoint. */
   checkpointed = false;
 
-  constructor(store: RunStore, id: string) {
-    this.#store = store;
-    this.#id = id;
+  constructor(run: AttemptedRun) {
+    this.#run = run;
   }
 
   async take(message: JobMessage): Promise<void> {
@@ -486,7 +531,7 @@ class RunFollower {
   /** Adds to the stream of events, but for want of room: what is trained is worth more. */
   async #append(event: RunEvent, change: Partial<Run>): Promise<void> {
     try {
-      await this.#store.append(this.#id, event, change);
+      await this.#run.append(event, change);
     } catch (error) {
       if (!isDiskFull(error)) throw error;
     }

@@ -268,7 +268,9 @@ export function evaluationRoutes(options: EvaluationRoutesOptions): OpenAPIHono 
       throw error;
     }
   };
-  const answer = ({ job, ...evaluation }: Evaluation): z.infer<typeof EvaluationAnswer> => ({
+  const answer = (
+    { job, attempt: _, ...evaluation }: Evaluation,
+  ): z.infer<typeof EvaluationAnswer> => ({
     ...evaluation,
     split: basename(job.file).startsWith("test") ? "test" : "validation",
   });
@@ -322,8 +324,8 @@ export function evaluationRoutes(options: EvaluationRoutesOptions): OpenAPIHono 
           ...prediction,
         },
       };
-      await store.putEvaluation(evaluation);
-      supervisor.evaluate(evaluation);
+      await store.createEvaluation(evaluation);
+      await supervisor.evaluate(evaluation);
       context.header("Location", `/v1/evaluations/${evaluation.id}`);
       return context.json(answer(evaluation), 202);
     })

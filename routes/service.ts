@@ -11,7 +11,7 @@ import type { Dtype } from "../models/weights.ts";
 import type { Device } from "../onnx/runtime/device.ts";
 import { Executor } from "../onnx/runtime/executor.ts";
 import { Ingestion } from "../orchestration/ingestion.ts";
-import { RunStore } from "../orchestration/run_store.ts";
+import { KvRunStore } from "../orchestration/kv_run_store.ts";
 import { lockState, OwnedFolder, STATE_FILE } from "../orchestration/server_state.ts";
 import { KvStore, type Store, UnreadableStore } from "../orchestration/store.ts";
 import { Supervisor } from "../orchestration/supervisor.ts";
@@ -142,7 +142,7 @@ export class Service implements AsyncDisposable {
 
     const kv = options.kv ?? join(runsDir, STATE_FILE);
     opened.use(await lockState(kv));
-    const store = opened.use(new RunStore(await openState(kv)));
+    const store = opened.use(new KvRunStore(await openState(kv)));
     const modelStore = opened.use(new ModelStore(await openState(kv)));
     const { heartbeatTimeoutMs = 120_000 } = options;
     const ingestion = new Ingestion({ heartbeatTimeoutMs });

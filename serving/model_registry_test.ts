@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { withLabels } from "../models/family.ts";
 import { scratchConfig } from "../models/scratch.ts";
 import { METRICS_FILE } from "../training/folder/run_folder.ts";
-import { newRun, RunStore } from "../orchestration/run_store.ts";
+import { KvRunStore } from "../orchestration/kv_run_store.ts";
+import { newRun, type RunStore } from "../orchestration/run_store.ts";
 import { ModelRegistry } from "./model_registry.ts";
 import { ModelStore } from "./model_store.ts";
 
@@ -31,7 +32,7 @@ class Fixture implements AsyncDisposable {
   static async create(): Promise<Fixture> {
     const dir = await Deno.makeTempDir();
     const kv = join(dir, "state.kv");
-    const runs = await RunStore.open(":memory:");
+    const runs = await KvRunStore.open(":memory:");
     const store = await ModelStore.open(kv);
     const registry = await ModelRegistry.open({ store, runs, runsDir: dir });
     return new Fixture(dir, runs, kv, store, registry);

@@ -18,7 +18,8 @@ import { ModelRegistry } from "../serving/model_registry.ts";
 import { ModelStore } from "../serving/model_store.ts";
 import { Predictor } from "../serving/predictor.ts";
 import { METRICS_FILE } from "../training/folder/run_folder.ts";
-import { RunStore } from "../orchestration/run_store.ts";
+import { KvRunStore } from "../orchestration/kv_run_store.ts";
+import type { RunStore } from "../orchestration/run_store.ts";
 import { type SpawnWorker, spawnWorker } from "../orchestration/job_process.ts";
 import { Supervisor, type SupervisorOptions } from "../orchestration/supervisor.ts";
 
@@ -104,7 +105,7 @@ export class LocalServer implements AsyncDisposable {
     for (const [name, seed] of Object.entries(options.seeds ?? {})) {
       await writeModel(join(runsDir, name), seed);
     }
-    const store = options.store ?? await RunStore.open(":memory:");
+    const store = options.store ?? await KvRunStore.open(":memory:");
     const modelStore = await ModelStore.open(":memory:");
     const models = await ModelRegistry.open({ store: modelStore, runs: store, runsDir });
     return new LocalServer(options, runsDir, store, modelStore, models);

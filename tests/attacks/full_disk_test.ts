@@ -5,7 +5,7 @@
  */
 import { deepStrictEqual, match, strictEqual } from "node:assert";
 import { KvStore, type Store } from "../../orchestration/store.ts";
-import { RunStore } from "../../orchestration/run_store.ts";
+import { KvRunStore } from "../../orchestration/kv_run_store.ts";
 import { LocalServer } from "../local_server.ts";
 import { pause } from "./attacked_server.ts";
 
@@ -36,7 +36,7 @@ Deno.test("a run whose end could not be written down is over when there is room 
   const dying = Promise.withResolvers<void>();
   await using server = await LocalServer.start({
     seeds: { titles: 1 },
-    store: new RunStore(full),
+    store: new KvRunStore(full),
     spawn: () => {
       dying.resolve();
       return new Deno.Command("deno", {

@@ -1,0 +1,248 @@
+/**
+ * Runs and evaluations in Deno KV, of which one server is the owner; it alone has the queue.
+ *
+ * @module
+ */
+import {
+  type Claim,
+  type CreatedRun,
+  type Evaluation,
+  type IdempotentRequest,
+  newestFirst,
+  type NumberedEvent,
+  type Run,
+  type RunEvent,
+  RunStore,
+  type RunSummary,
+  type RunUpdate,
+  type StateEvent,
+  summaryOf,
+  type Task,
+} from "./run_store.ts";
+import { type Key, KvStore, type Store, type Write } from "./store.ts";
+
+/** No id is longer; Deno KV refuses keys of more than 2 KiB. */
+const MAX_ID_LENGTH = 200;
+/** For so long the same request to create a run creates no other. */
+const IDEMPOTENCY_MS = 24 * 3600_000;
+/** Deno KV takes so many writes at once. */
+const MAX_WRITES = 500;
+
+/** Runs by the time of their creation: lists read no more of them than they show. */
+const RUNS_BY_TIME = "runs_by_time";
+/** Says that all runs are there. */
+const INDEXED: Key = ["indexed", RUNS_BY_TIME, 2];
+/** So many runs of a list are read at once. */
+const INDEX_PAGE = 200;
+
+/** Keeps runs, their events, and evaluations in Deno KV, and the queue in memory. */
+export class KvRunStore extends RunStore {
+  readonly #store: Store;
+  #queue: Task[] = [];
+  /** Those who wait for a task. */
+  readonly #claimers = new Set<(task: Task) => void>();
+
+  /** @param store Where they are kept; it is closed with this. */
+  constructor(store: Store) {
+    super();
+    this.#store = store;
+  }
+
+  /** Opens the store in a file, a KV database by its URL, or in memory for `:memory:`. */
+  static async open(path: string): Promise<KvRunStore> {
+    const store = await KvStore.open(path);
+    await indexRuns(store);
+    return new KvRunStore(store);
+  }
+
+  get queueLength(): number {
+    return this.#queue.length;
+  }
+
+  async create(run: Run, created?: IdempotentRequest): Promise<boolean> {
+    const event: StateEvent = { type: "state", state: run.state };
+    const writes: Write[] = [
+      { key: ["runs", run.id], value: { ...run, event_count: 1 } },
+      { key: indexKey(run), value: summaryOf(run) },
+      { key: ["events", run.id, 1], value: event },
+    ];
+    if (created === undefined) return await this.#store.put(writes);
+    const key = createdKey(created);
+    const value: CreatedRun = { sha256: created.sha256, runId: run.id };
+    writes.push({ key, value, expireInMs: IDEMPOTENCY_MS });
+    return await this.#store.put(writes, [{ key, version: undefined }]);
+  }
+
+  async created(request: IdempotentRequest): Promise<CreatedRun | undefined> {
+    return (await this.#store.get<CreatedRun>(createdKey(request)))?.value;
+  }
+
+  async get(id: string): Promise<Run | undefined> {
+    if (id.length > MAX_ID_LENGTH) return undefined;
+    return (await this.#store.get<Run>(["runs", id]))?.value;
+  }
+
+  async list(): Promise<Run[]> {
+    const runs = (await this.#store.list<Run>({ prefix: ["runs"] })).map(({ value }) => value);
+    return runs.sort(newestFirst);
+  }
+
+  async *newest(
+    after?: Run,
+    isWanted: (summary: RunSummary) => boolean = () => true,
+  ): AsyncGenerator<Run> {
+    let end = after && indexKey(after);
+    while (true) {
+      const entries = await this.#store.list<RunSummary>({
+        prefix: [RUNS_BY_TIME],
+        ...end !== undefined && { end },
+        limit: INDEX_PAGE,
+        reverse: true,
+      });
+      const wanted = entries.filter(({ value }) => isWanted(value));
+      const runs = await Promise.all(wanted.map(({ key }) => this.get(String(key.at(-1)))));
+      for (const run of runs) if (run !== undefined) yield run;
+      if (entries.length < INDEX_PAGE) return;
+      end = entries.at(-1)!.key;
+    }
+  }
+
+  async delete(id: string): Promise<void> {
+    const run = await this.get(id);
+    const events = await this.#store.list({ prefix: ["events", id] });
+    const keys: Key[] = [["runs", id], ...events.map(({ key }) => key)];
+    if (run !== undefined) keys.unshift(indexKey(run));
+    while (keys.length > 0) {
+      await this.#store.put(keys.splice(0, MAX_WRITES).map((key) => ({ key })));
+    }
+  }
+
+  async update(id: string, decide: (run: Run) => RunUpdate): Promise<Run> {
+    // Another change may come between reading and writing; then this one is made on top of it.
+    while (true) {
+      const entry = await this.#store.get<Run>(["runs", id]);
+      if (entry === undefined) throw new RangeError(`Cannot change run '${id}': there is none`);
+      const { change, event } = decide(entry.value);
+      const run: Run = { ...entry.value, ...change };
+      const writes: Write[] = [{ key: ["runs", id], value: run }];
+      if (run.state !== entry.value.state) {
+        writes.push({ key: indexKey(run), value: summaryOf(run) });
+      }
+      if (event !== undefined) {
+        run.event_count = entry.value.event_count + 1;
+        writes.push({ key: ["events", id, run.event_count], value: event });
+      }
+      if (await this.#store.put(writes, [{ key: ["runs", id], version: entry.version }])) {
+        return run;
+      }
+    }
+  }
+
+  watch(id: string, signal: AbortSignal): AsyncGenerator<Run | undefined> {
+    return this.#store.watch<Run>(["runs", id], signal);
+  }
+
+  async eventsSoFar(id: string, after: number): Promise<NumberedEvent[]> {
+    const entries = await this.#store.list<RunEvent>({
+      prefix: ["events", id],
+      start: ["events", id, after + 1],
+    });
+    return entries.map(({ key, value: event }) => ({ id: Number(key[2]), event }));
+  }
+
+  async createEvaluation(evaluation: Evaluation): Promise<void> {
+    await this.#store.put([{ key: ["evaluations", evaluation.id], value: evaluation }]);
+  }
+
+  async getEvaluation(id: string): Promise<Evaluation | undefined> {
+    if (id.length > MAX_ID_LENGTH) return undefined;
+    return (await this.#store.get<Evaluation>(["evaluations", id]))?.value;
+  }
+
+  async listEvaluations(): Promise<Evaluation[]> {
+    const entries = await this.#store.list<Evaluation>({ prefix: ["evaluations"] });
+    return entries.map(({ value }) => value).sort(newestFirst);
+  }
+
+  async updateEvaluation(
+    id: string,
+    decide: (evaluation: Evaluation) => Partial<Evaluation>,
+  ): Promise<Evaluation> {
+    const key = ["evaluations", id];
+    while (true) {
+      const entry = await this.#store.get<Evaluation>(key);
+      if (entry === undefined) {
+        throw new RangeError(`Cannot change evaluation '${id}': there is none`);
+      }
+      const evaluation = { ...entry.value, ...decide(entry.value) };
+      const expected = [{ key, version: entry.version }];
+      if (await this.#store.put([{ key, value: evaluation }], expected)) return evaluation;
+    }
+  }
+
+  // deno-lint-ignore require-await
+  async enqueue(task: Task): Promise<void> {
+    if (this.#queue.some(({ id }) => id === task.id)) return;
+    const [claimer] = this.#claimers;
+    if (claimer === undefined) {
+      this.#queue.push(task);
+      return;
+    }
+    this.#claimers.delete(claimer);
+    claimer(task);
+  }
+
+  // deno-lint-ignore require-await
+  async withdraw(id: string): Promise<void> {
+    this.#queue = this.#queue.filter((task) => task.id !== id);
+  }
+
+  async claim(signal: AbortSignal): Promise<Claim | undefined> {
+    if (signal.aborted) return undefined;
+    const task = this.#queue.shift() ?? await this.#nextTask(signal);
+    if (task === undefined) return undefined;
+    return {
+      ...task,
+      keepAlive: async () => {},
+      release: async () => {},
+      giveBack: async () => {},
+    };
+  }
+
+  close(): void {
+    this.#store[Symbol.dispose]();
+  }
+
+  async #nextTask(signal: AbortSignal): Promise<Task | undefined> {
+    const { promise, resolve } = Promise.withResolvers<Task | undefined>();
+    const stop = () => resolve(undefined);
+    this.#claimers.add(resolve);
+    signal.addEventListener("abort", stop, { once: true });
+    try {
+      return await promise;
+    } finally {
+      this.#claimers.delete(resolve);
+      signal.removeEventListener("abort", stop);
+    }
+  }
+}
+
+function indexKey({ created_at, id }: Pick<Run, "created_at" | "id">): Key {
+  return [RUNS_BY_TIME, created_at, id];
+}
+
+/** Adds the runs of a store that was written when there was no index. */
+async function indexRuns(store: Store): Promise<void> {
+  if (await store.get(INDEXED) !== undefined) return;
+  const runs = await store.list<Run>({ prefix: ["runs"] });
+  const writes = runs.map(({ value }): Write => ({
+    key: indexKey(value),
+    value: summaryOf(value),
+  }));
+  while (writes.length > 0) await store.put(writes.splice(0, MAX_WRITES));
+  await store.put([{ key: INDEXED, value: true }]);
+}
+
+function createdKey({ owner, key }: IdempotentRequest): Key {
+  return ["created", owner, key];
+}

@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { exists } from "../lib/files.ts";
 import { UserError } from "../lib/user_error.ts";
 import { RUNS_DIR } from "../training/folder/run_folder.ts";
+import { KvRunStore } from "../orchestration/kv_run_store.ts";
 import {
   isOver,
   type NumberedEvent,

@@ -7,9 +7,12 @@ import { BinaryReader } from "@bufbuild/protobuf/wire";
 import { chooseDevice, type Device, DEVICES } from "./runtime/device.ts";
 import { Executor } from "./runtime/executor.ts";
 
-/** The devices that are not there. */
+/**
+ * The devices whose tests are left out, as they are not there. Where `CI` is "true" none is: all
+ * have to be there, and tests on one that is not fail.
+ */
 export const MISSING_DEVICES: ReadonlySet<Device> = new Set(
-  (await Promise.all(
+  Deno.env.get("CI") === "true" ? [] : (await Promise.all(
     DEVICES.map((device) => chooseDevice(device).then(() => [], () => [device])),
   )).flat(),
 );

@@ -7,30 +7,19 @@
 import { deepStrictEqual, match } from "node:assert";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { graft, inEmptyFolder } from "./graft.ts";
 
-const MAIN = fileURLToPath(new URL("../main.ts", import.meta.url));
 const SAMPLE = fileURLToPath(new URL("../data/sample", import.meta.url));
-
-async function graft(cwd: string, args: string[]) {
-  const { code, stdout, stderr } = await new Deno.Command("deno", {
-    args: ["run", "--no-prompt", "--allow-read", "--allow-write", MAIN, ...args],
-    cwd,
-    env: { NO_COLOR: "1" },
-  }).output();
-  const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-  return { code, stdout: decode(stdout), stderr: decode(stderr) };
-}
+/** The smallest network, alone. */
+const SMALL = ["--model", "scratch:tiny", "--partner", "none", "--max-steps", "2"];
 
 /** Runs a test in a folder with a raw file of three columns. */
 async function withRaw(test: (dir: string) => Promise<void>): Promise<void> {
-  const dir = await Deno.makeTempDir();
-  try {
+  await inEmptyFolder(async (dir) => {
     const sample = await Deno.readTextFile(join(SAMPLE, "train_simple.csv"));
     await Deno.writeTextFile(join(dir, "raw.csv"), sample.replace("text,label", "title,kind"));
     await test(dir);
-  } finally {
-    await Deno.remove(dir, { recursive: true });
-  }
+  });
 }
 
 Deno.test("prepare, audit, train and eval work together", async () => {
@@ -49,7 +38,7 @@ Deno.test("prepare, audit, train and eval work together", async () => {
     deepStrictEqual((await graft(dir, ["data", "audit", SAMPLE, "--json"])).code, 0);
     match(await Deno.readTextFile(join(dir, "audit.html")), /Audit of sample/);
 
-    const trained = await graft(dir, ["train", "--data", "set", "--max-steps", "2", "--json"]);
+    const trained = await graft(dir, ["train", "--data", "set", ...SMALL, "--json"]);
     deepStrictEqual(trained.code, 0, trained.stderr);
     deepStrictEqual(JSON.parse(trained.stdout).metrics.n, files.test.rows);
   });
@@ -65,7 +54,7 @@ Deno.test("train and eval take JSON Lines with columns of other names", async ()
       await Deno.writeTextFile(join(dir, `${side}_simple.jsonl`), rows.join("\n"));
     }
     const mapping = ["--column-mapping", "text=title,label=kind"];
-    const train = ["train", "--data", ".", "--max-steps", "2", ...mapping, "--json"];
+    const train = ["train", "--data", ".", ...SMALL, ...mapping, "--json"];
     const trained = await graft(dir, train);
     deepStrictEqual(trained.code, 0, trained.stderr);
     const evaluated = await graft(dir, ["eval", "--json"]);
@@ -78,8 +67,7 @@ Deno.test("train and eval take JSON Lines with columns of other names", async ()
 });
 
 Deno.test("train takes one table with semicolons, bad rows and labels of two spellings", async () => {
-  const dir = await Deno.makeTempDir();
-  try {
+  await inEmptyFolder(async (dir) => {
     const labels = ["Printer", "printer", "login", "Login"];
     const rows = Array.from(
       { length: 80 },
@@ -87,7 +75,7 @@ Deno.test("train takes one table with semicolons, bad rows and labels of two spe
     );
     rows.splice(10, 0, "only one field", ";printer", "one;two;login");
     await Deno.writeTextFile(join(dir, "tickets.csv"), ["Body;Topic", ...rows].join("\r\n"));
-    const train = ["train", "--data", "tickets.csv", "--max-steps", "2", "--json"];
+    const train = ["train", "--data", "tickets.csv", ...SMALL, "--json"];
     const refused = await graft(dir, train);
     deepStrictEqual([refused.code, refused.stdout], [1, ""]);
     match(
@@ -106,9 +94,7 @@ Deno.test("train takes one table with semicolons, bad rows and labels of two spe
     const { n, accuracy, per_class } = JSON.parse(evaluated.stdout);
     deepStrictEqual([n, accuracy], [20, metrics.accuracy]);
     deepStrictEqual(per_class.map(({ label }: { label: string }) => label), ["Printer", "login"]);
-  } finally {
-    await Deno.remove(dir, { recursive: true });
-  }
+  });
 });
 
 Deno.test("a mistake with data is one line and a non-zero exit", async () => {

@@ -38,7 +38,14 @@ function parseEvents(text: string): { id: number; event: string; data: { state?:
 
 Deno.test("the server trains, reports, predicts and evaluates", async () => {
   await withApp(async (app) => {
-    const settings = { mode: "full", dataset: "sample", max_steps: 20, threads: 1, name: "titles" };
+    const settings = {
+      model: "scratch:tiny",
+      dataset: "sample",
+      max_steps: 20,
+      partner: "none",
+      threads: 1,
+      name: "titles",
+    };
     const created = await post(app, "/v1/runs", settings);
     deepStrictEqual(created.status, 202);
     const { id, state } = await created.json();

@@ -6,7 +6,7 @@
 import { deepStrictEqual, rejects } from "node:assert";
 import { join } from "node:path";
 import fc from "fast-check";
-import { readRows } from "./table.ts";
+import { readRows } from "../../data/table.ts";
 
 const RUNS = 10_000;
 

@@ -3,16 +3,19 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { readConfig } from "../../models/family.ts";
 import { SafetensorsFile } from "../../models/formats/safetensors.ts";
-import type { PretrainEvent } from "../events.ts";
-import { readUnfinishedPretraining } from "./args.ts";
-import { pretrain } from "./pretrain.ts";
-import { PretrainSettings, type PretrainSettingsInput } from "./settings.ts";
-import { TrainSettings } from "../settings.ts";
-import { TrainingInterrupted } from "../interrupted.ts";
-import { train } from "../train.ts";
+import type { PretrainEvent } from "../../training/events.ts";
+import { readUnfinishedPretraining } from "../../training/pretraining/args.ts";
+import { pretrain } from "../../training/pretraining/pretrain.ts";
+import {
+  PretrainSettings,
+  type PretrainSettingsInput,
+} from "../../training/pretraining/settings.ts";
+import { TrainSettings } from "../../training/settings.ts";
+import { TrainingInterrupted } from "../../training/interrupted.ts";
+import { train } from "../../training/train.ts";
 
 /** A small BERT; the folder's README says where it is from. */
-const BASE = fileURLToPath(new URL("../../tests/peft/base", import.meta.url));
+const BASE = fileURLToPath(new URL("../peft/base", import.meta.url));
 /** Sentences in which each word follows from the others. */
 const SUBJECTS = { dog: "barks", cat: "purrs", cow: "moos", owl: "hoots" };
 const TEXT = Array.from({ length: 400 }, (_, i) => {

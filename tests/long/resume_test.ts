@@ -6,9 +6,9 @@
 import { deepStrictEqual, match, ok } from "node:assert";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { Random } from "../lib/random.ts";
+import { Random } from "../../lib/random.ts";
 
-const MAIN = fileURLToPath(new URL("../main.ts", import.meta.url));
+const MAIN = fileURLToPath(new URL("../../main.ts", import.meta.url));
 const TRAIN = [
   ...["--model", "scratch:tiny", "--max-train-samples", "320"],
   ...["--epochs", "2", "--threads", "1", "--device", "wasm"],

@@ -5,11 +5,11 @@
  * @module
  */
 import { ok } from "node:assert";
-import { collate, trainingBatches } from "../data/batches.ts";
-import { readDataset } from "../data/dataset.ts";
-import { scratchClassifier } from "../models/scratch.ts";
-import { TrainSettings } from "../training/settings.ts";
-import { train } from "../training/train.ts";
+import { collate, trainingBatches } from "../../data/batches.ts";
+import { readDataset } from "../../data/dataset.ts";
+import { scratchClassifier } from "../../models/scratch.ts";
+import { TrainSettings } from "../../training/settings.ts";
+import { train } from "../../training/train.ts";
 
 const dir = Deno.env.get("GRAFT_YOUTUBE_DIR");
 if (dir === undefined) {

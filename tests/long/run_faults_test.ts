@@ -6,16 +6,16 @@
 import { deepStrictEqual, match, ok } from "node:assert";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { exists } from "../lib/files.ts";
-import { Random } from "../lib/random.ts";
-import { type SpawnWorker, spawnWorker } from "../orchestration/job_process.ts";
-import type { Run } from "../orchestration/run_store.ts";
-import { LocalServer } from "./local_server.ts";
-import type { Fate } from "./mortal.ts";
-import { address } from "./server_process.ts";
+import { exists } from "../../lib/files.ts";
+import { Random } from "../../lib/random.ts";
+import { type SpawnWorker, spawnWorker } from "../../orchestration/job_process.ts";
+import type { Run } from "../../orchestration/run_store.ts";
+import { LocalServer } from "../local_server.ts";
+import type { Fate } from "../mortal.ts";
+import { address } from "../server_process.ts";
 
-const MORTAL = fileURLToPath(new URL("./mortal.ts", import.meta.url));
-const MAIN = fileURLToPath(new URL("../main.ts", import.meta.url));
+const MORTAL = fileURLToPath(new URL("../mortal.ts", import.meta.url));
+const MAIN = fileURLToPath(new URL("../../main.ts", import.meta.url));
 const STREAMS = { stdin: "piped", stdout: "piped", stderr: "piped" } as const;
 
 /** What is trained: in a second, but for its start. */

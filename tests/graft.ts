@@ -1,0 +1,52 @@
+/**
+ * A command of Graft's as a person runs it: in a process and a folder of its own.
+ *
+ * @module
+ */
+import { fileURLToPath } from "node:url";
+
+/** The program. */
+export const MAIN: string = fileURLToPath(new URL("../main.ts", import.meta.url));
+
+/** Settings of {@link graft}. */
+export interface GraftOptions {
+  /** Standard input. */
+  input?: string | Uint8Array;
+  env?: Record<string, string>;
+  /** Beside reading and writing files. */
+  permissions?: string[];
+}
+
+/** Runs a command in a folder and gives its exit code and its output. */
+export async function graft(
+  cwd: string,
+  args: readonly string[],
+  options: GraftOptions = {},
+): Promise<{ code: number; stdout: string; stderr: string }> {
+  const { input = "", env = {}, permissions = [] } = options;
+  const child = new Deno.Command("deno", {
+    args: ["run", "--no-prompt", "--allow-read", "--allow-write", ...permissions, MAIN, ...args],
+    cwd,
+    // Without the second, Mesa's driver complains on standard error.
+    env: { NO_COLOR: "1", XDG_RUNTIME_DIR: cwd, ...env },
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const writer = child.stdin.getWriter();
+  await writer.write(typeof input === "string" ? new TextEncoder().encode(input) : input);
+  await writer.close();
+  const { code, stdout, stderr } = await child.output();
+  const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  return { code, stdout: decode(stdout), stderr: decode(stderr) };
+}
+
+/** Runs a test in a folder that is gone afterwards. */
+export async function inEmptyFolder(test: (dir: string) => Promise<void>): Promise<void> {
+  const dir = await Deno.makeTempDir();
+  try {
+    await test(dir);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+}

@@ -1,0 +1,39 @@
+/**
+ * Every loss, tuner and family against the golden values of PyTorch, transformers and PEFT, but for
+ * those in `tests/golden_test.ts`.
+ *
+ * @module
+ */
+import { testOnDevices } from "../../onnx/testing.ts";
+import { compareWithPyTorch } from "../compare_with_pytorch.ts";
+
+for (
+  const [name, files] of [
+    ["full fine-tuning by binary cross entropy agrees with PyTorch", "full_multi_label"],
+    ["full fine-tuning by mean squared error agrees with PyTorch", "full_regression"],
+    ["tuning a projected prefix agrees with PEFT", "prefix_projection"],
+    ["tuning a prompt agrees with PEFT", "prompt"],
+    ["tuning LoRA of all layers agrees with PEFT", "lora_all"],
+  ] as const
+) {
+  testOnDevices(name, (executor, t) => compareWithPyTorch(`golden/${files}`, executor, t));
+}
+
+for (
+  const name of [
+    "roberta",
+    "xlm_roberta",
+    "camembert",
+    "electra",
+    "distilbert",
+    "mpnet",
+    "deberta_v2",
+    "modernbert",
+    "modernbert_mean",
+  ]
+) {
+  testOnDevices(
+    `full fine-tuning of ${name} agrees with PyTorch`,
+    (executor, t) => compareWithPyTorch(`families/${name}`, executor, t),
+  );
+}

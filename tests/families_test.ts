@@ -7,7 +7,7 @@
 import { ok } from "node:assert";
 import { fileURLToPath } from "node:url";
 import { FAMILIES, familyOf, withLabels } from "../models/family.ts";
-import { type ModelConfig } from "../models/formats/config.ts";
+import type { ModelConfig } from "../models/formats/config.ts";
 import { frozenBase, initialWeights } from "../models/weights.ts";
 import { tunerOf, TUNERS } from "../models/tuners/tuner.ts";
 import { Executor, type Tensors } from "../onnx/runtime/executor.ts";

@@ -29,6 +29,7 @@ interface Options {
   modelMemory?: number;
   idleUnload?: number;
   maxBatchTokens?: number;
+  deviceTimeout: number;
   maxClientBatchSize: number;
   maxConcurrentRequests: number;
   maxConnections: number;
@@ -68,6 +69,12 @@ export function serveCommand(): Command {
       "--max-batch-tokens <number>",
       "Most tokens of a batch, with padding; default: what takes 100 ms",
       parseCount,
+    )
+    .option(
+      "--device-timeout <seconds>",
+      "A model that keeps the device for so long with one batch, or to be loaded, is stopped",
+      parseTimeout,
+      60,
     )
     .option("--max-client-batch-size <number>", "Most texts of a request", parseCount, 32)
     .option("--max-concurrent-requests <number>", "Most predictions at once", parseCount, 512)
@@ -212,6 +219,12 @@ function parseSeconds(text: string): number {
   const seconds = Number(text);
   if (text.trim() !== "" && seconds >= 0 && seconds <= 1e6) return seconds;
   throw new InvalidArgumentError("It must be a number of seconds.");
+}
+
+function parseTimeout(text: string): number {
+  const seconds = parseSeconds(text);
+  if (seconds >= 1) return seconds;
+  throw new InvalidArgumentError("It must be at least a second.");
 }
 
 function parseHeartbeatTimeout(text: string): number {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { Silence } from "../lib/silence.ts";
 import { type Job, type JobMessage, type StopMessage, textLines } from "./job.ts";
 
 /** How many of the subprocess's last words are kept to explain its death. */
@@ -59,10 +60,9 @@ export class JobProcess {
   readonly #child: Deno.ChildProcess;
   readonly #input: WritableStreamDefaultWriter<Uint8Array>;
   readonly #onMessage: (message: JobMessage) => Promise<void>;
-  #silentMs = 0;
   #abandoned = false;
   #hung = false;
-  readonly #watch: ReturnType<typeof setInterval>;
+  readonly #silence: Silence;
   /**
    * Its end: the exit code or signal with its last words, or that it was silent for too long. It
    * throws what `onMessage` throws, and ends the subprocess then.
@@ -83,25 +83,18 @@ export class JobProcess {
     this.#input = this.#child.stdin.getWriter();
     this.#onMessage = onMessage;
     const { promise: abandoned, resolve: abandon } = Promise.withResolvers<void>();
-    const intervalMs = Math.max(10, heartbeatTimeoutMs / 20);
-    let watchedAt = performance.now();
-    this.#watch = setInterval(() => {
-      const now = performance.now();
-      // Where this process was busy, stopped or asleep itself it has heard nothing of what was said.
-      this.#silentMs += Math.min(now - watchedAt, 2 * intervalMs);
-      watchedAt = now;
-      if (this.#silentMs < heartbeatTimeoutMs) return;
+    this.#silence = new Silence(heartbeatTimeoutMs, () => {
       this.#hung = true;
       this.kill();
       abandon();
-    }, intervalMs);
+    });
     this.#send(job);
     this.end = this.#follow(abandoned);
   }
 
   /** How long it has said nothing while this process listened. */
   get silentMs(): number {
-    return this.#silentMs;
+    return this.#silence.ms;
   }
 
   /** Asks it to come to an end within a step, with a checkpoint. */
@@ -142,7 +135,7 @@ export class JobProcess {
         : `${signal}${signal === "SIGKILL" ? ", as for want of memory" : ""}`;
       return words === "" ? reason : `${reason}: ${words}`;
     } finally {
-      clearInterval(this.#watch);
+      this.#silence[Symbol.dispose]();
       this.kill();
       await this.#child.status;
     }
@@ -151,7 +144,7 @@ export class JobProcess {
   async #listen(): Promise<void> {
     for await (const line of textLines(this.#child.stdout)) {
       if (this.#abandoned) return;
-      this.#silentMs = 0;
+      this.#silence.interrupt();
       const message: JobMessage = JSON.parse(line);
       if (message.type !== "heartbeat") await this.#onMessage(message);
     }

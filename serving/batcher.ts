@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { ExecutorEndedError } from "../onnx/runtime/executor.ts";
 import type { EncodedText } from "../models/inference/inference.ts";
 
 /** A batch is to take about so long where its size is not given. */
@@ -148,7 +149,8 @@ export class Batcher {
       const parts = Map.groupBy(batch, ({ request }) => request);
       for (const [request, rows] of parts) {
         if (request.finished) continue;
-        if (parts.size > 1) await this.#run(rows);
+        // An executor that has ended runs nothing any more.
+        if (parts.size > 1 && !(error instanceof ExecutorEndedError)) await this.#run(rows);
         else this.#fail(request, error);
       }
     }

@@ -23,10 +23,13 @@ import { readConfig } from "../models/family.ts";
 import { TextClassifier } from "../models/inference/text_classifier.ts";
 import { partnerSize } from "../models/partner/partner_file.ts";
 import { type Dtype, weightBytes } from "../models/weights.ts";
-import type { Executor } from "../onnx/runtime/executor.ts";
+import { type Executor, ExecutorTimeoutError } from "../onnx/runtime/executor.ts";
 import { SerialQueue } from "../lib/serial_queue.ts";
 import type { ModelVersion } from "./model_registry.ts";
 import { servedAdapter, servedClassifier, type ServedModel } from "./served_model.ts";
+
+/** A model for which an executor had to be ended is tried again after so long. */
+const REFUSAL_MS = 600_000;
 
 /** There is no room for a model beside those that are in use. */
 export class NoRoomError extends Error {
@@ -95,6 +98,8 @@ export class ModelCache implements AsyncDisposable {
   #running: Executor | undefined;
   #disposed = false;
   #entries: Entry[] = [];
+  /** Models for which executors were ended, with the reason and when they are tried again. */
+  readonly #refused: { version: ModelVersion; reason: string; until: number }[] = [];
   readonly #admissions = new SerialQueue();
   /** How many wait for their turn or have it. */
   #admitting = 0;
@@ -152,11 +157,12 @@ export class ModelCache implements AsyncDisposable {
    * A model, which is loaded unless it is, and stays so while it is in use.
    *
    * @throws {NoRoomError} If models in use leave no room for it.
-   * @throws {UserError} If its folder holds no model that can be used, or one that is larger than all
-   * room there is.
+   * @throws {UserError} If its folder holds no model that can be used, one that is larger than all
+   * room there is, or one that took too long a while ago.
    * @throws {ExecutorEndedError} If the executor ends meanwhile.
    */
   async borrow(version: ModelVersion): Promise<BorrowedModel> {
+    this.#checkRefused(version);
     const executor = await this.executor();
     // Where somebody waits for room all others queue: else models that are always in use would never
     // leave.
@@ -194,6 +200,22 @@ export class ModelCache implements AsyncDisposable {
     this.#disposed = true;
     clearInterval(this.#idleTimer);
     await this.#executor?.then((executor) => executor.close(), () => {});
+  }
+
+  #checkRefused(version: ModelVersion): void {
+    const now = performance.now();
+    const refused = this.#refused.find((it) => isSame(it.version, version) && now < it.until);
+    if (refused === undefined) return;
+    const minutes = Math.ceil((refused.until - now) / 60_000);
+    throw new UserError(
+      `Cannot use model '${version.name}': ${refused.reason}; it is tried again in ${minutes} minutes`,
+    );
+  }
+
+  /** Others would wait for the executor again and again. */
+  #refuse(version: ModelVersion, { message: reason }: ExecutorTimeoutError): void {
+    console.error(`Left model '${version.name}@${version.version}' alone for a while: ${reason}`);
+    this.#refused.push({ version, reason, until: performance.now() + REFUSAL_MS });
   }
 
   /** Loads a model unless it is, in its turn, and counts a user. */
@@ -234,9 +256,11 @@ export class ModelCache implements AsyncDisposable {
   }
 
   #load(version: ModelVersion, executor: Executor, sizes: Sizes): Entry {
+    const refuse = (error: ExecutorTimeoutError) => this.#refuse(version, error);
     const base = sizes.base && this.#base(executor, sizes.base);
     const model = base === undefined
-      ? TextClassifier.load(executor, version.dir, this.dtype).then(servedClassifier)
+      ? TextClassifier.load(executor, version.dir, this.dtype)
+        .then((classifier) => servedClassifier(classifier, refuse))
       : this.#loadAdapter(version, base);
     const entry: Entry = {
       version,
@@ -250,7 +274,10 @@ export class ModelCache implements AsyncDisposable {
     };
     this.#entries.push(entry);
     // A model that could not be loaded is tried again next time.
-    model.catch(() => void this.#unload(entry));
+    model.catch((error) => {
+      if (error instanceof ExecutorTimeoutError) refuse(error);
+      void this.#unload(entry);
+    });
     return entry;
   }
 

@@ -7,6 +7,7 @@ import { type Classifier, describeClassifier } from "../models/formats/classifie
 import { scoresOf } from "../models/inference/inference.ts";
 import { type LabelScore, labelScores } from "../models/inference/text_classifier.ts";
 import type { Encoding } from "../models/text/tokenizer.ts";
+import { ExecutorBusyError } from "../onnx/runtime/executor.ts";
 import { type BatchedLogits, Batcher } from "./batcher.ts";
 import type { Metrics } from "./metrics.ts";
 import { type BorrowedModel, type ModelCache, NoRoomError } from "./model_cache.ts";
@@ -218,7 +219,19 @@ export class Predictor {
     return [...parts.values()];
   }
 
-  async #predictPart(
+  /** Tries again where another's work has ended the executor. */
+  async #predictPart(part: ModelRows, inputs: readonly PredictInput[], options: PredictOptions) {
+    try {
+      return await this.#tryPart(part, inputs, options);
+    } catch (error) {
+      const isInnocent = error instanceof InferenceError &&
+        error.cause instanceof ExecutorBusyError;
+      if (!isInnocent) throw error;
+      return await this.#tryPart(part, inputs, options);
+    }
+  }
+
+  async #tryPart(
     { version, indices }: ModelRows,
     inputs: readonly PredictInput[],
     { truncate = false, scoreFunction, signal }: PredictOptions,

@@ -13,6 +13,7 @@ import {
   scoresOf,
 } from "../models/inference/inference.ts";
 import type { TextClassifier } from "../models/inference/text_classifier.ts";
+import { ExecutorTimeoutError } from "../onnx/runtime/executor.ts";
 import type { Encoding } from "../models/text/tokenizer.ts";
 import type { BatchGroup } from "./batcher.ts";
 
@@ -33,14 +34,28 @@ export interface ServedModel {
   release(): Promise<void>;
 }
 
-/** A model that has a graph of its own. */
-export function servedClassifier(classifier: TextClassifier): ServedModel {
+/**
+ * A model that has a graph of its own.
+ *
+ * @param onTimeout Told that a batch took too long, whose executor was ended for it.
+ */
+export function servedClassifier(
+  classifier: TextClassifier,
+  onTimeout: (error: ExecutorTimeoutError) => void,
+): ServedModel {
   const { problemType, labels, maxLength } = classifier;
+  const group: BatchGroup = {
+    logits: (rows) =>
+      classifier.logits(rows).catch((error) => {
+        if (error instanceof ExecutorTimeoutError) onTimeout(error);
+        throw error;
+      }),
+  };
   return {
     problemType,
     labels,
     maxLength,
-    group: classifier,
+    group,
     encode: (text, pair) => classifier.encode(text, pair),
     scores: (texts) => classifier.scores(texts),
     release: () => classifier.release(),

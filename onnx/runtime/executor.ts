@@ -6,6 +6,7 @@
  */
 import * as Comlink from "comlink";
 import { sendsMetrics } from "../../lib/telemetry.ts";
+import { Silence } from "../../lib/silence.ts";
 import { chooseDevice, type Device, type DeviceChoice, DeviceError } from "./device.ts";
 import type { workerApi } from "./executor_worker.ts";
 import { OutOfMemoryError, saysOutOfMemory } from "./device_memory.ts";
@@ -67,11 +68,23 @@ export interface ExecutorOptions {
   device?: Device | "auto" | undefined;
   /** How many threads work on the CPU; as many as there are logical cores by default. */
   threads?: number | undefined;
+  /** One that works on one call for so long is ended; by default none is. */
+  timeoutMs?: number | undefined;
 }
 
 /** The executor has ended, by a crash or by {@link Executor.close}, and answers nothing any more. */
 export class ExecutorEndedError extends Error {
   override name = "ExecutorEndedError";
+}
+
+/** The executor was ended as it worked on this call for too long. */
+export class ExecutorTimeoutError extends ExecutorEndedError {
+  override name = "ExecutorTimeoutError";
+}
+
+/** The executor was ended as it worked for too long on a call before this one. */
+export class ExecutorBusyError extends ExecutorEndedError {
+  override name = "ExecutorBusyError";
 }
 
 /** Runs graphs on one device. */
@@ -82,13 +95,17 @@ export class Executor implements AsyncDisposable {
   onnxruntimeVersion = "";
   readonly #worker: Worker;
   readonly #api: Comlink.Remote<typeof workerApi>;
-  /** Rejects those calls that wait for an answer. */
+  readonly #timeoutMs: number | undefined;
+  /** While calls wait; the Worker works on the first of them. */
+  #silence: Silence | undefined;
+  /** Rejects those calls that wait for an answer, in their order. */
   readonly #waiting = new Set<(error: Error) => void>();
   #ended: ExecutorEndedError | undefined;
   readonly #ending = Promise.withResolvers<void>();
 
-  private constructor(choice: DeviceChoice, worker: Worker) {
+  private constructor(choice: DeviceChoice, worker: Worker, timeoutMs: number | undefined) {
     this.choice = choice;
+    this.#timeoutMs = timeoutMs;
     this.#worker = worker;
     this.#api = Comlink.wrap<typeof workerApi>(worker as unknown as Comlink.Endpoint);
     worker.addEventListener("error", (event) => {
@@ -113,13 +130,15 @@ export class Executor implements AsyncDisposable {
    *
    * @throws {DeviceError} If the device is not there, or onnxruntime does not load.
    */
-  static async start({ device = "wasm", threads }: ExecutorOptions = {}): Promise<Executor> {
+  static async start(
+    { device = "wasm", threads, timeoutMs }: ExecutorOptions = {},
+  ): Promise<Executor> {
     const choice = await chooseDevice(device);
     const worker = new Worker(new URL("./executor_worker.ts", import.meta.url), { type: "module" });
-    const executor = new Executor(choice, worker);
+    const executor = new Executor(choice, worker, timeoutMs);
     // Deno's metrics wait for every thread of JavaScript, and those of WebAssembly wait for work.
-    const most = choice.device === "wasm" && sendsMetrics() ? 1 : Infinity;
-    const options = { threads: Math.min(threads ?? navigator.hardwareConcurrency, most) };
+    const most = choice.device === "wasm" && sendsMetrics() ? 1 : navigator.hardwareConcurrency;
+    const options = { threads: Math.min(threads ?? most, most) };
     try {
       const version = executor.#api.configure(choice.device, options);
       executor.onnxruntimeVersion = await executor.#answer(version);
@@ -204,6 +223,7 @@ export class Executor implements AsyncDisposable {
     if (this.#ended !== undefined) return Promise.reject(this.#ended);
     const { promise, resolve, reject } = Promise.withResolvers<Result>();
     this.#waiting.add(reject);
+    this.#watch();
     call.then(resolve, (error: unknown) => {
       // WebAssembly that has trapped, as for want of memory, is in no state to go on.
       const trapped = error instanceof Error && error.name === "RuntimeError";
@@ -213,16 +233,38 @@ export class Executor implements AsyncDisposable {
       reject(new OutOfMemoryError(`${device} ran out of memory`, { cause: error }));
       // onnxruntime-web writes to address 0 where it was given no memory.
       if (device === "wasm") this.#end("the executor ran out of memory");
-    }).finally(() => this.#waiting.delete(reject));
+    }).finally(() => {
+      this.#waiting.delete(reject);
+      this.#silence?.interrupt();
+      if (this.#waiting.size === 0) this.#unwatch();
+    });
     return promise;
   }
 
-  #end(reason: string): void {
+  /** Sees to it that no call takes for ever. */
+  #watch(): void {
+    const timeoutMs = this.#timeoutMs;
+    if (timeoutMs === undefined) return;
+    this.#silence ??= new Silence(timeoutMs, () => {
+      const took = `took more than ${timeoutMs / 1000} seconds`;
+      const [first] = this.#waiting;
+      first?.(new ExecutorTimeoutError(`it ${took} on the device`));
+      this.#end(new ExecutorBusyError(`what the executor worked on before ${took}`));
+    });
+  }
+
+  #unwatch(): void {
+    this.#silence?.[Symbol.dispose]();
+    this.#silence = undefined;
+  }
+
+  #end(reason: string | ExecutorEndedError): void {
     if (this.#ended !== undefined) return;
-    this.#ended = new ExecutorEndedError(reason);
+    this.#ended = typeof reason === "string" ? new ExecutorEndedError(reason) : reason;
     this.#worker.terminate();
     for (const reject of this.#waiting) reject(this.#ended);
     this.#waiting.clear();
+    this.#unwatch();
     this.#ending.resolve();
   }
 

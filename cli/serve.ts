@@ -102,7 +102,8 @@ export function serveCommand(): Command {
     )
     .option(
       "--allow-base <model>",
-      "Base that requests may train on: a folder, known by its name, or one on the hub; repeatable",
+      "Base that requests may train on, and adapters stand on: a folder, known by its name, or one " +
+        "on the hub; repeatable",
       collect,
     )
     .option("--drain-timeout <seconds>", "How long to finish when told to stop", parseSeconds, 30)
@@ -142,6 +143,7 @@ async function run(options: Options): Promise<void> {
     device: options.device,
     dtype: options.dtype,
     modelMemoryBytes: options.modelMemory,
+    deviceTimeoutMs: options.deviceTimeout * 1000,
     idleUnloadMs: options.idleUnload === undefined ? undefined : options.idleUnload * 1000,
     maxBatchTokens: options.maxBatchTokens,
     maxClientBatchSize: options.maxClientBatchSize,

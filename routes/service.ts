@@ -54,6 +54,8 @@ export interface ServiceOptions extends
   modelMemoryBytes?: number | undefined;
   /** After how long a model is unloaded that nobody asks for. */
   idleUnloadMs?: number | undefined;
+  /** A model that keeps the device for so long with one batch, or to be loaded, is stopped; a minute by default. */
+  deviceTimeoutMs?: number | undefined;
   /** The most tokens of a batch, with padding; by default what the device does in about 100 ms. */
   maxBatchTokens?: number | undefined;
   /** The most texts of a request; 32 by default. */
@@ -127,11 +129,12 @@ export class Service implements AsyncDisposable {
    */
   static async open(options: ServiceOptions = {}): Promise<Service> {
     const { runsDir = RUNS_DIR, modelsDir, device = "auto", dtype = "fp32" } = options;
+    const { deviceTimeoutMs = 60_000, allowedBases = [] } = options;
     await using opened = new AsyncDisposableStack();
     const folder = opened.use(await OwnedFolder.take(runsDir));
     const cache = opened.use(
       new ModelCache({
-        startExecutor: () => Executor.start({ device }),
+        startExecutor: () => Executor.start({ device, timeoutMs: deviceTimeoutMs }),
         dtype,
         maxBytes: options.modelMemoryBytes,
         idleMs: options.idleUnloadMs,
@@ -160,7 +163,13 @@ export class Service implements AsyncDisposable {
         heartbeatTimeoutMs,
       }),
     );
-    const models = await ModelRegistry.open({ store: modelStore, runs: store, runsDir, modelsDir });
+    const models = await ModelRegistry.open({
+      store: modelStore,
+      runs: store,
+      runsDir,
+      modelsDir,
+      allowedBases,
+    });
     // Predicting does not wait for it, as where the disk is full.
     supervisor.recover().catch((error) =>
       console.error(`Cannot go on with runs: ${error.message}`)

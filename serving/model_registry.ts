@@ -4,12 +4,12 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { checkRegular, exists } from "../lib/files.ts";
 import { UserError } from "../lib/user_error.ts";
-import { isAdapter } from "../models/formats/adapter.ts";
-import { CONFIG_FILE, problemOf } from "../models/formats/config.ts";
+import { baseNameOf, isAdapter } from "../models/formats/adapter.ts";
+import { BUNDLED_MODEL, CONFIG_FILE, problemOf } from "../models/formats/config.ts";
 import { modelIdentity } from "../models/formats/model_folder.ts";
 import { readConfig } from "../models/family.ts";
 import { SerialQueue } from "../lib/serial_queue.ts";
@@ -71,6 +71,11 @@ export interface ModelRegistryOptions {
   runsDir: string;
   /** Folder of models, which are served under the names of their folders. */
   modelsDir?: string | undefined;
+  /**
+   * Folders, and names on the hub, that adapters may have as their base beside those models and what
+   * comes with Graft.
+   */
+  allowedBases?: readonly string[];
 }
 
 /** A model's files, as the folders have them. */
@@ -475,9 +480,35 @@ export class ModelRegistry {
   async #identityOf({ dir, finishedAt }: Pick<Found, "dir" | "finishedAt">): Promise<string> {
     const known = this.#identities.get(dir);
     if (known?.finishedAt === finishedAt.getTime()) return known.identity;
+    await this.#checkBase(dir);
     const identity = await modelIdentity(dir);
     this.#identities.set(dir, { finishedAt: finishedAt.getTime(), identity });
     return identity;
+  }
+
+  /**
+   * Checks that an adapter's base is one that this server may read.
+   *
+   * @throws {UserError} If not: what an adapter says of itself may come from anyone.
+   */
+  async #checkBase(dir: string): Promise<void> {
+    if (!await isAdapter(dir)) return;
+    const base = await baseNameOf(dir);
+    const { allowedBases = [], runsDir, modelsDir } = this.#options;
+    if (base === BUNDLED_MODEL || allowedBases.includes(base)) return;
+    const path = await realPath(base);
+    if (path !== undefined) {
+      const allowed = await Promise.all(allowedBases.map(realPath));
+      const own = await Promise.all(
+        [runsDir, ...modelsDir === undefined ? [] : [modelsDir]].map(realPath),
+      );
+      if (allowed.includes(path) || own.includes(dirname(path))) return;
+      // A checkpoint of a run is a folder further in.
+      if (own.includes(dirname(dirname(path)))) return;
+    }
+    throw new UserError(
+      `its base '${base}' is no model of this server; start it with --allow-base ${base}`,
+    );
   }
 
   /** Reads the runs of folders; what is of interest stays as it is, and is read once. */
@@ -492,6 +523,10 @@ export class ModelRegistry {
       this.#report("Cannot read the names of runs", error);
     }
   }
+}
+
+async function realPath(path: string): Promise<string | undefined> {
+  return await Deno.realPath(path).catch(() => undefined);
 }
 
 /**

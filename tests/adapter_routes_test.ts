@@ -34,7 +34,7 @@ async function writeAdapter(dir: string, kind: "prefix" | "prompt"): Promise<voi
 }
 
 Deno.test("rows of several adapters share a batch and get the scores that they get alone", async () => {
-  await using server = await LocalServer.start({ seeds: { full: 1 } });
+  await using server = await LocalServer.start({ seeds: { full: 1 }, allowedBases: [BASE] });
   const kinds = { first: "prefix", second: "prompt", third: "prefix" } as const;
   for (const [name, kind] of Object.entries(kinds)) {
     await writeAdapter(join(server.runsDir, name), kind);
@@ -70,7 +70,10 @@ for (const dtype of DTYPES) {
   Deno.test(`a base is loaded with its first adapter and leaves with its last, as ${dtype}`, async () => {
     // Room for the base and a few adapters, and for no second base.
     const maxBytes = 1.5 * weightBytes(await readConfig(BASE), dtype);
-    await using server = await LocalServer.start({ cacheOptions: { dtype, maxBytes } });
+    await using server = await LocalServer.start({
+      cacheOptions: { dtype, maxBytes },
+      allowedBases: [BASE],
+    });
     for (const name of ["a", "b"]) await writeAdapter(join(server.runsDir, name), "prefix");
     const loaded = () => server.cache.loaded.map(({ version }) => version.name).sort();
     for (const round of [1, 2]) {
@@ -94,7 +97,10 @@ Deno.test("an adapter takes the place of another where the device can hold one o
     });
     return executor;
   };
-  await using server = await LocalServer.start({ cacheOptions: { startExecutor } });
+  await using server = await LocalServer.start({
+    cacheOptions: { startExecutor },
+    allowedBases: [BASE],
+  });
   for (const name of ["a", "b"]) await writeAdapter(join(server.runsDir, name), "prefix");
   const answers = [];
   for (const model of ["a", "b", "a"]) {
@@ -105,7 +111,7 @@ Deno.test("an adapter takes the place of another where the device can hold one o
 });
 
 Deno.test("an adapter without its base is answered with 424", async () => {
-  await using server = await LocalServer.start();
+  await using server = await LocalServer.start({ allowedBases: ["../nothing"] });
   const dir = join(server.runsDir, "a");
   await writeAdapter(dir, "prefix");
   const file = join(dir, "adapter_config.json");
@@ -116,4 +122,32 @@ Deno.test("an adapter without its base is answered with 424", async () => {
   );
   const { error } = await server.post<{ error: string }>("/predict", { inputs: "a" }, 424);
   match(error, /^Cannot load model 'a'/);
+});
+
+Deno.test("an adapter whose base nobody allowed is no model, and its base is not asked for", async () => {
+  await using server = await LocalServer.start({ seeds: { full: 1 } });
+  const write = async (name: string, base: string) => {
+    const dir = join(server.runsDir, name);
+    await writeAdapter(dir, "prefix");
+    const file = join(dir, "adapter_config.json");
+    const config = JSON.parse(await Deno.readTextFile(file));
+    await Deno.writeTextFile(file, JSON.stringify({ ...config, base_model_name_or_path: base }));
+  };
+  for (const base of [BASE, "someone/secret", join(server.runsDir, "..", "other")]) {
+    await write("foreign", base);
+    const { error } = await server.post<{ error: string }>(
+      "/v1/predict",
+      { model: "foreign", inputs: ["a"] },
+      422,
+    );
+    match(error, /there is no model 'foreign'/, base);
+  }
+  await write("own", join(server.runsDir, "full"));
+  // It is one of the server's, and not the one that it was tuned on.
+  const { error } = await server.post<{ error: string }>(
+    "/v1/predict",
+    { model: "own", inputs: ["a"] },
+    424,
+  );
+  match(error, /Cannot load model 'own'/);
 });

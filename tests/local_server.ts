@@ -107,7 +107,13 @@ export class LocalServer implements AsyncDisposable {
     }
     const store = options.store ?? await KvRunStore.open(":memory:");
     const modelStore = await ModelStore.open(":memory:");
-    const models = await ModelRegistry.open({ store: modelStore, runs: store, runsDir });
+    const { allowedBases = [] } = options;
+    const models = await ModelRegistry.open({
+      store: modelStore,
+      runs: store,
+      runsDir,
+      allowedBases,
+    });
     return new LocalServer(options, runsDir, store, modelStore, models);
   }
 

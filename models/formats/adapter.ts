@@ -210,6 +210,20 @@ export async function readAdapter(dir: string): Promise<StoredAdapter> {
 }
 
 /**
+ * The base that the adapter of a folder names, as `modelDir()` takes it.
+ *
+ * @throws {UserError} If the folder's description of its adapter is damaged.
+ */
+export async function baseNameOf(dir: string): Promise<string> {
+  await checkLinks(dir);
+  const { base_model_name_or_path: name, revision } = await readJson(
+    join(dir, ADAPTER_CONFIG_FILE),
+    AdapterConfig,
+  );
+  return revision === null ? name : `${name}@${revision}`;
+}
+
+/**
  * The folder of the base that an adapter names.
  *
  * @throws {UserError} If it is not there.

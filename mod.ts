@@ -111,6 +111,11 @@ export class Classifier implements AsyncDisposable {
     return this.#model.problemType;
   }
 
+  /** From which score on each class counts, where a text may have several and they differ. */
+  get thresholds(): readonly number[] | undefined {
+    return this.#model.thresholds;
+  }
+
   /** The classes of each text with their probabilities, the highest first. */
   classify(texts: readonly string[]): Promise<LabelScore[][]> {
     return this.#model.classify(texts);
@@ -119,6 +124,13 @@ export class Classifier implements AsyncDisposable {
   /** The probability of each class, `[texts.length, labels.length]`. */
   scores(texts: readonly string[]): Promise<number[][]> {
     return this.#model.scores(texts);
+  }
+
+  /** The scores of each text, and beside them those of the network alone before its calibration. */
+  scoresBesideUncalibrated(
+    texts: readonly string[],
+  ): Promise<{ scores: number[]; uncalibrated: number[] }[]> {
+    return this.#model.scoresBesideUncalibrated(texts);
   }
 
   /** Frees the device. */

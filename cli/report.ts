@@ -22,6 +22,8 @@ const WIDTH = 80;
 const MIN_NAME_WIDTH = 16;
 /** Of more classes only the worst are shown. */
 const MAX_CLASSES = 20;
+/** The shares of the surest texts that are told. */
+const SHOWN_COVERAGE = [0.8, 0.5];
 /** So many of the commonest confusions are shown where the matrix is too wide. */
 const MAX_CONFUSIONS = 10;
 
@@ -39,13 +41,8 @@ export function formatReport(
   const { linear_baseline: linear = null, network_alone: alone = null } = others;
   const { problem_type, seen, unseen } = report;
   const lines = [`${title}: ${count(report.n)} texts`, ...metricLines(report)];
-  if (alone !== null) {
-    const figures = describeMetrics(alone, problem_type, formatMetric);
-    lines.push(`  the network without its n-grams: ${figures}`);
-  }
   if (problem_type === "single_label_classification") {
     lines.push(`  always the commonest class: ${percent(report.majority)}`);
-    if (linear !== null) lines.push(`  a linear model on TF-IDF: ${percent(linear.accuracy)}`);
   }
   if (seen !== null && unseen !== null && seen.n > 0) {
     const describe = (part: { n: number } & Partial<Record<Metric, number>>) =>
@@ -57,6 +54,7 @@ export function formatReport(
       lines.push(`  unseen, always the commonest class: ${percent(report.unseen!.majority)}`);
     }
   }
+  lines.push(...calibrationLines(report));
   switch (problem_type) {
     case "single_label_classification":
       lines.push("", ...classLines(report.per_class), "", ...confusionLines(report));
@@ -66,6 +64,8 @@ export function formatReport(
       break;
     case "regression":
   }
+  const verdict = verdictLines(report, linear, alone);
+  if (verdict.length > 0) lines.push("", ...verdict);
   const faults = shortcomings(report, linear);
   if (faults.length > 0) lines.push("", ...faults);
   return lines.join("\n");
@@ -98,6 +98,71 @@ function metricLines({ problem_type, interval, ...values }: EvaluationReport): s
     return `  ${METRIC_NAMES[metric].padEnd(width)}  ${formatMetric(value, metric).padEnd(6)}   ` +
       `95 % interval ${low} to ${high}`;
   });
+}
+
+/** How far the scores can be believed, and how right the surest are. */
+function calibrationLines(report: EvaluationReport): string[] {
+  if (report.problem_type === "regression") return [];
+  const { expected_calibration_error: error, uncalibrated_error: before } = report;
+  const lines = [
+    `  expected calibration error ${decimals(error)}` +
+    (before === null ? "" : `, of the network uncalibrated ${decimals(before)}`),
+  ];
+  if (report.problem_type === "single_label_classification") {
+    const shown = report.coverage.filter(({ coverage }) => SHOWN_COVERAGE.includes(coverage));
+    const parts = shown.map(({ coverage, score, accuracy }) =>
+      `${percent(accuracy)} of the surest ${Math.round(100 * coverage)} % (scores from ${
+        score.toFixed(2)
+      })`
+    );
+    if (parts.length > 0) lines.push(`  right: ${parts.join(", ")}`);
+  }
+  return lines;
+}
+
+/** The linear model, the network alone and both together, on the same texts. */
+function verdictLines(
+  { problem_type, interval, ...values }: EvaluationReport,
+  linear: TrainResult["linear_baseline"],
+  alone: TrainResult["network_alone"],
+): string[] {
+  if (linear === null && alone === null) return [];
+  const [metric] = metricEntries(values, problem_type)[0]!;
+  const second = problem_type === "single_label_classification" ? ["f1_macro" as const] : [];
+  const row = (
+    name: string,
+    figures: Partial<Record<Metric, number>>,
+    [low, high]: [number, number],
+    p: string,
+  ) => [
+    name,
+    formatMetric(figures[metric]!, metric),
+    `${formatMetric(low, metric)} to ${formatMetric(high, metric)}`,
+    ...second.map((metric) => formatMetric(figures[metric]!, metric)),
+    p,
+  ];
+  const names = [metric, ...second].map((metric) => METRIC_NAMES[metric]);
+  const table = tableOf(["model", names[0]!, "95 % interval", ...names.slice(1), "p"]);
+  const own: Partial<Record<Metric, [number, number]>> = interval;
+  const rivals = [
+    ...linear === null ? [] : [{ name: "linear model on TF-IDF", ...linear }],
+    ...alone === null ? [] : [{ name: "network alone", ...alone }],
+  ];
+  for (const { name, interval, p_value, ...figures } of rivals) {
+    table.push(row(name, figures, interval[metric]!, formatP(p_value)));
+  }
+  table.push(
+    row(alone === null ? "this model" : "both: this model", values, own[metric]!, ""),
+  );
+  return [
+    `${table}`,
+    "p: how often chance alone makes two equal models differ as much from each other",
+  ];
+}
+
+/** A probability, of which a small one is told by its size only. */
+function formatP(p: number): string {
+  return p < 0.001 ? "< 0.001" : p.toFixed(3);
 }
 
 /** All classes in a table, or the worst of many. */
@@ -171,7 +236,7 @@ function tableOf(head: string[]): Table.Table {
   return new Table({
     head,
     colAligns: head.map((name) =>
-      /^(class|of class|were given|weights)$/.test(name) ? "left" : "right"
+      /^(class|of class|were given|weights|model)$/.test(name) ? "left" : "right"
     ),
     style: { head: [], border: [], compact: true },
   });

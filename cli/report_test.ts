@@ -34,7 +34,7 @@ Deno.test("formatReport() says no figures of unseen texts where there are none",
   const predictions = TEXTS.map((text) => ({ text, labels: [1, 0], scores: [1, 0] }));
   const problem = { problemType: "single_label_classification" as const, labels: ["a", "b"] };
   const report = formatReport(evaluate(predictions, problem, new Set(TEXTS)), "Test");
-  match(report, /^ {2}seen in training: 4 texts, .*\n {2}unseen: no text\n\n/m);
+  match(report, /^ {2}seen in training: 4 texts, .*\n {2}unseen: no text\n {2}expected/m);
 });
 
 /** Texts of so many classes, of which those with an even number are taken for the next. */
@@ -79,9 +79,16 @@ Deno.test("formatReport() has tables of 80 columns at most, whatever the classes
 
 Deno.test("formatReport() ends with what is wrong, and gives the linear model's figure", () => {
   const report = formatReport(manyClasses(3), "Test", {
-    linear_baseline: { accuracy: 0.5, f1_macro: 0.5 },
+    linear_baseline: {
+      problem_type: "single_label_classification",
+      accuracy: 0.5,
+      f1_macro: 0.4,
+      interval: { accuracy: [0.45, 0.55], f1_macro: [0.35, 0.45] },
+      p_value: 0.0312,
+    },
   });
-  match(report, /^ {2}a linear model on TF-IDF: 50\.0 %$/m);
+  match(report, /│ linear model on TF-IDF │ +50\.0 % │ 45\.0 % to 55\.0 % │ +0\.400 │ 0\.031 │/);
+  match(report, /│ this model /);
   match(report, /\nIt is no better than .*\nIt stays below a linear model .*\.$/);
 });
 

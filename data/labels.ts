@@ -20,6 +20,8 @@ export interface Problem {
   problemType: ProblemType;
   /** The names of the model's outputs in their order: the classes, or {@link REGRESSION_LABELS}. */
   labels: readonly string[];
+  /** Where a text may have several classes, the score of each from which on it counts as predicted. */
+  thresholds?: readonly number[] | undefined;
 }
 
 /** The one output of a regression, under transformers' name. */

@@ -202,6 +202,9 @@ export function withLabels<Config extends ModelConfig>(
 ): Config {
   return {
     ...config,
+    // They were those of other classes.
+    calibration: undefined,
+    thresholds: undefined,
     architectures: [familyOf(config).architectures.classifier],
     id2label: Object.fromEntries(labels.map((label, id) => [String(id), label])),
     label2id: Object.fromEntries(labels.map((label, id) => [label, id])),

@@ -22,6 +22,16 @@ export interface CalibrationBin {
   accuracy: number;
 }
 
+/** The surest predictions of some texts. */
+export interface CoveragePoint {
+  /** The share of the texts that they are. */
+  coverage: number;
+  /** The lowest score among them. */
+  score: number;
+  /** The share of them that is right. */
+  accuracy: number;
+}
+
 /** The reliability diagram, and its gap in one number. */
 export interface Calibration {
   /** The mean distance of score and accuracy over the bins, weighted by their sizes. */
@@ -52,4 +62,19 @@ export function calibrationOf(predictions: readonly ScoredPrediction[], bins = 1
       accuracy: n === 0 ? 0 : right / n,
     })),
   };
+}
+
+/** How accurate the surest predictions are, for each tenth of the texts more; all of them come first. */
+export function coverageOf(predictions: readonly ScoredPrediction[]): CoveragePoint[] {
+  const sorted = predictions.toSorted((a, b) => b.score - a.score);
+  return [10, 9, 8, 7, 6, 5, 4, 3, 2, 1].flatMap((tenths) => {
+    const surest = sorted.slice(0, Math.ceil(tenths * sorted.length / 10));
+    if (surest.length === 0) return [];
+    const right = surest.filter(({ isRight }) => isRight).length;
+    return {
+      coverage: tenths / 10,
+      score: surest.at(-1)!.score,
+      accuracy: right / surest.length,
+    };
+  });
 }

@@ -1,6 +1,6 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import fc from "fast-check";
-import { calibrationOf } from "./calibration.ts";
+import { calibrationOf, coverageOf } from "./calibration.ts";
 
 Deno.test("calibrationOf() measures the distance of scores and accuracy", () => {
   const predictions = [
@@ -29,4 +29,17 @@ Deno.test("calibrationOf() counts every prediction once, and is 0 where all say 
   const sure = [{ score: 1, isRight: true }, { score: 0, isRight: false }];
   strictEqual(calibrationOf(sure).expected_calibration_error, 0);
   strictEqual(calibrationOf([]).expected_calibration_error, 0);
+});
+
+Deno.test("coverageOf() tells how right the surest are", () => {
+  // The surest are right: of ten texts with scores from 0.1 to 1, those from 0.5.
+  const predictions = Array.from({ length: 10 }, (_, i) => ({
+    score: (i + 1) / 10,
+    isRight: i >= 4,
+  }));
+  const points = coverageOf(predictions);
+  deepStrictEqual(points[0], { coverage: 1, score: 0.1, accuracy: 0.6 });
+  deepStrictEqual(points[5], { coverage: 0.5, score: 0.6, accuracy: 1 });
+  deepStrictEqual(points.length, 10);
+  deepStrictEqual(coverageOf([]), []);
 });

@@ -39,7 +39,10 @@ export interface FileEvaluation {
  * @throws {UserError} If the file cannot be read or has a label that the model cannot give.
  */
 export async function evaluateFile(
-  classifier: Pick<TextClassifier, "problemType" | "labels" | "scores">,
+  classifier: Pick<
+    TextClassifier,
+    "problemType" | "labels" | "thresholds" | "scoresBesideUncalibrated"
+  >,
   file: string,
   seenTexts: ReadonlySet<string> | undefined,
   columns?: Columns,
@@ -67,18 +70,18 @@ export async function evaluateFile(
   }
 
   const started = performance.now();
-  const scores = await classifier.scores(examples.map(({ text }) => text));
+  const scored = await classifier.scoresBesideUncalibrated(examples.map(({ text }) => text));
   const seconds = (performance.now() - started) / 1000;
 
   const predictions = examples.map(({ text, label }, i) => ({
     text,
     labels: labelRow(label, classifier),
-    scores: scores[i]!,
+    ...scored[i]!,
   }));
   const report = evaluate(predictions, classifier, seenTexts);
   return {
     report: { ...report, samples_per_second: examples.length / seconds },
-    rows: examples.map((example, i) => ({ ...example, ...answer(scores[i]!, classifier) })),
+    rows: examples.map((example, i) => ({ ...example, ...answer(scored[i]!.scores, classifier) })),
   };
 }
 
@@ -91,10 +94,11 @@ function named(names: readonly string[]): string {
 /** What scores predict, as a label is written, and its probability. */
 export function answer(
   scores: readonly number[],
-  { problemType, labels }: Problem,
+  problem: Problem,
 ): Pick<PredictionRow, "predicted" | "score"> {
+  const { problemType, labels } = problem;
   if (problemType === "regression") return { predicted: String(scores[0]), score: undefined };
-  const classes = predictedClasses(scores, problemType);
+  const classes = predictedClasses(scores, problem);
   return {
     predicted: joinClassNames(classes.map((index) => labels[index]!)),
     score: problemType === "single_label_classification"

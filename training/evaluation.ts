@@ -4,8 +4,14 @@
  * @module
  */
 import type { Problem, ProblemType } from "../data/labels.ts";
-import { predictedClasses, THRESHOLD } from "../models/inference/inference.ts";
+import { argMax, predictedClasses, THRESHOLD } from "../models/inference/inference.ts";
 import { Random } from "../lib/random.ts";
+import {
+  calibrationOf,
+  coverageOf,
+  type CoveragePoint,
+  type ScoredPrediction,
+} from "./calibration.ts";
 import type { Headline, Metric, MetricOf } from "./metrics.ts";
 
 /** A prediction next to the truth. */
@@ -15,6 +21,8 @@ export interface Prediction {
   labels: readonly number[];
   /** `[labels]`, as `scoresOf` makes it. */
   scores: readonly number[];
+  /** Those that the network alone gave before it was calibrated, `[labels]`, where that is known. */
+  uncalibrated?: readonly number[];
 }
 
 /** How well one class is found. */
@@ -44,8 +52,18 @@ type Report<Type extends ProblemType> =
   & Part<MetricOf<Type>>
   & Context<MetricOf<Type>>;
 
+/** How far scores are from what they say. */
+interface Believable {
+  /** The mean distance of scores and the share that is right. */
+  expected_calibration_error: number;
+  /** The same of the network alone before it was calibrated; `null` where that is not known. */
+  uncalibrated_error: number | null;
+}
+
 /** A report on one class a text. */
-export interface SingleLabelReport extends Report<"single_label_classification"> {
+export interface SingleLabelReport extends Report<"single_label_classification">, Believable {
+  /** How accurate the surest predictions are, by the share of the texts that they are. */
+  coverage: CoveragePoint[];
   f1_micro: number;
   per_class: ClassReport[];
   /** Rows are true classes, columns predicted ones. */
@@ -57,9 +75,11 @@ export interface SingleLabelReport extends Report<"single_label_classification">
 }
 
 /** A report on any number of classes a text; a text counts as right if all its classes are. */
-export interface MultiLabelReport extends Report<"multi_label_classification"> {
-  /** The score from which on a class counts as predicted. */
+export interface MultiLabelReport extends Report<"multi_label_classification">, Believable {
+  /** The score from which on a class counts as predicted, where it has none of its own. */
   threshold: number;
+  /** The score of each class from which on it counts as predicted, if they have their own. */
+  thresholds: readonly number[] | null;
   per_class: ClassReport[];
 }
 
@@ -77,11 +97,11 @@ export function headline(predictions: readonly Prediction[], problem: Problem): 
   const { problemType, labels } = problem;
   switch (problemType) {
     case "single_label_classification": {
-      const rows = classified(predictions, problemType);
+      const rows = classified(predictions, problem);
       return { problem_type: problemType, ...singleLabelMetrics(rows, labels.length) };
     }
     case "multi_label_classification": {
-      const rows = classified(predictions, problemType);
+      const rows = classified(predictions, problem);
       return { problem_type: problemType, ...multiLabelMetrics(rows, labels.length) };
     }
     case "regression":
@@ -105,7 +125,7 @@ export function evaluate(
   const classCount = labels.length;
   switch (problemType) {
     case "single_label_classification": {
-      const rows = classified(predictions, problemType);
+      const rows = classified(predictions, problem);
       const metrics = (rows: readonly Classified[]) => singleLabelMetrics(rows, classCount);
       const majority = (rows: readonly Classified[]) => Tally.of(rows, classCount).majority();
       const { unseen, ...measured } = measure(rows, metrics, seenTexts);
@@ -119,20 +139,48 @@ export function evaluate(
         unseen: unseen &&
           { ...unseen, majority: majority(rows.filter(({ text }) => !seenTexts!.has(text))) },
         majority: majority(rows),
+        ...believable(predictions, topPredictions),
+        coverage: coverageOf(
+          topPredictions(predictions.map(({ labels, scores }) => [labels, scores])),
+        ),
       };
     }
     case "multi_label_classification": {
-      const rows = classified(predictions, problemType);
+      const rows = classified(predictions, problem);
       const metrics = (rows: readonly Classified[]) => multiLabelMetrics(rows, classCount);
       return {
         problem_type: problemType,
         ...measure(rows, metrics, seenTexts),
         threshold: THRESHOLD,
+        thresholds: problem.thresholds ?? null,
+        ...believable(predictions, allPredictions),
         per_class: Tally.of(rows, classCount).classReports(labels),
       };
     }
     case "regression":
       return { problem_type: problemType, ...measure(predictions, regressionMetrics, seenTexts) };
+  }
+}
+
+/** The intervals of {@link evaluate} alone. */
+export function intervalsOf(
+  predictions: readonly Prediction[],
+  problem: Problem,
+): Partial<Record<Metric, [number, number]>> {
+  const { problemType, labels } = problem;
+  switch (problemType) {
+    case "single_label_classification":
+      return bootstrapIntervals(
+        classified(predictions, problem),
+        (rows) => singleLabelMetrics(rows, labels.length),
+      );
+    case "multi_label_classification":
+      return bootstrapIntervals(
+        classified(predictions, problem),
+        (rows) => multiLabelMetrics(rows, labels.length),
+      );
+    case "regression":
+      return bootstrapIntervals(predictions, regressionMetrics);
   }
 }
 
@@ -185,14 +233,44 @@ interface Classified {
   predicted: readonly number[];
 }
 
-function classified(
+/** The true labels of a text, `[labels]`, and scores for them. */
+type Scored = [labels: readonly number[], scores: readonly number[]];
+
+/** The class with the highest score of each text. */
+function topPredictions(rows: readonly Scored[]): ScoredPrediction[] {
+  return rows.map(([labels, scores]) => {
+    const top = argMax(scores);
+    return { score: scores[top]!, isRight: labels[top] === 1 };
+  });
+}
+
+/** Every class of every text. */
+function allPredictions(rows: readonly Scored[]): ScoredPrediction[] {
+  return rows.flatMap(([labels, scores]) =>
+    scores.map((score, label) => ({ score, isRight: labels[label] === 1 }))
+  );
+}
+
+function believable(
   predictions: readonly Prediction[],
-  problemType: Exclude<ProblemType, "regression">,
-): Classified[] {
+  scoredOf: (rows: readonly Scored[]) => ScoredPrediction[],
+): Believable {
+  const error = (rows: readonly Scored[]) =>
+    calibrationOf(scoredOf(rows)).expected_calibration_error;
+  const before = predictions.flatMap(({ labels, uncalibrated }): Scored[] =>
+    uncalibrated === undefined ? [] : [[labels, uncalibrated]]
+  );
+  return {
+    expected_calibration_error: error(predictions.map(({ labels, scores }) => [labels, scores])),
+    uncalibrated_error: before.length < predictions.length ? null : error(before),
+  };
+}
+
+function classified(predictions: readonly Prediction[], problem: Problem): Classified[] {
   return predictions.map(({ text, labels, scores }) => ({
     text,
     classes: labels.flatMap((label, index) => label === 1 ? index : []),
-    predicted: predictedClasses(scores, problemType),
+    predicted: predictedClasses(scores, problem),
   }));
 }
 

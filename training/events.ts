@@ -5,7 +5,8 @@
  */
 import type { DownloadEvent } from "../models/hub.ts";
 import type { EvaluationReport } from "./evaluation.ts";
-import type { Headline, MetricOf } from "./metrics.ts";
+import type { Headline } from "./metrics.ts";
+import type { Rival } from "./verdict.ts";
 
 /** The run is prepared and begins. */
 export interface StartEvent {
@@ -85,9 +86,9 @@ export interface TrainResult {
    * How good a linear model on the same texts is; `null` where that would take long, or a text has
    * not one class.
    */
-  linear_baseline: Record<MetricOf<"single_label_classification">, number> | null;
+  linear_baseline: Extract<Rival, { problem_type: "single_label_classification" }> | null;
   /** How good the network is without its partner; `null` where it has none. */
-  network_alone: Headline | null;
+  network_alone: Rival | null;
 }
 
 /** Anything that a run reports. */

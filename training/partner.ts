@@ -7,16 +7,10 @@ import type { Example } from "../data/examples.ts";
 import { labelRow, type Problem } from "../data/labels.ts";
 import { Partner } from "../models/partner/partner.ts";
 import { PooledPartner } from "../models/partner/partner_file.ts";
-import { fitScales, type LogitRows } from "./pooling.ts";
+import { fitScales, LEAST_GAIN, type LogitRows } from "./pooling.ts";
 
 /** What the values of `--partner` stand for. */
 export const PARTNERS = ["ngrams", "none"] as const;
-
-/**
- * How much less the loss of all validation texts together must be with the partner. Twice a gain in
- * log-likelihood by one more parameter is larger than 4 by chance in one case of twenty (Wilks, 1938).
- */
-const LEAST_GAIN = 2;
 
 /**
  * Trains a partner on the texts of a network, and weighs the two on the validation texts.

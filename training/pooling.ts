@@ -17,6 +17,13 @@ const MAX_HALVINGS = 30;
 const RIDGE = 1e-6;
 const TOLERANCE = 1e-10;
 
+/**
+ * How much less the loss of all texts together must be for one more number to be worth having. Twice
+ * a gain in log-likelihood by one more parameter is larger than 4 by chance in one case of twenty
+ * (Wilks, 1938).
+ */
+export const LEAST_GAIN = 2;
+
 /** What {@link fitScales} finds. */
 export interface FittedScales {
   /** The factor of each model's logits, none below zero. */
@@ -52,6 +59,30 @@ export function fitScales(
   }
   const scales = models.map((_, model) => fitted[used.indexOf(model)] ?? 0);
   return { scales, loss: meanLoss(models, labels, problemType, scales) };
+}
+
+/**
+ * Finds the factor and the constant with which one logit is the most probable (Platt, 1999).
+ *
+ * @param labels 1 or 0 a text.
+ * @returns `undefined` if all labels are the same, if less of the logit would mean more of the label,
+ * or if the texts do not show that it helps.
+ */
+export function fitLine(
+  logits: readonly number[],
+  labels: readonly number[],
+): { scale: number; bias: number } | undefined {
+  if (new Set(labels).size < 2) return undefined;
+  const problemType = "multi_label_classification";
+  const rows = labels.map((label) => [label]);
+  const models = [logits.map((logit) => [logit]), logits.map(() => [1])];
+  const [scale, bias] = minimum(models, smoothed(rows, problemType), problemType) as [
+    number,
+    number,
+  ];
+  const gain = meanLoss(models, rows, problemType, [1, 0]) -
+    meanLoss(models, rows, problemType, [scale, bias]);
+  return scale > 0 && gain * labels.length > LEAST_GAIN ? { scale, bias } : undefined;
 }
 
 /**

@@ -13,7 +13,7 @@ import type { TrainResult } from "./events.ts";
  */
 export function shortcomings(
   report: EvaluationReport,
-  linear: TrainResult["linear_baseline"] = null,
+  linear: Pick<NonNullable<TrainResult["linear_baseline"]>, "accuracy"> | null = null,
 ): string[] {
   const found: string[] = [];
   switch (report.problem_type) {

@@ -5,6 +5,7 @@
  */
 import { basename, join } from "node:path";
 import { type Dataset, digestOf } from "../data/dataset.ts";
+import type { Example } from "../data/examples.ts";
 import { writeFileAtomically, writeJson } from "../lib/files.ts";
 import { leakageLine } from "../data/preparation/leakage.ts";
 import { UserError } from "../lib/user_error.ts";
@@ -12,10 +13,10 @@ import { saveAdapter } from "../models/formats/adapter.ts";
 import { ADAPTER_WEIGHTS_FILE } from "../models/formats/adapter_files.ts";
 import { readWeights, WEIGHTS_FILE } from "../models/formats/weight_files.ts";
 import { saveClassifier } from "../models/formats/classifier.ts";
-import { withPartner } from "../models/inference/inference.ts";
 import { savePartner } from "../models/partner/partner_file.ts";
 import { familyOf } from "../models/family.ts";
 import { problemOf } from "../models/formats/config.ts";
+import { outputParameters, withCalibration } from "../models/heads/calibration.ts";
 import { frozenBase } from "../models/weights.ts";
 import type { ParameterShape } from "../onnx/runtime/optimizer/adamw.ts";
 import { Executor } from "../onnx/runtime/executor.ts";
@@ -31,13 +32,12 @@ import {
   restoreWeights,
   saveCheckpoint,
 } from "./folder/checkpoints.ts";
-import { evaluate, headline } from "./evaluation.ts";
+import { headline } from "./evaluation.ts";
 import type { TrainEvent, TrainResult } from "./events.ts";
 import {
   type EncodedExample,
   encodeExamples,
   predictExamples,
-  predictionsOf,
   stepFeeds,
   trainingRows,
 } from "./examples.ts";
@@ -46,9 +46,8 @@ import { frozenParameters } from "./freeze.ts";
 import { trainingGraphs } from "./graphs.ts";
 import { initialModel, resumedModel } from "./initial_model.ts";
 import { cardBase, modelCard } from "./folder/model_card.ts";
-import { linearBaseline } from "./linear_baseline.ts";
 import { classWeights } from "./class_weights.ts";
-import { fitPartner } from "./partner.ts";
+import { conclude } from "./conclusion.ts";
 import { optimizerOf } from "./optimizer.ts";
 import {
   checkOutDir,
@@ -268,23 +267,19 @@ async function runTraining(dataset: Dataset, options: TrainOptions): Promise<Tra
   const bestDir = join(outDir, checkpointName(best.step));
   await restoreWeights(bestDir, session);
   const split = dataset.test.length > 0 ? "test" : "validation";
+  const answered = async (rows: readonly Example[], examples: readonly EncodedExample[]) => {
+    const predict = () => predictExamples(session, examples, config, signal);
+    return { rows, examples, logits: (await interruptible(predict, run)).logits };
+  };
   const measured = encodeExamples(dataset[split], tokenizer, problem);
-  const predict = (examples: readonly EncodedExample[]) =>
-    interruptible(() => predictExamples(session, examples, config, signal), run);
-  const { predictions: alone, logits } = await predict(measured.examples);
-  const pooled = settings.partner === "none" ? undefined : fitPartner(
-    trainRows,
-    dataset.validation,
-    (await predict(validation.examples)).logits,
+  const { calibration, partner, problem: { thresholds }, ...verdict } = conclude({
+    train: trainRows,
+    validation: await answered(dataset.validation, validation.examples),
+    measured: await answered(dataset[split], measured.examples),
     problem,
-  );
-  const predictions = pooled === undefined ? alone : predictionsOf(
-    measured.examples,
-    logits.map((row, i) =>
-      withPartner(row, { partner: pooled.answer(measured.examples[i]!.text) })
-    ),
-    problem,
-  );
+    partner: settings.partner,
+    calibrates: !outputParameters(config).some((name) => frozen.has(name)),
+  });
   // The export needs much memory too.
   await session.release();
   await executor.close();
@@ -297,16 +292,22 @@ async function runTraining(dataset: Dataset, options: TrainOptions): Promise<Tra
     best_epoch: best.epoch,
     device: executor.choice.device,
     tokens_per_second: runner.tokensPerSecond,
-    metrics: { split, ...evaluate(predictions, problem, new Set(texts)) },
-    linear_baseline: linearBaseline(trainRows, dataset[split], problem),
-    network_alone: pooled === undefined ? null : headline(alone, problem),
+    ...verdict,
+    metrics: { split, ...verdict.metrics },
   };
-  const weights = await readWeights(bestDir, config, graphs.parameters);
+  const bestWeights = await readWeights(bestDir, config, graphs.parameters);
+  const finished = {
+    config: { ...config, calibration, ...thresholds && { thresholds: [...thresholds] } },
+    tokenizer,
+    weights: calibration === undefined
+      ? bestWeights
+      : withCalibration(config, bestWeights, calibration),
+  };
   if (tuning === undefined) {
-    await saveClassifier(outDir, { config, tokenizer, weights, partner: pooled });
+    await saveClassifier(outDir, { ...finished, partner });
   } else {
-    await saveAdapter(outDir, { ...tuning, config, tokenizer, weights });
-    await savePartner(outDir, pooled);
+    await saveAdapter(outDir, { ...tuning, ...finished });
+    await savePartner(outDir, partner);
   }
   await writeJson(join(outDir, TRAINER_STATE_FILE), state.toJSON(checkpointName));
   const { size } = await Deno.stat(join(outDir, tuning ? ADAPTER_WEIGHTS_FILE : WEIGHTS_FILE));

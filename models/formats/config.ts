@@ -44,6 +44,18 @@ const Labels = z.union([z.array(Label), z.record(z.string(), Label)]).nullable()
     "must name the classes 0, 1, 2, …",
   );
 
+/**
+ * How the logits of a classifier came about, by label: those that training gave times scale plus
+ * bias. For one class a text all scales are one over the temperature. The head's weights have it.
+ */
+const Calibration = z.object({
+  scales: z.array(z.number().positive()),
+  biases: z.array(z.number()),
+});
+
+/** See the schema of the same name. */
+export type Calibration = z.infer<typeof Calibration>;
+
 /** The part of `config.json` that all families have; other keys are kept as they are. */
 export const ModelConfig = z.looseObject({
   model_type: z.string(),
@@ -53,6 +65,10 @@ export const ModelConfig = z.looseObject({
   pad_token_id: z.number().int().nonnegative().default(0),
   id2label: Labels,
   problem_type: z.enum(PROBLEM_TYPES).nullable().default(null),
+  // Graft's own keys: another's of the same name say something else.
+  calibration: Calibration.optional().catch(undefined),
+  /** From which score on each class counts as predicted where a text may have several. */
+  thresholds: z.array(z.number()).optional().catch(undefined),
 });
 
 /** See the schema of the same name. */
@@ -98,5 +114,17 @@ export function problemOf(config: ModelConfig): Problem {
   const assumed = labels.length === 1
     ? "multi_label_classification"
     : "single_label_classification";
-  return { problemType: config.problem_type ?? assumed, labels };
+  return {
+    problemType: config.problem_type ?? assumed,
+    labels,
+    ...config.thresholds?.length === labels.length && { thresholds: config.thresholds },
+  };
+}
+
+/** How a classifier's head was calibrated, if it was. */
+export function calibrationOf(config: ModelConfig): Calibration | undefined {
+  const { calibration } = config;
+  const count = labelsOf(config).length;
+  const fits = calibration?.scales.length === count && calibration.biases.length === count;
+  return fits ? calibration : undefined;
 }

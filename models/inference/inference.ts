@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { ProblemType } from "../../data/labels.ts";
+import type { Problem, ProblemType } from "../../data/labels.ts";
 import { collate, evaluationBatches, type TokenIds } from "../../data/batches.ts";
 import { UserError } from "../../lib/user_error.ts";
 import type { TensorData } from "../../onnx/graph/graph.ts";
@@ -133,7 +133,7 @@ export async function inBatches<Text extends EncodedText, Result>(
   return results;
 }
 
-/** The score from which on a class counts as predicted where a text may have several. */
+/** The score from which on a class without a threshold of its own counts where a text may have several. */
 export const THRESHOLD = 0.5;
 
 /**
@@ -161,14 +161,21 @@ export function scoresOf(logits: ArrayLike<number>, problemType: ProblemType): n
   }
 }
 
-/** The indices of the classes that scores predict, in ascending order. */
+/** The indices of the classes that scores predict, in ascending order; of numbers none. */
 export function predictedClasses(
   scores: readonly number[],
-  problemType: Exclude<ProblemType, "regression">,
+  { problemType, thresholds }: Pick<Problem, "problemType" | "thresholds">,
 ): number[] {
-  return problemType === "single_label_classification"
-    ? [argMax(scores)]
-    : scores.flatMap((score, index) => score >= THRESHOLD ? index : []);
+  switch (problemType) {
+    case "single_label_classification":
+      return [argMax(scores)];
+    case "multi_label_classification":
+      return scores.flatMap((score, index) =>
+        score >= (thresholds?.[index] ?? THRESHOLD) ? index : []
+      );
+    case "regression":
+      return [];
+  }
 }
 
 /** The probabilities of the classes. */

@@ -30,9 +30,12 @@ Deno.test("scoresOf() leaves numbers as they are", () => {
 });
 
 Deno.test("predictedClasses() takes the highest of one class, and all from 0.5 of several", () => {
-  deepStrictEqual(predictedClasses([0.2, 0.5, 0.3], "single_label_classification"), [1]);
-  deepStrictEqual(predictedClasses([0.2, 0.5, 0.9], "multi_label_classification"), [1, 2]);
-  deepStrictEqual(predictedClasses([0.2, 0.4], "multi_label_classification"), []);
+  const single = { problemType: "single_label_classification" } as const;
+  const several = { problemType: "multi_label_classification" } as const;
+  deepStrictEqual(predictedClasses([0.2, 0.5, 0.3], single), [1]);
+  deepStrictEqual(predictedClasses([0.2, 0.5, 0.9], several), [1, 2]);
+  deepStrictEqual(predictedClasses([0.2, 0.4], several), []);
+  deepStrictEqual(predictedClasses([0.2, 0.4], { ...several, thresholds: [0.1, 0.9] }), [0]);
 });
 
 Deno.test("scoresOf() makes no score of what is not finite", () => {

@@ -7,7 +7,8 @@ import type { ProblemType } from "../../data/labels.ts";
 import { UserError } from "../../lib/user_error.ts";
 import type { Executor, InferenceSession } from "../../onnx/runtime/executor.ts";
 import { loadForInference } from "../formats/classifier.ts";
-import { type ModelConfig, problemOf } from "../formats/config.ts";
+import { calibrationOf, type ModelConfig, problemOf } from "../formats/config.ts";
+import { uncalibrated } from "../heads/calibration.ts";
 import {
   type BatchesOptions,
   batchLogits,
@@ -15,6 +16,7 @@ import {
   encodeText,
   inBatches,
   scoresOf,
+  withPartner,
 } from "./inference.ts";
 import type { Encoding, TokenCounts, Tokenizer } from "../text/tokenizer.ts";
 import { loadPartner, type PooledPartner } from "../partner/partner_file.ts";
@@ -32,6 +34,8 @@ export class TextClassifier {
   readonly problemType: ProblemType;
   /** The names of the classes in the order of the logits. */
   readonly labels: readonly string[];
+  /** The score of each class from which on it counts as predicted, where they have their own. */
+  readonly thresholds: readonly number[] | undefined;
   readonly #config: ModelConfig;
   readonly #tokenizer: Tokenizer;
   readonly #session: InferenceSession;
@@ -43,7 +47,10 @@ export class TextClassifier {
     session: InferenceSession,
     partner: PooledPartner | undefined,
   ) {
-    ({ problemType: this.problemType, labels: this.labels } = problemOf(config));
+    const { problemType, labels, thresholds } = problemOf(config);
+    this.problemType = problemType;
+    this.labels = labels;
+    this.thresholds = thresholds;
     this.#config = config;
     this.#tokenizer = tokenizer;
     this.#session = session;
@@ -104,6 +111,23 @@ export class TextClassifier {
     const encoded = texts.map((text) => this.encode(text));
     const logits = await inBatches(encoded, (batch) => this.logits(batch), options);
     return logits.map((row) => scoresOf(row, this.problemType));
+  }
+
+  /**
+   * The scores of each text, and beside them those that the network alone gave before it was
+   * calibrated.
+   */
+  async scoresBesideUncalibrated(
+    texts: readonly string[],
+  ): Promise<{ scores: number[]; uncalibrated: number[] }[]> {
+    const encoded = texts.map((text) => this.encode(text));
+    const alone = encoded.map((text) => ({ ...text, partner: undefined }));
+    const logits = await inBatches(alone, (batch) => this.logits(batch));
+    const calibration = calibrationOf(this.#config);
+    return logits.map((row, i) => ({
+      scores: scoresOf(withPartner(row, encoded[i]!), this.problemType),
+      uncalibrated: scoresOf(uncalibrated(row, calibration), this.problemType),
+    }));
   }
 
   /** The classes of each text with their scores, the highest first. */

@@ -14,7 +14,13 @@ const RESULT: TrainResult & { metrics: SingleLabelReport } = {
   best_epoch: 3,
   device: "wasm",
   tokens_per_second: 1000,
-  linear_baseline: { accuracy: 0.8, f1_macro: 0.75 },
+  linear_baseline: {
+    problem_type: "single_label_classification",
+    accuracy: 0.8,
+    f1_macro: 0.75,
+    interval: { accuracy: [0.7, 0.9], f1_macro: [0.65, 0.85] },
+    p_value: 0.01,
+  },
   network_alone: null,
   metrics: {
     problem_type: "single_label_classification",
@@ -31,6 +37,9 @@ const RESULT: TrainResult & { metrics: SingleLabelReport } = {
     seen: { n: 80, accuracy: 0.95, f1_macro: 0.9 },
     unseen: { n: 20, accuracy: 0.7, f1_macro: 0.65, majority: 0.5 },
     majority: 0.4,
+    expected_calibration_error: 0.03,
+    uncalibrated_error: 0.12,
+    coverage: [{ coverage: 1, score: 0.4, accuracy: 0.9 }],
     interval: { accuracy: [0.84, 0.95], f1_macro: [0.8, 0.9] },
   },
 };
@@ -83,6 +92,9 @@ Deno.test("modelCard() tells of several labels and of numbers in their own metri
         n: 10,
         ...multi,
         threshold: 0.5,
+        thresholds: null,
+        expected_calibration_error: 0.1,
+        uncalibrated_error: null,
         per_class: [],
         seen: { n: 4, ...multi },
         unseen: { n: 6, ...multi },
@@ -183,7 +195,10 @@ Deno.test("modelCard() begins with what the hub reads: base, license, data and f
 
 Deno.test("modelCard() calls a weak model weak, and names few of very many classes", () => {
   const labels = Array.from({ length: 2000 }, (_, i) => `class ${i}`);
-  const result = { ...RESULT, linear_baseline: { accuracy: 0.95, f1_macro: 0.9 } };
+  const result = {
+    ...RESULT,
+    linear_baseline: { ...RESULT.linear_baseline!, accuracy: 0.95, f1_macro: 0.9 },
+  };
   const card = modelCard({
     result,
     settings: TrainSettings.parse({}),

@@ -1,0 +1,90 @@
+/**
+ * What a run makes of its best weights: scores that can be believed, a partner where it helps, and the
+ * verdict beside other models.
+ *
+ * @module
+ */
+import type { Example } from "../data/examples.ts";
+import type { Problem } from "../data/labels.ts";
+import type { Calibration } from "../models/formats/config.ts";
+import { calibrated } from "../models/heads/calibration.ts";
+import { scoresOf, withPartner } from "../models/inference/inference.ts";
+import type { PooledPartner } from "../models/partner/partner_file.ts";
+import { fitCalibration, fitThresholds } from "./calibrate.ts";
+import { evaluate, type Prediction } from "./evaluation.ts";
+import type { TrainResult } from "./events.ts";
+import { type EncodedExample, predictionsOf } from "./examples.ts";
+import { linearBaseline } from "./linear_baseline.ts";
+import { fitPartner } from "./partner.ts";
+import { rivalOf } from "./verdict.ts";
+
+/** Labelled texts, and what the network says to them. */
+export interface Answered {
+  rows: readonly Example[];
+  examples: readonly EncodedExample[];
+  /** `[texts][labels]` */
+  logits: readonly Float32Array[];
+}
+
+/** What {@link conclude} needs. */
+export interface ConclusionOptions {
+  train: readonly Example[];
+  /** On these the rest is fitted. */
+  validation: Answered;
+  /** On these the model is measured. */
+  measured: Answered;
+  problem: Problem;
+  partner: "ngrams" | "none";
+  /** Whether the head may be changed. */
+  calibrates: boolean;
+}
+
+/** What {@link conclude} finds. */
+export interface Conclusion extends Pick<TrainResult, "linear_baseline" | "network_alone"> {
+  calibration: Calibration | undefined;
+  partner: PooledPartner | undefined;
+  /** The problem with the thresholds that its classes got. */
+  problem: Problem;
+  metrics: ReturnType<typeof evaluate>;
+}
+
+/** Fits what is fitted on the validation texts, and measures the model beside others. */
+export function conclude(
+  { train, validation, measured, problem, partner, calibrates }: ConclusionOptions,
+): Conclusion {
+  const { problemType } = problem;
+  const labels = predictionsOf(validation.examples, validation.logits, problem)
+    .map(({ labels }) => labels);
+  const calibration = calibrates ? fitCalibration(validation.logits, labels, problem) : undefined;
+  const heard = (logits: readonly Float32Array[]) =>
+    logits.map((row) => calibrated(row, calibration));
+  const pooled = partner === "none"
+    ? undefined
+    : fitPartner(train, validation.rows, heard(validation.logits), problem);
+  const together = ({ examples, logits }: Answered) =>
+    heard(logits).map((row, i) => withPartner(row, { partner: pooled?.answer(examples[i]!.text) }));
+  const judged: Problem = problemType !== "multi_label_classification" ? problem : {
+    ...problem,
+    thresholds: fitThresholds(
+      together(validation).map((row) => scoresOf(row, problemType)),
+      labels,
+    ),
+  };
+
+  const raw = predictionsOf(measured.examples, measured.logits, problem);
+  const predictions = predictionsOf(measured.examples, together(measured), problem)
+    .map((prediction, i): Prediction => ({ ...prediction, uncalibrated: raw[i]!.scores }));
+  const alone = predictionsOf(measured.examples, heard(measured.logits), problem);
+  const linear = linearBaseline(train, measured.rows, problem);
+  const texts = new Set(train.map(({ text }) => text));
+  return {
+    calibration,
+    partner: pooled,
+    problem: judged,
+    metrics: evaluate(predictions, judged, texts),
+    linear_baseline: linear === undefined
+      ? null
+      : rivalOf(linear, predictions, judged) as TrainResult["linear_baseline"],
+    network_alone: pooled === undefined ? null : rivalOf(alone, predictions, judged),
+  };
+}

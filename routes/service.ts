@@ -107,7 +107,7 @@ export class Service implements AsyncDisposable {
       ...options,
       ...parts,
       prediction: { device, dtype },
-      predictor: new Predictor(models, cache, metrics, maxBatchTokens),
+      predictor: resources.use(new Predictor(models, cache, metrics, maxBatchTokens)),
       metrics,
       limits: {
         maxBatchTokens,

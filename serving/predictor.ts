@@ -9,6 +9,7 @@ import { type LabelScore, labelScores } from "../models/inference/text_classifie
 import type { Encoding } from "../models/text/tokenizer.ts";
 import { ExecutorBusyError } from "../onnx/runtime/executor.ts";
 import { type BatchedLogits, Batcher } from "./batcher.ts";
+import { isLong, LongTexts, SlowTextError } from "./long_texts.ts";
 import type { Metrics } from "./metrics.ts";
 import { type BorrowedModel, type ModelCache, NoRoomError } from "./model_cache.ts";
 import type { ServedModel } from "./served_model.ts";
@@ -104,11 +105,12 @@ interface ModelRows {
 }
 
 /** Classifies texts of many requests, in shared batches. */
-export class Predictor {
+export class Predictor implements Disposable {
   readonly #registry: ModelRegistry;
   readonly #cache: ModelCache;
   readonly #batcher: Batcher;
   readonly #metrics: Metrics;
+  readonly #longTexts = new LongTexts();
 
   constructor(
     registry: ModelRegistry,
@@ -152,6 +154,11 @@ export class Predictor {
     } finally {
       signal.removeEventListener("abort", abort);
     }
+  }
+
+  /** Ends what it has started. */
+  [Symbol.dispose](): void {
+    this.#longTexts[Symbol.dispose]();
   }
 
   async #predict(inputs: readonly PredictInput[], options: PredictOptions): Promise<Predictions> {
@@ -245,7 +252,9 @@ export class Predictor {
       signal?.throwIfAborted();
       const { text, pair } = inputs[index]!;
       const startedAt = performance.now();
-      const encoding = model.encode(text, pair);
+      const encoding = isLong(text, pair)
+        ? model.rowOf(await this.#encodeLong(version, model, index, inputs[index]!, signal))
+        : model.encode(text, pair);
       tokenizationMs += performance.now() - startedAt;
       if (encoding.truncated && !truncate) {
         const rule = `has more than the ${model.maxLength} tokens that the model takes`;
@@ -268,6 +277,22 @@ export class Predictor {
       inferenceMs,
       tokens: encoded.reduce((total, { ids }) => total + ids.length, 0),
     };
+  }
+
+  async #encodeLong(
+    version: ModelVersion,
+    { maxLength }: ServedModel,
+    index: number,
+    { text, pair }: PredictInput,
+    signal: AbortSignal | undefined,
+  ) {
+    try {
+      return await this.#longTexts.encode(version, maxLength, text, pair, signal);
+    } catch (error) {
+      if (signal?.aborted) throw signal.reason;
+      if (error instanceof SlowTextError) throw new InputError(index, "text", error.message);
+      throw inferenceError("Cannot encode the text", error);
+    }
   }
 
   async #run(

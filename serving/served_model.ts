@@ -28,6 +28,8 @@ export interface ServedModel {
   readonly group: BatchGroup;
   /** A text, or a pair of texts, as a row of the group. */
   encode(text: string, pair?: string): Encoding;
+  /** The row of a text that was encoded elsewhere. */
+  rowOf(encoded: Encoding & EncodedText): Encoding;
   /** The scores of each text, in the order of the labels. */
   scores(texts: readonly string[]): Promise<number[][]>;
   /** Frees its memory. */
@@ -57,6 +59,7 @@ export function servedClassifier(
     maxLength,
     group,
     encode: (text, pair) => classifier.encode(text, pair),
+    rowOf: (encoded) => encoded,
     scores: (texts) => classifier.scores(texts),
     release: () => classifier.release(),
   };
@@ -74,11 +77,12 @@ export function servedAdapter(
   { problemType, labels, tokenizer, virtualTokens, partner }: BankedAdapter,
   release: () => Promise<void>,
 ): ServedModel {
-  const encode = (text: string, pair?: string): Encoding & BankRow => ({
-    ...encodeText(tokenizer, partner, text, pair),
+  const rowOf = (encoded: Encoding & EncodedText): Encoding & BankRow => ({
+    ...encoded,
     adapter: name,
     virtualTokens,
   });
+  const encode = (text: string, pair?: string) => rowOf(encodeText(tokenizer, partner, text, pair));
   return {
     problemType,
     labels,
@@ -86,6 +90,7 @@ export function servedAdapter(
     // It is given no rows but those of its adapters.
     group: bank as BatchGroup<EncodedText & BankRow> as BatchGroup,
     encode,
+    rowOf,
     async scores(texts) {
       const rows = texts.map((text) => encode(text));
       const logits = await inBatches(rows, (batch) => bank.logits(batch));

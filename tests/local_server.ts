@@ -49,6 +49,7 @@ export class LocalServer implements AsyncDisposable {
   readonly cache: ModelCache;
   readonly models: ModelRegistry;
   readonly #modelStore: ModelStore;
+  readonly #predictor: Predictor;
 
   private constructor(
     options: LocalServerOptions,
@@ -79,13 +80,14 @@ export class LocalServer implements AsyncDisposable {
       ...cacheOptions,
     });
     const metrics = new Metrics();
+    this.#predictor = new Predictor(models, this.cache, metrics, maxBatchTokens);
     this.app = createApp({
       store,
       supervisor: this.supervisor,
       datasets: this.datasets,
       models,
       cache: this.cache,
-      predictor: new Predictor(models, this.cache, metrics, maxBatchTokens),
+      predictor: this.#predictor,
       metrics,
       prediction: { device: "wasm", dtype: "fp32" },
       limits: {
@@ -134,6 +136,7 @@ export class LocalServer implements AsyncDisposable {
   /** Stops everything and removes the folder. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.supervisor.close();
+    this.#predictor[Symbol.dispose]();
     await this.cache[Symbol.asyncDispose]();
     this.store.close();
     this.#modelStore.close();

@@ -1,0 +1,88 @@
+/**
+ * Long texts on their way to tokens. They take time that grows with them, and are cut in a Worker: the
+ * thread that answers has others to answer.
+ *
+ * @module
+ */
+import * as Comlink from "comlink";
+import { SerialQueue } from "../lib/serial_queue.ts";
+import type { EncodedText } from "../models/inference/inference.ts";
+import type { Encoding } from "../models/text/tokenizer.ts";
+import type { workerApi } from "./long_texts_worker.ts";
+import type { ModelVersion } from "./model_registry.ts";
+
+/** A text from so many characters on is long; cutting a shorter one takes some milliseconds. */
+const LONG_TEXT = 5000;
+
+/** A text takes too long to be cut into tokens. */
+export class SlowTextError extends Error {
+  override name = "SlowTextError";
+}
+
+/** Whether a text, or a pair, is to be encoded by {@link LongTexts}. */
+export function isLong(text: string, pair = ""): boolean {
+  return text.length + pair.length >= LONG_TEXT;
+}
+
+/** Encodes long texts, one after the other, in a Worker that starts with the first of them. */
+export class LongTexts implements Disposable {
+  readonly #timeoutMs: number;
+  readonly #queue = new SerialQueue();
+  #worker: Worker | undefined;
+
+  /** @param timeoutMs A text that takes longer is given up. */
+  constructor(timeoutMs = 10_000) {
+    this.#timeoutMs = timeoutMs;
+  }
+
+  /**
+   * Encodes a text, or a pair, as a model takes it.
+   *
+   * @param maxLength The most tokens that it is to have.
+   * @throws {SlowTextError} If it takes too long.
+   * @throws The signal's reason, if nobody waits any more when it is its turn.
+   */
+  encode(
+    { dir, version }: ModelVersion,
+    maxLength: number,
+    text: string,
+    pair?: string,
+    signal?: AbortSignal,
+  ): Promise<Encoding & EncodedText> {
+    return this.#queue.run(async () => {
+      signal?.throwIfAborted();
+      const { promise: failed, reject } = Promise.withResolvers<never>();
+      const worker = this.#worker ??= startWorker();
+      const giveUp = (message: string) => {
+        this[Symbol.dispose]();
+        reject(new SlowTextError(message));
+      };
+      const onError = (event: ErrorEvent) => {
+        event.preventDefault();
+        giveUp(`cannot be cut into tokens: ${event.message}`);
+      };
+      worker.addEventListener("error", onError);
+      const timer = setTimeout(
+        () => giveUp(`takes more than ${this.#timeoutMs / 1000} seconds to be cut into tokens`),
+        this.#timeoutMs,
+      );
+      try {
+        const api = Comlink.wrap<typeof workerApi>(worker as unknown as Comlink.Endpoint);
+        return await Promise.race([api.encode(dir, version, maxLength, text, pair), failed]);
+      } finally {
+        clearTimeout(timer);
+        worker.removeEventListener("error", onError);
+      }
+    });
+  }
+
+  /** Ends the Worker; another starts when it is needed. */
+  [Symbol.dispose](): void {
+    this.#worker?.terminate();
+    this.#worker = undefined;
+  }
+}
+
+function startWorker(): Worker {
+  return new Worker(new URL("./long_texts_worker.ts", import.meta.url), { type: "module" });
+}

@@ -1,0 +1,48 @@
+/**
+ * The Worker behind `long_texts.ts`: what cuts a text into tokens, away from the thread that answers.
+ *
+ * @module
+ */
+import * as Comlink from "comlink";
+import { describeClassifier } from "../models/formats/classifier.ts";
+import { problemOf } from "../models/formats/config.ts";
+import { type EncodedText, encodeText } from "../models/inference/inference.ts";
+import { loadPartner, type PooledPartner } from "../models/partner/partner_file.ts";
+import type { Encoding, Tokenizer } from "../models/text/tokenizer.ts";
+
+/** So many models are kept. */
+const MAX_MODELS = 4;
+
+/** By the model's folder and version; the last used last. */
+const models = new Map<string, { tokenizer: Tokenizer; partner: PooledPartner | undefined }>();
+
+async function modelOf(dir: string, key: string) {
+  const known = models.get(key);
+  const { config, tokenizer } = known === undefined
+    ? await describeClassifier(dir)
+    : { config: undefined, tokenizer: known.tokenizer };
+  const model = known ??
+    { tokenizer, partner: await loadPartner(dir, problemOf(config!).labels.length) };
+  models.delete(key);
+  models.set(key, model);
+  const [oldest] = models.keys();
+  if (models.size > MAX_MODELS) models.delete(oldest!);
+  return model;
+}
+
+/** What the Worker offers to `long_texts.ts`. */
+export const workerApi = {
+  /** Encodes a text, or a pair, as the model of a folder takes it. */
+  async encode(
+    dir: string,
+    version: number,
+    maxLength: number,
+    text: string,
+    pair?: string,
+  ): Promise<Encoding & EncodedText> {
+    const { tokenizer, partner } = await modelOf(dir, `${version} ${dir}`);
+    return encodeText(tokenizer.withMaxLength(maxLength), partner, text, pair);
+  },
+};
+
+Comlink.expose(workerApi);

@@ -1,0 +1,55 @@
+/**
+ * Long texts of every kind: cut elsewhere, they get the answers that they would get here.
+ *
+ * @module
+ */
+import { deepStrictEqual, ok, strictEqual } from "node:assert";
+import { join } from "node:path";
+import { TextClassifier } from "../../models/inference/text_classifier.ts";
+import { Executor } from "../../onnx/runtime/executor.ts";
+import { LongTexts } from "../../serving/long_texts.ts";
+import { LocalServer } from "../local_server.ts";
+
+const LENGTH = 20_000;
+const PARTS = [
+  "a duet ",
+  "!?.",
+  "a",
+  "\u{1F600}",
+  "e\u0301",
+  "\n\t ",
+  "# a",
+  "\u5000",
+  "a\u0300\u0301",
+];
+
+Deno.test("long texts get the scores that they get alone", async () => {
+  await using server = await LocalServer.start({ seeds: { titles: 1 } });
+  const texts = PARTS.map((part) => `bread ${part.repeat(LENGTH / part.length)}`);
+  await server.post("/v1/predict", { inputs: ["a duet"] });
+  const answers = [];
+  for (let i = 0; i < texts.length; i++) {
+    answers.push(
+      await server.post<{ predictions: { label: string; score: number }[][] }>("/v1/predict", {
+        inputs: [texts[i]],
+        truncate: true,
+      }),
+    );
+  }
+  await using executor = await Executor.start({ threads: 1 });
+  const alone = await TextClassifier.load(executor, join(server.runsDir, "titles"));
+  for (const [i, { predictions }] of answers.entries()) {
+    deepStrictEqual(predictions, await alone.classify([texts[i]!]), `${PARTS[i]}`);
+  }
+});
+
+Deno.test("LongTexts gives up a text that takes too long, and goes on with others", async () => {
+  await using server = await LocalServer.start({ seeds: { titles: 1 } });
+  const version = await server.models.resolve("titles");
+  using texts = new LongTexts(1);
+  const outcome = await texts.encode(version, 32, "a duet".repeat(10_000)).catch((error) => error);
+  strictEqual(outcome.name, "SlowTextError");
+  using patient = new LongTexts();
+  const { ids } = await patient.encode(version, 32, "a duet for two pianos");
+  ok(ids.length > 2);
+});

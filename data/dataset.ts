@@ -7,13 +7,14 @@
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { stringify } from "csv-stringify/sync";
-import { type Columns, DEFAULT_COLUMNS, hasColumn } from "./columns.ts";
+import { type Columns, DEFAULT_COLUMNS, findColumn, hasColumn } from "./columns.ts";
+import { BadRows } from "./bad_rows.ts";
 import { exists, writeFileAtomically } from "../lib/files.ts";
 import { canonicalLabel, classNames, type ProblemType, REGRESSION_LABELS } from "./labels.ts";
 import { UserError } from "../lib/user_error.ts";
 import { type Example, readExamples, type ReadOptions } from "./examples.ts";
-import { LabelNormaliser, labelNotes } from "./label_spelling.ts";
-import { openTable } from "./table.ts";
+import { LabelNormaliser, labelNotes, wordForNoLabels } from "./label_spelling.ts";
+import { openTable, type Table, TABLE_EXTENSIONS } from "./table.ts";
 
 /** The bundled sample's folder. */
 export const SAMPLE_DIR: string = fileURLToPath(new URL("./sample", import.meta.url));
@@ -32,9 +33,6 @@ const OTHER_STEMS: Record<Split, readonly string[]> = {
   test: ["test"],
 };
 
-/** What a file of a data set may end in, the first being the usual. */
-export const EXTENSIONS: readonly string[] = [".csv", ".tsv", ".jsonl"];
-
 /** One of the files of a data set. */
 export type Split = keyof typeof SPLIT_FILES;
 
@@ -47,7 +45,7 @@ export type Split = keyof typeof SPLIT_FILES;
 export async function splitFile(dir: string, split: Split): Promise<string> {
   const usual = splitFiles(dir, split);
   const others = OTHER_STEMS[split].flatMap((stem) =>
-    EXTENSIONS.map((extension) => join(dir, stem + extension))
+    TABLE_EXTENSIONS.map((extension) => join(dir, stem + extension))
   );
   const isUsual = (await existing(splitFiles(dir, "train"))).length > 0;
   const found = await existing(isUsual ? usual : [...usual, ...others]);
@@ -67,7 +65,9 @@ async function existing(files: readonly string[]): Promise<string[]> {
 
 /** What the file of a data set for some use may be called, the usual first. */
 export function splitFiles(dir: string, split: Split): string[] {
-  return EXTENSIONS.map((extension) => join(dir, SPLIT_FILES[split].replace(/\.csv$/, extension)));
+  return TABLE_EXTENSIONS.map((extension) =>
+    join(dir, SPLIT_FILES[split].replace(/\.csv$/, extension))
+  );
 }
 
 /** The file that names the classes of a data set by their numbers, where there is one. */
@@ -172,7 +172,8 @@ export function labelCounts(examples: readonly Example[]): Map<string, number> {
 }
 
 /**
- * The test file of a data set, where there is one with labels: those of competitions have none.
+ * The test file of a data set, where there is one with labels: those of competitions have no such
+ * column, or one word in it that says so.
  *
  * @throws {UserError} If it is malformed.
  */
@@ -185,9 +186,28 @@ export async function labelledTestFile(
   if (!await exists(file)) return undefined;
   const { onNote, ...format } = options;
   await using table = await openTable(file, format);
-  if (table.columns.length === 0 || hasColumn(table.columns, "label", columns)) return file;
-  onNote?.(`'${basename(file)}' has no labels, so that nothing is measured on it`);
+  if (table.columns.length === 0) return file;
+  const hasLabels = hasColumn(table.columns, "label", columns);
+  const word = hasLabels
+    ? await labelOfAll(table, findColumn(file, table.columns, "label", columns.label), file)
+    : undefined;
+  if (hasLabels && word === undefined) return file;
+  const reason = word === undefined ? "" : ` (each is '${word}')`;
+  onNote?.(`'${basename(file)}' has no labels${reason}, so that nothing is measured on it`);
   return undefined;
+}
+
+/** The word that stands for no label in every row; else `undefined`. */
+async function labelOfAll(table: Table, column: string, file: string): Promise<string | undefined> {
+  let word: string | undefined;
+  // Whoever reads the texts, too, names the bad rows.
+  const options = { badRows: new BadRows(file), lists: [column] };
+  for await (const { values } of table.rows([column], options)) {
+    const label = values[column]!.trim();
+    if (word === undefined) word = label;
+    if (wordForNoLabels([word, label]) === undefined) return undefined;
+  }
+  return word;
 }
 
 /** Writes files of a data set as CSV under their usual names, those that are not empty. */

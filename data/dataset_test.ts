@@ -1,6 +1,6 @@
 import { deepStrictEqual, rejects } from "node:assert";
 import { basename, join } from "node:path";
-import { type Dataset, readDataset, SPLIT_FILES } from "./dataset.ts";
+import { type Dataset, labelledTestFile, readDataset, SPLIT_FILES } from "./dataset.ts";
 import type { ProblemType } from "./labels.ts";
 
 type Split = keyof typeof SPLIT_FILES;
@@ -64,6 +64,21 @@ Deno.test("readDataset() does without a test file", async () => {
     deepStrictEqual((await reading).test, []);
   });
 });
+
+for (
+  const [kind, test] of [["-1", ["-1", "-1"]], ["nothing", ["", ""]], ["?", ["?", "?"]]] as const
+) {
+  Deno.test(`readDataset() takes a test file whose labels are all ${kind} for one without`, async () => {
+    await read({ train: ["0", "1"], validation: ["0"], test: [...test] }, async (reading, dir) => {
+      deepStrictEqual((await reading).test, []);
+      const notes: string[] = [];
+      await labelledTestFile(dir, undefined, { onNote: (note) => notes.push(note) });
+      deepStrictEqual(notes, [
+        `'test_simple.csv' has no labels (each is '${test[0]}'), so that nothing is measured on it`,
+      ]);
+    });
+  });
+}
 
 Deno.test("readDataset() refuses a data set without a training or validation file", async () => {
   await read({ validation: ["a"], test: ["a"] }, async (reading, dir) => {

@@ -41,6 +41,20 @@ export function isNullWord(name: string): boolean {
   return NULL_WORDS.has(foldName(name));
 }
 
+/** What GLUE, SNLI and the `datasets` library have where a row has no label. */
+const NO_LABEL = "-1";
+
+/**
+ * The word that all labels of a file are, where it says that there is none, as in the test files of
+ * competitions; else `undefined`.
+ */
+export function wordForNoLabels(labels: Iterable<string>): string | undefined {
+  const distinct = new Set(labels);
+  const [word] = distinct;
+  const means = word === "" || word === NO_LABEL || (word !== undefined && isNullWord(word));
+  return distinct.size === 1 && means ? word : undefined;
+}
+
 /** The names of a list as Python, NumPy or JSON write it, such as `['a', 'b']`; else `undefined`. */
 export function listedNames(label: string): string[] | undefined {
   const inner = /^\[(.*)\]$/su.exec(label)?.[1] ?? /^[({](\s*['"].*)[)}]$/su.exec(label)?.[1];
@@ -143,6 +157,15 @@ export function labelNotes(counts: LabelCounts, problemType: ProblemType): strin
     notes.push(
       `Words that mean no label are ${nulls.length > 1 ? "classes" : "a class"}: ` +
         `${rowsEach(nulls)}` + (nulls.length > 1 ? ". --normalize-labels merges them" : ""),
+    );
+  }
+  const unlabelled = names.get(NO_LABEL);
+  // Of -1, 0 and 1 all may be classes.
+  if (unlabelled !== undefined && [...names.keys()].some((name) => /^([2-9]|\d\d+)$/.test(name))) {
+    notes.push(
+      `The label '${NO_LABEL}' of ${count(unlabelled)} ${unlabelled === 1 ? "row" : "rows"} is a ` +
+        `class like any other; where it means that there is none, as in GLUE, SNLI and Python's ` +
+        `datasets, take these rows out`,
     );
   }
   const isCommaList = commaLists(counts, problemType);

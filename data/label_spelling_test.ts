@@ -7,6 +7,7 @@ import {
   labelNotes,
   listedNames,
   normalisedLabelFault,
+  wordForNoLabels,
 } from "./label_spelling.ts";
 
 const SINGLE = "single_label_classification";
@@ -98,6 +99,23 @@ Deno.test("labelNotes() points out what looks wrong, with the rows", () => {
     `"['food']" (7), "a,b" (4). --problem-type multi_label_classification --normalize-labels ` +
     "takes lists apart",
   ]);
+});
+
+Deno.test("labelNotes() tells of -1 beside classes from 0, and not where it may be one of three", () => {
+  const natural = new Map([["0", 5], ["1", 4], ["2", 3], ["-1", 785]]);
+  deepStrictEqual(labelNotes(natural, SINGLE), [
+    "The label '-1' of 785 rows is a class like any other; where it means that there is none, as " +
+    "in GLUE, SNLI and Python's datasets, take these rows out",
+  ]);
+  deepStrictEqual(labelNotes(new Map([["-1", 2], ["0", 1], ["1", 3]]), SINGLE), []);
+  deepStrictEqual(labelNotes(new Map([["-1", 2], ["2.5", 1]]), "regression"), []);
+});
+
+Deno.test("wordForNoLabels() finds the word that all labels are", () => {
+  deepStrictEqual(
+    [["-1", "-1"], ["", ""], ["?"], ["0", "-1"], ["a", "a"], []].map(wordForNoLabels),
+    ["-1", "", "?", undefined, undefined, undefined],
+  );
 });
 
 Deno.test("LabelNormaliser gives each class its commonest spelling", () => {

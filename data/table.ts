@@ -59,6 +59,10 @@ export interface Table extends AsyncDisposable {
 
 const JSON_EXTENSIONS = [".jsonl", ".ndjson", ".json"];
 const TAB_EXTENSIONS = [".tsv", ".tab"];
+
+/** How the names of tables end, the first being the usual. */
+export const TABLE_EXTENSIONS: readonly string[] = [".csv", ...TAB_EXTENSIONS, ...JSON_EXTENSIONS];
+
 /** How many rows are read to find the delimiter. */
 const SNIFFED_ROWS = 100;
 
@@ -259,7 +263,11 @@ class JsonLines implements Table {
     const lines = first.split("\n", SNIFFED_ROWS);
     if (/^\[\s*(\{|$)/.test(lines[0]!)) {
       await blocks.return(undefined);
-      throw readError(file, "it is one JSON array; expected JSON Lines, one object a line");
+      throw readError(
+        file,
+        "it is one JSON array; expected JSON Lines, one object a line, which " +
+          `jq -c '.[]' ${basename(file)} prints`,
+      );
     }
     const firstObject = lines.map(parseObject).find((json) => typeof json === "object");
     return new JsonLines(file, blocks, first, Object.keys(firstObject ?? {}));

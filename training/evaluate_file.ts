@@ -6,7 +6,7 @@
 import type { Columns } from "../data/columns.ts";
 import type { DatasetOptions } from "../data/dataset.ts";
 import { readExamples } from "../data/examples.ts";
-import { LabelNormaliser } from "../data/label_spelling.ts";
+import { LabelNormaliser, wordForNoLabels } from "../data/label_spelling.ts";
 import { classNames, joinClassNames, labelRow, type Problem } from "../data/labels.ts";
 import { UserError } from "../lib/user_error.ts";
 import { predictedClasses } from "../models/inference/inference.ts";
@@ -58,6 +58,11 @@ export async function evaluateFile(
     : undefined;
   const examples = await readExamples(file, problemType, columns, { ...options, spelling });
   const known = new Set(labels);
+  const word = wordForNoLabels(examples.map(({ label }) => label));
+  const isClass = problemType === "single_label_classification";
+  if (isClass && word !== undefined && !known.has(word)) {
+    throw new UserError(`Cannot evaluate '${file}': it has no labels, each is '${word}'`);
+  }
   const unknown = examples
     .flatMap(({ label }) => classNames(label, problemType))
     .find((name) => !known.has(name));

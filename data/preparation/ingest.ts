@@ -8,14 +8,10 @@ import { Busboy } from "@fastify/busboy";
 import { createReadStream } from "node:fs";
 import { extname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
-import {
-  EXTENSIONS as SPLIT_EXTENSIONS,
-  readDataset,
-  SPLIT_FILES,
-  writeDataset,
-} from "../dataset.ts";
+import { readDataset, SPLIT_FILES, writeDataset } from "../dataset.ts";
 import type { Columns } from "../columns.ts";
 import type { ProblemType } from "../labels.ts";
+import { TABLE_EXTENSIONS } from "../table.ts";
 import { writeFileAtomically, writeJson } from "../../lib/files.ts";
 import { UserError } from "../../lib/user_error.ts";
 import { audit, type AuditOptions } from "./audit.ts";
@@ -159,5 +155,5 @@ function pathOf(part: string, fileName: string | undefined, mediaType: string): 
     return `whole${known.has(given) ? given : EXTENSIONS.get(mediaType) ?? ".csv"}`;
   }
   const split = new Map<string, string>(Object.entries(SPLIT_FILES)).get(part);
-  return split?.replace(/\.csv$/, SPLIT_EXTENSIONS.includes(given) ? given : ".csv");
+  return split?.replace(/\.csv$/, TABLE_EXTENSIONS.includes(given) ? given : ".csv");
 }

@@ -7,7 +7,6 @@
 import { basename, extname, join } from "node:path";
 import { type Columns, DEFAULT_COLUMNS } from "../columns.ts";
 import {
-  EXTENSIONS,
   labelCounts,
   labelledTestFile,
   readTraining,
@@ -16,6 +15,7 @@ import {
 } from "../dataset.ts";
 import { readExamples } from "../examples.ts";
 import { LabelNormaliser } from "../label_spelling.ts";
+import { TABLE_EXTENSIONS } from "../table.ts";
 import { exists } from "../../lib/files.ts";
 import { UserError } from "../../lib/user_error.ts";
 import { prepare, type PreparedDataset } from "./prepare.ts";
@@ -46,7 +46,10 @@ export async function findUnsplitData(path: string): Promise<UnsplitData | undef
     .filter(({ name, isDirectory }) => !isDirectory && !name.startsWith("."))
     .map(({ name }) => name)
     .sort();
-  const tables = names.filter((name) => EXTENSIONS.includes(extname(name).toLowerCase()));
+  const known = names.filter((name) => TABLE_EXTENSIONS.includes(extname(name).toLowerCase()));
+  // Beside tables, files of JSON tell something about them.
+  const others = known.filter((name) => extname(name).toLowerCase() !== ".json");
+  const tables = others.length > 0 ? others : known;
   if (tables.length === 1) return { file: join(path, tables[0]!) };
   const holds = names.length === 0
     ? "nothing"

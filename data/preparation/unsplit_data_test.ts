@@ -29,6 +29,12 @@ for (
   const [names, found] of [
     [["tickets.csv", "notes.txt"], "tickets.csv"],
     [["tickets.jsonl"], "tickets.jsonl"],
+    [["tickets.ndjson"], "tickets.ndjson"],
+    [["tickets.TAB", "labels.json"], "tickets.TAB"],
+    [["tickets.json"], "tickets.json"],
+    [["train.ndjson", "test.json"], "train.ndjson"],
+    [["train.tab", "validation.tab"], undefined],
+    [["train.json", "val.json"], undefined],
     [["train.csv"], "train.csv"],
     [["train.csv", "test.csv"], "train.csv"],
     [["train_simple.csv", "other.csv"], "train_simple.csv"],

@@ -62,7 +62,8 @@ export async function* textBlocks(
   };
   // Cut at line ends, so that no character is cut and a fault has a line.
   let rest = new Uint8Array(0);
-  const buffer = new Uint8Array(BLOCK_BYTES);
+  // A pipe tells of no size.
+  const buffer = new Uint8Array(Math.min((await source.stat()).size || BLOCK_BYTES, BLOCK_BYTES));
   for (let size; (size = await named(file, source.read(buffer))) !== null;) {
     const read = buffer.subarray(0, size);
     onBytes(read);

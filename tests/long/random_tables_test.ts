@@ -112,7 +112,7 @@ Deno.test("readRows() gives random tables as they were written, or the line of t
         const { form, rows } = random;
         const { text, names, lines, faultLine } = written(random);
         const file = join(dir, `random${form.delimiter === "\t" ? ".tsv" : ".csv"}`);
-        await Deno.writeFile(file, encoded(text, form.encoding));
+        Deno.writeFileSync(file, encoded(text, form.encoding));
         const reading = Array.fromAsync(readRows(file, names, {
           delimiter: form.isGiven ? form.delimiter : undefined,
           encoding: form.encoding === "windows-1252" ? form.encoding : undefined,

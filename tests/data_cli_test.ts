@@ -7,11 +7,32 @@
 import { deepStrictEqual, match } from "node:assert";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { graft, inEmptyFolder } from "./graft.ts";
+import { graft, inEmptyFolder, MAIN } from "./graft.ts";
+import { address } from "./server_process.ts";
 
 const SAMPLE = fileURLToPath(new URL("../data/sample", import.meta.url));
 /** The smallest network, alone. */
 const SMALL = ["--model", "scratch:tiny", "--partner", "none", "--max-steps", "2"];
+
+/** What a server of the runs in a folder answers to one request. */
+async function ask(cwd: string, request: object) {
+  const server = new Deno.Command("deno", {
+    args: ["run", "--no-prompt", "--allow-read", "--allow-write", "--allow-net=127.0.0.1"]
+      .concat("--allow-run=deno", MAIN, "serve", "--port", "0"),
+    cwd,
+    env: { NO_COLOR: "1", XDG_RUNTIME_DIR: cwd },
+    stdout: "null",
+    stderr: "piped",
+  }).spawn();
+  try {
+    const url = `${await address(server.stderr)}/v1/predict`;
+    const response = await fetch(url, { method: "POST", body: JSON.stringify(request) });
+    return await response.json();
+  } finally {
+    server.kill("SIGTERM");
+    await server.status;
+  }
+}
 
 /** Runs a test in a folder with a raw file of three columns. */
 async function withRaw(test: (dir: string) => Promise<void>): Promise<void> {
@@ -66,7 +87,7 @@ Deno.test("train and eval take JSON Lines with columns of other names", async ()
   });
 });
 
-Deno.test("train takes one table with semicolons, bad rows and labels of two spellings", async () => {
+Deno.test("one table with semicolons, bad rows and labels of two spellings becomes a server", async () => {
   await inEmptyFolder(async (dir) => {
     const labels = ["Printer", "printer", "login", "Login"];
     const rows = Array.from(
@@ -94,6 +115,12 @@ Deno.test("train takes one table with semicolons, bad rows and labels of two spe
     const { n, accuracy, per_class } = JSON.parse(evaluated.stdout);
     deepStrictEqual([n, accuracy], [20, metrics.accuracy]);
     deepStrictEqual(per_class.map(({ label }: { label: string }) => label), ["Printer", "login"]);
+
+    const answer = await ask(dir, { inputs: ["The printer does not print"] });
+    deepStrictEqual(
+      answer.predictions[0].map(({ label }: { label: string }) => label).sort(),
+      ["Printer", "login"],
+    );
   });
 });
 

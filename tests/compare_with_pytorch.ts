@@ -28,7 +28,7 @@ interface Golden {
   step_lrs: number[];
   num_virtual_tokens?: number;
   prefix_hidden_size?: number | null;
-  lora?: { r: number; lora_alpha: number; target_modules: string[] };
+  lora?: { r: number; lora_alpha: number; target_modules: string[]; use_rslora?: boolean };
 }
 
 function close(

@@ -27,10 +27,69 @@ SIZES = dict(
     hidden_dropout_prob=0.0,
     attention_probs_dropout_prob=0.0,
 )
+SMALL = dict(
+    SIZES,
+    vocab_size=30,
+    hidden_size=16,
+    num_attention_heads=2,
+    intermediate_size=20,
+    max_position_embeddings=24,
+    initializer_range=0.3,
+)
+DISTILBERT = dict(
+    vocab_size=30,
+    dim=16,
+    n_layers=2,
+    n_heads=2,
+    hidden_dim=20,
+    max_position_embeddings=24,
+    dropout=0.0,
+    attention_dropout=0.0,
+    seq_classif_dropout=0.0,
+    initializer_range=0.3,
+)
+DEBERTA = dict(
+    SMALL,
+    relative_attention=True,
+    position_buckets=6,
+    pos_att_type=["p2c", "c2p"],
+    share_att_key=True,
+    norm_rel_ebd="layer_norm",
+    position_biased_input=False,
+    type_vocab_size=0,
+)
+MODERNBERT = dict(
+    {key: value for key, value in SMALL.items() if "dropout" not in key},
+    num_hidden_layers=3,
+    local_attention=4,
+    global_attn_every_n_layers=3,
+    pad_token_id=0,
+    bos_token_id=1,
+    eos_token_id=2,
+    cls_token_id=1,
+    sep_token_id=2,
+)
 CASES = {
     # name: (model_type, sizes, settings of LoRA)
     "lora": ("bert", SIZES, dict(r=4, lora_alpha=8, target_modules=["query", "value"])),
     "lora_all": ("bert", SIZES, dict(r=3, lora_alpha=5, target_modules="all-linear")),
+    "lora_roberta": (
+        "roberta",
+        dict(SMALL, pad_token_id=1, type_vocab_size=1),
+        dict(r=2, lora_alpha=3, target_modules=["query", "value"]),
+    ),
+    # PEFT's "all-linear" would change a layer of the head that is trained itself.
+    "lora_distilbert": (
+        "distilbert",
+        DISTILBERT,
+        dict(r=3, lora_alpha=4, target_modules=["q_lin", "k_lin", "v_lin", "out_lin", "lin1", "lin2"]),
+    ),
+    "lora_deberta_v2": (
+        "deberta-v2",
+        DEBERTA,
+        dict(r=2, lora_alpha=5, target_modules=["query_proj", "value_proj"], use_rslora=True),
+    ),
+    "lora_modernbert": ("modernbert", MODERNBERT, dict(r=2, lora_alpha=4, target_modules="all-linear")),
 }
 
 
@@ -114,7 +173,9 @@ def golden(name, model_type, sizes, settings):
 
 def folders():
     logits = json.loads((PEFT / "logits.json").read_text())
-    for name, (_, _, settings) in CASES.items():
+    for name, (model_type, _, settings) in CASES.items():
+        if model_type != "bert":
+            continue
         torch.manual_seed(17)
         base = AutoModelForSequenceClassification.from_pretrained(PEFT / "base")
         model = with_lora(base, settings).eval()

@@ -12,8 +12,12 @@ import { fitScales, LEAST_GAIN, type LogitRows } from "./pooling.ts";
 /** What the values of `--partner` stand for. */
 export const PARTNERS = ["ngrams", "none"] as const;
 
+/** Texts times labels with which a second partner takes seconds. */
+const MAX_TRIED = 500_000;
+
 /**
- * Trains a partner on the texts of a network, and weighs the two on the validation texts.
+ * Trains partners on the texts of a network, and weighs the better one and the network on the
+ * validation texts.
  *
  * @param logits What the network says to the validation texts, `[texts][labels]`.
  * @returns `undefined` if the validation texts do not show that it helps.
@@ -24,15 +28,25 @@ export function fitPartner(
   logits: LogitRows,
   problem: Problem,
 ): PooledPartner | undefined {
-  const partner = Partner.fit(train, problem);
-  const others = validation.map(({ text }) => partner.logits(text));
   const labels = validation.map(({ label }) => labelRow(label, problem));
+  const candidates = partners(train, problem).map((partner) => {
+    const others = validation.map(({ text }) => partner.logits(text));
+    return { partner, ...fitScales([logits, others], labels, problem.problemType) };
+  });
+  const best = candidates.reduce((a, b) => b.loss < a.loss ? b : a);
   const alone = fitScales([logits], labels, problem.problemType);
-  const both = fitScales([logits, others], labels, problem.problemType);
-  const gain = validation.length * (logLoss(alone.loss, problem) - logLoss(both.loss, problem));
-  const [network, ngrams] = both.scales as [number, number];
+  const gain = validation.length * (logLoss(alone.loss, problem) - logLoss(best.loss, problem));
+  const [network, ngrams] = best.scales as [number, number];
   if (ngrams === 0 || !(gain > LEAST_GAIN)) return undefined;
-  return new PooledPartner(partner, { network, partner: ngrams });
+  return new PooledPartner(best.partner, { network, partner: ngrams });
+}
+
+/** With n-grams of characters and without, where that takes no minutes. */
+function partners(train: readonly Example[], problem: Problem): Partner[] {
+  const whole = Partner.fit(train, problem);
+  const isQuick = train.length * problem.labels.length <= MAX_TRIED;
+  if (!whole.state.characters || !isQuick) return [whole];
+  return [whole, Partner.fit(train, problem, { characters: false })];
 }
 
 /** A mean loss as a mean negative log-likelihood, but for constants. */

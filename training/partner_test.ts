@@ -39,6 +39,30 @@ Deno.test("fitPartner() gives none where n-grams tell nothing", () => {
   deepStrictEqual(fitPartner(noise, unknown, logitsOf(unknown, 9), PROBLEM), undefined);
 });
 
+Deno.test("fitPartner() takes n-grams of characters where validation shows that they help", () => {
+  // The class shows in a syllable of words that all differ.
+  const syllables = (count: number, seed: number) => {
+    const random = new Random(seed);
+    const letters = () => Array.from({ length: 3 }, () => "bcdfghjk"[random.integer(8)]).join("");
+    return Array.from({ length: count }, () => {
+      const label = PROBLEM.labels[random.integer(2)]!;
+      return { text: `${letters()}${label === "food" ? "ou" : "ey"}${letters()}`, label };
+    });
+  };
+  const characters = (
+    train: ReturnType<typeof examples>,
+    validation: ReturnType<typeof examples>,
+  ) => fitPartner(train, validation, logitsOf(validation, 6), PROBLEM)?.partner.state.characters;
+  deepStrictEqual(characters(syllables(80, 1), syllables(60, 2)), true);
+  // Two words in either order: characters are the same in both, and stand in the way.
+  const ordered = (count: number, seed: number) =>
+    examples(count, seed).map(({ label }, i) => ({
+      text: label === "food" ? `soup goal ${i}` : `goal soup ${i}`,
+      label,
+    }));
+  deepStrictEqual(characters(ordered(80, 1), ordered(60, 2)), false);
+});
+
 Deno.test("fitPartner() takes numbers", () => {
   const problem: Problem = { problemType: "regression", labels: ["LABEL_0"] };
   const numbered = (count: number, seed: number) =>

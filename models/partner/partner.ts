@@ -32,8 +32,11 @@ export interface PartnerState {
   bias: Float32Array;
 }
 
-/** Weight of the training error against that of the squared norm; scikit-learn's `C`. */
-const ERROR_WEIGHT = 0.3;
+/**
+ * Weight of the training error against that of the squared norm, scikit-learn's `C`: with n-grams of
+ * characters a text has many more features that say the same.
+ */
+const ERROR_WEIGHT = { characters: 0.3, words: 1 };
 /** More n-grams in all rows together, and texts are left out. */
 const MAX_ENTRIES = 20_000_000;
 /** With characters, where entries times labels are more, training would take minutes. */
@@ -59,11 +62,17 @@ export class Partner {
   /**
    * Trains on texts: support vectors for classes, a ridge regression for numbers. TF-IDF is
    * sublinear, and n-grams of words and of characters have a norm of 1 each.
+   *
+   * @param wanted Whether n-grams of characters may count; they do not where they would take minutes.
    */
-  static fit(examples: readonly LabelledText[], problem: Problem): Partner {
+  static fit(
+    examples: readonly LabelledText[],
+    problem: Problem,
+    wanted: { characters: boolean } = { characters: true },
+  ): Partner {
     const { problemType, labels } = problem;
     const labelCount = labels.length;
-    const { kept, rows, characters } = readRows(examples, labelCount);
+    const { kept, rows, characters } = readRows(examples, labelCount, wanted);
     const targets = kept.map((row) => labelRow(examples[row]!.label, problem));
 
     const { hashes, idf } = features(rows);
@@ -73,7 +82,7 @@ export class Partner {
     for (let label = 0; label < labelCount; label++) {
       const { shift, scale, values } = target(targets, label, problemType);
       const hyperplane = fitHyperplane(sparse, values, {
-        errorWeight: ERROR_WEIGHT,
+        errorWeight: characters ? ERROR_WEIGHT.characters : ERROR_WEIGHT.words,
         regression: problemType === "regression",
       });
       for (let feature = 0; feature < hashes.length; feature++) {
@@ -112,12 +121,13 @@ export class Partner {
 function readRows(
   examples: readonly LabelledText[],
   labelCount: number,
+  wanted: { characters: boolean },
 ): { kept: number[]; rows: Ngrams[]; characters: boolean } {
   const order = new Random(SEED).shuffle([...examples.keys()]);
   const entries = ({ words, characters }: Ngrams) => words.length + characters.length;
   const sampled = order.slice(0, SAMPLE).map((row) => entries(ngramsOf(examples[row]!.text)));
   const mean = sampled.reduce((sum, count) => sum + count, 0) / sampled.length;
-  const characters = mean * examples.length * labelCount <= MAX_WORK;
+  const characters = wanted.characters && mean * examples.length * labelCount <= MAX_WORK;
   const read = new Map<number, Ngrams>();
   let room = MAX_ENTRIES;
   for (const row of order) {

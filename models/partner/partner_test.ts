@@ -27,6 +27,13 @@ Deno.test("Partner.fit() tells classes apart, of misspelt words too", () => {
   deepStrictEqual(classOf("budgets of ministers"), "news");
 });
 
+Deno.test("Partner.fit() leaves n-grams of characters out where they are not wanted", () => {
+  const partner = Partner.fit(EXAMPLES, CLASSES, { characters: false });
+  deepStrictEqual(partner.state.characters, false);
+  const knows = (text: string) => partner.logits(text).join() !== partner.state.bias.join();
+  deepStrictEqual([knows("bread"), knows("breads")], [true, false]);
+});
+
 Deno.test("Partner.fit() takes several labels a text", () => {
   const problem: Problem = { problemType: "multi_label_classification", labels: ["food", "sport"] };
   const partner = Partner.fit([

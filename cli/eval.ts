@@ -16,6 +16,7 @@ import { UserError } from "../lib/user_error.ts";
 import { evaluationFileOf, readingOf, trainingTextsOf } from "../training/folder/run_folder.ts";
 import { lastRun } from "./last_run.ts";
 import { confusions, formatComparison, formatReport, percent } from "./report.ts";
+import { abstainOption, checkAbstain } from "./abstain_option.ts";
 import { deviceOption } from "./device_option.ts";
 import { dtypeOption } from "./dtype_option.ts";
 import {
@@ -34,6 +35,7 @@ interface Options extends ColumnOptions {
   confusions?: string;
   device: Device | "auto";
   dtype: Dtype;
+  abstain?: number;
   json?: boolean;
 }
 
@@ -60,6 +62,7 @@ export function evalCommand(): Command {
       "--confusions <csv>",
       "Write label,predicted,texts to this file: how many texts of one class were given another",
     )
+    .addOption(abstainOption("how many are left, and how many of them are right"))
     .addOption(deviceOption())
     .addOption(dtypeOption("; measured beside float32"))
     .option("--json", "Print the report as JSON on standard output")
@@ -82,11 +85,25 @@ async function run(options: Options): Promise<void> {
   const evaluateAs = async (dtype: Dtype) => {
     const classifier = await TextClassifier.load(executor, modelDir, dtype);
     checkFiles(options, classifier.problemType);
+    checkAbstain(options.abstain, modelDir, classifier.problemType);
     const evaluation = await evaluateFile(classifier, file, seenTexts, columns, readOptions);
     await classifier.release();
     return evaluation;
   };
-  const { report, rows } = await evaluateAs(options.dtype);
+  const { report: whole, rows: sure } = await evaluateAs(options.dtype);
+  const { abstain } = options;
+  const isAnswered = ({ score = 1 }: PredictionRow) => score >= (abstain ?? 0);
+  const rows = sure.map((row) => isAnswered(row) ? row : { ...row, predicted: "" });
+  const answered = rows.filter(isAnswered);
+  const right = answered.filter(({ label, predicted }) => label === predicted).length;
+  const report = abstain === undefined ? whole : {
+    ...whole,
+    abstained: {
+      below: abstain,
+      answered: answered.length,
+      accuracy: answered.length === 0 ? 0 : right / answered.length,
+    },
+  };
   const exact = options.dtype === "fp32" ? undefined : await evaluateAs("fp32");
   const { predictions, perClass, confusions: confusionsFile } = options;
   if (predictions !== undefined) {
@@ -101,6 +118,13 @@ async function run(options: Options): Promise<void> {
   const title = `${modelDir} on ${file}`;
   if (exact === undefined) {
     console.log(options.json ? JSON.stringify(report) : formatReport(report, title));
+    if ("abstained" in report && options.json !== true) {
+      const { below, answered, accuracy } = report.abstained;
+      console.log(
+        `\nWith --abstain ${below} it answers ${answered.toLocaleString("en")} of ` +
+          `${rows.length.toLocaleString("en")} texts, ${percent(accuracy)} of them right.`,
+      );
+    }
     return;
   }
   const samePredictions = shareOfSamePredictions(rows, exact.rows);

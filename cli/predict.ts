@@ -17,6 +17,7 @@ import type { Device } from "../onnx/runtime/device.ts";
 import { Executor } from "../onnx/runtime/executor.ts";
 import { decimals } from "../training/metrics.ts";
 import { predictTable } from "../training/predict_table.ts";
+import { abstainOption, checkAbstain } from "./abstain_option.ts";
 import { deviceOption } from "./device_option.ts";
 import { dtypeOption } from "./dtype_option.ts";
 import { Interruption } from "./interruption.ts";
@@ -35,6 +36,7 @@ interface Options {
   topK: number;
   device: Device | "auto";
   dtype: Dtype;
+  abstain?: number;
   json?: boolean;
 }
 
@@ -60,6 +62,7 @@ export function predictCommand(): Command {
     .option("--delimiter <character>", `${DELIMITER.description}`)
     .option("--encoding <name>", `${ENCODING.description}`)
     .option("--top-k <number>", "How many classes to print for a text", parseTopK, 3)
+    .addOption(abstainOption("null with --json, nothing under predicted with --file"))
     .addOption(deviceOption())
     .addOption(dtypeOption())
     .option(
@@ -82,7 +85,11 @@ async function run(args: string[], options: Options, command: Command): Promise<
   await using executor = await Executor.start({ device: options.device });
   const dirs = texts.map(({ model }) => model);
   const classifier = await MixedClassifier.load(executor, dirs, options.dtype);
-  const results = (await classifier.classify(texts)).map((row) => row.slice(0, options.topK));
+  for (const dir of new Set(dirs)) checkAbstain(options.abstain, dir, classifier.problemType(dir));
+  const { abstain = 0 } = options;
+  const results = (await classifier.classify(texts)).map((row) =>
+    row[0]!.score < abstain ? null : row.slice(0, options.topK)
+  );
   const byModel = Map.groupBy(texts, ({ model }) => model);
   const models = byModel.size;
   const several = models > 1 || options.mixed === true;
@@ -91,7 +98,7 @@ async function run(args: string[], options: Options, command: Command): Promise<
     tellUnknown(unknownShare(counts), several ? `${model}: ` : "");
   }
   if (options.json) {
-    const named = texts.map(({ model }, i) => ({ model, scores: results[i]! }));
+    const named = texts.map(({ model }, i) => ({ model, scores: results[i] }));
     const byText = options.mixed === true ? named : chunks(named, models);
     console.log(JSON.stringify(several ? byText : results));
     return;
@@ -99,7 +106,8 @@ async function run(args: string[], options: Options, command: Command): Promise<
   for (const [i, { text, model }] of texts.entries()) {
     const format = classifier.problemType(model) === "regression" ? decimals : percent;
     const title = several ? `${text} (${model})` : text;
-    console.log(formatResult(title, results[i]!, format));
+    const result = results[i];
+    console.log(result ? formatResult(title, result, format) : `${title}\n  not sure`);
   }
 }
 
@@ -181,7 +189,7 @@ async function checkWritable(path: string): Promise<void> {
 async function runFile(
   file: string,
   args: string[],
-  { model: models, mixed, json, out, device, dtype, ...options }: Options,
+  { model: models, mixed, json, out, device, dtype, abstain, ...options }: Options,
   command: Command,
 ): Promise<void> {
   if (args.length > 0 || mixed === true || json === true || models.length > 1) {
@@ -193,12 +201,14 @@ async function runFile(
   const { signal } = interruption;
   await using executor = await Executor.start({ device });
   const classifier = await TextClassifier.load(executor, model, dtype);
+  checkAbstain(abstain, model, classifier.problemType);
   const bar = new RowsBar();
   let unknown = 0;
   // Rows on a terminal show by themselves how far it is.
   const isShown = out !== undefined || !Deno.stdout.isTerminal();
   const csv = predictTable(classifier, file, {
     ...options,
+    abstain,
     onNote: (note) => console.error(note),
     onProgress: (progress) => {
       unknown = progress.unknownShare;

@@ -33,6 +33,8 @@ const Request = z.strictObject({
     }),
   ).min(1).describe("Texts, or texts with a second text or a model of their own"),
   top_k: TopK.optional(),
+  abstain_below: z.number().optional()
+    .describe("The answer to a text whose highest score is below this is null"),
   function_to_apply: z.enum(SCORE_FUNCTIONS).optional()
     .describe("What makes scores of logits; by default what suits the model"),
   truncate: z.boolean().default(false).describe("Whether a text that is too long loses its end"),
@@ -41,7 +43,7 @@ const Request = z.strictObject({
 const Answer = z.object({
   model: z.string().nullable()
     .describe("The model that answered, as name@version; null if there were several"),
-  predictions: z.array(z.array(LabelScore)),
+  predictions: z.array(z.array(LabelScore).nullable()),
   models: z.array(z.string()).describe("The model of each text, as name@version"),
 }).meta({ id: "PredictAnswer" });
 
@@ -63,7 +65,8 @@ const route = declareRoute({
 /** The route. */
 export function predictRoutes(options: PredictRoutesOptions): OpenAPIHono {
   return createRouter().openapi(route, async (context) => {
-    const { model, inputs, top_k, function_to_apply, truncate } = context.req.valid("json");
+    const { model, inputs, top_k, abstain_below = -Infinity, function_to_apply, truncate } = context
+      .req.valid("json");
     const { rows } = await predictions(context, options, {
       inputs: inputs.map((input) =>
         typeof input === "string"
@@ -81,7 +84,9 @@ export function predictRoutes(options: PredictRoutesOptions): OpenAPIHono {
     const models = rows.map(({ model: { name, version } }) => `${name}@${version}`);
     return context.json({
       model: new Set(models).size === 1 ? models[0]! : null,
-      predictions: rows.map(({ scores }) => scores.slice(0, top_k)),
+      predictions: rows.map(({ scores }) =>
+        scores[0]!.score < abstain_below ? null : scores.slice(0, top_k)
+      ),
       models,
     }, 200);
   });

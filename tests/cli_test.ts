@@ -120,6 +120,8 @@ Deno.test("predict takes a table and writes it with what it predicts", async () 
     match(written.stderr, /^2 rows are in out\.csv$/m);
     const rows = await Deno.readTextFile(`${dir}/out.csv`);
     match(rows, /^id,Title,predicted,score\n7,a bread,\w+,0\.\d+\n8,a song,\w+,0\.\d+\n$/);
+    const unsure = await graft(dir, ["predict", "--model", model, "--abstain", "1", "--json", "x"]);
+    deepStrictEqual(unsure.stdout, "[null]\n");
     const shown = await graft(dir, args);
     deepStrictEqual([shown.code, shown.stdout], [0, rows]);
 

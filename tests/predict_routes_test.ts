@@ -68,6 +68,15 @@ Deno.test("/v1/predict gives raw scores, the first classes, and refuses or cuts 
   const logits = raw.predictions[0]!.map(({ score }) => score);
   ok(Math.abs(logits.reduce((a, b) => a + b) - 1) > 1e-3);
 
+  const score = alone.predictions[0]![0]!.score;
+  const sure = { inputs: [TEXTS[1]], abstain_below: score };
+  deepStrictEqual(
+    (await server.post<V1Answer>("/v1/predict", sure)).predictions,
+    alone.predictions,
+  );
+  const unsure = { ...sure, abstain_below: score + 1e-6 };
+  deepStrictEqual((await server.post<V1Answer>("/v1/predict", unsure)).predictions, [null]);
+
   const long = { inputs: ["a", "piano ".repeat(40)] };
   const refused = await server.post<{ error: string }>("/v1/predict", long, 413);
   match(refused.error, /^'inputs.1': has more than the 32 tokens/);

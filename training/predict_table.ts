@@ -26,6 +26,8 @@ export interface TableProgress {
 export interface PredictTableOptions extends TableFormat {
   /** The column of the texts; by default `text`, or what is plainly meant. */
   text?: string | undefined;
+  /** Below this highest score nothing is predicted. */
+  abstain?: number | undefined;
   /** Called with what a user should know of how the file was read. */
   onNote?: (note: string) => void;
   /** Called as rows are classified. */
@@ -40,7 +42,7 @@ const CHUNK_ROWS = 512;
 
 /**
  * The table as CSV, in pieces, with two more columns: `predicted`, as a label is written, and
- * `score`, the probability of all that was predicted, which is empty for a number. All of the file
+ * `score`, the probability of all that would be predicted, which is empty for a number. All of the file
  * is read before the first row is classified, so that a bad row costs no time.
  *
  * @throws {UserError} If the file cannot be read, lacks the column, or has bad rows or rows without a
@@ -50,7 +52,7 @@ const CHUNK_ROWS = 512;
 export async function* predictTable(
   classifier: Pick<TextClassifier, "problemType" | "labels" | "scores" | "countTokens">,
   file: string,
-  { text, onProgress = () => {}, signal, ...options }: PredictTableOptions = {},
+  { text, abstain = 0, onProgress = () => {}, signal, ...options }: PredictTableOptions = {},
 ): AsyncGenerator<Uint8Array> {
   const { total, columns, textColumn } = await check(file, text, options);
   // Its notes have been given.
@@ -68,7 +70,8 @@ export async function* predictTable(
     counts.unknown += unknown;
     const records = chunk.map((values, i) => {
       const { predicted, score } = answer(scores[i]!, classifier);
-      return [...columns.map((column) => values[column]), predicted, score];
+      const told = Math.max(...scores[i]!) < abstain ? "" : predicted;
+      return [...columns.map((column) => values[column]), told, score];
     });
     rows += chunk.length;
     chunk = [];

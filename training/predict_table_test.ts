@@ -34,6 +34,17 @@ function bytesOf(content: string | Uint8Array): Uint8Array {
   return typeof content === "string" ? new TextEncoder().encode(content) : content;
 }
 
+Deno.test("predictTable() predicts nothing where it is told to abstain", async () => {
+  deepStrictEqual(await predicted("text\na song\n", { abstain: 0.75 }), [
+    ["text", "predicted", "score"],
+    ["a song", "long", "0.75"],
+  ]);
+  deepStrictEqual(await predicted("text\na song\n", { abstain: 0.76 }), [
+    ["text", "predicted", "score"],
+    ["a song", "", "0.75"],
+  ]);
+});
+
 Deno.test("predictTable() adds what is predicted to the columns that are there", async () => {
   deepStrictEqual(await predicted('id,text,price.usd\n7,a song,1\n8,"pie, ""hot""",2\n'), [
     ["id", "text", "price.usd", "predicted", "score"],

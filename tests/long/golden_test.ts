@@ -14,6 +14,10 @@ for (
     ["tuning a projected prefix agrees with PEFT", "prefix_projection"],
     ["tuning a prompt agrees with PEFT", "prompt"],
     ["tuning LoRA of all layers agrees with PEFT", "lora_all"],
+    ["tuning LoRA of RoBERTa agrees with PEFT", "lora_roberta"],
+    ["tuning LoRA of DistilBERT's layers agrees with PEFT", "lora_distilbert"],
+    ["tuning rsLoRA of DeBERTa-v3 agrees with PEFT", "lora_deberta_v2"],
+    ["tuning LoRA of all of ModernBERT agrees with PEFT", "lora_modernbert"],
   ] as const
 ) {
   testOnDevices(name, (executor, t) => compareWithPyTorch(`golden/${files}`, executor, t));

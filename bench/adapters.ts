@@ -4,11 +4,13 @@
  * @module
  */
 import { join } from "node:path";
-import { AdapterBank, type BankRow } from "../models/inference/adapter_bank.ts";
+import { readConfig } from "../models/family.ts";
+import { AdapterBank, type BankRow, tablesOf } from "../models/inference/adapter_bank.ts";
 import { readAdapter } from "../models/formats/adapter.ts";
+import { ADAPTER_WEIGHTS_FILE } from "../models/formats/adapter_files.ts";
 import { Tokenizer } from "../models/text/tokenizer.ts";
 import type { Executor } from "../onnx/runtime/executor.ts";
-import { BENCH_MODEL, randomTexts, writeAdapters, writeModel } from "./server.ts";
+import { type AdapterMode, BENCH_MODEL, randomTexts, writeAdapters, writeModel } from "./server.ts";
 import { type BENCH_SIZES, median } from "./train.ts";
 
 /** What is timed. */
@@ -16,7 +18,9 @@ export interface AdapterBenchOptions {
   size: keyof typeof BENCH_SIZES;
   /** Tokens of each text. */
   length: number;
-  /** Prefixes of 16 virtual tokens, and rows of the batch. */
+  /** What the adapters are, each by the default settings of its kind. */
+  mode: AdapterMode;
+  /** How many adapters, and rows of the batch. */
   adapters: number;
   /** How many batches of each kind are timed, in turn. */
   batches: number;
@@ -31,21 +35,27 @@ export interface AdapterBench {
   /** The speed of the mixed batch by that of the other. */
   mixed_share: number;
   bytes_per_adapter: number;
+  /** Of the file of its weights. */
+  file_bytes: number;
 }
 
 /** Times batches on one base with adapters of random values. */
 export async function benchAdapters(
   executor: Executor,
-  { size, length, adapters, batches }: AdapterBenchOptions,
+  { mode, size, length, adapters, batches }: AdapterBenchOptions,
 ): Promise<AdapterBench> {
   const runsDir = await Deno.makeTempDir();
   try {
     const text = randomTexts(await writeModel(runsDir, size), length);
-    await writeAdapters(runsDir, adapters);
+    await writeAdapters(runsDir, adapters, mode);
     const baseDir = join(runsDir, BENCH_MODEL);
-    const bank = await AdapterBank.load(executor, baseDir, { memoryBudgetBytes: Infinity });
     const names = Array.from({ length: adapters }, (_, i) => `adapter-${i}`);
-    for (const name of names) await bank.add(name, await readAdapter(join(runsDir, name)));
+    const stored = await Promise.all(names.map((name) => readAdapter(join(runsDir, name))));
+    const bank = await AdapterBank.load(executor, baseDir, {
+      memoryBudgetBytes: Infinity,
+      tables: tablesOf(stored.slice(0, 1), await readConfig(baseDir)),
+    });
+    for (const [i, name] of names.entries()) await bank.add(name, stored[i]!);
     const tokenizer = await Tokenizer.load(baseDir);
     const mixed = names.map((adapter): BankRow => ({ adapter, ids: tokenizer.encode(text()).ids }));
     const one = mixed.map((row): BankRow => ({ ...row, adapter: names[0]! }));
@@ -62,12 +72,14 @@ export async function benchAdapters(
       mixedMs.push(await time(mixed));
     }
     const bytes = bank.bytes;
+    const { size: fileBytes } = await Deno.stat(join(runsDir, names[0]!, ADAPTER_WEIGHTS_FILE));
     await bank.release();
     return {
       one_adapter_ms: median(oneMs),
       mixed_ms: median(mixedMs),
       mixed_share: median(oneMs) / median(mixedMs),
       bytes_per_adapter: bytes / adapters,
+      file_bytes: fileBytes,
     };
   } finally {
     await Deno.remove(runsDir, { recursive: true });

@@ -9,7 +9,7 @@ import { baseOf, saveAdapter } from "../models/formats/adapter.ts";
 import { saveClassifier } from "../models/formats/classifier.ts";
 import { familyOf, readConfig } from "../models/family.ts";
 import { labelsOf } from "../models/formats/config.ts";
-import { tunerOf } from "../models/tuners/tuner.ts";
+import { type Mode, tunerOf } from "../models/tuners/tuner.ts";
 import { Tokenizer } from "../models/text/tokenizer.ts";
 import { headParameters, initialWeights } from "../models/weights.ts";
 import { elementCount } from "../onnx/graph/shape.ts";
@@ -18,6 +18,12 @@ import { Random } from "../lib/random.ts";
 import { METRICS_FILE } from "../training/folder/run_folder.ts";
 import { TrainSettings } from "../training/settings.ts";
 import { type BENCH_SIZES, benchConfig } from "./train.ts";
+
+/** The ways to tune that leave a base as it is. */
+export const ADAPTER_MODES = ["prefix", "prompt", "lora"] as const satisfies readonly Mode[];
+
+/** One of {@link ADAPTER_MODES}. */
+export type AdapterMode = (typeof ADAPTER_MODES)[number];
 
 /** The name of the model of {@link writeModel}. */
 export const BENCH_MODEL = "bench";
@@ -129,12 +135,16 @@ export async function writeModel(
   return words;
 }
 
-/** Writes finished runs `adapter-0` and so on, prefixes of 16 virtual tokens with random values. */
-export async function writeAdapters(runsDir: string, count: number): Promise<void> {
+/** Writes finished runs `adapter-0` and so on, adapters by default settings with random values. */
+export async function writeAdapters(
+  runsDir: string,
+  count: number,
+  mode: AdapterMode = "prefix",
+): Promise<void> {
   if (count === 0) return;
   const baseDir = join(runsDir, BENCH_MODEL);
   const config = await readConfig(baseDir);
-  const settings = TrainSettings.parse({ mode: "prefix", model: baseDir });
+  const settings = TrainSettings.parse({ mode, model: baseDir });
   const method = tunerOf(settings.mode).method!;
   const peft = method.configOf(settings, config);
   const random = new Random(3);

@@ -12,6 +12,7 @@ import { benchOverload, type OverloadBenchOptions } from "../bench/overload.ts";
 import { benchServe, PLAIN_BATCH_SIZE, type ServeBench } from "../bench/serve.ts";
 import { BENCH_SIZES, benchTrain, MAX_LENGTH, type TrainBench } from "../bench/train.ts";
 import { type Mode, MODES } from "../models/tuners/tuner.ts";
+import { ADAPTER_MODES, type AdapterMode } from "../bench/server.ts";
 import { chooseDevice, type Device, DEVICES } from "../onnx/runtime/device.ts";
 import { Executor } from "../onnx/runtime/executor.ts";
 import { benchMemoryCommand } from "./bench_memory.ts";
@@ -22,6 +23,7 @@ import { choiceOption } from "./choices.ts";
 import { parseCount } from "./parse_count.ts";
 
 interface AdapterOptions {
+  mode: AdapterMode;
   size: keyof typeof BENCH_SIZES;
   length: number;
   adapters: number;
@@ -72,7 +74,7 @@ export function benchCommand(): Command {
         .description("Time steps of training on random texts")
         .addOption(choiceOption("--size <name>", "The model", sizes).default("minilm"))
         .addOption(
-          choiceOption("--mode <name>", "What is trained, as in 'train'; all = all three", [
+          choiceOption("--mode <name>", "What is trained, as in 'train'; all = each", [
             "all",
             ...MODES,
           ]).default("full"),
@@ -97,7 +99,7 @@ export function benchCommand(): Command {
         .description("Count what a GPU has to launch for a step of training")
         .addOption(choiceOption("--size <name>", "The model", sizes).default("minilm"))
         .addOption(
-          choiceOption("--mode <name>", "What is trained; all = all three", [
+          choiceOption("--mode <name>", "What is trained; all = each", [
             "all",
             ...MODES,
           ]).default("full"),
@@ -130,6 +132,10 @@ export function benchCommand(): Command {
         .description("Time batches whose rows belong to one adapter, and to many")
         .addOption(choiceOption("--size <name>", "The base", sizes).default("minilm"))
         .option("--length <number>", "Tokens of a text, 512 at most", parseLength, 9)
+        .addOption(
+          choiceOption("--mode <name>", "What the adapters are, as in 'train'", ADAPTER_MODES)
+            .default("prefix"),
+        )
         .option("--adapters <number>", "Adapters, and rows of the batch", parseCount, 64)
         .option("--batches <number>", "Batches whose median is taken", parseCount, 20)
         .addOption(deviceOption())
@@ -185,15 +191,25 @@ async function runAdapters(options: AdapterOptions): Promise<void> {
   const { device } = executor.choice;
   console.error(`Timing ${options.batches} batches of each kind on ${device}`);
   const bench = await benchAdapters(executor, options);
-  const { size, length, adapters } = options;
+  const { mode, size, length, adapters } = options;
   console.log(
     options.json
-      ? JSON.stringify({ machine: machine(threads), device, size, length, adapters, ...bench })
-      : `${size} on ${device}, ${adapters} texts of ${length} tokens, prefixes of 16:
+      ? JSON.stringify({
+        machine: machine(threads),
+        device,
+        mode,
+        size,
+        length,
+        adapters,
+        ...bench,
+      })
+      : `${size} on ${device}, ${adapters} texts of ${length} tokens, mode ${mode}:
 one adapter ${milliseconds(bench.one_adapter_ms)}, ${adapters} adapters ${
         milliseconds(bench.mixed_ms)
       }: ${bench.mixed_share.toFixed(2)} of the speed.
-An adapter takes ${(bench.bytes_per_adapter / 1e6).toFixed(2)} MB.`,
+An adapter takes ${kilobytes(bench.bytes_per_adapter)} in memory, its file ${
+        kilobytes(bench.file_bytes)
+      }.`,
   );
 }
 
@@ -344,6 +360,10 @@ Whole step: its nominal work by all of its time, of the rate of products of 512 
 
 function formatShare(share: number, gflops: number): string {
   return `${Math.round(100 * share)} % of ${gflops.toFixed(1)}`;
+}
+
+function kilobytes(bytes: number): string {
+  return `${(bytes / 1e3).toFixed(0)} kB`;
 }
 
 function milliseconds(value: number): string {

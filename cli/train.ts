@@ -7,6 +7,7 @@ import { Command } from "commander";
 import { dirname, relative, resolve } from "node:path";
 import { type Dataset, SAMPLE_DIR } from "../data/dataset.ts";
 import { UserError } from "../lib/user_error.ts";
+import { familyOf, readConfig } from "../models/family.ts";
 import { needsBase } from "../models/tuners/tuner.ts";
 import {
   lastUnfinishedRun,
@@ -90,13 +91,20 @@ async function run(options: Options, command: Command): Promise<void> {
   }
   const { metrics, linear_baseline: linear } = result;
   console.log(`\n${formatReport(metrics, `The ${metrics.split} file`, result)}`);
-  if (shortcomings(metrics, linear).length > 0) console.log(advice(settings, dataset.dir));
+  if (shortcomings(metrics, linear).length > 0) {
+    console.log(await advice(settings, result, dataset));
+  }
   console.log(nextSteps(result, dataset));
 }
 
 /** What may make a weak model better. */
-function advice(settings: TrainSettings, dataDir: string): string {
-  const { epochs, learningRate, maxSteps, mode } = withModelDefaults(settings);
+async function advice(
+  settings: TrainSettings,
+  { model_dir }: TrainResult,
+  { dir: dataDir }: Dataset,
+): Promise<string> {
+  const family = familyOf(await readConfig(model_dir));
+  const { epochs, learningRate, maxSteps, mode } = withModelDefaults(settings, family);
   const tries = [
     maxSteps === undefined ? `more than ${epochs} --epochs` : `more than ${maxSteps} --max-steps`,
     `another --learning-rate than ${learningRate}`,

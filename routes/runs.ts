@@ -8,13 +8,14 @@ import type { Context } from "hono";
 import { HTTPException } from "hono/http-exception";
 import { streamSSE } from "hono/streaming";
 import { createHash } from "node:crypto";
-import { basename } from "node:path";
+import { basename, join } from "node:path";
 import { z } from "zod";
 import type { DatasetLibrary } from "../data/dataset_library.ts";
 import { exists } from "../lib/files.ts";
 import { PROBLEM_TYPES } from "../data/labels.ts";
+import { familyOf, readConfig } from "../models/family.ts";
 import { isAdapter } from "../models/formats/adapter.ts";
-import { BUNDLED_MODEL, OWN_MODELS } from "../models/formats/config.ts";
+import { BUNDLED_MODEL, CONFIG_FILE, OWN_MODELS } from "../models/formats/config.ts";
 import { chooseDevice, DeviceError } from "../onnx/runtime/device.ts";
 import type { ModelCache } from "../serving/model_cache.ts";
 import { type ModelRegistry, UnknownModelError } from "../serving/model_registry.ts";
@@ -442,8 +443,12 @@ export function runRoutes(options: RunRoutesOptions): OpenAPIHono {
     return context.json(answer(await find(created.runId)), 202);
   });
   router.openapi(settingsOf, async (context) => {
-    const { known } = await check(context.req.valid("json"));
-    const settings = Object.entries(withModelDefaults(known)).flatMap(([key, value]) =>
+    const { known, base } = await check(context.req.valid("json"));
+    // The family of a model on the hub is known when it has been downloaded.
+    const family = await exists(join(base, CONFIG_FILE))
+      ? familyOf(await readConfig(base))
+      : undefined;
+    const settings = Object.entries(withModelDefaults(known, family)).flatMap(([key, value]) =>
       value === undefined ? [] : [[snakeCase(key), value] as const]
     );
     return context.json({ settings: Object.fromEntries(settings) }, 200);

@@ -4,10 +4,23 @@
  * @module
  */
 import { deepStrictEqual, match, notStrictEqual, ok, strictEqual } from "node:assert";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { SAMPLE_DIR } from "../data/dataset.ts";
 import { newRun, type Run } from "../orchestration/run_store.ts";
 import { LocalServer, writeModel } from "./local_server.ts";
+
+/** The configuration of a small RoBERTa. */
+const ROBERTA = {
+  model_type: "roberta",
+  vocab_size: 50,
+  hidden_size: 16,
+  num_hidden_layers: 1,
+  num_attention_heads: 2,
+  intermediate_size: 16,
+  max_position_embeddings: 40,
+  type_vocab_size: 1,
+  pad_token_id: 1,
+};
 
 /** A server that trains nothing. */
 function idle(options: Parameters<typeof LocalServer.start>[0] = {}): Promise<LocalServer> {
@@ -364,12 +377,22 @@ Deno.test("storage is counted, and a budget refuses more", async () => {
 });
 
 Deno.test("a request for a run is checked without training, with the defaults of its base", async () => {
-  await using server = await idle();
+  const dir = join(await Deno.makeTempDir(), "some_roberta");
+  await using cleaner = new AsyncDisposableStack();
+  cleaner.defer(() => Deno.remove(dirname(dir), { recursive: true }));
+  await Deno.mkdir(dir);
+  await Deno.writeTextFile(join(dir, "config.json"), JSON.stringify(ROBERTA));
+  await using server = await idle({ allowedBases: [dir] });
   const { settings } = await server.post<{ settings: Record<string, unknown> }>(
     "/v1/runs/settings",
     { dataset: "sample", model: "scratch:tiny" },
   );
   deepStrictEqual([settings["learning_rate"], settings["epochs"]], [1e-3, 8]);
+  const roberta = await server.post<{ settings: Record<string, unknown> }>(
+    "/v1/runs/settings",
+    { dataset: "sample", model: "some_roberta" },
+  );
+  deepStrictEqual(roberta.settings["learning_rate"], 2e-5);
   const bad = { dataset: "sample", model: "scratch:tiny", mode: "prefix" };
   const { error } = await server.post<{ error: string }>("/v1/runs/settings", bad, 422);
   match(error, /^'mode': 'scratch:tiny' has random weights/);

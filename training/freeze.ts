@@ -9,7 +9,7 @@ import { UserError } from "../lib/user_error.ts";
  * The parameters that patterns choose; none without patterns.
  *
  * @param patterns Names separated by commas; `*` stands for anything, as in
- * `bert.embeddings.*,bert.encoder.layer.0.*`.
+ * `*.embeddings.*,*.layer.0.*`.
  * @throws {UserError} If a pattern fits no name, or all names are chosen.
  */
 export function frozenParameters(

@@ -61,10 +61,10 @@ function readAll(
 export function testRunStore(
   implementation: string,
   open: () => Promise<RunStore>,
-  { ignore = false, numRuns = 50 } = {},
+  { numRuns = 50, ...options }: { numRuns?: number } & Partial<Deno.TestDefinition> = {},
 ): void {
   const test = (name: string, fn: () => Promise<void>) =>
-    Deno.test({ name: `${implementation} ${name}`, ignore, fn });
+    Deno.test({ ...options, name: `${implementation} ${name}`, fn });
 
   test("keeps a run with its changes", async () => {
     using store = await open();

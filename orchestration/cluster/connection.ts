@@ -1,0 +1,269 @@
+/**
+ * The connection to the NATS servers of a cluster, which keep everything that its members share.
+ * Loaded only where a cluster is asked for.
+ *
+ * @module
+ */
+import {
+  AckPolicy,
+  type ConsumerConfig,
+  DiscardPolicy,
+  JetStreamApiError,
+  type JetStreamClient,
+  JetStreamError,
+  type JetStreamManager,
+  jetstreamManager,
+  RetentionPolicy,
+  type StreamConfig,
+} from "@nats-io/jetstream";
+import { type KV, Kvm } from "@nats-io/kv";
+import { type ObjectStore, Objm, StorageType } from "@nats-io/obj";
+import {
+  connect,
+  credsAuthenticator,
+  errors,
+  nanos,
+  type NatsConnection,
+} from "@nats-io/transport-node";
+import { UserError } from "../../lib/user_error.ts";
+import { StateError } from "../store.ts";
+
+/** How a cluster is reached. */
+export interface ClusterOptions {
+  /** The addresses of NATS servers, separated by commas. */
+  servers: string;
+  /** What everything in NATS is named by; `graft` by default. */
+  name?: string | undefined;
+  /** The file of a NATS user's credentials. */
+  credentialsFile?: string | undefined;
+  /** The certificate of the authority that the servers' certificates come from; makes TLS necessary. */
+  tlsCaFile?: string | undefined;
+  /** How often an operation is tried again before the cluster counts as out of reach. */
+  patienceMs?: number | undefined;
+  /** A task whose worker says nothing for so long is given to another. */
+  leaseMs?: number | undefined;
+}
+
+/** The cluster cannot be reached; it may be in a moment. */
+export class ClusterUnavailableError extends StateError {
+  override name = "ClusterUnavailableError";
+}
+
+const REQUEST_TIMEOUT_MS = 3000;
+const PAUSE_MS = 200;
+/** How long nodes that start at the same moment are waited for. */
+const START_MS = 30_000;
+const DEFAULT_PATIENCE_MS = 4000;
+const DEFAULT_LEASE_MS = 30_000;
+/** JetStream's code for a compare-and-set that came too late. */
+const WRONG_LAST_SEQUENCE = [10071, 10164];
+/** How many nodes keep each value, where there are so many. */
+const REPLICAS = 3;
+
+/** A connection, which is made again whenever it breaks. */
+export class Cluster implements AsyncDisposable {
+  /** What everything in NATS is named by. */
+  readonly name: string;
+  /** The streams. */
+  readonly manager: JetStreamManager;
+  /** Publishes to streams. */
+  readonly jetstream: JetStreamClient;
+  /** A task whose worker says nothing for so long is given to another. */
+  readonly leaseMs: number;
+  readonly #connection: NatsConnection;
+  readonly #patienceMs: number;
+  readonly #replicas: number;
+  #isConnected = true;
+
+  private constructor(
+    connection: NatsConnection,
+    manager: JetStreamManager,
+    { name = "graft", patienceMs = DEFAULT_PATIENCE_MS, leaseMs = DEFAULT_LEASE_MS }:
+      ClusterOptions,
+  ) {
+    this.#connection = connection;
+    this.manager = manager;
+    this.jetstream = manager.jetstream();
+    this.name = name;
+    this.leaseMs = leaseMs;
+    this.#patienceMs = patienceMs;
+    this.#replicas = connection.info?.cluster === undefined ? 1 : REPLICAS;
+    void this.#followConnection();
+  }
+
+  /**
+   * Connects to the first server that answers.
+   *
+   * @throws {UserError} If none does, or they refuse.
+   */
+  static async connect(options: ClusterOptions): Promise<Cluster> {
+    const { servers, credentialsFile, tlsCaFile } = options;
+    const deadline = performance.now() + START_MS;
+    while (true) {
+      let connection: NatsConnection | undefined;
+      try {
+        connection = await connect({
+          servers: servers.split(",").map((server) => server.trim()),
+          ...credentialsFile !== undefined &&
+            { authenticator: credsAuthenticator(await Deno.readFile(credentialsFile)) },
+          ...tlsCaFile !== undefined && { tls: { caFile: tlsCaFile } },
+          maxReconnectAttempts: -1,
+          reconnectTimeWait: 250,
+          timeout: REQUEST_TIMEOUT_MS,
+          pingInterval: 5000,
+          maxPingOut: 2,
+        });
+        const manager = await jetstreamManager(connection, { timeout: REQUEST_TIMEOUT_MS });
+        return new Cluster(connection, manager, options);
+      } catch (error) {
+        await connection?.close();
+        const reason = error instanceof Error ? error.message : String(error);
+        if (error instanceof Deno.errors.NotCapable || performance.now() > deadline) {
+          throw new UserError(`Cannot reach the cluster at '${servers}': ${reason}`);
+        }
+        await pause(PAUSE_MS);
+      }
+    }
+  }
+
+  /** Whether there is a connection. */
+  get isConnected(): boolean {
+    return this.#isConnected;
+  }
+
+  /** The server that this one is connected to, with its version. */
+  get server(): { name: string; version: string } {
+    const { server_name = "?", version = "?" } = this.#connection.info ?? {};
+    return { name: server_name, version };
+  }
+
+  /**
+   * Does something over the connection, and tries again for a while where the cluster does not
+   * answer.
+   *
+   * @param operation May be done twice, as where an answer was lost.
+   * @throws {ClusterUnavailableError} If the cluster cannot be reached.
+   */
+  async reach<Result>(operation: () => Promise<Result>): Promise<Result> {
+    const deadline = performance.now() + this.#patienceMs;
+    while (true) {
+      try {
+        if (!this.#isConnected) throw new errors.ClosedConnectionError();
+        return await operation();
+      } catch (error) {
+        if (!isUnavailable(error)) throw error;
+        if (performance.now() > deadline || this.#connection.isClosed()) {
+          throw new ClusterUnavailableError("The cluster's NATS servers do not answer", {
+            cause: error,
+          });
+        }
+      }
+      await pause(PAUSE_MS);
+    }
+  }
+
+  /** A bucket of values, which is made if it is not there. */
+  async bucket(name: string, { ttlMs = 0 }: { ttlMs?: number } = {}): Promise<KV> {
+    const options = {
+      replicas: this.#replicas,
+      history: 1,
+      ttl: ttlMs,
+      storage: StorageType.File,
+      // Else a replica that lags behind would answer.
+      allow_direct: false,
+      timeout: REQUEST_TIMEOUT_MS,
+    };
+    return await this.#made(() => new Kvm(this.jetstream).create(`${this.name}_${name}`, options));
+  }
+
+  /** A bucket of files, which is made if it is not there. */
+  async objects(name: string): Promise<ObjectStore> {
+    const options = { replicas: this.#replicas, storage: StorageType.File };
+    return await this.#made(() => new Objm(this.jetstream).create(`${this.name}_${name}`, options));
+  }
+
+  /** The stream of the runs' events, which is made if it is not there. */
+  async events(): Promise<string> {
+    return await this.#stream({ name: `${this.name}_events`, subjects: [`${this.name}.events.*`] });
+  }
+
+  /** The queue, which is made if it is not there: it holds a task once. */
+  async queue(): Promise<string> {
+    return await this.#stream({
+      name: `${this.name}_queue`,
+      subjects: [`${this.name}.queue.>`],
+      retention: RetentionPolicy.Workqueue,
+      discard: DiscardPolicy.New,
+      max_msgs_per_subject: 1,
+      discard_new_per_subject: true,
+    });
+  }
+
+  /** A durable consumer of the queue, which is made if it is not there. */
+  async consumer(stream: string, durable: string, filter: string): Promise<void> {
+    const config: Partial<ConsumerConfig> = {
+      durable_name: durable,
+      filter_subject: filter,
+      ack_policy: AckPolicy.Explicit,
+      ack_wait: nanos(this.leaseMs),
+      max_ack_pending: 100_000,
+    };
+    await this.#made(() => this.manager.consumers.add(stream, config));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#connection.close();
+  }
+
+  async #stream(config: Partial<StreamConfig> & { name: string }): Promise<string> {
+    await this.#made(async () => {
+      try {
+        await this.manager.streams.info(config.name);
+      } catch (error) {
+        if (!(error instanceof JetStreamApiError) || error.status !== 404) throw error;
+        const whole = { ...config, num_replicas: this.#replicas, storage: StorageType.File };
+        await this.manager.streams.add(whole);
+      }
+    });
+    return config.name;
+  }
+
+  /** Makes something, for which nodes that are just starting may be needed. */
+  async #made<Result>(make: () => Promise<Result>): Promise<Result> {
+    const deadline = performance.now() + START_MS;
+    while (true) {
+      try {
+        return await make();
+      } catch (error) {
+        const isStarting = isUnavailable(error) || error instanceof JetStreamApiError;
+        if (!isStarting || performance.now() > deadline) throw error;
+      }
+      await pause(PAUSE_MS);
+    }
+  }
+
+  async #followConnection(): Promise<void> {
+    for await (const { type } of this.#connection.status()) {
+      if (type === "disconnect" || type === "staleConnection") this.#isConnected = false;
+      if (type === "reconnect") this.#isConnected = true;
+    }
+  }
+}
+
+/** Whether a compare-and-set came too late. */
+export function isConflict(error: unknown): boolean {
+  return error instanceof JetStreamApiError && WRONG_LAST_SEQUENCE.includes(error.code);
+}
+
+/** Whether JetStream, or the way to it, did not answer. */
+function isUnavailable(error: unknown): boolean {
+  if (error instanceof JetStreamApiError) return error.status === 503 || error.status === 500;
+  return error instanceof errors.TimeoutError || error instanceof errors.NoRespondersError ||
+    error instanceof errors.RequestError || error instanceof errors.ClosedConnectionError ||
+    error instanceof errors.ConnectionError || error instanceof errors.DrainingConnectionError ||
+    error instanceof JetStreamError;
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

@@ -1,0 +1,96 @@
+/**
+ * Real NATS servers for tests: nodes of one cluster on this machine, each of which can be killed and
+ * started again.
+ *
+ * @module
+ */
+import { join } from "node:path";
+
+const PROGRAM = "nats-server";
+
+/**
+ * How tests of clusters are declared: they are skipped where there is no `nats-server`, but for where
+ * GRAFT_NATS says that there has to be one.
+ */
+export const clusterTest = {
+  ignore: !hasNatsServer(),
+  // Connections are closed when the servers are gone.
+  sanitizeOps: false,
+  sanitizeResources: false,
+};
+
+function hasNatsServer(): boolean {
+  try {
+    return new Deno.Command(PROGRAM, { args: ["--version"], stdout: "null" }).outputSync().success;
+  } catch {
+    console.log("The tests of clusters are skipped: there is no nats-server");
+    return false;
+  }
+}
+
+/** Nodes with JetStream. */
+export class NatsServers implements AsyncDisposable {
+  /** As `--cluster` takes them. */
+  readonly servers: string;
+  readonly #dir: string;
+  readonly #ports: number[];
+  readonly #clusterPorts: number[];
+  readonly #nodes: (Deno.ChildProcess | undefined)[];
+
+  private constructor(dir: string, count: number) {
+    this.#dir = dir;
+    const ports = freePorts(2 * count);
+    this.#ports = ports.slice(0, count);
+    this.#clusterPorts = ports.slice(count);
+    this.#nodes = new Array(count).fill(undefined);
+    this.servers = this.#ports.map((port) => `nats://127.0.0.1:${port}`).join(",");
+  }
+
+  /** Starts nodes and waits until they have a leader. */
+  static async start(count = 3): Promise<NatsServers> {
+    const nats = new NatsServers(await Deno.makeTempDir(), count);
+    for (let node = 0; node < count; node++) nats.startNode(node);
+    return nats;
+  }
+
+  /** Starts a node that does not run. */
+  startNode(node: number): void {
+    const routes = this.#clusterPorts.map((port) => `nats-route://127.0.0.1:${port}`).join(",");
+    const clustered = this.#nodes.length === 1 ? [] : [
+      ...["--cluster_name", "graft", "--routes", routes],
+      ...["--cluster", `nats://127.0.0.1:${this.#clusterPorts[node]}`],
+    ];
+    const dir = join(this.#dir, `node-${node}`);
+    this.#nodes[node] = new Deno.Command(PROGRAM, {
+      args: [
+        ...["--addr", "127.0.0.1", "--port", String(this.#ports[node])],
+        ...["--name", `node-${node}`, "--jetstream", "--store_dir", dir, ...clustered],
+      ],
+      stdout: "null",
+      stderr: "null",
+    }).spawn();
+  }
+
+  /** Kills a node. */
+  async killNode(node: number): Promise<void> {
+    const process = this.#nodes[node];
+    this.#nodes[node] = undefined;
+    process?.kill("SIGKILL");
+    await process?.status;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const node of this.#nodes.keys()) await this.killNode(node);
+    await Deno.remove(this.#dir, { recursive: true });
+  }
+}
+
+function freePorts(count: number): number[] {
+  const listeners = Array.from(
+    { length: count },
+    () => Deno.listen({ hostname: "127.0.0.1", port: 0 }),
+  );
+  const ports = listeners.map(({ addr }) => addr.port);
+  for (const listener of listeners) listener.close();
+  return ports;
+}

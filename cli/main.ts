@@ -10,6 +10,7 @@ import { isDeviceError } from "../onnx/runtime/device.ts";
 import { OutOfMemoryError } from "../onnx/runtime/device_memory.ts";
 import { ExecutorEndedError } from "../onnx/runtime/executor.ts";
 import { benchCommand } from "./bench.ts";
+import { clusterCommand } from "./cluster.ts";
 import { dataCommand } from "./data.ts";
 import { evalCommand } from "./eval.ts";
 import { exportCommand } from "./export.ts";
@@ -39,7 +40,8 @@ export async function main(args: readonly string[]): Promise<number> {
     .addCommand(runsCommand())
     .addCommand(dataCommand())
     .addCommand(benchCommand())
-    .addCommand(workerCommand(), { hidden: true });
+    .addCommand(clusterCommand())
+    .addCommand(workerCommand());
   for (
     const command of [
       program,

@@ -13,11 +13,13 @@ import { type ApiKey, apiKey, ApiKeyFile, apiKeysOf, isLoopback } from "../route
 import { Service } from "../routes/service.ts";
 import { connectionsPossible, HttpServer } from "../serving/http_server.ts";
 import { RUNS_DIR } from "../training/folder/run_folder.ts";
+import { addClusterOptions, type ClusterFlags, memberOptions } from "./cluster_options.ts";
+import { parseSize } from "./parse_size.ts";
 import { deviceOption } from "./device_option.ts";
 import { dtypeOption } from "./dtype_option.ts";
 import { parseCount } from "./parse_count.ts";
 
-interface Options {
+interface Options extends ClusterFlags {
   port: number;
   host: string;
   runs: string;
@@ -53,7 +55,7 @@ const MIN_HEARTBEAT_TIMEOUT = 10;
 
 /** The command and its options. */
 export function serveCommand(): Command {
-  return new Command("serve")
+  return addClusterOptions(new Command("serve"))
     .description("Predict, train and evaluate over HTTP")
     .option("--port <number>", "Port to listen on; 0 takes a free one", parsePort, 8000)
     .option("--host <address>", "Address to listen on", "127.0.0.1")
@@ -127,9 +129,17 @@ export function serveCommand(): Command {
 async function run(options: Options): Promise<void> {
   const { host, port, runs: runsDir, models: modelsDir } = options;
   const apiKeys = await readKeys(options);
-  if (!isLoopback(host) && apiKeys.length === 0 && !options.insecure) {
+  const cluster = memberOptions(options);
+  const checkKeys = (hasKeys: boolean) => {
+    if (isLoopback(host) || hasKeys || options.insecure) return;
     throw new UserError(
       `Cannot listen on '${host}' without --api-key: others could reach it; or use --insecure`,
+    );
+  };
+  if (cluster === undefined) checkKeys(apiKeys.length > 0);
+  else if (modelsDir !== undefined) {
+    throw new UserError(
+      "Cannot use --models with --cluster: the others would not see them; use 'cluster publish'",
     );
   }
   if (modelsDir !== undefined && !await exists(modelsDir)) {
@@ -139,6 +149,7 @@ async function run(options: Options): Promise<void> {
   await using service = await Service.open({
     runsDir,
     modelsDir,
+    cluster,
     kv: options.kv,
     device: options.device,
     dtype: options.dtype,
@@ -155,7 +166,7 @@ async function run(options: Options): Promise<void> {
     heartbeatTimeoutMs: options.heartbeatTimeout * 1000,
     allowedBases: options.allowBase ?? [],
     preload: options.preload ?? [],
-    loopbackOnly: isLoopback(host) && apiKeys.length === 0,
+    loopbackOnly: isLoopback(host),
     apiKeys,
     requestsPerMinute: options.rateLimit,
     corsOrigins: options.corsOrigin ?? [],
@@ -164,6 +175,7 @@ async function run(options: Options): Promise<void> {
     page: options.ui,
   });
 
+  checkKeys(service.hasKeys);
   const { folder } = service;
   const maxConnections = connectionsPossible(folder.addressFile, options.maxConnections);
   const server = HttpServer.listen({ hostname: host, port, maxConnections }, service.app.fetch);
@@ -233,14 +245,4 @@ function parseHeartbeatTimeout(text: string): number {
   const seconds = parseSeconds(text);
   if (seconds >= MIN_HEARTBEAT_TIMEOUT) return seconds;
   throw new InvalidArgumentError(`It must be at least ${MIN_HEARTBEAT_TIMEOUT} seconds.`);
-}
-
-const UNITS = { "": 1, KB: 1e3, MB: 1e6, GB: 1e9 } as const;
-
-/** `2MB` -> 2,000,000 */
-function parseSize(text: string): number {
-  const [, number, unit] = /^(\d+(?:\.\d+)?) ?(|KB|MB|GB)$/i.exec(text) ?? [];
-  const bytes = Math.round(Number(number) * UNITS[unit?.toUpperCase() as keyof typeof UNITS]);
-  if (bytes >= 1) return bytes;
-  throw new InvalidArgumentError("It must be a number of bytes, KB, MB or GB.");
 }

@@ -1,5 +1,6 @@
 /**
- * `worker`: what the server starts to train and evaluate in; people have no use for it.
+ * `worker`: with `--cluster` trains and evaluates for the servers of a cluster. Without it is what a
+ * server or worker starts to do one job in; people have no use for that.
  *
  * @module
  */
@@ -15,6 +16,9 @@ import { TextClassifier } from "../models/inference/text_classifier.ts";
 import { scratchWordPieces } from "../models/scratch.ts";
 import { Executor } from "../onnx/runtime/executor.ts";
 import { writeRows } from "../orchestration/evaluation_rows.ts";
+import type { ClusterWorkerFlags } from "./cluster_worker.ts";
+import { addClusterOptions } from "./cluster_options.ts";
+import { parseCount } from "./parse_count.ts";
 import { evaluateFile } from "../training/evaluate_file.ts";
 import {
   type EvaluateJob,
@@ -32,12 +36,38 @@ import { train } from "../training/train.ts";
 
 /** The command. */
 export function workerCommand(): Command {
-  return new Command("worker")
-    .description("Do one job for the server: it comes on standard input, events go to the output")
-    .action(run);
+  return addClusterOptions(new Command("worker"))
+    .description("Train and evaluate what the servers of a cluster have queued")
+    .option("--name <name>", "What the worker is called in lists")
+    .option("--runs <dir>", "Folder for what it works on, which no other may use", "worker")
+    .option("--device <name>", "Device that it offers; repeatable; default: all it has", collect)
+    .option("--tasks <number>", "Runs and evaluations at once", parseCount, 1)
+    .option(
+      "--lease <seconds>",
+      "A worker that says nothing for so long loses its tasks to others; the same for all",
+      parseCount,
+      30,
+    )
+    .option(
+      "--heartbeat-timeout <seconds>",
+      "A training process that is silent for so long is replaced",
+      parseCount,
+      120,
+    )
+    .action(async (flags: Partial<ClusterWorkerFlags>) => {
+      if (flags.cluster === undefined) return await runOneJob();
+      // Only here: a subprocess needs nothing of it.
+      const { runClusterWorker } = await import("./cluster_worker.ts");
+      await runClusterWorker(flags as ClusterWorkerFlags);
+    });
 }
 
-async function run(): Promise<void> {
+function collect(value: string, values: string[] = []): string[] {
+  return [...values, value];
+}
+
+/** Does the job that comes on standard input; events go to the output. */
+async function runOneJob(): Promise<void> {
   const lines = textLines(Deno.stdin.readable)[Symbol.asyncIterator]();
   const job: Job = JSON.parse((await lines.next()).value);
   const stopping = new AbortController();

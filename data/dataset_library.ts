@@ -149,16 +149,29 @@ export class DatasetLibrary {
   ): Promise<DatasetEntry> {
     if (this.#coming.has(name)) throw new DatasetExistsError(name);
     this.#coming.add(name);
+    try {
+      await this.keep(name, problemType, write, signal);
+      return await this.entry(name);
+    } finally {
+      this.#coming.delete(name);
+    }
+  }
+
+  /** Makes a data set of this folder, as {@link add} does. */
+  protected async keep(
+    name: string,
+    problemType: ProblemType,
+    write: (dir: string) => Promise<IncomingFile>,
+    signal?: AbortSignal,
+  ): Promise<void> {
     const dir = this.#unfinished(name);
     try {
       if (await this.has(name)) throw new DatasetExistsError(name);
       await this.#write(dir, name, problemType, write, signal);
       await Deno.rename(dir, this.dirOf(name));
     } finally {
-      this.#coming.delete(name);
       await removeFolder(dir);
     }
-    return await this.entry(name);
   }
 
   /**

@@ -14,6 +14,7 @@ const MIN_INTERVAL_MS = 10;
  */
 export class Silence implements Disposable {
   #ms = 0;
+  #isListening = true;
   readonly #timer: ReturnType<typeof setInterval>;
 
   /** @param onTooLong Called once, when it has lasted for so long. */
@@ -22,7 +23,7 @@ export class Silence implements Disposable {
     let lookedAt = performance.now();
     this.#timer = setInterval(() => {
       const now = performance.now();
-      this.#ms += Math.min(now - lookedAt, 2 * intervalMs);
+      if (this.#isListening) this.#ms += Math.min(now - lookedAt, 2 * intervalMs);
       lookedAt = now;
       if (this.#ms < timeoutMs) return;
       clearInterval(this.#timer);
@@ -38,6 +39,13 @@ export class Silence implements Disposable {
   /** Something was said. */
   interrupt(): void {
     this.#ms = 0;
+  }
+
+  /** Waits for something during which nothing is heard. */
+  async suspend(work: Promise<void>): Promise<void> {
+    this.#isListening = false;
+    await work;
+    this.#isListening = true;
   }
 
   [Symbol.dispose](): void {

@@ -66,7 +66,13 @@ export class Attempts {
 
   /** Removes all files of the run. */
   async remove(): Promise<void> {
-    for (const dir of [this.modelDir, this.#dir]) await removeFolder(dir);
+    await removeFolder(this.modelDir);
+    await this.removeAttempts();
+  }
+
+  /** Removes what attempts have left, and not the model. */
+  async removeAttempts(): Promise<void> {
+    await removeFolder(this.#dir);
   }
 
   /** How many bytes the files of the run take; those that two attempts share count twice. */

@@ -146,7 +146,8 @@ export class JobProcess {
       if (this.#abandoned) return;
       this.#silence.interrupt();
       const message: JobMessage = JSON.parse(line);
-      if (message.type !== "heartbeat") await this.#onMessage(message);
+      if (message.type === "heartbeat") continue;
+      await this.#silence.suspend(this.#onMessage(message));
     }
   }
 }

@@ -11,6 +11,7 @@ import {
   newestFirst,
   type NumberedEvent,
   type Run,
+  type RunEntry,
   type RunEvent,
   RunStore,
   type RunSummary,
@@ -85,6 +86,15 @@ export class KvRunStore extends RunStore {
   async list(): Promise<Run[]> {
     const runs = (await this.#store.list<Run>({ prefix: ["runs"] })).map(({ value }) => value);
     return runs.sort(newestFirst);
+  }
+
+  async summaries(): Promise<RunEntry[]> {
+    const entries = await this.#store.list<RunSummary>({ prefix: [RUNS_BY_TIME] });
+    return entries.map(({ key: [, created_at, id], value }) => ({
+      ...value,
+      id: String(id),
+      created_at: String(created_at),
+    }));
   }
 
   async *newest(

@@ -48,6 +48,8 @@ export interface Run {
   result?: RunResult | undefined;
   /** Why a run failed. */
   error?: string | undefined;
+  /** In a cluster, what is stored of its files. */
+  artifacts?: { checkpoint?: string | undefined; model?: string } | undefined;
 }
 
 /** How far a run is, by what it last reported. */
@@ -127,6 +129,8 @@ export interface Evaluation {
   error?: string;
   /** The attempt that counts, from 1; 0 or nothing before the first. */
   attempt?: number;
+  /** In a cluster, what is stored of its report and predictions. */
+  artifact?: string;
   /** What is to be done. */
   job: EvaluateJob;
 }
@@ -138,6 +142,9 @@ export function isOver({ state }: { state: RunState }): boolean {
 
 /** What lists are filtered by. */
 export type RunSummary = Pick<Run, "name" | "state" | "dataset">;
+
+/** What is known of a run without reading it. */
+export type RunEntry = RunSummary & Pick<Run, "id" | "created_at">;
 
 /** A request that is to create one run, however often it is made. */
 export interface IdempotentRequest {
@@ -206,6 +213,9 @@ export abstract class RunStore implements Disposable {
 
   /** All runs, the newest first. */
   abstract list(): Promise<Run[]>;
+
+  /** What is known of all runs without reading them. */
+  abstract summaries(): Promise<RunEntry[]>;
 
   /**
    * Runs one after the other, the newest first; those that nobody asks for are not read.

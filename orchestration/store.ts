@@ -60,6 +60,11 @@ export class StateError extends Error {
   override name = "StateError";
 }
 
+/** The state cannot be reached; it may be in a moment. */
+export class StoreUnavailableError extends StateError {
+  override name = "StoreUnavailableError";
+}
+
 /** Stands where the state cannot be read, and refuses everything. */
 export class UnreadableStore implements Store {
   readonly #reason: string;

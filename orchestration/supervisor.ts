@@ -4,11 +4,12 @@
  *
  * @module
  */
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { isDiskFull, writeJson } from "../lib/files.ts";
 import { Attempts } from "./attempts.ts";
-import type { FinishEvent, TrainEvent } from "../training/events.ts";
+import type { CheckpointEvent, FinishEvent, TrainEvent } from "../training/events.ts";
 import type { Job, JobMessage, TrainJob } from "./job.ts";
+import type { RunFiles } from "./run_files.ts";
 import { JobProcess, type SpawnWorker, spawnWorker } from "./job_process.ts";
 import {
   AttemptedRun,
@@ -54,17 +55,18 @@ export interface SupervisorOptions {
   spawn?: SpawnWorker;
   /** A subprocess that is silent for so long is replaced. */
   heartbeatTimeoutMs?: number;
+  /** Where files come from and go to, where this process does not share its disk with all others. */
+  files?: RunFiles | undefined;
+  /** So many runs and evaluations may wait; 100 by default. */
+  maxQueued?: number;
 }
-
-/** So many runs and evaluations may wait. */
-const MAX_QUEUED = 100;
 
 /** As much waits as may. */
 export class QueueFullError extends Error {
   override name = "QueueFullError";
 
-  constructor() {
-    super(`${MAX_QUEUED} runs and evaluations wait already, and no more may`);
+  constructor(maxQueued: number) {
+    super(`${maxQueued} runs and evaluations wait already, and no more may`);
   }
 }
 
@@ -76,6 +78,8 @@ export class Supervisor implements AsyncDisposable {
   readonly #spawn: SpawnWorker;
   readonly #heartbeatTimeoutMs: number;
   readonly #reportsDir: string;
+  readonly #files: RunFiles | undefined;
+  readonly #maxQueued: number;
   /** Places that are kept. */
   #reserved = 0;
   readonly #working: Promise<void>[];
@@ -85,16 +89,17 @@ export class Supervisor implements AsyncDisposable {
   readonly #claiming = new AbortController();
   readonly #closing = new AbortController();
 
-  constructor(
-    { store, runsDir, datasetDir, workers = 1, spawn = spawnWorker, heartbeatTimeoutMs = 120_000 }:
-      SupervisorOptions,
-  ) {
+  constructor(options: SupervisorOptions) {
+    const { store, runsDir, datasetDir, workers = 1, spawn = spawnWorker } = options;
+    const { heartbeatTimeoutMs = 120_000, files, maxQueued = 100 } = options;
     this.#store = store;
     this.#runsDir = runsDir;
     this.#datasetDir = datasetDir;
     this.#spawn = spawn;
     this.#heartbeatTimeoutMs = heartbeatTimeoutMs;
     this.#reportsDir = join(runsDir, "evaluations");
+    this.#files = files;
+    this.#maxQueued = maxQueued;
     this.#working = Array.from({ length: workers }, () => this.#workOff());
   }
 
@@ -121,7 +126,9 @@ export class Supervisor implements AsyncDisposable {
    * @throws {QueueFullError} If there is none.
    */
   reserve(): Disposable {
-    if (this.queueLength + this.#reserved >= MAX_QUEUED) throw new QueueFullError();
+    if (this.queueLength + this.#reserved >= this.#maxQueued) {
+      throw new QueueFullError(this.#maxQueued);
+    }
     this.#reserved++;
     return { [Symbol.dispose]: () => void this.#reserved-- };
   }
@@ -133,12 +140,22 @@ export class Supervisor implements AsyncDisposable {
 
   /** The file of an evaluation's report: a value of the store would be too small for many classes. */
   reportFile(id: string): string {
-    return join(this.#reportsDir, `${id}.json`);
+    return this.#files === undefined
+      ? join(this.#reportsDir, `${id}.json`)
+      : join(this.#reportsDir, id, "report.json");
   }
 
   /** The file of an evaluation's predictions. */
   rowsFile(id: string): string {
-    return join(this.#reportsDir, `${id}.rows.jsonl`);
+    return this.#files === undefined
+      ? join(this.#reportsDir, `${id}.rows.jsonl`)
+      : join(this.#reportsDir, id, "rows.jsonl");
+  }
+
+  /** Sees to it that the files of an evaluation that has succeeded are here. */
+  async bringReport({ id, artifact }: Evaluation): Promise<void> {
+    if (artifact === undefined) return;
+    await this.#files?.bringReport(artifact, join(this.#reportsDir, id));
   }
 
   /** How long a run's subprocess has been silent, if it is so long that it counts as lost. */
@@ -232,6 +249,7 @@ export class Supervisor implements AsyncDisposable {
       throw new RunStateError(`Cannot delete run '${id}': ${user} needs its model`);
     }
     await this.attempts(id).remove();
+    await this.#files?.remove(run);
     await this.#store.delete(id);
   }
 
@@ -296,9 +314,14 @@ export class Supervisor implements AsyncDisposable {
     if (isOver(run)) return true;
     const own = new AttemptedRun(this.#store, run.id, run.attempt);
     if (run.cancelling) await this.#end(own, "cancelled");
-    else if (await this.attempts(run.id).isPublished()) await this.#succeed(own, run);
+    else if (await this.#isPublished(run)) await this.#succeed(own, run);
     else return false;
     return true;
+  }
+
+  async #isPublished(run: Run): Promise<boolean> {
+    if (this.#files === undefined) return await this.attempts(run.id).isPublished();
+    return run.artifacts?.model !== undefined;
   }
 
   /** Attempts a run until it is over or the server closes; whether it is over. */
@@ -308,7 +331,9 @@ export class Supervisor implements AsyncDisposable {
       let own = new AttemptedRun(this.#store, id, run.attempt);
       try {
         const attempt = run.attempt + 1;
-        const resume = await this.attempts(id).prepare(attempt);
+        const resume = this.#files === undefined
+          ? await this.attempts(id).prepare(attempt)
+          : await this.#files.bringCheckpoint(run, this.attempts(id).dirOf(attempt));
         run = await this.#made(() => own.change({ attempt }));
         own = new AttemptedRun(this.#store, id, attempt);
         run = await this.#attempt(own, run, resume);
@@ -364,15 +389,23 @@ export class Supervisor implements AsyncDisposable {
   async #attempt(own: AttemptedRun, run: Run, resume: boolean): Promise<Run> {
     const { id, name, attempt, settings, base, dataset } = run;
     if (run.cancelling) return await this.#end(own, "cancelled");
+    const dir = this.attempts(id).dirOf(attempt);
+    const inputs = await this.#files?.bringInputs(run);
     const job: TrainJob = {
       type: "train",
-      settings: { ...TrainSettings.parse(mapKeys(settings, camelCase)), model: base },
-      dataDir: this.#datasetDir(dataset),
-      outDir: this.attempts(id).dirOf(attempt),
+      settings: {
+        ...TrainSettings.parse(mapKeys(settings, camelCase)),
+        model: inputs?.base ?? base,
+      },
+      dataDir: inputs?.dataDir ?? this.#datasetDir(dataset),
+      outDir: dir,
       name,
       resume,
     };
-    const follower = new RunFollower(own);
+    const follower = new RunFollower(
+      own,
+      this.#files && new CheckpointStore(this.#files, run, dir),
+    );
     const work = this.#work(id, job, (message) => follower.take(message));
     const over = new AbortController();
     const watching = this.#watch(own, over.signal);
@@ -421,8 +454,9 @@ export class Supervisor implements AsyncDisposable {
     if (finish !== undefined) {
       const result = { ...runResult(finish), model_dir: this.attempts(id).modelDir };
       // First, as a server that starts takes a model that is there for the end of the run.
-      const run = await this.#made(() => own.change({ result }));
-      await this.attempts(id).publish(attempt);
+      const artifacts = this.#files && await this.#storeModel(id, attempt);
+      const run = await this.#made(() => own.change({ result, ...artifacts && { artifacts } }));
+      if (this.#files === undefined) await this.attempts(id).publish(attempt);
       return await this.#succeed(own, run);
     }
     if (error !== undefined) return await this.#fail(own, error);
@@ -435,11 +469,27 @@ export class Supervisor implements AsyncDisposable {
     return await this.#fail(own, `${death}, the last time with ${reason}`);
   }
 
-  async #succeed(own: AttemptedRun, { result }: Run): Promise<Run> {
+  /** Stores what an attempt has trained, where it is to be served elsewhere. */
+  async #storeModel(id: string, attempt: number): Promise<NonNullable<Run["artifacts"]>> {
+    const run = (await this.#store.get(id))!;
+    const model = await this.#files!.storeModel(run, this.attempts(id).dirOf(attempt));
+    return { ...run.artifacts, model };
+  }
+
+  async #succeed(own: AttemptedRun, run: Run): Promise<Run> {
+    const { result } = run;
+    await this.#files?.publish(run);
     if (result !== undefined) {
       await this.#made(() => own.append({ type: "finish", ...result }));
     }
-    return await this.#end(own, "succeeded");
+    const ended = await this.#end(own, "succeeded");
+    if (this.#files !== undefined) {
+      if (run.artifacts?.checkpoint !== undefined) {
+        await this.#files.dropCheckpoint(run.artifacts.checkpoint);
+      }
+      await this.attempts(run.id).removeAttempts();
+    }
+    return ended;
   }
 
   async #fail(own: AttemptedRun, error: string): Promise<Run> {
@@ -465,8 +515,10 @@ export class Supervisor implements AsyncDisposable {
     const { job: asked } = await change({ state: "running", attempt }, attempt - 1);
     let failure: string | undefined;
     let report: object | undefined;
-    await Deno.mkdir(this.#reportsDir, { recursive: true });
-    const job = { ...asked, rowsFile: this.rowsFile(id) };
+    const reportDir = dirname(this.reportFile(id));
+    await Deno.mkdir(reportDir, { recursive: true });
+    const inputs = await this.#files?.bringEvaluated(claimed);
+    const job = { ...asked, ...inputs, rowsFile: this.rowsFile(id) };
     const reason = await this.#work(id, job, async (message) => {
       if (message.type === "error") failure = message.message;
       if (message.type !== "report") return;
@@ -475,8 +527,10 @@ export class Supervisor implements AsyncDisposable {
     }).catch((error) => String(error));
     if (report === undefined && this.#closed) return false;
     const error = failure ?? `the process ended with ${reason}`;
+    const artifact = report && await this.#files?.storeReport(claimed, reportDir);
     await change({
       finished_at: now(),
+      ...artifact !== undefined && { artifact },
       ...report === undefined
         ? { state: "failed", error: error.slice(0, MAX_ERROR_LENGTH) }
         : { state: "succeeded" },
@@ -485,9 +539,36 @@ export class Supervisor implements AsyncDisposable {
   }
 }
 
+/** Stores the checkpoints of an attempt, where it may be gone on with elsewhere. */
+class CheckpointStore {
+  readonly #files: RunFiles;
+  readonly #run: Run;
+  readonly #dir: string;
+  #last: string | undefined;
+
+  constructor(files: RunFiles, run: Run, dir: string) {
+    this.#files = files;
+    this.#run = run;
+    this.#dir = dir;
+    this.#last = run.artifacts?.checkpoint;
+  }
+
+  /** Stores what there is; `commit` makes it the run's, and what it replaces is taken away then. */
+  async store(commit: (artifacts: Partial<Run>) => Promise<void>): Promise<void> {
+    const last = this.#last;
+    const run = { ...this.#run, artifacts: { checkpoint: last } };
+    const checkpoint = await this.#files.storeCheckpoint(run, this.#dir);
+    if (checkpoint === undefined) return await commit({});
+    await commit({ artifacts: { checkpoint } });
+    this.#last = checkpoint;
+    if (last !== undefined) await this.#files.dropCheckpoint(last, checkpoint);
+  }
+}
+
 /** Writes what the subprocess of a run says into the store. */
 class RunFollower {
   readonly #run: AttemptedRun;
+  readonly #checkpoints: CheckpointStore | undefined;
   #lastAt = -Infinity;
   #progress: RunProgress | undefined;
   finish: FinishEvent | undefined;
@@ -496,8 +577,9 @@ class RunFollower {
   /** Whether there was a checkpoint. */
   checkpointed = false;
 
-  constructor(run: AttemptedRun) {
+  constructor(run: AttemptedRun, checkpoints?: CheckpointStore) {
     this.#run = run;
+    this.#checkpoints = checkpoints;
   }
 
   async take(message: JobMessage): Promise<void> {
@@ -522,10 +604,17 @@ class RunFollower {
         break;
       case "checkpoint":
         this.checkpointed = true;
-        return await this.#append(message, { checkpoint_step: message.step });
+        return await this.#checkpoint(message);
     }
     this.#progress = progressAfter(message, this.#progress);
     await this.#append(message, this.#progress === undefined ? {} : { progress: this.#progress });
+  }
+
+  async #checkpoint(event: CheckpointEvent): Promise<void> {
+    const append = (change: Partial<Run>) =>
+      this.#append(event, { checkpoint_step: event.step, ...change });
+    if (this.#checkpoints === undefined) await append({});
+    else await this.#checkpoints.store(append);
   }
 
   /** Adds to the stream of events, but for want of room: what is trained is worth more. */

@@ -26,6 +26,9 @@ export interface ApiKey {
   requestsPerMinute?: number | undefined;
 }
 
+/** Where a cluster keeps the keys that hold for all its servers. */
+export const API_KEYS = "api_keys";
+
 /** A file of keys: the keys themselves are not in it. */
 export const ApiKeyFile = z.strictObject({
   keys: z.array(z.strictObject({
@@ -67,10 +70,14 @@ export function accessCheck(
   sessionKey: (context: Context) => ApiKey | undefined = () => undefined,
 ): (context: Context, scope: Scope) => void {
   const limits = new Map<ApiKey | undefined, RateLimit>();
-  for (const key of [undefined, ...keys]) {
-    const limit = key?.requestsPerMinute ?? requestsPerMinute;
-    if (limit !== undefined) limits.set(key, new RateLimit(limit));
-  }
+  // Keys may come and go.
+  const limitOf = (key: ApiKey | undefined) => {
+    const perMinute = key?.requestsPerMinute ?? requestsPerMinute;
+    if (perMinute === undefined) return undefined;
+    const limit = limits.get(key) ?? new RateLimit(perMinute);
+    limits.set(key, limit);
+    return limit;
+  };
   return (context, scope) => {
     const key = keys.length === 0 ? undefined : requestKey(keys, context, sessionKey);
     if (key !== undefined) {
@@ -79,7 +86,7 @@ export function accessCheck(
         throw new HTTPException(403, { message: `The API key lacks the scope '${scope}'` });
       }
     }
-    const waitSeconds = limits.get(key)?.take(performance.now()) ?? 0;
+    const waitSeconds = limitOf(key)?.take(performance.now()) ?? 0;
     if (waitSeconds > 0) {
       throw retryLater(429, "There are too many requests of this key", Math.ceil(waitSeconds));
     }

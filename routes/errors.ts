@@ -12,7 +12,7 @@ import { ModelConflictError, UnknownModelError } from "../serving/model_registry
 import { InferenceError } from "../serving/predictor.ts";
 import { isDiskFull } from "../lib/files.ts";
 import { RunStateError } from "../orchestration/run_store.ts";
-import { StateError } from "../orchestration/store.ts";
+import { StateError, StoreUnavailableError } from "../orchestration/store.ts";
 import { QueueFullError } from "../orchestration/supervisor.ts";
 
 const ERROR_TYPES: Partial<Record<ContentfulStatusCode, string>> = {
@@ -76,6 +76,7 @@ function httpError(error: Error, context: Context): HTTPException | undefined {
   if (error instanceof RunStateError) return new HTTPException(409, { message });
   if (error instanceof ModelConflictError) return new HTTPException(409, { message });
   if (error instanceof QueueFullError) return retryLater(429, message, 60);
+  if (error instanceof StoreUnavailableError) return retryLater(503, message, 1);
   if (error instanceof StateError) return new HTTPException(503, { message });
   if (isDiskFull(error)) {
     return new HTTPException(507, { message: "There is no room on the server's disk" });

@@ -269,13 +269,15 @@ export function evaluationRoutes(options: EvaluationRoutesOptions): OpenAPIHono 
     }
   };
   const answer = (
-    { job, attempt: _, ...evaluation }: Evaluation,
+    { job, attempt: _, artifact: __, ...evaluation }: Evaluation,
   ): z.infer<typeof EvaluationAnswer> => ({
     ...evaluation,
     split: basename(job.file).startsWith("test") ? "test" : "validation",
   });
-  const reportOf = async ({ id }: Evaluation): Promise<z.infer<typeof Report>> =>
-    JSON.parse(await Deno.readTextFile(supervisor.reportFile(id)));
+  const reportOf = async (evaluation: Evaluation): Promise<z.infer<typeof Report>> => {
+    await supervisor.bringReport(evaluation);
+    return JSON.parse(await Deno.readTextFile(supervisor.reportFile(evaluation.id)));
+  };
   const find = async (id: string): Promise<Evaluation> => {
     const evaluation = await store.getEvaluation(id);
     if (evaluation !== undefined) return evaluation;

@@ -36,13 +36,23 @@ export function metricsRoutes({ metrics, ...options }: MetricsRoutesOptions): Op
     const counts: Record<string, number> = Object.fromEntries(
       RUN_STATES.map((state) => [state, 0]),
     );
-    for (const { state } of await store.list()) counts[state]!++;
+    for (const { state } of await store.summaries()) counts[state]!++;
     return counts;
   });
   metrics.gauge(
     "graft_job_queue_length",
     "Runs and evaluations that wait for a process",
     () => supervisor.queueLength,
+  );
+  metrics.gauges(
+    "graft_job_queue_wait_seconds",
+    "How long the run that was created first of those that are queued has waited",
+    "kind",
+    async () => {
+      const queued = (await store.summaries()).filter(({ state }) => state === "queued");
+      const first = Math.min(Date.now(), ...queued.map((run) => Date.parse(run.created_at)));
+      return { run: (Date.now() - first) / 1000 };
+    },
   );
   metrics.gauges("graft_disk_bytes", "What is taken on the disk", "kind", async () => {
     const { runs, datasets } = await storage(options);

@@ -359,6 +359,8 @@ export interface RunRoutesOptions {
   datasets: DatasetLibrary;
   /** Bases beside the server's own models: folders, known by their names, and names on the hub. */
   allowedBases?: readonly string[];
+  /** Whether runs are trained on other machines, whose devices are not known here. */
+  trainsElsewhere?: boolean;
   budget: DiskBudget;
 }
 
@@ -371,7 +373,9 @@ export function runRoutes(options: RunRoutesOptions): OpenAPIHono {
     if (run === undefined) throw new HTTPException(404, { message: `There is no run '${id}'` });
     return run;
   };
-  const answer = ({ base: _base, ...run }: Run): z.infer<typeof RunAnswer> => {
+  const answer = (
+    { base: _base, artifacts: _artifacts, ...run }: Run,
+  ): z.infer<typeof RunAnswer> => {
     const lostForMs = supervisor.lostForMs(run.id);
     if (run.state !== "running" || lostForMs === undefined) return run;
     return { ...run, state: "lost", silent_seconds: Math.round(lostForMs / 1000) };
@@ -397,10 +401,12 @@ export function runRoutes(options: RunRoutesOptions): OpenAPIHono {
       throw invalidField(snakeCase(String(path[0])), message);
     }
     const base = await baseOf(known.model, options);
-    await chooseDevice(known.device).catch((error) => {
-      if (error instanceof DeviceError) throw invalidField("device", error.message);
-      throw error;
-    });
+    if (options.trainsElsewhere !== true) {
+      await chooseDevice(known.device).catch((error) => {
+        if (error instanceof DeviceError) throw invalidField("device", error.message);
+        throw error;
+      });
+    }
     return { dataset, name, promote, settings, known, base };
   };
 

@@ -5,7 +5,7 @@
  */
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import { basename, join } from "node:path";
-import { DatasetLibrary } from "../data/dataset_library.ts";
+import { DatasetLibrary, type Ingest } from "../data/dataset_library.ts";
 import { UserError } from "../lib/user_error.ts";
 import type { Dtype } from "../models/weights.ts";
 import type { Device } from "../onnx/runtime/device.ts";
@@ -18,7 +18,12 @@ import { Supervisor } from "../orchestration/supervisor.ts";
 import { Metrics } from "../serving/metrics.ts";
 import { ModelCache, NoRoomError } from "../serving/model_cache.ts";
 import { ModelRegistry, UnknownModelError } from "../serving/model_registry.ts";
-import { ModelStore } from "../serving/model_store.ts";
+import { KvModelStore, type ModelStore } from "../serving/model_store.ts";
+import { ClusterModelStore } from "../serving/cluster_model_store.ts";
+import type { RunFiles } from "../orchestration/run_files.ts";
+import type { RunStore } from "../orchestration/run_store.ts";
+import type { MemberOptions, SharedConfig } from "../orchestration/cluster/member.ts";
+import { API_KEYS, type ApiKey, ApiKeyFile, apiKeysOf } from "./access.ts";
 import { borrowModel, InferenceError, Predictor } from "../serving/predictor.ts";
 import { RUNS_DIR } from "../training/folder/run_folder.ts";
 import { type AppOptions, createApp } from "./app.ts";
@@ -64,6 +69,8 @@ export interface ServiceOptions extends
   maxConcurrentRequests?: number;
   /** The largest body but of data sets; 2 MB by default. */
   payloadLimitBytes?: number;
+  /** The cluster that it belongs to, whose workers train; by default none. */
+  cluster?: Omit<MemberOptions, "runsDir"> | undefined;
   /** How many processes train; one by default, 0 for none. */
   workers?: number;
   /** After how long a training process that is silent is replaced; two minutes by default. */
@@ -76,6 +83,8 @@ export interface ServiceOptions extends
 export class Service implements AsyncDisposable {
   /** The routes. */
   readonly app: OpenAPIHono;
+  /** Whether requests need a key. */
+  readonly hasKeys: boolean;
   /** What this process holds of the folder. */
   readonly folder: OwnedFolder;
   /** Resolves when predictions are made at once; rejects if the device or a preloaded model fails. */
@@ -90,7 +99,7 @@ export class Service implements AsyncDisposable {
     options: ServiceOptions,
     parts: Pick<
       AppOptions,
-      "cache" | "datasets" | "models" | "store" | "supervisor"
+      "apiKeys" | "cache" | "datasets" | "models" | "store" | "supervisor"
     >,
     folder: OwnedFolder,
     resources: AsyncDisposableStack,
@@ -99,6 +108,7 @@ export class Service implements AsyncDisposable {
     const { cache, models, supervisor } = parts;
     const metrics = new Metrics();
     this.folder = folder;
+    this.hasKeys = parts.apiKeys?.length !== 0;
     this.#supervisor = supervisor;
     this.#drain = new Drain();
     this.#resources = resources;
@@ -106,6 +116,8 @@ export class Service implements AsyncDisposable {
       allowedBases: [],
       ...options,
       ...parts,
+      loopbackOnly: options.loopbackOnly === true && parts.apiKeys?.length === 0,
+      trainsElsewhere: options.cluster !== undefined,
       prediction: { device, dtype },
       predictor: resources.use(new Predictor(models, cache, metrics, maxBatchTokens)),
       metrics,
@@ -143,23 +155,22 @@ export class Service implements AsyncDisposable {
     // It starts while everything else does.
     cache.executor().catch(() => {});
 
-    const kv = options.kv ?? join(runsDir, STATE_FILE);
-    opened.use(await lockState(kv));
-    const store = opened.use(new KvRunStore(await openState(kv)));
-    const modelStore = opened.use(new ModelStore(await openState(kv)));
-    const { heartbeatTimeoutMs = 120_000 } = options;
+    const { heartbeatTimeoutMs = 120_000, cluster } = options;
     const ingestion = new Ingestion({ heartbeatTimeoutMs });
-    const datasets = new DatasetLibrary(
-      join(runsDir, "datasets"),
-      (dataset, signal) => ingestion.run(dataset, signal),
-    );
+    const ingest: Ingest = (dataset, signal) => ingestion.run(dataset, signal);
+    const state = cluster === undefined
+      ? await ownState(opened, options, runsDir, ingest)
+      : await clusterState(opened, { ...cluster, runsDir }, ingest);
+    const { store, modelStore, datasets, files, clusterKeys } = state;
     await datasets.removeLeftovers();
     const supervisor = opened.use(
       new Supervisor({
         store,
         runsDir,
         datasetDir: (name) => datasets.dirOf(name),
-        workers: options.workers ?? 1,
+        // Those of a cluster train elsewhere.
+        ...cluster === undefined ? { workers: options.workers ?? 1 } : { workers: 0, files },
+        ...cluster !== undefined && { maxQueued: MAX_QUEUED_IN_CLUSTER },
         heartbeatTimeoutMs,
       }),
     );
@@ -171,10 +182,14 @@ export class Service implements AsyncDisposable {
       allowedBases,
     });
     // Predicting does not wait for it, as where the disk is full.
-    supervisor.recover().catch((error) =>
-      console.error(`Cannot go on with runs: ${error.message}`)
-    );
-    const parts = { cache, datasets, models, store, supervisor };
+    if (cluster === undefined) {
+      supervisor.recover().catch((error) =>
+        console.error(`Cannot go on with runs: ${error.message}`)
+      );
+    }
+    const apiKeys = [...options.apiKeys ?? []];
+    if (clusterKeys !== undefined) opened.use(followKeys(clusterKeys, apiKeys));
+    const parts = { cache, datasets, models, store, supervisor, apiKeys };
     return new Service(options, parts, folder, opened.move());
   }
 
@@ -205,6 +220,58 @@ export class Service implements AsyncDisposable {
     for (const name of preloaded) await preload(name, models, cache);
     this.#isReady = !this.#stopping;
   }
+}
+
+/** So many runs and evaluations may wait in a cluster. */
+const MAX_QUEUED_IN_CLUSTER = 20_000;
+
+/** What a service keeps, where it is. */
+interface ServiceState {
+  store: RunStore;
+  modelStore: ModelStore;
+  datasets: DatasetLibrary;
+  files?: RunFiles;
+  clusterKeys?: SharedConfig;
+}
+
+/** The state in a folder, which has one owner. */
+async function ownState(
+  opened: AsyncDisposableStack,
+  { kv: given }: ServiceOptions,
+  runsDir: string,
+  ingest: Ingest,
+): Promise<ServiceState> {
+  const kv = given ?? join(runsDir, STATE_FILE);
+  opened.use(await lockState(kv));
+  const store = opened.use(new KvRunStore(await openState(kv)));
+  const modelStore = opened.use(new KvModelStore(await openState(kv)));
+  return { store, modelStore, datasets: new DatasetLibrary(join(runsDir, "datasets"), ingest) };
+}
+
+/** The state that a cluster shares. */
+async function clusterState(
+  opened: AsyncDisposableStack,
+  options: MemberOptions,
+  ingest: Ingest,
+): Promise<ServiceState> {
+  // Only here, so that a server without a cluster loads nothing of it.
+  const { ClusterMember } = await import("../orchestration/cluster/member.ts");
+  const member = opened.use(await ClusterMember.join(options, ingest));
+  const { store, datasets, files, config } = member;
+  const modelStore = new ClusterModelStore(member.models, files);
+  return { store, modelStore, datasets, files, clusterKeys: config };
+}
+
+/** Keeps keys as the cluster has them, after those that are there by now. */
+function followKeys(config: SharedConfig, keys: ApiKey[]): Disposable {
+  const own = [...keys];
+  const update = () => {
+    const stored = config.summary(API_KEYS);
+    const shared = stored === undefined ? [] : apiKeysOf(ApiKeyFile.parse(stored));
+    keys.splice(0, keys.length, ...own, ...shared);
+  };
+  update();
+  return config.listen(update);
 }
 
 /** The state, or, where that cannot be read, a stand-in: predicting needs none. */

@@ -119,7 +119,7 @@ export class DiskBudget {
 export async function storage(
   { store, supervisor, datasets, diskBudgetBytes }: StorageOptions,
 ): Promise<z.infer<typeof Storage>> {
-  const runs = await Promise.all((await store.list()).map(async ({ id, name }) => ({
+  const runs = await Promise.all((await store.summaries()).map(async ({ id, name }) => ({
     id,
     name,
     bytes: await supervisor.attempts(id).bytes(),

@@ -122,6 +122,10 @@ export class ModelRegistry {
     this.#options = options;
     this.#versions = versions;
     this.#aliases = aliases;
+    // At once: a change that was made elsewhere is in force here, too.
+    options.store.shared?.listen(() => {
+      this.#refresh().catch((error) => this.#report("Cannot read the models", error));
+    });
   }
 
   /** Reads what is known of models. */
@@ -163,13 +167,19 @@ export class ModelRegistry {
   async resolve(reference?: string, key?: string): Promise<ModelVersion> {
     if (performance.now() - this.#scannedAt > SCAN_INTERVAL_MS) await this.#refresh();
     try {
-      return this.#resolve(reference, key);
+      return await this.#brought(this.#resolve(reference, key));
     } catch (error) {
       if (!(error instanceof UnknownModelError)) throw error;
       // It may have been trained just now.
       await this.#refresh();
-      return this.#resolve(reference, key);
+      return await this.#brought(this.#resolve(reference, key));
     }
+  }
+
+  /** A version whose files are here. */
+  async #brought(version: ModelVersion): Promise<ModelVersion> {
+    await this.#options.store.shared?.bring(basename(version.dir));
+    return version;
   }
 
   /**
@@ -200,6 +210,8 @@ export class ModelRegistry {
     const pointed = (alias === CURRENT_ALIAS ? currentVersions(model) : model.aliases.get(alias)) ??
       [];
     const present = model.versions.filter((it) => pointed.some((at) => at.version === it.version));
+    for (const version of wanted) await this.#brought(version);
+    if (!otherClasses) { for (const version of present) await this.#brought(version); }
     const other = otherClasses ? undefined : await differing([...present, ...wanted]);
     if (other !== undefined) {
       throw new ModelConflictError(
@@ -330,6 +342,20 @@ export class ModelRegistry {
   }
 
   async #findModels(): Promise<void> {
+    const { store, runsDir } = this.#options;
+    if (store.shared !== undefined) {
+      this.#versions = await store.versions();
+      this.#aliases = await store.aliases();
+      this.#dirs = new Map(
+        this.#versions.map(({ folder, identity = "" }) => [
+          keyOf(folder, identity),
+          join(runsDir, folder),
+        ]),
+      );
+      this.#index();
+      this.#scannedAt = performance.now();
+      return;
+    }
     const found = await this.#foundModels();
     this.#dirs = new Map(found.map((it) => [keyOf(basename(it.dir), it.identity), it.dir]));
     this.#index();

@@ -7,7 +7,7 @@ import { METRICS_FILE } from "../training/folder/run_folder.ts";
 import { KvRunStore } from "../orchestration/kv_run_store.ts";
 import { newRun, type RunStore } from "../orchestration/run_store.ts";
 import { ModelRegistry } from "./model_registry.ts";
-import { ModelStore } from "./model_store.ts";
+import { KvModelStore, type ModelStore } from "./model_store.ts";
 
 /** A folder of runs, and registries over it as a server that starts again and again has them. */
 class Fixture implements AsyncDisposable {
@@ -33,7 +33,7 @@ class Fixture implements AsyncDisposable {
     const dir = await Deno.makeTempDir();
     const kv = join(dir, "state.kv");
     const runs = await KvRunStore.open(":memory:");
-    const store = await ModelStore.open(kv);
+    const store = await KvModelStore.open(kv);
     const registry = await ModelRegistry.open({ store, runs, runsDir: dir });
     return new Fixture(dir, runs, kv, store, registry);
   }
@@ -59,7 +59,7 @@ class Fixture implements AsyncDisposable {
 
   async restart(): Promise<void> {
     this.#store.close();
-    this.#store = await ModelStore.open(this.#kv);
+    this.#store = await KvModelStore.open(this.#kv);
     this.registry = await ModelRegistry.open({
       store: this.#store,
       runs: this.#runs,

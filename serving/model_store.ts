@@ -34,7 +34,33 @@ export interface StoredAlias {
 }
 
 /** Keeps what the folders of models do not say. */
-export class ModelStore implements Disposable {
+export interface ModelStore extends Disposable {
+  /** Those who share a store find models in it, and not in folders of their own. */
+  readonly shared?: SharedModels;
+  /** All versions, by name and number. */
+  versions(): Promise<StoredVersion[]>;
+  /** All aliases, by model and name. */
+  aliases(): Promise<StoredAlias[]>;
+  /** Writes a version. */
+  putVersion(version: StoredVersion): Promise<void>;
+  /** Writes an alias and takes others away. */
+  putAlias(alias: StoredAlias, instead?: readonly StoredAlias[]): Promise<void>;
+  /** Takes an alias away. */
+  deleteAlias(alias: StoredAlias): Promise<void>;
+  /** Closes the store. */
+  close(): void;
+}
+
+/** Models that others publish, too. */
+export interface SharedModels {
+  /** Sees to it that the files of a version are in its folder. */
+  bring(folder: string): Promise<void>;
+  /** Calls a function after each change, wherever it was made. */
+  listen(listener: () => void): Disposable;
+}
+
+/** Keeps versions and aliases in Deno KV. */
+export class KvModelStore implements ModelStore {
   readonly #store: Store;
 
   /** @param store Where it is kept; it is closed with this. */
@@ -43,38 +69,32 @@ export class ModelStore implements Disposable {
   }
 
   /** Opens the store in a file, a KV database by its URL, or in memory for `:memory:`. */
-  static async open(path: string): Promise<ModelStore> {
-    return new ModelStore(await KvStore.open(path));
+  static async open(path: string): Promise<KvModelStore> {
+    return new KvModelStore(await KvStore.open(path));
   }
 
-  /** All versions, by name and number. */
   versions(): Promise<StoredVersion[]> {
     return this.#list(["model_versions"]);
   }
 
-  /** All aliases, by model and name. */
   aliases(): Promise<StoredAlias[]> {
     return this.#list(["model_aliases"]);
   }
 
-  /** Writes a version. */
   async putVersion(version: StoredVersion): Promise<void> {
     const key = ["model_versions", version.name, version.version];
     await this.#store.put([{ key, value: version }]);
   }
 
-  /** Writes an alias and takes others away, in one step. */
   async putAlias(alias: StoredAlias, instead: readonly StoredAlias[] = []): Promise<void> {
     const gone = instead.map((old) => ({ key: aliasKey(old) }));
     await this.#store.put([...gone, { key: aliasKey(alias), value: alias }]);
   }
 
-  /** Takes an alias away. */
   async deleteAlias(alias: StoredAlias): Promise<void> {
     await this.#store.put([{ key: aliasKey(alias) }]);
   }
 
-  /** Closes the store. */
   close(): void {
     this.#store[Symbol.dispose]();
   }

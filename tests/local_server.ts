@@ -15,7 +15,7 @@ import { Drain } from "../routes/drain.ts";
 import { Metrics } from "../serving/metrics.ts";
 import { ModelCache, type ModelCacheOptions } from "../serving/model_cache.ts";
 import { ModelRegistry } from "../serving/model_registry.ts";
-import { ModelStore } from "../serving/model_store.ts";
+import { KvModelStore, type ModelStore } from "../serving/model_store.ts";
 import { Predictor } from "../serving/predictor.ts";
 import { METRICS_FILE } from "../training/folder/run_folder.ts";
 import { KvRunStore } from "../orchestration/kv_run_store.ts";
@@ -108,7 +108,7 @@ export class LocalServer implements AsyncDisposable {
       await writeModel(join(runsDir, name), seed);
     }
     const store = options.store ?? await KvRunStore.open(":memory:");
-    const modelStore = await ModelStore.open(":memory:");
+    const modelStore = await KvModelStore.open(":memory:");
     const { allowedBases = [] } = options;
     const models = await ModelRegistry.open({
       store: modelStore,

@@ -26,7 +26,7 @@ import {
   type NatsConnection,
 } from "@nats-io/transport-node";
 import { UserError } from "../../lib/user_error.ts";
-import { StateError } from "../store.ts";
+import { StoreUnavailableError } from "../store.ts";
 
 /** How a cluster is reached. */
 export interface ClusterOptions {
@@ -42,11 +42,6 @@ export interface ClusterOptions {
   patienceMs?: number | undefined;
   /** A task whose worker says nothing for so long is given to another. */
   leaseMs?: number | undefined;
-}
-
-/** The cluster cannot be reached; it may be in a moment. */
-export class ClusterUnavailableError extends StateError {
-  override name = "ClusterUnavailableError";
 }
 
 const REQUEST_TIMEOUT_MS = 3000;
@@ -73,6 +68,7 @@ export class Cluster implements AsyncDisposable {
   readonly #connection: NatsConnection;
   readonly #patienceMs: number;
   readonly #replicas: number;
+  readonly #reconnectListeners: (() => void)[] = [];
   #isConnected = true;
 
   private constructor(
@@ -131,10 +127,35 @@ export class Cluster implements AsyncDisposable {
     return this.#isConnected;
   }
 
+  /** Calls a function whenever there is a connection again. */
+  onReconnect(listener: () => void): void {
+    this.#reconnectListeners.push(listener);
+  }
+
   /** The server that this one is connected to, with its version. */
   get server(): { name: string; version: string } {
     const { server_name = "?", version = "?" } = this.#connection.info ?? {};
     return { name: server_name, version };
+  }
+
+  /** The nodes that keep the queue, and what all is stored. */
+  async storage(): Promise<{ nodes: string[]; bytes: number; artifact_bytes: number }> {
+    const streams = await this.reach(() => this.manager.streams.list().next());
+    const own = streams.filter(({ config }) => config.name.includes(`${this.name}_`));
+    const queue = own.find(({ config }) => config.name === `${this.name}_queue`)?.cluster;
+    const replicas = (queue?.replicas ?? []).map(({ name, current, offline }) =>
+      `${name} (${offline ? "offline" : current ? "current" : "behind"})`
+    );
+    const bytes = (wanted: RegExp) =>
+      own.filter(({ config }) => wanted.test(config.name))
+        .reduce((sum, { state }) => sum + state.bytes, 0);
+    return {
+      nodes: queue === undefined || queue === null
+        ? ["one node"]
+        : [`${queue.leader} (leader)`, ...replicas],
+      bytes: bytes(/./),
+      artifact_bytes: bytes(/_artifacts$/),
+    };
   }
 
   /**
@@ -142,7 +163,7 @@ export class Cluster implements AsyncDisposable {
    * answer.
    *
    * @param operation May be done twice, as where an answer was lost.
-   * @throws {ClusterUnavailableError} If the cluster cannot be reached.
+   * @throws {StoreUnavailableError} If the cluster cannot be reached.
    */
   async reach<Result>(operation: () => Promise<Result>): Promise<Result> {
     const deadline = performance.now() + this.#patienceMs;
@@ -153,7 +174,7 @@ export class Cluster implements AsyncDisposable {
       } catch (error) {
         if (!isUnavailable(error)) throw error;
         if (performance.now() > deadline || this.#connection.isClosed()) {
-          throw new ClusterUnavailableError("The cluster's NATS servers do not answer", {
+          throw new StoreUnavailableError("The cluster's NATS servers do not answer", {
             cause: error,
           });
         }
@@ -245,7 +266,9 @@ export class Cluster implements AsyncDisposable {
   async #followConnection(): Promise<void> {
     for await (const { type } of this.#connection.status()) {
       if (type === "disconnect" || type === "staleConnection") this.#isConnected = false;
-      if (type === "reconnect") this.#isConnected = true;
+      if (type !== "reconnect") continue;
+      this.#isConnected = true;
+      for (const listener of this.#reconnectListeners) listener();
     }
   }
 }

@@ -19,6 +19,7 @@ import {
   newestFirst,
   type NumberedEvent,
   type Run,
+  type RunEntry,
   type RunEvent,
   RunStore,
   type RunSummary,
@@ -33,12 +34,6 @@ import { WatchedBucket } from "./watched_bucket.ts";
 interface StoredRun {
   run: Run;
   event: RunEvent;
-}
-
-/** What lists need of a run. */
-interface RunEntry extends RunSummary {
-  id: string;
-  created_at: string;
 }
 
 /** What a request has created, with the run, in case that could not be written. */
@@ -60,8 +55,10 @@ const PAGE = 100;
 const KNOWN_ENDS = 1000;
 /** A worker that waits for a task asks again after so long. */
 const PULL_MS = 5000;
+/** A run that is watched is looked at so often, whether there was news or not. */
+const LOOK_MS = 5000;
 /** Runs that ought to be in the queue are put there, should a server have died before it did so. */
-const SWEEP_MS = 15_000;
+const SWEEP_MS = 30_000;
 
 /** Keeps runs, their events, evaluations and the queue in NATS JetStream. */
 export class JetStreamRunStore extends RunStore {
@@ -106,7 +103,7 @@ export class JetStreamRunStore extends RunStore {
    *
    * @param devices What tasks that are claimed here may ask for: devices, and `auto` for any.
    */
-  static async open(cluster: Cluster, devices = ["auto"]): Promise<JetStreamRunStore> {
+  static async open(cluster: Cluster, devices: string[] = []): Promise<JetStreamRunStore> {
     const runs = await WatchedBucket.open<StoredRun, RunEntry>(
       cluster,
       "runs",
@@ -163,6 +160,11 @@ export class JetStreamRunStore extends RunStore {
     return await Array.fromAsync(this.newest());
   }
 
+  // deno-lint-ignore require-await
+  async summaries(): Promise<RunEntry[]> {
+    return [...this.#runs.entries()].map(([, entry]) => entry);
+  }
+
   async *newest(
     after?: Run,
     isWanted: (summary: RunSummary) => boolean = () => true,
@@ -211,7 +213,10 @@ export class JetStreamRunStore extends RunStore {
         next = Promise.withResolvers();
         if (signal.aborted) return;
         yield await this.get(id);
+        // News may be late where the NATS node is gone that they came from.
+        const timer = setTimeout(wake, LOOK_MS);
         await next.promise;
+        clearTimeout(timer);
       }
     } finally {
       signal.removeEventListener("abort", wake);
@@ -291,6 +296,17 @@ export class JetStreamRunStore extends RunStore {
         await this.enqueue({ kind: kind as Task["kind"], id });
       }
     }
+  }
+
+  /** How many tasks wait, and how many are in the hands of workers. */
+  async queueState(): Promise<{ waiting: number; leased: number }> {
+    const { consumers } = this.#cluster.manager;
+    const infos = await this.#cluster.reach(() => consumers.list(this.#queue).next());
+    const { state } = await this.#cluster.reach(() =>
+      this.#cluster.manager.streams.info(this.#queue)
+    );
+    const leased = infos.reduce((sum, { num_ack_pending }) => sum + num_ack_pending, 0);
+    return { waiting: state.messages - leased, leased };
   }
 
   close(): void {

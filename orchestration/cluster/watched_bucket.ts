@@ -29,6 +29,7 @@ export class WatchedBucket<Value, Summary = Value> {
   readonly #known = new Map<string, { revision: number; summary: Summary | undefined }>();
   readonly #listeners = new Set<(key: string, value: Value | undefined) => void>();
   #stop: () => void = () => {};
+  #isClosed = false;
 
   private constructor(cluster: Cluster, bucket: KV, summarize: (value: Value) => Summary) {
     this.#cluster = cluster;
@@ -103,6 +104,7 @@ export class WatchedBucket<Value, Summary = Value> {
 
   /** Hears of no more changes. */
   close(): void {
+    this.#isClosed = true;
     this.#stop();
     this.#listeners.clear();
   }
@@ -138,7 +140,17 @@ export class WatchedBucket<Value, Summary = Value> {
     return true;
   }
 
+  /** Reads all values, and hears of changes; anew where the connection was made anew. */
   async #follow(): Promise<void> {
+    this.#cluster.onReconnect(() => {
+      if (this.#isClosed) return;
+      this.#stop();
+      this.#load().catch((error) => console.error(`Cannot hear of changes: ${error.message}`));
+    });
+    await this.#load();
+  }
+
+  async #load(): Promise<void> {
     const { values } = await this.#cluster.reach(() => this.#bucket.status());
     const changes = await this.#cluster.reach(() => this.#bucket.watch());
     this.#stop = () => changes.stop();

@@ -11,7 +11,7 @@ Deno.test.afterAll(async () => await nats?.[Symbol.asyncDispose]());
 testRunStore("JetStreamRunStore", async () => {
   nats ??= await NatsServers.start(1);
   const cluster = await Cluster.connect({ servers: nats.servers, name: `test${opened++}` });
-  const store = await JetStreamRunStore.open(cluster);
+  const store = await JetStreamRunStore.open(cluster, ["auto"]);
   const close = store.close.bind(store);
   store.close = () => {
     close();

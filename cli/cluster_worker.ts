@@ -1,0 +1,77 @@
+/**
+ * `worker --cluster`: trains and evaluates what the servers of a cluster have queued.
+ *
+ * @module
+ */
+import { ClusterMember } from "../orchestration/cluster/member.ts";
+import { Workers } from "../orchestration/cluster/workers.ts";
+import { Ingestion } from "../orchestration/ingestion.ts";
+import { OwnedFolder } from "../orchestration/server_state.ts";
+import { Supervisor } from "../orchestration/supervisor.ts";
+import { writeLine } from "../lib/write_line.ts";
+import { chooseDevice, DEVICES } from "../onnx/runtime/device.ts";
+import type { ClusterFlags } from "./cluster_options.ts";
+import { memberOptions } from "./cluster_options.ts";
+
+/** What a worker is told. */
+export interface ClusterWorkerFlags extends ClusterFlags {
+  cluster: string;
+  name?: string;
+  runs: string;
+  device?: string[];
+  tasks: number;
+  lease: number;
+  heartbeatTimeout: number;
+}
+
+/** What a worker does until the cluster is there again: it goes on. */
+const PATIENCE_MS = 24 * 3600_000;
+
+/** Works until a signal ends it. */
+export async function runClusterWorker(flags: ClusterWorkerFlags): Promise<void> {
+  const { runs: runsDir, tasks, lease, heartbeatTimeout } = flags;
+  using _folder = await OwnedFolder.take(runsDir);
+  const devices = await devicesOf(flags.device);
+  await using member = await ClusterMember.join({
+    ...memberOptions(flags)!,
+    runsDir,
+    devices: ["auto", ...devices],
+    leaseMs: lease * 1000,
+    patienceMs: PATIENCE_MS,
+  }, (dataset, signal) => new Ingestion().run(dataset, signal));
+  const { store, datasets, files, cluster } = member;
+  const name = flags.name ?? `worker-${crypto.randomUUID().slice(0, 8)}`;
+  await using _listed = (await Workers.open(cluster)).register({
+    name,
+    devices,
+    cores: navigator.hardwareConcurrency,
+    memory_bytes: Deno.systemMemoryInfo().total,
+    tasks,
+    started_at: new Date().toISOString(),
+  });
+  await using supervisor = new Supervisor({
+    store,
+    runsDir,
+    datasetDir: (name) => datasets.dirOf(name),
+    workers: tasks,
+    heartbeatTimeoutMs: heartbeatTimeout * 1000,
+    files,
+  });
+  writeLine(Deno.stderr, `Working as ${name} on ${devices.join(", ")} for ${cluster.server.name}`);
+  const { promise: told, resolve: stop } = Promise.withResolvers<void>();
+  Deno.addSignalListener("SIGINT", stop);
+  Deno.addSignalListener("SIGTERM", stop);
+  await told;
+  // What it trains goes on elsewhere from the checkpoint that it leaves.
+  await supervisor.close();
+}
+
+/** The devices that this machine has, or those of them that are wanted. */
+async function devicesOf(wanted: readonly string[] = DEVICES): Promise<string[]> {
+  const devices: string[] = [];
+  for (const device of DEVICES) {
+    if (!wanted.includes(device)) continue;
+    if (await chooseDevice(device).then(() => true, () => false)) devices.push(device);
+  }
+  return devices;
+}

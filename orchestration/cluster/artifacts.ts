@@ -1,0 +1,300 @@
+/**
+ * Files that the members of a cluster share: immutable, known by the SHA-256 of what they hold, and
+ * checked by it on arrival.
+ *
+ * A folder is stored as parts of its files and, written last, a list of them: so nothing can be
+ * fetched that is not whole.
+ *
+ * @module
+ */
+import type { ObjectStore } from "@nats-io/obj";
+import { createHash } from "node:crypto";
+import { dirname, join } from "node:path";
+import { z } from "zod";
+import { exists, PartialFile, removeFolder, writeFileAtomically } from "../../lib/files.ts";
+import type { Cluster } from "./connection.ts";
+
+/** Bytes by name. */
+export interface Blobs {
+  /** Stores bytes; a reader meets all of them or none. */
+  put(name: string, bytes: Uint8Array): Promise<void>;
+  /** What is stored under a name, if anything is. */
+  get(name: string): Promise<Uint8Array | undefined>;
+  /** Takes names away, and what is stored under them. */
+  delete(names: readonly string[]): Promise<void>;
+}
+
+/** Keeps bytes in JetStream's object store. */
+export class ObjectBlobs implements Blobs {
+  readonly #cluster: Cluster;
+  readonly #objects: ObjectStore;
+
+  private constructor(cluster: Cluster, objects: ObjectStore) {
+    this.#cluster = cluster;
+    this.#objects = objects;
+  }
+
+  /** Opens the store, which is made if it is not there. */
+  static async open(cluster: Cluster): Promise<ObjectBlobs> {
+    return new ObjectBlobs(cluster, await cluster.objects("artifacts"));
+  }
+
+  async put(name: string, bytes: Uint8Array): Promise<void> {
+    await this.#cluster.reach(() => this.#objects.putBlob({ name }, bytes));
+  }
+
+  async get(name: string): Promise<Uint8Array | undefined> {
+    // Whole: a stream of more than 2 MiB can stall (https://github.com/nats-io/nats.js/issues/430).
+    return await this.#cluster.reach(() => this.#objects.getBlob(name)) ?? undefined;
+  }
+
+  async delete(names: readonly string[]): Promise<void> {
+    for (const name of names) await this.#cluster.reach(() => this.#objects.delete(name));
+  }
+}
+
+/** Keeps bytes in a folder of a file system that all members share. */
+export class FolderBlobs implements Blobs {
+  readonly #dir: string;
+
+  constructor(dir: string) {
+    this.#dir = dir;
+  }
+
+  async put(name: string, bytes: Uint8Array): Promise<void> {
+    const path = join(this.#dir, name);
+    await Deno.mkdir(dirname(path), { recursive: true });
+    await writeFileAtomically(path, bytes, `${path}.${crypto.randomUUID()}.partial`);
+  }
+
+  async get(name: string): Promise<Uint8Array | undefined> {
+    try {
+      return await Deno.readFile(join(this.#dir, name));
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return undefined;
+      throw error;
+    }
+  }
+
+  async delete(names: readonly string[]): Promise<void> {
+    for (const name of names) await removeFolder(join(this.#dir, name));
+  }
+}
+
+/** What was fetched is not what was stored, or is not there. */
+export class ArtifactError extends Error {
+  override name = "ArtifactError";
+}
+
+/** The files of a folder, as they are stored. */
+const Manifest = z.object({
+  files: z.array(z.object({
+    path: z.string().regex(/^(?!\/)(?!.*(^|\/)\.\.(\/|$))/, "must stay in the folder"),
+    /** The names of its parts, which end with their SHA-256. */
+    parts: z.array(z.string()),
+  })),
+});
+
+type Manifest = z.infer<typeof Manifest>;
+
+/** Files are stored in parts of so many bytes: no more of one is held in memory. */
+const PART_BYTES = 2 ** 25;
+
+/** Folders of a cluster. */
+export class Artifacts {
+  readonly #blobs: Blobs;
+
+  constructor(blobs: Blobs) {
+    this.#blobs = blobs;
+  }
+
+  /**
+   * Stores a folder.
+   *
+   * @param owner Begins the names of all that is stored for it, so that none is shared with others.
+   * @param isWanted Tells by their paths which files are taken; by default all are.
+   * @param before An artifact whose parts need not be stored again.
+   * @returns The name of the artifact.
+   */
+  async store(
+    dir: string,
+    owner: string,
+    { isWanted = () => true, before }: {
+      isWanted?: (path: string) => boolean;
+      before?: string | undefined;
+    } = {},
+  ): Promise<string> {
+    const stored = new Map<string, string>();
+    if (before !== undefined) {
+      for (const name of partsOf(await this.#manifest(before))) stored.set(digestOf(name), name);
+    }
+    const files: Manifest["files"] = [];
+    for (const path of (await filesOf(dir)).filter(isWanted).sort()) {
+      const parts: string[] = [];
+      for await (const bytes of partsOfFile(join(dir, path))) {
+        const digest = sha256(bytes);
+        const name = stored.get(digest) ?? `${owner}/${digest}`;
+        if (!stored.has(digest)) await this.#blobs.put(name, bytes);
+        stored.set(digest, name);
+        parts.push(name);
+      }
+      files.push({ path, parts });
+    }
+    const manifest = new TextEncoder().encode(JSON.stringify({ files } satisfies Manifest));
+    const name = `${owner}/${sha256(manifest)}`;
+    await this.#blobs.put(name, manifest);
+    return name;
+  }
+
+  /**
+   * Writes the folder of an artifact, which is there when it is whole, or not at all.
+   *
+   * @throws {ArtifactError} If something is missing, or is not what was stored.
+   */
+  async fetch(name: string, dir: string): Promise<void> {
+    const partial = `${dir}.${crypto.randomUUID()}.partial`;
+    try {
+      await Deno.mkdir(partial, { recursive: true });
+      for (const { path, parts } of (await this.#manifest(name)).files) {
+        const file = join(partial, path);
+        await Deno.mkdir(dirname(file), { recursive: true });
+        await using content = await PartialFile.create(file);
+        for (const part of parts) await content.write(await this.#checked(part));
+        await content.publish();
+      }
+      await removeFolder(dir);
+      await Deno.rename(partial, dir);
+    } finally {
+      await removeFolder(partial);
+    }
+  }
+
+  /** Takes away what is stored for an artifact, and not for another one. */
+  async delete(name: string, kept?: string): Promise<void> {
+    const isKept = new Set(kept === undefined ? [] : partsOf(await this.#manifest(kept)));
+    const parts = partsOf(await this.#manifest(name)).filter((part) => !isKept.has(part));
+    // First, so that what is half gone is not there.
+    await this.#blobs.delete([name, ...new Set(parts)]);
+  }
+
+  async #manifest(name: string): Promise<Manifest> {
+    return Manifest.parse(JSON.parse(new TextDecoder().decode(await this.#checked(name))));
+  }
+
+  /** Fetches bytes, and once more where they are not those that were stored. */
+  async #checked(name: string): Promise<Uint8Array> {
+    let problem = "";
+    for (let tries = 0; tries < 2; tries++) {
+      try {
+        const bytes = await this.#blobs.get(name);
+        if (bytes !== undefined && sha256(bytes) === digestOf(name)) return bytes;
+        problem = bytes === undefined ? "it is not there" : "its SHA-256 is another";
+      } catch (error) {
+        // JetStream has digests of its own.
+        if (!(error instanceof Error) || !/digest/i.test(error.message)) throw error;
+        problem = "its SHA-256 is another";
+      }
+    }
+    throw new ArtifactError(`Cannot fetch '${name}': ${problem}`);
+  }
+}
+
+function partsOf({ files }: Manifest): string[] {
+  return files.flatMap(({ parts }) => parts);
+}
+
+function digestOf(name: string): string {
+  return name.slice(name.lastIndexOf("/") + 1);
+}
+
+function sha256(bytes: Uint8Array): string {
+  return createHash("sha256").update(bytes).digest("hex");
+}
+
+/** The paths of all files of a folder, from it on. */
+async function filesOf(dir: string, prefix = ""): Promise<string[]> {
+  const paths: string[] = [];
+  for await (const { name, isDirectory } of Deno.readDir(dir)) {
+    const path = `${prefix}${name}`;
+    if (isDirectory) paths.push(...await filesOf(join(dir, name), `${path}/`));
+    else paths.push(path);
+  }
+  return paths;
+}
+
+async function* partsOfFile(path: string): AsyncGenerator<Uint8Array> {
+  using file = await Deno.open(path);
+  while (true) {
+    const part = new Uint8Array(Math.min(PART_BYTES, (await file.stat()).size));
+    let size = 0;
+    while (size < part.length) {
+      const read = await file.read(part.subarray(size));
+      if (read === null) break;
+      size += read;
+    }
+    if (size > 0) yield part.subarray(0, size);
+    if (size < PART_BYTES) return;
+  }
+}
+
+/** Folders that were fetched, within a budget of the disk. */
+export class FetchedFolders {
+  readonly #artifacts: Artifacts;
+  readonly #budgetBytes: number;
+  readonly #fetching = new Map<string, Promise<void>>();
+  /** What was fetched, the one that was used last at the end. */
+  readonly #folders = new Map<string, { name: string; bytes: number; usedAt: number }>();
+
+  constructor(artifacts: Artifacts, budgetBytes = Infinity) {
+    this.#artifacts = artifacts;
+    this.#budgetBytes = budgetBytes;
+  }
+
+  /** Sees to it that the folder of an artifact is there; who asks meanwhile waits for the same. */
+  async bring(name: string, dir: string): Promise<void> {
+    const known = this.#folders.get(dir);
+    if (known?.name === name) {
+      this.#folders.delete(dir);
+      this.#folders.set(dir, { ...known, usedAt: performance.now() });
+      return;
+    }
+    const fetching = this.#fetching.get(dir) ?? this.#fetch(name, dir);
+    this.#fetching.set(dir, fetching);
+    await fetching;
+  }
+
+  /** What was fetched is there no more. */
+  forget(dir: string): void {
+    this.#folders.delete(dir);
+  }
+
+  async #fetch(name: string, dir: string): Promise<void> {
+    try {
+      // Beside the folder stands which artifact it holds.
+      const marker = `${dir}.artifact`;
+      const held = await Deno.readTextFile(marker).catch(() => "");
+      if (held !== name || !await exists(dir)) {
+        await this.#artifacts.fetch(name, dir);
+        await writeFileAtomically(marker, name);
+      }
+      let bytes = 0;
+      for (const path of await filesOf(dir)) bytes += (await Deno.stat(join(dir, path))).size;
+      this.#folders.set(dir, { name, bytes, usedAt: performance.now() });
+      await this.#makeRoom();
+    } finally {
+      this.#fetching.delete(dir);
+    }
+  }
+
+  async #makeRoom(): Promise<void> {
+    let total = this.#folders.values().reduce((sum, { bytes }) => sum + bytes, 0);
+    // What was asked for just now is about to be read.
+    const before = performance.now() - 60_000;
+    for (const [dir, { bytes, usedAt }] of [...this.#folders]) {
+      if (total <= this.#budgetBytes || usedAt > before) return;
+      this.#folders.delete(dir);
+      await removeFolder(dir);
+      total -= bytes;
+    }
+  }
+}

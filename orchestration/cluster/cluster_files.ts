@@ -1,0 +1,269 @@
+/**
+ * The files of a cluster's runs, data sets and evaluations, between this machine's disk and what all
+ * members share.
+ *
+ * @module
+ */
+import { basename, join } from "node:path";
+import {
+  DatasetExistsError,
+  DatasetLibrary,
+  type Ingest,
+  SAMPLE,
+} from "../../data/dataset_library.ts";
+import { evaluationFile } from "../../data/dataset.ts";
+import { exists, removeFolder } from "../../lib/files.ts";
+import { UserError } from "../../lib/user_error.ts";
+import { labelsOf } from "../../models/formats/config.ts";
+import { describeClassifier } from "../../models/formats/classifier.ts";
+import { CHECKPOINTS_DIR } from "../../training/folder/checkpoints.ts";
+import { TRAINING_ARGS_FILE } from "../../training/folder/training_args.ts";
+import type { RunFiles } from "../run_files.ts";
+import type { Evaluation, Run } from "../run_store.ts";
+import { type Artifacts, FetchedFolders } from "./artifacts.ts";
+import type { Cluster } from "./connection.ts";
+import { keyOf, type PublishedModels } from "./published_models.ts";
+import { WatchedBucket } from "./watched_bucket.ts";
+
+/** Where files are on this machine. */
+export interface ClusterFilesOptions {
+  runsDir: string;
+  /** The most that fetched models may take on the disk. */
+  budgetBytes?: number | undefined;
+}
+
+/** Carries files for the supervisor. */
+export class ClusterFiles implements RunFiles {
+  readonly #artifacts: Artifacts;
+  readonly #models: PublishedModels;
+  readonly #datasets: ClusterDatasets;
+  readonly #folders: FetchedFolders;
+  readonly #runsDir: string;
+
+  constructor(
+    artifacts: Artifacts,
+    models: PublishedModels,
+    datasets: ClusterDatasets,
+    { runsDir, budgetBytes }: ClusterFilesOptions,
+  ) {
+    this.#artifacts = artifacts;
+    this.#models = models;
+    this.#datasets = datasets;
+    this.#folders = new FetchedFolders(artifacts, budgetBytes);
+    this.#runsDir = runsDir;
+  }
+
+  /** Brings a published model into its folder, whose name stands for it everywhere. */
+  async bringModel(folder: string): Promise<string> {
+    const version = this.#models.ofFolder(folder);
+    if (version === undefined) throw new UserError(`There is no model '${folder}' in the cluster`);
+    const dir = join(this.#runsDir, folder);
+    await this.#folders.bring(version.artifact, dir);
+    return dir;
+  }
+
+  async bringInputs({ dataset, base }: Run): Promise<{ dataDir: string; base: string }> {
+    const dataDir = await this.#datasets.bring(dataset);
+    // A model of the cluster is known by its folder's name, wherever that is.
+    const isPublished = this.#models.ofFolder(basename(base)) !== undefined;
+    return { dataDir, base: isPublished ? await this.bringModel(basename(base)) : base };
+  }
+
+  async bringCheckpoint({ artifacts }: Run, dir: string): Promise<boolean> {
+    await removeFolder(dir);
+    if (artifacts?.checkpoint === undefined) {
+      await Deno.mkdir(dir, { recursive: true });
+      return false;
+    }
+    await this.#artifacts.fetch(artifacts.checkpoint, dir);
+    return true;
+  }
+
+  async storeCheckpoint(
+    { id, attempt, artifacts }: Run,
+    dir: string,
+  ): Promise<string | undefined> {
+    const isWanted = (path: string) =>
+      path === TRAINING_ARGS_FILE || path.startsWith(`${CHECKPOINTS_DIR}/checkpoint-`) &&
+        !path.includes(".partial");
+    try {
+      const before = artifacts?.checkpoint;
+      return await this.#artifacts.store(dir, `runs/${id}/${attempt}`, { isWanted, before });
+    } catch (error) {
+      // Training has gone on, and written another.
+      if (error instanceof Deno.errors.NotFound) return undefined;
+      throw error;
+    }
+  }
+
+  async storeModel({ id, attempt }: Run, dir: string): Promise<string> {
+    const isWanted = (path: string) => !path.startsWith(`${CHECKPOINTS_DIR}/`) && path !== "lock";
+    return await this.#artifacts.store(dir, `models/${id}/${attempt}`, { isWanted });
+  }
+
+  async publish({ id, name, promote, artifacts }: Run): Promise<void> {
+    await this.publishArtifact(name, id, artifacts!.model!, promote);
+  }
+
+  /** Gives stored files a version of a model. */
+  async publishArtifact(
+    name: string,
+    folder: string,
+    artifact: string,
+    promote = false,
+  ): Promise<void> {
+    const dir = join(this.#runsDir, folder);
+    await this.#folders.bring(artifact, dir);
+    const { config } = await describeClassifier(dir);
+    const finished_at = new Date().toISOString();
+    const version = { folder, finished_at, artifact, labels: labelsOf(config) };
+    await this.#models.publish(name, version, { promote });
+  }
+
+  /** Stores a folder that holds a model, and gives it a version. */
+  async publishFolder(name: string, folder: string, dir: string, promote = false): Promise<void> {
+    await describeClassifier(dir);
+    const artifact = await this.storeModel({ id: folder, attempt: 0 } as Run, dir);
+    await this.publishArtifact(name, folder, artifact, promote);
+  }
+
+  async dropCheckpoint(name: string, replacedBy?: string): Promise<void> {
+    await this.#artifacts.delete(name, replacedBy);
+  }
+
+  async remove({ artifacts, id }: Run): Promise<void> {
+    if (artifacts?.checkpoint !== undefined) {
+      await this.#artifacts.delete(artifacts.checkpoint).catch(() => {});
+    }
+    for (const { name, versions } of this.#models.all()) {
+      for (const { folder, version } of versions) {
+        if (folder === id) await this.#models.remove(name, version);
+      }
+    }
+    if (artifacts?.model !== undefined) await this.#artifacts.delete(artifacts.model);
+  }
+
+  async bringEvaluated(
+    { dataset, job }: Evaluation,
+  ): Promise<{ modelDir: string; file: string }> {
+    const modelDir = await this.bringModel(basename(job.modelDir));
+    return { modelDir, file: await evaluationFile(await this.#datasets.bring(dataset)) };
+  }
+
+  async storeReport({ id }: Evaluation, dir: string): Promise<string> {
+    return await this.#artifacts.store(dir, `evaluations/${id}`);
+  }
+
+  async bringReport(name: string, dir: string): Promise<void> {
+    if (!await exists(dir)) await this.#artifacts.fetch(name, dir);
+  }
+}
+
+/** A data set of a cluster. */
+interface StoredDataset {
+  name: string;
+  artifact: string;
+  created_at: string;
+}
+
+/** The data sets of a cluster, which are brought here when they are asked for. */
+export class ClusterDatasets extends DatasetLibrary {
+  readonly #artifacts: Artifacts;
+  readonly #stored: WatchedBucket<StoredDataset>;
+  readonly #folders: FetchedFolders;
+
+  private constructor(
+    artifacts: Artifacts,
+    stored: WatchedBucket<StoredDataset>,
+    dir: string,
+    ingest: Ingest,
+  ) {
+    super(dir, ingest);
+    this.#artifacts = artifacts;
+    this.#stored = stored;
+    this.#folders = new FetchedFolders(artifacts);
+  }
+
+  /**
+   * Opens them.
+   *
+   * @param dir Where they are on this machine.
+   */
+  static async open(
+    cluster: Cluster,
+    artifacts: Artifacts,
+    dir: string,
+    ingest: Ingest,
+  ): Promise<ClusterDatasets> {
+    const stored = await WatchedBucket.open<StoredDataset>(cluster, "datasets", (it) => it);
+    return new ClusterDatasets(artifacts, stored, dir, ingest);
+  }
+
+  /** Brings a data set here; gives its folder. */
+  async bring(name: string): Promise<string> {
+    const dir = this.dirOf(name);
+    if (name === SAMPLE) return dir;
+    const stored = this.#stored.summary(keyOf(name));
+    if (stored === undefined) throw new UserError(`There is no data set '${name}' in the cluster`);
+    await this.#folders.bring(stored.artifact, dir);
+    return dir;
+  }
+
+  // deno-lint-ignore require-await
+  override async names(): Promise<string[]> {
+    return [SAMPLE, ...[...this.#stored.entries()].map(([, { name }]) => name)].sort();
+  }
+
+  override async has(name: string): Promise<boolean> {
+    if (!(await this.names()).includes(name)) return false;
+    await this.bring(name);
+    return true;
+  }
+
+  override async audit(name: string): Promise<Awaited<ReturnType<DatasetLibrary["audit"]>>> {
+    await this.bring(name);
+    return await super.audit(name);
+  }
+
+  override async entry(name: string): Promise<Awaited<ReturnType<DatasetLibrary["entry"]>>> {
+    await this.bring(name);
+    return await super.entry(name);
+  }
+
+  /** Shares a data set whose files are here. */
+  async share(name: string): Promise<void> {
+    const artifact = await this.#artifacts.store(
+      this.dirOf(name),
+      `datasets/${name}/${crypto.randomUUID()}`,
+    );
+    const created_at = new Date().toISOString();
+    if (await this.#stored.create(keyOf(name), { name, artifact, created_at })) return;
+    await this.#artifacts.delete(artifact);
+    throw new DatasetExistsError(name);
+  }
+
+  override async add(
+    ...args: Parameters<DatasetLibrary["add"]>
+  ): Promise<Awaited<ReturnType<DatasetLibrary["add"]>>> {
+    const [name] = args;
+    if (this.#stored.summary(keyOf(name)) !== undefined) throw new DatasetExistsError(name);
+    // What was deleted on another machine may be here still.
+    await removeFolder(this.dirOf(name));
+    await this.keep(...args);
+    await this.share(name);
+    return await this.entry(name);
+  }
+
+  override async delete(name: string): Promise<void> {
+    const stored = this.#stored.summary(keyOf(name));
+    await this.#stored.delete(keyOf(name));
+    if (stored !== undefined) await this.#artifacts.delete(stored.artifact);
+    await removeFolder(this.dirOf(name));
+    this.#folders.forget(this.dirOf(name));
+  }
+
+  /** Hears of no more changes. */
+  close(): void {
+    this.#stored.close();
+  }
+}

@@ -1,0 +1,87 @@
+/**
+ * A process that belongs to a cluster: what it shares with all others, and its place on this
+ * machine's disk. Loaded only where a cluster is asked for.
+ *
+ * @module
+ */
+import { join } from "node:path";
+import type { Ingest } from "../../data/dataset_library.ts";
+import { Artifacts, FolderBlobs, ObjectBlobs } from "./artifacts.ts";
+import { ClusterDatasets, ClusterFiles } from "./cluster_files.ts";
+import { Cluster, type ClusterOptions } from "./connection.ts";
+import { JetStreamRunStore } from "./jetstream_run_store.ts";
+import { PublishedModels } from "./published_models.ts";
+import { WatchedBucket } from "./watched_bucket.ts";
+
+/** How a process joins. */
+export interface MemberOptions extends ClusterOptions {
+  /** Where its files are, which are no other's. */
+  runsDir: string;
+  /** A folder of a file system that all members share, in place of JetStream's object store. */
+  artifactsDir?: string | undefined;
+  /** The most that fetched models may take on the disk. */
+  cacheBytes?: number | undefined;
+  /** What tasks that are claimed here may ask for: devices, and `auto` for any. */
+  devices?: string[];
+}
+
+/** Settings that hold for all members, by name. */
+export type SharedConfig = WatchedBucket<object>;
+
+/** What the members of a cluster share. */
+export class ClusterMember implements AsyncDisposable {
+  readonly cluster: Cluster;
+  readonly store: JetStreamRunStore;
+  readonly datasets: ClusterDatasets;
+  readonly models: PublishedModels;
+  readonly files: ClusterFiles;
+  readonly config: SharedConfig;
+
+  private constructor(
+    cluster: Cluster,
+    store: JetStreamRunStore,
+    datasets: ClusterDatasets,
+    models: PublishedModels,
+    files: ClusterFiles,
+    config: SharedConfig,
+  ) {
+    this.cluster = cluster;
+    this.store = store;
+    this.datasets = datasets;
+    this.models = models;
+    this.files = files;
+    this.config = config;
+  }
+
+  /**
+   * Joins.
+   *
+   * @param ingest Makes the data sets that come to this process.
+   * @throws {UserError} If no server of the cluster answers.
+   */
+  static async join(options: MemberOptions, ingest: Ingest): Promise<ClusterMember> {
+    const { runsDir, artifactsDir, cacheBytes: budgetBytes, devices } = options;
+    await using opened = new AsyncDisposableStack();
+    const cluster = opened.use(await Cluster.connect(options));
+    const blobs = artifactsDir === undefined
+      ? await ObjectBlobs.open(cluster)
+      : new FolderBlobs(artifactsDir);
+    const artifacts = new Artifacts(blobs);
+    const store = await JetStreamRunStore.open(cluster, devices);
+    const datasetsDir = join(runsDir, "datasets");
+    const datasets = await ClusterDatasets.open(cluster, artifacts, datasetsDir, ingest);
+    const models = await PublishedModels.open(cluster);
+    const files = new ClusterFiles(artifacts, models, datasets, { runsDir, budgetBytes });
+    const config = await WatchedBucket.open<object>(cluster, "config", (it) => it);
+    opened.move();
+    return new ClusterMember(cluster, store, datasets, models, files, config);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.store.close();
+    this.datasets.close();
+    this.models.close();
+    this.config.close();
+    await this.cluster[Symbol.asyncDispose]();
+  }
+}

@@ -1,0 +1,149 @@
+/**
+ * The models of a cluster: a key each, which holds its versions and its aliases, so that all that
+ * belongs together changes at once.
+ *
+ * @module
+ */
+import { isDeepStrictEqual } from "node:util";
+import type { Cluster } from "./connection.ts";
+import { WatchedBucket } from "./watched_bucket.ts";
+
+/** Versions that share requests in proportion to their weights. */
+export type Weighted = { version: number; weight: number }[];
+
+/** A version with its files. */
+export interface PublishedVersion {
+  /** Counted from 1. */
+  version: number;
+  /** The name of its folder, which is the id of its run. */
+  folder: string;
+  finished_at: string;
+  /** The artifact of its files. */
+  artifact: string;
+  /** Its classes, in the order of its logits. */
+  labels: string[];
+  /** Whether it is served no more; its number is not given again. */
+  deleted?: true;
+}
+
+/** A model. */
+export interface PublishedModel {
+  name: string;
+  versions: PublishedVersion[];
+  aliases: Record<string, Weighted>;
+}
+
+/** The alias that a name alone stands for. */
+const CURRENT = "current";
+/** The key of the alias that one model has at a time; no model is called so. */
+const DEFAULT_KEY = "_default";
+
+/** Knows all models of a cluster. */
+export class PublishedModels {
+  readonly #bucket: WatchedBucket<PublishedModel>;
+
+  private constructor(bucket: WatchedBucket<PublishedModel>) {
+    this.#bucket = bucket;
+  }
+
+  /** Opens them. */
+  static async open(cluster: Cluster): Promise<PublishedModels> {
+    return new PublishedModels(await WatchedBucket.open(cluster, "models", (it) => it));
+  }
+
+  /** All models, as the last news had them. */
+  all(): PublishedModel[] {
+    return [...this.#bucket.entries()].flatMap(([key, model]) =>
+      key === DEFAULT_KEY ? [] : [model]
+    );
+  }
+
+  /** The model that answers where none is named, with its versions, if one was said to. */
+  default(): { name: string; versions: Weighted } | undefined {
+    const stored = this.#bucket.summary(DEFAULT_KEY);
+    const versions = stored?.aliases[CURRENT];
+    return stored === undefined || versions === undefined
+      ? undefined
+      : { name: stored.name, versions };
+  }
+
+  /** The version whose files are in a folder of this name. */
+  ofFolder(folder: string): PublishedVersion | undefined {
+    for (const { versions } of this.all()) {
+      const found = versions.find((version) => version.folder === folder);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+
+  /**
+   * Gives the files of a run a number, once. The name goes on to stand for what it stood for, unless
+   * the version is promoted and is for the same classes.
+   */
+  async publish(
+    name: string,
+    version: Omit<PublishedVersion, "version">,
+    { promote = false } = {},
+  ): Promise<void> {
+    await this.#bucket.update(keyOf(name), (model = { name, versions: [], aliases: {} }) => {
+      if (model.versions.some(({ folder }) => folder === version.folder)) return undefined;
+      const number = Math.max(0, ...model.versions.map((it) => it.version)) + 1;
+      const served = model.versions.filter(({ deleted }) => deleted === undefined);
+      const versions = [...model.versions, { ...version, version: number }];
+      const newest = served.at(-1);
+      if (newest === undefined) return { ...model, versions };
+      const current = model.aliases[CURRENT] ?? [{ version: newest.version, weight: 1 }];
+      const present = served.filter((it) => current.some((at) => at.version === it.version));
+      const isLike = present.every(({ labels }) => isDeepStrictEqual(labels, version.labels));
+      const pinned = promote && isLike ? [{ version: number, weight: 1 }] : current;
+      return { ...model, versions, aliases: { ...model.aliases, [CURRENT]: pinned } };
+    });
+  }
+
+  /** Points an alias of a model at versions, or takes it away. */
+  async setAlias(name: string, alias: string, versions: Weighted | undefined): Promise<void> {
+    await this.#bucket.update(keyOf(name), (model) => {
+      if (model === undefined) return undefined;
+      const { [alias]: _, ...others } = model.aliases;
+      return {
+        ...model,
+        aliases: versions === undefined ? others : { ...others, [alias]: versions },
+      };
+    });
+  }
+
+  /** Says which model answers where none is named. */
+  async setDefault(name: string, versions: Weighted | undefined): Promise<void> {
+    await this.#bucket.update(DEFAULT_KEY, (): PublishedModel => ({
+      name,
+      versions: [],
+      aliases: versions === undefined ? {} : { [CURRENT]: versions },
+    }));
+  }
+
+  /** Serves a version no more. */
+  async remove(name: string, version: number): Promise<void> {
+    await this.#bucket.update(keyOf(name), (model) =>
+      model && {
+        ...model,
+        versions: model.versions.map((it) =>
+          it.version === version ? { ...it, deleted: true as const } : it
+        ),
+      });
+  }
+
+  /** Calls a function after each change, wherever it was made. */
+  listen(listener: () => void): Disposable {
+    return this.#bucket.listen(listener);
+  }
+
+  /** Hears of no more changes. */
+  close(): void {
+    this.#bucket.close();
+  }
+}
+
+/** NATS takes no key that begins or ends with a dot, or has two in a row. */
+export function keyOf(name: string): string {
+  return name.replaceAll(".", "=");
+}

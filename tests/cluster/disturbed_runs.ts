@@ -1,0 +1,233 @@
+/**
+ * Runs of a cluster whose workers and NATS nodes are killed while they train.
+ *
+ * @module
+ */
+import { deepStrictEqual, ok } from "node:assert";
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { Random } from "../../lib/random.ts";
+import { ClusterMember } from "../../orchestration/cluster/member.ts";
+import { isOver, newRun, type Run } from "../../orchestration/run_store.ts";
+import { Supervisor } from "../../orchestration/supervisor.ts";
+import { NatsServers } from "./nats_servers.ts";
+
+const MAIN = fileURLToPath(new URL("../../main.ts", import.meta.url));
+
+/** How much is done, and how badly it is disturbed. */
+export interface Disturbance {
+  runs: number;
+  workers: number;
+  maxSteps: number;
+  /** A worker is killed so often, and started again. */
+  killWorkerEveryMs: number;
+  /** So many workers are killed before they are left alone. */
+  workerKills: number;
+  /** A NATS node is killed so often, and started again; by default none. */
+  killNatsEveryMs?: number;
+  /** So many NATS nodes are killed before they are left alone; by default all the time. */
+  natsKills?: number;
+  /** After so long a worker's tasks are given to another. */
+  leaseSeconds: number;
+  log?: (line: string) => void;
+}
+
+/** Worker processes, which can be killed. */
+export class WorkerProcesses implements AsyncDisposable {
+  readonly #dir: string;
+  readonly #servers: string;
+  readonly #leaseSeconds: number;
+  readonly #workers = new Map<string, Deno.ChildProcess>();
+
+  constructor(dir: string, servers: string, leaseSeconds: number) {
+    this.#dir = dir;
+    this.#servers = servers;
+    this.#leaseSeconds = leaseSeconds;
+  }
+
+  /** Starts a worker; gives its process. */
+  start(name: string): Deno.ChildProcess {
+    const args = [
+      ...["run", "--quiet", "-A", MAIN, "worker", "--cluster", this.#servers],
+      ...["--lease", String(this.#leaseSeconds), "--name", name, "--device", "wasm"],
+      ...["--runs", join(this.#dir, `${name}-${crypto.randomUUID()}`)],
+    ];
+    const worker = new Deno.Command("deno", { args, stdout: "null", stderr: "null" }).spawn();
+    this.#workers.set(name, worker);
+    return worker;
+  }
+
+  /** Ends a worker with a signal, and waits until it has ended. */
+  async end(name: string, signal: "SIGKILL" | "SIGTERM" = "SIGKILL"): Promise<void> {
+    const worker = this.#workers.get(name);
+    this.#workers.delete(name);
+    try {
+      worker?.kill(signal);
+    } catch {
+      // It has ended.
+    }
+    await worker?.status;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const name of [...this.#workers.keys()]) await this.end(name);
+  }
+}
+
+/** A cluster without servers, whose runs are submitted by the test itself. */
+export class TestCluster implements AsyncDisposable {
+  readonly dir: string;
+  readonly nats: NatsServers;
+  readonly member: ClusterMember;
+  readonly workers: WorkerProcesses;
+  readonly supervisor: Supervisor;
+
+  private constructor(dir: string, nats: NatsServers, member: ClusterMember, leaseSeconds: number) {
+    this.dir = dir;
+    this.nats = nats;
+    this.member = member;
+    this.workers = new WorkerProcesses(dir, nats.servers, leaseSeconds);
+    const { store, files, datasets } = member;
+    this.supervisor = new Supervisor({
+      store,
+      files,
+      runsDir: dir,
+      datasetDir: (name) => datasets.dirOf(name),
+      workers: 0,
+    });
+  }
+
+  /** Starts NATS nodes, and joins them. */
+  static async start({ nodes = 3, leaseSeconds = 4 } = {}): Promise<TestCluster> {
+    const dir = await Deno.makeTempDir();
+    const nats = await NatsServers.start(nodes);
+    const runsDir = join(dir, "test");
+    const member = await ClusterMember.join(
+      { servers: nats.servers, runsDir, leaseMs: leaseSeconds * 1000, patienceMs: 60_000 },
+      () => Promise.resolve(),
+    );
+    return new TestCluster(dir, nats, member, leaseSeconds);
+  }
+
+  /** Submits a small run; gives its id. */
+  async submit(name: string, settings: Record<string, unknown>): Promise<string> {
+    const id = crypto.randomUUID();
+    const run = newRun({
+      id,
+      name,
+      base: "scratch:tiny",
+      dataset: "sample",
+      settings: {
+        ...{ mode: "full", model: "scratch:tiny", device: "wasm", threads: 1, partner: "none" },
+        ...{ save_steps: 5, max_train_samples: 200, problem_type: "single_label_classification" },
+        ...settings,
+      },
+    });
+    await this.supervisor.submit(run);
+    return id;
+  }
+
+  /** A run when it is over. */
+  async over(id: string): Promise<Run> {
+    for await (const run of this.member.store.watch(id, new AbortController().signal)) {
+      if (run !== undefined && isOver(run)) return run;
+    }
+    throw new Error(`the run '${id}' is gone`);
+  }
+
+  /** The SHA-256 of the weights of a run that has succeeded. */
+  async weightsOf(id: string): Promise<string> {
+    const dir = await this.member.files.bringModel(id);
+    const weights = await Deno.readFile(join(dir, "model.safetensors"));
+    return createHash("sha256").update(weights).digest("hex");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.workers[Symbol.asyncDispose]();
+    await this.member[Symbol.asyncDispose]();
+    await this.nats[Symbol.asyncDispose]();
+    await Deno.remove(this.dir, { recursive: true });
+  }
+}
+
+/** Trains under a disturbance, and checks that each run ends once with the bytes of the first, undisturbed one. */
+export async function disturbRuns(
+  { runs, workers, maxSteps, leaseSeconds, log = () => {}, ...kills }: Disturbance,
+): Promise<void> {
+  await using cluster = await TestCluster.start({ leaseSeconds });
+  const names = Array.from({ length: workers }, (_, i) => `worker-${i}`);
+  cluster.workers.start(names[0]!);
+  const undisturbed = await cluster.submit("undisturbed", { max_steps: maxSteps });
+  const first = await cluster.over(undisturbed);
+  deepStrictEqual([first.state, first.error, first.attempt], ["succeeded", undefined, 1]);
+  const expected = await cluster.weightsOf(undisturbed);
+  for (const name of names.slice(1)) cluster.workers.start(name);
+
+  const ids: string[] = [];
+  for (let i = 0; i < runs; i++) {
+    ids.push(await cluster.submit(`run-${i}`, { max_steps: maxSteps }));
+  }
+  const random = new Random(11);
+  const done = new AbortController();
+  const every = async (ms: number | undefined, count: number, kill: () => Promise<void>) => {
+    for (let i = 0; ms !== undefined && i < count && !done.signal.aborted; i++) {
+      await pause(ms * (0.5 + random.uniform()), done.signal);
+      if (!done.signal.aborted) await kill();
+    }
+  };
+  let workerKills = 0;
+  let natsKills = 0;
+  const disturbing = Promise.all([
+    every(kills.killWorkerEveryMs, kills.workerKills, async () => {
+      const name = names[random.integer(names.length)]!;
+      await cluster.workers.end(name);
+      cluster.workers.start(name);
+      workerKills++;
+      log(`killed ${name}`);
+    }),
+    every(kills.killNatsEveryMs, kills.natsKills ?? Infinity, async () => {
+      const node = natsKills++ % 3;
+      await cluster.nats.killNode(node);
+      await pause(3000, done.signal);
+      cluster.nats.startNode(node);
+      log(`killed and started NATS node ${node}`);
+      // Two of three have to be there, and have the same.
+      await pause(5000, done.signal);
+    }),
+  ]);
+  const overs = await Promise.all(ids.map(async (id) => {
+    const run = await cluster.over(id);
+    log(`${run.name} ${run.state} after ${run.attempt} attempts`);
+    return run;
+  }));
+  done.abort();
+  await disturbing;
+  for (const { id, name, state, error } of overs) {
+    deepStrictEqual([name, state, error], [name, "succeeded", undefined]);
+    deepStrictEqual(await cluster.weightsOf(id), expected);
+    const events = await cluster.member.store.eventsSoFar(id, 0);
+    deepStrictEqual(events.map(({ id }) => id), events.map((_, i) => i + 1));
+    const ends = events.filter(({ event }) =>
+      event.type === "state" && event.state === "succeeded"
+    );
+    deepStrictEqual(ends.length, 1);
+  }
+  const versions = cluster.member.models.all().map(({ name, versions }) => [name, versions.length]);
+  deepStrictEqual(versions.length, runs + 1);
+  ok(versions.every(([, count]) => count === 1));
+  const attempts = overs.map(({ attempt }) => attempt);
+  log(
+    `${runs} runs on ${workers} workers: ${workerKills} workers and ${natsKills} NATS nodes killed, ` +
+      `${attempts.reduce((a, b) => a + b)} attempts`,
+  );
+}
+
+/** Waits, but no longer than until the signal aborts. */
+export async function pause(ms: number, signal?: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, ms);
+  signal?.addEventListener("abort", () => resolve(), { once: true });
+  await promise;
+  clearTimeout(timer);
+}

@@ -6,13 +6,30 @@
  */
 import { ok } from "node:assert";
 import { fileURLToPath } from "node:url";
-import { FAMILIES, familyOf, withLabels } from "../models/family.ts";
+import { FAMILIES, familyOf, readConfig, withLabels } from "../models/family.ts";
+import { collate } from "../data/batches.ts";
+import { Random } from "../lib/random.ts";
+import type { StoredAdapter } from "../models/formats/adapter.ts";
+import { saveClassifier } from "../models/formats/classifier.ts";
 import type { ModelConfig } from "../models/formats/config.ts";
-import { frozenBase, initialWeights } from "../models/weights.ts";
+import { AdapterBank, tablesOf } from "../models/inference/adapter_bank.ts";
+import { Tokenizer } from "../models/text/tokenizer.ts";
+import {
+  exportModel,
+  frozenBase,
+  initialWeights,
+  parameterShapes,
+  type Weights,
+} from "../models/weights.ts";
 import { tunerOf, TUNERS } from "../models/tuners/tuner.ts";
-import { Executor, type Tensors } from "../onnx/runtime/executor.ts";
+import { elementCount } from "../onnx/graph/shape.ts";
+import { Executor, type Tensors, type TrainingOptions } from "../onnx/runtime/executor.ts";
+import type { ParameterShape } from "../onnx/runtime/optimizer/adamw.ts";
 import { trainingGraphs } from "../training/graphs.ts";
+import { pretrainingGraphs } from "../training/pretraining/graphs.ts";
 import { TrainSettings } from "../training/settings.ts";
+import { inEmptyFolder } from "./graft.ts";
+import { relativeError } from "./relative_error.ts";
 
 const FIXTURES = fileURLToPath(new URL("./families", import.meta.url));
 
@@ -41,6 +58,16 @@ function integers(rows: number[][]): Tensors[string] {
   return { type: "int64", shape, data: BigInt64Array.from(rows.flat(), BigInt) };
 }
 
+/** How a session is loaded. */
+const OPTIONS: TrainingOptions = {
+  optimizer: { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, maxGradientNorm: 1 },
+  dropoutSeed: 1,
+  largestDimensions: [{ batch: 2, length: 6 }],
+};
+
+const VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+  .concat(Array.from({ length: 25 }, (_, i) => `w${i}`));
+
 Deno.test("there is a fixture of every family", async () => {
   const types = new Set((await configs()).map(({ model_type }) => model_type));
   for (const { modelType } of FAMILIES) ok(modelType === "bert" || types.has(modelType), modelType);
@@ -57,17 +84,7 @@ Deno.test("every way to tune trains every family that it goes with", async (t) =
         const frozen = method === undefined ? undefined : frozenBase(config);
         const graphs = trainingGraphs(config, frozen, peft);
         const weights = initialWeights(config, 1, graphs.parameters);
-        const session = await executor.loadTrainingSession(graphs, weights, {
-          optimizer: {
-            beta1: 0.9,
-            beta2: 0.999,
-            epsilon: 1e-8,
-            weightDecay: 0,
-            maxGradientNorm: 1,
-          },
-          dropoutSeed: 1,
-          largestDimensions: [{ batch: 2, length: 6 }],
-        });
+        const session = await executor.loadTrainingSession(graphs, weights, OPTIONS);
         const losses: number[] = [];
         for (let step = 1; step <= 12; step++) {
           losses.push((await session.step([BATCH], step, 0.02)).loss);
@@ -76,5 +93,108 @@ Deno.test("every way to tune trains every family that it goes with", async (t) =
         await session.release();
       });
     }
+  }
+});
+
+/** Weights that are not small, so that each tells in the logits. */
+function randomWeights(parameters: readonly ParameterShape[], seed: number): Weights {
+  const random = new Random(seed);
+  return Object.fromEntries(parameters.map(({ name, shape }) => {
+    const isScale = shape.length === 1 && name.endsWith(".weight");
+    const draw = () => Number(isScale) + 0.3 * random.normal();
+    return [name, Float32Array.from({ length: elementCount(shape) }, draw)];
+  }));
+}
+
+/** The logits of texts by an exported model. */
+async function logitsOf(executor: Executor, model: Uint8Array, ids: readonly number[][]) {
+  const session = await executor.loadSession(model);
+  const { logits } = await session.run(collate(ids, 1));
+  await session.release();
+  return logits!.data as Float32Array;
+}
+
+const IDS = [[3, 4, 5, 6, 7, 8], [9, 10, 11, 12]];
+
+Deno.test("every family is exported, whole and in 8 bits", async (t) => {
+  await using executor = await Executor.start({ device: "wasm", threads: 1 });
+  for (const config of await configs()) {
+    await t.step(config.model_type, async () => {
+      const weights = randomWeights(parameterShapes(config), 1);
+      const [exact, rounded] = [
+        await logitsOf(executor, exportModel(config, weights), IDS),
+        await logitsOf(executor, exportModel(config, weights, { dtype: "q8" }), IDS),
+      ];
+      const session = await executor.loadTrainingSession(trainingGraphs(config), weights, OPTIONS);
+      const { logits } = await session.run(BATCH);
+      await session.release();
+      const error = relativeError(exact, logits!.data as Float32Array);
+      ok(error < 1e-5, `differs by ${error}`);
+      const loss = relativeError(rounded, exact);
+      ok(loss > 0 && loss < 0.1, `8 bits lose ${loss}`);
+    });
+  }
+});
+
+Deno.test("every family learns to guess masked tokens", async (t) => {
+  await using executor = await Executor.start({ device: "wasm", threads: 1 });
+  const masked: Tensors = {
+    masked_positions: { type: "int64", shape: [2], data: BigInt64Array.of(2n, 7n) },
+    masked_labels: { type: "int64", shape: [2], data: BigInt64Array.of(5n, 10n) },
+    masked_weights: { type: "float32", shape: [2], data: Float32Array.of(0.5, 0.5) },
+  };
+  for (const config of await configs()) {
+    await t.step(config.model_type, async () => {
+      const graphs = pretrainingGraphs(config);
+      const weights = initialWeights(config, 1, graphs.parameters);
+      const session = await executor.loadTrainingSession(graphs, weights, OPTIONS);
+      const { labels: _, example_weights: __, ...texts } = BATCH;
+      const feeds: Tensors = { ...texts, ...masked };
+      const losses: number[] = [];
+      for (let step = 1; step <= 12; step++) {
+        losses.push((await session.step([feeds], step, 0.02)).loss);
+      }
+      ok(losses.at(-1)! < losses[0]! / 2, losses.join(", "));
+      await session.release();
+    });
+  }
+});
+
+Deno.test("adapters of every kind share a batch on every family", async (t) => {
+  await using executor = await Executor.start({ device: "wasm", threads: 1 });
+  for (const base of await configs()) {
+    await t.step(base.model_type, async () => {
+      await inEmptyFolder(async (dir) => {
+        const tokenizer = Tokenizer.fromVocabulary(VOCABULARY, { modelMaxLength: 16 });
+        const shared = randomWeights(parameterShapes(base), 1);
+        await saveClassifier(dir, { config: base, tokenizer, weights: shared });
+        const config = await readConfig(dir);
+        const adapters = TUNERS.flatMap(({ mode }): StoredAdapter[] => {
+          const { method } = tunerOf(mode);
+          const settings = TrainSettings.parse({
+            mode: mode as TrainSettings["mode"],
+            loraRank: 3,
+          });
+          const peft = method?.configOf({ ...settings, prefixLength: 2 }, config);
+          if (peft === undefined || method!.misfit(peft, config) !== undefined) return [];
+          const own = parameterShapes(config, peft).filter(({ name }) =>
+            !frozenBase(config).has(name)
+          );
+          const weights = randomWeights(own, mode.length);
+          return [{ dir: mode, base: { name: dir }, peft, labelCount: 3, config, weights }];
+        });
+        const bank = await AdapterBank.load(executor, dir, { tables: tablesOf(adapters, config) });
+        for (const adapter of adapters) await bank.add(adapter.dir, adapter);
+        const rows = adapters.map(({ dir }, i) => ({ adapter: dir, ids: IDS[i % 2]! }));
+        const logits = await bank.logits(rows);
+        await bank.release();
+        ok(adapters.length >= 2);
+        for (const [i, { peft, weights, dir: mode }] of adapters.entries()) {
+          const model = exportModel(config, { ...shared, ...weights }, { peft });
+          const error = relativeError(logits[i]!, await logitsOf(executor, model, [rows[i]!.ids]));
+          ok(error < 1e-5, `${mode} differs by ${error}`);
+        }
+      });
+    });
   }
 });

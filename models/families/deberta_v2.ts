@@ -234,11 +234,14 @@ function disentangledAttention(
     project(dropped, "key_proj"),
     project(dropped, "query_proj"),
   ];
-  /** `[heads, rows, headSize]` */
+  /** `[heads, rows, headSize]`, with the batch before it where each text has its own `[rows, batch, hidden]` */
   const byHead = (table: Tensor, rows: Tensor) => {
     const [count] = rows.shape as [Dimension];
-    const split = reshape(gather(table, rows), [count, heads, hidden_size / heads]);
-    return transpose(split, [1, 0, 2]);
+    const found = gather(table, rows);
+    const headSize = hidden_size / heads;
+    return table.shape.length === 2
+      ? transpose(reshape(found, [count, heads, headSize]), [1, 0, 2])
+      : transpose(reshape(found, [count, "batch", heads, headSize]), [1, 2, 0, 3]);
   };
   const content = matMul(query, key, { transposeB: true });
   let toDistances: Tensor;

@@ -304,7 +304,8 @@ function rowsOf(
 }
 
 /**
- * Changes the layers of a base by the matrices that belong to each text of a batch.
+ * Changes the layers of a base by the matrices that belong to each text of a batch. What all texts
+ * share, `[rows, from]`, becomes one for each, `[rows, batch, to]`.
  *
  * @param gathered A table's rows, `[batch, rank, width]`; `undefined` for one that is not there.
  */
@@ -327,6 +328,11 @@ export function mixedProjection(
     const [from, to] = [x.shape[1] as number, projected.shape[1] as number];
     const a = slice(rows, 2, start, start + from); // [batch, rank, from]
     const b = slice(rows, 2, start + from, start + from + to); // [batch, rank, to]
+    if (typeof x.shape[0] === "number") {
+      const inner = matMul(x, a, { transposeB: true }); // [batch, rows, rank]
+      const changes = transpose(matMul(inner, b), [1, 0, 2]);
+      return add(reshape(projected, [x.shape[0], 1, to]), changes);
+    }
     const length = x.shape[0] === "batch" ? 1 : "length";
     const texts = transpose(reshape(x, [length, "batch", from]), [1, 0, 2]);
     const inner = matMul(texts, a, { transposeB: true }); // [batch, length, rank]

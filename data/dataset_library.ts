@@ -56,6 +56,7 @@ export type Ingest = (dataset: IncomingDataset, signal?: AbortSignal) => Promise
 export class DatasetLibrary {
   readonly #dir: string;
   readonly #ingest: Ingest;
+  /** Names in lower case: on some disks a folder is known by either. */
   readonly #coming = new Set<string>();
   #sampleAudit: Promise<DatasetAudit> | undefined;
 
@@ -147,13 +148,14 @@ export class DatasetLibrary {
     write: (dir: string) => Promise<IncomingFile>,
     signal?: AbortSignal,
   ): Promise<DatasetEntry> {
-    if (this.#coming.has(name)) throw new DatasetExistsError(name);
-    this.#coming.add(name);
+    const folded = name.toLowerCase();
+    if (this.#coming.has(folded)) throw new DatasetExistsError(name);
+    this.#coming.add(folded);
     try {
       await this.keep(name, problemType, write, signal);
       return await this.entry(name);
     } finally {
-      this.#coming.delete(name);
+      this.#coming.delete(folded);
     }
   }
 
@@ -166,7 +168,10 @@ export class DatasetLibrary {
   ): Promise<void> {
     const dir = this.#unfinished(name);
     try {
-      if (await this.has(name)) throw new DatasetExistsError(name);
+      const taken = (await this.names()).find((other) =>
+        other.toLowerCase() === name.toLowerCase()
+      );
+      if (taken !== undefined) throw new DatasetExistsError(taken);
       await this.#write(dir, name, problemType, write, signal);
       await Deno.rename(dir, this.dirOf(name));
     } finally {

@@ -34,10 +34,13 @@ import { aboutToStop, invalidField } from "./errors.ts";
 import { createRouter, declareRoute, errorAnswers, jsonBody, jsonContent } from "./router.ts";
 import type { DiskBudget } from "./storage.ts";
 
-/** Names of runs, which become names of models, and of data sets. */
+/** Names of runs, which become names of models, and of data sets: folders on every system. */
 export const Name = z.string().regex(
-  /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/,
-  "must be 1 to 64 of A-Z a-z 0-9 . _ -",
+  /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9_-])?$/,
+  "must be 1 to 64 of A-Z a-z 0-9 . _ -, the first a letter or digit, the last no dot",
+).refine(
+  (name) => !/^(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$)/i.test(name),
+  "must not be a name that Windows keeps for devices, as CON or NUL.txt",
 );
 
 const MAX_PAGE = 200;

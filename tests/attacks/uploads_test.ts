@@ -84,3 +84,24 @@ Deno.test("uploads of the same moment share the budget of the disk", async () =>
   const again = await server.app.request("/v1/datasets?name=again", { method: "POST", body: RAW });
   strictEqual(again.status, 201, await again.text());
 });
+
+Deno.test("a data set's name is a folder's name on every system", async () => {
+  await using server = await LocalServer.start();
+  const csv = Array.from({ length: 30 }, (_, i) => `text ${i},${i % 2}`).join("\n");
+  const upload = async (name: string) => {
+    const init = {
+      method: "POST",
+      body: `text,label\n${csv}\n`,
+      headers: { "Content-Type": "text/csv" },
+    };
+    const response = await server.app.request(`/v1/datasets?name=${name}`, init);
+    await response.body?.cancel();
+    return response.status;
+  };
+  for (const name of ["CON", "nul.txt", "Com1", "lpt9.a.b", "ends.", "..", ".hidden", "a/b"]) {
+    strictEqual(await upload(name), 422, name);
+  }
+  strictEqual(await upload("Tickets"), 201);
+  strictEqual(await upload("tickets"), 409);
+  strictEqual(await upload("console"), 201);
+});

@@ -16,14 +16,14 @@ import type { Dtype } from "../models/weights.ts";
 import type { Device } from "../onnx/runtime/device.ts";
 import { Executor } from "../onnx/runtime/executor.ts";
 import { decimals } from "../training/metrics.ts";
-import { predictTable } from "../training/predict_table.ts";
+import { predictTable, type TableProgress } from "../training/predict_table.ts";
 import { abstainOption, checkAbstain } from "./abstain_option.ts";
 import { deviceOption } from "./device_option.ts";
 import { dtypeOption } from "./dtype_option.ts";
 import { Interruption } from "./interruption.ts";
 import { lastRun } from "./last_run.ts";
 import { RowsBar } from "./progress.ts";
-import { percent, unknownLine } from "./report.ts";
+import { lossLine, percent, unknownLine } from "./report.ts";
 
 interface Options {
   model: string[];
@@ -95,7 +95,9 @@ async function run(args: string[], options: Options, command: Command): Promise<
   const several = models > 1 || options.mixed === true;
   for (const [model, group] of byModel) {
     const counts = classifier.countTokens(model, group.map(({ text }) => text));
-    tellUnknown(unknownShare(counts), several ? `${model}: ` : "");
+    const prefix = several ? `${model}: ` : "";
+    tell(unknownLine(unknownShare(counts)), prefix);
+    tell(lossLine(classifier.lossOf(model, group.map(({ text }) => text))), prefix);
   }
   if (options.json) {
     const named = texts.map(({ model }, i) => ({ model, scores: results[i] }));
@@ -169,9 +171,8 @@ function lineError(index: number, rule: string): UserError {
   return new UserError(`Cannot read standard input line ${index + 1}: ${rule}`);
 }
 
-/** Tells how much of the texts a model cannot read, if that is anything. */
-function tellUnknown(share: number, prefix = ""): void {
-  const line = unknownLine(share);
+/** Tells how much of the texts a model cannot read or does not see, if that is anything. */
+function tell(line: string | undefined, prefix = ""): void {
   if (line !== undefined) console.error(`${prefix}${line}`);
 }
 
@@ -203,7 +204,7 @@ async function runFile(
   const classifier = await TextClassifier.load(executor, model, dtype);
   checkAbstain(abstain, model, classifier.problemType);
   const bar = new RowsBar();
-  let unknown = 0;
+  let last: TableProgress | undefined;
   // Rows on a terminal show by themselves how far it is.
   const isShown = out !== undefined || !Deno.stdout.isTerminal();
   const csv = predictTable(classifier, file, {
@@ -211,7 +212,7 @@ async function runFile(
     abstain,
     onNote: (note) => console.error(note),
     onProgress: (progress) => {
-      unknown = progress.unknownShare;
+      last = progress;
       if (isShown) bar.show(progress);
     },
     signal,
@@ -228,7 +229,10 @@ async function runFile(
   } finally {
     bar.stop();
   }
-  tellUnknown(unknown);
+  if (last !== undefined) {
+    tell(unknownLine(last.unknownShare));
+    tell(lossLine(last.loss));
+  }
   if (out !== undefined) console.error(`${bar.total.toLocaleString("en")} rows are in ${out}`);
 }
 

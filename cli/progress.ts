@@ -15,7 +15,7 @@ import type {
 } from "../training/events.ts";
 import { decimals, describeMetrics } from "../training/metrics.ts";
 import type { TableProgress } from "../training/predict_table.ts";
-import { formatMetric, unknownLine } from "./report.ts";
+import { formatMetric, percent, unknownLine } from "./report.ts";
 
 /** What matters most comes first, as a terminal that is too narrow cuts the end. */
 const FORMAT = "  {bar} {value}/{total} steps | {left} left | loss {loss} | {rate} tokens/s";
@@ -98,8 +98,19 @@ export class TrainProgress {
       } parameters, ` +
         `${count(event.train_examples)} texts, ${count(event.steps)} steps`,
     );
-    if (event.truncated > 0) {
-      console.error(`${count(event.truncated)} texts are longer than --max-length and were cut`);
+    const { truncated, lost_share, chunks, train_examples } = event;
+    if (truncated > 0) {
+      const share = percent(truncated / train_examples);
+      console.error(
+        `${count(truncated)} texts (${share}) are longer than --max-length and lose a part, ` +
+          `${percent(lost_share)} of all tokens; --long-texts chunk keeps it`,
+      );
+    }
+    if (chunks > 0) {
+      console.error(
+        `Texts that are longer than --max-length go in ${count(chunks)} chunks` +
+          (lost_share > 0 ? `, and lose ${percent(lost_share)} of all tokens` : ""),
+      );
     }
     const unknown = unknownLine(event.unknown_share);
     if (unknown !== undefined) console.error(unknown);

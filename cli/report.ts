@@ -4,6 +4,7 @@
  * @module
  */
 import Table from "cli-table3";
+import type { TextLoss } from "../models/text/tokenizer.ts";
 import type { FileEvaluation } from "../training/evaluate_file.ts";
 import type { ClassReport, EvaluationReport, SingleLabelReport } from "../training/evaluation.ts";
 import type { TrainResult } from "../training/events.ts";
@@ -277,6 +278,13 @@ export function unknownLine(share: number): string | undefined {
   return share < MUCH_UNKNOWN
     ? told
     : `${told}: its vocabulary is not made for these texts; --model names a base for their language`;
+}
+
+/** How much of some texts a model does not see, being too long; `undefined` where that is nothing. */
+export function lossLine({ texts, long, tokens, lost }: TextLoss): string | undefined {
+  if (lost === 0) return undefined;
+  return `${count(long)} of ${count(texts)} texts (${percent(long / texts)}) are longer than the ` +
+    `model takes and lose a part, ${percent(lost / tokens)} of all tokens`;
 }
 
 /** Shares in percent, other metrics as they are. */

@@ -169,6 +169,8 @@ const LogEvent = z.union([
     train_examples: z.int(),
     validation_examples: z.int(),
     truncated: z.int(),
+    lost_share: z.number(),
+    chunks: z.int(),
     leakage: z.string(),
     notes: z.array(z.string()),
   }).meta({ id: "RunStartEvent" }),

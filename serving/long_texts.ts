@@ -48,7 +48,7 @@ export class LongTexts implements Disposable {
     text: string,
     pair?: string,
     signal?: AbortSignal,
-  ): Promise<Encoding & EncodedText> {
+  ): Promise<(Encoding & EncodedText)[]> {
     return this.#queue.run(async () => {
       signal?.throwIfAborted();
       const { promise: failed, reject } = Promise.withResolvers<never>();

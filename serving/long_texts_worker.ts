@@ -39,7 +39,7 @@ export const workerApi = {
     maxLength: number,
     text: string,
     pair?: string,
-  ): Promise<Encoding & EncodedText> {
+  ): Promise<(Encoding & EncodedText)[]> {
     const { tokenizer, partner } = await modelOf(dir, `${version} ${dir}`);
     return encodeText(tokenizer.withMaxLength(maxLength), partner, text, pair);
   },

@@ -4,7 +4,7 @@
  * @module
  */
 import { type Classifier, describeClassifier } from "../models/formats/classifier.ts";
-import { scoresOf } from "../models/inference/inference.ts";
+import { byText, joinLogits, scoresOf } from "../models/inference/inference.ts";
 import { type LabelScore, labelScores } from "../models/inference/text_classifier.ts";
 import type { Encoding } from "../models/text/tokenizer.ts";
 import { ExecutorBusyError } from "../onnx/runtime/executor.ts";
@@ -247,35 +247,36 @@ export class Predictor implements Disposable {
     const { model } = borrowed;
     let tokenizationMs = 0;
     let sliceStartedAt = performance.now();
-    const encoded: Encoding[] = [];
+    const encoded: Encoding[][] = [];
     for (const index of indices) {
       signal?.throwIfAborted();
       const { text, pair } = inputs[index]!;
       const startedAt = performance.now();
-      const encoding = isLong(text, pair)
-        ? model.rowOf(await this.#encodeLong(version, model, index, inputs[index]!, signal))
+      const rows = isLong(text, pair)
+        ? model.rowsOf(await this.#encodeLong(version, model, index, inputs[index]!, signal))
         : model.encode(text, pair);
       tokenizationMs += performance.now() - startedAt;
-      if (encoding.truncated && !truncate) {
+      if (rows.some(({ truncated }) => truncated) && !truncate) {
         const rule = `has more than the ${model.maxLength} tokens that the model takes`;
         throw new TextTooLongError(index, "text", `${rule}; shorten it, or ask to truncate`);
       }
-      encoded.push(encoding);
+      encoded.push(rows);
       if (performance.now() - sliceStartedAt < ENCODING_SLICE_MS) continue;
       await new Promise((resolve) => setTimeout(resolve));
       sliceStartedAt = performance.now();
     }
-    const { logits, queueMs, inferenceMs } = await this.#run(model, encoded, signal);
+    const { logits, queueMs, inferenceMs } = await this.#run(model, encoded.flat(), signal);
+    const joined = byText(encoded, logits).map((rows) => joinLogits(rows, model.chunkJoin));
     const problemType = scoreFunction === undefined
       ? model.problemType
       : PROBLEM_TYPE_OF[scoreFunction];
     return {
       labels: model.labels,
-      scores: logits.map((row) => labelScores(scoresOf(row, problemType), model.labels)),
+      scores: joined.map((row) => labelScores(scoresOf(row, problemType), model.labels)),
       tokenizationMs,
       queueMs,
       inferenceMs,
-      tokens: encoded.reduce((total, { ids }) => total + ids.length, 0),
+      tokens: encoded.flat().reduce((total, { ids }) => total + ids.length, 0),
     };
   }
 

@@ -7,12 +7,15 @@
 import type { ProblemType } from "../data/labels.ts";
 import type { AdapterBank, BankedAdapter, BankRow } from "../models/inference/adapter_bank.ts";
 import {
+  byText,
   type EncodedText,
   encodeText,
   inBatches,
+  joinLogits,
   scoresOf,
 } from "../models/inference/inference.ts";
 import type { TextClassifier } from "../models/inference/text_classifier.ts";
+import type { ChunkJoin } from "../models/text/long_texts.ts";
 import { ExecutorTimeoutError } from "../onnx/runtime/executor.ts";
 import type { Encoding } from "../models/text/tokenizer.ts";
 import type { BatchGroup } from "./batcher.ts";
@@ -26,10 +29,12 @@ export interface ServedModel {
   readonly maxLength: number;
   /** What runs its rows; models with the same one may share a batch. */
   readonly group: BatchGroup;
-  /** A text, or a pair of texts, as a row of the group. */
-  encode(text: string, pair?: string): Encoding;
-  /** The row of a text that was encoded elsewhere. */
-  rowOf(encoded: Encoding & EncodedText): Encoding;
+  /** How the logits of a text's rows become its own. */
+  readonly chunkJoin: ChunkJoin;
+  /** A text, or a pair of texts, as rows of the group: a long text may have several. */
+  encode(text: string, pair?: string): Encoding[];
+  /** The rows of a text that was encoded elsewhere. */
+  rowsOf(encoded: readonly (Encoding & EncodedText)[]): Encoding[];
   /** The scores of each text, in the order of the labels. */
   scores(texts: readonly string[]): Promise<number[][]>;
   /** Frees its memory. */
@@ -45,7 +50,7 @@ export function servedClassifier(
   classifier: TextClassifier,
   onTimeout: (error: ExecutorTimeoutError) => void,
 ): ServedModel {
-  const { problemType, labels, maxLength } = classifier;
+  const { problemType, labels, maxLength, chunkJoin } = classifier;
   const group: BatchGroup = {
     logits: (rows) =>
       classifier.logits(rows).catch((error) => {
@@ -57,9 +62,10 @@ export function servedClassifier(
     problemType,
     labels,
     maxLength,
+    chunkJoin,
     group,
     encode: (text, pair) => classifier.encode(text, pair),
-    rowOf: (encoded) => encoded,
+    rowsOf: (encoded) => [...encoded],
     scores: (texts) => classifier.scores(texts),
     release: () => classifier.release(),
   };
@@ -77,24 +83,24 @@ export function servedAdapter(
   { problemType, labels, tokenizer, virtualTokens, partner }: BankedAdapter,
   release: () => Promise<void>,
 ): ServedModel {
-  const rowOf = (encoded: Encoding & EncodedText): Encoding & BankRow => ({
-    ...encoded,
-    adapter: name,
-    virtualTokens,
-  });
-  const encode = (text: string, pair?: string) => rowOf(encodeText(tokenizer, partner, text, pair));
+  const rowsOf = (encoded: readonly (Encoding & EncodedText)[]): (Encoding & BankRow)[] =>
+    encoded.map((row) => ({ ...row, adapter: name, virtualTokens }));
+  const encode = (text: string, pair?: string) =>
+    rowsOf(encodeText(tokenizer, partner, text, pair));
+  const { maxLength, longTexts: { join } } = tokenizer;
   return {
     problemType,
     labels,
-    maxLength: tokenizer.maxLength,
+    maxLength,
+    chunkJoin: join,
     // It is given no rows but those of its adapters.
     group: bank as BatchGroup<EncodedText & BankRow> as BatchGroup,
     encode,
-    rowOf,
+    rowsOf,
     async scores(texts) {
-      const rows = texts.map((text) => encode(text));
-      const logits = await inBatches(rows, (batch) => bank.logits(batch));
-      return logits.map((row) => scoresOf(row, problemType));
+      const encoded = texts.map((text) => encode(text));
+      const logits = await inBatches(encoded.flat(), (batch) => bank.logits(batch));
+      return byText(encoded, logits).map((rows) => scoresOf(joinLogits(rows, join), problemType));
     },
     release,
   };

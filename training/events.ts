@@ -23,8 +23,12 @@ export interface StartEvent {
   epochs: number;
   train_examples: number;
   validation_examples: number;
-  /** Texts that are longer than the limit and lose their end. */
+  /** Texts that are longer than the limit and lose a part. */
   truncated: number;
+  /** The share of the tokens of the training texts that is lost with it. */
+  lost_share: number;
+  /** How many chunks texts that are longer than the limit make, where they go in chunks. */
+  chunks: number;
   /** The share of the tokens of the training texts that the vocabulary does not have. */
   unknown_share: number;
   /** How many held-out texts are in the training file, as `data audit` says it. */

@@ -8,8 +8,21 @@ import type { Example } from "../data/examples.ts";
 import { classNames, type Problem } from "../data/labels.ts";
 import { stratifiedSample } from "../data/stratified_sample.ts";
 import { type ModelConfig, problemOf } from "../models/formats/config.ts";
-import { batchLogits, inBatches, scoresOf } from "../models/inference/inference.ts";
-import { type Tokenizer, unknownShare } from "../models/text/tokenizer.ts";
+import {
+  batchLogits,
+  byText,
+  inBatches,
+  joinLogits,
+  scoresOf,
+} from "../models/inference/inference.ts";
+import type { ChunkJoin } from "../models/text/long_texts.ts";
+import {
+  addLoss,
+  type Encoding,
+  type TextLoss,
+  type Tokenizer,
+  unknownShare,
+} from "../models/text/tokenizer.ts";
 import type { InferenceSession, Tensors } from "../onnx/runtime/executor.ts";
 import type { Prediction } from "./evaluation.ts";
 import { lossOf } from "./loss.ts";
@@ -19,6 +32,8 @@ import type { TrainSettings } from "./settings.ts";
 export interface EncodedExample {
   text: string;
   ids: TokenIds;
+  /** The chunks of a long text that come after {@link ids}, if there are any. */
+  more?: TokenIds[];
   /** The places of its classes among the labels, or its number. */
   target: readonly number[];
 }
@@ -34,8 +49,8 @@ export function trainingRows(
 /** Texts that are ready for the model, and what they have lost on the way. */
 export interface EncodedExamples {
   examples: EncodedExample[];
-  /** How many texts are longer than the tokenizer allows and lose their end. */
-  truncated: number;
+  /** What the texts lose on the way into the model. */
+  loss: TextLoss;
   /** The share of the tokens, those around a text not counted, that the vocabulary does not have. */
   unknownShare: number;
 }
@@ -51,17 +66,25 @@ export function encodeExamples(
     problem.problemType === "regression"
       ? [Number(label)]
       : classNames(label, problem.problemType).flatMap((name) => places.get(name) ?? []);
-  let truncatedCount = 0;
-  const examples = rows.map(({ text, label }) => {
-    const { ids, truncated } = tokenizer.encode(text);
-    truncatedCount += Number(truncated);
-    return { text, ids, target: targetOf(label) };
+  const loss: TextLoss = { texts: 0, long: 0, tokens: 0, lost: 0 };
+  const examples = rows.map(({ text, label }): EncodedExample => {
+    const [{ ids, truncated }, ...others] = tokenizer.encodeRows(text) as [Encoding, ...Encoding[]];
+    const isLong = truncated || others.length > 0;
+    const tokens = ids.length - tokenizer.specialTokenCount;
+    const own = isLong ? tokenizer.lossOf([text]) : { texts: 1, long: 0, tokens, lost: 0 };
+    addLoss(loss, own);
+    const more = others.map(({ ids }) => ids);
+    return { text, ids, ...more.length > 0 && { more }, target: targetOf(label) };
   });
-  return {
-    examples,
-    truncated: truncatedCount,
-    unknownShare: unknownShare(tokenizer.countAll(examples)),
-  };
+  return { examples, loss, unknownShare: unknownShare(tokenizer.countAll(examples)) };
+}
+
+/** Examples as they are trained on: each chunk of a long text is one, with the label of its text. */
+export function inChunks(examples: readonly EncodedExample[]): EncodedExample[] {
+  return examples.flatMap(({ more = [], ...example }) => [
+    example,
+    ...more.map((ids) => ({ ...example, ids })),
+  ]);
 }
 
 /** A label as the loss takes it, `[labels]`: 1 for each of its classes and 0 for the others, or its number. */
@@ -118,6 +141,7 @@ function trainingFeeds(
 /**
  * Predicts examples with a session's present weights, and gives their mean loss.
  *
+ * @param options.chunkJoin How the logits of a long text's chunks become its own.
  * @returns Beside them the logits, `[examples][labels]`.
  * @throws What the signal says, if it aborts.
  */
@@ -125,11 +149,13 @@ export async function predictExamples(
   session: Pick<InferenceSession, "run">,
   examples: readonly EncodedExample[],
   config: ModelConfig,
-  signal?: AbortSignal,
+  { signal, chunkJoin = "mean" }: { signal?: AbortSignal | undefined; chunkJoin?: ChunkJoin } = {},
 ): Promise<{ predictions: Prediction[]; loss: number; logits: Float32Array[] }> {
   const problem = problemOf(config);
   const run = (batch: EncodedExample[]) => batchLogits(session, batch, config);
-  const logits = await inBatches(examples, run, { signal });
+  const chunks = examples.map((example) => inChunks([example]));
+  const logits = byText(chunks, await inBatches(chunks.flat(), run, { signal }))
+    .map((rows) => joinLogits(rows, chunkJoin));
   const predictions = predictionsOf(examples, logits, problem);
   const losses = predictions.map(({ labels }, i) =>
     lossOf(logits[i]!, labels, problem.problemType)

@@ -9,7 +9,7 @@ import { DEFAULT_COLUMNS, findColumn } from "../data/columns.ts";
 import { openTable, type TableFormat } from "../data/table.ts";
 import { readError } from "../data/text_blocks.ts";
 import type { TextClassifier } from "../models/inference/text_classifier.ts";
-import { unknownShare } from "../models/text/tokenizer.ts";
+import { addLoss, type TextLoss, unknownShare } from "../models/text/tokenizer.ts";
 import { answer } from "./evaluate_file.ts";
 
 /** How far a table is. */
@@ -20,6 +20,8 @@ export interface TableProgress {
   total: number;
   /** The share of the tokens so far that the model does not know. */
   unknownShare: number;
+  /** What the texts so far lose on the way into the model. */
+  loss: TextLoss;
 }
 
 /** What {@link predictTable} may be told. */
@@ -50,7 +52,7 @@ const CHUNK_ROWS = 512;
  * @throws The signal's reason, if it aborts.
  */
 export async function* predictTable(
-  classifier: Pick<TextClassifier, "problemType" | "labels" | "scores" | "countTokens">,
+  classifier: Pick<TextClassifier, "problemType" | "labels" | "scores" | "countTokens" | "lossOf">,
   file: string,
   { text, abstain = 0, onProgress = () => {}, signal, ...options }: PredictTableOptions = {},
 ): AsyncGenerator<Uint8Array> {
@@ -60,7 +62,9 @@ export async function* predictTable(
   const encoder = new TextEncoder();
   let rows = 0;
   const counts = { tokens: 0, unknown: 0 };
-  const progress = () => onProgress({ rows, total, unknownShare: unknownShare(counts) });
+  const loss: TextLoss = { texts: 0, long: 0, tokens: 0, lost: 0 };
+  const progress = () =>
+    onProgress({ rows, total, unknownShare: unknownShare(counts), loss: { ...loss } });
   let chunk: Record<string, string>[] = [];
   const classified = async () => {
     const texts = chunk.map((values) => values[textColumn]!);
@@ -68,6 +72,7 @@ export async function* predictTable(
     const { tokens, unknown } = classifier.countTokens(texts);
     counts.tokens += tokens;
     counts.unknown += unknown;
+    addLoss(loss, classifier.lossOf(texts));
     const records = chunk.map((values, i) => {
       const { predicted, score } = answer(scores[i]!, classifier);
       const told = Math.max(...scores[i]!) < abstain ? "" : predicted;

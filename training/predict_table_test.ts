@@ -10,6 +10,7 @@ const classifier = {
   problemType: "single_label_classification" as const,
   labels: ["short", "long"],
   countTokens: () => ({ tokens: 0, unknown: 0 }),
+  lossOf: () => ({ texts: 0, long: 0, tokens: 0, lost: 0 }),
   scores: (texts: readonly string[]) =>
     Promise.resolve(texts.map((text) => text.length > 5 ? [0.25, 0.75] : [0.75, 0.25])),
 };

@@ -12,6 +12,7 @@ import { between, positive, whole } from "../lib/number_schemas.ts";
 import { bert } from "../models/families/bert.ts";
 import type { Family } from "../models/family.ts";
 import { BUNDLED_MODEL, SCRATCH_MODELS, scratchSizeOf } from "../models/formats/config.ts";
+import { CHUNK_JOINS, LONG_TEXTS, type LongTexts } from "../models/text/long_texts.ts";
 import {
   MODES,
   needsBase,
@@ -86,6 +87,17 @@ export const TrainSettings = z.strictObject({
   encoding: ENCODING,
   normalizeLabels: NORMALIZE_LABELS,
   maxLength: whole(3, 512).default(256).describe("Longer texts are cut to so many tokens"),
+  longTexts: z.enum(LONG_TEXTS).default("truncate").describe(
+    "What becomes of longer texts: truncate = they lose their end, head-tail = they keep a quarter " +
+      "from their start and the rest from their end, chunk = they are trained on and predicted in " +
+      "pieces, whose logits are joined",
+  ),
+  stride: whole(0, 510).optional().describe(
+    "Tokens that a chunk has in common with the next; default: an eighth of --max-length",
+  ),
+  chunkJoin: z.enum(CHUNK_JOINS).default("mean").describe(
+    "How the logits of chunks become those of their text",
+  ),
   maxTrainSamples: whole(1).optional()
     .describe("Train on so many examples only: a sample by seed with the classes' shares"),
   freeze: z.string().optional()
@@ -139,6 +151,15 @@ export const TrainSettings = z.strictObject({
   for (const { key, message } of tunerOf(settings.mode).faults(settings)) {
     context.addIssue({ code: "custom", path: [key], message });
   }
+  const { longTexts, stride, chunkJoin, maxLength } = settings;
+  const fault = (key: string, message: string) =>
+    context.addIssue({ code: "custom", path: [key], message });
+  if (longTexts !== "chunk") {
+    if (stride !== undefined) fault("stride", "goes with --long-texts chunk");
+    if (chunkJoin !== "mean") fault("chunkJoin", "goes with --long-texts chunk");
+  } else if (stride !== undefined && stride > maxLength - 3) {
+    fault("stride", `must leave a token of a chunk that is new: at most ${maxLength - 3}`);
+  }
 });
 
 /** What a caller may say of a run; everything has a default. */
@@ -146,6 +167,13 @@ export type TrainSettingsInput = z.input<typeof TrainSettings>;
 
 /** The settings of a run with the defaults filled in. */
 export type TrainSettings = z.infer<typeof TrainSettings>;
+
+/** What becomes of texts that are too long. */
+export function longTextsOf(
+  { longTexts: strategy, stride, chunkJoin: join, maxLength }: TrainSettings,
+): LongTexts {
+  return { strategy, stride: stride ?? Math.floor(maxLength / 8), join };
+}
 
 /**
  * The settings with the learning rate and number of epochs that suit the mode and the model.

@@ -37,6 +37,7 @@ import type { TrainEvent, TrainResult } from "./events.ts";
 import {
   type EncodedExample,
   encodeExamples,
+  inChunks,
   predictExamples,
   stepFeeds,
   trainingRows,
@@ -57,7 +58,7 @@ import {
   readUnfinishedRun,
 } from "./folder/run_folder.ts";
 import { lessStepMemory, planParts } from "./parts.ts";
-import { type TrainSettings, withModelDefaults } from "./settings.ts";
+import { longTextsOf, type TrainSettings, withModelDefaults } from "./settings.ts";
 import { stepPlan } from "./step_plan.ts";
 import { StepRunner } from "./step_runner.ts";
 import { TRAINER_STATE_FILE, TrainerState } from "./folder/trainer_state.ts";
@@ -130,9 +131,11 @@ async function runTraining(dataset: Dataset, options: TrainOptions): Promise<Tra
     problem_type: problemType,
   };
   const problem = problemOf(config);
-  const { tokenizer } = base;
+  const tokenizer = base.tokenizer.withLongTexts(longTextsOf(settings));
 
-  const { examples, truncated, unknownShare } = encodeExamples(trainRows, tokenizer, problem);
+  const encoded = encodeExamples(trainRows, tokenizer, problem);
+  const { loss: textLoss, unknownShare } = encoded;
+  const examples = inChunks(encoded.examples);
   const validation = encodeExamples(dataset.validation, tokenizer, problem);
   const lengths = examples.map(({ ids }) => ids.length);
   const lossWeights = settings.classWeights === undefined
@@ -193,9 +196,11 @@ async function runTraining(dataset: Dataset, options: TrainOptions): Promise<Tra
     steps: totalSteps,
     steps_done: state.step,
     epochs: settings.epochs,
-    train_examples: examples.length,
+    train_examples: trainRows.length,
     validation_examples: validation.examples.length,
-    truncated,
+    truncated: settings.longTexts === "chunk" ? 0 : textLoss.long,
+    lost_share: textLoss.lost / Math.max(1, textLoss.tokens),
+    chunks: settings.longTexts === "chunk" ? examples.length - trainRows.length + textLoss.long : 0,
     unknown_share: unknownShare,
     leakage: leakageLine({ ...dataset, train: trainRows }),
     notes: parts.note === undefined ? notes : [...notes, parts.note],
@@ -233,12 +238,13 @@ async function runTraining(dataset: Dataset, options: TrainOptions): Promise<Tra
     if (!evaluationFollows && clock.isDue(step)) await save();
   };
 
+  const predicting = { signal, chunkJoin: settings.chunkJoin };
   const afterEpoch = async () => {
     const { loss, predictions } = await predictExamples(
       session,
       validation.examples,
       config,
-      signal,
+      predicting,
     );
     const metrics = headline(predictions, problem);
     const best = state.addEvaluation(loss, metrics);
@@ -268,7 +274,7 @@ async function runTraining(dataset: Dataset, options: TrainOptions): Promise<Tra
   await restoreWeights(bestDir, session);
   const split = dataset.test.length > 0 ? "test" : "validation";
   const answered = async (rows: readonly Example[], examples: readonly EncodedExample[]) => {
-    const predict = () => predictExamples(session, examples, config, signal);
+    const predict = () => predictExamples(session, examples, config, predicting);
     return { rows, examples, logits: (await interruptible(predict, run)).logits };
   };
   const measured = encodeExamples(dataset[split], tokenizer, problem);

@@ -26,6 +26,7 @@ import { ADAPTER_METHODS, methodOf, type PeftConfig } from "../tuners/tuner.ts";
 import { ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE } from "./adapter_files.ts";
 import { decodeSafetensors, encodeSafetensors, type StoredTensor } from "./safetensors.ts";
 import { loadPartner, type PooledPartner } from "../partner/partner_file.ts";
+import { LongTexts, TRUNCATE } from "../text/long_texts.ts";
 import { Tokenizer } from "../text/tokenizer.ts";
 import { MIN_LENGTH } from "./tokenizer_files.ts";
 import {
@@ -49,6 +50,17 @@ const AdapterConfig = z.looseObject({
 const Metadata = z.object({
   base_model_sha256: z.string().optional(),
   model_max_length: z.coerce.number().int().positive().optional(),
+  long_texts: z.string().transform((json, context) => {
+    try {
+      return LongTexts.parse(JSON.parse(json));
+    } catch {
+      context.addIssue({
+        code: "custom",
+        message: `must say how long texts are treated, got ${json}`,
+      });
+      return z.NEVER;
+    }
+  }).optional(),
 });
 
 /** The model that an adapter was tuned on. */
@@ -83,6 +95,8 @@ export interface StoredAdapter {
   config?: ModelConfig | undefined;
   weights: Weights;
   maxLength?: number | undefined;
+  /** What becomes of texts that have more tokens; they lose their end where nothing is said. */
+  longTexts?: LongTexts | undefined;
   /** What stands beside the network, if anything does. */
   partner?: PooledPartner | undefined;
 }
@@ -109,6 +123,9 @@ export async function saveAdapter(
   const metadata = {
     format: "pt",
     model_max_length: String(maxLength),
+    ...(tokenizer.longTexts.strategy !== "truncate" && {
+      long_texts: JSON.stringify(tokenizer.longTexts),
+    }),
     ...(base.sha256 !== undefined && { base_model_sha256: base.sha256 }),
   };
   await Deno.mkdir(dir, { recursive: true });
@@ -178,7 +195,8 @@ export async function readAdapter(dir: string): Promise<StoredAdapter> {
     const { path, message } = known.error.issues[0]!;
     throw new UserError(`Cannot read '${file}': its metadata '${path.join(".")}': ${message}`);
   }
-  const { base_model_sha256: sha256, model_max_length: maxLength } = known.data;
+  const { base_model_sha256: sha256, model_max_length: maxLength, long_texts: longTexts } =
+    known.data;
   const named = await exists(join(dir, CONFIG_FILE)) ? await readConfig(dir) : undefined;
   if (named !== undefined && labelsOf(named).length !== labelCount) {
     const names = labelsOf(named).length;
@@ -205,6 +223,7 @@ export async function readAdapter(dir: string): Promise<StoredAdapter> {
       ...method.fromStored(peft, { names: () => [...tensors.keys()], read: values }),
     },
     maxLength,
+    longTexts,
     partner: await loadPartner(dir, labelCount),
   };
 }
@@ -328,12 +347,16 @@ function withClasses({ labelCount, config }: StoredAdapter, baseConfig: ModelCon
 
 /** The base's tokenizer, which cuts texts to what is left beside an adapter's virtual tokens. */
 export function adaptedTokenizer(
-  { peft, maxLength }: Pick<StoredAdapter, "peft" | "maxLength">,
+  { peft, maxLength, longTexts = TRUNCATE }: Pick<
+    StoredAdapter,
+    "peft" | "maxLength" | "longTexts"
+  >,
   tokenizer: Tokenizer,
   config: ModelConfig,
 ): Tokenizer {
   const left = familyOf(config).positions(config).count - methodOf(peft).virtualTokens(peft);
-  return tokenizer.withMaxLength(Math.min(maxLength ?? tokenizer.maxLength, left));
+  return tokenizer.withLongTexts(longTexts)
+    .withMaxLength(Math.min(maxLength ?? tokenizer.maxLength, left));
 }
 
 /**

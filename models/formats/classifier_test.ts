@@ -166,7 +166,7 @@ testOnDevices("TextClassifier scores almost alike with weights of 8 bits", async
     await saveClassifier(dir, { config, tokenizer, weights });
     const logits = async (dtype: "fp32" | "q8") => {
       const classifier = await TextClassifier.load(executor, dir, dtype);
-      const rows = await classifier.logits(TEXTS.map((text) => classifier.encode(text)));
+      const rows = await classifier.logits(TEXTS.flatMap((text) => classifier.encode(text)));
       await classifier.release();
       return rows.flatMap((row) => [...row]);
     };

@@ -10,6 +10,7 @@ import { checkJson, checkRegular, exists, readJson } from "../../lib/files.ts";
 import { UserError } from "../../lib/user_error.ts";
 import { vocabularyOf } from "../text/subword_model.ts";
 import { AddedToken, type AddedTokenJson, TokenizerJson, Vocabulary } from "./tokenizer_json.ts";
+import { LongTexts } from "../text/long_texts.ts";
 import {
   byteLevelTokenizerJson,
   MIN_LENGTH,
@@ -99,6 +100,7 @@ const Config = NamedTokens.extend({
   tokenizer_class: tokenizerClass,
   model_max_length: z.number().min(MIN_LENGTH, `must be at least ${MIN_LENGTH}`).optional(),
   truncation_side: z.enum(["left", "right"]).optional(),
+  long_texts: LongTexts.optional(),
   do_lower_case: z.boolean().nullish(),
   strip_accents: z.boolean().nullish(),
   tokenize_chinese_chars: z.boolean().nullish(),
@@ -144,6 +146,8 @@ export interface TokenizerFolder {
   maxLength: number | undefined;
   /** Which end of a text that is too long is kept. */
   keeps: "start" | "end";
+  /** What becomes of such texts, where the files say more of it. */
+  longTexts?: LongTexts | undefined;
 }
 
 /**
@@ -192,6 +196,7 @@ export async function readTokenizerFolder(dir: string): Promise<TokenizerFolder>
     specialTokens,
     maxLength: config.model_max_length ?? (older && 512),
     keeps: config.truncation_side === "left" ? "end" : "start",
+    longTexts: config.long_texts,
   };
 }
 

@@ -10,6 +10,7 @@ import type { TensorData } from "../../onnx/graph/graph.ts";
 import type { InferenceSession } from "../../onnx/runtime/executor.ts";
 import { CONFIG_FILE, labelsOf, type ModelConfig } from "../formats/config.ts";
 import type { PooledPartner } from "../partner/partner_file.ts";
+import type { ChunkJoin } from "../text/long_texts.ts";
 import type { Encoding, Tokenizer } from "../text/tokenizer.ts";
 
 /** Texts that go through a model together when nobody waits for one of them. */
@@ -42,15 +43,44 @@ export interface PartnerAnswer {
   networkScale: number;
 }
 
-/** A text, or a pair of texts, as a model with its partner takes it. */
+/**
+ * A text, or a pair of texts, as the rows that a model with its partner takes: one, or each chunk of a
+ * long text. Pairs are never in chunks.
+ */
 export function encodeText(
   tokenizer: Tokenizer,
   partner: PooledPartner | undefined,
   text: string,
   pair?: string,
-): Encoding & EncodedText {
-  const encoding = pair === undefined ? tokenizer.encode(text) : tokenizer.encodePair(text, pair);
-  return { ...encoding, partner: partner?.answer(text, pair) };
+): (Encoding & EncodedText)[] {
+  const rows = pair === undefined ? tokenizer.encodeRows(text) : [tokenizer.encodePair(text, pair)];
+  const answer = partner?.answer(text, pair);
+  return rows.map((row) => ({ ...row, partner: answer }));
+}
+
+/** The logits of a text, `[labels]`, from those of its rows. */
+export function joinLogits(rows: readonly Float32Array[], join: ChunkJoin): Float32Array {
+  const [first, ...others] = rows;
+  if (others.length === 0) return first!;
+  return first!.map((logit, label) =>
+    join === "max"
+      ? others.reduce((most, row) => Math.max(most, row[label]!), logit)
+      : others.reduce((sum, row) => sum + row[label]!, logit) / rows.length
+  );
+}
+
+/**
+ * What was computed for the rows of all texts, text by text.
+ *
+ * @param texts The rows of each text.
+ * @param results One a row, in their order.
+ */
+export function byText<Result>(
+  texts: readonly (readonly unknown[])[],
+  results: readonly Result[],
+): Result[][] {
+  let next = 0;
+  return texts.map(({ length }) => results.slice(next, next += length));
 }
 
 /** The logits of a network and its partner together, `[labels]`. */

@@ -8,9 +8,9 @@ import type { Executor } from "../../onnx/runtime/executor.ts";
 import { baseDirOf, isAdapter, readAdapter, type StoredAdapter } from "../formats/adapter.ts";
 import { readConfig } from "../family.ts";
 import { AdapterBank, type BankRow, tablesOf } from "./adapter_bank.ts";
-import { encodeText, inBatches, scoresOf } from "./inference.ts";
+import { byText, encodeText, inBatches, joinLogits, scoresOf } from "./inference.ts";
 import { type LabelScore, labelScores, TextClassifier } from "./text_classifier.ts";
-import type { TokenCounts } from "../text/tokenizer.ts";
+import type { TextLoss, TokenCounts } from "../text/tokenizer.ts";
 import type { Dtype } from "../weights.ts";
 
 /** A text and the folder of the model that is to classify it. */
@@ -70,8 +70,14 @@ export class MixedClassifier {
   /** The tokens of texts, and how many of them a model does not know. */
   countTokens(model: string, texts: readonly string[]): TokenCounts {
     const tokenizer = this.#banks.get(model)?.get(model).tokenizer;
-    return tokenizer?.countAll(texts.map((text) => tokenizer.encode(text))) ??
+    return tokenizer?.countAll(texts.flatMap((text) => tokenizer.encodeRows(text))) ??
       this.#classifiers.get(model)!.countTokens(texts);
+  }
+
+  /** What texts lose on the way into a model. */
+  lossOf(model: string, texts: readonly string[]): TextLoss {
+    return (this.#banks.get(model)?.get(model).tokenizer ?? this.#classifiers.get(model)!)
+      .lossOf(texts);
   }
 
   /** The classes of each text with their scores, the highest first. */
@@ -96,13 +102,13 @@ async function classifyInBank(
   bank: AdapterBank,
   texts: readonly MixedText[],
 ): Promise<LabelScore[][]> {
-  const rows = texts.map(({ model, text }): BankRow => {
+  const encoded = texts.map(({ model, text }): BankRow[] => {
     const { tokenizer, partner } = bank.get(model);
-    return { ...encodeText(tokenizer, partner, text), adapter: model };
+    return encodeText(tokenizer, partner, text).map((row) => ({ ...row, adapter: model }));
   });
-  const logits = await inBatches(rows, (batch) => bank.logits(batch));
-  return logits.map((row, i) => {
-    const { problemType, labels } = bank.get(rows[i]!.adapter);
-    return labelScores(scoresOf(row, problemType), labels);
+  const logits = await inBatches(encoded.flat(), (batch) => bank.logits(batch));
+  return byText(encoded, logits).map((rows, i) => {
+    const { problemType, labels, tokenizer } = bank.get(texts[i]!.model);
+    return labelScores(scoresOf(joinLogits(rows, tokenizer.longTexts.join), problemType), labels);
   });
 }

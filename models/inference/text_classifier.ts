@@ -12,13 +12,16 @@ import { uncalibrated } from "../heads/calibration.ts";
 import {
   type BatchesOptions,
   batchLogits,
+  byText,
   type EncodedText,
   encodeText,
   inBatches,
+  joinLogits,
   scoresOf,
   withPartner,
 } from "./inference.ts";
-import type { Encoding, TokenCounts, Tokenizer } from "../text/tokenizer.ts";
+import type { ChunkJoin } from "../text/long_texts.ts";
+import type { Encoding, TextLoss, TokenCounts, Tokenizer } from "../text/tokenizer.ts";
 import { loadPartner, type PooledPartner } from "../partner/partner_file.ts";
 import type { Dtype } from "../weights.ts";
 
@@ -91,14 +94,24 @@ export class TextClassifier {
     return this.#tokenizer.maxLength;
   }
 
-  /** A text, or a pair of texts, as {@link logits} takes it. */
-  encode(text: string, pair?: string): Encoding & EncodedText {
+  /** How the logits of a text's rows become its own. */
+  get chunkJoin(): ChunkJoin {
+    return this.#tokenizer.longTexts.join;
+  }
+
+  /** A text, or a pair of texts, as the rows that {@link logits} takes: a long text may have several. */
+  encode(text: string, pair?: string): (Encoding & EncodedText)[] {
     return encodeText(this.#tokenizer, this.#partner, text, pair);
   }
 
   /** The tokens of texts, and how many of them the model does not know. */
   countTokens(texts: readonly string[]): TokenCounts {
-    return this.#tokenizer.countAll(texts.map((text) => this.#tokenizer.encode(text)));
+    return this.#tokenizer.countAll(texts.flatMap((text) => this.#tokenizer.encodeRows(text)));
+  }
+
+  /** What texts lose on the way into the model. */
+  lossOf(texts: Iterable<string>): TextLoss {
+    return this.#tokenizer.lossOf(texts);
   }
 
   /** The logits of texts that go through the model together, in their order. */
@@ -109,8 +122,10 @@ export class TextClassifier {
   /** The scores of each text, in the order of {@link labels}. */
   async scores(texts: readonly string[], options?: BatchesOptions): Promise<number[][]> {
     const encoded = texts.map((text) => this.encode(text));
-    const logits = await inBatches(encoded, (batch) => this.logits(batch), options);
-    return logits.map((row) => scoresOf(row, this.problemType));
+    const logits = await inBatches(encoded.flat(), (batch) => this.logits(batch), options);
+    return byText(encoded, logits).map((rows) =>
+      scoresOf(joinLogits(rows, this.chunkJoin), this.problemType)
+    );
   }
 
   /**
@@ -121,13 +136,16 @@ export class TextClassifier {
     texts: readonly string[],
   ): Promise<{ scores: number[]; uncalibrated: number[] }[]> {
     const encoded = texts.map((text) => this.encode(text));
-    const alone = encoded.map((text) => ({ ...text, partner: undefined }));
+    const alone = encoded.flat().map((row) => ({ ...row, partner: undefined }));
     const logits = await inBatches(alone, (batch) => this.logits(batch));
     const calibration = calibrationOf(this.#config);
-    return logits.map((row, i) => ({
-      scores: scoresOf(withPartner(row, encoded[i]!), this.problemType),
-      uncalibrated: scoresOf(uncalibrated(row, calibration), this.problemType),
-    }));
+    return byText(encoded, logits).map((rows, i) => {
+      const row = joinLogits(rows, this.chunkJoin);
+      return {
+        scores: scoresOf(withPartner(row, encoded[i]![0]!), this.problemType),
+        uncalibrated: scoresOf(uncalibrated(row, calibration), this.problemType),
+      };
+    });
   }
 
   /** The classes of each text with their scores, the highest first. */

@@ -14,6 +14,7 @@ import { readTokenizerFolder, type TokenizerFolder } from "../formats/tokenizer_
 import { TokenizerJson } from "../formats/tokenizer_json.ts";
 import { UserError } from "../../lib/user_error.ts";
 import { type TokenFinder, tokenFinder } from "./added_tokens.ts";
+import { chunksOf, headAndTail, keptTokens, type LongTexts, TRUNCATE } from "./long_texts.ts";
 import { type Normalizer, normalizerOf } from "./normalizers.ts";
 import { type PreTokenizer, preTokenizerOf, splitsAtSpaces } from "./pre_tokenizers.ts";
 import { type SubwordModel, subwordModel, unknownId, vocabularyOf } from "./subword_model.ts";
@@ -36,6 +37,23 @@ export interface TokenCounts {
   unknown: number;
 }
 
+/** What texts lose on the way into a model. */
+export interface TextLoss {
+  /** How many texts there are. */
+  texts: number;
+  /** How many of them are longer than allowed. */
+  long: number;
+  /** The tokens of all, without those around a text. */
+  tokens: number;
+  /** How many of these no model sees. */
+  lost: number;
+}
+
+/** Adds what further texts lose. */
+export function addLoss(loss: TextLoss, further: TextLoss): void {
+  for (const key of ["texts", "long", "tokens", "lost"] as const) loss[key] += further[key];
+}
+
 /** The share of tokens that a vocabulary does not have. */
 export function unknownShare({ tokens, unknown }: TokenCounts): number {
   return tokens === 0 ? 0 : unknown / tokens;
@@ -47,7 +65,7 @@ export interface Encoding {
   ids: number[];
   /** Where token type 1 begins: at the second text of a pair, if the tokenizer has types. */
   secondStart?: number;
-  /** Whether the text was longer than allowed and lost its end. */
+  /** Whether the text was longer than allowed and lost a part. */
   truncated: boolean;
 }
 
@@ -60,15 +78,19 @@ export class Tokenizer {
   readonly #encoder: Encoder;
   /** The most tokens that a text is encoded to, special tokens included. */
   readonly maxLength: number;
+  /** What becomes of texts that have more. */
+  readonly longTexts: LongTexts;
 
   private constructor(
     folder: TokenizerFolder,
     maxLength: number,
     encoder = new Encoder(folder.definition, folder.specialTokens),
+    longTexts = folder.longTexts ?? TRUNCATE,
   ) {
     this.#folder = folder;
     this.#encoder = encoder;
     this.maxLength = maxLength;
+    this.longTexts = longTexts;
   }
 
   /**
@@ -112,13 +134,38 @@ export class Tokenizer {
     );
   }
 
-  /** Encodes a text, cutting its end to {@link maxLength} tokens. */
+  /** Encodes a text, cutting it to {@link maxLength} tokens; of one in chunks this is the first. */
   encode(text: string): Encoding {
     const { before, after } = this.#encoder.template.single;
     const room = this.#roomBeside(before.length + after.length);
     const tokens = this.#tokensOf(text, room);
     const truncated = tokens.length > room;
     return { ids: [...before, ...this.#cut(tokens, room), ...after], truncated };
+  }
+
+  /** Encodes a text as what goes through a model: one row, or each chunk of a long text. */
+  encodeRows(text: string): Encoding[] {
+    if (this.longTexts.strategy !== "chunk") return [this.encode(text)];
+    const { before, after } = this.#encoder.template.single;
+    const room = this.#roomBeside(before.length + after.length);
+    const tokens = this.#encoder.encode(text);
+    const { chunks, truncated } = chunksOf(tokens, room, this.longTexts.stride);
+    return chunks.map((ids) => ({ ids: [...before, ...ids, ...after], truncated }));
+  }
+
+  /** What texts lose on the way into a model. */
+  lossOf(texts: Iterable<string>): TextLoss {
+    const loss = { texts: 0, long: 0, tokens: 0, lost: 0 };
+    const room = this.#roomBeside(this.specialTokenCount);
+    for (const text of texts) {
+      const tokens = this.#encoder.encode(text).length;
+      loss.texts++;
+      loss.tokens += tokens;
+      if (tokens <= room) continue;
+      loss.long++;
+      loss.lost += tokens - keptTokens(tokens, room, this.longTexts);
+    }
+    return loss;
   }
 
   /** The ids of a whole text, however long it is, special tokens included. */
@@ -203,7 +250,12 @@ export class Tokenizer {
 
   /** The same tokenizer, cutting texts to `maxLength` tokens, special tokens included. */
   withMaxLength(maxLength: number): Tokenizer {
-    return new Tokenizer(this.#folder, maxLength, this.#encoder);
+    return new Tokenizer(this.#folder, maxLength, this.#encoder, this.longTexts);
+  }
+
+  /** The same tokenizer, with another way to treat texts that are too long. */
+  withLongTexts(longTexts: LongTexts): Tokenizer {
+    return new Tokenizer(this.#folder, this.maxLength, this.#encoder, longTexts);
   }
 
   #roomBeside(specialTokens: number): number {
@@ -212,6 +264,7 @@ export class Tokenizer {
 
   #cut(tokens: number[], room: number): number[] {
     if (tokens.length <= room) return tokens;
+    if (this.longTexts.strategy === "head-tail") return headAndTail(tokens, room);
     return this.#folder.keeps === "start"
       ? tokens.slice(0, room)
       : tokens.slice(tokens.length - room);
@@ -222,7 +275,8 @@ export class Tokenizer {
    * long text would cost much time for nothing.
    */
   #tokensOf(text: string, room: number): number[] {
-    if (this.#folder.keeps === "start" && this.#encoder.splitsAtSpaces) {
+    const keepsStart = this.#folder.keeps === "start" && this.longTexts.strategy !== "head-tail";
+    if (keepsStart && this.#encoder.splitsAtSpaces) {
       for (let size = CHARACTERS_PER_TOKEN * this.maxLength; size < text.length; size *= 4) {
         // What stands before the first space of some has the same tokens alone.
         const end = text.slice(0, size).search(/(?<=\S) +\S*\s*$/);
@@ -237,10 +291,16 @@ export class Tokenizer {
   /** The tokenizer's files by name, as transformers and tokenizers read them. */
   files(): Record<string, string> {
     const json = (value: unknown) => JSON.stringify(value, null, 2) + "\n";
-    const { json: tokenizer, config, specialTokensMap, definition: { model } } = this.#folder;
+    const { json: tokenizer, specialTokensMap, definition: { model } } = this.#folder;
+    const { long_texts: _, ...config } = this.#folder.config;
     const files = {
       "tokenizer.json": json(tokenizer),
-      "tokenizer_config.json": json({ ...config, model_max_length: this.maxLength }),
+      "tokenizer_config.json": json({
+        ...config,
+        model_max_length: this.maxLength,
+        // For Graft alone: transformers passes over it.
+        ...this.longTexts.strategy !== "truncate" && { long_texts: this.longTexts },
+      }),
       "special_tokens_map.json": json(specialTokensMap),
     };
     if (model.type !== "WordPiece") return files;

@@ -220,3 +220,32 @@ Deno.test("Tokenizer.load() refuses a length that leaves no room for a word", as
     await Deno.remove(dir, { recursive: true });
   }
 });
+
+Deno.test("Tokenizer keeps of a long text what it is told to, and its files say so", async () => {
+  const short = withLength(6);
+  const text = "hug pun 7 1 hug pun";
+  const ids = (tokenizer: Tokenizer) => tokenizer.encodeRows(text).map(({ ids }) => ids);
+  const ways = [
+    [short, [[CLS, 5, 7, 6, 9, SEP]], 2],
+    [
+      short.withLongTexts({ strategy: "head-tail", stride: 0, join: "mean" }),
+      [[CLS, 5, 9, 5, 7, SEP]],
+      2,
+    ],
+    [
+      short.withLongTexts({ strategy: "chunk", stride: 1, join: "max" }),
+      [[CLS, 5, 7, 6, 9, SEP], [CLS, 6, 9, 5, 7, SEP]],
+      0,
+    ],
+  ] as const;
+  for (const [tokenizer, expected, lost] of ways) {
+    deepStrictEqual(ids(tokenizer), expected);
+    deepStrictEqual(tokenizer.lossOf([text, "hug"]), { texts: 2, long: 1, tokens: 7, lost });
+    const loaded = await reload(tokenizer);
+    deepStrictEqual(loaded.longTexts, tokenizer.longTexts);
+    deepStrictEqual(ids(loaded), expected);
+    // A model that is trained on another's folder says for itself what becomes of its texts.
+    const again = await reload(loaded.withLongTexts(short.longTexts));
+    deepStrictEqual(again.longTexts, short.longTexts);
+  }
+});

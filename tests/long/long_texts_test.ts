@@ -6,20 +6,20 @@
 import { deepStrictEqual, ok } from "node:assert";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { Dataset } from "../data/dataset.ts";
-import { MixedClassifier } from "../models/inference/mixed_classifier.ts";
-import { type LabelScore, TextClassifier } from "../models/inference/text_classifier.ts";
-import { Executor } from "../onnx/runtime/executor.ts";
-import type { TrainEvent } from "../training/events.ts";
-import { TrainSettings, type TrainSettingsInput } from "../training/settings.ts";
-import { train } from "../training/train.ts";
-import { LocalServer } from "./local_server.ts";
+import type { Dataset } from "../../data/dataset.ts";
+import { MixedClassifier } from "../../models/inference/mixed_classifier.ts";
+import { type LabelScore, TextClassifier } from "../../models/inference/text_classifier.ts";
+import { Executor } from "../../onnx/runtime/executor.ts";
+import type { TrainEvent } from "../../training/events.ts";
+import { TrainSettings, type TrainSettingsInput } from "../../training/settings.ts";
+import { train } from "../../training/train.ts";
+import { LocalServer } from "../local_server.ts";
 
 interface V1Answer {
   predictions: LabelScore[][];
 }
 
-const BASE = fileURLToPath(new URL("./peft/base", import.meta.url));
+const BASE = fileURLToPath(new URL("../peft/base", import.meta.url));
 
 /** Only their ends tell their classes apart. */
 const EXAMPLES = Array.from({ length: 32 }, (_, i) => ({
@@ -72,7 +72,7 @@ Deno.test("the end of long texts is seen in chunks and as a tail, and else is lo
 });
 
 Deno.test("a model in chunks answers alike alone, in mixed batches, on a server, and nearly with 8 bits", async () => {
-  await using server = await LocalServer.start();
+  await using server = await LocalServer.start({ allowedBases: [BASE] });
   const chunks = { longTexts: "chunk", chunkJoin: "max", stride: 2, epochs: 1 } as const;
   await trained({ ...chunks, model: BASE }, join(server.runsDir, "whole"));
   const lora = { ...chunks, model: BASE, mode: "lora" } as const;

@@ -7,7 +7,7 @@ import { Command } from "commander";
 import { dirname, relative, resolve } from "node:path";
 import { type Dataset, SAMPLE_DIR } from "../data/dataset.ts";
 import { UserError } from "../lib/user_error.ts";
-import { familyOf, readConfig } from "../models/family.ts";
+import { readConfig, tuningDefaults } from "../models/family.ts";
 import { needsBase } from "../models/tuners/tuner.ts";
 import {
   lastUnfinishedRun,
@@ -103,11 +103,11 @@ async function advice(
   { model_dir }: TrainResult,
   { dir: dataDir }: Dataset,
 ): Promise<string> {
-  const family = familyOf(await readConfig(model_dir));
-  const { epochs, learningRate, maxSteps, mode } = withModelDefaults(settings, family);
+  const defaults = tuningDefaults(await readConfig(model_dir));
+  const { epochs, learningRate, maxSteps, mode } = withModelDefaults(settings, { defaults });
   const tries = [
     maxSteps === undefined ? `more than ${epochs} --epochs` : `more than ${maxSteps} --max-steps`,
-    `another --learning-rate than ${learningRate}`,
+    `another --learning-rate than ${learningRate}, which deno task tune looks for`,
     needsBase(mode) ? "--mode full" : "a larger pretrained base with --model",
   ];
   return `Try ${tries.join(", ")}.

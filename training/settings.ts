@@ -71,7 +71,8 @@ export const TrainSettings = z.strictObject({
   ),
   learningRate: positive(1).optional().describe(
     "The highest learning rate; default: 1e-3, 5e-4 or 3e-4 from random weights, by size, 5e-4 " +
-      "from the bundled base, 5e-5 from another, 2e-2 of a prefix, 4e-2 of one on the bundled " +
+      "from the bundled base, 5e-5 from another that is 768 wide and more of a narrower one (2e-4 at " +
+      "384), 2e-2 of a prefix, 4e-2 of one on the bundled " +
       "base, 1e-4 of one with projection, 1e-2 of a prompt, 2e-3 of LoRA",
   ),
   warmupRatio: between(0, 1).default(0.1)

@@ -14,7 +14,7 @@ import { ADAPTER_WEIGHTS_FILE } from "../models/formats/adapter_files.ts";
 import { readWeights, WEIGHTS_FILE } from "../models/formats/weight_files.ts";
 import { saveClassifier } from "../models/formats/classifier.ts";
 import { savePartner } from "../models/partner/partner_file.ts";
-import { familyOf } from "../models/family.ts";
+import { familyOf, tuningDefaults } from "../models/family.ts";
 import { problemOf } from "../models/formats/config.ts";
 import { outputParameters, withCalibration } from "../models/heads/calibration.ts";
 import { frozenBase } from "../models/weights.ts";
@@ -125,7 +125,9 @@ async function runTraining(dataset: Dataset, options: TrainOptions): Promise<Tra
   const { notes, tuning, ...base } = checkpoint === undefined
     ? await initialModel(options.settings, dataset.labels, texts, downloads)
     : await resumedModel(checkpoint, options.settings, dataset.labels, downloads);
-  const settings = withModelDefaults(options.settings, familyOf(base.config));
+  const settings = withModelDefaults(options.settings, {
+    defaults: tuningDefaults(base.config),
+  });
   const config = {
     ...familyOf(base.config).withDropout(base.config, settings.dropout),
     problem_type: problemType,

@@ -2,6 +2,7 @@ import { deepStrictEqual, match, ok, rejects } from "node:assert";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Dataset } from "../data/dataset.ts";
+import { readConfig, tuningDefaults } from "../models/family.ts";
 import { readAdapter } from "../models/formats/adapter.ts";
 import { mergedClassifier, saveClassifier } from "../models/formats/classifier.ts";
 import { TextClassifier } from "../models/inference/text_classifier.ts";
@@ -184,6 +185,12 @@ Deno.test("withModelDefaults() takes higher rates on the bundled base", () => {
     return [learningRate, epochs];
   };
   deepStrictEqual([defaults("full"), defaults("prefix")], [[5e-4, 3], [4e-2, 30]]);
+});
+
+Deno.test("tuningDefaults() takes a higher rate for a narrow model, and the family's from 768 on", async () => {
+  const config = await readConfig(BASE);
+  const rate = (hidden_size: number) => tuningDefaults({ ...config, hidden_size }).learningRate;
+  deepStrictEqual([1024, 768, 384, 128].map(rate), [5e-5, 5e-5, 2e-4, 5e-4]);
 });
 
 Deno.test("train() says which layers there are where LoRA's targets are none of them", async () => {

@@ -19,6 +19,7 @@ import { pretrainCommand } from "./pretrain.ts";
 import { runsCommand } from "./runs.ts";
 import { serveCommand } from "./serve.ts";
 import { trainCommand } from "./train.ts";
+import { tuneCommand } from "./tune.ts";
 import { workerCommand } from "./worker.ts";
 
 /**
@@ -32,6 +33,7 @@ export async function main(args: readonly string[]): Promise<number> {
     .description("Fine-tune BERT text classifiers and serve them, on Deno, with no Python.")
     .usage("<command> [options]")
     .addCommand(trainCommand())
+    .addCommand(tuneCommand())
     .addCommand(pretrainCommand())
     .addCommand(evalCommand())
     .addCommand(predictCommand())

@@ -13,7 +13,7 @@ import { z } from "zod";
 import type { DatasetLibrary } from "../data/dataset_library.ts";
 import { exists } from "../lib/files.ts";
 import { PROBLEM_TYPES } from "../data/labels.ts";
-import { familyOf, readConfig } from "../models/family.ts";
+import { readConfig, tuningDefaults } from "../models/family.ts";
 import { isAdapter } from "../models/formats/adapter.ts";
 import { BUNDLED_MODEL, CONFIG_FILE, OWN_MODELS } from "../models/formats/config.ts";
 import { chooseDevice, DeviceError } from "../onnx/runtime/device.ts";
@@ -455,11 +455,11 @@ export function runRoutes(options: RunRoutesOptions): OpenAPIHono {
   });
   router.openapi(settingsOf, async (context) => {
     const { known, base } = await check(context.req.valid("json"));
-    // The family of a model on the hub is known when it has been downloaded.
-    const family = await exists(join(base, CONFIG_FILE))
-      ? familyOf(await readConfig(base))
+    // A model on the hub is known when it has been downloaded.
+    const suiting = await exists(join(base, CONFIG_FILE))
+      ? { defaults: tuningDefaults(await readConfig(base)) }
       : undefined;
-    const settings = Object.entries(withModelDefaults(known, family)).flatMap(([key, value]) =>
+    const settings = Object.entries(withModelDefaults(known, suiting)).flatMap(([key, value]) =>
       value === undefined ? [] : [[snakeCase(key), value] as const]
     );
     return context.json({ settings: Object.fromEntries(settings) }, 200);

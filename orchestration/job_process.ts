@@ -27,6 +27,17 @@ const HUB_VARIABLES = [
 
 /** The subprocess of the server: this program's command `worker`. */
 export function spawnWorker(): Deno.ChildProcess {
+  const options: Deno.CommandOptions = {
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+    // Metrics would cost WebAssembly its threads, and the server tells of runs itself.
+    env: { OTEL_DENO: "false" },
+  };
+  // A program that was compiled into one file has its permissions in it.
+  if (Deno.build.standalone) {
+    return new Deno.Command(Deno.execPath(), { args: ["worker"], ...options }).spawn();
+  }
   const main = new URL("../main.ts", import.meta.url).href;
   const may = (permission: Deno.PermissionDescriptor) =>
     Deno.permissions.querySync(permission).state === "granted";
@@ -40,11 +51,7 @@ export function spawnWorker(): Deno.ChildProcess {
   // Under `--allow-run=deno` the name is allowed and the path of the same executable is not.
   return new Deno.Command("deno", {
     args: ["run", "--quiet", "--no-prompt", ...permissions, main, "worker"],
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "piped",
-    // Metrics would cost WebAssembly its threads, and the server tells of runs itself.
-    env: { OTEL_DENO: "false" },
+    ...options,
   }).spawn();
 }
 

@@ -60,8 +60,8 @@ export async function pretrainedClassifier(
     else if (isPoolerParameter(config, name) && !frozen) made.add("pooler");
     else if (isPoolerParameter(config, name)) {
       throw new UserError(
-        `Cannot tune a prefix or prompt on '${dir}': its weights lack '${name}', and a pooler that ` +
-          "is drawn would never be trained; use --mode full",
+        `Cannot leave '${dir}' as it is: its weights lack '${name}', and a pooler that is drawn ` +
+          "would never be trained; use --mode full",
       );
     } else throw new UserError(`Cannot read '${dir}': its weights lack '${name}'`);
   }

@@ -155,7 +155,7 @@ Deno.test("pretrainedClassifier() draws the pooler that a checkpoint lacks", asy
     match(notes.join(), /no pooler/);
     await rejects(
       pretrainedClassifier(dir, LABELS, { ...OPTIONS, frozen: true }),
-      /^UserError: Cannot tune a prefix or prompt on '.*': its weights lack 'bert.pooler.dense.weight'/,
+      /^UserError: Cannot leave '.*' as it is: its weights lack 'bert.pooler.dense.weight'/,
     );
   });
 });

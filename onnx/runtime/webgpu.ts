@@ -55,7 +55,8 @@ export function createArray(device: GPUDevice, size: number, usage = 0): GpuArra
   const limit = maxArrayBytes(device);
   if (padded > limit) {
     throw new DeviceError(
-      `Cannot use device 'webgpu': a tensor needs ${padded} bytes in one buffer, the GPU allows ${limit}`,
+      `Cannot use device 'webgpu': a table needs ${padded} bytes in one buffer, and this GPU allows ` +
+        `${limit}; use 'native' or 'wasm'`,
     );
   }
   return {

@@ -97,15 +97,17 @@ const Manifest = z.object({
 
 type Manifest = z.infer<typeof Manifest>;
 
-/** Files are stored in parts of so many bytes: no more of one is held in memory. */
 const PART_BYTES = 2 ** 25;
 
 /** Folders of a cluster. */
 export class Artifacts {
   readonly #blobs: Blobs;
+  readonly #partBytes: number;
 
-  constructor(blobs: Blobs) {
+  /** @param partBytes Files are stored in parts of so many bytes: no more of one is held in memory. */
+  constructor(blobs: Blobs, partBytes = PART_BYTES) {
     this.#blobs = blobs;
+    this.#partBytes = partBytes;
   }
 
   /**
@@ -131,7 +133,7 @@ export class Artifacts {
     const files: Manifest["files"] = [];
     for (const path of (await filesOf(dir)).filter(isWanted).sort()) {
       const parts: string[] = [];
-      for await (const bytes of partsOfFile(join(dir, path))) {
+      for await (const bytes of partsOfFile(join(dir, path), this.#partBytes)) {
         const digest = sha256(bytes);
         const name = stored.get(digest) ?? `${owner}/${digest}`;
         if (!stored.has(digest)) await this.#blobs.put(name, bytes);
@@ -222,10 +224,10 @@ async function filesOf(dir: string, prefix = ""): Promise<string[]> {
   return paths;
 }
 
-async function* partsOfFile(path: string): AsyncGenerator<Uint8Array> {
+async function* partsOfFile(path: string, partBytes: number): AsyncGenerator<Uint8Array> {
   using file = await Deno.open(path);
   while (true) {
-    const part = new Uint8Array(Math.min(PART_BYTES, (await file.stat()).size));
+    const part = new Uint8Array(Math.min(partBytes, (await file.stat()).size));
     let size = 0;
     while (size < part.length) {
       const read = await file.read(part.subarray(size));
@@ -233,7 +235,7 @@ async function* partsOfFile(path: string): AsyncGenerator<Uint8Array> {
       size += read;
     }
     if (size > 0) yield part.subarray(0, size);
-    if (size < PART_BYTES) return;
+    if (size < partBytes) return;
   }
 }
 

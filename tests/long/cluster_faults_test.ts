@@ -1,7 +1,7 @@
 import { deepStrictEqual, ok } from "node:assert";
 import { isOver } from "../../orchestration/run_store.ts";
-import { disturbRuns, pause, TestCluster } from "./disturbed_runs.ts";
-import { clusterTest } from "./nats_servers.ts";
+import { disturbRuns, pause, TestCluster } from "../cluster/disturbed_runs.ts";
+import { clusterTest } from "../cluster/nats_servers.ts";
 
 Deno.test({
   ...clusterTest,

@@ -1,0 +1,119 @@
+import { deepStrictEqual, match, rejects } from "node:assert";
+import { join } from "node:path";
+import { exists } from "../../lib/files.ts";
+import {
+  Artifacts,
+  type Blobs,
+  FetchedFolders,
+  FolderBlobs,
+  ObjectBlobs,
+} from "../../orchestration/cluster/artifacts.ts";
+import { Cluster } from "../../orchestration/cluster/connection.ts";
+import { clusterTest, NatsServers } from "./nats_servers.ts";
+
+/** More than the 2 MiB after which a stream of NATS can stall. */
+const PART_BYTES = 3 * 2 ** 20;
+
+/** Runs a test with blobs of each kind, and a folder that is gone afterwards. */
+function testBlobs(name: string, fn: (blobs: Blobs, dir: string) => Promise<void>): void {
+  const inDir = async (work: (dir: string) => Promise<void>) => {
+    const dir = await Deno.makeTempDir();
+    try {
+      await work(dir);
+    } finally {
+      await Deno.remove(dir, { recursive: true });
+    }
+  };
+  Deno.test(`${name}, in a shared folder`, () =>
+    inDir((dir) => fn(new FolderBlobs(join(dir, "shared")), dir)));
+  Deno.test({
+    ...clusterTest,
+    name: `${name}, in NATS`,
+    fn: () =>
+      inDir(async (dir) => {
+        await using nats = await NatsServers.start(1);
+        await using cluster = await Cluster.connect({ servers: nats.servers });
+        await fn(await ObjectBlobs.open(cluster), dir);
+      }),
+  });
+}
+
+async function writeFolder(dir: string): Promise<void> {
+  await Deno.mkdir(join(dir, "onnx"), { recursive: true });
+  await Deno.writeTextFile(join(dir, "config.json"), "{}");
+  await Deno.writeFile(join(dir, "empty"), new Uint8Array());
+  // More than one part.
+  const weights = new Uint8Array(2.5 * PART_BYTES).fill(7);
+  await Deno.writeFile(join(dir, "onnx", "weights"), weights);
+}
+
+testBlobs("Artifacts.fetch() gives the folder that was stored", async (blobs, dir) => {
+  const artifacts = new Artifacts(blobs, PART_BYTES);
+  const [from, to] = [join(dir, "from"), join(dir, "to")];
+  await writeFolder(from);
+  const name = await artifacts.store(from, "models/1", { isWanted: (path) => path !== "lock" });
+  await artifacts.fetch(name, to);
+  for (const file of ["config.json", "empty", "onnx/weights"]) {
+    deepStrictEqual(await Deno.readFile(join(to, file)), await Deno.readFile(join(from, file)));
+  }
+  const again = await artifacts.store(from, "models/2", { before: name });
+  await artifacts.delete(name, again);
+  await artifacts.fetch(again, to);
+  await rejects(artifacts.fetch(name, to), { name: "ArtifactError", message: /it is not there$/ });
+});
+
+testBlobs(
+  "Artifacts.fetch() refuses what is not what was stored, and leaves nothing",
+  async (blobs, dir) => {
+    let flips = 0;
+    const flipped: Blobs = {
+      put: (name, bytes) => blobs.put(name, bytes),
+      delete: (names) => blobs.delete(names),
+      get: async (name) => {
+        const bytes = (await blobs.get(name))?.slice();
+        if (bytes !== undefined && bytes.length > 10_000 && flips-- > 0) bytes[5000]! ^= 1;
+        return bytes;
+      },
+    };
+    const [from, to] = [join(dir, "from"), join(dir, "to")];
+    await writeFolder(from);
+    const artifacts = new Artifacts(flipped, PART_BYTES);
+    const name = await artifacts.store(from, "models/1");
+    // Once, as on the way: it is fetched again.
+    flips = 1;
+    await artifacts.fetch(name, to);
+    await Deno.remove(to, { recursive: true });
+    flips = Infinity;
+    await rejects(artifacts.fetch(name, to), {
+      name: "ArtifactError",
+      message: /its SHA-256 is another$/,
+    });
+    deepStrictEqual(await exists(to), false);
+    for await (const entry of Deno.readDir(dir)) match(entry.name, /^(from|shared)$/);
+  },
+);
+
+Deno.test("FetchedFolders.bring() fetches once, and another artifact in its place", async () => {
+  const dir = await Deno.makeTempDir();
+  try {
+    const artifacts = new Artifacts(new FolderBlobs(join(dir, "shared")));
+    const [from, to] = [join(dir, "from"), join(dir, "to")];
+    await Deno.mkdir(from);
+    const store = async (text: string) => {
+      await Deno.writeTextFile(join(from, "a"), text);
+      return await artifacts.store(from, `of ${text}`);
+    };
+    const [first, second] = [await store("first"), await store("second")];
+    const read = () => Deno.readTextFile(join(to, "a"));
+    const folders = new FetchedFolders(artifacts);
+    await Promise.all([folders.bring(first, to), folders.bring(first, to)]);
+    deepStrictEqual(await read(), "first");
+    await folders.bring(second, to);
+    deepStrictEqual(await read(), "second");
+    // A process that starts again finds what is there.
+    await new FetchedFolders(artifacts).bring(first, to);
+    deepStrictEqual(await read(), "first");
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});

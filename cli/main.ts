@@ -14,6 +14,7 @@ import { clusterCommand } from "./cluster.ts";
 import { dataCommand } from "./data.ts";
 import { evalCommand } from "./eval.ts";
 import { exportCommand } from "./export.ts";
+import { migrateCommand } from "./migrate.ts";
 import { predictCommand } from "./predict.ts";
 import { pretrainCommand } from "./pretrain.ts";
 import { runsCommand } from "./runs.ts";
@@ -43,6 +44,7 @@ export async function main(args: readonly string[]): Promise<number> {
     .addCommand(dataCommand())
     .addCommand(benchCommand())
     .addCommand(clusterCommand())
+    .addCommand(migrateCommand())
     .addCommand(workerCommand());
   for (
     const command of [

@@ -282,6 +282,16 @@ export class JetStreamRunStore extends RunStore {
     return undefined;
   }
 
+  /** Writes a run that was kept elsewhere, with all its events, unless it is there. */
+  async restore(run: Run, events: readonly NumberedEvent[]): Promise<void> {
+    const last = events.at(-1);
+    if (last === undefined || await this.get(run.id) !== undefined) return;
+    for (const { id: event_count, event } of events) {
+      await this.#publish({ run: { ...run, event_count }, event });
+    }
+    await this.#runs.create(run.id, { run: { ...run, event_count: last.id }, event: last.event });
+  }
+
   /** Puts what waits by its state, and is not in the queue, into it. */
   async sweep(): Promise<void> {
     const { state } = await this.#cluster.reach(() =>

@@ -100,6 +100,11 @@ export class PublishedModels {
     });
   }
 
+  /** Writes a model that was kept elsewhere, with the numbers of its versions, unless it is there. */
+  async restore(model: PublishedModel): Promise<void> {
+    await this.#bucket.create(keyOf(model.name), model);
+  }
+
   /** Points an alias of a model at versions, or takes it away. */
   async setAlias(name: string, alias: string, versions: Weighted | undefined): Promise<void> {
     await this.#bucket.update(keyOf(name), (model) => {

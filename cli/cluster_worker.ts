@@ -62,6 +62,7 @@ export async function runClusterWorker(flags: ClusterWorkerFlags): Promise<void>
   Deno.addSignalListener("SIGINT", stop);
   Deno.addSignalListener("SIGTERM", stop);
   await told;
+  cluster.hurry();
   // What it trains goes on elsewhere from the checkpoint that it leaves.
   await supervisor.close();
 }

@@ -66,7 +66,7 @@ export class Cluster implements AsyncDisposable {
   /** A task whose worker says nothing for so long is given to another. */
   readonly leaseMs: number;
   readonly #connection: NatsConnection;
-  readonly #patienceMs: number;
+  #patienceMs: number;
   readonly #replicas: number;
   readonly #reconnectListeners: (() => void)[] = [];
   #isConnected = true;
@@ -138,6 +138,11 @@ export class Cluster implements AsyncDisposable {
     return { name: server_name, version };
   }
 
+  /** Tries nothing for long any more, as this process is to end. */
+  hurry(): void {
+    this.#patienceMs = Math.min(this.#patienceMs, DEFAULT_PATIENCE_MS);
+  }
+
   /** The nodes that keep the queue, and what all is stored. */
   async storage(): Promise<{ nodes: string[]; bytes: number; artifact_bytes: number }> {
     const streams = await this.reach(() => this.manager.streams.list().next());
@@ -166,14 +171,15 @@ export class Cluster implements AsyncDisposable {
    * @throws {StoreUnavailableError} If the cluster cannot be reached.
    */
   async reach<Result>(operation: () => Promise<Result>): Promise<Result> {
-    const deadline = performance.now() + this.#patienceMs;
+    const startedAt = performance.now();
     while (true) {
       try {
         if (!this.#isConnected) throw new errors.ClosedConnectionError();
         return await operation();
       } catch (error) {
         if (!isUnavailable(error)) throw error;
-        if (performance.now() > deadline || this.#connection.isClosed()) {
+        const isLate = performance.now() > startedAt + this.#patienceMs;
+        if (isLate || this.#connection.isClosed()) {
           throw new StoreUnavailableError("The cluster's NATS servers do not answer", {
             cause: error,
           });

@@ -517,9 +517,12 @@ export class Supervisor implements AsyncDisposable {
     let report: object | undefined;
     const reportDir = dirname(this.reportFile(id));
     await Deno.mkdir(reportDir, { recursive: true });
-    const inputs = await this.#files?.bringEvaluated(claimed);
-    const job = { ...asked, ...inputs, rowsFile: this.rowsFile(id) };
-    const reason = await this.#work(id, job, async (message) => {
+    const work = async (onMessage: (message: JobMessage) => Promise<void>) => {
+      const inputs = await this.#files?.bringEvaluated(claimed);
+      const job = { ...asked, ...inputs, rowsFile: this.rowsFile(id) };
+      return await this.#work(id, job, onMessage);
+    };
+    const reason = await work(async (message) => {
       if (message.type === "error") failure = message.message;
       if (message.type !== "report") return;
       ({ report } = message);

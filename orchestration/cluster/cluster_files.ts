@@ -128,7 +128,12 @@ export class ClusterFiles implements RunFiles {
   }
 
   async dropCheckpoint(name: string, replacedBy?: string): Promise<void> {
-    await this.#artifacts.delete(name, replacedBy);
+    try {
+      await this.#artifacts.delete(name, replacedBy);
+    } catch (error) {
+      // Its place is all that is lost.
+      console.error(`Cannot remove the checkpoint '${name}': ${(error as Error).message}`);
+    }
   }
 
   async remove({ artifacts, id }: Run): Promise<void> {

@@ -41,9 +41,12 @@ const DEFAULT_KEY = "_default";
 /** Knows all models of a cluster. */
 export class PublishedModels {
   readonly #bucket: WatchedBucket<PublishedModel>;
+  /** Made when it is asked for, after each change. */
+  #byFolder: Map<string, PublishedVersion> | undefined;
 
   private constructor(bucket: WatchedBucket<PublishedModel>) {
     this.#bucket = bucket;
+    bucket.listen(() => this.#byFolder = undefined);
   }
 
   /** Opens them. */
@@ -69,11 +72,10 @@ export class PublishedModels {
 
   /** The version whose files are in a folder of this name. */
   ofFolder(folder: string): PublishedVersion | undefined {
-    for (const { versions } of this.all()) {
-      const found = versions.find((version) => version.folder === folder);
-      if (found !== undefined) return found;
-    }
-    return undefined;
+    this.#byFolder ??= new Map(
+      this.all().flatMap(({ versions }) => versions.map((version) => [version.folder, version])),
+    );
+    return this.#byFolder.get(folder);
   }
 
   /**

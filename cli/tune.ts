@@ -83,6 +83,7 @@ async function run(options: Options, command: Command): Promise<void> {
   const search = stored ?? await newSearch(data.settings, resolve(data.dataset.dir), {
     count,
     minutes,
+    examples: data.dataset.train.length,
   });
   // A table was split: the same parts are wanted when the search goes on.
   await Deno.mkdir(outDir, { recursive: true });

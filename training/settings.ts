@@ -55,7 +55,7 @@ export const TrainSettings = z.strictObject({
   ),
   epochs: whole(1, 1000).optional().describe(
     "Passes over the training file; default: 8 from random weights, 3 from the bundled base, 4 " +
-      "from another, 20 of a prefix or prompt, 30 of a prefix on the bundled base, 10 of LoRA",
+      "from another, or up to 20 of few texts, until there are 900 steps; 20 of a prefix or prompt, 30 of a prefix on the bundled base, 10 of LoRA",
   ),
   maxSteps: whole(1).optional().describe("Stop after so many optimizer steps"),
   batchSize: whole(1, 1024).default(16).describe("Texts in a batch"),
@@ -176,20 +176,30 @@ export function longTextsOf(
   return { strategy, stride: stride ?? Math.floor(maxLength / 8), join };
 }
 
+/** A pretrained base that is trained whole gets as many steps, unless its epochs are more than this. */
+const LEAST_STEPS = 900;
+const MOST_EPOCHS = 20;
+
 /**
- * The settings with the learning rate and number of epochs that suit the mode and the model.
+ * The settings with the learning rate and number of epochs that suit the mode, the model and the
+ * data. Few texts need more epochs: steps count.
  *
  * @param family The model's, where it is known already.
+ * @param examples How many texts there are, where that is known already.
  */
 export function withModelDefaults(
   settings: TrainSettings,
   family: Pick<Family, "defaults"> = bert,
+  examples: number = Infinity,
 ): TrainSettings & RateAndEpochs {
   const { learningRate, epochs, ...rest } = settings;
   const defaults = tunerOf(settings.mode).defaults(settings, family);
+  const isWhole = settings.mode === "full" && scratchSizeOf(settings.model) === undefined;
+  const stepsPerEpoch = examples / (settings.batchSize * settings.gradientAccumulationSteps);
+  const needed = Math.min(MOST_EPOCHS, Math.ceil(LEAST_STEPS / stepsPerEpoch));
   return {
     ...rest,
     learningRate: learningRate ?? defaults.learningRate,
-    epochs: epochs ?? defaults.epochs,
+    epochs: epochs ?? (isWhole ? Math.max(defaults.epochs, needed) : defaults.epochs),
   };
 }

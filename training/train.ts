@@ -125,9 +125,8 @@ async function runTraining(dataset: Dataset, options: TrainOptions): Promise<Tra
   const { notes, tuning, ...base } = checkpoint === undefined
     ? await initialModel(options.settings, dataset.labels, texts, downloads)
     : await resumedModel(checkpoint, options.settings, dataset.labels, downloads);
-  const settings = withModelDefaults(options.settings, {
-    defaults: tuningDefaults(base.config),
-  });
+  const suiting = { defaults: tuningDefaults(base.config) };
+  const settings = withModelDefaults(options.settings, suiting, trainRows.length);
   const config = {
     ...familyOf(base.config).withDropout(base.config, settings.dropout),
     problem_type: problemType,

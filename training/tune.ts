@@ -95,16 +95,19 @@ export interface TuneResult {
 /**
  * A search that has not begun. Settings that are given are not searched.
  *
- * @param count How many trials there are.
+ * @param options How many trials there are, the minutes for all, and the texts of the training file.
  */
 export async function newSearch(
   settings: TrainSettings,
   data: string,
-  { count, minutes }: { count: number; minutes?: number | undefined },
+  { count, minutes, examples }: {
+    count: number;
+    minutes?: number | undefined;
+    examples: number;
+  },
 ): Promise<Search> {
-  const { learningRate, epochs } = withModelDefaults(settings, {
-    defaults: await defaultsOf(settings),
-  });
+  const suiting = { defaults: await defaultsOf(settings) };
+  const { learningRate, epochs } = withModelDefaults(settings, suiting, examples);
   const random = new Random(settings.seed);
   const trials = Array.from({ length: count }, (_, i): Trial => {
     if (i === 0) return { learningRate, epochs };

@@ -26,13 +26,16 @@ const SETTINGS = TrainSettings.parse({
 });
 
 Deno.test("newSearch() tries the defaults first, rates around them, and nothing that is given", async () => {
-  const { trials } = await newSearch(SETTINGS, "/data", { count: 6 });
+  const { trials } = await newSearch(SETTINGS, "/data", { count: 6, examples: 16 });
   deepStrictEqual(trials[0], { learningRate: 1e-3, epochs: 8 });
   for (const { learningRate, epochs } of trials) {
     ok(learningRate >= 2.5e-4 && learningRate <= 4e-3 && [4, 8, 12, 16].includes(epochs));
   }
   ok(new Set(trials.map(({ learningRate }) => learningRate)).size > 3);
-  const fixed = await newSearch({ ...SETTINGS, learningRate: 0.01 }, "/data", { count: 4 });
+  const fixed = await newSearch({ ...SETTINGS, learningRate: 0.01 }, "/data", {
+    count: 4,
+    examples: 16,
+  });
   ok(fixed.trials.every(({ learningRate }) => learningRate === 0.01));
 });
 
@@ -68,7 +71,7 @@ Deno.test("tune() halves, keeps to validation, goes on where it stopped, and tra
       },
     });
     const search = {
-      ...await newSearch(SETTINGS, "/data", { count: 1 }),
+      ...await newSearch(SETTINGS, "/data", { count: 1, examples: 16 }),
       trials: [{ learningRate: 1e-6, epochs: 6 }, { learningRate: 2e-3, epochs: 6 }],
     };
     const controller = new AbortController();
@@ -97,7 +100,9 @@ Deno.test("tune() halves, keeps to validation, goes on where it stopped, and tra
 Deno.test("tune() begins nothing that would end after its minutes", async () => {
   const outDir = await Deno.makeTempDir();
   try {
-    const search = { ...await newSearch(SETTINGS, "/data", { count: 3, minutes: 1e-6 }) };
+    const search = {
+      ...await newSearch(SETTINGS, "/data", { count: 3, minutes: 1e-6, examples: 16 }),
+    };
     const short = search.trials.map((trial) => ({ ...trial, epochs: 1 }));
     const { search: found, best } = await tune(DATASET, {
       outDir,

@@ -193,6 +193,16 @@ Deno.test("tuningDefaults() takes a higher rate for a narrow model, and the fami
   deepStrictEqual([1024, 768, 384, 128].map(rate), [5e-5, 5e-5, 2e-4, 5e-4]);
 });
 
+Deno.test("withModelDefaults() takes more epochs of few texts, where a pretrained base is trained whole", () => {
+  const epochs = (examples: number, settings: TrainSettingsInput = {}) =>
+    withModelDefaults(TrainSettings.parse(settings), undefined, examples).epochs;
+  deepStrictEqual([20_000, 3713, 1000, 100].map((examples) => epochs(examples)), [3, 4, 15, 20]);
+  deepStrictEqual(epochs(1000, { batchSize: 64 }), 20);
+  deepStrictEqual(epochs(1000, { epochs: 2 }), 2);
+  deepStrictEqual(epochs(1000, { model: "scratch:tiny" }), 8);
+  deepStrictEqual(epochs(1000, { mode: "lora" }), 10);
+});
+
 Deno.test("train() says which layers there are where LoRA's targets are none of them", async () => {
   await inTempDir(async (dir) => {
     const outDir = join(dir, "run");

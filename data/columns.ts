@@ -111,11 +111,23 @@ export function findColumn(
   throw readError(
     file,
     usual.length === 0
-      ? `expected a column '${wanted}', found ${found}: name yours with --${kind}`
+      ? `expected a column '${wanted}', found ${found}: name yours with --${kind}${
+        otherWay(header)
+      }`
       : `the ${kind} may be in ${
         usual.map((name) => `'${name}'`).join(" or ")
       }: choose with --${kind}`,
   );
+}
+
+/** What else may help where no column is found: a table without a header, or of one column. */
+function otherWay(header: readonly string[]): string {
+  if (header.length === 1 && /[^\w\s-]/.test(header[0]!)) {
+    return ", or what stands between the columns with --delimiter";
+  }
+  return header.some((name) => /\S(\s+\S+){3}/.test(name))
+    ? ", or add a header line if this one is a row"
+    : "";
 }
 
 /** Which columns were taken, in a line, where their names are not the defaults. */

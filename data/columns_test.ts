@@ -50,6 +50,18 @@ for (
       "expected a column 'text', found 'x', 'label': name yours with --text",
     ],
     [
+      ["text^label"],
+      DEFAULT_COLUMNS,
+      "expected a column 'text', found 'text^label': name yours with --text, or what stands " +
+      "between the columns with --delimiter",
+    ],
+    [
+      ["The printer does not print", "IT"],
+      DEFAULT_COLUMNS,
+      "expected a column 'text', found 'The printer does not print', 'IT': name yours with " +
+      "--text, or add a header line if this one is a row",
+    ],
+    [
       ["title", "label"],
       { text: "texts", label: "label" },
       "expected a column 'texts', found 'title', 'label'",

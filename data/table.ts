@@ -178,7 +178,9 @@ class Delimited implements Table {
   }
 
   #isHeader(fields: readonly string[]): boolean {
-    return fields.length > 1 && fields.every((field, i) => field.trim() === this.columns[i]);
+    const folded = (name: string) => name.trim().toLowerCase();
+    return fields.length > 1 &&
+      fields.every((field, i) => folded(field) === folded(this.columns[i]!));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

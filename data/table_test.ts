@@ -236,7 +236,7 @@ Deno.test("readRows() says where fields of a TSV file go over line ends", async 
 });
 
 Deno.test("readRows() leaves out headers that come again, and says so", async () => {
-  const { rows, notes } = await readWithNotes("a,b\n1,2\na,b\n3,4\n a,b\n", ["a", "b"]);
+  const { rows, notes } = await readWithNotes("a,b\n1,2\nA,B\n3,4\n a,b\n", ["a", "b"]);
   deepStrictEqual(rows, [["1", "2"], ["3", "4"]]);
   deepStrictEqual(notes, ["The header of 'raw.csv' comes again in line 3, 5; it is no row"]);
 });
@@ -291,6 +291,16 @@ for (
   const [kind, bytes, message] of [
     ["a workbook of Excel", [0x50, 0x4b, 3, 4, 20], /it is a ZIP archive, as Excel's workbooks/],
     ["a file of gzip", [0x1f, 0x8b, 8, 0], /it is compressed with gzip; unpack it first$/],
+    ["an old workbook of Excel", [0xd0, 0xcf, 0x11, 0xe0, 0xa1], /it is a workbook of an older/],
+    ["a file of bzip2", [0x42, 0x5a, 0x68, 0x39], /it is compressed with bzip2; unpack it first$/],
+    ["a file of zstd", [0x28, 0xb5, 0x2f, 0xfd], /it is compressed with zstd; unpack it first$/],
+    ["UTF-32", [0xff, 0xfe, 0, 0, 0x61, 0, 0, 0], /it is UTF-32; save it as UTF-8$/],
+    ["a web page", [..."<!DOCTYPE html>"].map((it) => it.charCodeAt(0)), /it is a web page; /],
+    [
+      "a pointer of Git LFS",
+      [..."version https://git-lfs.github.com/spec/v1"].map((it) => it.charCodeAt(0)),
+      /it is the pointer that Git LFS leaves/,
+    ],
     ["a Parquet file", [0x50, 0x41, 0x52, 0x31], /it is a Parquet file; save the table as CSV$/],
   ] as const
 ) {

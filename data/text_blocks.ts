@@ -97,16 +97,35 @@ function markedEncoding(bytes: Uint8Array): string | undefined {
   return undefined;
 }
 
-/** How files begin that are taken for tables and hold no text. */
+/** How files begin that are taken for tables and are none. */
 const OTHER_KINDS: readonly (readonly [string, string])[] = [
   ["PK\x03\x04", "it is a ZIP archive, as Excel's workbooks are; save the table as CSV"],
+  ["\xD0\xCF\x11\xE0", "it is a workbook of an older Excel; save the table as CSV"],
   ["\x1F\x8B", "it is compressed with gzip; unpack it first"],
+  ["BZh9", "it is compressed with bzip2; unpack it first"],
+  ["\xFD7zXZ", "it is compressed with xz; unpack it first"],
+  ["\x28\xB5\x2F\xFD", "it is compressed with zstd; unpack it first"],
   ["PAR1", "it is a Parquet file; save the table as CSV"],
+  ["ARROW1", "it is an Arrow or Feather file; save the table as CSV"],
+  ["SQLite format 3", "it is a SQLite database; save the table as CSV"],
+  ["%PDF-", "it is a PDF; save the table as CSV"],
+  ["<!DOCTYPE html", "it is a web page; download the file itself"],
+  ["<!doctype html", "it is a web page; download the file itself"],
+  ["<html", "it is a web page; download the file itself"],
+  [
+    "version https://git-lfs",
+    "it is the pointer that Git LFS leaves in the place of a file; fetch the file itself by " +
+    "'git lfs pull' in its folder",
+  ],
+  ["\xFF\xFE\0\0", "it is UTF-32; save it as UTF-8"],
+  ["\0\0\xFE\xFF", "it is UTF-32; save it as UTF-8"],
 ];
+/** So many bytes tell the kind of a file. */
+const KIND_BYTES = 24;
 
 /** @throws {UserError} If the first bytes are not those of text in some encoding. */
 function checkKind(file: string, bytes: Uint8Array, encoding: string): void {
-  const start = String.fromCharCode(...bytes.subarray(0, 4));
+  const start = String.fromCharCode(...bytes.subarray(0, KIND_BYTES));
   const other = OTHER_KINDS.find(([magic]) => start.startsWith(magic));
   if (other !== undefined) throw readError(file, other[1]);
   if (encoding !== "utf-8") return;

@@ -287,8 +287,8 @@ function randomBatch(config: ModelConfig, batchSize: number, length: number): Te
 function stepFlops(config: BertConfig, mode: Mode, batchSize: number, length: number): number {
   const { hidden_size: hidden, intermediate_size: inner, num_hidden_layers: layers } = config;
   const product = (rows: number, from: number, to: number) => 2 * rows * from * to;
-  const tokens = batchSize * (mode === "prompt" ? VIRTUAL_TOKENS + length : length);
-  const keys = mode === "full" ? length : VIRTUAL_TOKENS + length;
+  const keys = length + (mode === "prefix" || mode === "prompt" ? VIRTUAL_TOKENS : 0);
+  const tokens = batchSize * (mode === "prefix" ? length : keys);
   const weighted = (queries: number) =>
     2 * product(tokens, hidden, hidden) + // keys and values
     2 * product(queries, hidden, hidden) + // queries and output

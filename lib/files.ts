@@ -161,7 +161,8 @@ export async function readJson<Schema extends z.ZodType>(
   let json: unknown;
   await checkRegular(path);
   try {
-    json = JSON.parse(await Deno.readTextFile(path));
+    // Windows' editor writes a byte-order mark.
+    json = JSON.parse((await Deno.readTextFile(path)).replace(/^\uFEFF/, ""));
   } catch (error) {
     if (error instanceof SyntaxError) throw new UserError(`Cannot read '${path}': it is not JSON`);
     if (error instanceof Deno.errors.NotFound) {

@@ -1,6 +1,7 @@
 import { deepStrictEqual, rejects } from "node:assert";
 import { join } from "node:path";
-import { exists, writeFileAtomically, writeJson } from "./files.ts";
+import { z } from "zod";
+import { exists, readJson, writeFileAtomically, writeJson } from "./files.ts";
 
 /** Runs a test in a folder of its own. */
 async function withFolder(test: (dir: string) => Promise<void>): Promise<void> {
@@ -15,6 +16,14 @@ async function withFolder(test: (dir: string) => Promise<void>): Promise<void> {
 async function namesIn(dir: string): Promise<string[]> {
   return (await Array.fromAsync(Deno.readDir(dir))).map(({ name }) => name).sort();
 }
+
+Deno.test("readJson() takes a file with a byte-order mark", async () => {
+  await withFolder(async (dir) => {
+    const path = join(dir, "config.json");
+    await Deno.writeTextFile(path, '\uFEFF{"a": 1}');
+    deepStrictEqual(await readJson(path, z.looseObject({})), { a: 1 });
+  });
+});
 
 Deno.test("writeFileAtomically() replaces what was there, with text or bytes", async () => {
   await withFolder(async (dir) => {

@@ -169,7 +169,12 @@ async function readBytes(
 
 /** Where the header ends. */
 function headerEndOf(start: Uint8Array, fileLength: number, file: string): number {
-  if (new TextDecoder().decode(start).startsWith(LFS_POINTER)) {
+  const text = new TextDecoder().decode(start);
+  // No more is read of it.
+  if (/^<(!doctyp|html)/i.test(text)) {
+    throw fault(file, "it is a web page, not a model; download the file itself");
+  }
+  if (text.startsWith(LFS_POINTER)) {
     throw fault(
       file,
       "it is the pointer that Git LFS leaves in the place of a file; fetch the file itself by " +

@@ -145,6 +145,11 @@ for (
       "'git lfs pull' in its folder",
     ],
     [
+      "a web page",
+      new TextEncoder().encode("<!DOCTYPE html>\n<html>"),
+      "it is a web page, not a model; download the file itself",
+    ],
+    [
       "too few bytes for a shape",
       file({ a: { dtype: "I64", shape: [3, 2], data_offsets: [0, 24] } }, 24),
       "tensor 'a' has 24 bytes, which is not [3,2] of I64",

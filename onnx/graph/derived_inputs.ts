@@ -1,9 +1,9 @@
 /**
- * Inputs that follow from the other inputs of a graph: dimensions as lists of integers, and integers
- * as floating-point numbers. onnxruntime's WebGPU provider has no int64, so that nodes that derive
- * them would be left to the CPU.
+ * Inputs that follow from the other inputs of a graph: dimensions as lists of integers, and
+ * integers as floating-point numbers. onnxruntime's WebGPU provider has no int64, so nodes that
+ * derive them would run on the CPU.
  *
- * The names of such inputs say what they are; `Session` feeds them.
+ * Their names say what they hold; `Session` feeds them.
  *
  * @module
  */
@@ -23,7 +23,7 @@ export function floatsInput(name: string): string {
   return FLOATS + name;
 }
 
-/** What onnxruntime knows of an input. */
+/** onnxruntime's description of an input. */
 interface InputMetadata {
   name: string;
   shape: readonly Dimension[];
@@ -55,7 +55,7 @@ export class DerivedInputs {
     }
   }
 
-  /** What the symbols of the graph's inputs are, as far as these feeds say. */
+  /** The values of the symbols in the inputs' shapes, as far as these feeds show them. */
   dimensions(feeds: Feeds): Record<string, number> {
     const values: Record<string, number> = {};
     for (const { symbol, input, axis } of this.#symbols) {

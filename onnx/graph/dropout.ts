@@ -2,8 +2,8 @@
  * Deterministic dropout: a mask is a function of seed, step and site, the same on every back end,
  * so that a step can be replayed. ONNX's own random operators are neither.
  *
- * Masks are windows of one long tensor of random numbers that is made once; each site of a graph has
- * an input for its mask, the window at an offset that changes with every step.
+ * Masks are windows of one long tensor of random numbers, made once. Each site of a graph has an
+ * input for its mask, the window at an offset that changes with every step.
  *
  * @module
  */
@@ -39,7 +39,7 @@ export class Dropout {
     return mask === undefined ? x : mul(x, mask);
   }
 
-  /** What {@link apply} multiplies by; `undefined` where nothing is dropped. */
+  /** The factor of {@link apply}; `undefined` where nothing is dropped. */
   mask(shape: Shape, probability: number): Tensor | undefined {
     if (probability === 0) return undefined;
     const input = `dropout_mask_${this.sites.length}`;
@@ -48,13 +48,13 @@ export class Dropout {
   }
 }
 
-/** Gives the masks of a step, where the device has them. */
+/** The masks of a step, in the memory of the device. */
 export interface DropoutMasks {
   /**
-   * The masks of one step, or of one part of a step that takes its batch in parts, as inputs of the
-   * graph. They hold until the next call.
+   * The masks of one step, or of one part of its batch, as inputs of the graph. They are valid
+   * until the next call.
    *
-   * @param dimensions What the symbols of the sites' shapes are there.
+   * @param dimensions The values of the symbols in the sites' shapes.
    */
   feeds(
     step: number,
@@ -74,7 +74,7 @@ interface MaskWindow {
   shape: number[];
 }
 
-/** The most elements that a shape has, of several values of its symbols. */
+/** The most elements that a shape has, over several values of its symbols. */
 export function largestCount(
   shape: Shape,
   largest: readonly Readonly<Record<string, number>>[],
@@ -82,15 +82,15 @@ export function largestCount(
   return Math.max(0, ...largest.map((values) => elementCount(bindDimensions(shape, values))));
 }
 
-/** Says which random numbers are the masks of a step, and gives them on the CPU. */
+/** Chooses the random numbers that are a step's masks, and holds them on the CPU. */
 export class DropoutWindows implements DropoutMasks {
-  /** Random masks by probability, of which those of all sites are windows. */
+  /** Random masks by probability; each site's mask is a window of one. */
   readonly numbers: ReadonlyMap<number, Float32Array<ArrayBuffer>>;
   readonly #seed: number;
   readonly #sites: readonly DropoutSite[];
   readonly #offsetLimit: number;
 
-  /** @param largest What the symbols of the sites' shapes are in the largest batches. */
+  /** @param largest The values of the symbols in the sites' shapes for the largest batches. */
   constructor(
     seed: number,
     sites: readonly DropoutSite[],

@@ -27,7 +27,7 @@ function twoSites(probabilities: [number, number]) {
   return { model: encodeModel(graph), sites: dropout.sites };
 }
 
-/** What both sites leave of ones. */
+/** The results of both sites on ones. */
 async function dropped(
   session: InferenceSession,
   windows: DropoutWindows,

@@ -12,9 +12,9 @@ import { formatShape } from "./shape.ts";
 /**
  * Appends the nodes that compute the gradient of a scalar with respect to some tensors.
  *
- * Only paths that lead to a wanted tensor are followed, so that a frozen parameter costs nothing.
- * A table that is read through `gather` alone gets {@link IndexedSlices}, the gradient of the rows
- * that were read.
+ * Only paths to the given tensors are followed, so a frozen parameter costs nothing. A table that
+ * is read only through `gather` gets {@link IndexedSlices}, the gradient of the rows that were
+ * read.
  *
  * @param loss A float32 scalar.
  * @param wrt The tensors to differentiate with respect to.
@@ -43,7 +43,7 @@ export function gradient(loss: Tensor, wrt: readonly Tensor[]): Gradient[] {
       const operandGradient = operandGradients[i];
       if (operandGradient === undefined || !wanted.has(operand)) continue;
       const known = gradients.get(operand);
-      // What is only passed on belongs to the output, too.
+      // A gradient that is only passed on still belongs to the output.
       const isFresh = operandGradient !== wholeGradient;
       gradients.set(
         operand,
@@ -64,7 +64,7 @@ export function gradient(loss: Tensor, wrt: readonly Tensor[]): Gradient[] {
  * Adds the gradients of a loss to its graph's outputs.
  *
  * @param trained The parameters to differentiate with respect to.
- * @param checkpoints What is kept of the forward pass, if the rest is to be made again.
+ * @param checkpoints The tensors of the forward pass to keep; the others are recomputed.
  */
 export function outputGradients(
   graph: Graph,
@@ -83,7 +83,7 @@ export function outputGradients(
       return { parameter, output };
     }
     graph.output(output, gradient.values);
-    // An input under its own name costs no copy; tables may have it in common.
+    // An input under its own name costs no copy, and tables may share it.
     const indices = gradient.indices.name;
     if (!graph.outputs.has(indices)) graph.output(indices, gradient.indices);
     return { parameter, output, indices };

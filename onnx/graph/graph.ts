@@ -25,7 +25,7 @@ export interface TensorData {
   data: Float32Array | BigInt64Array;
 }
 
-/** Values of 8 bits, which graphs hold and neither take nor give. */
+/** Values of 8 bits: constants only, never inputs or outputs. */
 export interface QuantizedData {
   type: "int8";
   shape: readonly number[];
@@ -40,17 +40,17 @@ export interface Tensor {
   readonly shape: Shape;
 }
 
-/** The gradient of a table from which rows were gathered: one value for every row that was read. */
+/** The gradient of a table from which rows were gathered: one entry for every row that was read. */
 export interface IndexedSlices {
   /** `[...indices.shape, ...row]` */
   readonly values: Tensor;
-  /** Which row each value belongs to, int64; rows may repeat, and then their values add up. */
+  /** The row of each value, int64; the values of a row that repeats add up. */
   readonly indices: Tensor;
   /** The shape of the whole table. */
   readonly shape: Shape;
 }
 
-/** What `gradient()` gives for a tensor. */
+/** The gradient of a tensor, from `gradient()`. */
 export type Gradient = Tensor | IndexedSlices;
 
 /** Appends the nodes for the gradients of a node's operands; `undefined` where there is none. */
@@ -59,7 +59,7 @@ export type GradientRule = (outputGradient: Tensor) => (Gradient | undefined)[];
 /** The attributes of a node: integers, lists of integers, `{ float }`, or text. */
 export type Attributes = Readonly<Record<string, number | string | readonly number[] | Float>>;
 
-/** A floating-point attribute; ONNX tells it from an integer one. */
+/** A floating-point attribute, which ONNX distinguishes from an integer one. */
 export interface Float {
   readonly float: number;
 }
@@ -71,27 +71,27 @@ export interface Node {
   readonly inputs: readonly Tensor[];
   readonly outputs: readonly Tensor[];
   readonly attributes: Attributes;
-  /** What {@link gradient} differentiates by. */
+  /** The tensors that {@link gradient} differentiates by. */
   readonly operands: readonly Tensor[];
   readonly gradient: GradientRule | undefined;
 }
 
-/** What {@link Graph.append} needs to know of a node's result. */
+/** The result of a node for {@link Graph.append}. */
 export interface NodeOptions {
   type?: ElementType;
   shape: Shape;
   attributes?: Attributes;
   domain?: string;
   gradient?: GradientRule;
-  /** What `gradient` differentiates by: the inputs, unless nodes without a rule lie between. */
+  /** The operands of `gradient`: the inputs, unless nodes without a rule lie between. */
   operands?: readonly Tensor[];
 }
 
-/** What a {@link Graph} is for. */
+/** Settings of {@link Graph}. */
 export interface GraphOptions {
   /**
-   * Whether it has `derived_inputs.ts` feed what follows from other inputs; otherwise it has nodes for
-   * that, and anyone can run it.
+   * Whether `derived_inputs.ts` feeds the values that follow from other inputs. Without it nodes
+   * compute them, and any runtime can run the graph.
    */
   derivedInputs?: boolean;
 }
@@ -159,7 +159,7 @@ export class Graph {
     });
   }
 
-  /** The dimensions of a shape as an int64 tensor, symbols read from the inputs at run time. */
+  /** The dimensions of a shape as an int64 tensor; symbols are read from the inputs at run time. */
   dimensions(shape: Shape): Tensor {
     if (shape.every((dimension) => typeof dimension === "number")) return this.integers(shape);
     if (this.#derived !== undefined) {
@@ -172,7 +172,7 @@ export class Graph {
     });
   }
 
-  /** The input that holds an integer input as float32, if that is not left to a node. */
+  /** The input that holds an integer input as float32, unless a node converts it. */
   derivedFloats(x: Tensor): Tensor | undefined {
     if (this.#derived === undefined || !this.inputs.includes(x)) return undefined;
     return this.#derivedInput(floatsInput(x.name), "float32", x.shape);

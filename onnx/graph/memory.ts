@@ -1,6 +1,5 @@
 /**
- * How much memory a graph takes when it runs, as a function of its symbolic dimensions: the most that
- * its tensors take together at any time.
+ * The peak memory of a graph's tensors while it runs, as a function of its symbolic dimensions.
  *
  * @module
  */
@@ -8,7 +7,7 @@ import type { ElementType, Graph, Tensor } from "./graph.ts";
 import { neededFor } from "./proto.ts";
 import { bindDimensions, elementCount, formatShape, type Shape } from "./shape.ts";
 
-/** From when to when a tensor is held, in nodes that have run. */
+/** How long a tensor is held, counted in nodes that have run. */
 export interface Lifetime {
   shape: Shape;
   bytesPerElement: number;
@@ -21,8 +20,8 @@ export interface Lifetime {
 const BYTES: Record<ElementType, number> = { float32: 4, int64: 8, bool: 1, int8: 1 };
 
 /**
- * The lifetimes of a graph's tensors, constants left out. Inputs are held all the time, and outputs to
- * the end. A tensor that has the elements of another, as a reshaped one, is that other.
+ * The lifetimes of a graph's tensors, without constants. Inputs are held throughout, outputs to the
+ * end. A tensor that shares the elements of another, such as a reshaped one, counts as that other.
  */
 export function tensorLifetimes(graph: Graph): Lifetime[] {
   const { nodes, tensors } = neededFor(graph);
@@ -50,7 +49,7 @@ export function tensorLifetimes(graph: Graph): Lifetime[] {
   return [...new Set(lifetimes.values())];
 }
 
-/** The most bytes that tensors take together at any time. */
+/** The most bytes that the tensors take together at any time. */
 export function peakBytes(
   lifetimes: readonly Lifetime[],
   dimensions: Readonly<Record<string, number>>,

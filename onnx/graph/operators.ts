@@ -1,9 +1,9 @@
 /**
- * The operator catalogue: one function an operator, which checks the shapes, appends the ONNX node
- * and says how its gradient is made. Nodes that no output needs are dropped when the graph is
- * written, so that a rule may describe the gradients of all inputs.
+ * The operator catalogue: one function per operator, which checks the shapes, appends the ONNX node
+ * and defines its gradient. Nodes that no output needs are dropped when the graph is written, so a
+ * rule may describe the gradients of all inputs.
  *
- * Names are ONNX's in camelCase; where an operand may be a number it becomes a scalar constant.
+ * Names are ONNX's in camelCase. A number as an operand becomes a scalar constant.
  *
  * @module
  */
@@ -121,7 +121,7 @@ export function gelu(x: Tensor): Tensor {
   });
 }
 
-/** `alpha * x + beta`, but 0 at least and 1 at most. */
+/** `alpha * x + beta`, clamped to [0, 1]. */
 function hardSigmoid(x: Tensor, alpha: number, beta: number): Tensor {
   const attributes = { alpha: float(alpha), beta: float(beta) };
   return x.graph.append("HardSigmoid", [x], { shape: x.shape, attributes });
@@ -153,7 +153,7 @@ export function reduceMean(x: Tensor, axes: readonly number[], keepDimensions = 
   return reduce("ReduceMean", x, axes, keepDimensions, (g) => mul(g, 1 / count));
 }
 
-/** Adds up what broadcasting repeated, so that a gradient regains the shape of its operand. */
+/** Sums a gradient over the axes that were broadcast, down to the shape of its operand. */
 function sumTo(x: Tensor, shape: Shape): Tensor {
   const added = x.shape.length - shape.length;
   if (shape.length === 1 && added > 0 && x.shape.at(-1) === shape[0]) return sumOfRows(x);
@@ -163,7 +163,7 @@ function sumTo(x: Tensor, shape: Shape): Tensor {
   return axes.length === 0 ? x : reshape(reduceSum(x, axes, true), shape);
 }
 
-/** The sum over all axes but the last: as a product, which takes a fraction of ReduceSum's time. */
+/** The sum over all axes but the last, as a product: that takes a fraction of ReduceSum's time. */
 function sumOfRows(x: Tensor): Tensor {
   const [rows, width] = [product(x.shape.slice(0, -1)), x.shape.at(-1)!];
   const ones = expand(x.graph.scalar(1), [rows]);
@@ -179,8 +179,8 @@ export function softmax(x: Tensor): Tensor {
 }
 
 /**
- * The logarithm of {@link softmax}, without overflow: `z - log(sum(e ** z))` of `z = x - max(x)`. Not
- * ONNX's LogSoftmax, which onnxruntime does not have on WebGPU.
+ * The logarithm of {@link softmax}, without overflow: `z - log(sum(e ** z))` of `z = x - max(x)`.
+ * Not ONNX's LogSoftmax, which onnxruntime does not have on WebGPU.
  */
 export function logSoftmax(x: Tensor): Tensor {
   const { graph, shape } = x;
@@ -258,7 +258,7 @@ interface MatMulOptions {
 
 /** Settings of {@link gemm}. */
 interface GemmOptions extends MatMulOptions {
-  /** What the product is multiplied by; 1 by default. */
+  /** The factor of the product; 1 by default. */
   alpha?: number;
 }
 
@@ -266,7 +266,7 @@ interface GemmOptions extends MatMulOptions {
 export function matMul(a: Tensor, b: Tensor, options: MatMulOptions = {}): Tensor {
   const matrix = productShape(a, b, options);
   const batch = broadcast(a.shape.slice(0, -2), b.shape.slice(0, -2));
-  // On the CPU onnxruntime makes these transpositions a part of the product.
+  // On the CPU onnxruntime fuses these transpositions into the product.
   const left = options.transposeA ? swapLastAxes(a) : a;
   const right = options.transposeB ? swapLastAxes(b) : b;
   return a.graph.append("MatMul", [left, right], {
@@ -297,10 +297,10 @@ export function attend(scores: Tensor, value: Tensor, mask?: Tensor): Tensor {
     shape,
     operands: [scores, value],
     gradient: (g) => {
-      // What softmax subtracts is the same sum over the keys as over the output (Dao et al., 2022).
+      // Softmax subtracts the same sum over the keys as over the output (Dao et al., 2022).
       const sums = reduceSum(mul(g, y), [-1], true);
       const ofWeights = masked(matMul(g, value, { transposeB: true }));
-      // Made anew, with its operands the other way round lest onnxruntime keeps the first.
+      // Recomputed, with its operands swapped so that onnxruntime does not keep the first.
       const again = mask === undefined ? weights : mul(mask, weights);
       return [
         mul(weights, sub(ofWeights, sums)),
@@ -449,7 +449,7 @@ export function slice(x: Tensor, axis: number, start: number, end: Dimension): T
 /**
  * The elements `start` to `end - 1` of one axis, where all may be symbols.
  *
- * @param bounds `size` is `end - start`, which symbols cannot always say by themselves.
+ * @param bounds `size` is `end - start`, which does not always follow from symbols.
  */
 export function window(
   x: Tensor,
@@ -472,12 +472,12 @@ export function window(
 }
 
 /**
- * Puts what belongs to the distance of a row from a column into that column (Dai et al., 2019,
+ * Moves the value for the distance between row and column into that column (Dai et al., 2019,
  * "Transformer-XL", appendix B): `y[i, j] = x[i, length - i + j]`.
  *
  * @param x `[..., length, 2*length+1]`; column `m` belongs to the distance `length - m`.
  * @returns `[..., length, length]`
- * @throws {RangeError} If the last two dimensions are others.
+ * @throws {RangeError} If the last two dimensions differ from these.
  */
 export function relativeShift(x: Tensor): Tensor {
   const [length, width] = x.shape.slice(-2) as [Dimension, Dimension];
@@ -492,7 +492,7 @@ export function relativeShift(x: Tensor): Tensor {
   const axis = outer.length;
   const total = product([length, width]);
   const twice = product([2, length]);
-  // Without the first elements rows are one shorter, so that each begins one further to the left.
+  // Without the first elements rows are one shorter, so each begins one further to the left.
   const flat = window(reshape(x, [...outer, total]), axis, {
     start: length,
     end: total,
@@ -501,7 +501,7 @@ export function relativeShift(x: Tensor): Tensor {
   return slice(reshape(flat, [...outer, length, twice]), axis + 1, 0, length);
 }
 
-/** Tensors one after the other along an axis; their other dimensions must agree. */
+/** Joins tensors along an axis; their other dimensions must agree. */
 export function concat(tensors: readonly Tensor[], axis: number): Tensor {
   const [first, ...others] = tensors as [Tensor, ...Tensor[]];
   const lengths = tensors.map(({ shape }) => shape[axis]!);
@@ -513,7 +513,7 @@ export function concat(tensors: readonly Tensor[], axis: number): Tensor {
   return graph.append("Concat", tensors, {
     shape: first.shape.with(axis, sum(lengths)),
     attributes: { axis },
-    // Not one Split: on WebGPU that wants all of its results to be used.
+    // Not one Split: on WebGPU all of its results would have to be used.
     gradient: (g) =>
       tensors.map(({ shape }, i) => {
         const [start, end] = [sum(lengths.slice(0, i)), sum(lengths.slice(0, i + 1))];
@@ -532,7 +532,7 @@ export function densify(gradient: Gradient): Tensor {
 /**
  * The sum of two gradients of one tensor.
  *
- * @param isFresh Whether nothing else uses `b`: a product then starts from `a` instead of zero.
+ * @param isFresh Whether nothing else uses `b`; a product then starts from `a` instead of zero.
  */
 export function addGradients(a: Gradient, b: Gradient, isFresh: boolean): Gradient {
   if ("name" in a && "name" in b) return isFresh ? addTo(a, b) : add(a, b);
@@ -546,7 +546,7 @@ export function addGradients(a: Gradient, b: Gradient, isFresh: boolean): Gradie
   };
 }
 
-/** `a + b`; where `b` is a product of {@link gemm} without `c` it is made anew, with `a` as that. */
+/** `a + b`. A product `b` of {@link gemm} without `c` is appended again, with `a` as `c`. */
 function addTo(a: Tensor, b: Tensor): Tensor {
   const product = b.graph.nodes.findLast(({ outputs }) => outputs[0] === b);
   if (product?.operator !== "Gemm" || product.inputs.length > 2) return add(a, b);
@@ -564,7 +564,7 @@ function scatterAdd(table: Tensor, slices: IndexedSlices): Tensor {
   ], { shape: table.shape, attributes: { reduction: "add" } });
 }
 
-/** The rows one after the other, whatever the shape of their indices. */
+/** The rows in sequence, whatever the shape of their indices. */
 function flatRows({ values, indices, shape }: IndexedSlices): IndexedSlices {
   const count = product(indices.shape);
   return {

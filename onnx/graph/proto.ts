@@ -29,19 +29,18 @@ const ATTRIBUTE_TYPES = { float: 1, integer: 2, string: 3, integers: 7 };
 export interface EncodeOptions {
   /**
    * Whether the nodes are written from the last to the first, which ONNX does not provide for.
-   * onnxruntime makes the output first whose node is the last one written, and all that it needs
-   * before any other: thus of a training graph it makes each gradient as soon as it can, and does
-   * not hold what all of them need until the last.
+   * onnxruntime computes the output whose node was written last, with its inputs, before any other.
+   * It thus computes each gradient of a training graph as early as it can, and frees its inputs.
    */
   backwards?: boolean;
-  /** What the model says of itself beside its graph, `metadata_props`. */
+  /** The model's `metadata_props`. */
   metadata?: Readonly<Record<string, string>>;
 }
 
 const METADATA_FIELD = 14;
 
 /**
- * Encodes the part of a graph that its outputs depend on: whatever no output needs is left out.
+ * Encodes the part of a graph that its outputs depend on.
  *
  * @returns A serialised ModelProto, ready for `InferenceSession.create`.
  */
@@ -57,8 +56,7 @@ export function encodeModel(graph: Graph, options: EncodeOptions = {}): Uint8Arr
 }
 
 /**
- * What {@link encodeModel} gives, in pieces for a `.onnx` file: the values of initializers are not
- * copied.
+ * The bytes of {@link encodeModel} in pieces, for a `.onnx` file: initializers are not copied.
  */
 export function modelParts(graph: Graph, options: EncodeOptions = {}): Uint8Array[] {
   const writer = new BinaryWriter();
@@ -78,7 +76,7 @@ export function modelParts(graph: Graph, options: EncodeOptions = {}): Uint8Arra
   return [writer.finish(), ...withHead(7, graphParts(graph, options))];
 }
 
-/** The metadata of a serialised ModelProto; none where the bytes are no such thing. */
+/** The metadata of a serialised ModelProto; empty if the bytes are not one. */
 export function modelMetadata(model: Uint8Array): Map<string, string> {
   const metadata = new Map<string, string>();
   try {
@@ -104,7 +102,7 @@ export function modelMetadata(model: Uint8Array): Map<string, string> {
   return metadata;
 }
 
-/** The fields of ONNX's messages in which tensors may be, and what kind of message each of them holds. */
+/** The fields of ONNX's messages that may hold tensors, with the kind of message in each. */
 const NESTED: Record<string, Record<number, string>> = {
   model: { 7: "graph", 25: "function" },
   graph: { 1: "node", 5: "tensor", 15: "sparse tensor" },
@@ -124,10 +122,7 @@ const NESTED: Record<string, Record<number, string>> = {
 /** Graphs within graphs go no deeper. */
 const MAX_DEPTH = 100;
 
-/**
- * Whether a serialised ModelProto names other files for the values of some tensors. One that is no
- * ModelProto does not.
- */
+/** Whether the bytes are a ModelProto that names other files for values of tensors. */
 export function hasExternalData(model: Uint8Array): boolean {
   try {
     return holdsExternalData(model, "model", 0);
@@ -138,7 +133,7 @@ export function hasExternalData(model: Uint8Array): boolean {
 }
 
 function holdsExternalData(bytes: Uint8Array, kind: string, depth: number): boolean {
-  // What nobody can look through may hold it.
+  // Graphs nested too deep to search may hold it.
   if (kind === "external data" || depth > MAX_DEPTH) return true;
   const reader = new BinaryReader(bytes);
   while (reader.pos < reader.len) {
@@ -185,7 +180,7 @@ function graphParts(graph: Graph, { backwards = false }: EncodeOptions): Uint8Ar
   ];
 }
 
-/** The nodes and tensors on which the graph's outputs depend. */
+/** The nodes and tensors that the graph's outputs depend on. */
 export function neededFor(graph: Graph): { nodes: Node[]; tensors: Set<Tensor> } {
   const tensors = new Set(graph.outputs.values());
   const nodes: Node[] = [];
@@ -253,7 +248,7 @@ function writeValueInfo(writer: BinaryWriter, name: string, { type, shape }: Ten
     }));
 }
 
-/** A field with a length, such as a message, whose content comes in pieces. */
+/** A length-delimited field, such as a message, whose content comes in pieces. */
 function withHead(field: number, parts: readonly Uint8Array[]): Uint8Array[] {
   const head = new BinaryWriter().tag(field, WireType.LengthDelimited).uint32(byteCount(parts));
   return [head.finish(), ...parts];

@@ -124,7 +124,7 @@ Deno.test("hasExternalData() finds a tensor whose values are in another file, wh
       [7, 1, 5, 6, 5, 13],
       [7, 1, 5, 11, 1, 5, 22, 1, 13],
       [25, 7, 5, 5, 13],
-      // Deeper than anybody looks.
+      // Deeper than the search goes.
       [7, ...Array.from({ length: 10_000 }, () => [1, 5, 6]).flat()],
     ]
   ) strictEqual(hasExternalData(within(...fields)), true, String(fields.slice(0, 10)));

@@ -1,6 +1,6 @@
 /**
- * Weights of 8 bits in the place of float32 ones, for inference: a quarter of the memory, and
- * products of integers, of which CPUs do several in the time of one of floats.
+ * Weights of 8 bits in place of float32 ones, for inference: a quarter of the memory, and integer
+ * products, which a CPU computes several times as fast as float ones.
  *
  * @module
  */
@@ -8,11 +8,11 @@ import type { Float, Graph, Node, Tensor } from "./graph.ts";
 import { cast, gather } from "./operators.ts";
 
 /**
- * Weights keep to 7 of the 8 bits: where a CPU, or WebAssembly, adds up products of 8 bits in 16, two
- * of larger ones would overflow.
+ * Weights use 7 of the 8 bits: some CPUs, and WebAssembly, add up products of 8 bits in 16 bits,
+ * and two products of larger weights would overflow.
  */
 const LARGEST_WEIGHT = 63;
-/** Of a table, whose values are only looked up, all 8 bits are used. */
+/** Tables use all 8 bits, as their values are only looked up. */
 const LARGEST_ENTRY = 127;
 
 /**
@@ -20,12 +20,12 @@ const LARGEST_ENTRY = 127;
  * with a scale for each column of its result, and those from which a `Gather` takes rows, with a
  * scale for each row.
  *
- * What is multiplied by weights is quantised while the graph runs, with one scale for the whole
- * tensor (dynamic quantisation, as onnxruntime's `quantize_dynamic` does it). So the results for a
- * text depend a little on the others in its batch.
+ * The other operand is quantised while the graph runs, with one scale for the whole tensor (dynamic
+ * quantisation, as in onnxruntime's `quantize_dynamic`), so the results for a text depend a little
+ * on the others in its batch.
  *
  * @param isQuantized Which weights, by their names.
- * @throws {RangeError} If a `Gemm` takes one of them otherwise than transposed, or scales the product.
+ * @throws {RangeError} If a `Gemm` does not transpose one of them, or scales the product.
  */
 export function quantizeWeights(graph: Graph, isQuantized: (name: string) => boolean): void {
   const isWeight = (tensor: Tensor | undefined): tensor is Tensor =>
@@ -49,14 +49,14 @@ export function quantizeWeights(graph: Graph, isQuantized: (name: string) => boo
   }
 }
 
-/** What stands for a weight by which a product multiplies. */
+/** The quantised form of a weight that a product multiplies by. */
 interface QuantizedColumns {
   values: Tensor;
   scales: Tensor;
   zeroPoints: Tensor;
 }
 
-/** What stands for a table. */
+/** The quantised form of a table. */
 interface QuantizedRows {
   entries: Tensor;
   scales: Tensor;
@@ -113,7 +113,7 @@ function quantizedColumns(graph: Graph, weight: Tensor): QuantizedColumns {
   };
 }
 
-/** Appends what gives rows of a table as 8 bits, with a scale for each row. */
+/** Appends the nodes that gather rows of a table of 8 bits, with a scale for each row. */
 function appendQuantizedGather(graph: Graph, node: Node, { entries, scales }: QuantizedRows): void {
   const indices = node.inputs[1]!;
   const inputs = [cast(gather(entries, indices), "float32"), gather(scales, indices)];
@@ -143,7 +143,7 @@ function quantizedRows(graph: Graph, table: Tensor): QuantizedRows {
   };
 }
 
-/** The scale by which values become integers of at most `largest`. */
+/** The scale that makes values integers of at most `largest`. */
 function scaleOf(values: Float32Array, largest: number): number {
   let most = 0;
   for (const value of values) most = Math.max(most, Math.abs(value));

@@ -1,23 +1,23 @@
 /**
- * Gradient checkpointing (Chen et al., 2016): of the forward pass only some tensors are kept, and the
- * backward pass makes the others again from these.
+ * Gradient checkpointing (Chen et al., 2016): only some tensors of the forward pass are kept, and
+ * the backward pass recomputes the others from them.
  *
  * @module
  */
 import type { Graph, Node, Tensor } from "./graph.ts";
 
 /**
- * Has the nodes of a backward pass read copies of what the forward pass has made from kept tensors,
- * each made shortly before it is read. What does not depend on a kept tensor stays as it is.
+ * Makes the nodes of a backward pass read tensors that are recomputed from kept ones shortly before
+ * they are read. Tensors that do not depend on a kept one stay as they are.
  *
- * @param forwardCount How many nodes the forward pass has; those of the backward pass follow.
+ * @param forwardCount The number of the forward pass's nodes, which come first.
  * @param kept Tensors of the forward pass.
  */
 export function recompute(graph: Graph, forwardCount: number, kept: ReadonlySet<Tensor>): void {
   const backward = graph.nodes.splice(forwardCount);
   const makers = new Map<Tensor, Node>();
   for (const node of graph.nodes) {
-    // What a node gives beside a kept tensor, as the means of layer normalisation, is small.
+    // Other outputs beside a kept one, such as layer normalisation's means, are small.
     if (node.outputs.some((output) => kept.has(output))) continue;
     if (!node.inputs.some((input) => kept.has(input) || makers.has(input))) continue;
     for (const output of node.outputs) makers.set(output, node);
@@ -38,7 +38,7 @@ export function recompute(graph: Graph, forwardCount: number, kept: ReadonlySet<
     for (const [i, output] of outputs.entries()) copies.set(output, again[i]!);
     return copies.get(tensor)!;
   };
-  /** The same values by a node of its own: onnxruntime makes alike nodes of the same operands one. */
+  /** The same values from a node of its own: onnxruntime merges equal nodes of equal operands. */
   const unlike = (tensor: Tensor): Tensor => {
     const known = copies.get(tensor);
     if (known !== undefined) return known;

@@ -57,6 +57,6 @@ Deno.test("recompute() keeps less", () => {
 Deno.test("recompute() makes each tensor again once, in nodes unlike the first", () => {
   const count = (checkpointing: boolean) =>
     operatorsOf(encodeModel(layers(checkpointing))).filter((name) => name === "Tanh").length;
-  // The outer one of each layer but the last is kept, as what the next one takes.
+  // The outer one of each layer but the last is kept, as the input of the next layer.
   deepStrictEqual([count(false), count(true)], [2 * LAYERS, 3 * LAYERS + 1]);
 });

@@ -88,13 +88,13 @@ function isDifference(dimension: Dimension): boolean {
   return typeof dimension === "string" && dimension.includes("-");
 }
 
-/** What a symbol that {@link difference} made is the difference of; `undefined` for any other. */
+/** The operands of a symbol that {@link difference} made; `undefined` for any other. */
 export function differenceOperands(symbol: string): [string, string] | undefined {
   const minus = symbol.indexOf("-");
   return minus < 0 ? undefined : [symbol.slice(1, minus), symbol.slice(minus + 1, -1)];
 }
 
-/** The terms of a symbol that {@link sum} made; any other is its own only one. */
+/** The terms of a symbol that {@link sum} made; any other symbol is its own only term. */
 export function terms(symbol: string): string[] {
   return symbol.startsWith("(") && symbol.endsWith(")") ? symbol.slice(1, -1).split("+") : [symbol];
 }

@@ -1,5 +1,5 @@
 /**
- * What tests of crashes need.
+ * An executor for tests of crashes.
  *
  * @module
  */
@@ -8,9 +8,9 @@ import { Executor } from "./executor.ts";
 /** An executor that can be made to crash. */
 export interface CrashableExecutor {
   executor: Executor;
-  /** Makes its Worker throw where nothing catches. */
+  /** Makes its Worker throw an error that nothing catches. */
   crash: () => void;
-  /** Makes the next call of the executor itself end as one does in which WebAssembly traps. */
+  /** Makes the next call of the executor itself end as if WebAssembly had trapped. */
   trap: () => void;
 }
 
@@ -41,7 +41,7 @@ function trapNextCall(worker: Worker): void {
   const { postMessage } = worker;
   worker.postMessage = ({ id }: { id: string }) => {
     worker.postMessage = postMessage;
-    // As Comlink passes on what a call throws.
+    // As Comlink passes on an error.
     const error = { name: "RuntimeError", message: "unreachable", stack: "" };
     const value = { isError: true, value: error };
     const data = { id, type: "HANDLER", name: "throw", value };

@@ -1,5 +1,5 @@
 /**
- * The devices that graphs can run on, and which one to take.
+ * The devices that graphs can run on, and the choice of one.
  *
  * @module
  */
@@ -10,7 +10,7 @@ export const DEVICES = ["webgpu", "wasm", "native"] as const;
 /** A name in {@link DEVICES}. */
 export type Device = (typeof DEVICES)[number];
 
-/** The package that native code comes from, where `deno task install:native` has put it. */
+/** The package of native code, where `deno task install:native` puts it. */
 export const NATIVE_PACKAGE: URL = new URL(
   "../native/node_modules/onnxruntime-node/",
   import.meta.url,
@@ -19,32 +19,32 @@ export const NATIVE_PACKAGE: URL = new URL(
 /** A device, and why it was taken. */
 export interface DeviceChoice {
   device: Device;
-  /** As in `WebAssembly on the CPU, as there is no GPU`. */
+  /** For example `WebAssembly on the CPU, as there is no GPU`. */
   reason: string;
 }
 
-/** A device is not there, or cannot do what it is asked for. */
+/** A device is missing, or cannot do what was asked of it. */
 export class DeviceError extends Error {
   override name = "DeviceError";
 }
 
-/** Whether an error is a {@link DeviceError}, perhaps one that has come out of a Worker as a copy. */
+/** Whether an error is a {@link DeviceError}, or the copy of one that a Worker threw. */
 export function isDeviceError(error: unknown): error is Error {
   return error instanceof Error && error.name === "DeviceError";
 }
 
-/** What {@link chooseDevice} looks for; tests put something else in its place. */
+/** The surroundings that {@link chooseDevice} looks at; tests replace them. */
 export interface Surroundings {
   gpuAdapter(): Promise<GPUAdapter | null>;
   hasNative(): Promise<boolean>;
 }
 
 /**
- * Takes the device that was asked for, or for `auto` the fastest that is there: a GPU, native code
- * where it is installed, WebAssembly. A software adapter does WebGPU's work on the CPU, more slowly
- * than WebAssembly does; it is taken only when asked for.
+ * Takes the device that was asked for, or for `auto` the fastest available: a GPU, installed native
+ * code, WebAssembly. A software adapter runs WebGPU on the CPU, slower than WebAssembly; it is
+ * taken only on request.
  *
- * @throws {DeviceError} If the device that was asked for is not there.
+ * @throws {DeviceError} If the device that was asked for is missing.
  */
 export async function chooseDevice(
   wanted: Device | "auto",
@@ -79,7 +79,7 @@ const SURROUNDINGS: Surroundings = {
     return await navigator.gpu?.requestAdapter() ?? null;
   },
   async hasNative() {
-    // To find out must never download anything, nor end in an error.
+    // This check must never download anything or throw.
     const { state } = await Deno.permissions.query({ name: "ffi" });
     if (state !== "granted") return false;
     return await Deno.stat(new URL("package.json", NATIVE_PACKAGE)).then(() => true, () => false);

@@ -1,17 +1,16 @@
 /**
- * How much memory a device has for graphs, and how one says that it was too little.
+ * How much memory a device has for graphs, and how it reports that this was too little.
  *
  * @module
  */
 import type { Device } from "./device.ts";
 
-/** All that WebAssembly can address. */
+/** The memory that WebAssembly can address. */
 const WASM_BYTES = 2 ** 32;
 
 /**
- * How many bytes a device can hold now: on the CPU what the machine has free, in WebAssembly 4 GiB at
- * most. Infinite where nobody says it: of a GPU, and where Deno may not ask
- * (`--allow-sys=systemMemoryInfo`).
+ * The bytes that a device can hold now: on the CPU the machine's free memory, in WebAssembly at
+ * most 4 GiB. Infinite where it is unknown: for a GPU, and without `--allow-sys=systemMemoryInfo`.
  */
 export async function deviceMemory(device: Device): Promise<number> {
   if (device === "webgpu") return Infinity;
@@ -25,10 +24,10 @@ export class OutOfMemoryError extends Error {
   override name = "OutOfMemoryError";
 }
 
-/** What onnxruntime says, and of a size that 32 bits do not count. */
+/** onnxruntime's messages; the last is for a size beyond 32 bits. */
 const TOO_LITTLE = /bad_alloc|failed to allocate|SafeIntOnOverflow/i;
 
-/** Whether an error of onnxruntime says that memory was too little. */
+/** Whether an error of onnxruntime says that there was too little memory. */
 export function saysOutOfMemory(error: unknown): error is Error {
   return error instanceof Error && TOO_LITTLE.test(error.message);
 }

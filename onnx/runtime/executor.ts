@@ -1,5 +1,5 @@
 /**
- * The engine as the rest of Graft sees it: one executor a device, in a Web Worker, which runs one
+ * The engine as the rest of Graft sees it: one executor per device, in a Web Worker, which runs one
  * call at a time and leaves the main thread free.
  *
  * @module
@@ -19,7 +19,7 @@ export type { ParameterKind, ParameterValues, StepResult } from "./optimizer/par
 export type { Tensors } from "./session.ts";
 export type { TimedStepResult, TrainingGraphs, TrainingOptions } from "./training_session.ts";
 
-/** A graph that is loaded in the executor. */
+/** A graph loaded in the executor. */
 export interface InferenceSession {
   /** Runs the graph once. */
   run(feeds: Tensors): Promise<Tensors>;
@@ -27,15 +27,15 @@ export interface InferenceSession {
   release(): Promise<void>;
 }
 
-/** A loaded graph that somebody else may have made. */
+/** A loaded graph that may come from elsewhere. */
 export interface NamedSession extends InferenceSession {
-  /** The names of what it gives. */
+  /** The names of its outputs. */
   readonly outputNames: readonly string[];
 }
 
-/** A loaded graph with tables that stay on the device and from which it gathers rows. */
+/** A loaded graph that gathers rows from tables that stay on the device. */
 export interface TableSession extends InferenceSession {
-  /** How many rows a table can have on this device, with its first. */
+  /** How many rows a table can have on this device, the first included. */
   maxRows(table: string): Promise<number>;
   /** Writes rows of a table by their numbers; `values` is `[rows.length, width]`. */
   writeRows(table: string, rows: readonly number[], values: Float32Array): Promise<void>;
@@ -47,16 +47,16 @@ export interface RemoteTrainingSession extends InferenceSession {
    * Runs forward and backward on one batch, in one part or several whose losses and gradients add
    * up, and updates the weights; steps count from 1.
    *
-   * A GPU takes the next step before this one has ended, and tells of ten at a time what they did.
+   * A GPU takes the next step before this one has ended, and reports the results of ten at a time.
    *
-   * @returns The results that are known by now, of this step and those before, each once.
+   * @returns The results of this and earlier steps that are known by now, each once.
    */
   submit(parts: Tensors[], step: number, learningRate: number): Promise<StepResult[]>;
-  /** Waits for the results that {@link submit} has not given. */
+  /** Waits for the results that {@link submit} has not returned. */
   results(): Promise<StepResult[]>;
-  /** Does what {@link submit} does, and waits for this result; those before it are not told. */
+  /** Submits a step and waits for its result; earlier results are dropped. */
   step(parts: Tensors[], step: number, learningRate: number): Promise<TimedStepResult>;
-  /** A copy of one parameter's present weights or moments. */
+  /** A copy of one parameter's current weights or moments. */
   values(kind: ParameterKind, name: string): Promise<Float32Array>;
   /** Replaces one parameter's weights or moments with values that are handed over. */
   setValues(kind: ParameterKind, name: string, values: Float32Array): Promise<void>;
@@ -64,41 +64,41 @@ export interface RemoteTrainingSession extends InferenceSession {
 
 /** Settings of {@link Executor}. */
 export interface ExecutorOptions {
-  /** `auto` takes the best that is there, see `chooseDevice`; by default wasm, which is everywhere. */
+  /** `auto` takes the best, see `chooseDevice`; by default wasm, which runs everywhere. */
   device?: Device | "auto" | undefined;
-  /** How many threads work on the CPU; as many as there are logical cores by default. */
+  /** Threads on the CPU; by default one for each logical core. */
   threads?: number | undefined;
-  /** One that works on one call for so long is ended; by default none is. */
+  /** The longest time for one call, after which the executor is ended; by default there is none. */
   timeoutMs?: number | undefined;
 }
 
-/** The executor has ended, by a crash or by {@link Executor.close}, and answers nothing any more. */
+/** The executor has ended, by a crash or by {@link Executor.close}. */
 export class ExecutorEndedError extends Error {
   override name = "ExecutorEndedError";
 }
 
-/** The executor was ended as it worked on this call for too long. */
+/** The executor was ended because this call took too long. */
 export class ExecutorTimeoutError extends ExecutorEndedError {
   override name = "ExecutorTimeoutError";
 }
 
-/** The executor was ended as it worked for too long on a call before this one. */
+/** The executor was ended because a call before this one took too long. */
 export class ExecutorBusyError extends ExecutorEndedError {
   override name = "ExecutorBusyError";
 }
 
 /** Runs graphs on one device. */
 export class Executor implements AsyncDisposable {
-  /** Where the graphs run, and why there. */
+  /** The device of the graphs, and why it was chosen. */
   readonly choice: DeviceChoice;
   /** The version of onnxruntime. */
   onnxruntimeVersion = "";
   readonly #worker: Worker;
   readonly #api: Comlink.Remote<typeof workerApi>;
   readonly #timeoutMs: number | undefined;
-  /** While calls wait; the Worker works on the first of them. */
+  /** Runs while calls wait; the Worker works on the first of them. */
   #silence: Silence | undefined;
-  /** Rejects those calls that wait for an answer, in their order. */
+  /** The functions that reject the waiting calls, in their order. */
   readonly #waiting = new Set<(error: Error) => void>();
   #ended: ExecutorEndedError | undefined;
   readonly #ending = Promise.withResolvers<void>();
@@ -109,18 +109,18 @@ export class Executor implements AsyncDisposable {
     this.#worker = worker;
     this.#api = Comlink.wrap<typeof workerApi>(worker as unknown as Comlink.Endpoint);
     worker.addEventListener("error", (event) => {
-      // Otherwise the error would end the whole process.
+      // Otherwise the error would end the process.
       event.preventDefault();
       this.#end(`the executor crashed: ${event.message}`);
     });
   }
 
-  /** Resolves when it answers nothing any more. */
+  /** Resolves when the executor has ended. */
   get whenEnded(): Promise<void> {
     return this.#ending.promise;
   }
 
-  /** Whether it answers nothing any more. */
+  /** Whether the executor has ended. */
   get ended(): boolean {
     return this.#ended !== undefined;
   }
@@ -128,7 +128,7 @@ export class Executor implements AsyncDisposable {
   /**
    * Starts the Worker.
    *
-   * @throws {DeviceError} If the device is not there, or onnxruntime does not load.
+   * @throws {DeviceError} If the device is missing, or onnxruntime does not load.
    */
   static async start(
     { device = "wasm", threads, timeoutMs }: ExecutorOptions = {},
@@ -136,7 +136,7 @@ export class Executor implements AsyncDisposable {
     const choice = await chooseDevice(device);
     const worker = new Worker(new URL("./executor_worker.ts", import.meta.url), { type: "module" });
     const executor = new Executor(choice, worker, timeoutMs);
-    // Deno's metrics wait for every thread of JavaScript, and those of WebAssembly wait for work.
+    // Deno's metrics wait for every JavaScript thread, and WebAssembly's threads wait for work.
     const most = choice.device === "wasm" && sendsMetrics() ? 1 : navigator.hardwareConcurrency;
     const options = { threads: Math.min(threads ?? most, most) };
     try {
@@ -151,7 +151,7 @@ export class Executor implements AsyncDisposable {
     return executor;
   }
 
-  /** Loads a serialised ModelProto, which is handed over, for inference. */
+  /** Loads a serialised ModelProto for inference; its bytes are transferred. */
   async loadSession(model: Uint8Array): Promise<NamedSession> {
     const { outputNames, run, release } = await this.#answer(
       this.#api.loadSession(handedOver(model)),
@@ -164,8 +164,8 @@ export class Executor implements AsyncDisposable {
   }
 
   /**
-   * Loads a serialised ModelProto, which is handed over, for inference, with tables that begin with
-   * one row of zeros.
+   * Loads a serialised ModelProto for inference, with tables that begin with one row of zeros; its
+   * bytes are transferred.
    */
   async loadTableSession(
     model: Uint8Array,
@@ -182,7 +182,7 @@ export class Executor implements AsyncDisposable {
     };
   }
 
-  /** Loads a model for training, with its initial weights, which are handed over. */
+  /** Loads a model for training, with its initial weights; all are transferred. */
   async loadTrainingSession(
     graphs: TrainingGraphs,
     weights: ParameterValues,
@@ -209,13 +209,13 @@ export class Executor implements AsyncDisposable {
 
   /** Frees the device and stops the Worker. */
   async close(): Promise<void> {
-    // One that crashed meanwhile has nothing to free.
+    // A Worker that has crashed has nothing to free.
     await this.#answer(this.#api.close()).catch(() => {});
     this.#end("the executor was closed");
   }
 
   /**
-   * What the Worker answers to a call.
+   * The Worker's answer to a call.
    *
    * @throws {ExecutorEndedError} If the Worker ends before it answers.
    */
@@ -225,13 +225,13 @@ export class Executor implements AsyncDisposable {
     this.#waiting.add(reject);
     this.#watch();
     call.then(resolve, (error: unknown) => {
-      // WebAssembly that has trapped, as for want of memory, is in no state to go on.
+      // WebAssembly that has trapped, for example for want of memory, cannot go on.
       const trapped = error instanceof Error && error.name === "RuntimeError";
       if (trapped) this.#end(`the executor crashed: ${error.message}`);
       if (!saysOutOfMemory(error)) return reject(error);
       const { device } = this.choice;
       reject(new OutOfMemoryError(`${device} ran out of memory`, { cause: error }));
-      // onnxruntime-web writes to address 0 where it was given no memory.
+      // onnxruntime-web writes to address 0 when it was given no memory.
       if (device === "wasm") this.#end("the executor ran out of memory");
     }).finally(() => {
       this.#waiting.delete(reject);
@@ -241,7 +241,7 @@ export class Executor implements AsyncDisposable {
     return promise;
   }
 
-  /** Sees to it that no call takes for ever. */
+  /** Ends the executor when a call takes too long. */
   #watch(): void {
     const timeoutMs = this.#timeoutMs;
     if (timeoutMs === undefined) return;
@@ -273,7 +273,7 @@ export class Executor implements AsyncDisposable {
   }
 }
 
-/** Bytes that change threads without a copy. */
+/** Bytes that move to another thread without a copy. */
 function handedOver(bytes: Uint8Array): Uint8Array {
   return Comlink.transfer(bytes, [bytes.buffer as ArrayBuffer]);
 }

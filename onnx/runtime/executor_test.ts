@@ -16,7 +16,7 @@ function scaling(factor: number): Uint8Array {
   return encodeModel(graph);
 }
 
-/** A graph that adds up the product of two matrices of ones, `[n, n]`: it gives `n ** 3`. */
+/** A graph that sums the product of two matrices of ones, `[n, n]`: `n ** 3`. */
 function onesProduct(): Uint8Array {
   const graph = new Graph();
   const x = graph.input("x", "float32", ["n", 1]);
@@ -145,7 +145,7 @@ Deno.test("Executor ends when WebAssembly has trapped", async () => {
   await executor.whenEnded;
 });
 
-/** A Worker that answers each call as Comlink passes on what the call throws. */
+/** A Worker that answers each call as Comlink passes on an error. */
 function throwingWorker(thrown: string): string {
   return `data:text/javascript,onmessage = ({ data: { id } }) =>
     postMessage({ id, type: "HANDLER", name: "throw", value: ${thrown} })`;

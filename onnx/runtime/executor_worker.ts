@@ -19,7 +19,7 @@ import { SerialQueue } from "../../lib/serial_queue.ts";
 import { type TrainingGraphs, type TrainingOptions, TrainingSession } from "./training_session.ts";
 import { gpuDevice } from "./webgpu.ts";
 
-/** Frees memory that garbage collection, which counts objects, would free late. */
+/** Frees memory early: garbage collection counts objects, and would free it late. */
 function free({ buffer }: Float32Array | Uint8Array): void {
   (buffer as ArrayBuffer).transfer(0);
 }
@@ -28,17 +28,17 @@ function free({ buffer }: Float32Array | Uint8Array): void {
 const queue = new SerialQueue();
 let runtime: Runtime;
 
-/** What the Worker offers to `executor.ts`. */
+/** The Worker's functions for `executor.ts`. */
 export const workerApi = {
-  /** Loads onnxruntime, before anything else is called, and gives its version. */
+  /** Loads onnxruntime and returns its version; must be called first. */
   async configure(device: Device, options: RuntimeOptions): Promise<string> {
     runtime = await loadRuntime(device, options);
-    // In a Worker the threads of WebAssembly take a second to start: it passes while others prepare.
+    // WebAssembly's threads take a second to start in a Worker; others prepare meanwhile.
     void queue.run(() => warmUp(runtime)).catch(() => {});
     return runtime.ort.env.versions.common;
   },
 
-  /** Lets go of the device, which a GPU's driver may not bear to be left to a Worker's end. */
+  /** Frees the device: a GPU's driver may fail if a Worker ends while it holds it. */
   async close(): Promise<void> {
     if (runtime.device === "webgpu") (await gpuDevice(runtime.ort))?.destroy();
   },

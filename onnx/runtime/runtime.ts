@@ -1,5 +1,5 @@
 /**
- * onnxruntime on one device. It runs inside the executor's Worker; `executor.ts` is the way to it.
+ * onnxruntime on one device, inside the executor's Worker, behind `executor.ts`.
  *
  * @module
  */
@@ -11,10 +11,10 @@ import { Graph } from "../graph/graph.ts";
 import { mul } from "../graph/operators.ts";
 import { encodeModel } from "../graph/proto.ts";
 
-/** What onnxruntime's builds have in common. */
+/** The interface that onnxruntime's builds share. */
 export type Ort = Pick<typeof ort, "InferenceSession" | "Tensor" | "env">;
 
-/** onnxruntime, and how it is told to use the device. */
+/** onnxruntime, and its options for the device. */
 export interface Runtime {
   device: Device;
   ort: Ort;
@@ -23,11 +23,11 @@ export interface Runtime {
 
 /** Settings of {@link loadRuntime}. */
 export interface RuntimeOptions {
-  /** How many threads work on the CPU. */
+  /** Threads on the CPU. */
   threads: number;
 }
 
-/** Loads the build of onnxruntime that serves a device. Only one can be loaded in a thread. */
+/** Loads onnxruntime's build for a device; a thread can load only one. */
 export async function loadRuntime(
   device: Device,
   { threads }: RuntimeOptions,
@@ -46,7 +46,7 @@ const RUNTIMES: Record<Device, (threads: number) => Promise<Runtime>> = {
 
   // deno-lint-ignore require-await
   async native(threads) {
-    // Not `import`, which would download the package where it is not installed.
+    // Not `import`, which would download a package that is not installed.
     const ort: Ort = createRequire(import.meta.url)(fileURLToPath(NATIVE_PACKAGE));
     return {
       device: "native",
@@ -64,7 +64,7 @@ const RUNTIMES: Record<Device, (threads: number) => Promise<Runtime>> = {
   },
 };
 
-/** Makes onnxruntime start what it otherwise starts with the first graph that it loads. */
+/** Starts WebAssembly with its threads, which would otherwise start with the first graph. */
 export async function warmUp({ device, ort, sessionOptions }: Runtime): Promise<void> {
   if (device !== "wasm") return;
   const graph = new Graph();

@@ -1,6 +1,5 @@
 /**
- * A graph that onnxruntime has loaded. It runs inside the executor's Worker; `executor.ts` is the
- * way to it.
+ * A graph loaded in onnxruntime, inside the executor's Worker, behind `executor.ts`.
  *
  * @module
  */
@@ -9,7 +8,7 @@ import { DerivedInputs } from "../graph/derived_inputs.ts";
 import type { TensorData } from "../graph/graph.ts";
 import type { Runtime } from "./runtime.ts";
 
-/** Named tensors, as a graph takes and gives them. */
+/** Named tensors, the inputs or outputs of a graph. */
 export type Tensors = Record<string, TensorData>;
 
 /** Named tensors that onnxruntime holds, perhaps on the device. */
@@ -20,13 +19,13 @@ export interface LoadOptions {
   /** The outputs that stay on the device; others are copied to the host. */
   outputsOnDevice?: readonly string[];
   /**
-   * Whether native code keeps the memory of a run for the next one, of each shape that has come. It
-   * saves a small run's time, and is a large one's waste: of training it takes 50 MB and more.
+   * Whether native code keeps the memory of a run for the next one of the same shape. It saves time
+   * in small runs, and wastes memory in large ones: 50 MB and more in training.
    */
   keepsMemory?: boolean;
 }
 
-/** onnxruntime's warnings speak to its developers. */
+/** onnxruntime's warnings are for its developers. */
 const LOG_ERRORS = 3;
 
 /** A loaded graph. */
@@ -65,25 +64,25 @@ export class Session {
     return new Session(runtime, session);
   }
 
-  /** What the symbols of the graph's inputs are, as far as these feeds say. */
+  /** The values of the symbols in the inputs' shapes, as far as these feeds show them. */
   dimensions(feeds: Tensors): Record<string, number> {
     return this.#derived.dimensions(feeds);
   }
 
-  /** The names of what the graph gives. */
+  /** The names of the graph's outputs. */
   get outputNames(): readonly string[] {
     return this.#session.outputNames;
   }
 
-  /** Runs the graph once. Feeds that it does not take are left out. */
+  /** Runs the graph once, without the feeds that it does not take. */
   async run(feeds: Tensors): Promise<Tensors> {
     return hostTensors(await this.runOnDevice(feeds));
   }
 
   /**
-   * Runs the graph once, on feeds that may be on the device already.
+   * Runs the graph once on feeds that may already be on the device.
    *
-   * @param targets Where outputs are written that already have a place.
+   * @param targets The tensors to write some of the outputs to.
    */
   async runOnDevice(
     feeds: Record<string, TensorData | ort.Tensor>,
@@ -98,7 +97,7 @@ export class Session {
         ? feed
         : new this.#runtime.ort.Tensor(feed.type, feed.data, feed.shape);
     }
-    // An output that is an input would come back from the device, which would have to be waited for.
+    // An output that is an input would come back from the device, and the run would wait for it.
     const same = Object.fromEntries(
       this.#session.outputNames.flatMap((name) => name in inputs ? [[name, inputs[name]!]] : []),
     );
@@ -113,7 +112,7 @@ export class Session {
   }
 }
 
-/** Values of tensors that are on the host. */
+/** The values of tensors on the host. */
 export function hostTensors(tensors: DeviceTensors): Tensors {
   return Object.fromEntries(
     Object.entries(tensors).map((

@@ -1,6 +1,6 @@
 /**
- * A model in training: its graphs, and the parameters that they work on. It runs inside the
- * executor's Worker; `executor.ts` is the way to it.
+ * A model in training: its graphs and their parameters, inside the executor's Worker, behind
+ * `executor.ts`.
  *
  * @module
  */
@@ -25,9 +25,9 @@ import { WebGpuParameters } from "./optimizer/webgpu_parameters.ts";
  * without a gradient are frozen.
  */
 export interface TrainingGraphs {
-  /** Gives {@link LOSS}, a scalar, and the gradients. */
+  /** Outputs {@link LOSS}, a scalar, and the gradients. */
   training: Uint8Array;
-  /** Gives what evaluation needs. */
+  /** Outputs the results for evaluation. */
   inference: Uint8Array;
   parameters: ParameterShape[];
   gradients: GradientOutput[];
@@ -38,15 +38,15 @@ export interface TrainingGraphs {
 export interface TrainingOptions {
   optimizer: AdamWOptions;
   dropoutSeed: number;
-  /** The largest batches that may come, as their symbolic dimensions, such as `batch` and `length`. */
+  /** The symbolic dimensions of the largest batches, such as `batch` and `length`. */
   largestDimensions: Record<string, number>[];
 }
 
-/** What one step of training did, and how long it took. */
+/** The result of one step of training, and how long it took. */
 export interface TimedStepResult extends StepResult {
-  /** How long the graph ran, with the gradients brought to where the optimizer reads them. */
+  /** The time of the graph and of moving the gradients to the optimizer. */
   forwardBackwardMs: number;
-  /** How long the optimizer took. */
+  /** The time of the optimizer. */
   optimizerMs: number;
 }
 
@@ -93,11 +93,11 @@ export class TrainingSession {
 
   /**
    * Runs forward and backward on one batch, which may come in parts, and updates the weights. Does
-   * not wait for a GPU, which would idle until the next step comes.
+   * not wait for a GPU, which would idle until the next step.
    *
-   * @param parts Their losses and gradients add up.
+   * @param parts Parts of the batch; their losses and gradients add up.
    * @param step Counted from 1; with the seed it determines the dropout masks.
-   * @returns The results that are known by now, of this step and those before, each once.
+   * @returns The results of this and earlier steps that are known by now, each once.
    */
   async submit(
     parts: readonly Tensors[],
@@ -108,12 +108,12 @@ export class TrainingSession {
     return await this.#parameters.update(step, learningRate);
   }
 
-  /** Waits for the results that {@link submit} has not given. */
+  /** Waits for the results that {@link submit} has not returned. */
   results(): Promise<StepResult[]> {
     return this.#parameters.results();
   }
 
-  /** Does what {@link submit} does, and waits for this result; those before it are not told. */
+  /** Submits a step and waits for its result; earlier results are dropped. */
   async step(
     parts: readonly Tensors[],
     step: number,
@@ -132,14 +132,14 @@ export class TrainingSession {
     };
   }
 
-  /** Runs the inference graph with the present weights. */
+  /** Runs the inference graph with the current weights. */
   async run(batch: Tensors): Promise<Tensors> {
     this.#parameters.prepare();
     const feeds = { ...this.#parameters.feeds, ...batch };
     return hostTensors(await this.#inference.runOnDevice(feeds));
   }
 
-  /** A copy of one parameter's present weights or moments. */
+  /** A copy of one parameter's current weights or moments. */
   values(kind: ParameterKind, name: string): Promise<Float32Array> {
     return this.#parameters.values(kind, name);
   }

@@ -20,7 +20,7 @@ const WIDTH = 300;
 /** More than one workgroup, and not a multiple of a SIMD lane. */
 const SHAPES = { table: [ROWS, WIDTH], scale: [WIDTH], shift: [1], fixed: [WIDTH] };
 
-/** Rows of a table, scaled and shifted, are to come close to their targets. */
+/** A graph that learns to bring rows of a table, scaled and shifted, close to their targets. */
 function graphs(dropoutProbability: number): TrainingGraphs {
   const build = (graph: Graph, dropout?: Dropout) => {
     const parameter = (name: keyof typeof SHAPES) => graph.input(name, "float32", SHAPES[name]);

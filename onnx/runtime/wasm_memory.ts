@@ -1,11 +1,10 @@
 /**
  * Works around a race between threads that share a WebAssembly memory; import it before onnxruntime.
  *
- * Deno's V8 checks the bounds of each access against a size that a thread learns of late when
- * another thread has grown the memory: a thread of onnxruntime's pool that is handed work in fresh
- * memory then dies of `memory access out of bounds`, and the run that waits for it never ends. A
- * shared memory that has its full size from the start never grows. The system backs its pages only
- * as they are touched.
+ * Deno's V8 checks the bounds of each access against a size that a thread learns late when another
+ * thread grows the memory: a thread of onnxruntime's pool that gets work in fresh memory dies of
+ * `memory access out of bounds`, and the run that waits for it never ends. A shared memory with its
+ * full size from the start never grows. The system backs its pages only as they are touched.
  *
  * @module
  */
@@ -17,7 +16,7 @@ WebAssembly.Memory = new Proxy(WebAssembly.Memory, {
       // One page short of 4 GiB, which onnxruntime could not count in 32 bits.
       return new Memory({ ...descriptor, initial: descriptor.maximum! - 1 });
     } catch {
-      // A system that does not promise more memory than it has may refuse that much.
+      // A system that does not overcommit memory may refuse that much.
       return new Memory(descriptor);
     }
   },

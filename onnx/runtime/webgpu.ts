@@ -1,5 +1,5 @@
 /**
- * The GPU that onnxruntime's WebGPU provider works on: buffers, and compute shaders of our own.
+ * The GPU of onnxruntime's WebGPU provider: buffers, and compute shaders of our own.
  *
  * @module
  */
@@ -14,9 +14,9 @@ export async function gpuDevice({ env }: Ort): Promise<GPUDevice> {
 }
 
 /**
- * Watches a GPU for what goes wrong there, which no call that caused it says.
+ * Watches a GPU for errors, which the calls that cause them do not report.
  *
- * @returns A check that throws a {@link DeviceError} once something has.
+ * @returns A check that throws a {@link DeviceError} after an error.
  */
 export function watch(device: GPUDevice): () => void {
   let failure: string | undefined;
@@ -37,7 +37,7 @@ export interface GpuArray {
   size: number;
 }
 
-/** The most bytes that {@link createArray} gives at once. */
+/** The most bytes that {@link createArray} can reserve at once. */
 export function maxArrayBytes({ limits }: GPUDevice): number {
   const limit = Math.min(limits.maxBufferSize, limits.maxStorageBufferBindingSize);
   return limit - limit % 16;
@@ -46,11 +46,11 @@ export function maxArrayBytes({ limits }: GPUDevice): number {
 /**
  * Room for values that shaders and onnxruntime can read and write, zero at first.
  *
- * @param usage What the buffer is to be used for beside that.
+ * @param usage Further uses of the buffer.
  * @throws {DeviceError} If the GPU has no buffers of this size.
  */
 export function createArray(device: GPUDevice, size: number, usage = 0): GpuArray {
-  // Shaders of onnxruntime take four elements at a time.
+  // onnxruntime's shaders take four elements at a time.
   const padded = Math.ceil(size / 16) * 16;
   const limit = maxArrayBytes(device);
   if (padded > limit) {
@@ -65,7 +65,7 @@ export function createArray(device: GPUDevice, size: number, usage = 0): GpuArra
   };
 }
 
-/** Values as a float32 tensor of onnxruntime, whose disposal frees them. */
+/** Values as a float32 tensor of onnxruntime; disposing of it frees them. */
 export function arrayTensor({ Tensor }: Ort, { buffer }: GpuArray, dims: readonly number[]) {
   const dispose = () => buffer.destroy();
   return Tensor.fromGpuBuffer(buffer as never, { dataType: "float32", dims, dispose });

@@ -21,7 +21,7 @@ export function sumOfSquares(values: usize, count: usize): f64 {
   return f64x2.extract_lane(sum, 0) + f64x2.extract_lane(sum, 1);
 }
 
-/** Of four values, the first two with the last two. */
+/** The first two of four values plus the last two. */
 // @ts-ignore: decorator
 @inline
 function squares(four: v128): v128 {
@@ -59,7 +59,7 @@ export function update(
   const end = weights + (count << 2);
   let next: usize = 0;
   for (; weights < end; weights += next) {
-    // What four do not divide comes last, one by one.
+    // The remainder, if four do not divide the count, comes last, one by one.
     const single = end - weights < 16;
     next = single ? 4 : 16;
     const gradient = f32x4.mul(read(single, gradients), scale4);
@@ -83,8 +83,8 @@ export function update(
 }
 
 /**
- * The step of the rows of a table that have moments. Rows have `width` elements; `places` says for
- * every row which row of `gradients` is its own, and -1 that the row has no moments.
+ * The step of the rows of a table that have moments. Rows have `width` elements; `places` holds for
+ * every row its row of `gradients`, or -1 if it has no moments.
  */
 export function updateRows(
   weights: usize,
@@ -122,8 +122,8 @@ export function updateRows(
 }
 
 /**
- * The decay of several steps, one after the other as each would have done it, of the rows of a table
- * that have no moments. `decays` holds `count` factors.
+ * Applies the decay of several steps, in their order, to the rows of a table that have no moments.
+ * `decays` holds `count` factors.
  */
 export function decayRows(
   weights: usize,
@@ -146,7 +146,7 @@ export function decayRows(
 /** Multiplies `count` values by each of some factors. */
 function decay(values: usize, count: usize, factors: usize, factorsEnd: usize): void {
   const end = values + (count << 2);
-  // So many at once that a product need not wait for the one before it.
+  // Enough at once that no product waits for the one before it.
   for (; values + 128 <= end; values += 128) {
     let a = v128.load(values);
     let b = v128.load(values, 16);

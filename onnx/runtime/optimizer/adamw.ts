@@ -1,7 +1,7 @@
 /**
- * AdamW on the CPU: weights, moments and gradients lie in one WebAssembly memory, and SIMD kernels
- * (`kernels/kernels.as.ts`) update them in place, on one thread: native code takes no memory that
- * threads share.
+ * AdamW on the CPU: weights, moments and gradients lie in one WebAssembly memory. SIMD kernels
+ * (`kernels/kernels.as.ts`) update them in place, on one thread: native code takes no shared
+ * memory.
  *
  * @module
  */
@@ -24,13 +24,13 @@ export interface AdamWOptions {
   maxGradientNorm: number;
 }
 
-/** Added to the norm of the gradients before it divides, as PyTorch's `clip_grad_norm_` does. */
+/** Added to the norm of the gradients before dividing by it, as in PyTorch's `clip_grad_norm_`. */
 export const NORM_EPSILON = 1e-6;
 
 /**
- * What one step of AdamW needs beside the gradients:
- * `weight = decay * weight - stepSize * first / (sqrt(second) + epsilon)`, which is PyTorch's update
- * with its two bias corrections moved into the factors.
+ * The factors of one step of AdamW:
+ * `weight = decay * weight - stepSize * first / (sqrt(second) + epsilon)`, which is PyTorch's
+ * update with its two bias corrections moved into the factors.
  *
  * @param step Counted from 1.
  */
@@ -47,7 +47,7 @@ export function stepFactors(
   };
 }
 
-/** What a step has in common for all elements, in the order of the kernels' parameters. */
+/** A step's factors for all elements, in the order of the kernels' parameters. */
 type StepFactors = [
   gradientScale: number,
   beta1: number,
@@ -89,34 +89,34 @@ interface Kernels {
 
 const BYTES = Float32Array.BYTES_PER_ELEMENT;
 const PAGE_BYTES = 65_536;
-/** What a WebAssembly memory can address: 4 GiB. */
+/** The limit of a WebAssembly memory: 4 GiB. */
 const MAX_PAGES = 65_536;
 /** Weights, two kinds of moments, gradients. */
 const REGIONS = 4;
-/** The elements that the kernels sum up at a time. */
+/** The elements that the kernels add up at a time. */
 const LANES = 16;
 /**
- * The place of a row of a table that no step has read: its moments are zero, and it has nothing but
- * its decay, which is put off.
+ * The place of a row of a table that no step has read: its moments are zero, and its only change,
+ * the decay, is deferred.
  */
 const UNREAD = -1;
-/** The place of a row that the present step has not read: its gradient is a row of zeros. */
+/** The place of a row that the current step has not read: its gradient is a row of zeros. */
 const ZEROS = 0;
-/** Parts of a table, of which each step makes up for one's decay: to write all of it takes long. */
+/** Parts of a table; each step settles the decay of one, as writing the whole table is slow. */
 const PARTS = 32;
 
 /** Where everything lies; addresses are in bytes, counts and starts in elements. */
 interface Layout {
-  /** Where each parameter starts among the weights, as among the moments and gradients. */
+  /** Where each parameter starts among the weights, moments and gradients alike. */
   places: Map<string, { start: number; count: number }>;
   weights: number;
   firstMoments: number;
   secondMoments: number;
   gradients: number;
-  /** The parameters with whole gradients come first; tables have no gradient among the others'. */
+  /** The elements with whole gradients, which come first; tables have none among these. */
   wholeCount: number;
   tables: Map<string, Table>;
-  /** Where the kernels find decays of the last steps, {@link PARTS} at most. */
+  /** The address of the decays of the last steps, at most {@link PARTS}. */
   decays: number;
   pages: number;
 }
@@ -126,13 +126,13 @@ interface Table {
   start: number;
   rows: number;
   width: number;
-  /** A row of zeros, and then the gradients of the rows that the step has read. */
+  /** A row of zeros, then the gradients of the rows that the step has read. */
   gradients: number;
-  /** How many rows these are, the zeros among them. */
+  /** How many rows these are, the row of zeros included. */
   gradientRows: number;
-  /** For each row of the table its row among the gradients, int32: {@link UNREAD} has none. */
+  /** For each row of the table its row among the gradients, int32, or {@link UNREAD}. */
   places: number;
-  /** For each part how many of the last steps have not decayed its unread rows yet. */
+  /** For each part how many of the last steps have not yet decayed its unread rows. */
   owed: number[];
 }
 
@@ -142,9 +142,9 @@ export class AdamW {
   readonly #memory: WebAssembly.Memory;
   readonly #layout: Layout;
   readonly #options: AdamWOptions;
-  /** The decays of the last steps, {@link PARTS} at most. */
+  /** The decays of the last steps, at most {@link PARTS}. */
   readonly #decays: number[] = [];
-  /** Which part of the tables is the next to be settled. */
+  /** The part of the tables to settle next. */
   #nextPart = 0;
 
   private constructor(
@@ -163,7 +163,7 @@ export class AdamW {
   /**
    * Reserves memory for the parameters, their moments and gradients, all zero at first.
    *
-   * @param tables The parameters of which a step may read only some rows; see {@link addRows}.
+   * @param tables The parameters that a step may read by rows; see {@link addRows}.
    * @throws {DeviceError} If they do not fit.
    */
   static async create(
@@ -189,7 +189,7 @@ export class AdamW {
 
   /**
    * A parameter's weights: a view, which changes with each step. Rows of a table that no step has
-   * read yet lag behind until {@link settle} or {@link settleRows} is called.
+   * read lag behind until {@link settle} or {@link settleRows} is called.
    */
   weights(name: string): Float32Array {
     return this.#view(this.#layout.weights, name);
@@ -224,14 +224,14 @@ export class AdamW {
     }
   }
 
-  /** Brings some rows of a table up to date, which a graph is about to read. */
+  /** Brings the rows of a table that a graph is about to read up to date. */
   settleRows(name: string, rows: ArrayLike<number | bigint>): void {
     const table = this.#layout.tables.get(name)!;
     const places = this.#placesOf(table);
     for (let i = 0; i < rows.length; i++) this.#settleRow(table, places, Number(rows[i]));
   }
 
-  /** Where the gradient of a parameter that is no table is written before {@link step}. */
+  /** Where the gradient of a parameter other than a table is written before {@link step}. */
   gradient(name: string): Float32Array {
     if (this.#layout.tables.has(name)) {
       throw new RangeError(`Cannot give the whole gradient of '${name}': it is kept by row`);
@@ -263,7 +263,7 @@ export class AdamW {
     }
   }
 
-  /** Makes the gradients of all tables zero. */
+  /** Sets the gradients of all tables to zero. */
   clearRows(): void {
     for (const table of this.#layout.tables.values()) {
       const places = this.#placesOf(table);
@@ -322,7 +322,7 @@ export class AdamW {
     return norm;
   }
 
-  /** Makes up for the decay of a part's unread rows. */
+  /** Applies the deferred decay to a part's unread rows. */
   #settlePart(table: Table, part: number): void {
     const size = partSize(table);
     const from = Math.min(table.rows, part * size);
@@ -330,7 +330,7 @@ export class AdamW {
     table.owed[part] = 0;
   }
 
-  /** Makes up for the decay of a row that is read for the first time. */
+  /** Applies the deferred decay to a row that is read for the first time. */
   #settleRow(table: Table, places: Int32Array, row: number): void {
     if (places[row] !== UNREAD) return;
     this.#decay(table, row, row + 1, Math.floor(row / partSize(table)));
@@ -412,7 +412,7 @@ function partSize({ rows }: Table): number {
   return Math.ceil(rows / PARTS);
 }
 
-/** A count that the kernels' lanes divide. */
+/** Rounds a count up to a multiple of the kernels' lanes. */
 function roundUp(count: number): number {
   return Math.ceil(count / LANES) * LANES;
 }

@@ -116,7 +116,7 @@ Deno.test("AdamW does what PyTorch's does", async () => {
   );
 });
 
-/** Some rows of a table, of which some repeat, with gradients, and the same as a whole gradient. */
+/** Rows of a table, some repeated, with gradients, and the same as a whole gradient. */
 function randomRows(random: Random, [rows, width]: readonly [number, number], count: number) {
   const indices = Array.from({ length: count }, () => random.integer(rows));
   const values = normals(random, count * width, 1);
@@ -127,7 +127,7 @@ function randomRows(random: Random, [rows, width]: readonly [number, number], co
   return { indices, values: Float32Array.from(values), whole };
 }
 
-/** Copies of all that steps change. */
+/** Copies of everything that steps change. */
 function stateOf(optimizer: AdamW, name: string): Record<string, Float32Array> {
   optimizer.settle();
   return {

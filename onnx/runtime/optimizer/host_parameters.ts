@@ -22,9 +22,9 @@ export class HostParameters implements Parameters {
   readonly feeds: DeviceTensors = {};
   readonly #optimizer: AdamW;
   readonly #gradients: readonly GradientOutput[];
-  /** The places of whole gradients, where onnxruntime can write to them. */
+  /** Where onnxruntime can write whole gradients in place. */
   readonly #targets: DeviceTensors = {};
-  /** The same for the later parts of a step, from where they are added; made when one comes. */
+  /** The same for the later parts of a step, which are then added; made when one comes. */
   #laterTargets: DeviceTensors | undefined;
   readonly #runtime: Runtime;
   #loss = 0;
@@ -81,7 +81,7 @@ export class HostParameters implements Parameters {
 
   outputTargets(first: boolean): DeviceTensors {
     if (first) return this.#targets;
-    // Memory that is kept costs less than fresh pages for each part.
+    // Keeping the memory costs less than fresh pages for each part.
     this.#laterTargets ??= Object.fromEntries(
       Object.entries(this.#targets).map((
         [output, { type, size, dims }],
@@ -110,7 +110,7 @@ export class HostParameters implements Parameters {
   }
 
   async settle(): Promise<void> {
-    // Every call has done its work when it returns.
+    // Every call is done when it returns.
   }
 
   // deno-lint-ignore require-await
@@ -133,7 +133,7 @@ export class HostParameters implements Parameters {
     const view = this.#view(kind, name);
     checkCount(name, values, view.length);
     if (kind === "weights") {
-      // What they replace must not be decayed any more.
+      // The deferred decay is for the old weights, not for the new ones.
       this.#optimizer.settle();
       view.set(values);
     } else this.#optimizer.setMoments(kind, name, values);

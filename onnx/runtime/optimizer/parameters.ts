@@ -9,10 +9,10 @@ import type { DeviceTensors, Tensors } from "../session.ts";
 /** Values by parameter name. */
 export type ParameterValues = Record<string, Float32Array>;
 
-/** What training changes: weights, and AdamW's moments of those that are not frozen. */
+/** The values that training changes: weights, and AdamW's moments of those that are not frozen. */
 export type ParameterKind = "weights" | "firstMoments" | "secondMoments";
 
-/** Where a training graph gives the gradient of a parameter. */
+/** The outputs of a training graph for the gradient of a parameter. */
 export interface GradientOutput {
   parameter: string;
   /** The output that holds the gradient, or the gradients of the rows that were read. */
@@ -24,50 +24,50 @@ export interface GradientOutput {
 /** The output of a training graph that holds the loss, a scalar. */
 export const LOSS = "loss";
 
-/** What one step of training did. */
+/** The result of one step of training. */
 export interface StepResult {
   loss: number;
   /** The norm of all gradients before clipping. */
   gradientNorm: number;
 }
 
-/** What every device offers. */
+/** The parameters on any device. */
 export interface Parameters {
   /** The weights as inputs of a graph, which {@link prepare} brings up to date. */
   readonly feeds: DeviceTensors;
 
   /**
-   * Brings the weights up to date that a graph is about to read.
+   * Brings the weights that a graph is about to read up to date.
    *
-   * @param batch Its other inputs, where it reads no more of a table than the rows that they name.
+   * @param batch The graph's other inputs, if it reads only the rows of tables that they name.
    */
   prepare(batch?: Tensors): void;
 
   /**
-   * Where the training graph can write its outputs; others come as outputs of their own.
+   * Where the training graph can write its outputs in place; others are allocated.
    *
    * @param first Whether nothing has been added up since the last {@link update}.
    */
   outputTargets(first: boolean): DeviceTensors;
 
   /**
-   * Adds the loss and the gradients of a part of a step to those before, or begins anew with its
+   * Adds the loss and the gradients of a part of a step to those before, or starts over with its
    * first part. Frees the outputs that are on a GPU.
    */
   addPart(outputs: DeviceTensors, first: boolean): void;
 
-  /** Waits until the device has done all that it was given. */
+  /** Waits until the device has done all its work. */
   settle(): Promise<void>;
 
   /**
    * Clips the gradients by their common norm, and updates weights and moments.
    *
    * @param step Counted from 1.
-   * @returns The results that are known by now, of this step and those before, each once.
+   * @returns The results of this and earlier steps that are known by now, each once.
    */
   update(step: number, learningRate: number): Promise<StepResult[]>;
 
-  /** Waits for the results that {@link update} has not given. */
+  /** Waits for the results that {@link update} has not returned. */
   results(): Promise<StepResult[]>;
 
   /** A copy of one parameter's weights or moments. */

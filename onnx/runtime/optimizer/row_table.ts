@@ -1,6 +1,6 @@
 /**
- * Tables whose rows come and go while a graph is loaded that gathers from them. It runs inside the
- * executor's Worker; `executor.ts` is the way to it.
+ * Tables whose rows come and go while a graph that gathers from them is loaded. They live in the
+ * executor's Worker, behind `executor.ts`.
  *
  * @module
  */
@@ -14,13 +14,13 @@ export interface TableInput {
   /** The graph's input for the table, float32 `[rows, width]`. */
   name: string;
   width: number;
-  /** The graph's input with the rows that are gathered, int64. */
+  /** The graph's input for the rows to gather, int64. */
   indices: string;
 }
 
-/** A table that grows as rows are written; those that were never written are zero. */
+/** A table that grows as rows are written; other rows are zero. */
 export interface RowTable {
-  /** How many rows the device can hold, with the one that is zero. */
+  /** How many rows the device can hold, the zero row included. */
   readonly maxRows: number;
   /** Writes rows by their numbers; `values` is `[rows.length, width]`. */
   write(rows: readonly number[], values: Float32Array): void;
@@ -30,14 +30,14 @@ export interface RowTable {
   release(): void;
 }
 
-/** Makes a table with one row, which is zero. A graph must have been loaded before. */
+/** Makes a table with one row of zeros. A graph must have been loaded before. */
 export async function createRowTable(runtime: Runtime, width: number): Promise<RowTable> {
   return runtime.device === "webgpu"
     ? new GpuRowTable(runtime, await gpuDevice(runtime.ort), width)
     : new HostRowTable(runtime, width);
 }
 
-/** What tables hold after they have grown, in rows: some more than is needed now. */
+/** The rows of a table after it has grown: some more than are needed now. */
 function grown(needed: number): number {
   return Math.ceil(needed * 1.125);
 }

@@ -18,7 +18,7 @@ const MAX_GROUP_SIZE = 16;
 /** The label of the compute passes that run these kernels; onnxruntime's have others. */
 export const PASS_LABEL = "graft";
 
-/** The kinds of arrays of which a kernel takes one for each parameter. */
+/** The kinds of arrays that a kernel takes, one for each parameter. */
 const GROUP_ARRAYS = [
   "weights",
   "first_moments",
@@ -27,9 +27,9 @@ const GROUP_ARRAYS = [
   "addends",
   "masks",
 ] as const;
-/** How many of them one kernel takes at most. */
+/** The most kinds that one kernel takes. */
 const ARRAYS_AT_ONCE = 4;
-/** Where their bindings begin, after those that a kernel has once. */
+/** The first binding of these arrays, after those that a kernel has once. */
 const GROUP_BINDINGS = 8;
 
 type GroupArrays = Partial<Record<(typeof GROUP_ARRAYS)[number], readonly GpuArray[]>>;
@@ -43,7 +43,7 @@ type KernelName =
   | "add_rows"
   | "copy_windows";
 
-/** What a kernel is to do, as often as wanted. */
+/** A kernel with its bindings, to be run any number of times. */
 export interface Dispatch {
   pipeline: GPUComputePipeline;
   bindings: GPUBindGroup;
@@ -67,13 +67,13 @@ export class Kernels {
     this.#source = source;
   }
 
-  /** Reads the kernels; they are compiled when they are used first. */
+  /** Reads the kernels; they are compiled on first use. */
   static async load(device: GPUDevice): Promise<Kernels> {
     const source = await Deno.readTextFile(new URL("../kernels/kernels.wgsl", import.meta.url));
     return new Kernels(device, source);
   }
 
-  /** Cuts a list into groups that fit into one dispatch. */
+  /** Splits a list into groups that fit into one dispatch. */
   groups<Item>(items: readonly Item[]): Item[][] {
     const size = this.groupSize;
     const count = Math.ceil(items.length / size);
@@ -92,8 +92,8 @@ export class Kernels {
    * A kernel for a group of parameters.
    *
    * @param arrays For each kind that the kernel takes, the arrays of all parameters.
-   * @param resources What it takes once.
-   * @param workgroups How many each parameter gets; by default by the size of the largest.
+   * @param resources The buffers that it takes once.
+   * @param workgroups How many each parameter gets; by default from the size of the largest.
    */
   group(
     name: KernelName,
@@ -106,7 +106,7 @@ export class Kernels {
     const entries = GROUP_ARRAYS.flatMap((kind, i) =>
       (arrays[kind] ?? []).map(({ buffer, size: bytes }, parameter) => ({
         binding: GROUP_BINDINGS + i * size + parameter,
-        // Without what pads the buffer, which onnxruntime may write to.
+        // Without the buffer's padding, which onnxruntime may write to.
         resource: { buffer, size: bytes },
       }))
     );
@@ -169,13 +169,13 @@ function binding(resource: GPUBufferBinding, binding: number): GPUBindGroupEntry
   return { binding, resource };
 }
 
-/** The arrays of a group, and the functions that `kernels.wgsl` reaches them by. */
+/** The arrays of a group, and the functions through which `kernels.wgsl` accesses them. */
 function declareArrays(kind: string, size: number, firstBinding: number): string {
   const parameters = Array.from({ length: size }, (_, parameter) => parameter);
   const byParameter = (statement: (array: string) => string) =>
     `switch parameter { ${
       parameters.map((parameter) =>
-        // The last one has no number: WGSL wants a default.
+        // The last one is the default that WGSL requires.
         `${parameter === size - 1 ? "default" : `case ${parameter}u`}: { ${
           statement(`${kind}_${parameter}`)
         } }`

@@ -1,5 +1,5 @@
 /**
- * Parameters on the GPU: a buffer each for the weights, gradients and moments of every parameter,
+ * Parameters on the GPU: one buffer each for the weights, gradients and moments of every parameter,
  * which onnxruntime and the shaders of `kernels/kernels.wgsl` read and write in place.
  *
  * @module
@@ -24,7 +24,7 @@ const BYTES = Float32Array.BYTES_PER_ELEMENT;
 const STEP_FLOATS = 7;
 /** Loss and norm. */
 const RESULT_FLOATS = 2;
-/** How many steps the GPU does before it is asked what they gave: each time it has to be waited for. */
+/** Steps between reads of their results: each read waits for the GPU. */
 const STEPS_PER_READ = 10;
 
 interface Trained {
@@ -44,7 +44,7 @@ export class WebGpuParameters implements Parameters {
   readonly #options: AdamWOptions;
   readonly #weights = new Map<string, GpuArray>();
   readonly #trained: Trained[] = [];
-  /** The outputs that add up as they are, with their sums: the loss, and gradients of no table. */
+  /** The outputs that add up as they are, with their sums: all but tables' gradients. */
   readonly #sums = new Map<string, GpuArray>();
   readonly #targets: DeviceTensors = {};
   readonly #loss: GpuArray;
@@ -114,7 +114,7 @@ export class WebGpuParameters implements Parameters {
   }
 
   outputTargets(first: boolean): DeviceTensors {
-    // A later part would overwrite what it has to be added to.
+    // A later part would overwrite the sum that it has to be added to.
     return first ? this.#targets : {};
   }
 
@@ -212,7 +212,7 @@ export class WebGpuParameters implements Parameters {
   }
 
   #updateDispatches(): Dispatch[] {
-    // Of like size, so that the parameters of a group keep as many workgroups busy.
+    // By size, so that the parameters of a group keep equally many workgroups busy.
     const bySize = this.#trained.toSorted((a, b) => b.weights.size - a.weights.size);
     const groups = this.#kernels.groups(bySize);
     const sumSquares = groups.map((group, i) => {
@@ -252,7 +252,7 @@ export class WebGpuParameters implements Parameters {
 }
 
 /**
- * Which places of a batch read each row of a table, row by row: those of `rows[i]` are
+ * The places of a batch that read each row of a table, row by row: those of `rows[i]` are
  * `places[starts[i]]` to `places[starts[i + 1] - 1]`.
  */
 function groupByRow(indices: BigInt64Array) {

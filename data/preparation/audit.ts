@@ -1,5 +1,5 @@
 /**
- * What a reader should know about a data set before believing a model's figures on it.
+ * The audit of a data set: facts to know before believing a model's figures on it.
  *
  * @module
  */
@@ -20,7 +20,7 @@ import { type Side, SIDES } from "./split.ts";
 import { stratifiedSample } from "../stratified_sample.ts";
 import { findUnsplitData } from "./unsplit_data.ts";
 
-/** How long texts are, in some unit. */
+/** The lengths of texts, in some unit. */
 export interface Lengths {
   mean: number;
   p50: number;
@@ -32,49 +32,49 @@ export interface Lengths {
   histogram: { width: number; counts: number[] };
 }
 
-/** What one file holds. */
+/** The audit of one file. */
 export interface FileAudit {
   file: string;
   rows: number;
   distinct_texts: number;
-  /** Rows whose text stands in an earlier row. */
+  /** Rows whose text also stands in an earlier row. */
   duplicate_rows: number;
-  /** Distinct texts that are all but the same as another of the file. */
+  /** Distinct texts that are almost the same as another of the file. */
   near_duplicate_texts: number;
   /** Distinct texts with more than one label. */
   conflicting_texts: number;
   /** Rows whose text has no letter. */
   non_text_rows: number;
-  /** Rows by class; where a text may have several, each of them counts. */
+  /** Rows by class; a text with several counts for each of them. */
   classes: Record<string, number>;
   words: Lengths;
-  /** `[CLS]` and `[SEP]` not counted. */
+  /** Without `[CLS]` and `[SEP]`. */
   word_pieces: Lengths;
-  /** Rows whose text loses its end at {@link AuditReport.max_length}. */
+  /** Rows whose text is cut at {@link AuditReport.max_length}. */
   truncated_rows: number;
-  /** The share of the tokens that the base does not know; `null` where no base was asked. */
+  /** The share of the tokens that the base does not know; `null` without a base. */
   unknown_share: number | null;
 }
 
-/** What of one file stands in another. */
+/** The rows of one file that stand in another. */
 export interface Overlap extends Leakage {
   of: Side;
   in: Side;
   /**
-   * Rows that do not stand there, but have a near duplicate that does; at least, as texts that are
-   * like very many others are compared with some of them.
+   * Rows that only have a near duplicate there. A lower bound, as texts that are like very many
+   * others are compared with some of them only.
    */
   near: number;
 }
 
-/** How good something is on some rows; `null` figures where there are none. */
+/** The figures of a baseline on some rows; `null` where there are no rows. */
 export interface BaselineFigures {
   n: number;
   accuracy: number | null;
   f1_macro: number | null;
 }
 
-/** How good a baseline is on the held-out file. */
+/** The results of a baseline on the held-out file. */
 export interface Baseline {
   name: string;
   all: BaselineFigures;
@@ -82,44 +82,44 @@ export interface Baseline {
   unseen: BaselineFigures;
 }
 
-/** What {@link audit} finds; the content of `data audit --json`. */
+/** The result of {@link audit}; the content of `data audit --json`. */
 export interface AuditReport {
   dir: string;
-  /** What a user should know of how the files were read, and of their labels. */
+  /** Notes for the user on how the files were read, and on their labels. */
   notes: string[];
   labels: string[];
-  /** To how many tokens texts are cut, `[CLS]` and `[SEP]` included. */
+  /** The number of tokens that texts are cut to, `[CLS]` and `[SEP]` included. */
   max_length: number;
-  /** The names of the labels, where `labels.json` tells; else the labels. */
+  /** The names of the labels from `labels.json`; without it the labels. */
   label_names: string[];
   files: Partial<Record<Side, FileAudit>>;
   /** The leakage in a sentence. */
   leakage: string;
   overlaps: Overlap[];
   near_duplicates: { method: string; threshold: number };
-  /** Labels that stand in another file and not in the training file. */
+  /** Labels of other files that the training file does not have. */
   labels_not_in_training: string[];
-  /** Some of the training texts with more than one label. */
+  /** Examples of training texts with more than one label. */
   conflict_examples: { text: string; labels: string[] }[];
   baselines: {
     measured_on: Side;
-    /** How many rows the linear model has learned. */
+    /** The rows that the linear model learned. */
     trained_on: number;
     results: Baseline[];
-    /** Why one was not measured. */
+    /** Why a baseline was not measured. */
     left_out: string[];
   };
 }
 
-/** What {@link audit} cannot know by itself. */
+/** Settings of {@link audit}. */
 export interface AuditOptions {
-  /** Makes the function that counts a text's word pieces, from the training texts. */
+  /** Makes a function that counts a text's word pieces, from the training texts. */
   wordPieceCounter: (trainingTexts: readonly string[]) => (text: string) => number;
-  /** Gives the share of the tokens of texts that the base does not know. */
+  /** The share of the tokens of texts that the base does not know. */
   unknownShare?: (texts: readonly string[]) => number;
-  /** To how many tokens texts are cut, `[CLS]` and `[SEP]` included; to none by default. */
+  /** The most tokens of a text, `[CLS]` and `[SEP]` included; by default no text is cut. */
   maxLength?: number;
-  /** One class a text by default; the baselines are for that only. */
+  /** One class per text by default, the only type with baselines. */
   problemType?: ProblemType;
   columns?: Columns;
   format?: TableFormat;
@@ -127,10 +127,10 @@ export interface AuditOptions {
 
 const CONFLICT_EXAMPLES = 10;
 const MAX_BARS = 40;
-/** The linear baseline learns a sample of so many rows where there are more. */
+/** The linear baseline learns a sample of at most this many rows. */
 const MAX_LINEAR_ROWS = 200_000;
 const LINEAR_SEED = 1;
-/** Classes times rows that the linear baseline learns in a minute and a gigabyte. */
+/** Classes times rows that the linear baseline can learn in a minute and a gigabyte. */
 const MAX_LINEAR_WORK = 1e7;
 const LINEAR_NAME = "TF-IDF + linear SVM";
 const LETTER = /\p{L}/u;
@@ -229,7 +229,7 @@ async function labelNames(dir: string, labels: readonly string[]): Promise<strin
   return labels.map((label, id) => names[id] ?? label);
 }
 
-/** Which texts are almost the same, over all files. */
+/** The texts that are almost the same, over all files. */
 class NearDuplicates {
   readonly #found: ReadonlyMap<string, number>;
 
@@ -243,12 +243,12 @@ class NearDuplicates {
     this.#found = new Map(texts.map((text, i) => [text, found[i]!]));
   }
 
-  /** Whether another text of a file is almost the same. */
+  /** Whether a file has another text that is almost the same. */
   has(text: string, within: Side): boolean {
     return (this.#found.get(text)! & bitOf(within)) !== 0;
   }
 
-  /** How many rows are not in another file, but almost. */
+  /** How many rows have only a near duplicate in another file. */
   rowsOf(rows: readonly Example[], others: readonly Example[], within: Side): number {
     const exact = new Set(others.map(({ text }) => text));
     return rows.filter(({ text }) => !exact.has(text) && this.has(text, within)).length;
@@ -358,13 +358,13 @@ function baselines(
   return { results, left_out: [], trained_on: sample.length };
 }
 
-/** As `eval` reports them: macro-F1 is over the classes that are predicted or true at least once. */
+/** As in `eval`: macro-F1 is over the classes that are predicted or true at least once. */
 function accuracyAndMacroF1(
   gold: readonly number[],
   predicted: readonly number[],
 ): Pick<BaselineFigures, "accuracy" | "f1_macro"> {
   if (gold.length === 0) return { accuracy: null, f1_macro: null };
-  /** By class: how often it is right, and how often it is true or predicted. */
+  /** By class: how often it was predicted rightly, and how often it is true or predicted. */
   const counts = new Map<number, { right: number; named: number }>();
   const countsOf = (label: number) =>
     counts.getOrInsertComputed(label, () => ({ right: 0, named: 0 }));
@@ -387,7 +387,7 @@ function count(value: number): string {
   return value.toLocaleString("en");
 }
 
-/** The value that stands most often; of equally common ones the first to appear. */
+/** The most frequent value; of equally frequent ones the first to appear. */
 function commonest(values: readonly number[]): number {
   const groups = [...Map.groupBy(values, (value) => value).values()];
   return groups.reduce((most, group) => group.length > most.length ? group : most, [])[0] ?? 0;

@@ -10,14 +10,14 @@ import { exists } from "../../lib/files.ts";
 import { IdleTimer } from "../../lib/idle_timer.ts";
 import { UserError } from "../../lib/user_error.ts";
 
-/** A file and what its content must be. */
+/** A file with its size and hash. */
 export interface KnownFile {
   name: string;
   bytes: number;
   sha256: string;
 }
 
-/** The published splits, in the repository that made them. */
+/** The published splits, in their authors' repository. */
 export const PUBLISHED_URL = "https://raw.githubusercontent.com/yihan-zhou/" +
   "bert-classification-tuning/5b46f99bc9040bbec665469a21038cf3207c23d8/csv/";
 
@@ -47,15 +47,15 @@ export interface FetchOptions {
   outDir: string;
   /** Called as a file grows. */
   onProgress?: (file: KnownFile, bytes: number) => void;
-  /** How long a server may be silent; 30 seconds by default. */
+  /** The longest silence of a server; 30 seconds by default. */
   idleTimeoutMs?: number;
 }
 
 /**
- * Downloads files, each aside until it is whole and its SHA-256 is right. What an interrupted
- * download left aside is gone on with, where the server can; files that are there stay.
+ * Downloads files, each aside until it is whole and its SHA-256 is right. Interrupted downloads are
+ * resumed if the server can do that; files that exist are kept.
  *
- * @throws {UserError} If the address is no URL, or a file cannot be had or is not what it must be.
+ * @throws {UserError} If the address is no URL, or a file cannot be fetched or has another content.
  */
 export async function fetchFiles(
   files: readonly KnownFile[],
@@ -82,7 +82,7 @@ export async function fetchFiles(
   }
 }
 
-/** Brings a partial file to its full size. */
+/** Downloads the rest of a partial file. */
 async function download(
   url: URL,
   partial: string,
@@ -97,7 +97,7 @@ async function download(
   using idle = new IdleTimer(idleTimeoutMs);
   let size = start;
   try {
-    // Ranges count bytes as they are sent, so that they must be sent as they are.
+    // Ranges count the bytes sent, so these must be the file's own.
     const headers: Record<string, string> = { "accept-encoding": "identity" };
     if (start > 0) headers["range"] = `bytes=${start}-`;
     const response = await fetch(url, { headers, signal: idle.signal });

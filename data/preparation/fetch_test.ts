@@ -33,7 +33,7 @@ async function namesIn(dir: string): Promise<string[]> {
   return (await Array.fromAsync(Deno.readDir(dir))).map(({ name }) => name).sort();
 }
 
-/** Sends half of what was asked for and breaks the connection. */
+/** Sends half of the bytes asked for and breaks the connection. */
 function half(start: number): Response {
   const bytes = content.subarray(start, start + Math.ceil((content.length - start) / 2));
   return new Response(

@@ -1,6 +1,5 @@
 /**
- * What is done with the files of a data set that has come: taken out of their form, split or read,
- * and audited.
+ * Takes in the files of an uploaded data set: out of their form, split or read, and audited.
  *
  * @module
  */
@@ -18,12 +17,12 @@ import { audit, type AuditOptions } from "./audit.ts";
 import { prepare } from "./prepare.ts";
 import type { PrepareSettings } from "./prepare_settings.ts";
 
-/** A file that has come, which goes when all has been taken out of it. */
+/** An uploaded file, which is removed when its content has been taken in. */
 export interface IncomingFile {
   file: string;
-  /** The `Content-Type` of a form, which holds one file that is to be split, or three. */
+  /** The `Content-Type` of a form, which holds one file to be split, or three. */
   formType?: string | undefined;
-  /** How its tables are read and split. */
+  /** The settings for reading and splitting its tables. */
   settings:
     & Columns
     & Pick<
@@ -32,27 +31,27 @@ export interface IncomingFile {
     >;
 }
 
-/** A data set that has come. */
+/** An uploaded data set. */
 export interface IncomingDataset {
-  /** What it is to be called. */
+  /** Its name. */
   name: string;
   /** The folder of its files. */
   dir: string;
-  /** What its labels are. */
+  /** The type of its labels. */
   problemType: ProblemType;
-  /** What its files are made of, unless they are there. */
+  /** The file that its files are made from, unless they exist. */
   incoming?: IncomingFile;
-  /** Where its audit is written. */
+  /** The file for its audit. */
   auditFile: string;
 }
 
-/** How files end, by their media types. */
+/** File name extensions by media type. */
 export const EXTENSIONS: ReadonlyMap<string, string> = new Map([
   ["text/csv", ".csv"],
   ["application/csv", ".csv"],
   // A browser's name for it where Excel is installed.
   ["application/vnd.ms-excel", ".csv"],
-  // What programs send that were told nothing, `curl --data-binary` the last.
+  // Defaults of programs; the last is that of `curl --data-binary`.
   ["", ".csv"],
   ["text/plain", ".csv"],
   ["application/octet-stream", ".csv"],
@@ -65,11 +64,11 @@ export const EXTENSIONS: ReadonlyMap<string, string> = new Map([
 /** The part of a form that is split. */
 const WHOLE = "file";
 
-/** No form of three files has more. */
+/** Ample for a form of three files. */
 const FORM_LIMITS = { fields: 16, fieldSize: 1000, files: 16, headerPairs: 16, parts: 32 };
 
 /**
- * Makes a data set of what has come.
+ * Makes a data set from an upload.
  *
  * @throws {UserError} If a file is bad; the message names it and the line.
  */
@@ -87,7 +86,7 @@ export async function ingest(
   });
 }
 
-/** Writes the three files of a data set; gives what a user should know of how they were read. */
+/** Writes the three files of a data set; returns notes for the user on how they were read. */
 async function writeSplits(
   { file, formType, settings }: IncomingFile,
   dir: string,
@@ -118,7 +117,7 @@ async function writeSplits(
   return notes;
 }
 
-/** Writes the files of a form into a folder; says where they are, by their names in the form. */
+/** Writes the files of a form into a folder; returns their paths by their names in the form. */
 async function readForm(file: string, formType: string, dir: string): Promise<Map<string, string>> {
   const files = new Map<string, string>();
   const writing: Promise<void>[] = [];
@@ -133,7 +132,7 @@ async function readForm(file: string, formType: string, dir: string): Promise<Ma
       files.set(part, join(dir, path));
       const written = writeFileAtomically(join(dir, path), content);
       writing.push(written);
-      // The form would wait for ever to be read.
+      // Otherwise the form would wait forever to be read.
       written.catch((error) => form.destroy(error));
     });
     await pipeline(createReadStream(file), form);
@@ -147,7 +146,7 @@ async function readForm(file: string, formType: string, dir: string): Promise<Ma
   return files;
 }
 
-/** What a file of a form is called in the folder of the data set; `undefined` for those of no use. */
+/** The path of a form's file in the folder of the data set; `undefined` for files of no use. */
 function pathOf(part: string, fileName: string | undefined, mediaType: string): string | undefined {
   const given = extname(fileName ?? "").toLowerCase();
   if (part === WHOLE) {

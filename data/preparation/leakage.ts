@@ -1,6 +1,6 @@
 /**
- * Leakage: texts of a held-out file that stand in the training file. A model can answer them from
- * memory.
+ * Leakage: texts of a held-out file that are also in the training file, so that a model can answer
+ * them from memory.
  *
  * @module
  */
@@ -11,7 +11,7 @@ export interface Leakage {
   rows: number;
   /** Rows whose text stands in the training file, word for word. */
   seen: number;
-  /** Those of them whose label the text has there, too. */
+  /** Those of them whose text has the same label there. */
   same_label: number;
 }
 
@@ -26,7 +26,7 @@ export function leakageOf(train: readonly Example[], heldOut: readonly Example[]
   };
 }
 
-/** The labels that each distinct text has. */
+/** The labels of each distinct text. */
 export function labelsByText(rows: readonly Example[]): Map<string, Set<string>> {
   const labelsOf = new Map<string, Set<string>>();
   for (const { text, label } of rows) {

@@ -1,5 +1,5 @@
 /**
- * What a neural model has to beat: a linear support vector machine on TF-IDF of words and pairs of
+ * The baseline for a neural model: a linear support vector machine on TF-IDF of words and pairs of
  * words, with the settings of scikit-learn's `TfidfVectorizer(ngram_range=(1, 2))` and `LinearSVC`.
  *
  * @module
@@ -14,24 +14,24 @@ const MAX_PASSES = 300;
 const TOLERANCE = 1e-2;
 const SEED = 1;
 
-/** So many weights of hyperplanes are fitted at once: 128 MiB. */
+/** The most weights of hyperplanes that are fitted at once: 128 MiB. */
 const FITTED_WEIGHTS = 2 ** 25;
 
-/** Texts as the terms that they have, by number, and their weights; each of norm 1. */
+/** Texts as the numbers and weights of their terms; each text has norm 1. */
 interface SparseVectors {
-  /** Of all texts one after the other. */
+  /** The terms of all texts in sequence. */
   terms: Int32Array;
   weights: Float64Array;
-  /** Where each text's begin, and the last text's end. */
+  /** Where each text's terms begin, and the last text's end. */
   starts: Uint32Array;
 }
 
 /** Hyperplanes of some classes. */
 interface Hyperplanes {
   classCount: number;
-  /** Of the terms that several texts have, and of a constant: `[terms + 1, classes]`. */
+  /** Weights of the terms that several texts have, and of a constant: `[terms + 1, classes]`. */
   planes: Float32Array;
-  /** How much of each training text there is in each hyperplane: `[texts, classes]`. */
+  /** The coefficient of each training text in each hyperplane: `[texts, classes]`. */
   duals: Float32Array;
 }
 
@@ -41,9 +41,8 @@ interface Vocabulary {
   /** By number. */
   idf: Float64Array;
   /**
-   * By number: the row in {@link Hyperplanes.planes}; of a term that one text has, as most pairs of
-   * words are, -1 minus the text. Its weight in a hyperplane follows from what there is of the text
-   * in it, and needs no row.
+   * By number: the row in {@link Hyperplanes.planes}. A term that one text has, like most pairs of
+   * words, has -1 minus the text: its weight follows from the text's coefficient, without a row.
    */
   places: Int32Array;
   /** By number: the weight in the only text that has it. */
@@ -121,7 +120,7 @@ function termsOf(text: string): string[] {
   return [...words, ...words.slice(1).map((word, i) => `${words[i]} ${word}`)];
 }
 
-/** How often each text has each term that has a number. */
+/** How often each text has each numbered term. */
 function termCounts(
   texts: readonly string[],
   numberOf: (term: string) => number | undefined,
@@ -155,7 +154,7 @@ function inverseDocumentFrequencies(
   return counts.map((count) => Math.log(starts.length / (1 + count)) + 1);
 }
 
-/** Makes weights of counts, so that each text has the norm 1. */
+/** Turns counts into weights, so that each text has norm 1. */
 function weighTerms({ terms, weights, starts }: SparseVectors, idf: Float64Array): void {
   for (let text = 0; text + 1 < starts.length; text++) {
     let squares = 0;
@@ -168,12 +167,12 @@ function weighTerms({ terms, weights, starts }: SparseVectors, idf: Float64Array
   }
 }
 
-/** Tells the terms that one text has from those that several have. */
+/** Separates the terms that one text has from those that several have. */
 function splitTerms(
   { terms, weights, starts }: SparseVectors,
   termCount: number,
 ): Pick<Vocabulary, "places" | "ownWeights"> & {
-  /** The texts' terms that others have, too, by their places. */
+  /** The terms that several texts have, by their places. */
   shared: SparseVectors;
   sharedCount: number;
   /** The sum of the squared weights of each text's other terms. */
@@ -211,12 +210,12 @@ function splitTerms(
 /**
  * Minimises |w|² / 2 + C Σ max(0, 1 - y w·x)² for each class against the others by dual coordinate
  * descent (Hsieh et al., 2008, "A dual coordinate descent method for large-scale linear SVM"), as
- * liblinear does. Classes go side by side, as the terms of a text lie far apart in memory, and the
- * weights of a term in all classes together.
+ * in liblinear. All classes are fitted at once: the terms of a text lie far apart in memory, but
+ * the weights of a term in all classes lie together.
  *
- * @param ownSquares The squared norm of what each text shares with no other.
- * @param rowCount How many terms there are, and the constant.
- * @param classes Which classes.
+ * @param ownSquares The squared norm of the terms that each text has alone.
+ * @param rowCount The number of shared terms, and one for the constant.
+ * @param classes The classes to fit.
  */
 function fitHyperplanes(
   { terms, weights, starts }: SparseVectors,
@@ -246,7 +245,7 @@ function fitHyperplanes(
         for (let c = 0; c < classCount; c++) products[c]! += planes[row + c]! * weight;
       }
       const own = ownSquares[text]!;
-      // All terms of a text have the norm 1, and the constant has.
+      // The terms of a text have norm 1, and so has the constant.
       const curvature = (own === 0 && start === end ? 1 : 2) + diagonal;
       const changed: number[] = [];
       for (const c of active) {

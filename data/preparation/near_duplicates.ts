@@ -13,22 +13,21 @@ export const NEAR_THRESHOLD = 0.8;
 const BANDS = 25;
 const ROWS_PER_BAND = 5;
 const SEED = 1;
-/** Texts that share a band are compared with so many of each set, lest a template cost a day. */
+/** The texts of each set to compare with in a shared band, lest a template cost a day. */
 const NEIGHBOURS = 8;
 
 /**
- * Says for each text in which sets it has a near duplicate, itself excepted. Candidates come from
+ * Finds the sets in which each text has a near duplicate other than itself. Candidates come from
  * MinHash signatures (Broder, 1997) cut into bands, as in Leskovec, Rajaraman and Ullman's "Mining
- * of Massive Datasets", chapter 3; each is checked, so that none is found that is not one. Where
- * very many texts share a band, those come first that share the next one, too, and some may be
- * missed.
+ * of Massive Datasets", chapter 3; each is checked, so there are no false ones. If very many texts
+ * share a band, those that also share the next one come first, and some may be missed.
  *
- * Case, spaces and punctuation do not count. The time grows with the number of texts and their
- * length, not with the number of pairs.
+ * Case, spaces and punctuation are ignored. The time grows with the number and length of the texts,
+ * not with the number of pairs.
  *
  * @param texts Distinct texts.
- * @param sets In which sets each text stands, as bits.
- * @returns The sets, as bits, in which each text has a near duplicate.
+ * @param sets The sets that each text is in, as bits.
+ * @returns The sets that have a near duplicate of each text, as bits.
  */
 export function nearDuplicateSets(texts: readonly string[], sets: Uint8Array): Uint8Array {
   const shingles = new Shingles(texts);
@@ -51,7 +50,7 @@ export function nearDuplicateSets(texts: readonly string[], sets: Uint8Array): U
   return found;
 }
 
-/** Compares each text of a list with those of each set that stand next to it there. */
+/** Compares each text of a list with its neighbours there from each set. */
 function compareNeighbours(
   bucket: Uint32Array,
   sets: Uint8Array,
@@ -69,7 +68,7 @@ function compareNeighbours(
     for (const text of bucket) {
       const own = places.get(text);
       if (own !== undefined) next = own + 1;
-      // Itself, where it is a member, is one of them.
+      // A member is one of its own neighbours.
       const first = Math.max(0, Math.min(next - NEIGHBOURS / 2, members.length - NEIGHBOURS));
       for (const other of members.slice(first, first + NEIGHBOURS)) {
         if (other !== text) compare(text, other);
@@ -78,12 +77,12 @@ function compareNeighbours(
   }
 }
 
-/** The distinct trigrams of texts, hashed; a text that is shorter is one. */
+/** The distinct trigrams of texts, hashed; a shorter text is one trigram. */
 class Shingles {
   readonly count: number;
-  /** Of all texts one after the other, each text's in ascending order. */
+  /** The hashes of all texts in sequence, each text's in ascending order. */
   readonly #hashes: Uint32Array;
-  /** Where each text's begin, and the last text's end. */
+  /** Where each text's hashes begin, and the last text's end. */
   readonly #starts: Uint32Array;
 
   constructor(texts: readonly string[]) {
@@ -112,7 +111,7 @@ class Shingles {
     this.#hashes = hashes.slice(0, end);
   }
 
-  /** The smallest hash of a text's set under a function that a mask and an odd factor tell. */
+  /** The smallest hash of a text's set under the function of a mask and an odd factor. */
   smallest(text: number, mask: number, factor: number): number {
     const hashes = this.#hashes;
     const end = this.#starts[text + 1]!;
@@ -131,7 +130,7 @@ class Shingles {
     const [endOfA, endOfB] = [this.#starts[a + 1]!, this.#starts[b + 1]!];
     let [i, j] = [this.#starts[a]!, this.#starts[b]!];
     const total = endOfA - i + endOfB - j;
-    // At so many that only one set has, the similarity falls below the threshold.
+    // The most elements of one set alone that the threshold allows.
     let left = total - 2 * Math.ceil(total * NEAR_THRESHOLD / (1 + NEAR_THRESHOLD) - 1e-9);
     while (i < endOfA && j < endOfB) {
       const difference = hashes[i]! - hashes[j]!;
@@ -153,7 +152,7 @@ function distinct(numbers: Uint32Array): number {
   return count;
 }
 
-/** For each band the hash of each text's rows of it. */
+/** For each band the hash of each text's rows in it. */
 function* bandHashes(shingles: Shingles): Generator<Uint32Array> {
   const random = new Random(SEED);
   for (let band = 0; band < BANDS; band++) {
@@ -174,8 +173,7 @@ function* bandHashes(shingles: Shingles): Generator<Uint32Array> {
 const DIGIT_BITS = 11;
 
 /**
- * The indices of numbers in their order, by a radix sort; equal ones stay in the order in which
- * their indices come.
+ * The indices that sort numbers, by a stable radix sort.
  */
 function sortedBy(numbers: Uint32Array, indices?: Uint32Array): Uint32Array {
   let order = indices ?? new Uint32Array(numbers.length).map((_, i) => i);

@@ -1,18 +1,17 @@
 /**
- * What becomes of a text before a model sees it: the steps of the published recipe, each of which
- * can be left out.
+ * Normalises texts by the steps of the published recipe, each optional.
  *
  * @module
  */
 import { ENGLISH_STOP_WORDS } from "./stop_words.ts";
 
-/** Which steps {@link normaliser} takes; their order is fixed. */
+/** The steps of {@link normaliser}, in their fixed order. */
 export interface NormaliseOptions {
   /** Drop English stop words: words between spaces, compared in lower case. */
   stopwords: boolean;
-  /** Put a space for every character that is neither a letter, a number nor a space. */
+  /** Replace every character but letters, numbers and spaces with a space. */
   stripPunctuation: boolean;
-  /** Put all letters in lower case. */
+  /** Make all letters lower case. */
   lowercase: boolean;
   /** Keep only words with a letter from a to z: digits, then that letter, then the rest. */
   latinWords: boolean;
@@ -21,14 +20,14 @@ export interface NormaliseOptions {
 /** Python's `\s` and `str.split()`; JavaScript's `\s` differs in seven characters. */
 const SPACE =
   "\\t-\\r\\x1C-\\x20\\x85\\xA0\\u1680\\u2000-\\u200A\\u2028\\u2029\\u202F\\u205F\\u3000";
-/** Python's `\w` without the underscore: marks that combine, unlike letters, are not in it. */
+/** Python's `\w` without the underscore: unlike letters, combining marks are not in it. */
 const LETTERS_AND_NUMBERS = "\\p{L}\\p{N}";
 
 const SPACES = new RegExp(`[${SPACE}]+`, "u");
 const PUNCTUATION = new RegExp(`[^${LETTERS_AND_NUMBERS}${SPACE}]`, "gu");
 const LATIN_WORDS = new RegExp(`\\p{Nd}*[a-zA-Z][${LETTERS_AND_NUMBERS}_]*`, "gu");
 
-/** The function that takes the chosen steps. Its result has one space between two words. */
+/** A function that applies the chosen steps, and leaves one space between words. */
 export function normaliser(options: NormaliseOptions): (text: string) => string {
   return (text) => {
     let words = text;
@@ -52,8 +51,8 @@ export function wordsOf(text: string): string[] {
 }
 
 /**
- * What texts have in common that differ only in case, spaces and punctuation. For a text without a
- * letter or a number it is the text.
+ * The same key for texts that differ only in case, spaces and punctuation. A text without letters
+ * or numbers is its own key.
  */
 export function duplicateKey(text: string): string {
   return wordsOf(text).join(" ") || text.trim();

@@ -44,7 +44,7 @@ Deno.test("normaliser() takes only the chosen steps", () => {
 
 Deno.test("normaliser() splits words where Python's \\w does", () => {
   const strip = normaliser({ ...off, stripPunctuation: true });
-  // Marks that combine, such as vowel signs, are no letters to Python; ½ and ४ are numbers.
+  // Combining marks, such as vowel signs, are no letters to Python; ½ and ४ are numbers.
   deepStrictEqual(strip("हिन्दी ½ ४ e\u0301"), "ह न द ½ ४ e");
 });
 

@@ -1,6 +1,6 @@
 /**
- * Makes a data set from a raw table: normalises texts, pools small classes, splits, and says in
- * `dataset.json` what it did.
+ * Makes a data set from a raw table: normalises texts, pools small classes, splits, and records
+ * this in `dataset.json`.
  *
  * @module
  */
@@ -33,30 +33,30 @@ import {
 import { UserError } from "../../lib/user_error.ts";
 import { YOUTUBE_CATEGORIES } from "./youtube_categories.ts";
 
-/** The file that says how a data set was made. */
+/** The file that records how a data set was made. */
 export const DATASET_FILE = "dataset.json";
 
 /** The class of pooled labels. */
 const OTHER = "other";
 const WRITE_ROWS = 4096;
-/** The side of a row that is in no file. */
+/** The side of a row that goes into no file. */
 const DROPPED = 255;
 
-/** What {@link prepare} needs. */
+/** Settings of {@link prepare}. */
 export interface PrepareOptions {
   settings: PrepareSettings;
   outDir: string;
-  /** Whether the folder may hold a data set already, which is replaced. */
+  /** Whether to replace a data set in the folder. */
   overwrite?: boolean;
   /** Stops the work; nothing half-written is left. */
   signal?: AbortSignal;
-  /** Called with what a user should know of the table and its labels. */
+  /** Called with notes for the user on the table and its labels. */
   onNote?: (note: string) => void;
 }
 
 /** A class and where it comes from. */
 export interface PreparedClass {
-  /** As it stands in the files. */
+  /** The label in the files. */
   label: string;
   name: string;
   /** The labels of the raw file that became it, the commonest first. */
@@ -73,7 +73,7 @@ export interface PreparedFile {
   sha256: string;
 }
 
-/** What {@link prepare} did; the content of {@link DATASET_FILE}. */
+/** The result of {@link prepare}; the content of {@link DATASET_FILE}. */
 export interface PreparedDataset {
   settings: Record<string, unknown>;
   input: { file: string; bytes: number; sha256: string };
@@ -82,7 +82,7 @@ export interface PreparedDataset {
     read: number;
     /** Rows that broke a rule and were left out. */
     bad: number;
-    /** Rows that normalising left without a text, which are dropped. */
+    /** Rows that normalising left without a text, dropped. */
     emptied: number;
     kept: number;
     distinct_texts: number;
@@ -94,17 +94,17 @@ export interface PreparedDataset {
   bad_rows: readonly BadRow[];
   /** None where labels are numbers. */
   classes: PreparedClass[];
-  /** What a user should know of the table and its labels. */
+  /** Notes for the user on the table and its labels. */
   notes: string[];
   /** The test file may be left out. */
   files: Record<Exclude<Side, "test">, PreparedFile> & { test?: PreparedFile };
 }
 
 /**
- * Reads a raw table twice, once to count and split and once to write, so that memory holds a few
- * numbers for each row and no text.
+ * Prepares a data set. Reads the table twice, once to count and split and once to write, so that
+ * memory holds a few numbers for each row and no text.
  *
- * @throws {UserError} If the table is malformed, has bad rows that are not to be left out, changes
+ * @throws {UserError} If the table is malformed, has bad rows that may not be skipped, changes
  * between the readings, or is too small to split; or if the folder holds a data set.
  */
 export async function prepare(rawFile: string, options: PrepareOptions): Promise<PreparedDataset> {
@@ -181,8 +181,8 @@ export async function prepare(rawFile: string, options: PrepareOptions): Promise
   await labelNamesFile.write(jsonBytes(id2label(classes.list)));
   await datasetFile.write(jsonBytes(dataset));
   signal?.throwIfAborted();
-  // The training file goes first and comes last: without it a folder is no data set, so that what
-  // is old and what is new never pass for one.
+  // The training file is removed first and written last: without it a folder is no data set, so old
+  // and new files never pass for one.
   for (const file of earlier) await Deno.remove(file);
   await labelNamesFile.publish();
   await datasetFile.publish();
@@ -190,7 +190,7 @@ export async function prepare(rawFile: string, options: PrepareOptions): Promise
   return dataset;
 }
 
-/** What of a data set a folder holds, the training file first. */
+/** The files of a data set that a folder holds, the training file first. */
 async function earlierFiles(dir: string): Promise<string[]> {
   const files = [
     ...SIDES.flatMap((side) => splitFiles(dir, side)),
@@ -204,14 +204,14 @@ async function earlierFiles(dir: string): Promise<string[]> {
 
 /** A row of the raw table as the recipe sees it. */
 interface RawRow {
-  /** Normalised; empty where nothing was left. */
+  /** Normalised; empty if nothing was left. */
   text: string;
   label: string;
-  /** The value of the group column, where there is one. */
+  /** The value of the group column, if there is one. */
   group: string | undefined;
 }
 
-/** Of the bytes that have been read. */
+/** The hash and number of the bytes read. */
 interface Digest {
   hash: Hash;
   bytes: number;
@@ -220,7 +220,7 @@ interface Digest {
 /** A reading of the raw table. */
 class RawTable implements AsyncDisposable {
   readonly file: string;
-  /** With the defaults of this file, and the columns that it has. */
+  /** The settings with the defaults and columns of this file. */
   readonly settings: FullPrepareSettings;
   readonly #table: Table;
   readonly #digest: Digest;
@@ -264,7 +264,7 @@ class RawTable implements AsyncDisposable {
     }
   }
 
-  /** @param badRows Where rows go that break a rule. */
+  /** @param badRows Collects the rows that break a rule. */
   async *rows(badRows: BadRows): AsyncGenerator<RawRow> {
     const { text, label: labelColumn, group: groupColumn, problemType, normalizeLabels } =
       this.settings;
@@ -291,7 +291,7 @@ class RawTable implements AsyncDisposable {
   }
 }
 
-/** The settings with the defaults of a file, and the columns that it has. */
+/** The settings with the defaults and columns of a file. */
 function fullSettings(
   file: string,
   given: PrepareSettings,
@@ -312,7 +312,7 @@ function fullSettings(
   return { ...settings, ...columns };
 }
 
-/** What one reading of the table finds. */
+/** The findings of one reading of the table. */
 interface Survey {
   /** Sound rows. */
   read: number;
@@ -377,12 +377,12 @@ class Numbering {
   }
 }
 
-/** Stands for a text of any length in 28 characters. */
+/** Digests a text of any length to 28 characters. */
 function digestOf(text: string): string {
   return hash("sha1", text, "base64");
 }
 
-/** The classes, and what becomes of each raw label. */
+/** The classes, and the raw labels' places in them. */
 interface Classes {
   list: PreparedClass[];
   /** By index into {@link Survey.labels}: the label as it is written. */
@@ -392,10 +392,10 @@ interface Classes {
 }
 
 /**
- * Names whose rows reach the quantile of all names' rows, and the other limits, become classes, in
- * order of size; the rest are pooled.
+ * Makes classes, in order of size, of the names whose rows reach the quantile of all names' rows,
+ * and the other limits; pools the rest.
  *
- * The published recipe writes numbers to the files; otherwise it is the names.
+ * The files hold the names, or numbers with the published recipe.
  */
 function poolClasses(
   survey: Survey,
@@ -413,7 +413,7 @@ function poolClasses(
   if (normaliser === undefined) labelNotes(counts, problemType).forEach(onNote);
   const written = survey.labels.map((label) => normaliser?.apply(label) ?? label);
 
-  /** The names that there are, with their rows and the raw labels that name them. */
+  /** The names in the table, with their rows and the raw labels that name them. */
   const found = new Map<string, { rows: number; raw: number[] }>();
   for (const [raw, label] of written.entries()) {
     for (const name of classNames(label, problemType)) {
@@ -459,7 +459,7 @@ function poolClasses(
   return { list, labelOfRaw, classesOfRaw };
 }
 
-/** The value below which a share of the values lie, interpolated as NumPy and pandas do. */
+/** The value below which a share of the values lie, interpolated as in NumPy and pandas. */
 export function quantile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((a, b) => a - b);
   const place = share * (sorted.length - 1);
@@ -480,7 +480,7 @@ function splitRows(
   if (problemType === "single_label_classification" && list.length < 2) {
     throw cannot("expected at least two classes");
   }
-  // Of several classes a row counts for the rarest; rows without one are alike.
+  // A row with several classes counts for the rarest; rows without one form a stratum.
   const stratumOfRaw = classesOfRaw.map((classes) =>
     classes.reduce(
       (rarest, it) => list[it]!.rows < (list[rarest]?.rows ?? Infinity) ? it : rarest,
@@ -558,7 +558,7 @@ class SideWriter {
 
 const LabelNames = z.record(z.string(), z.string());
 
-/** @throws {UserError} If it is neither `youtube`, nor names in JSON, nor a file of them. */
+/** @throws {UserError} If it is not `youtube`, names in JSON, or a file of such JSON. */
 async function labelNames(value: string | undefined): Promise<Record<string, string>> {
   if (value === undefined) return {};
   if (value === "youtube") return YOUTUBE_CATEGORIES;
@@ -570,7 +570,7 @@ async function labelNames(value: string | undefined): Promise<Record<string, str
   }
 }
 
-/** The names by the numbers that training gives the classes. */
+/** The classes' names by their numbers in training. */
 function id2label(classes: readonly PreparedClass[]): Record<string, string> {
   const nameOf = new Map(classes.map(({ label, name }) => [label, name]));
   const labels = inClassOrder(nameOf.keys());

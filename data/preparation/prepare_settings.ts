@@ -25,7 +25,7 @@ export const NORMALIZE_LABELS = z.boolean().optional().describe(
     "for no label; take lists apart",
 );
 
-/** The schema of {@link PrepareSettings}; what is left out depends on the recipe and the data. */
+/** The schema of {@link PrepareSettings}; defaults depend on the recipe and the data. */
 export const PrepareSettings = z.strictObject({
   recipe: z.enum(["published"]).optional()
     .describe("Every switch as the published notebook had it; others given here come first"),
@@ -60,7 +60,7 @@ export const PrepareSettings = z.strictObject({
   minClassCount: z.number().int().min(1).optional()
     .describe("Pool the classes of fewer rows into 'other'"),
   topClasses: z.number().int().min(1).optional()
-    .describe("Keep so many of the largest classes and pool the rest into 'other'"),
+    .describe("Keep this many of the largest classes and pool the rest into 'other'"),
   labelNames: z.string().optional()
     .describe('Names of labels: \'youtube\', or JSON such as {"10": "Music"}, or a file of it'),
   split: z.enum(["grouped", "stratified", "random"]).optional()
@@ -73,10 +73,10 @@ export const PrepareSettings = z.strictObject({
     .describe("Determines the split; default: 42"),
 });
 
-/** What a caller may say. */
+/** The settings that a caller may give. */
 export type PrepareSettings = z.infer<typeof PrepareSettings>;
 
-/** What may stay without a value. */
+/** The settings that may stay without a value. */
 type WithoutDefault =
   | "recipe"
   | "group"
@@ -86,7 +86,7 @@ type WithoutDefault =
   | "topClasses"
   | "labelNames";
 
-/** The settings with everything filled in. */
+/** The settings with all defaults filled in. */
 export type FullPrepareSettings =
   & { [Key in Exclude<keyof PrepareSettings, WithoutDefault>]-?: NonNullable<PrepareSettings[Key]> }
   & Pick<PrepareSettings, WithoutDefault>;
@@ -108,7 +108,7 @@ const DEFAULTS = {
   seed: 42,
 } as const;
 
-/** What the notebook did to the export of YouTube's trending videos before it split it. */
+/** The notebook's treatment of the export of YouTube's trending videos before the split. */
 const YOUTUBE = {
   text: "title",
   label: "category_id",
@@ -120,7 +120,7 @@ const YOUTUBE = {
   labelNames: "youtube",
 } as const;
 
-/** How it split: a fifth for testing, of that a fifth for validation. */
+/** The notebook's split: a fifth held out, a fifth of that for validation. */
 const PUBLISHED_SPLIT = {
   split: "random",
   testRatio: 0.16,
@@ -128,12 +128,12 @@ const PUBLISHED_SPLIT = {
   balance: true,
 } as const;
 
-/** The columns by which that export is known. */
+/** The columns that identify that export. */
 const YOUTUBE_COLUMNS = ["video_id", "title", "category_id"];
 
 /**
- * Fills in what was left out. Where neither text nor label column is named, a file with the columns
- * of the export of YouTube's trending videos is treated as the notebook treated it.
+ * Fills in the defaults. If neither text nor label column is named, a file with the columns of the
+ * export of YouTube's trending videos is treated as in the notebook.
  *
  * @param header The columns of the file.
  */

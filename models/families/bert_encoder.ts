@@ -1,6 +1,5 @@
 /**
- * The encoder of BERT (Devlin et al., 2019), which RoBERTa and ELECTRA took over under names of their
- * own.
+ * The encoder of BERT (Devlin et al., 2019), also of RoBERTa and ELECTRA under other names.
  *
  * @module
  */
@@ -26,7 +25,7 @@ import {
 
 const { shape } = ModelConfig;
 
-/** What the configurations of these families have in common, to be spread into their schemas. */
+/** The common part of these families' configurations, to be spread into their schemas. */
 export const BERT_SHAPE = {
   vocab_size: shape.vocab_size,
   hidden_size: width,
@@ -50,15 +49,15 @@ export const BERT_SHAPE = {
 /** A configuration whose schema has {@link BERT_SHAPE}. */
 export type BertLikeConfig = z.infer<z.ZodObject<typeof BERT_SHAPE>> & ModelConfig;
 
-/** Whether the heads of attention share the hidden size evenly; for {@link HEADS_RULE}. */
+/** Whether the attention heads divide the hidden size; see {@link HEADS_RULE}. */
 export function headsFit(config: { hidden_size: number; num_attention_heads: number }): boolean {
   return config.hidden_size % config.num_attention_heads === 0;
 }
 
-/** What to say where {@link headsFit} does not hold. */
+/** The message where {@link headsFit} does not hold. */
 export const HEADS_RULE = { path: ["num_attention_heads"], message: "must divide hidden_size" };
 
-/** The sizes of an encoder whose configuration has transformers' most common names. */
+/** The sizes of an encoder whose configuration uses transformers' most common names. */
 export function sizesOf({
   hidden_size,
   num_hidden_layers,
@@ -67,7 +66,7 @@ export function sizesOf({
   return { hidden_size, num_hidden_layers, num_attention_heads };
 }
 
-/** The dropout that goes before the classifier. */
+/** The dropout before the classifier. */
 export function headDropout(
   { classifier_dropout, hidden_dropout_prob }: Pick<
     BertLikeConfig,
@@ -86,12 +85,12 @@ export function withDropout<Config extends BertLikeConfig>(
     ...config,
     hidden_dropout_prob: dropout,
     attention_probs_dropout_prob: dropout,
-    // Where it is null the classifier's is that of the hidden layers.
+    // With null the classifier has the dropout of the hidden layers.
     classifier_dropout: null,
   };
 }
 
-/** The names of an encoder under `base`, but for the layer that gives the logits. */
+/** The names of an encoder under `base`, without the layer that gives the logits. */
 export function encoderNames(base: string): Omit<FamilyNames, "output"> {
   return {
     base,
@@ -101,13 +100,13 @@ export function encoderNames(base: string): Omit<FamilyNames, "output"> {
   };
 }
 
-/** How a family's encoder departs from BERT's. */
+/** How a family's encoder differs from BERT's. */
 export interface BertEncoderOptions {
-  /** What the names of its parameters begin with. */
+  /** The prefix of its parameters' names. */
   base: string;
-  /** The row of the table of positions that belongs to a text's first token. */
+  /** The row of the position embeddings for a text's first token. */
   firstPosition: number;
-  /** How wide embeddings are, before a layer `NAME.embeddings_project` where that is not the hidden size. */
+  /** The width of embeddings; if not the hidden size, `NAME.embeddings_project` projects them. */
   embeddingSize?: number;
 }
 
@@ -166,11 +165,11 @@ function bertLayer(
 }
 
 /**
- * The rest of a layer, behind attention: its output layer and the feed-forward layers, each within a
+ * The rest of a layer, after attention: its output layer and the feed-forward layers, each within a
  * residual connection.
  *
- * @param context What attention gives for `queries`, like these `[queryLength*batch, hidden]`.
- * @param name What the names of the layer's parameters begin with.
+ * @param context The output of attention for `queries`, both `[queryLength*batch, hidden]`.
+ * @param name The prefix of the layer's parameters' names.
  */
 export function afterAttention(
   context: Tensor,

@@ -2,8 +2,8 @@
  * DeBERTa-v3 (He et al., 2023), transformers' model type `deberta-v2`, with the names and layouts of
  * `DebertaV2ForSequenceClassification` and `DebertaV2ForMaskedLM`.
  *
- * Attention is disentangled (He et al., 2021, "DeBERTa"): to what two tokens say to each other comes
- * what the one says to the distance of the other, in both directions.
+ * Attention is disentangled (He et al., 2021, "DeBERTa"): the score of two tokens is that of their
+ * contents, plus those of each one's content with the distance of the other.
  *
  * @module
  */
@@ -51,7 +51,7 @@ import {
 
 const { shape } = ModelConfig;
 
-/** What scores are made of: tokens with tokens, tokens with distances, distances with tokens. */
+/** The parts of a score: tokens with tokens, tokens with distances, distances with tokens. */
 const SCORE_PARTS = 3;
 
 /**
@@ -119,7 +119,7 @@ export const debertaV2: Family<DebertaV2Config> = {
     hidden_dropout_prob: dropout,
     attention_probs_dropout_prob: dropout,
     pooler_dropout: dropout,
-    // Where it is null the classifier's is that of the hidden layers.
+    // With null the classifier has the dropout of the hidden layers.
     cls_dropout: null,
   }),
 
@@ -182,7 +182,7 @@ function encoder(
   return encoderLayers(x, { count: config.num_hidden_layers, wanted, layer }, options);
 }
 
-/** The rows of the table of distances, in the orders in which products with them are needed. */
+/** The rows of the table of distances, in the orders that the products need. */
 interface DistanceRows {
   /** For all keys as a query sees them, `[2*length+1]`. */
   fromQuery: Tensor;
@@ -192,7 +192,7 @@ interface DistanceRows {
   fromFirst: Tensor;
 }
 
-/** What all layers share. */
+/** The tensors that all layers share. */
 interface Shared {
   mask: Tensor;
   /** The embeddings of distances, `[2*buckets, hidden]`. */
@@ -208,7 +208,7 @@ function encoderLayer(
   options: GraphOptions<DebertaV2Config>,
 ): Tensor {
   const name = `deberta.encoder.layer.${shared.index}`;
-  // Tokens and distances are projected by the same parameters.
+  // The same parameters project tokens and distances.
   const once = sharedParameters(options);
   const context = disentangledAttention(x, queries, `${name}.attention.self`, shared, once);
   return afterAttention(context, queries, name, once);
@@ -234,7 +234,7 @@ function disentangledAttention(
     project(dropped, "key_proj"),
     project(dropped, "query_proj"),
   ];
-  /** `[heads, rows, headSize]`, with the batch before it where each text has its own `[rows, batch, hidden]` */
+  /** `[heads, rows, headSize]`, with the batch in front for a table `[rows, batch, hidden]` */
   const byHead = (table: Tensor, rows: Tensor) => {
     const [count] = rows.shape as [Dimension];
     const found = gather(table, rows);
@@ -267,8 +267,8 @@ function disentangledAttention(
 }
 
 /**
- * The row of the table for a distance: one each for the nearest, then ever longer stretches, in the
- * arithmetic of PyTorch, float32.
+ * The row of the table for a distance: one for each short distance, then one for ever longer
+ * ranges, in PyTorch's float32 arithmetic.
  */
 function distanceRow(
   distance: number,

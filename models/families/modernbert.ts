@@ -1,8 +1,8 @@
 /**
  * ModernBERT (Warner et al., 2024), with the names and layouts of transformers'
- * `ModernBertForSequenceClassification` and `ModernBertForMaskedLM`: normalisation before each part of
- * a layer, gated feed-forward layers (Shazeer, 2020, "GLU variants improve transformer"), rotary
- * positions (Su et al., 2021, "RoFormer"), and layers most of which see a stretch of the text alone.
+ * `ModernBertForSequenceClassification` and `ModernBertForMaskedLM`: normalisation before each part
+ * of a layer, gated feed-forward layers (Shazeer, 2020, "GLU variants improve transformer"), rotary
+ * positions (Su et al., 2021, "RoFormer"), and local attention in most layers.
  *
  * @module
  */
@@ -115,7 +115,7 @@ export const modernbert: Family<ModernBertConfig> = {
     words: "model.embeddings.tok_embeddings",
     pooler: "head.",
     output: "classifier",
-    // One layer makes all three.
+    // One layer computes all three.
     attention: { query: "Wqkv", key: "Wqkv", value: "Wqkv" },
   },
   tokenizers: ["PreTrainedTokenizer"],
@@ -139,7 +139,7 @@ export const modernbert: Family<ModernBertConfig> = {
   maskedLanguageHead: { transform: predictionHead, bias: "decoder.bias" },
 };
 
-/** A layer, GELU and a normalisation, which classifiers and masked tokens share: `[rows, hidden]`. */
+/** A layer, GELU and a normalisation, for classifiers and masked tokens alike: `[rows, hidden]`. */
 function predictionHead(x: Tensor, options: GraphOptions<ModernBertConfig>): Tensor {
   const { hidden_size, classifier_bias, norm_eps, norm_bias } = options.config;
   const dense = linear(x, "head.dense", hidden_size, options, { bias: classifier_bias });
@@ -184,11 +184,11 @@ function layerType(
     (index % global_attn_every_n_layers === 0 ? "full_attention" : "sliding_attention");
 }
 
-/** What layers of one type share. */
+/** The tensors that layers of one type share. */
 interface LayerInputs {
-  /** Added to the scores of attention, to be broadcast to `[batch, heads, length, length]`. */
+  /** Added to the attention scores, broadcast to `[batch, heads, length, length]`. */
   bias: Tensor;
-  /** Of the angle by which each pair of numbers turns at each place, `[length, headSize/2]`. */
+  /** The cosine of each pair's rotation angle at each position, `[length, headSize/2]`. */
   cosines: Tensor;
   sines: Tensor;
 }
@@ -225,7 +225,7 @@ function rotation(
   return { cosines: cos(angles), sines: sin(angles) };
 }
 
-/** What keeps tokens from seeing what is too far away, `[1, 1, length, length]`. */
+/** The bias that masks tokens outside the local window, `[1, 1, length, length]`. */
 function distanceBias(positions: Tensor, { local_attention }: ModernBertConfig): Tensor {
   const [length] = positions.shape;
   const distances = sub(reshape(positions, [length!, 1]), reshape(positions, [1, length!]));
@@ -234,7 +234,7 @@ function distanceBias(positions: Tensor, { local_attention }: ModernBertConfig):
   return reshape(mul(tooFar, -MASKED), [1, 1, length!, length!]);
 }
 
-/** Turns pairs of numbers, of which the second is half a head behind the first, by their angles. */
+/** Rotates pairs of numbers, the second half a head behind the first, by their angles. */
 function rotated(x: Tensor, { cosines, sines }: LayerInputs): Tensor {
   const headSize = x.shape[3] as number;
   const [first, second] = [slice(x, 3, 0, headSize / 2), slice(x, 3, headSize / 2, headSize)];
@@ -256,7 +256,7 @@ function encoderLayer(
   const name = `model.layers.${index}`;
   const before = (x: Tensor, norm: string) =>
     normalization(x, `${name}.${norm}`, norm_eps, options, { bias: norm_bias });
-  // Embeddings come normalised.
+  // The embeddings are already normalised.
   const normalized = index === 0 ? x : before(x, "attn_norm");
   const attended = add(
     queries,
@@ -294,7 +294,7 @@ function attention(
   const part = (index: number) => slice(all, 1, index * hidden, (index + 1) * hidden);
   const key = rotated(splitHeads(part(1), length, heads), inputs);
   const value = splitHeads(part(2), length, heads);
-  // The angles of the first place are 0.
+  // The angles of the first position are 0.
   const query = wanted === "first"
     ? splitHeads(slice(part(0), 0, 0, "batch"), 1, heads)
     : rotated(splitHeads(part(0), length, heads), inputs);

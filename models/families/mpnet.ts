@@ -38,11 +38,11 @@ import { HEADS_RULE, headsFit, maskedLanguageTransform, sizesOf } from "./bert_e
 
 const { shape } = ModelConfig;
 
-/** transformers computes with as many, whatever the configuration says. */
+/** transformers uses this number, whatever the configuration says. */
 const BUCKETS = 32;
-/** Distances from here on share a bucket. */
+/** Distances from this one on share a bucket. */
 const LONGEST_DISTANCE = 128;
-/** Positions are counted from behind the one that belongs to padding, which is fixed. */
+/** Positions start after that of padding, which is fixed. */
 const FIRST_POSITION = 2;
 
 /** The part of transformers' `MPNetConfig` that Graft uses; other keys are kept as they are. */
@@ -136,7 +136,7 @@ function encoder(graph: Graph, options: GraphOptions<MPNetConfig>, wanted: Wante
   return encoderLayers(x, { count: config.num_hidden_layers, wanted, layer }, options);
 }
 
-/** What the distance of two tokens adds to their score, `[1, heads, length, length]`. */
+/** The bias of two tokens' score by their distance, `[1, heads, length, length]`. */
 function relativeBias(graph: Graph, options: GraphOptions<MPNetConfig>): Tensor {
   const { config, parameter } = options;
   const heads = config.num_attention_heads;
@@ -154,8 +154,8 @@ function relativeBias(graph: Graph, options: GraphOptions<MPNetConfig>): Tensor 
 }
 
 /**
- * The bucket of a distance (Raffel et al., 2020, "T5"): one each for the nearest, then ever longer
- * stretches, in the arithmetic of PyTorch, float32.
+ * The bucket of a distance (Raffel et al., 2020, "T5"): one for each short distance, then one for
+ * ever longer ranges, in PyTorch's float32 arithmetic.
  */
 function bucketOf(distance: number): number {
   const half = BUCKETS / 2;

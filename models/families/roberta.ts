@@ -1,6 +1,6 @@
 /**
- * RoBERTa (Liu et al., 2019), XLM-RoBERTa (Conneau et al., 2020) and CamemBERT (Martin et al., 2020),
- * with the names and layouts of transformers. They differ in their vocabularies alone.
+ * RoBERTa (Liu et al., 2019), XLM-RoBERTa (Conneau et al., 2020) and CamemBERT (Martin et al.,
+ * 2020), with the names and layouts of transformers. They differ only in their vocabularies.
  *
  * @module
  */
@@ -26,10 +26,10 @@ function robertaFamily<ModelType extends string>(
   const Config = z.looseObject({
     model_type: z.literal(modelType),
     ...BERT_SHAPE,
-    // As transformers' RobertaConfig has it.
+    // The default of transformers' RobertaConfig.
     pad_token_id: BERT_SHAPE.pad_token_id.unwrap().default(1),
   }).refine(headsFit, HEADS_RULE);
-  /** Positions are counted from behind the one that belongs to padding. */
+  /** Positions start after that of padding. */
   const firstPosition = (config: { pad_token_id: number }) => config.pad_token_id + 1;
   const family: Family<z.infer<typeof Config>> = {
     modelType,

@@ -1,12 +1,12 @@
 /**
- * What all tuners have in common that leave the base as it is.
+ * The rules that all tuners with a frozen base share.
  *
  * @module
  */
 import { scratchSizeOf } from "../formats/config.ts";
 import type { SettingFault, TunerSettings } from "./tuner.ts";
 
-/** Rules of settings that hold wherever a base is frozen. */
+/** The settings that do not go with a frozen base. */
 export function frozenBaseFaults(mode: string, { model, freeze }: TunerSettings): SettingFault[] {
   const faults: SettingFault[] = [];
   if (scratchSizeOf(model) !== undefined) {

@@ -1,15 +1,15 @@
 /**
- * Full fine-tuning: every weight is trained, and the result stands alone.
+ * Full fine-tuning: every weight is trained, and the result is a model of its own.
  *
  * @module
  */
 import { BUNDLED_MODEL, type ScratchSize, scratchSizeOf } from "../formats/config.ts";
 import type { RateAndEpochs, Tuner } from "./tuner.ts";
 
-/** It is small, and takes a higher rate. */
+/** The bundled model is small, and takes a higher rate. */
 const BUNDLED: RateAndEpochs = { learningRate: 5e-4, epochs: 3 };
 
-/** 5e-5 leaves a model this small at a third of the way. */
+/** 5e-5 takes a model this small only a third of the way. */
 const FROM_RANDOM: Record<ScratchSize, RateAndEpochs> = {
   tiny: { learningRate: 1e-3, epochs: 8 },
   mini: { learningRate: 5e-4, epochs: 8 },

@@ -1,6 +1,5 @@
 /**
- * LoRA (Hu et al., 2022): beside layers of a frozen base stand products of two small matrices, whose
- * results are added to theirs.
+ * LoRA (Hu et al., 2022): products of two small matrices are added to layers of a frozen base.
  *
  * @module
  */
@@ -53,7 +52,7 @@ const ALL_LINEAR = "all-linear";
 
 const unsupported = (what: string) => ({ error: `must be left out: Graft knows no ${what}` });
 
-/** Fields that change what the matrices mean are refused where they do. */
+/** Fields that would change the meaning of the matrices are refused. */
 const StoredConfig = z.object({
   peft_type: z.literal("LORA"),
   r: size,
@@ -118,7 +117,7 @@ const method: AdapterMethod<LoraConfig> = {
     const weights: Weights = {};
     for (const layer of targetLayers(config, base.config)) {
       const [a, b] = shapesOf(config, layer);
-      // As PyTorch draws the weights of a linear layer; the product begins at 0.
+      // As PyTorch initialises a linear layer; the product starts at 0.
       const limit = 1 / Math.sqrt(layer.from);
       weights[a!.name] = Float32Array.from(
         { length: config.r * layer.from },
@@ -191,17 +190,17 @@ function isLora(name: string): boolean {
   return name.endsWith(A) || name.endsWith(B);
 }
 
-/** The parameters beside a layer: what goes in is multiplied by the first, and that by the second. */
+/** The parameters of a layer: the input is multiplied by the first, the result by the second. */
 function shapesOf({ r }: LoraConfig, { name, from, to }: LinearLayer): ParameterShape[] {
   return [{ name: name + A, shape: [r, from] }, { name: name + B, shape: [to, r] }];
 }
 
-/** What the product of a layer's matrices is multiplied by. */
+/** The factor of the product of a layer's matrices. */
 function scaleOf({ r, lora_alpha, use_rslora }: LoraConfig): number {
   return lora_alpha / (use_rslora ? Math.sqrt(r) : r);
 }
 
-/** The target of `--lora-targets` under the names that the base has for them. */
+/** The targets of `--lora-targets` under the base's own names. */
 function targetsOf(targets: string, base: ModelConfig): string[] {
   if (targets === ALL_LINEAR) return linearLayers(base).map(({ name }) => name);
   const { attention } = familyOf(base).names;
@@ -219,7 +218,7 @@ function endsWith(name: string, target: string): boolean {
   return name === target || name.endsWith(`.${target}`);
 }
 
-/** All linear layers of a base in the order in which it uses them. */
+/** All linear layers of a base in the order of their use. */
 function linearLayers(base: ModelConfig): LinearLayer[] {
   const graph = new Graph();
   const layers: LinearLayer[] = [];
@@ -258,14 +257,14 @@ function withProduct(
 }
 
 /**
- * The tables of a bank, one for the layers of a kind, such as all queries, with those layers. A row has
- * one of the rank's parts: of each layer a row of its first matrix, and a column of its second.
+ * The tables of a bank, one for each kind of layers, such as all queries, with those layers. A row
+ * is one of the rank's parts: a row of the first matrix and a column of the second of each layer.
  */
 function tablesOf(base: ModelConfig): Map<string, LinearLayer[]> {
   return Map.groupBy(linearLayers(base), ({ name }) => bankTable(name));
 }
 
-/** Those that an adapter has rows in. */
+/** The tables that an adapter has rows in. */
 function ownTables(config: LoraConfig, base: ModelConfig): [string, LinearLayer[]][] {
   return [...tablesOf(base)]
     .filter(([, layers]) => layers.some(({ name }) => isTarget(config, name)));
@@ -304,10 +303,10 @@ function rowsOf(
 }
 
 /**
- * Changes the layers of a base by the matrices that belong to each text of a batch. What all texts
- * share, `[rows, from]`, becomes one for each, `[rows, batch, to]`.
+ * Changes the layers of a base by the matrices of each text of a batch. An input that all texts
+ * share, `[rows, from]`, becomes one output for each, `[rows, batch, to]`.
  *
- * @param gathered A table's rows, `[batch, rank, width]`; `undefined` for one that is not there.
+ * @param gathered A table's rows, `[batch, rank, width]`; `undefined` for a missing table.
  */
 export function mixedProjection(
   base: ModelConfig,

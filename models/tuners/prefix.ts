@@ -1,6 +1,6 @@
 /**
- * Prefix-tuning (Li and Liang, 2021; for encoders P-tuning v2, Liu et al., 2022): keys and values of
- * virtual tokens for every layer, which stand before those of a text.
+ * Prefix-tuning (Li and Liang, 2021; for encoders P-tuning v2, Liu et al., 2022): keys and values
+ * of virtual tokens in every layer, before those of a text.
  *
  * @module
  */
@@ -25,10 +25,10 @@ import {
   type VirtualTokenConfig,
 } from "./virtual_tokens.ts";
 
-/** A prefix, or what it is projected from; keys are those of PEFT's `PrefixTuningConfig`. */
+/** A prefix, or the embeddings behind it; keys are those of PEFT's `PrefixTuningConfig`. */
 export interface PrefixConfig extends VirtualTokenConfig {
   peft_type: "PREFIX_TUNING";
-  /** Whether it is the output of a network with one hidden layer (tanh). */
+  /** Whether a network with one hidden layer (tanh) computes it. */
   prefix_projection: boolean;
   /** The width of that layer. */
   encoder_hidden_size: number;
@@ -74,7 +74,7 @@ const method: AdapterMethod<PrefixConfig> = {
     return { [EMBEDDING]: await storedTokens(initFrom, shape) };
   },
 
-  // What a prefix is projected from is not stored.
+  // A prefix is stored without the network behind it.
   stored: z.object({ peft_type: z.literal("PREFIX_TUNING"), ...VIRTUAL_TOKEN_CONFIG })
     .transform((config) => ({ ...config, prefix_projection: false, encoder_hidden_size: 0 })),
   storedConfig: ({ prefix_projection, encoder_hidden_size, ...config }) => ({
@@ -109,9 +109,9 @@ export const prefix = {
     return faults;
   },
   defaults: ({ prefixProjection, model }) => {
-    // At 1e-3 the network drives the prefix to where no text matters any more.
+    // At 1e-3 the network drives the prefix so far that texts no longer matter.
     if (prefixProjection) return { learningRate: 1e-4, epochs: 20 };
-    // As in P-tuning v2 (Liu et al., 2022): what is trained is small and starts from nothing.
+    // As in P-tuning v2 (Liu et al., 2022): the trained part is small and starts from nothing.
     return model === BUNDLED_MODEL
       ? { learningRate: 4e-2, epochs: 30 }
       : { learningRate: 2e-2, epochs: 20 };
@@ -119,7 +119,7 @@ export const prefix = {
   method,
 } as const satisfies Tuner;
 
-/** How many values a virtual token of a prefix has. */
+/** The number of values of a virtual token of a prefix. */
 export function prefixWidth(
   { token_dim, num_layers }: Pick<VirtualTokenConfig, "token_dim" | "num_layers">,
 ): number {

@@ -1,6 +1,5 @@
 /**
- * Prompt tuning (Lester et al., 2021): embeddings of virtual tokens, which stand before those of a
- * text at the input.
+ * Prompt tuning (Lester et al., 2021): embeddings of virtual tokens before those of a text.
  *
  * @module
  */
@@ -96,7 +95,7 @@ function randomTokens(config: PromptConfig, seed: number): Float32Array {
   return Float32Array.from({ length: count * width }, () => random.normal());
 }
 
-/** Embeddings of words that are drawn from the vocabulary, as PEFT's `SAMPLE_VOCAB` does. */
+/** Embeddings of words drawn from the vocabulary, like PEFT's `SAMPLE_VOCAB`. */
 function randomWords(
   config: PromptConfig,
   base: KnownBase,

@@ -1,6 +1,6 @@
 /**
- * Ways to tune a model. Each has a file: its settings with their rules, what it trains, what it does
- * to a graph, and how PEFT stores it. No other file asks which of them is at work.
+ * Ways to tune a model. Each has a file: its settings with their rules, the weights it trains, its
+ * changes to a graph, and its form in PEFT. No other file depends on which of them is used.
  *
  * @module
  */
@@ -16,7 +16,7 @@ import { prefix } from "./prefix.ts";
 import { prompt } from "./prompt.ts";
 import { VIRTUAL_TOKEN_SETTINGS } from "./virtual_tokens.ts";
 
-/** The settings of a run that belong to one tuner or some. */
+/** The settings of a run that belong to one or more tuners. */
 export const TUNER_SETTINGS = { ...VIRTUAL_TOKEN_SETTINGS, ...LORA_SETTINGS };
 
 /** The settings of a run that tuners look at. */
@@ -38,12 +38,12 @@ export interface RateAndEpochs {
   epochs: number;
 }
 
-/** What was tuned beside a frozen base; keys are those of PEFT's `adapter_config.json`. */
+/** The configuration of an adapter; keys are those of PEFT's `adapter_config.json`. */
 export interface PeftConfig {
   peft_type: string;
 }
 
-/** What a tuner changes in the graph of a base. */
+/** A tuner's changes to the graph of a base. */
 export type GraphChanges = Pick<GraphOptions, "virtualTokens" | "project">;
 
 /** A base whose weights are known. */
@@ -56,13 +56,13 @@ export interface KnownBase {
 export interface Tuner {
   /** The value of `--mode`. */
   readonly mode: string;
-  /** What it trains, in the help of `--mode`. */
+  /** The weights it trains, in the help of `--mode`. */
   readonly trains: string;
-  /** Which settings do not go with it. */
+  /** The settings that do not go with it. */
   faults(settings: TunerSettings): SettingFault[];
-  /** What suits it where the user does not say. */
+  /** The defaults that suit it. */
   defaults(settings: TunerSettings, family: Pick<Family, "defaults">): RateAndEpochs;
-  /** Absent where every weight is trained and the result is a whole model. */
+  /** Absent if every weight is trained and the result is a whole model. */
   readonly method?: AdapterMethod;
 }
 
@@ -72,7 +72,7 @@ export interface StoredTensors {
   /**
    * A tensor's values.
    *
-   * @param shape What it must have; a dimension that may be any is `undefined`.
+   * @param shape The required shape; a dimension of any size is `undefined`.
    * @throws {UserError} If it is missing, or has another shape.
    */
   read(name: string, shape: readonly (number | undefined)[]): Float32Array;
@@ -80,28 +80,28 @@ export interface StoredTensors {
 
 /** Rows of one table of a bank. */
 export interface BankRows {
-  /** How many values a row has. */
+  /** The number of values of a row. */
   width: number;
   values: Float32Array;
 }
 
-/** How a tuner makes an adapter, which stands on a frozen base. */
+/** How a tuner makes an adapter of a frozen base. */
 export interface AdapterMethod<Config extends PeftConfig = PeftConfig> {
   readonly peftType: Config["peft_type"];
-  /** What an adapter holds beside the head, for its model card. */
+  /** The content of an adapter beside the head, for its model card. */
   describe(settings: TunerSettings): string;
-  /** With which versions PEFT loads it, for the same. */
+  /** The versions of PEFT that load it, for its model card. */
   readonly peftVersions: string;
 
-  /** What is tuned, by the settings of a run. */
+  /** The configuration for the settings of a run. */
   configOf(settings: TunerSettings, base: ModelConfig): Config;
   /**
    * Checks that it fits a base.
    *
-   * @returns What is wrong, as the end of a sentence that begins with the adapter's name.
+   * @returns The fault, as the end of a sentence that begins with the adapter's name.
    */
   misfit(config: Config, base: ModelConfig): string | undefined;
-  /** How many positions of a text it takes. */
+  /** The number of positions that it takes from a text. */
   virtualTokens(config: Config): number;
   /** Appends its parameters, and changes the graph by them. */
   changes(config: Config, options: GraphOptions): GraphChanges;
@@ -114,9 +114,9 @@ export interface AdapterMethod<Config extends PeftConfig = PeftConfig> {
 
   /** Reads `adapter_config.json`. */
   readonly stored: z.ZodType<Config>;
-  /** What stands in `adapter_config.json` beside what all adapters have there. */
+  /** The entries of `adapter_config.json` beside those of all adapters. */
   storedConfig(config: Config): Record<string, unknown>;
-  /** Begins the names of a base's own parameters in `adapter_model.safetensors`. */
+  /** The prefix of a base's own parameters in `adapter_model.safetensors`. */
   readonly baseModelPrefix: string;
   /** The tensors of `adapter_model.safetensors`, without the head. */
   toStored(config: Config, weights: Weights): [name: string, tensor: StoredTensor][];
@@ -126,10 +126,10 @@ export interface AdapterMethod<Config extends PeftConfig = PeftConfig> {
    * @throws {UserError} If a tensor is missing, or has another shape.
    */
   fromStored(config: Config, tensors: StoredTensors): Weights;
-  /** The weights of the whole model that the adapter and its base are together, if there is one. */
+  /** The weights of the adapter merged into its base, if that is possible. */
   merge?(config: Config, base: ModelConfig, weights: Weights): Weights;
 
-  /** Its rows in the tables of a bank of adapters, by the names of those. */
+  /** Its rows in the tables of a bank of adapters, by the tables' names. */
   bankRows(config: Config, base: ModelConfig, weights: Weights): Record<string, BankRows>;
 }
 
@@ -147,23 +147,23 @@ export function tunerOf(mode: Mode): Tuner {
   return TUNERS.find((tuner) => tuner.mode === mode)!;
 }
 
-/** Whether the result of a mode stands on a base, and cannot do without it. */
+/** Whether the result of a mode needs its base. */
 export function needsBase(mode: string): boolean {
   return TUNERS.some((tuner: Tuner) => tuner.mode === mode && tuner.method !== undefined);
 }
 
-/** The methods that PEFT has too. */
+/** The methods that PEFT also has. */
 export const ADAPTER_METHODS: readonly AdapterMethod[] = TUNERS.flatMap(
   ({ method }: Tuner) => method ?? [],
 );
 
-/** The method that has made an adapter. */
+/** The method that made an adapter. */
 export function methodOf({ peft_type }: PeftConfig): AdapterMethod {
   return ADAPTER_METHODS.find(({ peftType }) => peftType === peft_type)!;
 }
 
 /**
- * The options of a graph with what an adapter, if there is one, changes in it. A layer that is used
+ * The options of a graph with the changes of an adapter, if there is one. A layer that is used
  * twice is changed by the same parameters.
  */
 export function tuned<Options extends GraphOptions>(

@@ -1,5 +1,5 @@
 /**
- * What prefix-tuning and prompt tuning have in common: trained vectors that stand before each text.
+ * The common part of prefix-tuning and prompt tuning: trained vectors before each text.
  *
  * @module
  */
@@ -26,7 +26,7 @@ export const VIRTUAL_TOKEN_SETTINGS = {
   ),
 };
 
-/** What PEFT says of all methods that learn virtual tokens. */
+/** PEFT's configuration of all methods that learn virtual tokens. */
 export interface VirtualTokenConfig extends PeftConfig {
   num_virtual_tokens: number;
   /** The base's hidden size. */
@@ -46,7 +46,7 @@ export const VIRTUAL_TOKEN_CONFIG = {
 /** The tensor of `adapter_model.safetensors` that holds virtual tokens. */
 export const PROMPT_EMBEDDINGS = "prompt_embeddings";
 
-/** The parameter that holds virtual tokens, or what they are projected from. */
+/** The parameter that holds virtual tokens, or the embeddings that they are projected from. */
 export const EMBEDDING = "prompt_encoder.embedding.weight";
 
 /** The sizes of a base as PEFT names them. */
@@ -57,7 +57,7 @@ export function sizesOf(
   return { token_dim: hidden_size, num_layers: num_hidden_layers, num_attention_heads };
 }
 
-/** Whether virtual tokens are of the sizes of a base. */
+/** The fault, if virtual tokens do not have the sizes of a base. */
 export function sizeMisfit(config: VirtualTokenConfig, base: ModelConfig): string | undefined {
   const sizes: EncoderSizes = {
     hidden_size: config.token_dim,
@@ -76,7 +76,7 @@ export function sizeMisfit(config: VirtualTokenConfig, base: ModelConfig): strin
  * The virtual tokens of another adapter.
  *
  * @param shape `[num_virtual_tokens, size]`
- * @throws {UserError} If there are none of this shape.
+ * @throws {UserError} If it has none of this shape.
  */
 export async function storedTokens(path: string, shape: readonly number[]): Promise<Float32Array> {
   const inFolder = join(path, ADAPTER_WEIGHTS_FILE);

@@ -1,5 +1,5 @@
 /**
- * Files that are either whole or not there.
+ * Files that are either complete or absent.
  *
  * @module
  */
@@ -8,12 +8,11 @@ import type { z } from "zod";
 import { UserError } from "./user_error.ts";
 
 /**
- * Writes a file aside and renames it, so that a reader, or a run that is killed, never meets half
- * of one.
+ * Writes a file aside and renames it, so that nobody sees half a file, even after a kill.
  *
- * @param content The whole, or its parts as they come; an error of theirs leaves no file.
- * @param partial Where the file stands until it is whole.
- * @throws {UserError} If the file cannot be written, as on a full disk.
+ * @param content The whole content, or its parts as they come; if these fail, no file is left.
+ * @param partial The path of the file until it is complete.
+ * @throws {UserError} If the file cannot be written, for example on a full disk.
  */
 export async function writeFileAtomically(
   path: string,
@@ -29,7 +28,7 @@ export async function writeFileAtomically(
 
 const BLOCK_BYTES = 2 ** 20;
 
-/** Bytes in larger parts: each write costs a way to another thread. */
+/** Bytes in larger parts, as each write costs a message to another thread. */
 async function* inBlocks(
   parts: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
 ): AsyncGenerator<Uint8Array> {
@@ -48,12 +47,12 @@ async function* inBlocks(
   yield block.subarray(0, size);
 }
 
-/** There is no room on the disk. */
+/** The disk is full. */
 export class DiskFullError extends UserError {
   override name = "DiskFullError";
 }
 
-/** Whether the operating system, or a database, had no room on the disk. */
+/** Whether the operating system or a database reports a full disk. */
 export function isDiskFull(error: unknown): boolean {
   return error instanceof DiskFullError ||
     error instanceof Error && (
@@ -62,15 +61,15 @@ export function isDiskFull(error: unknown): boolean {
       );
 }
 
-/** Whether the operating system refused something, as a write to a full disk. */
+/** Whether the operating system refused something, such as a write to a full disk. */
 export function isSystemError(error: unknown): error is Error {
   return error instanceof Deno.errors.NotCapable ||
     error instanceof Error && "code" in error && /^E[A-Z]+$/.test(String(error.code));
 }
 
 /**
- * A file that is written in pieces, aside, and takes its name when all of it is there. Disposing of
- * it before takes it away. What the system refuses is a {@link UserError} with the file's name.
+ * A file that is written aside in pieces, and gets its name when it is complete. Disposing of it
+ * earlier removes it. The system's errors become a {@link UserError} with the file's name.
  */
 export class PartialFile implements AsyncDisposable {
   readonly #path: string;
@@ -85,14 +84,14 @@ export class PartialFile implements AsyncDisposable {
     this.#file = file;
   }
 
-  /** Starts a file that will be at `path`, and stands at `partial` until it is whole. */
+  /** Starts a file for `path`, which is at `partial` until it is complete. */
   static async create(path: string, partial = `${path}.partial`): Promise<PartialFile> {
     const options = { write: true, create: true, truncate: true };
     const file = await named(path, Deno.open(partial, options));
     return new PartialFile(path, partial, file);
   }
 
-  /** Adds to its end. */
+  /** Appends to it. */
   async write(bytes: Uint8Array): Promise<void> {
     for (let written = 0; written < bytes.length;) {
       written += await named(this.#path, this.#file.write(bytes.subarray(written)));
@@ -129,8 +128,8 @@ async function named<T>(path: string, work: Promise<T>): Promise<T> {
 }
 
 /**
- * Writes a file that saves work the next time, as {@link writeFileAtomically} does, unless that is not
- * allowed or fails.
+ * Writes a file that only saves work the next time, like {@link writeFileAtomically}; does nothing
+ * if that is not allowed or fails.
  */
 export async function writeWhereAllowed(path: string, content: string | Uint8Array): Promise<void> {
   const { state } = await Deno.permissions.query({ name: "write", path });
@@ -143,7 +142,7 @@ export async function writeWhereAllowed(path: string, content: string | Uint8Arr
   }
 }
 
-/** Writes a value as indented JSON, as {@link writeFileAtomically} does. */
+/** Writes a value as indented JSON, like {@link writeFileAtomically}. */
 export async function writeJson(path: string, value: unknown): Promise<void> {
   await writeFileAtomically(path, JSON.stringify(value, null, 2) + "\n");
 }
@@ -151,7 +150,7 @@ export async function writeJson(path: string, value: unknown): Promise<void> {
 /**
  * Reads a JSON file and checks it.
  *
- * @throws {UserError} If it is not there, is not JSON or breaks a rule of the schema; the message
+ * @throws {UserError} If it is missing, is not JSON or breaks a rule of the schema; the message
  * names the key.
  */
 export async function readJson<Schema extends z.ZodType>(
@@ -174,7 +173,7 @@ export async function readJson<Schema extends z.ZodType>(
 }
 
 /**
- * Checks what a JSON file holds.
+ * Checks the content of a JSON file.
  *
  * @throws {UserError} If it breaks a rule of the schema; the message names the file and the key.
  */
@@ -190,22 +189,22 @@ export function checkJson<Schema extends z.ZodType>(
   throw new UserError(`Cannot read '${path}': ${place}${message}`);
 }
 
-/** Takes files out of a folder, those that it holds. */
+/** Removes those of the files that a folder holds. */
 export async function removeFiles(dir: string, names: readonly string[]): Promise<void> {
   for (const name of names) {
     if (await exists(join(dir, name))) await Deno.remove(join(dir, name));
   }
 }
 
-/** Removes a folder with all that is in it, if it is there. */
+/** Removes a folder with its content, if it exists. */
 export async function removeFolder(dir: string): Promise<void> {
   if (await exists(dir)) await Deno.remove(dir, { recursive: true });
 }
 
 /**
- * Refuses what only looks like a file: reading a pipe or a device may take for ever.
+ * Refuses anything but regular files: reading a pipe or a device may take forever.
  *
- * @throws {UserError} If something is there that is no regular file, or cannot be reached.
+ * @throws {UserError} If the path is not a regular file, or cannot be reached.
  */
 export async function checkRegular(path: string): Promise<void> {
   let isDirectory: boolean;
@@ -214,7 +213,7 @@ export async function checkRegular(path: string): Promise<void> {
     if (info.isFile) return;
     ({ isDirectory } = info);
   } catch (error) {
-    // Who opens it says so.
+    // Opening it reports this.
     if (error instanceof Deno.errors.NotFound) return;
     throw new UserError(`Cannot read '${path}': ${error instanceof Error ? error.message : error}`);
   }
@@ -222,7 +221,7 @@ export async function checkRegular(path: string): Promise<void> {
   throw new UserError(`Cannot read '${path}': it is ${found}`);
 }
 
-/** Whether a file or folder is there. */
+/** Whether a file or folder exists. */
 export async function exists(path: string): Promise<boolean> {
   try {
     await Deno.stat(path);

@@ -1,10 +1,10 @@
 /**
- * Notices that a server says nothing any more.
+ * Notices that a server has gone silent.
  *
  * @module
  */
 
-/** Aborts when it has not been restarted for a while. */
+/** Aborts unless it is restarted in time. */
 export class IdleTimer implements Disposable {
   readonly #timeoutMs: number;
   readonly #controller = new AbortController();
@@ -20,13 +20,13 @@ export class IdleTimer implements Disposable {
     return this.#controller.signal;
   }
 
-  /** Something has come. */
+  /** Restarts the time, as something has come. */
   restart(): void {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#controller.abort(), this.#timeoutMs);
   }
 
-  /** What is said of a server for which the time is up. */
+  /** The message when the time is up. */
   get message(): string {
     return `no answer for ${this.#timeoutMs / 1000} s`;
   }

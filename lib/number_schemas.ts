@@ -1,11 +1,11 @@
 /**
- * Schemas of numbers whose faults name the rule.
+ * Schemas of numbers whose errors name the rule.
  *
  * @module
  */
 import { z } from "zod";
 
-/** A whole number; the message of every fault is the rule. */
+/** A whole number; the message of every error is the rule. */
 export function whole(least: number, most?: number): z.ZodNumber {
   const rule = most === undefined
     ? `must be a whole number of ${least} or more`
@@ -14,13 +14,13 @@ export function whole(least: number, most?: number): z.ZodNumber {
   return most === undefined ? schema : schema.max(most, rule);
 }
 
-/** A number of a range. */
+/** A number in a range. */
 export function between(least: number, most: number): z.ZodNumber {
   const rule = `must be from ${least} to ${most}`;
   return z.number(rule).min(least, rule).max(most, rule);
 }
 
-/** A number that is not 0. */
+/** A number above 0. */
 export function positive(most?: number): z.ZodNumber {
   const rule = `must be above 0 and ${most === undefined ? "finite" : `at most ${most}`}`;
   const schema = z.number(rule).gt(0, rule);

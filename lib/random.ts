@@ -27,7 +27,7 @@ export function hash(...values: number[]): number {
 export class Random {
   readonly #generator: RandomGenerator;
 
-  /** @param seeds What the stream depends on, for example the run's seed and the epoch. */
+  /** @param seeds Determine the stream, for example the run's seed and the epoch. */
   constructor(...seeds: number[]) {
     this.#generator = xoroshiro128plus(hash(...seeds));
   }

@@ -4,11 +4,11 @@
  * @module
  */
 
-/** Runs tasks one after the other, in the order in which they come. */
+/** Runs tasks one after the other, in the order of their calls. */
 export class SerialQueue {
   #last: Promise<unknown> = Promise.resolve();
 
-  /** Runs a task when those before it are over, however they ended. */
+  /** Runs a task after those before it, however they ended. */
   run<Result>(task: () => Result | Promise<Result>): Promise<Result> {
     const result = this.#last.then(task);
     this.#last = result.catch(() => {});

@@ -1,23 +1,23 @@
 /**
- * Notices that somebody says nothing any more, who works beside this thread.
+ * Notices that another thread or process has gone silent.
  *
  * @module
  */
 
-/** Looks so often at how long it has been. */
+/** The number of checks within the time limit. */
 const LOOKS = 20;
 const MIN_INTERVAL_MS = 10;
 
 /**
- * Counts how long somebody has been silent while this thread listened: where it was busy, stopped or
- * asleep itself, it has heard nothing of what was said.
+ * Measures how long another has been silent while this thread listened: time when this thread was
+ * busy, stopped or asleep does not count.
  */
 export class Silence implements Disposable {
   #ms = 0;
   #isListening = true;
   readonly #timer: ReturnType<typeof setInterval>;
 
-  /** @param onTooLong Called once, when it has lasted for so long. */
+  /** @param onTooLong Called once, after `timeoutMs` of silence. */
   constructor(timeoutMs: number, onTooLong: () => void) {
     const intervalMs = Math.max(MIN_INTERVAL_MS, timeoutMs / LOOKS);
     let lookedAt = performance.now();
@@ -31,12 +31,12 @@ export class Silence implements Disposable {
     }, intervalMs);
   }
 
-  /** How long it has lasted. */
+  /** How long the silence has lasted. */
   get ms(): number {
     return this.#ms;
   }
 
-  /** Something was said. */
+  /** Ends the silence: something was heard. */
   interrupt(): void {
     this.#ms = 0;
   }

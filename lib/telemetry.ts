@@ -1,5 +1,5 @@
 /**
- * Whether Deno sends OpenTelemetry.
+ * Whether Deno exports OpenTelemetry data.
  *
  * @module
  */

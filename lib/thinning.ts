@@ -1,16 +1,16 @@
 /**
- * Long series of points with fewer of them that look the same when they are drawn.
+ * Thins out long series of points that look the same when drawn.
  *
  * @module
  */
 
 /**
- * Which points of a series are kept: of each stretch those where a column is lowest and highest, and
- * the first and last of all, so that peaks stay.
+ * The points of a series to keep: those where a column is lowest or highest within each stretch, so
+ * that peaks stay, and the first and last of all.
  *
- * @param columns Values of the points; those that are no numbers are never the lowest or highest.
- * @param most About as many points are kept.
- * @returns Their places in ascending order; all where there are no more than `most`.
+ * @param columns Values of the points; NaN is never the lowest or highest.
+ * @param most About this many points are kept.
+ * @returns Their indices in ascending order; all if there are no more than `most`.
  */
 export function keptPoints(columns: readonly ArrayLike<number>[], most: number): number[] {
   const count = columns[0]?.length ?? 0;

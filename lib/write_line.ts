@@ -1,5 +1,5 @@
 /**
- * Lines that are written at once, and past `console`.
+ * Lines that are written at once, without `console`.
  *
  * @module
  */
@@ -13,7 +13,7 @@ export function writeLine(
   try {
     while (bytes.length > 0) bytes = bytes.subarray(stream.writeSync(bytes));
   } catch (error) {
-    // Nobody reads it; like console, this is no reason to end.
+    // Nobody reads it; as with console, that is no reason to stop.
     if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
   }
 }

@@ -1,7 +1,7 @@
 /**
- * Makes what the page is served from: `web/dist/`, the bundle, and before it `web/openapi.ts`, the
- * types of the server's routes, with which the page is checked. With `--check` it makes the types,
- * and only says whether the bundle is what the sources make; with `--types` it makes them alone.
+ * Builds the page: first `web/openapi.ts`, the types of the server's routes, then the bundle in
+ * `web/dist/`. With `--check` it writes the types and only checks that the bundle is up to date;
+ * with `--types` it writes only the types.
  *
  * @module
  */
@@ -37,7 +37,7 @@ async function routeTypes(): Promise<string> {
   return note + astToString(await openapiTS(await response.json(), { defaultNonNullable: false }));
 }
 
-/** The bundler comes with Deno: another version of Deno may make other bytes. */
+/** Bundles with Deno's bundler: another version of Deno may make other bytes. */
 async function bundle(dir: string): Promise<void> {
   const { success, stderr } = await new Deno.Command("deno", {
     args: ["bundle", "--quiet", "--minify", "--platform=browser", `--outdir=${dir}`, "main.tsx"],

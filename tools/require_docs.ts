@@ -1,5 +1,5 @@
 /**
- * A rule for `deno lint`: everything that a module exports has a doc comment.
+ * A rule for `deno lint`: every export has a doc comment.
  *
  * @module
  */

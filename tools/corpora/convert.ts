@@ -1,7 +1,7 @@
 /**
- * Turns the packages that `fetch.sh` unpacked into plain text, one file a source:
- * `deno run --allow-read --allow-write=OUT convert.ts UNPACKED OUT`. Each line is one short text: a
- * sentence or a few, a title, a definition.
+ * Turns the packages that `fetch.sh` unpacked into plain text, one file per source:
+ * `deno run --allow-read --allow-write=OUT convert.ts UNPACKED OUT`. Each line is a short text: a
+ * few sentences, a title, a definition.
  *
  * @module
  */

@@ -4,14 +4,14 @@
  * @module
  */
 
-/** An item and how often it is drawn, relative to the others. */
+/** An item, and its weight relative to the others. */
 export type Weighted = [item: string, weight: number];
 
-/** A stream of random numbers (mulberry32): quick and enough for mixing words. */
+/** A stream of random numbers (mulberry32): fast, and good enough for mixing words. */
 export class Draws {
   #state: number;
 
-  /** @param seed What the stream depends on. */
+  /** @param seed Determines the stream. */
   constructor(seed: number) {
     this.#state = seed;
   }
@@ -29,17 +29,17 @@ export class Draws {
     return Math.floor(this.uniform() * limit);
   }
 
-  /** Whether something of this probability happens. */
+  /** True with this probability. */
   chance(probability: number): boolean {
     return this.uniform() < probability;
   }
 
-  /** One of the items, all alike likely. */
+  /** One of the items, all equally likely. */
   pick<T>(items: T[]): T {
     return items[this.integer(items.length)]!;
   }
 
-  /** A function that draws items by their weights: a binary search in the running sums. */
+  /** A function that draws items by weight: a binary search in the running sums. */
   weighted(items: Weighted[]): () => string {
     const sums = new Float64Array(items.length);
     let sum = 0;

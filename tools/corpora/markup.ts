@@ -1,5 +1,5 @@
 /**
- * Text out of markup and program text.
+ * Text from markup and source code.
  *
  * @module
  */
@@ -51,7 +51,7 @@ function character(codePoint: string): string | undefined {
  * Paragraphs of HTML or XML.
  *
  * @param markup The document.
- * @param skip The elements to leave out with all that they hold, joined by `|`.
+ * @param skip The elements to leave out with their content, joined by `|`.
  */
 export function markupParagraphs(
   markup: string,
@@ -66,7 +66,7 @@ export function markupParagraphs(
     .map(unescapeEntities);
 }
 
-/** String literals of program text. */
+/** String literals of source code. */
 export function* stringLiterals(program: string): Generator<string> {
   const literal = /"((?:[^"\\\n]|\\.)*)"|`([^`\\]*)`|'((?:[^'\\\n]|\\.)*)'/g;
   for (const text of captures(program, literal)) {

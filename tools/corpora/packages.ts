@@ -1,5 +1,5 @@
 /**
- * The unpacked packages that `fetch.sh` leaves, and how their files are found and read.
+ * The packages that `fetch.sh` unpacked, and how to find and read their files.
  *
  * @module
  */
@@ -31,17 +31,17 @@ export class Packages {
     return namesIn(this.path("deb"), prefix);
   }
 
-  /** The folder of an npm package, whose name goes on with a version. */
+  /** The folder of an npm package, named with its version. */
   npm(prefix: string): string {
     return onlyIn(this.path("npm"), prefix);
   }
 
-  /** A folder of a PyPI wheel; wheels share one place. */
+  /** A folder of a PyPI wheel; all wheels share one place. */
   pypi(path: string): string {
     return this.path(`pypi/${path}`);
   }
 
-  /** The folder of a PyPI source archive, whose name goes on with a version. */
+  /** The folder of a PyPI source archive, named with its version. */
   pypiSource(prefix: string): string {
     return onlyIn(this.path("pypi"), prefix);
   }
@@ -62,11 +62,11 @@ function onlyIn(folder: string, prefix: string): string {
 }
 
 /**
- * The files below a folder, sorted, as no output may depend on the disk.
+ * The files below a folder, sorted, so that no output depends on the disk.
  *
- * @param folder Where to look, at any depth.
- * @param pattern What a file's path below the folder must match.
- * @param except What that path must not match.
+ * @param folder The folder to search, at any depth.
+ * @param pattern A file's path below the folder must match it.
+ * @param except The path must not match it.
  */
 export function* filesIn(folder: string, pattern: RegExp, except?: RegExp): Generator<string> {
   for (const path of pathsIn(folder)) {
@@ -85,8 +85,8 @@ function* pathsIn(folder: string): Generator<string> {
 }
 
 /**
- * Reads a text file that is UTF-8 or, failing that, Latin-1. One that holds U+FFFD itself passes for
- * Latin-1, too: the base that comes with Graft learned from texts that were read so.
+ * Reads a text file in UTF-8 or, failing that, Latin-1. A file that contains U+FFFD is also read as
+ * Latin-1, as it was for the base that comes with Graft.
  */
 export function readText(path: string): string {
   const bytes = Deno.readFileSync(path);

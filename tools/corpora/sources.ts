@@ -1,5 +1,5 @@
 /**
- * All sources of text, in order: a line that an earlier source gave is left out of later ones.
+ * All sources of text, in order: lines of an earlier source are left out of later ones.
  *
  * @module
  */
@@ -19,17 +19,17 @@ import { fakers, mame, media, msx } from "./sources/names.ts";
 
 /** A source of text. */
 export interface Source {
-  /** What its file is called. */
+  /** The name of its file. */
   name: string;
-  /** Gives short texts, each of which becomes a line. */
+  /** Yields short texts; each becomes a line. */
   texts: (packages: Packages) => Iterable<string>;
-  /** One line in so many is kept: less of large sources that are archaic or of one subject. */
+  /** Keeps one line in this many, for large sources that are archaic or on one subject. */
   oneIn?: number;
-  /** What else its lines serve for: titles are made of names and of well-known works. */
+  /** A further use of its lines: titles are made of names and of well-known works. */
   holds?: "names" | "works";
 }
 
-/** The sources, most wanted first. */
+/** The sources, the most valuable first. */
 export const SOURCES: Source[] = [
   { name: "wordnet", texts: wordnet },
   { name: "media", texts: media, holds: "works" },

@@ -4,13 +4,13 @@
  * @module
  */
 
-/** Makes curly quotation marks straight, and any white space one space. */
+/** Makes curly quotation marks straight, and any run of white space one space. */
 export function squeeze(text: string): string {
   return text.replace(/[\u2018\u2019]/g, "'").replace(/[\u201c\u201d]/g, '"').replace(/\s+/g, " ")
     .trim();
 }
 
-/** How many words with letters a squeezed text has. */
+/** The number of words with letters in a squeezed text. */
 export function countWords(text: string): number {
   return text.split(" ").filter((word) => /[a-z]/i.test(word)).length;
 }
@@ -21,7 +21,7 @@ export function isEnglish(text: string): boolean {
   return letters >= 3 && letters / text.length > 0.75 && !/[^ -\u024f\u2010-\u2026]/.test(text);
 }
 
-/** Paragraphs of wrapped text, which blank lines part. */
+/** Paragraphs of wrapped text, separated by blank lines. */
 export function paragraphs(text: string): string[] {
   return text.split(/\r?\n[ \t]*\r?\n/);
 }
@@ -40,7 +40,7 @@ export function* passages(paragraph: string): Generator<string> {
   if (passage) yield passage;
 }
 
-/** Of every match, the group that took part: the text that a pattern's alternatives capture. */
+/** The captured group of every match, for patterns whose alternatives capture one each. */
 export function* captures(text: string, pattern: RegExp): Generator<string> {
   for (const match of text.matchAll(pattern)) {
     yield match.slice(1).find((group) => group !== undefined) ?? "";

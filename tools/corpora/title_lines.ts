@@ -1,6 +1,6 @@
 /**
- * Lines that look like lower-case titles: random words, chains of word pairs, and names, lemmas and
- * bits of definitions put together. They widen the vocabulary that a student sees.
+ * Lines that look like lower-case titles: random words, chains of word pairs, and combined names,
+ * lemmas and bits of definitions. They widen a student's vocabulary.
  *
  * @module
  */
@@ -17,7 +17,7 @@ import {
   wordPairs,
 } from "./word_lists.ts";
 
-/** What titles are often framed with. */
+/** Common beginnings and ends of titles. */
 const FRAMES = (
   "official video|official music video|live|live at|lyrics|full album|cover|remix|ft|feat|" +
   "vs|trailer|official trailer|full movie|episode|season|part|highlights|best of|top ten|" +
@@ -28,17 +28,17 @@ const FRAMES = (
   "2023|and|with|in|the|a|my|this is|i tried|when you|for|from|of|on"
 ).split("|");
 
-/** What the other sources gave that title lines are made of. */
+/** The material for title lines, from the other sources. */
 export interface Gathered {
   /** Names of games, characters, products. */
   names: string[];
   /** Titles of well-known films, series, books, and names of artists. */
   works: string[];
-  /** How often each word stands in all sources. */
+  /** How often each word occurs in all sources. */
   counts: WordCounts;
 }
 
-/** An endless stream of title-like lines of four to ten words, some of them more than once. */
+/** An endless stream of title-like lines of four to ten words, with some repeats. */
 export function* titleLines(packages: Packages, gathered: Gathered): Generator<string> {
   const LONGEST = 10;
   const draws = new Draws(20240607);
@@ -91,7 +91,7 @@ export function* titleLines(packages: Packages, gathered: Gathered): Generator<s
   }
 }
 
-/** Makes chains in which each word often follows the one before: closer to speech than chance. */
+/** Makes chains of words that often follow each other: closer to speech than random words. */
 function wordChains(packages: Packages, draws: Draws): (length: number) => string {
   const pairs = [...wordPairs(packages)];
   const start = draws.weighted(

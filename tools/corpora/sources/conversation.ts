@@ -48,7 +48,7 @@ export function* aiml(packages: Packages): Generator<string> {
   }
 }
 
-/** Small talk: what is said and what is replied. */
+/** Small talk: remarks and replies. */
 export function* chatterbot(packages: Packages): Generator<string> {
   const folder = packages.pypi("chatterbot_corpus/data/english");
   for (const path of filesIn(folder, /./, /tech_support|coding/)) {

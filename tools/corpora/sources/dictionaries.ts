@@ -11,7 +11,7 @@ import { captures, countWords, paragraphs, passages, squeeze } from "../text.ts"
 export interface Synset {
   /** Words and phrases of one meaning. */
   lemmas: string[];
-  /** The number of the lexicographer's file, which tells the subject. */
+  /** The number of the lexicographer's file, which stands for the subject. */
   file: number;
   /** The definition, then examples in quotation marks. */
   gloss: string;
@@ -35,7 +35,7 @@ export function* synsets(packages: Packages): Generator<Synset> {
   }
 }
 
-/** WordNet: the words of a synonym set with its definition, and each example alone. */
+/** WordNet: the words of a synonym set with its definition, and each example by itself. */
 export function* wordnet(packages: Packages): Generator<string> {
   for (const { lemmas, gloss } of synsets(packages)) {
     const definition = gloss.replace(/;?\s*"[^"]*".*$/, "").trim();
@@ -59,7 +59,7 @@ export function dictd(name: string): (packages: Packages) => Generator<string> {
       const definition = squeeze(withoutNotation(block, atMargin));
       const count = countWords(definition);
       if (count < 3 || /\?{2}|http/.test(definition)) continue;
-      // A definition reads better with its word, which dictd keeps in another block.
+      // A definition reads better with its word, which dictd stores in another block.
       const whole = definition.includes(headword) || count > 12;
       yield* passages(whole ? definition : `${headword}: ${definition}`);
     }

@@ -22,7 +22,7 @@ const FOREIGN_EDITION =
 const PART_OF_A_SET =
   /^(side|disk|disc|cassette|tape|boot|program|part|track|bgm|se|manual|data)\b[\w .#-]*$/i;
 
-/** Names of games and of their music's pieces, out of MAME's lists of software. */
+/** Names of games and of their pieces of music, from MAME's software lists. */
 export function* mame(packages: Packages): Generator<string> {
   const entry = /<description>([^<]+)<|name="part_id" value="([^"]+)"/g;
   for (const path of filesIn(`${packages.debian("mame-data")}/share/games/mame/hash`, /\.xml$/)) {
@@ -43,7 +43,7 @@ export function* mame(packages: Packages): Generator<string> {
   }
 }
 
-/** Names of games, out of openMSX's database of software. */
+/** Names of games, from openMSX's software database. */
 export function* msx(packages: Packages): Generator<string> {
   const database = `${packages.debian("openmsx-data")}/share/openmsx/softwaredb.xml`;
   for (const title of captures(readText(database), /<title[^>]*>([^<]+)</g)) {
@@ -79,7 +79,7 @@ function* rubyFaker(packages: Packages): Generator<string> {
   }
 }
 
-/** What a line of YAML lists: one item after a dash, or several in brackets. */
+/** The items of a line of YAML: one after a dash, or several in brackets. */
 function yamlItems(line: string): Iterable<string> {
   const item = /^\s*- (?!\[)["']?(.*?)["']?\s*$/.exec(line)?.[1];
   if (item !== undefined) return [item];
@@ -109,7 +109,7 @@ export function* firstNames(packages: Packages): Generator<string> {
   }
 }
 
-/** Names of basketball's players and teams. */
+/** Names of basketball players and teams. */
 export function* basketball(packages: Packages): Generator<string> {
   const data = readText(packages.pypi("nba_api/stats/library/data.py"));
   yield* captures(data, /"([^"]+)", (?:True|False)\]/g);

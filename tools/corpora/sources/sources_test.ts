@@ -6,7 +6,7 @@ import { wikipedia } from "./articles.ts";
 import { trivia } from "./conversation.ts";
 import { dictd } from "./dictionaries.ts";
 
-/** What a source makes of one file among the unpacked packages. */
+/** The texts of a source from one file among the unpacked packages. */
 async function textsOf(
   source: (packages: Packages) => Iterable<string>,
   path: string,

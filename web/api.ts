@@ -1,5 +1,5 @@
 /**
- * The server's routes, with the types that its own description gives them.
+ * The server's routes, with the types from its own description.
  *
  * @module
  */
@@ -13,10 +13,10 @@ export type Schemas = components["schemas"];
 /** A training run. */
 export type Run = Schemas["Run"];
 
-/** A run so far, to be drawn. */
+/** The history of a run, for charts. */
 export type RunHistory = Schemas["RunHistory"];
 
-/** The server may stand behind a proxy, under a path of its own. */
+/** The server may be behind a proxy, under a path of its own. */
 const BASE = new URL(".", location.href).href.replace(/\/$/, "");
 
 const PROBE_INTERVAL_MS = 1000;
@@ -27,13 +27,13 @@ export const isOnline = signal(true);
 /** Whether the server asks for a key. */
 export const needsKey = signal(false);
 
-/** Counts how often the server came back or a key was accepted: what is shown is asked for again. */
+/** Counts returns of the server and accepted keys; after each, views ask for their data again. */
 export const freshness = signal(0);
 
 /** An answer that is an error. */
 export class AnswerError extends Error {
   override name = "AnswerError";
-  /** Of HTTP. */
+  /** The HTTP status. */
   readonly status: number;
 
   constructor(status: number, message: string) {
@@ -41,7 +41,7 @@ export class AnswerError extends Error {
     this.status = status;
   }
 
-  /** The field that is at fault, where the message begins with one. */
+  /** The field at fault, if the message begins with one. */
   get field(): string | undefined {
     return /^'([^']+)': /.exec(this.message)?.[1];
   }
@@ -95,7 +95,7 @@ async function fetchWatched(request: Request): Promise<Response> {
   }
 }
 
-/** Says that the server is gone, and looks for it until it is back. */
+/** Reports that the server is gone, and looks for it until it is back. */
 export function watchForReturn(): void {
   if (!isOnline.peek()) return;
   isOnline.value = false;

@@ -1,12 +1,12 @@
 /**
- * What a view asks the server for: once, or again and again while somebody looks.
+ * The data that a view asks the server for: once, or repeatedly while the view is shown.
  *
  * @module
  */
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { freshness } from "./api.ts";
 
-/** An answer that is there, is awaited, or did not come. */
+/** An answer that has come, is awaited, or has failed. */
 export interface Asked<Data> {
   data: Data | undefined;
   error: Error | undefined;
@@ -15,11 +15,11 @@ export interface Asked<Data> {
 }
 
 /**
- * Asks for something, again where the inputs change, the server comes back, or time has passed.
+ * Asks for something, and again when the inputs change, the server comes back, or time has passed.
  *
- * @param load What asks; its signal aborts when nobody waits any more.
- * @param inputs What the answer depends on.
- * @param intervalMs How long after an answer to ask again; without it, not.
+ * @param load Sends the request; its signal aborts when the answer is no longer wanted.
+ * @param inputs The values that the answer depends on.
+ * @param intervalMs The time from an answer to the next request; without it there is none.
  */
 export function useAsked<Data>(
   load: (signal: AbortSignal) => Promise<Data>,
@@ -41,7 +41,7 @@ export function useAsked<Data>(
         if (!aborted.signal.aborted) setState({ key, data });
       } catch (error) {
         if (aborted.signal.aborted) return;
-        // What was there stays: a server that is gone for a moment empties no view.
+        // Old data stay: a server that is gone for a moment empties no view.
         setState((before) => ({
           ...(before?.key === key ? before : {}),
           key,
@@ -66,7 +66,7 @@ export function useAsked<Data>(
   return { data: current?.data, error: current?.error, reload };
 }
 
-/** Whatever was thrown, as an error. */
+/** A thrown value as an error. */
 export function asError(thrown: unknown): Error {
   return thrown instanceof Error ? thrown : new Error(String(thrown));
 }

@@ -1,5 +1,5 @@
 /**
- * The audit of a data set as a page of its own, which needs no script and no network.
+ * The audit of a data set as a page of its own, without scripts or network.
  *
  * @module
  */
@@ -7,13 +7,13 @@ import { renderToString } from "preact-render-to-string";
 import type { Schemas } from "./api.ts";
 import { Audit } from "./components/audit.tsx";
 
-/** What {@link auditDocument} shows beside the report. */
+/** The texts of {@link auditDocument} beside the report. */
 export interface AuditDocumentOptions {
-  /** Of the data set. */
+  /** The name of the data set. */
   name: string;
-  /** How much there is, in a sentence. */
+  /** The size of the data set, in a sentence. */
   lead: string;
-  /** How near duplicates were found. */
+  /** The method of finding near duplicates. */
   footer: string;
   /** The style of the page. */
   style: string;

@@ -1,5 +1,5 @@
 /**
- * A run as it goes on: its history, and then every event of its stream.
+ * A live run: its history, then every event of its stream.
  *
  * @module
  */
@@ -12,7 +12,7 @@ export type FollowedRun = RunHistory;
 
 const RETRY_MS = 1000;
 
-/** Follows a run until it is over; what comes between two frames of the screen is drawn at once. */
+/** Follows a run until it is over; events between two frames of the screen are drawn together. */
 export function useFollowedRun(id: string): FollowedRun {
   const [followed, setFollowed] = useState(EMPTY);
   useEffect(() => {
@@ -39,7 +39,7 @@ export function useFollowedRun(id: string): FollowedRun {
         source.addEventListener(type, take);
       }
       source.onerror = () => {
-        // The stream of a run that is over ends; one that may go on is listened to again.
+        // The stream of a finished run ends; that of another is opened again.
         source?.close();
         timer = setTimeout(load, RETRY_MS / 4);
       };

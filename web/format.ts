@@ -1,5 +1,5 @@
 /**
- * Numbers, times and shares as the reader's locale writes them.
+ * Numbers, times and shares in the reader's locale.
  *
  * @module
  */
@@ -38,12 +38,12 @@ export function percent(value: number): string {
   return PERCENT.format(value);
 }
 
-/** A probability; of one that is tiny only that it is. */
+/** A probability; a tiny one only as less than a limit. */
 export function probability(value: number): string {
   return value > 0 && value < 0.001 ? `less than ${percent(0.001)}` : percent(value);
 }
 
-/** Three decimals, or four digits of what is very small or large. */
+/** Three decimals, or four digits for very small and large values. */
 export function decimals(value: number): string {
   const size = Math.abs(value);
   if (size === 0 || (size >= 1e-3 && size < 1e4)) return THREE.format(value);

@@ -1,5 +1,5 @@
 /**
- * The page: which view belongs to which address.
+ * The page: the view of each address.
  *
  * @module
  */

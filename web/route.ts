@@ -1,6 +1,5 @@
 /**
- * Where in the page one is: a path and parameters behind the `#` of the address, which no server
- * sees or logs.
+ * The place in the page: path and parameters after the address's `#`, unseen by any server.
  *
  * @module
  */
@@ -8,7 +7,7 @@ import { computed, signal } from "@preact/signals";
 
 /** A place in the page. */
 export interface Route {
-  /** Such as `["runs", "ID"]`. */
+  /** For example `["runs", "ID"]`. */
   path: string[];
   parameters: URLSearchParams;
 }
@@ -16,7 +15,7 @@ export interface Route {
 const hash = signal(location.hash);
 addEventListener("hashchange", () => hash.value = location.hash);
 
-/** The place that is shown. */
+/** The current place. */
 export const route = computed<Route>(() => {
   const [path = "", query = ""] = hash.value.replace(/^#\/?/, "").split(/\?(.*)/s);
   return {
@@ -41,7 +40,7 @@ export function go(path: readonly string[], parameters?: Record<string, string |
   location.hash = href(path, parameters);
 }
 
-/** Changes the parameters of the present place; the way back does not lead through each. */
+/** Changes the parameters of the current place, without an entry in the browser's history. */
 export function setParameters(parameters: Record<string, string | undefined>): void {
   const { path, parameters: before } = route.peek();
   const next = href(path, { ...Object.fromEntries(before), ...parameters });
@@ -49,7 +48,7 @@ export function setParameters(parameters: Record<string, string | undefined>): v
   hash.value = next;
 }
 
-/** A part of an address that somebody typed may be anything. */
+/** Decodes a part of an address, which may be malformed. */
 function decodePart(part: string): string {
   try {
     return decodeURIComponent(part);

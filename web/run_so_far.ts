@@ -1,18 +1,18 @@
 /**
- * A run so far, and how an event changes it.
+ * The history of a run, and how an event changes it.
  *
  * @module
  */
 import { keptPoints } from "../lib/thinning.ts";
 import type { RunHistory } from "./api.ts";
 
-/** Curves are thinned out when they have so many points. */
+/** Curves are thinned out at this number of points. */
 const MAX_POINTS = 4000;
 
-/** About as many points are left then. */
+/** About this many points are left then. */
 export const POINTS = 2000;
 
-/** A run of which nothing is known. */
+/** The history of a run before any event. */
 export const EMPTY: RunHistory = {
   steps: { step: [], epoch: [], loss: [], grad_norm: [], learning_rate: [], tokens_per_second: [] },
   evaluations: [],
@@ -24,7 +24,7 @@ type Columns = RunHistory["steps"];
 type Column = keyof Columns;
 const COLUMNS = Object.keys(EMPTY.steps) as Column[];
 
-/** Any event of a run, as its stream has it. */
+/** Any event in the stream of a run. */
 export type StreamedEvent =
   | { type: "step" } & Record<Column, number>
   | { type: "evaluation" } & RunHistory["evaluations"][number]
@@ -49,7 +49,7 @@ export function after(before: RunHistory, id: number, event: StreamedEvent): Run
 }
 
 function withStep(before: Columns, event: Record<Column, number>): Columns {
-  // An attempt that goes on from a checkpoint does again the steps that came after it.
+  // An attempt that resumes from a checkpoint repeats the steps after it.
   const firstLater = before.step.findIndex((step) => step >= event.step);
   const kept = firstLater < 0 ? before.step.length : firstLater;
   const columns = eachColumn((column) => [...before[column].slice(0, kept), event[column]]);

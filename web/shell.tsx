@@ -1,5 +1,5 @@
 /**
- * The frame around all views: where one can go, whether the server is there, light or dark.
+ * The frame around all views: navigation, the server's state, light or dark.
  *
  * @module
  */
@@ -23,7 +23,7 @@ const THEME_ICONS: Record<Theme, IconName> = { auto: "auto", light: "sun", dark:
 export function Shell(
   { places, keyName = null, onSignOut, children }: {
     places: readonly Place[];
-    /** The name of the key that was given, if any was. */
+    /** The name of the key in use, if any. */
     keyName?: string | null;
     onSignOut?: () => void;
     children: ComponentChildren;
@@ -92,7 +92,7 @@ export function Shell(
   );
 }
 
-/** The address behind `#` is that of a view. */
+/** Moves the focus to the view; a link cannot, as the part after `#` is the view's address. */
 function skipToMain(event: MouseEvent): void {
   event.preventDefault();
   document.getElementById("main")?.focus();

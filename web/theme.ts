@@ -1,5 +1,5 @@
 /**
- * Light or dark: as the system has it, or as the reader chose.
+ * Light or dark: the system's theme, or the reader's choice.
  *
  * @module
  */
@@ -7,16 +7,16 @@ import { effect, signal } from "@preact/signals";
 
 const KEY = "graft.theme";
 
-/** What can be chosen. */
+/** The choices. */
 export const THEMES = ["auto", "light", "dark"] as const;
 
 /** One of {@link THEMES}. */
 export type Theme = (typeof THEMES)[number];
 
-/** What was chosen. */
+/** The reader's choice. */
 export const theme = signal<Theme>(THEMES.find((it) => it === localStorage.getItem(KEY)) ?? "auto");
 
-/** Counts changes of the colours, for what is drawn on a canvas. */
+/** Counts changes of the colours, for drawings on a canvas. */
 export const coloursChanged = signal(0);
 
 effect(() => {
@@ -28,7 +28,7 @@ effect(() => {
 matchMedia("(prefers-color-scheme: dark)")
   .addEventListener("change", () => coloursChanged.value++);
 
-/** The present value of a custom property. */
+/** The current value of a custom property. */
 export function colour(name: string): string {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }

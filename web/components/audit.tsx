@@ -1,6 +1,5 @@
 /**
- * What the audit of a data set found, as pictures: for the page of the server and for the one that
- * `data audit` writes.
+ * The audit of a data set as pictures, for the server's page and that of `data audit`.
  *
  * @module
  */
@@ -12,7 +11,7 @@ type FileAudit = Schemas["FileAudit"];
 type Lengths = Schemas["Lengths"];
 type BaselineFigures = Schemas["BaselineFigures"];
 
-/** The files of a data set in the order in which they are shown. */
+/** The files of a data set in their order on the page. */
 const SIDES = ["train", "validation", "test"] as const;
 
 type Side = (typeof SIDES)[number];
@@ -43,7 +42,7 @@ export function Audit({ report }: { report: AuditReport }) {
   );
 }
 
-/** How many rows a data set has, in all files. */
+/** The rows of all files of a data set. */
 export function rowsOf(report: AuditReport): number {
   return sidesOf(report).reduce((sum, side) => sum + report.files[side]!.rows, 0);
 }
@@ -203,7 +202,7 @@ function ClassSection({ report, sides }: { report: AuditReport; sides: readonly 
   );
 }
 
-/** A bar with its name before it and its value behind. */
+/** A bar between its name and its value. */
 function Bar(
   { name, share, kind, children }: {
     name?: ComponentChildren;

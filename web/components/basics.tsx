@@ -1,5 +1,5 @@
 /**
- * The small parts that all views are made of.
+ * The small parts of all views.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { UnreachableError } from "../api.ts";
 import { ago, dateTime } from "../format.ts";
 import { Icon, type IconName } from "./icon.tsx";
 
-/** The title of a view, with what can be done in it. */
+/** The title of a view, with its actions. */
 export function Heading(
   { title, note, back, children }: {
     title: ComponentChildren;
@@ -19,7 +19,7 @@ export function Heading(
   },
 ) {
   const heading = useRef<HTMLHeadingElement>(null);
-  // Whoever came here with the keyboard or a screen reader begins at the title.
+  // Users of a keyboard or screen reader start at the title.
   useEffect(() => heading.current?.focus({ preventScroll: true }), []);
   return (
     <header class="heading">
@@ -102,7 +102,7 @@ export function Figures({ figures }: { figures: [string, ComponentChildren][] })
   );
 }
 
-/** Says that there is nothing yet, and the next step. */
+/** The message of an empty view, with the next step. */
 export function Empty(
   { icon, title, children }: { icon: IconName; title: string; children?: ComponentChildren },
 ) {
@@ -117,7 +117,7 @@ export function Empty(
   );
 }
 
-/** Says that something is on its way; not at once, as most things are there sooner. */
+/** A placeholder for an answer; it appears late, as most answers come sooner. */
 export function Loading({ rows = 4 }: { rows?: number }) {
   return (
     <div class="loading" role="status">
@@ -127,9 +127,9 @@ export function Loading({ rows = 4 }: { rows?: number }) {
   );
 }
 
-/** Says why something is not there. */
+/** The reason why something is missing. */
 export function Failure({ error, retry }: { error: Error; retry?: () => void }) {
-  // The line at the top of the page says that the server is gone.
+  // The line at the top of the page already says that the server is gone.
   if (error instanceof UnreachableError) return <Loading />;
   return (
     <div class="note danger" role="alert">
@@ -174,7 +174,7 @@ export function Command({ text }: { text: string }) {
   );
 }
 
-/** How long ago something was; the moment itself on demand. */
+/** How long ago something was, with the exact time on demand. */
 export function When({ time }: { time: string }) {
   const [, setNow] = useState(0);
   useEffect(() => {
@@ -184,7 +184,7 @@ export function When({ time }: { time: string }) {
   return <time dateTime={time} title={dateTime(time)}>{ago(time)}</time>;
 }
 
-/** How far something is. */
+/** A progress bar. */
 export function Meter(
   { value, label, kind = "accent" }: { value: number; label: string; kind?: string },
 ) {
@@ -203,7 +203,7 @@ export function Meter(
   );
 }
 
-/** A choice of few, all of which are seen. */
+/** A choice between a few options, all visible. */
 export function Choice<Value extends string>(
   { label, options, value, onChange }: {
     label: string;
@@ -228,7 +228,7 @@ export function Choice<Value extends string>(
   );
 }
 
-/** A field with its name, and what is to be said of it. */
+/** A field with its name, hint and error. */
 export function Field(
   { label, hint, error, children, id }: {
     id: string;

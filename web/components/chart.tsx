@@ -9,7 +9,7 @@ import "uplot/dist/uPlot.min.css";
 import { digits, short } from "../format.ts";
 import { colour, coloursChanged } from "../theme.ts";
 
-/** A curve: the y of each x, `null` where there is none. */
+/** A curve: the y of each x, `null` if there is none. */
 export interface Curve {
   name: string;
   x: readonly number[];
@@ -26,7 +26,7 @@ export interface Curve {
 export interface ChartProps {
   title: string;
   curves: readonly Curve[];
-  /** In words, for those who do not see it. */
+  /** A description for screen readers. */
   summary: string;
   height?: number;
   /** The lowest and highest y; by default those of the curves. */
@@ -35,13 +35,13 @@ export interface ChartProps {
   format?: (value: number) => string;
 }
 
-/** The cursor stands at one step in all charts of a view. */
+/** The cursor is at the same step in all charts of a view. */
 const SYNC = uPlot.sync("steps");
 
-/** How many colours curves have. */
+/** The number of colours of curves. */
 export const COLOURS = 8;
 
-/** A chart as wide as there is room. */
+/** A chart as wide as its container. */
 export function Chart(props: ChartProps) {
   const box = useRef<HTMLDivElement>(null);
   const plot = useRef<{ uplot: uPlot; shape: string }>();
@@ -157,7 +157,7 @@ function aligned(curves: readonly Curve[]): uPlot.AlignedData {
   return uPlot.join(curves.map(({ x, y }): uPlot.AlignedData => [[...x], [...y]]));
 }
 
-/** Each value with those before it: the mean whose weights fade by a factor a step. */
+/** Each value's mean with those before it, whose weights fade by a factor per step. */
 export function smoothed(values: readonly number[], factor: number): number[] {
   let [sum, weight] = [0, 0];
   return values.map((value) => {

@@ -1,5 +1,5 @@
 /**
- * Which classes are taken for which.
+ * The confusion matrix: which classes are taken for which.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { count, percent } from "../format.ts";
 import { colour, coloursChanged } from "../theme.ts";
 import { Choice } from "./basics.tsx";
 
-/** With more classes a cell is a point of a picture. */
+/** With more classes the matrix is a picture, one point per cell. */
 const MAX_TABLE = 24;
 const MAX_CONFUSIONS = 12;
 
@@ -18,7 +18,7 @@ export interface Cell {
   predicted: string;
 }
 
-/** What is drawn. */
+/** The matrix to draw. */
 export interface ConfusionMatrixProps {
   labels: readonly string[];
   /** Rows are true classes, columns predicted ones. */
@@ -27,7 +27,7 @@ export interface ConfusionMatrixProps {
   onChoose: (cell: Cell) => void;
 }
 
-/** The matrix as a table of buttons, or as a picture where there are very many classes. */
+/** The matrix as a table of buttons, or as a picture with very many classes. */
 export function ConfusionMatrix(props: ConfusionMatrixProps) {
   const [unit, setUnit] = useState<"counts" | "shares">("counts");
   const isTable = props.labels.length <= MAX_TABLE;
@@ -107,7 +107,7 @@ function MatrixTable(
   );
 }
 
-/** One point a cell; what stands under the pointer is said below. */
+/** One point per cell; the text below describes the cell under the pointer. */
 function MatrixPicture({ labels, matrix, onChoose, unit }: ConfusionMatrixProps & Unit) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const [under, setUnder] = useState<{ i: number; j: number }>();

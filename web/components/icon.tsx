@@ -1,5 +1,5 @@
 /**
- * Small pictures; what they mean is said beside them.
+ * Icons; the text beside each says its meaning.
  *
  * @module
  */
@@ -30,10 +30,10 @@ const PATHS = {
   key: "M15 4a5 5 0 11-4.6 7L3 18v3h4v-3h3v-3l1.7-1.3A5 5 0 0115 4zM16 8v.1",
 } as const;
 
-/** The names of the pictures. */
+/** The names of the icons. */
 export type IconName = keyof typeof PATHS;
 
-/** A picture as high as the text. */
+/** An icon as high as the text. */
 export function Icon({ name }: { name: IconName }) {
   return (
     <svg class="icon" viewBox="0 0 24 24" aria-hidden="true">

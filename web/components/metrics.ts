@@ -1,12 +1,12 @@
 /**
- * The figures of runs and evaluations: their names and how they are written.
+ * The figures of runs and evaluations: their names and formats.
  *
  * @module
  */
 import type { Run } from "../api.ts";
 import { decimals, percent } from "../format.ts";
 
-/** The metrics' names; the first of each kind of problem is the one by which runs are compared. */
+/** The names of the metrics; the first of each kind of problem is used to compare runs. */
 export const METRICS = {
   single_label_classification: { accuracy: "Accuracy", f1_macro: "Macro-F1" },
   multi_label_classification: {
@@ -23,7 +23,7 @@ export type ProblemType = keyof typeof METRICS;
 /** Some metrics of a problem. */
 export type MetricValues = { problem_type: ProblemType } & { [name: string]: unknown };
 
-/** The metrics that there are, with their names. */
+/** The metrics that are given, with their names. */
 export function metricEntries(values: MetricValues): [key: string, name: string, value: number][] {
   return Object.entries(METRICS[values.problem_type]).flatMap(([key, name]) => {
     const value = values[key];
@@ -31,12 +31,12 @@ export function metricEntries(values: MetricValues): [key: string, name: string,
   });
 }
 
-/** A metric's value; accuracies are shares. */
+/** A metric's value; accuracies are percentages. */
 export function metricValue(key: string, value: number): string {
   return key === "accuracy" ? percent(value) : decimals(value);
 }
 
-/** The figure by which a run is judged, and on which texts it was measured. */
+/** The main figure of a run, with the texts it was measured on. */
 export function bestFigure(
   { result, progress }: Run,
 ): { name: string; value: string; split: string; number: number } | undefined {
@@ -49,7 +49,7 @@ export function bestFigure(
   return { name, value: metricValue(key, value), split, number: value };
 }
 
-/** An interval of a metric. */
+/** The interval of a metric. */
 export function metricInterval(key: string, [low, high]: readonly number[] = []): string {
   if (low === undefined || high === undefined) return "–";
   return `${metricValue(key, low)} – ${metricValue(key, high)}`;

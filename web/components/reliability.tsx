@@ -1,5 +1,5 @@
 /**
- * The reliability diagram: whether scores are what they say.
+ * The reliability diagram: whether scores match accuracy.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { count, decimals, percent } from "../format.ts";
 const SIZE = 220;
 const MARGIN = 38;
 
-/** Accuracy by score, beside the line where both are the same. */
+/** Accuracy by score, with the line where both are equal. */
 export function Reliability(
   { calibration: { bins, expected_calibration_error } }: { calibration: Schemas["Calibration"] },
 ) {

@@ -1,5 +1,5 @@
 /**
- * Where a run or an evaluation stands.
+ * The state of a run or an evaluation.
  *
  * @module
  */
@@ -25,7 +25,7 @@ export function StateBadge(
   );
 }
 
-/** How far a run is, and how long it takes yet. */
+/** The progress of a run, and the time left. */
 export function RunProgress({ run }: { run: Run }) {
   const { progress, state } = run;
   if (progress === undefined) return <span class="soft">{state === "queued" ? "waits" : "–"}</span>;

@@ -1,5 +1,5 @@
 /**
- * The data sets: what is in them, and a file that is looked at before it becomes one.
+ * The data sets, and the preview of a file before it becomes one.
  *
  * @module
  */
@@ -24,10 +24,10 @@ import { bytes, count } from "../format.ts";
 import { go, href } from "../route.ts";
 
 const SAMPLE = "sample";
-/** As much of a file tells its columns. */
+/** The part of a file that is enough to find its columns. */
 const HEAD_BYTES = 100_000;
 
-/** What a file is called by the end of its name. */
+/** Media types by the extension of a file. */
 const MEDIA_TYPES: [RegExp, string][] = [
   [/\.(tsv|tab)$/i, "text/tab-separated-values"],
   [/\.(jsonl|ndjson|json)$/i, "application/jsonl"],
@@ -142,7 +142,7 @@ function DropZone({ onFile }: { onFile: (file: File) => void }) {
 
 type Columns = Schemas["TableColumns"];
 
-/** The way of a file to a data set: columns, audit, name. */
+/** The steps from a file to a data set: columns, audit, name. */
 function Upload({ file, onClose }: { file: File; onClose: () => void }) {
   const type = MEDIA_TYPES.find(([end]) => end.test(file.name))![1];
   const [columns, setColumns] = useState<Columns>();
@@ -350,7 +350,7 @@ export function DatasetPage({ name }: { name: string }) {
   );
 }
 
-/** How the files were read, and what is odd about the labels. */
+/** Notes on how the files were read, and on odd labels. */
 function Notes({ notes }: { notes: readonly string[] }) {
   if (notes.length === 0) return null;
   return (
@@ -365,7 +365,7 @@ function sizes({ rows, labels, problem_type }: Dataset): string {
   return problem_type === "regression" ? parts : `${count(labels.length)} classes; ${parts}`;
 }
 
-/** The name of a file as the name of a data set may be. */
+/** A valid name of a data set from the name of a file. */
 function nameOf(file: string): string {
   const name = file.replace(/\.[^.]*$/, "").replace(/[^A-Za-z0-9._-]+/g, "-")
     .replace(/^[^A-Za-z0-9]+/, "").slice(0, 64);

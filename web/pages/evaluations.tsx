@@ -384,7 +384,7 @@ function Matrix({ report }: { report: Report }) {
   );
 }
 
-/** Shows some of the texts, and leads the eye to them. */
+/** Shows some of the texts, and scrolls to them. */
 function showTexts(parameters: Record<string, string>): void {
   setParameters(parameters);
   document.getElementById("texts")?.scrollIntoView({ block: "start", behavior: "smooth" });
@@ -680,7 +680,7 @@ export function EvaluationComparisonPage() {
   );
 }
 
-/** The figures that an evaluation in a list has. */
+/** The figures of an evaluation in a list. */
 function figuresOf(evaluation: Evaluation) {
   const { problem_type } = evaluation;
   if (problem_type === undefined || !(problem_type in METRICS)) return [];

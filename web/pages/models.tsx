@@ -1,5 +1,5 @@
 /**
- * The models: their versions, aliases and canaries, what they answer, and what they take.
+ * The models: their versions, aliases and canaries, and their outputs and inputs.
  *
  * @module
  */
@@ -25,7 +25,7 @@ import { go, href, route, setParameters } from "../route.ts";
 const INTERVAL_MS = 3000;
 const PAGE = 100;
 const DEFAULT_ALIAS = "default";
-/** The alias that answers requests which name the model alone. */
+/** The alias that answers requests that name only the model. */
 const CURRENT_ALIAS = "current";
 
 type Model = Schemas["Model"];
@@ -513,7 +513,7 @@ function AliasEditor(
   );
 }
 
-/** With one share changed the others share the rest as before. */
+/** Changes one share; the others divide the rest in the same proportion. */
 function withShare(
   shares: ReadonlyMap<number, number>,
   versions: readonly Version[],

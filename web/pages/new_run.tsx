@@ -1,5 +1,5 @@
 /**
- * A form for a run, made from the description that the server gives of its settings.
+ * A form for a run, made from the server's description of its settings.
  *
  * @module
  */
@@ -32,7 +32,7 @@ const FIRST = [
   "batch_size",
   "max_length",
 ];
-/** The data set says which it is. */
+/** Settings that the data set determines. */
 const LEFT_OUT = ["problem_type"];
 const CHECK_AFTER_MS = 250;
 
@@ -84,7 +84,7 @@ function RunForm(
     const aborted = new AbortController();
     const timer = setTimeout(async () => {
       try {
-        // What the fields hold is checked by the server, whatever it is.
+        // The server checks the values of the fields.
         const body = JSON.parse(request) as Schemas["RunRequest"];
         const { signal } = aborted;
         const { settings } = await answered(client.POST("/v1/runs/settings", { body, signal }));
@@ -197,7 +197,7 @@ function Setting(
     name: string;
     schema: SettingSchema;
     value: string | number | boolean | undefined;
-    /** What it is if nothing is given. */
+    /** The default. */
     usual: unknown;
     options: readonly string[] | undefined;
     error: string | undefined;
@@ -259,7 +259,7 @@ function Setting(
         placeholder={shown === undefined ? "" : String(shown)}
         onInput={({ currentTarget: { value } }) => {
           const text = value.trim();
-          // What is no number goes as it is: the server says the rule.
+          // Other text than a number is sent as it is: the server reports the rule.
           const isOne = isNumber && text !== "" && Number.isFinite(Number(text));
           onChange(text === "" ? undefined : isOne ? Number(text) : text);
         }}

@@ -15,7 +15,7 @@ const TYPING_PAUSE_MS = 150;
 const MAX_MODELS = 6;
 /** Further classes are counted, not drawn. */
 const MAX_CLASSES = 8;
-/** A list of more to choose from is no help. */
+/** A longer list to choose from is no help. */
 const MAX_EXPLAINED = 50;
 
 const EXAMPLES = [
@@ -124,7 +124,7 @@ export function PlaygroundPage() {
   );
 }
 
-/** What can be asked of a model: its newest version, others, and aliases. */
+/** The references to a model: its newest version, other versions, and aliases. */
 function referencesOf({ name, versions, aliases }: Schemas["Model"]): string[] {
   return [
     name,
@@ -200,7 +200,7 @@ function Answer({ text, model }: { text: string; model: string }) {
   );
 }
 
-/** What each word adds to a class, when somebody asks. */
+/** The contribution of each word to a class, on demand. */
 function Why(
   { text, model, labels }: { text: string; model: string; labels: readonly string[] },
 ) {
@@ -220,7 +220,7 @@ function Words(
   const label = chosen !== undefined && labels.includes(chosen) ? chosen : labels[0]!;
   const { data, error, reload } = useAsked(
     async (signal) => {
-      // Not while somebody types.
+      // Not while the user types.
       await new Promise((resolve) => setTimeout(resolve, 2 * TYPING_PAUSE_MS));
       signal.throwIfAborted();
       return await answered(client.POST("/v1/explain", { body: { model, text, label }, signal }));

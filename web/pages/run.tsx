@@ -1,5 +1,5 @@
 /**
- * One run: its curves as they grow, what it was told, and what became of it.
+ * One run: its live curves, its settings, and its result.
  *
  * @module
  */
@@ -28,7 +28,7 @@ import { type FollowedRun, useFollowedRun } from "../followed_run.ts";
 import { go, href } from "../route.ts";
 import { secondsOf, shortName } from "./runs.tsx";
 
-/** The view of the newest run, whichever that is. */
+/** The view of the newest run. */
 export function LatestRunPage() {
   const { data, error } = useAsked(
     (signal) => answered(client.GET("/v1/runs", { params: { query: { limit: 1 } }, signal })),
@@ -91,7 +91,7 @@ export function RunPage({ id, isLatest = false }: { id: string; isLatest?: boole
   );
 }
 
-/** What can be done with a run in its present state. */
+/** The actions for a run in its current state. */
 function RunActions({ run, reload }: { run: Run; reload: () => void }) {
   const [error, setError] = useState<Error>();
   const [busy, setBusy] = useState(false);
@@ -180,13 +180,13 @@ function RunNotes({ run }: { run: Run }) {
   );
 }
 
-/** How far it is, in one line of figures. */
+/** The progress, in one line of figures. */
 function Standing({ run, followed }: { run: Run; followed: FollowedRun }) {
   const { progress, state } = run;
   if (progress === undefined) return null;
   const { steps } = followed;
   const last = steps.step.length - 1;
-  // Steps that come fast are left out of the stream, and so may be the last.
+  // The stream leaves out steps that come fast, perhaps the last one, too.
   const step = run.result?.steps ?? Math.max(progress.step, steps.step[last] ?? 0);
   const seconds = secondsOf(run);
   return (

@@ -1,5 +1,5 @@
 /**
- * All runs: which train, which are over, and how good they are.
+ * All runs: their states and figures.
  *
  * @module
  */
@@ -38,7 +38,7 @@ const STATES = [
 
 type State = (typeof STATES)[number][0];
 
-/** What the table can be sorted by. */
+/** The sort orders of the table. */
 const ORDERS: Record<string, (run: Run) => number | string> = {
   name: ({ name }) => name.toLowerCase(),
   state: ({ state }) => state,
@@ -271,12 +271,12 @@ function NothingFound() {
   );
 }
 
-/** A name, or the first part of the id of a run that was given none. */
+/** The name, or the first part of the id of a run without one. */
 export function shortName({ id, name }: { id: string; name: string }): string {
   return name === id ? id.slice(0, 8) : name;
 }
 
-/** The names of some runs; those that have the same are told apart by their ids. */
+/** The names of some runs; equal ones are distinguished by id. */
 export function distinctNames(runs: readonly { id: string; name: string }[]): string[] {
   const names = runs.map(shortName);
   return names.map((name, i) =>
@@ -303,7 +303,7 @@ function sorted(runs: readonly Run[], order: string): readonly Run[] {
   });
 }
 
-/** The newest runs, as many as are shown. */
+/** The newest runs, as many as the table shows. */
 async function runsUpTo(
   count: number,
   filter: { state?: Exclude<State, "">; name?: string },

@@ -1,5 +1,5 @@
 /**
- * Asks for the key of a server that wants one.
+ * Asks for the key of a server that requires one.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { answered, AnswerError, client } from "../api.ts";
 import { asError } from "../asked.ts";
 import { Button, Failure, Field } from "../components/basics.tsx";
 
-/** The view; `onDone` is called when the server has taken a key. */
+/** The view; `onDone` is called when the server has accepted a key. */
 export function SignInPage({ onDone }: { onDone: () => void }) {
   const [key, setKey] = useState("");
   const [error, setError] = useState<Error>();

@@ -1,5 +1,5 @@
 /**
- * What it costs that the rows of a batch belong to many adapters of one base.
+ * The cost of a batch whose rows belong to many adapters of one base.
  *
  * @module
  */
@@ -13,26 +13,26 @@ import type { Executor } from "../onnx/runtime/executor.ts";
 import { type AdapterMode, BENCH_MODEL, randomTexts, writeAdapters, writeModel } from "./server.ts";
 import { type BENCH_SIZES, median } from "./train.ts";
 
-/** What is timed. */
+/** Settings of {@link benchAdapters}. */
 export interface AdapterBenchOptions {
   size: keyof typeof BENCH_SIZES;
   /** Tokens of each text. */
   length: number;
-  /** What the adapters are, each by the default settings of its kind. */
+  /** The kind of the adapters, with its default settings. */
   mode: AdapterMode;
-  /** How many adapters, and rows of the batch. */
+  /** The number of adapters, and of rows in the batch. */
   adapters: number;
-  /** How many batches of each kind are timed, in turn. */
+  /** The number of batches of each kind, timed in turn. */
   batches: number;
 }
 
-/** What {@link benchAdapters} finds; times are medians. */
+/** The result of {@link benchAdapters}; times are medians. */
 export interface AdapterBench {
   /** A batch whose rows belong to one adapter. */
   one_adapter_ms: number;
   /** The same texts, each for an adapter of its own. */
   mixed_ms: number;
-  /** The speed of the mixed batch by that of the other. */
+  /** The speed of the mixed batch divided by that of the other. */
   mixed_share: number;
   bytes_per_adapter: number;
   /** Of the file of its weights. */

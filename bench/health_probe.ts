@@ -1,12 +1,12 @@
 /**
- * A Worker that asks a server for its health again and again: the clients' own thread is busy with
- * theirs, and would take its own delays for the server's.
+ * A Worker that keeps asking a server for its health. The thread of the clients is too busy: it
+ * would count its own delays as the server's.
  *
  * @module
  */
 
 const INTERVAL_MS = 50;
-/** A message with an address starts it, an empty one ends it; it answers with the times. */
+/** A message with an address starts it; an empty one ends it, and it answers with the times. */
 let url = "";
 const timesMs: number[] = [];
 

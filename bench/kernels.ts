@@ -1,6 +1,6 @@
 /**
- * How many kernels a step of training launches on a GPU. A launch has its cost however little it
- * computes, so that a small model takes as long as their number says.
+ * How many kernels a step of training launches on a GPU. Each launch has a fixed cost, which
+ * dominates the time of a small model.
  *
  * @module
  */
@@ -11,24 +11,24 @@ import { benchTraining, type TrainBenchOptions } from "./train.ts";
 
 /** Kernels of one step. */
 export interface KernelCounts {
-  /** Of the forward and backward passes, which onnxruntime launches. */
+  /** Kernels of the forward and backward passes, which onnxruntime launches. */
   graph: number;
-  /** Of what brings the gradients together and updates the weights. */
+  /** Kernels that add up the gradients and update the weights. */
   optimizer: number;
 }
 
-/** Counts the kernels of a step, with dropout, as the GPU's driver is given them. */
+/** Counts the kernels of a step, with dropout, that are passed to the GPU's driver. */
 export async function benchKernels(
   options: Omit<TrainBenchOptions, "steps">,
 ): Promise<KernelCounts> {
-  // Not in an executor's Worker, into which one cannot see.
+  // Not in an executor's Worker, which cannot be watched.
   const runtime = await loadRuntime("webgpu", { threads: 1 });
   const { graphs, weights, options: sessionOptions, parts } = await benchTraining(
     options,
     "webgpu",
   );
   const session = await TrainingSession.load(runtime, graphs, weights, sessionOptions);
-  // The first step may prepare what later ones find.
+  // The first step may prepare things for later ones.
   await session.step(parts, 1, 1e-4);
   const counts = await counting(() => session.submit(parts, 2, 1e-4));
   await session.results();
@@ -36,7 +36,7 @@ export async function benchKernels(
   return counts;
 }
 
-/** Counts the kernels that are launched in this thread while a task runs. */
+/** Counts the kernels that this thread launches while a task runs. */
 async function counting(task: () => Promise<unknown>): Promise<KernelCounts> {
   const counts = { graph: 0, optimizer: 0 };
   const passes = GPUComputePassEncoder.prototype;

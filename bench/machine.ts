@@ -1,5 +1,5 @@
 /**
- * Where something was measured.
+ * The machine of a measurement.
  *
  * @module
  */

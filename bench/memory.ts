@@ -10,7 +10,7 @@ import { stepPlan } from "../training/step_plan.ts";
 import { train } from "../training/train.ts";
 import { PeakMemory } from "./peak_memory.ts";
 
-/** What is trained, and for how long. */
+/** Settings of {@link benchMemory}. */
 export interface MemoryBenchOptions {
   /** Random weights, or a folder, as `train` takes it. */
   model: string;
@@ -20,19 +20,19 @@ export interface MemoryBenchOptions {
   device: Device;
 }
 
-/** What {@link benchMemory} finds; memory is what is resident of this process. */
+/** The result of {@link benchMemory}; memory is the resident memory of this process. */
 export interface MemoryBench {
   device: Device;
   model: string;
   /** At the end of every tenth of the steps. */
   resident: { step: number; bytes: number }[];
-  /** The most at any time, checkpoints, evaluation and export included. */
+  /** The peak, checkpoints, evaluation and export included. */
   peak_resident_bytes: number;
 }
 
 const PARTS = 10;
 
-/** Trains once, in a folder that is removed again. */
+/** Trains once, in a folder that is removed afterwards. */
 export async function benchMemory(
   { model, data, steps, device }: MemoryBenchOptions,
 ): Promise<MemoryBench> {

@@ -1,6 +1,6 @@
 /**
- * What the server does when there are more clients than it answers at once: what each was told, how
- * soon it says that it lives, and whether its memory grows.
+ * A server with more clients than it answers at once: its answers, the time of its health check,
+ * and the growth of its memory.
  *
  * @module
  */
@@ -8,42 +8,42 @@ import type { Device } from "../onnx/runtime/device.ts";
 import { BENCH_MODEL, randomTexts, Server, writeModel } from "./server.ts";
 import { type BENCH_SIZES, median } from "./train.ts";
 
-/** What is measured. */
+/** Settings of {@link benchOverload}. */
 export interface OverloadBenchOptions {
   size: keyof typeof BENCH_SIZES;
   /** Tokens of each text. */
   length: number;
-  /** How many clients there are, each with one request under way. */
+  /** The number of clients, each with one request under way. */
   connections: number;
-  /** How many requests the server answers at once. */
+  /** The number of requests that the server answers at once. */
   maxConcurrentRequests: number;
-  /** How long a wave lasts. */
+  /** The length of a wave. */
   seconds: number;
-  /** How often all clients come. */
+  /** The number of waves. */
   waves: number;
   device: Device;
 }
 
-/** What one wave of clients saw. */
+/** The results of one wave of clients. */
 export interface Wave {
   /** Answers by their status. */
   statuses: Record<string, number>;
-  /** Requests that were not answered. */
+  /** Requests without an answer. */
   lost: number;
   health_median_ms: number;
   health_max_ms: number;
-  /** Of the server's process when the wave is over. */
+  /** The server's resident memory after the wave. */
   resident_bytes: number;
 }
 
-/** A refused client comes again after so long; it was told a second. */
+/** The time after which a refused client tries again; the server asks for a second. */
 const RETRY_MS = 100;
-/** The probe of the server's health has begun by then. */
+/** The time for the health probe to start. */
 const HEAD_START_MS = 500;
-/** Memory is read when so much time has passed after a wave. */
+/** The time between a wave and the reading of the memory. */
 const REST_MS = 2000;
 
-/** Sends waves of clients to a server that is started for this and stopped afterwards. */
+/** Sends waves of clients to a server of its own. */
 export async function benchOverload(options: OverloadBenchOptions): Promise<Wave[]> {
   const { size, length, device, maxConcurrentRequests, waves } = options;
   const runsDir = await Deno.makeTempDir();

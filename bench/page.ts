@@ -1,7 +1,7 @@
 /**
- * Times the page's views on a server that has a lot: 10,000 runs, one of them of 100,000 steps, 1,000
- * models, and an evaluation of 500 classes. The server's side is the time of each request that a view
- * makes, the page's the time from a click to what is looked for, the server's included.
+ * Times the page's views on a server with much data: 10,000 runs, one of them of 100,000 steps,
+ * 1,000 models, and an evaluation of 500 classes. The server's time is that of each request of a
+ * view, the page's time that from a click to the awaited element, the server's included.
  *
  * @module
  */
@@ -53,7 +53,7 @@ for (const [view, selector, paths] of views) {
   console.log([view, first!, median(next), page].map(written).join(", "));
 }
 
-/** How long a view takes in a browser that has the page already. */
+/** How long a view takes in a browser that has already loaded the page. */
 async function pageMs(view: string, selector: string): Promise<number> {
   const http = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, server.app.fetch);
   await using watched = await WatchedPage.open(`http://127.0.0.1:${http.addr.port}/#/nowhere`);

@@ -1,23 +1,23 @@
 /**
- * The most memory that a process takes.
+ * The peak memory of a process.
  *
  * @module
  */
 
 const SAMPLE_MS = 10;
 
-/** Looks at what is resident of this process, every few milliseconds. */
+/** Samples the resident memory of this process every few milliseconds. */
 export class PeakMemory implements Disposable {
   #bytes = 0;
   readonly #timer = setInterval(() => this.sample(), SAMPLE_MS);
 
-  /** The most so far. */
+  /** The peak so far. */
   get bytes(): number {
     this.sample();
     return this.#bytes;
   }
 
-  /** What is resident now. */
+  /** The resident memory now. */
   sample(): number {
     const { rss } = Deno.memoryUsage();
     this.#bytes = Math.max(this.#bytes, rss);

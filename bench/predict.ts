@@ -1,5 +1,5 @@
 /**
- * How fast a trained model classifies texts, by how its weights are held.
+ * How fast a trained model classifies texts, by the type of its weights.
  *
  * @module
  */
@@ -10,13 +10,13 @@ import { DTYPES } from "../models/weights.ts";
 import type { Executor } from "../onnx/runtime/executor.ts";
 import { type PredictionBench, type PredictionResult, timePredictions } from "./prediction.ts";
 
-/** What is timed. */
+/** Settings of {@link benchPredict}. */
 export interface PredictBenchOptions {
   /** The folder of a trained model. */
   model: string;
-  /** The folder of labelled texts, of which the test file is read. */
+  /** The folder of labelled texts; its test file is read. */
   data: string;
-  /** How many texts of it. */
+  /** The number of texts to take from it. */
   texts: number;
 }
 

@@ -1,5 +1,5 @@
 /**
- * How fast an engine classifies texts, one by one and in batches.
+ * How fast an engine classifies texts, singly and in batches.
  *
  * @module
  */
@@ -7,21 +7,21 @@ import { chunks } from "../data/batches.ts";
 import type { Dtype } from "../models/weights.ts";
 import { median } from "./train.ts";
 
-/** What {@link timePredictions} finds. */
+/** The result of {@link timePredictions}. */
 interface PredictionTimes {
-  /** The median of one text after the other. */
+  /** The median time of a single text. */
   batch1_p50_ms: number;
   /** In batches of 32, in the order of the texts. */
   batch32_texts_per_second: number;
 }
 
-/** How fast one engine is with one type of weights. */
+/** The speed of one engine with one type of weights. */
 export interface PredictionResult extends PredictionTimes {
   engine: "graft" | "transformers.js";
   dtype: Dtype;
 }
 
-/** The results of a model, and where they were measured. */
+/** The results of a model, and the machine. */
 export interface PredictionBench {
   device: string;
   model: string;

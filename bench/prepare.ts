@@ -1,5 +1,5 @@
 /**
- * Times `data prepare` on a million generated rows and watches its memory.
+ * Times `data prepare` on a million generated rows, and measures its memory.
  *
  * @module
  */
@@ -12,7 +12,7 @@ const ROWS = 1_000_000;
 const WORDS = 30_000;
 const CATEGORIES = [1, 2, 10, 15, 17, 19, 20, 22, 23, 24, 25, 26, 27, 28, 29, 43];
 
-/** Writes rows as wide as titles are, of which about one in eight stands more than once. */
+/** Writes rows as long as titles; about one in eight is repeated. */
 async function generate(file: string): Promise<void> {
   await using output = await PartialFile.create(file);
   const random = new Random(1);

@@ -1,6 +1,6 @@
 /**
- * How fast the server answers: a load generator on the same machine drives a server of its own, with
- * a model of random weights.
+ * How fast the server answers: a load generator drives a server of its own on the same machine,
+ * with a model of random weights.
  *
  * @module
  */
@@ -12,30 +12,30 @@ import { Random } from "../lib/random.ts";
 import { BENCH_MODEL, randomTexts, Server, writeAdapters, writeModel } from "./server.ts";
 import { type BENCH_SIZES, median } from "./train.ts";
 
-/** What is timed. */
+/** Settings of {@link benchServe}. */
 export interface ServeBenchOptions {
   size: keyof typeof BENCH_SIZES;
   /** Tokens of each text. */
   length: number;
-  /** How many requests are under way at once; each is measured by itself. */
+  /** Numbers of requests under way at once, each measured by itself. */
   concurrency: readonly number[];
-  /** How long each is measured. */
+  /** The length of each measurement. */
   seconds: number;
-  /** Prefixes on the model, one of which each request names; 0 for the model itself. */
+  /** The number of prefixes on the model, for requests to name; 0 for the model itself. */
   adapters: number;
-  /** Whether it is measured again while the server trains on the same cores. */
+  /** Whether to measure again while the server trains on the same cores. */
   training: boolean;
-  /** How often the server is started to time its first answer. */
+  /** The number of starts to time the first answer. */
   coldStarts: number;
   device: Device;
 }
 
-/** What the server did with so many requests at once. */
+/** The server's results at one number of requests at once. */
 export interface ServeLoadResult {
-  /** Whether the server was training meanwhile. */
+  /** Whether the server was training. */
   training: boolean;
   concurrency: number;
-  /** Requests that were answered with 200; the figures are of these. */
+  /** Requests answered with 200; the figures are of these. */
   requests: number;
   /** Requests with another answer, or none. */
   failures: number;
@@ -44,21 +44,21 @@ export interface ServeLoadResult {
   p95_ms: number;
   p99_ms: number;
   mean_batch_rows: number;
-  /** CPU time of the server by time, so that 2 is two cores. */
+  /** CPU time of the server divided by time; 2 means two cores. */
   cpu: number;
-  /** The throughput by that of {@link ServeBench.plain_loop_texts_per_second}. */
+  /** The throughput divided by {@link ServeBench.plain_loop_texts_per_second}. */
   plain_loop_share: number;
 }
 
-/** What {@link benchServe} finds. */
+/** The result of {@link benchServe}. */
 export interface ServeBench {
   device: Device;
   size: string;
   length: number;
   adapters: number;
-  /** From the start of the process to its first answer, the median; none if it was not measured. */
+  /** The median time from the start of the process to its first answer, if measured. */
   cold_start_ms: number | undefined;
-  /** What the executor does alone in batches of {@link PLAIN_BATCH_SIZE}. */
+  /** The executor's speed alone, in batches of {@link PLAIN_BATCH_SIZE}. */
   plain_loop_texts_per_second: number;
   results: ServeLoadResult[];
 }
@@ -66,7 +66,7 @@ export interface ServeBench {
 /** Texts of a batch in the plain loop. */
 export const PLAIN_BATCH_SIZE = 64;
 
-/** Measures a server that is started for this and stopped afterwards. */
+/** Measures a server of its own. */
 export async function benchServe(options: ServeBenchOptions): Promise<ServeBench> {
   const { size, length, device, seconds, adapters } = options;
   const runsDir = await Deno.makeTempDir();
@@ -114,7 +114,7 @@ async function coldStart(runsDir: string, device: Device, text: () => string): P
   return performance.now() - startedAt;
 }
 
-/** Texts a second of the executor without a server, in full batches. */
+/** The texts per second of the executor without a server, in full batches. */
 async function plainLoop(
   dir: string,
   device: Device,

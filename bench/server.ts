@@ -19,7 +19,7 @@ import { METRICS_FILE } from "../training/folder/run_folder.ts";
 import { TrainSettings } from "../training/settings.ts";
 import { type BENCH_SIZES, benchConfig } from "./train.ts";
 
-/** The ways to tune that leave a base as it is. */
+/** The modes that leave a base as it is. */
 export const ADAPTER_MODES = ["prefix", "prompt", "lora"] as const satisfies readonly Mode[];
 
 /** One of {@link ADAPTER_MODES}. */
@@ -80,7 +80,7 @@ export class Server implements AsyncDisposable {
     return await this.status("/v1/predict", { method: "POST", body }) === 200;
   }
 
-  /** Starts a run that goes on for hours, and waits for its first step. */
+  /** Starts a run that takes hours, and waits for its first step. */
   async startTraining(): Promise<void> {
     const body = JSON.stringify({ dataset: "sample", model: "scratch:mini", epochs: 1000 });
     const run = await (await fetch(`${this.url}/v1/runs`, { method: "POST", body })).json();
@@ -108,12 +108,12 @@ export class Server implements AsyncDisposable {
   }
 }
 
-/** A pipe that nobody reads would stop the server. */
+/** Reads a pipe to its end, as an unread one would stop the server. */
 async function readOn(lines: ReadableStreamDefaultReader<string>): Promise<void> {
   while (!(await lines.read()).done);
 }
 
-/** Writes the folder of a finished run with random weights; gives the words that it knows. */
+/** Writes the folder of a finished run with random weights; returns its vocabulary. */
 export async function writeModel(
   runsDir: string,
   size: keyof typeof BENCH_SIZES,
@@ -165,7 +165,7 @@ export async function writeAdapters(
   }
 }
 
-/** Gives texts of so many tokens, `[CLS]` and `[SEP]` included. */
+/** A source of texts with `length` tokens, `[CLS]` and `[SEP]` included. */
 export function randomTexts(words: readonly string[], length: number): () => string {
   const random = new Random(1);
   return () =>

@@ -1,6 +1,6 @@
 /**
- * How long a step of training takes, by what is trained, and how much of the device's own rate of
- * matrix products it reaches.
+ * The time of a training step by mode, and the share of the device's rate of matrix products that
+ * it reaches.
  *
  * @module
  */
@@ -37,10 +37,10 @@ export const BENCH_SIZES = {
   base: { layers: 12, hidden: 768, heads: 12, words: 28_996 },
 } as const;
 
-/** The most tokens of a text; beside them the models have positions for virtual tokens. */
+/** The most tokens of a text; the models have further positions for virtual tokens. */
 export const MAX_LENGTH = 512;
 
-/** What is timed. */
+/** Settings of {@link benchTrain}. */
 export interface TrainBenchOptions {
   mode: Mode;
   size: keyof typeof BENCH_SIZES;
@@ -49,13 +49,13 @@ export interface TrainBenchOptions {
   length: number;
   /** As in `train`. */
   gradientCheckpointing?: boolean;
-  /** Its probability, everywhere; by default BERT's. */
+  /** The probability everywhere; by default BERT's. */
   dropout?: number;
-  /** How many are timed. */
+  /** The number of timed steps. */
   steps: number;
 }
 
-/** What {@link benchTrain} finds; times are medians. */
+/** The result of {@link benchTrain}; times are medians. */
 export interface TrainBenchResult {
   device: Device;
   mode: Mode;
@@ -66,42 +66,42 @@ export interface TrainBenchResult {
   forward_backward_ms: number;
   optimizer_ms: number;
   tokens_per_second: number;
-  /** The parts in which a step goes, for want of memory. */
+  /** The parts of a step, split to save memory. */
   parts: number;
-  /** The most that was resident of this process at any time. */
+  /** The peak resident memory of this process. */
   peak_resident_bytes: number;
-  /** The matrix products that a step executes, by the time of forward and backward, in 10⁹/s. */
+  /** The operations of a step's matrix products per time of forward and backward, in 10⁹/s. */
   gflops: number;
-  /** The same of matrix products alone, of the size of the model's feed-forward layers. */
+  /** The same for matrix products alone, of the size of the model's feed-forward layers. */
   matmul_gflops: number;
   matmul_share: number;
-  /** The whole step, where every weight is trained. */
+  /** The rate of the whole step, if every weight is trained. */
   whole_step?: WholeStepRate;
 }
 
-/** A step's nominal work by all of its time, the optimizer's included. */
+/** A step's nominal work per time, the optimizer's included. */
 interface WholeStepRate {
-  /** {@link nominalStepFlops} by the time of the step, in 10⁹/s. */
+  /** {@link nominalStepFlops} per time of the step, in 10⁹/s. */
   gflops: number;
-  /** What matrix products alone reach, 512 rows by 768 x 3,072, whatever the model's size. */
+  /** The rate of matrix products alone, 512 rows by 768 x 3,072 for every model. */
   product_gflops: number;
   share: number;
 }
 
-/** The results, and where they were measured. */
+/** The results, and the machine. */
 export interface TrainBench {
   machine: Machine;
   versions: { deno: string; onnxruntime: string };
   results: TrainBenchResult[];
 }
 
-/** What {@link benchTraining} gives. */
+/** The result of {@link benchTraining}. */
 interface BenchTraining {
   config: BertConfig;
   graphs: TrainingGraphs;
   weights: ParameterValues;
   options: TrainingOptions;
-  /** A batch, in the parts in which training would take it. */
+  /** A batch, in the parts that training would use. */
   parts: Tensors[];
 }
 
@@ -112,11 +112,11 @@ const WARM_UP_STEPS = 2;
 /** As `train` has by default. */
 const VIRTUAL_TOKENS = 16;
 /**
- * Pairs of products in the two graphs that measure their rate: what the second takes longer is
- * products alone, without the way of the inputs to the device.
+ * Pairs of products in the first of two graphs that measure their rate: the extra time of the
+ * second is that of products alone, without moving the inputs to the device.
  */
 const FEW_PAIRS = 2;
-/** So many more has the second, or for small products as many as do so much, as far as they may. */
+/** Extra pairs of the second graph: `least`, for small products up to `most` to reach `flops`. */
 const MORE_PAIRS = { least: 8, most: 48, flops: 4e9 };
 const PRODUCT_RUNS = 10;
 
@@ -134,7 +134,7 @@ export async function benchTrain(
   const rate = 1e-4;
   for (let step = 1; step <= WARM_UP_STEPS; step++) await session.step(parts, step, rate);
 
-  // As training runs them. A GPU tells of several at once when they have ended.
+  // As in training. A GPU reports several steps at once when they have ended.
   const stepTimes: number[] = [];
   let started = performance.now();
   for (let step = WARM_UP_STEPS + 1; step <= WARM_UP_STEPS + steps; step++) {
@@ -188,7 +188,7 @@ async function wholeStepRate(
   return { gflops, product_gflops: productGflops, share: gflops / productGflops };
 }
 
-/** What a training session takes that is measured: random weights and texts, with dropout. */
+/** The inputs of a measured training session: random weights and texts, with dropout. */
 export async function benchTraining(
   { mode, size, batchSize, length, gradientCheckpointing = false, dropout }: Omit<
     TrainBenchOptions,
@@ -240,7 +240,7 @@ function rowsOf(batch: Tensors, rows: readonly number[]): Tensors {
   );
 }
 
-/** The configuration of a model that is timed. */
+/** The configuration of a timed model. */
 export function benchConfig(size: keyof typeof BENCH_SIZES): BertConfig {
   const { layers, hidden, heads, words } = BENCH_SIZES[size];
   return BertConfig.parse({
@@ -280,9 +280,8 @@ function randomBatch(config: ModelConfig, batchSize: number, length: number): Te
 
 /**
  * The operations of a step's matrix products. The backward pass has two products for each of the
- * forward pass, or one where the weight is frozen; none leads to what makes queries, keys and values
- * of the first layer behind a prefix. The last layer computes only the first token beyond its keys
- * and values.
+ * forward pass, or one if the weight is frozen, and with a prefix none for the first layer's
+ * queries, keys and values. Beyond keys and values the last layer computes only the first token.
  */
 function stepFlops(config: BertConfig, mode: Mode, batchSize: number, length: number): number {
   const { hidden_size: hidden, intermediate_size: inner, num_hidden_layers: layers } = config;
@@ -302,7 +301,7 @@ function stepFlops(config: BertConfig, mode: Mode, batchSize: number, length: nu
       return 3 * (allWeighted + allAttention);
     case "prompt":
       return 2 * allWeighted + 3 * allAttention;
-    // Its own products are small, and all layers are on the way to the first that it changes.
+    // LoRA's own products are small; the gradient passes all layers down to the first it changes.
     case "lora":
       return 2 * allWeighted + 3 * allAttention;
     case "prefix":
@@ -312,9 +311,9 @@ function stepFlops(config: BertConfig, mode: Mode, batchSize: number, length: nu
 }
 
 /**
- * The usual estimate of a step's work, where every weight is trained: the products with the weights
- * of all layers, one forward and two backward for each token. What is saved, as in the last layer,
- * or comes on top, as attention, does not count.
+ * The usual estimate of a step's work if every weight is trained: the products with the weights of
+ * all layers, one forward and two backward for each token. Savings in the last layer and the extra
+ * work of attention do not count.
  */
 export function nominalStepFlops(config: BertConfig, tokens: number): number {
   const { num_hidden_layers: layers, hidden_size: hidden, intermediate_size: inner } = config;
@@ -327,8 +326,8 @@ export function referenceProductGflops(executor: Executor): Promise<number> {
 }
 
 /**
- * The rate of matrix products alone: of so many rows with the weights of a model's feed-forward
- * layers, there and back.
+ * The rate of matrix products alone: of rows with the weights of a model's feed-forward layers, up
+ * and down.
  */
 async function matrixProductGflops(
   executor: Executor,
@@ -354,8 +353,8 @@ async function matrixProductGflops(
 }
 
 /**
- * How long pairs of products take, with the way of their inputs. Only one graph is loaded at a time,
- * as the threads of another would go on waiting for work after its run.
+ * The time of pairs of products, moving the inputs included. Only one graph is loaded at a time, as
+ * the threads of another would keep waiting for work.
  */
 async function productsMs(executor: Executor, pairs: number, feeds: Tensors): Promise<number> {
   const session = await productSession(executor, pairs);
@@ -380,7 +379,7 @@ async function productSession(executor: Executor, pairs: number): Promise<Infere
   return await executor.loadSession(encodeModel(graph));
 }
 
-/** The middle of values, or the mean of the two in the middle. */
+/** The median. */
 export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   const middle = Math.floor(sorted.length / 2);

@@ -1,27 +1,27 @@
 /**
- * What was measured side by side, and how it is told in Markdown.
+ * Measurements side by side, and their form in Markdown.
  *
  * @module
  */
 
 import type { Machine } from "../machine.ts";
 
-/** What is compared: a time, which should be short, or a rate, which should be high. */
+/** The unit of a comparison: of a time, which should be short, or a rate, which should be high. */
 export type Unit = "ms" | "s" | "GFLOP/s" | "texts/s";
 
 /** A measured value, or why there is none. */
 export type Figure = number | string;
 
-/** Graft and something else, measured in turn. */
+/** Graft and a peer, measured in turn. */
 export interface Comparison {
-  /** What both did. */
+  /** The task of both. */
   what: string;
   unit: Unit;
   graft: Figure;
-  /** The other's name. */
+  /** The peer's name. */
   peer: string;
   peer_figure: Figure;
-  /** What {@link ratio} should be, or more. */
+  /** The least {@link ratio} wanted. */
   target: number;
 }
 
@@ -31,20 +31,20 @@ export interface Section {
   /** Day, month and year, as in `2026-05-31`. */
   date: string;
   machine: Machine;
-  /** By the names of what took part. */
+  /** Versions by the names of the programs. */
   versions: Record<string, string>;
   comparisons: Comparison[];
-  /** How it was measured. */
+  /** The method of measurement. */
   note: string;
 }
 
-/** How many times as fast Graft is; `undefined` unless both were measured. */
+/** How many times as fast as the peer Graft is; `undefined` unless both were measured. */
 export function ratio({ unit, graft, peer_figure: peer }: Comparison): number | undefined {
   if (typeof graft === "string" || typeof peer === "string") return undefined;
   return unit === "ms" || unit === "s" ? peer / graft : graft / peer;
 }
 
-/** A section in Markdown; the table's columns are not aligned. */
+/** A section in Markdown, with the table's columns unaligned. */
 export function formatSection(
   { title, date, machine, versions, comparisons, note }: Section,
 ): string {
@@ -79,7 +79,7 @@ ${note}
 `;
 }
 
-/** The sections of a Markdown text by their titles, in their order. */
+/** The sections of a Markdown text by title, in order. */
 export function sectionsOf(markdown: string): Map<string, string> {
   const sections = markdown.split(/^(?=## )/m).slice(1);
   return new Map(

@@ -1,5 +1,5 @@
 /**
- * An epoch on the published titles beside the recipe that was published with them.
+ * An epoch on the published titles, compared with the recipe published with them.
  *
  * @module
  */
@@ -15,11 +15,11 @@ import { PeerProcess } from "./peer_process.ts";
 import { BATCH_SIZE, NO_PYTORCH, pytorchProgram } from "./programs.ts";
 import { titleClassifier } from "./title_classifier.ts";
 
-/** What the published recipe pads every title to. */
+/** The length that the published recipe pads every title to. */
 const RECIPE_LENGTH = 256;
 const WARM_UP_STEPS = 2;
 
-/** Compares an epoch of training, as the first of its steps foretell it. */
+/** Compares an epoch of training, estimated from its first steps. */
 export async function compareEpochs(options: PeerBenchOptions): Promise<Measured> {
   const { rounds, steps, recipeSteps, threads } = options;
   const dataset = await readDataset(options.data);

@@ -1,5 +1,5 @@
 /**
- * A step of training by the length of its texts, beside PyTorch.
+ * A step of training by the length of its texts, compared with PyTorch.
  *
  * @module
  */
@@ -75,7 +75,7 @@ export async function compareLength(
   };
 }
 
-/** What does a step and says how long it took; the first has been done. */
+/** A function that does a step and returns its time; the first step is done. */
 async function stepper(
   executor: Executor,
   size: Size,

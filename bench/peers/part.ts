@@ -1,18 +1,18 @@
 /**
- * What the comparisons have in common.
+ * The common part of the comparisons.
  *
  * @module
  */
 import { median } from "../train.ts";
 import type { Figure, Section } from "./comparison.ts";
 
-/** How much is measured, and on what. */
+/** The extent and inputs of the measurements. */
 export interface PeerBenchOptions {
-  /** How often it is everyone's turn. */
+  /** The number of turns of each contestant. */
   rounds: number;
   /** Steps of a turn. */
   steps: number;
-  /** The same of the published recipe, whose steps take long. */
+  /** The same for the published recipe, whose steps are slow. */
   recipeSteps: number;
   /** The folder of the published titles. */
   data: string;
@@ -21,12 +21,12 @@ export interface PeerBenchOptions {
   threads: number;
 }
 
-/** What a part finds. */
+/** The result of a part. */
 export type Measured = Pick<Section, "versions" | "comparisons" | "note">;
 
 /**
- * Lets each contestant measure once, and again, so often; what slows the machine down for a while
- * slows all of them.
+ * Measures the contestants in turn, round after round, so that a slow spell of the machine slows
+ * all of them.
  */
 export async function inTurn<Results extends Record<string, unknown>>(
   rounds: number,
@@ -42,7 +42,7 @@ export async function inTurn<Results extends Record<string, unknown>>(
   return results;
 }
 
-/** The median of what was measured in all rounds, or why there is none. */
+/** The median over all rounds, or why there is none. */
 export function figureOf(values: readonly (number | undefined)[], whyNone: string): Figure {
   const measured = values.filter((value) => value !== undefined);
   return measured.length === 0 ? whyNone : median(measured);

@@ -1,11 +1,11 @@
 /**
- * A peer that is measured beside Graft: a process of its own, which stays between rounds.
+ * A peer of Graft: a process of its own, which stays between rounds.
  *
  * @module
  */
 import { textLines } from "../../orchestration/job.ts";
 
-/** How a peer is started. */
+/** The command of a peer. */
 export interface PeerProgram {
   command: "deno" | "python3";
   args: readonly string[];
@@ -61,14 +61,14 @@ export class PeerProcess<Round> implements AsyncDisposable {
     return undefined;
   }
 
-  /** Has it measure once more. */
+  /** Makes it measure once more. */
   async round(): Promise<Round> {
     await this.#input.write(new TextEncoder().encode("\n"));
     return await nextLine(this.#lines) as Round;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    // One that has crashed reads no more.
+    // A crashed peer does not read.
     await this.#input.close().catch(() => {});
     await this.#process.status;
   }

@@ -1,6 +1,6 @@
 /**
- * How fast Graft is beside what the hardware allows, PyTorch, TensorFlow.js and transformers.js, all
- * on one machine, in one run, in turn.
+ * The speed of Graft compared with the hardware's limit, PyTorch, TensorFlow.js and
+ * transformers.js, on one machine, in one run, in turn.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import type { Measured, PeerBenchOptions } from "./part.ts";
 import { comparePredictions } from "./predict.ts";
 import { compareNativeSteps, compareWasmSteps } from "./step.ts";
 
-/** What can be compared. */
+/** The comparisons. */
 export const PEER_PARTS = [
   "step",
   "minilm-64",
@@ -54,13 +54,12 @@ const PARTS: Record<PeerPart, Part> = {
 
 const INTRODUCTION = `# Graft beside others
 
-What \`deno task bench peers\` measured, and wrote here. All that stands in one table ran on one
-machine, in one run, in turn, and in the same environment. The ratio says how many times as fast Graft
-is, or what share of the rate of matrix products it reaches; the target is the least that it should
-be.
+The results of \`deno task bench peers\`. The figures of one table come from one machine and one run,
+measured in turn in the same environment. The ratio says how many times as fast Graft is, or what share
+of the rate of matrix products it reaches; the target is the least wanted.
 `;
 
-/** Steps on native code at one length of texts. */
+/** Steps in native code at one length of texts. */
 function atLength(size: "minilm" | "base", length: number): Part {
   const name = { minilm: "MiniLM size", base: "BERT-base" }[size];
   return {
@@ -84,9 +83,9 @@ export async function benchPeers(part: PeerPart, options: PeerBenchOptions): Pro
 }
 
 /**
- * The page of results, with the columns of its tables not aligned.
+ * The page of results, with the columns of its tables unaligned.
  *
- * @param earlier What the page was before: all but the section of that title stays.
+ * @param earlier The previous page; all but the section of that title stays.
  */
 export function resultsPage(section: Section, earlier: string): string {
   const sections = sectionsOf(earlier).set(section.title, formatSection(section));

@@ -1,5 +1,5 @@
 /**
- * Prediction beside transformers.js.
+ * Prediction, compared with transformers.js.
  *
  * @module
  */
@@ -35,7 +35,7 @@ export async function comparePredictions(options: PeerBenchOptions): Promise<Mea
     await using executor = await Executor.start({ device: "native", threads });
     const classifiers = {
       fp32: await TextClassifier.load(executor, modelDir, "fp32"),
-      // Makes the file that transformers.js reads, unless it is there.
+      // Makes the file that transformers.js reads, unless it exists.
       q8: await TextClassifier.load(executor, modelDir, "q8"),
     };
     await using ownFile = await startTransformers(modelDir, titlesFile, threads);
@@ -67,7 +67,7 @@ export async function comparePredictions(options: PeerBenchOptions): Promise<Mea
     return {
       versions: {
         ...exportVersions,
-        // What runs the models; the version in Python quantises one.
+        // This onnxruntime runs the models; the one in Python quantises one.
         onnxruntime: executor.onnxruntimeVersion,
         ...ownFile?.versions,
       },
@@ -95,9 +95,9 @@ function startTransformers(
 }
 
 /**
- * Writes a model once more, with the ONNX files that PyTorch makes of it.
+ * Writes a model again, with the ONNX files that PyTorch makes of it.
  *
- * @returns The versions of what exported it, or `undefined` where that is not installed.
+ * @returns The versions of the exporting packages, or `undefined` if they are not installed.
  */
 async function exportModel(
   modelDir: string,
@@ -124,7 +124,7 @@ async function graftResults(
   return results;
 }
 
-/** Who Graft is compared with, and what it reached. */
+/** A peer, with its figures. */
 interface Peer {
   name: string;
   results: readonly PredictionResult[];

@@ -10,28 +10,28 @@ import type { PeerProgram } from "./peer_process.ts";
 /** Texts of a step. */
 export const BATCH_SIZE = 16;
 
-/** What is said where PyTorch is not there. */
+/** The reason without PyTorch. */
 export const NO_PYTORCH = "not installed: `pip install torch transformers`";
 
-/** What is said where PyTorch cannot export a model. */
+/** The reason if PyTorch cannot export a model. */
 export const NO_EXPORT = "not installed: `pip install torch transformers onnx onnxruntime`";
 
-/** What is said where packages from npm are not there. */
+/** The reason without the packages from npm. */
 export const NO_PACKAGES = "not installed: `deno task install:peers`";
 
-/** One of the programs that run on Deno. */
+/** A program that runs on Deno. */
 export function denoProgram(
   script: string,
   permissions: readonly string[],
   args: readonly (string | number)[],
 ): PeerProgram {
-  // Its folder has a configuration of its own, for its packages alone.
+  // Its folder has a configuration of its own, only for its packages.
   const config = fileURLToPath(new URL("../../deno.json", import.meta.url));
   const options = ["--quiet", "--no-prompt", "--config", config, ...permissions];
   return { command: "deno", args: ["run", ...options, programFile(script), ...args.map(String)] };
 }
 
-/** Steps of PyTorch, of texts of so many tokens that are padded to a length. */
+/** Steps of PyTorch, on texts of some number of tokens padded to a length. */
 export function pytorchProgram(
   size: keyof typeof BENCH_SIZES,
   settings: { length: number; tokens: number; steps: number; threads: number; dropout?: number },
@@ -41,7 +41,7 @@ export function pytorchProgram(
   return { command: "python3", args: [programFile("pytorch_step.py"), ...args] };
 }
 
-/** Writes the ONNX models of a folder, as PyTorch exports them. */
+/** Writes the ONNX models that PyTorch exports from a folder. */
 export function exportProgram(modelDir: string): PeerProgram {
   return { command: "python3", args: [programFile("export_onnx.py"), modelDir] };
 }

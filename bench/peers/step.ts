@@ -1,5 +1,5 @@
 /**
- * A step of training beside the rate of matrix products, PyTorch and TensorFlow.js.
+ * A step of training, compared with the rate of matrix products, PyTorch and TensorFlow.js.
  *
  * @module
  */
@@ -26,7 +26,7 @@ const NATIVE_TARGETS = [
   { size: "base", name: "BERT-base", share: 0.75, pytorch: 1.05 },
 ] as const;
 
-/** Compares steps on native code. */
+/** Compares steps in native code. */
 export async function compareNativeSteps(options: PeerBenchOptions): Promise<Measured> {
   const { rounds, steps, threads } = options;
   await using executor = await Executor.start({ device: "native", threads });
@@ -96,8 +96,8 @@ export async function compareWasmSteps(options: PeerBenchOptions): Promise<Measu
 const HOW_STEPS_ARE_TIMED = `Batches of ${BATCH_SIZE} texts of ${LENGTH} tokens, every weight ` +
   "trained, with dropout, clipping and AdamW. The work of a step is taken to be " +
   "`6 * layers * (4 * hidden² + 2 * hidden * intermediate) * tokens` operations, the usual " +
-  "estimate: attention comes on top, and most of the last layer, which nobody reads, is saved. What " +
-  "matrix products alone reach is measured on 512 x 768 x 3,072.";
+  "estimate: without attention, and with all of the last layer, most of which is saved. The rate of " +
+  "matrix products alone is measured on 512 x 768 x 3,072.";
 
 function medians(rounds: number, steps: number): string {
   return `Medians of ${count(rounds, "round")} of ${count(steps, "step")}.`;

@@ -1,5 +1,5 @@
 /**
- * The model that the comparisons on titles take where they are given none.
+ * The default model of the comparisons on titles.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * What the peers that run on Deno have in common: packages that the rest of Graft does without, and
- * rounds that `PeerProcess` asks for.
+ * The common part of the peers on Deno: packages that only they use, and rounds that `PeerProcess`
+ * asks for.
  *
  * @module
  */
@@ -10,14 +10,14 @@ import { textLines } from "../../../orchestration/job.ts";
 /** Where `deno task install:peers` puts the packages. */
 export const PEER_PACKAGES: URL = new URL("../node_modules/", import.meta.url);
 
-// Not `import`, which would download what is not installed, and enter it in the lock file.
+// Not `import`, which would download missing packages and add them to the lock file.
 const require = createRequire(import.meta.url);
 
 /**
- * Runs a peer. It prints lines of JSON: first the versions of its packages, or which of them are
- * missing, then for each line of standard input what was measured in that round.
+ * Runs a peer. It prints lines of JSON: first the versions of its packages, or the missing ones,
+ * then for each line of standard input the measurements of that round.
  *
- * @param prepare Gets the packages in their order; what it gives measures a round.
+ * @param prepare Gets the packages in their order, and returns the function that measures a round.
  */
 export async function runPeer(
   packages: readonly string[],

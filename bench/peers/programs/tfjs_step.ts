@@ -1,9 +1,9 @@
 /**
  * Times training steps of a BERT classifier in TensorFlow.js, on its WebAssembly backend.
  *
- * The layers are BERT's, without dropout. What goes in are weights in place of the embeddings of
- * tokens, as that backend has no gradient of a lookup, and the optimizer is Adam without decay or
- * clipping. Under Deno the backend has one thread.
+ * The layers are BERT's, without dropout. The inputs are weights in place of token embeddings, as
+ * that backend has no gradient of a lookup, and the optimizer is Adam without decay or clipping.
+ * Under Deno the backend has one thread.
  *
  *     echo | deno run --config deno.json --allow-read --allow-env bench/peers/programs/tfjs_step.ts minilm 16 16 1
  *

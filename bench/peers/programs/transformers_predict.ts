@@ -4,8 +4,8 @@
  *     echo | deno run --config deno.json --allow-read --allow-env --allow-ffi \
  *       bench/peers/programs/transformers_predict.ts MODEL_DIR TITLES.json 2
  *
- * The file holds the texts; the last number is that of threads. A type of weights that the folder
- * has no ONNX file of is left out.
+ * The file holds the texts; the last number is that of threads. Types of weights without an ONNX
+ * file in the folder are left out.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * The option by which a model says nothing where it is not sure.
+ * The option that lets a model abstain where it is unsure.
  *
  * @module
  */
@@ -19,7 +19,7 @@ export function abstainOption(consequence: string): Option {
   });
 }
 
-/** @throws {UserError} If a model does not give each text one class. */
+/** @throws {UserError} If a model does not predict one class for each text. */
 export function checkAbstain(
   abstain: number | undefined,
   dir: string,

@@ -11,7 +11,7 @@ import { classCount } from "./audit_report.ts";
 
 const STYLES = ["tokens.css", "document.css", "audit.css"];
 
-/** A page with the leakage, the baselines, the classes and the lengths as pictures. */
+/** A page with the leakage, baselines, classes and lengths as pictures. */
 export async function auditPage(report: AuditReport): Promise<string> {
   const { dir, files, leakage, near_duplicates: { method, threshold } } = report;
   const rows = SIDES.reduce((sum, side) => sum + (files[side]?.rows ?? 0), 0);

@@ -16,7 +16,7 @@ import { MUCH_UNKNOWN, percent, unknownLine } from "./report.ts";
 /** Tables of more classes are cut. */
 const MAX_CLASSES = 30;
 
-/** An audit as people read it: the leakage, then tables of the files, classes and baselines. */
+/** An audit as text: the leakage, then tables of the files, classes and baselines. */
 export function formatAudit(report: AuditReport): string {
   const files = SIDES.flatMap((side) => report.files[side] ?? []);
   const rows = files.reduce((sum, file) => sum + file.rows, 0);
@@ -46,13 +46,13 @@ export function formatAudit(report: AuditReport): string {
   ].join("\n");
 }
 
-/** What to do where the base knows few of the training texts' words. */
+/** Advice if the base knows few of the training texts' words. */
 function unknownNote({ files }: AuditReport): string[] {
   const share = files.train?.unknown_share ?? 0;
   return share < MUCH_UNKNOWN ? [] : [unknownLine(share)!];
 }
 
-/** ` in 6 classes`, or nothing where labels are numbers. */
+/** ` in 6 classes`, or nothing if labels are numbers. */
 export function classCount({ labels }: AuditReport): string {
   return labels.length === 0 ? "" : ` in ${count(labels.length)} classes`;
 }
@@ -133,7 +133,7 @@ function tableOf(head: string[]): Table.Table {
   });
 }
 
-/** Some of many names. */
+/** The first of many names. */
 function someOf(names: readonly string[]): string {
   const first = names.slice(0, MAX_CLASSES).join(", ");
   const left = names.length - MAX_CLASSES;

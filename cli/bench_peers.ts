@@ -1,5 +1,5 @@
 /**
- * `bench peers`: how fast Graft is beside others, as a page of results.
+ * `bench peers`: the speed of Graft compared with others, as a page of results.
  *
  * @module
  */
@@ -39,7 +39,7 @@ export function benchPeersCommand(): Command {
 async function run({ only, out, json, ...options }: Options): Promise<void> {
   const threads = options.threads ?? navigator.hardwareConcurrency;
   const parts: readonly PeerPart[] = only === undefined ? PEER_PARTS : [only];
-  // That they are missing should be known before minutes have passed.
+  // Report missing data at once, not after minutes.
   if (parts.includes("epoch") || parts.includes("predict")) await readDataset(options.data);
   const measured: Section[] = [];
   for (const part of parts) {
@@ -53,12 +53,12 @@ async function run({ only, out, json, ...options }: Options): Promise<void> {
   if (json) console.log(JSON.stringify(measured));
 }
 
-/** What a file holds, if it is there. */
+/** The text of a file, empty if it does not exist. */
 async function textOf(file: string): Promise<string> {
   return await exists(file) ? await Deno.readTextFile(file) : "";
 }
 
-/** Markdown as `deno fmt` has it, with the columns of tables aligned. */
+/** Markdown formatted by `deno fmt`, with the columns of tables aligned. */
 async function formatted(markdown: string): Promise<string> {
   const config = fileURLToPath(new URL("../deno.json", import.meta.url));
   const process = new Deno.Command("deno", {
@@ -66,7 +66,7 @@ async function formatted(markdown: string): Promise<string> {
     stdin: "piped",
     stdout: "piped",
   }).spawn();
-  // If it does not read all of it, its status says so.
+  // If it does not read everything, its status reports that.
   const written = new Blob([markdown]).stream().pipeTo(process.stdin).catch(() => {});
   const { success, code, stdout } = await process.output();
   await written;

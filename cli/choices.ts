@@ -6,7 +6,7 @@
 import { InvalidArgumentError, Option } from "commander";
 import { closest, distance } from "fastest-levenshtein";
 
-/** An option that takes one of these words, and names the nearest to any other. */
+/** An option that takes one of these words, and suggests the nearest for any other. */
 export function choiceOption(
   flags: string,
   description: string,

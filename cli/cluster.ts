@@ -1,5 +1,5 @@
 /**
- * `cluster`: what a cluster has, and what all its members are to have.
+ * `cluster`: shows a cluster, and distributes models and data to its members.
  *
  * @module
  */
@@ -42,7 +42,7 @@ export function clusterCommand(): Command {
   return command;
 }
 
-/** Does something as a member of the cluster, with a folder that is gone afterwards. */
+/** Runs a task as a member of the cluster, with a temporary folder. */
 async function withMember(
   flags: ClusterFlags,
   work: (member: ClusterMember) => Promise<void>,

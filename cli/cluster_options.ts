@@ -7,7 +7,7 @@ import type { Command } from "commander";
 import type { MemberOptions } from "../orchestration/cluster/member.ts";
 import { parseSize } from "./parse_size.ts";
 
-/** How a cluster is reached, as options give it. */
+/** The options for reaching a cluster. */
 export interface ClusterFlags {
   cluster?: string;
   clusterName?: string;
@@ -34,7 +34,7 @@ export function addClusterOptions(command: Command): Command {
     .option("--cache <size>", "Most that fetched models may take on the disk", parseSize);
 }
 
-/** How a process joins the cluster that was named; nothing where none was. */
+/** The settings for joining the named cluster; `undefined` if none is named. */
 export function memberOptions(
   { cluster, clusterName, natsCreds, natsCa, artifacts, cache }: ClusterFlags,
 ): Omit<MemberOptions, "runsDir"> & { servers: string } | undefined {

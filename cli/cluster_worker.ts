@@ -1,5 +1,5 @@
 /**
- * `worker --cluster`: trains and evaluates what the servers of a cluster have queued.
+ * `worker --cluster`: runs the training and evaluation jobs that the servers of a cluster queue.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import { chooseDevice, DEVICES } from "../onnx/runtime/device.ts";
 import type { ClusterFlags } from "./cluster_options.ts";
 import { memberOptions } from "./cluster_options.ts";
 
-/** What a worker is told. */
+/** The options of a worker. */
 export interface ClusterWorkerFlags extends ClusterFlags {
   cluster: string;
   name?: string;
@@ -24,7 +24,7 @@ export interface ClusterWorkerFlags extends ClusterFlags {
   heartbeatTimeout: number;
 }
 
-/** What a worker does until the cluster is there again: it goes on. */
+/** How long a worker keeps working without the cluster. */
 const PATIENCE_MS = 24 * 3600_000;
 
 /** Works until a signal ends it. */
@@ -63,11 +63,11 @@ export async function runClusterWorker(flags: ClusterWorkerFlags): Promise<void>
   Deno.addSignalListener("SIGTERM", stop);
   await told;
   cluster.hurry();
-  // What it trains goes on elsewhere from the checkpoint that it leaves.
+  // Its run resumes elsewhere from its last checkpoint.
   await supervisor.close();
 }
 
-/** The devices that this machine has, or those of them that are wanted. */
+/** The devices of this machine, or the wanted ones among them. */
 async function devicesOf(wanted: readonly string[] = DEVICES): Promise<string[]> {
   const devices: string[] = [];
   for (const device of DEVICES) {

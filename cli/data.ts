@@ -97,7 +97,7 @@ interface AuditCommandOptions extends Record<string, unknown>, ColumnOptions {
   json?: boolean;
 }
 
-/** As `train` has it, that the audit may say what it does. */
+/** As in `train`, so that the audit shows its effect. */
 const AuditSettings = z.object({ maxLength: TrainSettings.shape.maxLength });
 
 function auditCommand(): Command {
@@ -144,11 +144,11 @@ async function runAudit(dir: string, options: AuditCommandOptions): Promise<void
       ? scratchWordPieces
       : () => (text) => tokenizer.countTokens(text) - tokenizer.specialTokenCount,
   });
-  // First, as the folder may not let itself be written to.
+  // First, as the folder may not be writable.
   console.log(json ? JSON.stringify(report) : formatAudit(report));
   const isSample = await Deno.realPath(dir) === await Deno.realPath(SAMPLE_DIR);
   const page = html ?? join(isSample ? "." : dir, "audit.html");
-  // Other commands start without it.
+  // Loaded here so that other commands start faster.
   const { auditPage } = await import("./audit_page.ts");
   await writeFileAtomically(page, await auditPage(report));
   if (!json) console.log(`\nThe same with pictures is in ${page}`);

@@ -1,5 +1,5 @@
 /**
- * The option `--device` of the commands that do not take it from the settings of training.
+ * The option `--device` of the commands without settings of training.
  *
  * @module
  */
@@ -7,7 +7,7 @@ import type { Option } from "commander";
 import { DEVICES } from "../onnx/runtime/device.ts";
 import { choiceOption } from "./choices.ts";
 
-/** Where graphs run. */
+/** `--device <name>`. */
 export function deviceOption(): Option {
   const description =
     "Where graphs run; auto = a GPU, else native code where it is installed, else wasm";

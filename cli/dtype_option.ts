@@ -8,9 +8,9 @@ import { DTYPES } from "../models/weights.ts";
 import { choiceOption } from "./choices.ts";
 
 /**
- * How weights are held.
+ * `--dtype <name>`, the type of the weights.
  *
- * @param more What else the option does.
+ * @param more A further effect, for the help.
  */
 export function dtypeOption(more = ""): Option {
   const description = `fp32, or q8 = weights of 8 bits: faster, smaller, and less exact${more}`;

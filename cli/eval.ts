@@ -146,7 +146,7 @@ async function writeCsv(file: string, rows: readonly object[], columns: string[]
   await writeFileAtomically(file, stringify([...rows], { header: true, columns }));
 }
 
-/** @throws {UserError} If a file is asked for that this kind of problem gives nothing for. */
+/** @throws {UserError} If a requested file does not exist for this type of problem. */
 function checkFiles({ perClass, confusions }: Options, problemType: ProblemType): void {
   const refuse = (flag: string, rule: string) => {
     throw new UserError(`Cannot use ${flag} with this model: ${rule}`);

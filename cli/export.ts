@@ -35,7 +35,7 @@ async function exportModel({ model, out, merge }: Options): Promise<void> {
   console.log(`Wrote '${dir}' with its base to '${out}'`);
 }
 
-/** @throws {UserError} If the folder holds something. */
+/** @throws {UserError} If the folder is not empty. */
 async function checkEmpty(dir: string): Promise<void> {
   await Deno.mkdir(dir, { recursive: true });
   for await (const { name } of Deno.readDir(dir)) {

@@ -1,5 +1,5 @@
 /**
- * Ctrl-C and SIGTERM as a request to come to an end.
+ * Ctrl-C and SIGTERM as requests to stop.
  *
  * @module
  */
@@ -7,19 +7,19 @@
 /** A second press within this time is the first one, passed on by `deno task`. */
 const SAME_PRESS_MS = 500;
 
-/** What the shell adds to a signal's number to make an exit code of it. */
+/** The shell's exit codes for signals: 128 plus the signal's number. */
 const EXIT_CODES = { SIGINT: 130, SIGTERM: 143 } as const;
 type Signal = keyof typeof EXIT_CODES;
 
 /** Listens for signals until it is disposed of. */
 export class Interruption implements Disposable {
-  /** The exit code of a process that a signal has ended. */
+  /** The exit code of the process after a signal; 0 before. */
   exitCode = 0;
   readonly #controller = new AbortController();
   readonly #listeners: [Signal, () => void][] = [];
   #firstAt = 0;
 
-  /** @param message What to tell the user at the first signal; the second ends the process. */
+  /** @param message Shown to the user at the first signal; the second ends the process. */
   constructor(message: string) {
     for (const signal of ["SIGINT", "SIGTERM"] as const) {
       const listener = () => this.#take(signal, message);

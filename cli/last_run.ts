@@ -1,12 +1,12 @@
 /**
- * The run that a command takes when none is named.
+ * The default run of a command.
  *
  * @module
  */
 import { lastFinishedRun } from "../training/folder/run_folder.ts";
 
 /**
- * The folder of the run that finished last; standard error says which it is.
+ * The folder of the run that finished last; its name goes to standard error.
  *
  * @throws {UserError} If there is none.
  */

@@ -1,5 +1,5 @@
 /**
- * Hands the command line to its command and reports what goes wrong.
+ * Passes the command line to its command, and reports errors.
  *
  * @module
  */
@@ -53,7 +53,7 @@ export async function main(args: readonly string[]): Promise<number> {
       ...program.commands.flatMap((it) => it.commands),
     ]
   ) {
-    // Commander would read environment variables to find out whether to use colours.
+    // Commander would read environment variables to decide on colours.
     command.exitOverride().configureOutput({
       getOutHasColors: () => false,
       getErrHasColors: () => false,

@@ -1,12 +1,12 @@
 /**
- * Options that count something.
+ * Options that are counts.
  *
  * @module
  */
 import { InvalidArgumentError } from "commander";
 
 /**
- * Reads how many of something there are to be.
+ * Parses a count.
  *
  * @throws {InvalidArgumentError} If it is not a whole number of at least 1.
  */

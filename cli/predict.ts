@@ -113,7 +113,7 @@ async function run(args: string[], options: Options, command: Command): Promise<
   }
 }
 
-/** Each text with each of the models. */
+/** Pairs each text with each of the models. */
 async function readTexts(args: string[], { model }: Options): Promise<MixedText[]> {
   const models = model.length > 0 ? [...new Set(model)] : [await lastRun()];
   const empty = args.findIndex((text) => text.trim() === "");
@@ -122,7 +122,7 @@ async function readTexts(args: string[], { model }: Options): Promise<MixedText[
   return texts.flatMap((text) => models.map((model) => ({ model, text })));
 }
 
-/** Each text with the model that its line names. */
+/** Pairs each text with the model that its line names. */
 async function readMixed(args: string[], { model }: Options): Promise<MixedText[]> {
   if (args.length > 0 || model.length > 0) {
     throw new UserError("Cannot use --mixed with texts or --model: each line names its model");
@@ -138,7 +138,7 @@ async function readMixed(args: string[], { model }: Options): Promise<MixedText[
 const NEWLINE = 0x0a;
 
 /**
- * The lines of standard input, each with a text, so that results and lines go together.
+ * The lines of standard input, one text each, so that results match lines.
  *
  * @throws {UserError} If a line is blank or not UTF-8.
  */
@@ -171,12 +171,12 @@ function lineError(index: number, rule: string): UserError {
   return new UserError(`Cannot read standard input line ${index + 1}: ${rule}`);
 }
 
-/** Tells how much of the texts a model cannot read or does not see, if that is anything. */
+/** Reports the share of the texts that a model cannot read or does not see, if there is any. */
 function tell(line: string | undefined, prefix = ""): void {
   if (line !== undefined) console.error(`${prefix}${line}`);
 }
 
-/** @throws {UserError} If the permissions of the process leave a file out. */
+/** @throws {UserError} If the process has no permission to write a file. */
 async function checkWritable(path: string): Promise<void> {
   const { state } = await Deno.permissions.query({ name: "write", path });
   if (state === "granted") return;
@@ -205,7 +205,7 @@ async function runFile(
   checkAbstain(abstain, model, classifier.problemType);
   const bar = new RowsBar();
   let last: TableProgress | undefined;
-  // Rows on a terminal show by themselves how far it is.
+  // Rows on a terminal already show the progress.
   const isShown = out !== undefined || !Deno.stdout.isTerminal();
   const csv = predictTable(classifier, file, {
     ...options,

@@ -1,5 +1,5 @@
 /**
- * `pretrain`: teaches a BERT a language, or goes on teaching it.
+ * `pretrain`: pretrains a BERT, from random weights or a model.
  *
  * @module
  */
@@ -22,7 +22,7 @@ interface Options extends Record<string, unknown> {
   json?: boolean;
 }
 
-/** Where bases go that were given no folder. */
+/** The default folder of bases. */
 const BASES_DIR = "bases";
 
 /** The command and its options. */

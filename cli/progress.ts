@@ -1,5 +1,5 @@
 /**
- * Shows on standard error how training goes: a bar on a terminal, a line an epoch elsewhere.
+ * Shows training on standard error: a bar on a terminal, a line per epoch elsewhere.
  *
  * @module
  */
@@ -17,12 +17,12 @@ import { decimals, describeMetrics } from "../training/metrics.ts";
 import type { TableProgress } from "../training/predict_table.ts";
 import { formatMetric, percent, unknownLine } from "./report.ts";
 
-/** What matters most comes first, as a terminal that is too narrow cuts the end. */
+/** The most important figures come first, as a narrow terminal cuts the end. */
 const FORMAT = "  {bar} {value}/{total} steps | {left} left | loss {loss} | {rate} tokens/s";
 const DOWNLOAD_FORMAT = "  {bar} {percentage} % | {file}";
 /** In columns, so that all of it fits into 80. */
 const BAR_SIZE = 14;
-/** Of the weight of the losses before, in the smoothed loss on the bar. */
+/** The weight of the earlier losses in the bar's smoothed loss. */
 const SMOOTHING = 0.95;
 
 /** Shows the events of one run, of training or of pretraining. */
@@ -75,7 +75,7 @@ export class TrainProgress {
     }
   }
 
-  /** Takes the bars away. */
+  /** Removes the bars. */
   stop(): void {
     this.#downloadBar.stop();
     this.#bars.stop();
@@ -143,15 +143,15 @@ export class TrainProgress {
 
   /** Prints a line above the bar. */
   #line(text: string): void {
-    // Without a terminal there is no bar, and the bars' own log is never written.
+    // Without a terminal there is no bar, and the bars' own log writes nothing.
     if (Deno.stderr.isTerminal()) this.#bars.log(`${text}\n`);
     else console.error(text);
   }
 }
 
-/** A bar on a terminal for rows that are classified. */
+/** A bar on a terminal for classified rows. */
 export class RowsBar {
-  /** How many rows there are. */
+  /** The number of rows. */
   total = 0;
   readonly #startedAt = performance.now();
   readonly #bar = new cliProgress.SingleBar({
@@ -161,7 +161,7 @@ export class RowsBar {
     stream: process.stderr,
   }, cliProgress.Presets.shades_classic);
 
-  /** Shows how many rows are done. */
+  /** Shows the number of rows done. */
   show({ rows, total }: Pick<TableProgress, "rows" | "total">): void {
     if (rows === 0) this.#bar.start(total, 0, { left: "-" });
     this.total = total;
@@ -171,7 +171,7 @@ export class RowsBar {
     });
   }
 
-  /** Takes the bar away. */
+  /** Removes the bar. */
   stop(): void {
     this.#bar.stop();
   }

@@ -1,10 +1,10 @@
 /**
- * Commands that a person can copy.
+ * Commands to copy.
  *
  * @module
  */
 
-/** A path as a shell takes it. */
+/** A path quoted for a shell. */
 export function quoted(path: string): string {
   return /^[\w./:@%+=~-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 }

@@ -19,20 +19,20 @@ import {
 
 /** Tables are at most as wide as a usual terminal, in columns. */
 const WIDTH = 80;
-/** Columns of names are cut to this at most. */
+/** The least width that columns of names are cut to. */
 const MIN_NAME_WIDTH = 16;
-/** Of more classes only the worst are shown. */
+/** With more classes only the worst are shown. */
 const MAX_CLASSES = 20;
-/** The shares of the surest texts that are told. */
+/** The shares of the surest texts to report. */
 const SHOWN_COVERAGE = [0.8, 0.5];
-/** So many of the commonest confusions are shown where the matrix is too wide. */
+/** The commonest confusions to show if the matrix is too wide. */
 const MAX_CONFUSIONS = 10;
 
 /**
- * A report as people read it: the metrics, then a table of the classes and their confusion. Of many
- * classes it shows the worst, and which are confused most often. It ends with what is plainly wrong.
+ * A report as text: the metrics, then a table of the classes and their confusion. With many classes
+ * it shows the worst, and the most frequent confusions. It ends with plain faults.
  *
- * @param others How good other models are on the same texts, where that is known.
+ * @param others The figures of other models on the same texts, if known.
  */
 export function formatReport(
   report: EvaluationReport,
@@ -72,7 +72,7 @@ export function formatReport(
   return lines.join("\n");
 }
 
-/** The metrics of reports on the same texts side by side, and how fast each was. */
+/** The metrics and speeds of reports on the same texts, side by side. */
 export function formatComparison(
   reports: Readonly<Record<string, FileEvaluation["report"]>>,
 ): string {
@@ -101,7 +101,7 @@ function metricLines({ problem_type, interval, ...values }: EvaluationReport): s
   });
 }
 
-/** How far the scores can be believed, and how right the surest are. */
+/** The calibration of the scores, and the accuracy of the surest texts. */
 function calibrationLines(report: EvaluationReport): string[] {
   if (report.problem_type === "regression") return [];
   const { expected_calibration_error: error, uncalibrated_error: before } = report;
@@ -161,7 +161,7 @@ function verdictLines(
   ];
 }
 
-/** A probability, of which a small one is told by its size only. */
+/** A probability; a small one is only given as less than a limit. */
 function formatP(p: number): string {
   return p < 0.001 ? "< 0.001" : p.toFixed(3);
 }
@@ -169,7 +169,7 @@ function formatP(p: number): string {
 /** All classes in a table, or the worst of many. */
 function classLines(classes: readonly ClassReport[]): string[] {
   const rows = classes.map((report, index) => ({ ...report, number: index + 1 }));
-  // A class that no text has cannot be found.
+  // A class without texts cannot be predicted rightly.
   const [present, absent] = [
     rows.filter(({ support }) => support > 0),
     rows.filter(({ support }) => support === 0),
@@ -191,7 +191,7 @@ function classLines(classes: readonly ClassReport[]): string[] {
   ];
 }
 
-/** The confusion matrix where a terminal is wide enough for it, else the commonest confusions. */
+/** The confusion matrix if a terminal is wide enough for it, else the commonest confusions. */
 function confusionLines({ per_class, confusion_matrix }: SingleLabelReport): string[] {
   if (per_class.length <= MAX_CLASSES) {
     const table = tableOf(["class", ...per_class.map((_, index) => `→ ${index + 1}`)]);
@@ -216,7 +216,7 @@ function confusionLines({ per_class, confusion_matrix }: SingleLabelReport): str
 export interface Confusion {
   label: string;
   predicted: string;
-  /** How many there are. */
+  /** The number of texts. */
   texts: number;
 }
 
@@ -244,13 +244,13 @@ function tableOf(head: string[]): Table.Table {
 }
 
 /**
- * A table that is no wider than a terminal, if its names can be cut so far.
+ * A table cut to the width of a terminal, if its names allow it.
  *
- * @param names The columns of names, which are cut where that is needed.
+ * @param names The columns of names, which may be cut.
  */
 function fitted(table: Table.Table, names: readonly number[] = [0]): string {
   const excess = table.width - WIDTH;
-  // They are known once the table has been drawn.
+  // Known once the table has been drawn.
   const widths = table.options.colWidths as number[];
   for (let cut = 0; cut < excess; cut++) {
     const widest = names.reduce((a, b) => widths[b]! > widths[a]! ? b : a);
@@ -259,7 +259,7 @@ function fitted(table: Table.Table, names: readonly number[] = [0]): string {
   return `${table}`;
 }
 
-/** A name without line ends and control characters, which would tear a table apart. */
+/** A name without line ends and control characters, which would break a table. */
 function oneLine(name: string): string {
   return name.replaceAll(/[\p{Cc}\u2028\u2029]+/gu, " ");
 }
@@ -268,10 +268,10 @@ function count(value: number): string {
   return value.toLocaleString("en");
 }
 
-/** A larger share of unknown word pieces leaves little of a text. */
+/** A larger share of unknown word pieces leaves too little of a text. */
 export const MUCH_UNKNOWN = 0.1;
 
-/** How much of some texts a model cannot read; `undefined` where that is next to nothing. */
+/** The share of some texts that a model cannot read; `undefined` if it is negligible. */
 export function unknownLine(share: number): string | undefined {
   if (share < 0.0005) return undefined;
   const told = `${percent(share)} of the word pieces are unknown to the model`;
@@ -280,7 +280,7 @@ export function unknownLine(share: number): string | undefined {
     : `${told}: its vocabulary is not made for these texts; --model names a base for their language`;
 }
 
-/** How much of some texts a model does not see, being too long; `undefined` where that is nothing. */
+/** The part of long texts that a model does not see; `undefined` if there is none. */
 export function lossLine({ texts, long, tokens, lost }: TextLoss): string | undefined {
   if (lost === 0) return undefined;
   return `${count(long)} of ${count(texts)} texts (${percent(long / texts)}) are longer than the ` +

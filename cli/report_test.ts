@@ -2,7 +2,7 @@ import { deepStrictEqual, match, ok } from "node:assert";
 import { evaluate, type SingleLabelReport } from "../training/evaluation.ts";
 import { confusions, formatReport, unknownLine } from "./report.ts";
 
-/** As a terminal shows it: wide characters of East Asia take two columns. */
+/** The width on a terminal: wide characters of East Asia take two columns. */
 function stringWidth(line: string): number {
   return Array.from(line, (character) => /[\u3000-\u9fff]/.test(character) ? 2 : 1)
     .reduce((sum, width) => sum + width, 0);
@@ -37,7 +37,7 @@ Deno.test("formatReport() says no figures of unseen texts where there are none",
   match(report, /^ {2}seen in training: 4 texts, .*\n {2}unseen: no text\n {2}expected/m);
 });
 
-/** Texts of so many classes, of which those with an even number are taken for the next. */
+/** Texts of `count` classes; those with an even number are taken for the next. */
 function manyClasses(count: number, name = (index: number) => `class ${index}`) {
   const oneHot = (index: number) => Array.from({ length: count }, (_, i) => Number(i === index));
   const labels = Array.from({ length: count }, (_, index) => name(index));
@@ -69,7 +69,7 @@ Deno.test("formatReport() has tables of 80 columns at most, whatever the classes
   for (const count of [2, 6, 10, 20, 21, 200]) {
     for (const name of names) {
       const lines = formatReport(manyClasses(count, name), "Test").split("\n");
-      // A terminal wraps sentences, but tears tables apart.
+      // A terminal wraps sentences, but breaks tables.
       for (const line of lines.filter((line) => /^[┌│├└]/.test(line))) {
         ok(stringWidth(line) <= 80, `${count} classes: ${line}`);
       }

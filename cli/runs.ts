@@ -1,6 +1,6 @@
 /**
- * `runs`: what a server trains, from the command line. A server that runs is asked; where none does
- * its state is read from the file, which has one owner.
+ * `runs`: a server's training runs on the command line. It asks the running server; without one it
+ * reads the state from the file, which has one owner.
  *
  * @module
  */
@@ -56,14 +56,14 @@ export function runsCommand(): Command {
   return command;
 }
 
-/** Where runs are found: a server, or its state. */
+/** The source of runs: a server, or its state. */
 interface Source extends AsyncDisposable {
   list(): Promise<Run[]>;
   get(id: string): Promise<Run>;
   events(id: string): AsyncIterable<NumberedEvent>;
   cancel(id: string): Promise<Run>;
   resume(id: string): Promise<Run>;
-  /** Gives the model's name and the version that requests for it get from now on. */
+  /** Returns the model's name, and the version that its requests get from then on. */
   promote(id: string, otherClasses: boolean): Promise<{ name: string; version: number }>;
 }
 
@@ -158,7 +158,7 @@ async function open(options: Options): Promise<Source> {
           `deno run --allow-net=${host} main.ts runs ... --server ${server}`,
       );
     }
-    // Nobody listens there.
+    // No server listens there.
     if (!(error instanceof TypeError)) throw error;
   }
   const kv = join(runs, STATE_FILE);
@@ -257,7 +257,7 @@ class FileSource implements Source {
 
   private constructor(runsDir: string, store: RunStore, lock: Disposable) {
     this.#store = store;
-    // Nothing is trained here: what is queued waits for the next server.
+    // Nothing is trained here: queued runs wait for the next server.
     this.#supervisor = new Supervisor({ store, runsDir, datasetDir: (name) => name, workers: 0 });
     this.#lock = lock;
   }
@@ -283,7 +283,7 @@ class FileSource implements Source {
     const aborted = new AbortController();
     for await (const event of this.#store.events(id, 0, aborted.signal)) {
       yield event;
-      // Without a server there are no more.
+      // Without a server no more events come.
       if (event.id >= event_count) return;
     }
   }

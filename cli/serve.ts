@@ -50,7 +50,7 @@ interface Options extends ClusterFlags {
   ui: boolean;
 }
 
-/** A process that is busy may miss some of its heartbeats, one in two seconds. */
+/** A busy process may miss some of its heartbeats, one every two seconds. */
 const MIN_HEARTBEAT_TIMEOUT = 10;
 
 /** The command and its options. */
@@ -185,12 +185,12 @@ async function run(options: Options): Promise<void> {
   if (options.ui) {
     writeLine(Deno.stderr, "Open it in a browser to watch runs, try models and see their mistakes");
   }
-  // A signal comes twice under `deno task`: from the terminal, and passed on by the task.
+  // Under `deno task` a signal comes twice: from the terminal, and from the task.
   let stopping: Promise<void> | undefined;
   const stop = () => {
     // A server that shuts down cuts off bodies that it still reads: https://github.com/denoland/deno/issues/36809
     stopping ??= service.stop(() => server.shutdown());
-    // What takes longer is cut off; it does not keep the process from ending sooner.
+    // Cuts off requests that take longer; the timer does not keep the process alive.
     setTimeout(() => Deno.exit(0), options.drainTimeout * 1000).unref();
   };
   Deno.addSignalListener("SIGINT", stop);
@@ -198,7 +198,7 @@ async function run(options: Options): Promise<void> {
   try {
     await service.ready;
   } catch (error) {
-    // Nobody was told that it is ready, and waits.
+    // No client knows yet that it is ready.
     server.abort();
     throw error;
   } finally {

@@ -13,7 +13,7 @@ import { addSettingsOptions, parseSettings } from "./settings_options.ts";
 /** How a table is written, as flags. */
 const FormatSettings = z.object({ delimiter: DELIMITER, encoding: ENCODING });
 
-/** What commander makes of the flags that name columns. */
+/** Commander's values of the flags that name columns. */
 export interface ColumnOptions {
   text?: string;
   label?: string;
@@ -40,18 +40,18 @@ export function addTableOptions(command: Command): void {
   addSettingsOptions(command, FormatSettings);
 }
 
-/** The columns that the flags name; those that they do not name are found. */
+/** The columns that the flags name; others are detected. */
 export function columnsOf({ text, label, columnMapping }: ColumnOptions): Columns {
   const columns = parseColumnMapping(columnMapping);
   return { text: text ?? columns.text, label: label ?? columns.label };
 }
 
-/** How the flags say that a table is written. */
+/** The format of a table from the flags. */
 export function formatOf(options: object): TableFormat {
   return parseSettings(FormatSettings, { ...options });
 }
 
-/** Shows what a user should know of data, apart from the result. */
+/** Shows a note on data, apart from the result. */
 export function showNote(note: string): void {
   console.error(note);
 }

@@ -97,7 +97,7 @@ async function run(options: Options, command: Command): Promise<void> {
   console.log(nextSteps(result, dataset));
 }
 
-/** What may make a weak model better. */
+/** Advice for a weak model. */
 async function advice(
   settings: TrainSettings,
   { model_dir }: TrainResult,
@@ -115,22 +115,22 @@ Whether the texts tell the labels at all, this says:
   deno task --quiet data audit ${quoted(nearPath(dataDir))}`;
 }
 
-/** A folder as one names it from here. */
+/** The shorter path of a folder: relative or absolute. */
 function nearPath(dir: string): string {
   const path = relative(Deno.cwd(), dir);
   return path.startsWith("..") ? dir : path;
 }
 
-/** So many characters of a text stand in a command. */
+/** The most characters of a text in a command. */
 const MAX_TEXT = 50;
 
-/** Commands for a model that has just been trained, on a text that it has not seen. */
+/** Commands for a newly trained model, on a text that it has not seen. */
 function nextSteps({ run, model_dir, metrics }: TrainResult, dataset: Dataset): string {
   const dir = quoted(nearPath(model_dir));
   const { text, label } = dataset[metrics.split][0]!;
   const words = text.replaceAll(/\s+/g, " ").trim();
   const start = words.length > MAX_TEXT ? words.slice(0, MAX_TEXT).replace(/ [^ ]*$/, "") : words;
-  // The server finds what is in its own folder.
+  // The server finds models in its own folder.
   const serves = dirname(resolve(model_dir)) === resolve(RUNS_DIR);
   const request = JSON.stringify({ model: run, inputs: [start] });
   return [
@@ -170,6 +170,6 @@ async function runToResume(options: Options, command: Command): Promise<RunToTra
   const given = Object.entries(parseSettings(TrainSettings, options))
     .filter(([key]) => command.getOptionValueSource(key) === "cli");
   const settings = await resumedSettings(outDir, args.settings, Object.fromEntries(given));
-  // Data that have moved are known by their content.
+  // Data that have moved are recognised by their content.
   return { outDir, settings, dataDir: options.data ?? args.dataDir };
 }

@@ -9,10 +9,10 @@ import { Interruption } from "./interruption.ts";
 import { TrainProgress } from "./progress.ts";
 
 /**
- * Shows how a run goes on. Ctrl-C ends it after the present step, and the process with a word on how
- * to go on.
+ * Shows the progress of a run. Ctrl-C ends it after the current step, and the process with the
+ * command that resumes it.
  *
- * @param resume The command that goes on with it.
+ * @param resume The command that resumes it.
  */
 export async function showTraining<Result>(
   command: Command,

@@ -1,5 +1,5 @@
 /**
- * `tune`: looks for the settings that suit a data set.
+ * `tune`: searches for the settings that suit a data set.
  *
  * @module
  */
@@ -85,7 +85,7 @@ async function run(options: Options, command: Command): Promise<void> {
     minutes,
     examples: data.dataset.train.length,
   });
-  // A table was split: the same parts are wanted when the search goes on.
+  // A table was split; a resumed search must use the same parts.
   await Deno.mkdir(outDir, { recursive: true });
   if (stored === undefined) await data.keepData();
   const { metric } = comparisonOf(search.settings);
@@ -125,7 +125,7 @@ async function run(options: Options, command: Command): Promise<void> {
   console.log(`\n${formatReport(result.metrics, `The ${result.metrics.split} file`, result)}`);
 }
 
-/** All trials with their values by the share of steps that they got. */
+/** All trials, with their values by share of steps. */
 function trialTable({ settings, trials, results }: Search): string {
   const { metric } = comparisonOf(settings);
   const shares = [...new Set(results.map(({ share }) => share))].sort((a, b) => a - b);

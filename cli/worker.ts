@@ -1,6 +1,6 @@
 /**
- * `worker`: with `--cluster` trains and evaluates for the servers of a cluster. Without it is what a
- * server or worker starts to do one job in; people have no use for that.
+ * `worker`: with `--cluster` trains and evaluates for the servers of a cluster. Without it is the
+ * process that a server or worker starts for one job, not for use by people.
  *
  * @module
  */
@@ -56,7 +56,7 @@ export function workerCommand(): Command {
     )
     .action(async (flags: Partial<ClusterWorkerFlags>) => {
       if (flags.cluster === undefined) return await runOneJob();
-      // Only here: a subprocess needs nothing of it.
+      // Only here, as a subprocess does not need it.
       const { runClusterWorker } = await import("./cluster_worker.ts");
       await runClusterWorker(flags as ClusterWorkerFlags);
     });
@@ -72,9 +72,9 @@ async function runOneJob(): Promise<void> {
   const job: Job = JSON.parse((await lines.next()).value);
   const stopping = new AbortController();
   void listen(lines, stopping);
-  // Requests that the server answers meanwhile come first.
+  // The server's requests have priority.
   setPriority(constants.priority.PRIORITY_LOW);
-  // Ctrl-C in a terminal reaches all its processes; the server says what is to be done.
+  // Ctrl-C in a terminal reaches all its processes; the server decides what to do.
   Deno.addSignalListener("SIGINT", () => {});
   setInterval(() => send({ type: "heartbeat" }), HEARTBEAT_MS);
   try {
@@ -93,7 +93,7 @@ async function runOneJob(): Promise<void> {
   }
 }
 
-/** Takes the server's word to stop; without a server, whose end closes the input, all is over. */
+/** Stops when the server asks for it; exits when the end of the server closes the input. */
 async function listen(lines: AsyncIterator<string>, stopping: AbortController): Promise<void> {
   for (let line = await lines.next(); !line.done; line = await lines.next()) {
     const { type }: StopMessage = JSON.parse(line.value);

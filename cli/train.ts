@@ -16,7 +16,7 @@ import {
   RUNS_DIR,
 } from "../training/folder/run_folder.ts";
 import { TrainSettings, withModelDefaults } from "../training/settings.ts";
-import { train } from "../training/train.ts";
+import { checkBeforeData, train } from "../training/train.ts";
 import { resumedSettings } from "../training/folder/training_args.ts";
 import { readTrainingData } from "../training/folder/training_data.ts";
 import type { TrainResult } from "../training/events.ts";
@@ -67,6 +67,11 @@ async function run(options: Options, command: Command): Promise<void> {
   const { outDir, dataDir, ...run } = options.resume === true
     ? await runToResume(options, command)
     : newRun(options);
+  await checkBeforeData(run.settings, {
+    outDir,
+    overwrite: options.overwrite ?? false,
+    resume: options.resume ?? false,
+  });
   await using data = await readTrainingData(dataDir, {
     settings: run.settings,
     outDir,

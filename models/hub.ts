@@ -81,6 +81,11 @@ export async function modelDir(model: string, options: HubOptions = {}): Promise
   }
 }
 
+/** Whether this may be the name of a model on the hub; a folder may be called so, too. */
+export function isHubName(model: string): boolean {
+  return model !== BUNDLED_MODEL && HUB_NAME.test(model);
+}
+
 /** A model's repository on the hub, and its folder in the cache. */
 class HubRepository {
   /** What the user wrote. */

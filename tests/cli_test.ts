@@ -36,6 +36,19 @@ Deno.test("a user's mistake is one line and a non-zero exit", async () => {
           ["train", "--problem-type", "regression"],
           /^error: Cannot read '.*train_simple.csv' line 2: expected a number as the label, got '/,
         ],
+        // What can be refused is refused before the data are read.
+        [
+          ["train", "--data", "no", "--device", "native"],
+          /^error: Cannot use device 'native': it is not installed, or/,
+        ],
+        [
+          ["train", "--data", "no", "--model", "./no"],
+          /^error: Cannot read a model from '.\/no': it holds no config.json\n$/,
+        ],
+        [
+          ["train", "--data", "no", "--stride", "8"],
+          /^error: Cannot use --stride 8: goes with --long-texts chunk\n$/,
+        ],
         [["train", "--data", "no"], /^error: Cannot read 'no\/train_simple.csv': no such file\n$/],
         [["eval"], /^error: Cannot find a finished run in 'runs': train first, or use --model\n$/],
         [["eval", "--model", "no"], /^error: Cannot tell what 'no' was trained on: use --file\n$/],

@@ -6,7 +6,7 @@
 import { basename, join } from "node:path";
 import { type Dataset, digestOf } from "../data/dataset.ts";
 import type { Example } from "../data/examples.ts";
-import { writeFileAtomically, writeJson } from "../lib/files.ts";
+import { exists, writeFileAtomically, writeJson } from "../lib/files.ts";
 import { leakageLine } from "../data/preparation/leakage.ts";
 import { UserError } from "../lib/user_error.ts";
 import { saveAdapter } from "../models/formats/adapter.ts";
@@ -14,11 +14,13 @@ import { ADAPTER_WEIGHTS_FILE } from "../models/formats/adapter_files.ts";
 import { readWeights, WEIGHTS_FILE } from "../models/formats/weight_files.ts";
 import { saveClassifier } from "../models/formats/classifier.ts";
 import { savePartner } from "../models/partner/partner_file.ts";
-import { familyOf, tuningDefaults } from "../models/family.ts";
-import { problemOf } from "../models/formats/config.ts";
+import { familyOf, readConfig, tuningDefaults } from "../models/family.ts";
+import { problemOf, scratchSizeOf } from "../models/formats/config.ts";
+import { isHubName, modelDir } from "../models/hub.ts";
 import { outputParameters, withCalibration } from "../models/heads/calibration.ts";
 import { frozenBase } from "../models/weights.ts";
 import type { ParameterShape } from "../onnx/runtime/optimizer/adamw.ts";
+import { chooseDevice } from "../onnx/runtime/device.ts";
 import { Executor } from "../onnx/runtime/executor.ts";
 import { OutOfMemoryError } from "../onnx/runtime/device_memory.ts";
 import { elementCount } from "../onnx/graph/shape.ts";
@@ -109,6 +111,26 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
       resume: true,
     });
   }
+}
+
+/**
+ * Refuses what can be refused before the data are read, which may take minutes.
+ *
+ * @throws {UserError} If the folder is taken, or that of the base holds no model.
+ * @throws {DeviceError} If the device is not there.
+ */
+export async function checkBeforeData(
+  { model, device }: Pick<TrainSettings, "model" | "device">,
+  { outDir, overwrite = false, resume = false }: Pick<
+    TrainOptions,
+    "outDir" | "overwrite" | "resume"
+  >,
+): Promise<void> {
+  if (!resume) await checkOutDir(outDir, { overwrite });
+  await chooseDevice(device);
+  // A model of the hub is not downloaded for data that may be refused.
+  const isElsewhere = scratchSizeOf(model) !== undefined || isHubName(model);
+  if (!isElsewhere || await exists(model)) await readConfig(await modelDir(model));
 }
 
 /** Does what {@link train} does, in parts of one size. */

@@ -15,6 +15,7 @@ import { SentenceEmbedder } from "../../models/inference/sentence_embedder.ts";
 import { WEIGHTS_FILE } from "../../models/formats/weight_files.ts";
 import type { ParameterShape } from "../../onnx/runtime/optimizer/adamw.ts";
 import { Executor, type RemoteTrainingSession } from "../../onnx/runtime/executor.ts";
+import { OutOfMemoryError } from "../../onnx/runtime/device_memory.ts";
 import { elementCount } from "../../onnx/graph/shape.ts";
 import {
   CheckpointClock,
@@ -39,8 +40,8 @@ import {
 import { stepPlan } from "../step_plan.ts";
 import { StepRunner } from "../step_runner.ts";
 import { TRAINER_STATE_FILE } from "../folder/trainer_state.ts";
-import { type PretrainingArgs, writePretrainingArgs } from "./args.ts";
-import { planParts } from "../parts.ts";
+import { type PretrainingArgs, readUnfinishedPretraining, writePretrainingArgs } from "./args.ts";
+import { lessStepMemory, planParts } from "../parts.ts";
 import { pretrainingStep } from "./feeds.ts";
 import { pretrainingGraphs } from "./graphs.ts";
 import { heldOutLoss } from "./held_out.ts";
@@ -70,7 +71,8 @@ export interface PretrainOptions extends PretrainingArgs {
  * `train` as a base.
  *
  * A run that is resumed ends with the same bytes of weights as one that was never stopped, on the
- * same device with as many threads.
+ * same device with as many threads. One for which memory proves too little goes on from its last
+ * checkpoint with half of its `stepMemory`.
  *
  * @throws {UserError} If a file or model cannot be used, the folder is taken, or the loss stops being
  * a number.
@@ -78,6 +80,23 @@ export interface PretrainOptions extends PretrainingArgs {
  * are counted or a model is downloaded.
  */
 export async function pretrain(options: PretrainOptions): Promise<PretrainResult> {
+  try {
+    return await runPretraining(options);
+  } catch (error) {
+    if (!(error instanceof OutOfMemoryError)) throw error;
+    const { settings, texts } = await readUnfinishedPretraining(options.outDir);
+    const stepMemory = lessStepMemory(settings.stepMemory, error);
+    return await pretrain({
+      ...options,
+      texts,
+      settings: { ...settings, stepMemory },
+      resume: true,
+    });
+  }
+}
+
+/** Does what {@link pretrain} does, in parts of one size. */
+async function runPretraining(options: PretrainOptions): Promise<PretrainResult> {
   const { settings, texts: files, outDir, overwrite = false, resume = false, signal } = options;
   const { onEvent = () => {} } = options;
   const { seed, maskProbability } = settings;

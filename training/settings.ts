@@ -87,7 +87,7 @@ export const TrainSettings = z.strictObject({
   delimiter: DELIMITER,
   encoding: ENCODING,
   normalizeLabels: NORMALIZE_LABELS,
-  maxLength: whole(3, 512).default(256).describe("Longer texts are cut to so many tokens"),
+  maxLength: whole(3, 512).default(256).describe("The most tokens that the model takes of a text"),
   longTexts: z.enum(LONG_TEXTS).default("truncate").describe(
     "What becomes of longer texts: truncate = they lose their end, head-tail = they keep a quarter " +
       "from their start and the rest from their end, chunk = they are trained on and predicted in " +

@@ -157,6 +157,17 @@ ${result.device}, evaluations included; the file of weights takes ${
 ${base === undefined || !needsBase(settings.mode) ? wholeModel(problem_type) : adapter(card, base)}
 
 With Graft: \`deno task --quiet predict --model FOLDER "a text"\`, where FOLDER is this one.
+${longTextsNote(settings)}`;
+}
+
+/** What Graft alone does with long texts, where it is more than to cut them. */
+function longTextsNote({ longTexts, maxLength }: TrainSettings): string {
+  if (longTexts === "truncate") return "";
+  const way = longTexts === "chunk"
+    ? "in chunks, whose logits it joins"
+    : "as a quarter from their start and the rest from their end";
+  return `
+Graft takes texts of more than ${maxLength} tokens ${way}; transformers sees only their start.
 `;
 }
 

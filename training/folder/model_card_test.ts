@@ -53,6 +53,19 @@ const DATASET = {
 
 const SIZE = { parameterCount: 20_000, trainedCount: 5000, size: 20_480 };
 
+Deno.test("modelCard() says what Graft alone does with long texts", () => {
+  const card = (longTexts: "truncate" | "head-tail" | "chunk") =>
+    modelCard({
+      result: RESULT,
+      settings: TrainSettings.parse({ longTexts, maxLength: 64 }),
+      dataset: DATASET,
+      ...SIZE,
+    });
+  ok(!card("truncate").includes("transformers sees only"));
+  match(card("chunk"), /^Graft takes texts of more than 64 tokens in chunks, .* their start\.$/m);
+  match(card("head-tail"), /^Graft takes texts of more than 64 tokens as a quarter from their /m);
+});
+
 Deno.test("modelCard() gives the figures with their intervals and the leakage", () => {
   const card = modelCard({
     result: RESULT,

@@ -216,15 +216,16 @@ export function withLabels<Config extends ModelConfig>(
   config: Config,
   labels: readonly string[],
 ): Config {
-  return {
+  const labelled = {
     ...config,
-    // They were those of other classes.
-    calibration: undefined,
-    thresholds: undefined,
     architectures: [familyOf(config).architectures.classifier],
     id2label: Object.fromEntries(labels.map((label, id) => [String(id), label])),
     label2id: Object.fromEntries(labels.map((label, id) => [label, id])),
   };
+  // They were those of other classes.
+  delete labelled.calibration;
+  delete labelled.thresholds;
+  return labelled;
 }
 
 /** The names that checkpoints have used for a parameter, the present one first. */

@@ -98,16 +98,23 @@ const Manifest = z.object({
 type Manifest = z.infer<typeof Manifest>;
 
 const PART_BYTES = 2 ** 25;
+const PAUSES_MS = [200, 1000, 3000];
 
 /** Folders of a cluster. */
 export class Artifacts {
   readonly #blobs: Blobs;
   readonly #partBytes: number;
+  readonly #pausesMs: readonly number[];
 
-  /** @param partBytes Files are stored in parts of so many bytes: no more of one is held in memory. */
-  constructor(blobs: Blobs, partBytes = PART_BYTES) {
+  /**
+   * @param partBytes Files are stored in parts of so many bytes: no more of one is held in memory.
+   * @param pausesMs What is missing or damaged is fetched again after each of these: a NATS node that
+   * has just come back may not have it yet.
+   */
+  constructor(blobs: Blobs, partBytes = PART_BYTES, pausesMs: readonly number[] = PAUSES_MS) {
     this.#blobs = blobs;
     this.#partBytes = partBytes;
+    this.#pausesMs = pausesMs;
   }
 
   /**
@@ -183,10 +190,11 @@ export class Artifacts {
     return Manifest.parse(JSON.parse(new TextDecoder().decode(await this.#checked(name))));
   }
 
-  /** Fetches bytes, and once more where they are not those that were stored. */
+  /** Fetches bytes, and again where they are not those that were stored. */
   async #checked(name: string): Promise<Uint8Array> {
     let problem = "";
-    for (let tries = 0; tries < 2; tries++) {
+    for (const pauseMs of [0, ...this.#pausesMs]) {
+      await new Promise((resolve) => setTimeout(resolve, pauseMs));
       try {
         const bytes = await this.#blobs.get(name);
         if (bytes !== undefined && sha256(bytes) === digestOf(name)) return bytes;

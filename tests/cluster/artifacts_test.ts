@@ -48,7 +48,7 @@ async function writeFolder(dir: string): Promise<void> {
 }
 
 testBlobs("Artifacts.fetch() gives the folder that was stored", async (blobs, dir) => {
-  const artifacts = new Artifacts(blobs, PART_BYTES);
+  const artifacts = new Artifacts(blobs, PART_BYTES, [1]);
   const [from, to] = [join(dir, "from"), join(dir, "to")];
   await writeFolder(from);
   const name = await artifacts.store(from, "models/1", { isWanted: (path) => path !== "lock" });
@@ -77,7 +77,7 @@ testBlobs(
     };
     const [from, to] = [join(dir, "from"), join(dir, "to")];
     await writeFolder(from);
-    const artifacts = new Artifacts(flipped, PART_BYTES);
+    const artifacts = new Artifacts(flipped, PART_BYTES, [1]);
     const name = await artifacts.store(from, "models/1");
     // Once, as on the way: it is fetched again.
     flips = 1;

@@ -198,7 +198,7 @@ export async function disturbRuns(
   ]);
   const overs = await Promise.all(ids.map(async (id) => {
     const run = await cluster.over(id);
-    log(`${run.name} ${run.state} after ${run.attempt} attempts`);
+    log(`${run.name} ${run.state} after ${run.attempt} attempts ${run.error ?? ""}`);
     return run;
   }));
   done.abort();

@@ -180,6 +180,8 @@ export class Artifacts {
 
   /** Takes away what is stored for an artifact, and not for another one. */
   async delete(name: string, kept?: string): Promise<void> {
+    // The same folder, stored twice.
+    if (name === kept) return;
     const isKept = new Set(kept === undefined ? [] : partsOf(await this.#manifest(kept)));
     const parts = partsOf(await this.#manifest(name)).filter((part) => !isKept.has(part));
     // First, so that what is half gone is not there.

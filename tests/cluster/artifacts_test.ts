@@ -56,6 +56,9 @@ testBlobs("Artifacts.fetch() gives the folder that was stored", async (blobs, di
   for (const file of ["config.json", "empty", "onnx/weights"]) {
     deepStrictEqual(await Deno.readFile(join(to, file)), await Deno.readFile(join(from, file)));
   }
+  const same = await artifacts.store(from, "models/1", { before: name });
+  deepStrictEqual(same, name);
+  await artifacts.delete(name, same);
   const again = await artifacts.store(from, "models/2", { before: name });
   await artifacts.delete(name, again);
   await artifacts.fetch(again, to);

@@ -377,8 +377,12 @@ function endpointOf(environment: { get(name: string): string | undefined }): str
   throw new UserError(`Cannot use HF_ENDPOINT '${endpoint}': it must be an http(s) URL`);
 }
 
-/** Where `huggingface_hub` keeps models. */
-function cacheDirOf(environment: { get(name: string): string | undefined }): string {
+/**
+ * Where `huggingface_hub` keeps models.
+ *
+ * @throws {UserError} If the environment does not tell.
+ */
+export function cacheDirOf(environment: { get(name: string): string | undefined }): string {
   const get = (name: string) => environment.get(name) || undefined;
   const given = get("HF_HUB_CACHE");
   if (given !== undefined) return given;

@@ -27,6 +27,10 @@ export interface TrainJob {
 export interface EvaluateJob {
   type: "evaluate";
   modelDir: string;
+  /** The base of an adapter, as `modelDir()` takes it. */
+  base?: string;
+  /** The data that the model was trained on. */
+  dataDir?: string;
   file: string;
   device: Device | "auto";
   dtype: Dtype;

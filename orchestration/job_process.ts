@@ -3,14 +3,19 @@
  *
  * @module
  */
+import { dirname, isAbsolute, join, resolve, sep } from "node:path";
+import { fileURLToPath } from "node:url";
 import { Silence } from "../lib/silence.ts";
+import { UserError } from "../lib/user_error.ts";
+import { OWN_MODELS } from "../models/formats/config.ts";
+import { cacheDirOf } from "../models/hub.ts";
 import { type Job, type JobMessage, type StopMessage, textLines } from "./job.ts";
 
 /** How many of the subprocess's last words are kept to explain its death. */
 const ERROR_LINES = 5;
 
 /** Starts a subprocess that takes a job, and gives its streams. */
-export type SpawnWorker = () => Deno.ChildProcess;
+export type SpawnWorker = (job: Job) => Deno.ChildProcess;
 
 /** What bases are downloaded with. */
 const HUB_HOSTS = ["huggingface.co", "*.huggingface.co", "*.hf.co"];
@@ -24,30 +29,48 @@ const HUB_VARIABLES = [
   "HOME",
   "USERPROFILE",
 ];
+/** What Deno and the device's driver go by. */
+const SYSTEM_VARIABLES = [
+  "PATH",
+  "DENO_DIR",
+  "DENO_WEBGPU_BACKEND",
+  "MALLOC_ARENA_MAX",
+  "MALLOC_MMAP_MAX_",
+  "MALLOC_TRIM_THRESHOLD_",
+  "TMPDIR",
+  "SystemRoot",
+];
+/** What of this program is read as files: code of Workers, kernels, and what comes with it. */
+const OWN_PARTS = ["../lib/", "../onnx/", "../models/bundled/", "../data/sample/"];
 
-/** The subprocess of the server: this program's command `worker`. */
-export function spawnWorker(): Deno.ChildProcess {
+/** The subprocess of the server: this program's command `worker`, which may do what its job needs. */
+export function spawnWorker(job: Job): Deno.ChildProcess {
   const options: Deno.CommandOptions = {
     stdin: "piped",
     stdout: "piped",
     stderr: "piped",
-    // Metrics would cost WebAssembly its threads, and the server tells of runs itself.
-    env: { OTEL_DENO: "false" },
+    ...environment(),
   };
   // A program that was compiled into one file has its permissions in it.
   if (Deno.build.standalone) {
     return new Deno.Command(Deno.execPath(), { args: ["worker"], ...options }).spawn();
   }
   const main = new URL("../main.ts", import.meta.url).href;
-  const may = (permission: Deno.PermissionDescriptor) =>
-    Deno.permissions.querySync(permission).state === "granted";
-  const permissions = ["--allow-read", "--allow-write", "--allow-sys=setPriority,systemMemoryInfo"];
+  const hub = namesHub(job) ? hubCacheDir() : undefined;
+  const { read, write } = pathsOf(job);
+  const own = OWN_PARTS.map((part) => fileURLToPath(new URL(part, import.meta.url)));
+  const shared = hub === undefined ? [] : [hub];
+  const permissions = [
+    "--allow-sys=setPriority,systemMemoryInfo",
+    pathPermission("read", [...own, packagesDir(), ...read, ...write, ...shared]),
+    pathPermission("write", [...write, ...shared]),
+  ];
   // Native code and downloads, where the server itself may run and make them.
   if (may({ name: "ffi" })) permissions.push("--allow-ffi");
-  if (may({ name: "net", host: HUB_HOSTS[0]! })) permissions.push(`--allow-net=${hubHosts()}`);
-  if (may({ name: "env", variable: HUB_VARIABLES[0]! })) {
-    permissions.push(`--allow-env=${HUB_VARIABLES}`);
+  if (hub !== undefined && may({ name: "net", host: HUB_HOSTS[0]! })) {
+    permissions.push(`--allow-net=${hubHosts()}`);
   }
+  if (mayRead(HUB_VARIABLES[0]!)) permissions.push(`--allow-env=${HUB_VARIABLES}`);
   // Under `--allow-run=deno` the name is allowed and the path of the same executable is not.
   return new Deno.Command("deno", {
     args: ["run", "--quiet", "--no-prompt", ...permissions, main, "worker"],
@@ -55,10 +78,83 @@ export function spawnWorker(): Deno.ChildProcess {
   }).spawn();
 }
 
+/** Only what it needs: Deno starts nothing under an `LD_LIBRARY_PATH`, as hosts with CUDA have it. */
+function environment(): Pick<Deno.CommandOptions, "env" | "clearEnv"> {
+  // Metrics would cost WebAssembly its threads, and the server tells of runs itself.
+  const env: Record<string, string> = { OTEL_DENO: "false" };
+  if (!mayRead("PATH")) return { env };
+  for (const name of [...HUB_VARIABLES, ...SYSTEM_VARIABLES]) {
+    const value = mayRead(name) ? Deno.env.get(name) : undefined;
+    if (value !== undefined) env[name] = value;
+  }
+  return { env, clearEnv: true };
+}
+
+/** The files and folders of a job; what it writes it may read. */
+function pathsOf(job: Job): { read: string[]; write: string[] } {
+  switch (job.type) {
+    case "train":
+      return { read: [job.dataDir, job.settings.model], write: [job.outDir] };
+    case "evaluate": {
+      const { modelDir, base, dataDir, file, rowsFile } = job;
+      const read = [modelDir, dirname(file), base, dataDir].filter((path) => path !== undefined);
+      const rows = rowsFile === undefined ? [] : [rowsFile, `${rowsFile}.partial`];
+      // A model of 8 bits is kept there.
+      return { read, write: [join(modelDir, "onnx"), ...rows] };
+    }
+    case "ingest": {
+      const { dir, auditFile, incoming } = job;
+      const come = incoming === undefined ? [] : [dirname(incoming.file)];
+      return { read: [], write: [dir, auditFile, `${auditFile}.partial`, ...come] };
+    }
+  }
+}
+
+/** Whether a job needs a base that may be one of the hub's. */
+function namesHub(job: Job): boolean {
+  const base = job.type === "train"
+    ? job.settings.model
+    : job.type === "evaluate"
+    ? job.base
+    : undefined;
+  return base !== undefined && !OWN_MODELS.includes(base) && !isAbsolute(base);
+}
+
+function hubCacheDir(): string | undefined {
+  if (!mayRead(HUB_VARIABLES[0]!)) return undefined;
+  try {
+    return resolve(cacheDirOf(Deno.env));
+  } catch (error) {
+    if (error instanceof UserError) return undefined;
+    throw error;
+  }
+}
+
+/** The folder of the packages from npm, some of which read files of their own. */
+function packagesDir(): string {
+  const path = fileURLToPath(import.meta.resolve("onnxruntime-web"));
+  return path.slice(0, path.lastIndexOf(join(sep, "onnxruntime-web", sep)));
+}
+
+function pathPermission(name: "read" | "write", paths: readonly string[]): string {
+  // Deno separates paths by commas, and takes none that has one.
+  if (paths.some((path) => path.includes(","))) return `--allow-${name}`;
+  return `--allow-${name}=${[...new Set(paths)]}`;
+}
+
+function may(permission: Deno.PermissionDescriptor): boolean {
+  return Deno.permissions.querySync(permission).state === "granted";
+}
+
+function mayRead(variable: string): boolean {
+  return may({ name: "env", variable });
+}
+
 /** The hub, and the mirror that takes its place. */
 function hubHosts(): string[] {
-  const { state } = Deno.permissions.querySync({ name: "env", variable: HUB_VARIABLES[0]! });
-  const mirror = state === "granted" ? URL.parse(Deno.env.get(HUB_VARIABLES[0]!) ?? "") : null;
+  const mirror = mayRead(HUB_VARIABLES[0]!)
+    ? URL.parse(Deno.env.get(HUB_VARIABLES[0]!) ?? "")
+    : null;
   return mirror === null ? HUB_HOSTS : [...HUB_HOSTS, mirror.hostname];
 }
 
@@ -86,7 +182,7 @@ export class JobProcess {
     onMessage: (message: JobMessage) => Promise<void>,
     heartbeatTimeoutMs: number,
   ) {
-    this.#child = spawn();
+    this.#child = spawn(job);
     this.#input = this.#child.stdin.getWriter();
     this.#onMessage = onMessage;
     const { promise: abandoned, resolve: abandon } = Promise.withResolvers<void>();

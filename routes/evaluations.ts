@@ -16,6 +16,7 @@ import {
   UnknownModelError,
 } from "../serving/model_registry.ts";
 import { describeModel } from "../serving/predictor.ts";
+import { baseNameOf, isAdapter } from "../models/formats/adapter.ts";
 import {
   type EvaluationRow,
   EvaluationRows,
@@ -313,6 +314,7 @@ export function evaluationRoutes(options: EvaluationRoutesOptions): OpenAPIHono 
       if (!await datasets.has(dataset)) {
         throw invalidField("dataset", `there is no data set '${dataset}'`);
       }
+      const trainedOn = (await store.get(basename(version.dir)))?.dataset;
       const evaluation: Evaluation = {
         id: crypto.randomUUID(),
         state: "queued",
@@ -322,6 +324,8 @@ export function evaluationRoutes(options: EvaluationRoutesOptions): OpenAPIHono 
         job: {
           type: "evaluate",
           modelDir: version.dir,
+          ...await isAdapter(version.dir) && { base: await baseNameOf(version.dir) },
+          ...trainedOn !== undefined && { dataDir: datasets.dirOf(trainedOn) },
           file: await evaluationFile(datasets.dirOf(dataset)),
           ...prediction,
         },

@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { address } from "../server_process.ts";
 
 const MAIN = fileURLToPath(new URL("../../main.ts", import.meta.url));
-const PERMISSIONS = "--allow-read --allow-write --allow-net --allow-run=deno";
+const PERMISSIONS = "--allow-read --allow-write --allow-net --allow-run=deno --allow-env";
 
 /** How {@link AttackedServer.start} starts. */
 export interface AttackedServerOptions {

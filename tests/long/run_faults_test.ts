@@ -59,8 +59,8 @@ Deno.test("a run whose process is killed 20 times ends with the bytes of one tha
 
   const random = new Random(5);
   let deaths = 0;
-  const spawn: SpawnWorker = () => {
-    if (deaths === 20) return spawnWorker();
+  const spawn: SpawnWorker = (job) => {
+    if (deaths === 20) return spawnWorker(job);
     deaths++;
     const afterLines = 6 + random.integer(14);
     return mortal({ signal: "SIGKILL", afterLines, afterMs: random.integer(30) }, "worker");
@@ -75,11 +75,11 @@ Deno.test("a run whose process is killed 20 times ends with the bytes of one tha
 Deno.test("of 20 runs none is lost and none trained twice, whichever of two workers dies", async () => {
   const random = new Random(7);
   let working = 0;
-  const spawn: SpawnWorker = () => {
+  const spawn: SpawnWorker = (job) => {
     ok(++working <= 2, "there are more than two workers");
     const child = random.uniform() < 0.3
       ? mortal({ signal: "SIGKILL", afterLines: 1 + random.integer(6) }, "worker")
-      : spawnWorker();
+      : spawnWorker(job);
     void child.status.then(() => working--);
     return child;
   };
@@ -106,7 +106,7 @@ Deno.test("a process that hangs shows as lost, is replaced, and harms nothing wh
   let spawned = 0;
   const fate = { signal: "SIGSTOP", afterLines: 9, continueAfterSeconds: 13 } as const;
   await using server = await LocalServer.start({
-    spawn: () => spawned++ === 0 ? mortal(fate, "worker") : spawnWorker(),
+    spawn: (job) => spawned++ === 0 ? mortal(fate, "worker") : spawnWorker(job),
     supervisorOptions: { heartbeatTimeoutMs: 11_500 },
   });
   const { id } = await server.post<Run>("/v1/runs", { ...SETTINGS, ...settings }, 202);

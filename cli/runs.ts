@@ -9,6 +9,8 @@ import Table from "cli-table3";
 import { join } from "node:path";
 import { exists } from "../lib/files.ts";
 import { UserError } from "../lib/user_error.ts";
+import { API_KEY_VARIABLE } from "../routes/access.ts";
+import { apiKeyVariable } from "./api_key.ts";
 import { RUNS_DIR } from "../training/folder/run_folder.ts";
 import { KvRunStore } from "../orchestration/kv_run_store.ts";
 import {
@@ -24,7 +26,6 @@ import { lockState, STATE_FILE } from "../orchestration/server_state.ts";
 
 interface Options {
   server: string;
-  apiKey?: string;
   runs: string;
   json?: boolean;
   otherClasses?: boolean;
@@ -36,8 +37,11 @@ export function runsCommand(): Command {
   const add = (name: string, description: string) => {
     const added = new Command(name)
       .description(description)
-      .option("--server <url>", "Address of the server", "http://127.0.0.1:8000")
-      .option("--api-key <key>", "Key that the server asks for")
+      .option(
+        "--server <url>",
+        `Address of the server; the key that it asks for is in ${API_KEY_VARIABLE}`,
+        "http://127.0.0.1:8000",
+      )
       .option("--runs <dir>", "Folder of the runs, where no server runs", RUNS_DIR)
       .option("--json", "Print JSON on standard output");
     command.addCommand(added);
@@ -144,7 +148,8 @@ function describe(event: RunEvent): string {
 }
 
 async function open(options: Options): Promise<Source> {
-  const { server, apiKey, runs } = options;
+  const { server, runs } = options;
+  const apiKey = apiKeyVariable();
   if (!URL.canParse(server)) throw new UserError(`Cannot ask '${server}': it is not a URL`);
   const headers = apiKey === undefined ? {} : { Authorization: `Bearer ${apiKey}` };
   try {

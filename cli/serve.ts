@@ -9,7 +9,15 @@ import { UserError } from "../lib/user_error.ts";
 import { writeLine } from "../lib/write_line.ts";
 import type { Dtype } from "../models/weights.ts";
 import type { Device } from "../onnx/runtime/device.ts";
-import { type ApiKey, apiKey, ApiKeyFile, apiKeysOf, isLoopback } from "../routes/access.ts";
+import {
+  API_KEY_VARIABLE,
+  type ApiKey,
+  apiKey,
+  ApiKeyFile,
+  apiKeysOf,
+  isLoopback,
+} from "../routes/access.ts";
+import { apiKeyVariable } from "./api_key.ts";
 import { Service } from "../routes/service.ts";
 import { connectionsPossible, HttpServer } from "../serving/http_server.ts";
 import { RUNS_DIR } from "../training/folder/run_folder.ts";
@@ -42,7 +50,6 @@ interface Options extends ClusterFlags {
   heartbeatTimeout: number;
   allowBase?: string[];
   drainTimeout: number;
-  apiKey?: string[];
   apiKeyFile?: string;
   rateLimit?: number;
   corsOrigin?: string[];
@@ -109,8 +116,10 @@ export function serveCommand(): Command {
       collect,
     )
     .option("--drain-timeout <seconds>", "How long to finish when told to stop", parseSeconds, 30)
-    .option("--api-key <key>", "Key that requests must bear; repeatable", collect)
-    .option("--api-key-file <file>", "JSON of hashed keys with their scopes and limits")
+    .option(
+      "--api-key-file <file>",
+      `JSON of hashed keys with their scopes and limits; ${API_KEY_VARIABLE} holds one that may do all`,
+    )
     .option(
       "--rate-limit <number>",
       "Most requests in a minute of each key, or of all without keys",
@@ -133,7 +142,7 @@ async function run(options: Options): Promise<void> {
   const checkKeys = (hasKeys: boolean) => {
     if (isLoopback(host) || hasKeys || options.insecure) return;
     throw new UserError(
-      `Cannot listen on '${host}' without --api-key: others could reach it; or use --insecure`,
+      `Cannot listen on '${host}' without --api-key-file or ${API_KEY_VARIABLE}: others could reach it; or use --insecure`,
     );
   };
   if (cluster === undefined) checkKeys(apiKeys.length > 0);
@@ -209,8 +218,9 @@ async function run(options: Options): Promise<void> {
   }
 }
 
-async function readKeys({ apiKey: keys = [], apiKeyFile }: Options): Promise<ApiKey[]> {
-  const given = keys.map((key, index) => apiKey(`--api-key ${index + 1}`, key));
+async function readKeys({ apiKeyFile }: Options): Promise<ApiKey[]> {
+  const key = apiKeyVariable();
+  const given = key === undefined ? [] : [apiKey(API_KEY_VARIABLE, key)];
   if (apiKeyFile === undefined) return given;
   return [...given, ...apiKeysOf(await readJson(apiKeyFile, ApiKeyFile))];
 }

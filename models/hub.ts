@@ -377,6 +377,9 @@ function endpointOf(environment: { get(name: string): string | undefined }): str
   throw new UserError(`Cannot use HF_ENDPOINT '${endpoint}': it must be an http(s) URL`);
 }
 
+/** The hosts that models are downloaded from, as Deno's permissions name them. */
+export const HUB_HOSTS = ["huggingface.co", "*.huggingface.co", "*.hf.co"];
+
 /**
  * Where `huggingface_hub` keeps models.
  *

@@ -3,12 +3,13 @@
  *
  * @module
  */
-import { dirname, isAbsolute, join, resolve, sep } from "node:path";
+import { dirname, isAbsolute, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { packagesDir, pathPermission } from "../lib/permissions.ts";
 import { Silence } from "../lib/silence.ts";
 import { UserError } from "../lib/user_error.ts";
 import { OWN_MODELS } from "../models/formats/config.ts";
-import { cacheDirOf } from "../models/hub.ts";
+import { cacheDirOf, HUB_HOSTS } from "../models/hub.ts";
 import { type Job, type JobMessage, type StopMessage, textLines } from "./job.ts";
 
 /** How many of the subprocess's last words are kept to explain its death. */
@@ -18,7 +19,6 @@ const ERROR_LINES = 5;
 export type SpawnWorker = (job: Job) => Deno.ChildProcess;
 
 /** What bases are downloaded with. */
-const HUB_HOSTS = ["huggingface.co", "*.huggingface.co", "*.hf.co"];
 const HUB_VARIABLES = [
   "HF_ENDPOINT",
   "HF_TOKEN",
@@ -128,18 +128,6 @@ function hubCacheDir(): string | undefined {
     if (error instanceof UserError) return undefined;
     throw error;
   }
-}
-
-/** The folder of the packages from npm, some of which read files of their own. */
-function packagesDir(): string {
-  const path = fileURLToPath(import.meta.resolve("onnxruntime-web"));
-  return path.slice(0, path.lastIndexOf(join(sep, "onnxruntime-web", sep)));
-}
-
-function pathPermission(name: "read" | "write", paths: readonly string[]): string {
-  // Deno separates paths by commas, and takes none that has one.
-  if (paths.some((path) => path.includes(","))) return `--allow-${name}`;
-  return `--allow-${name}=${[...new Set(paths)]}`;
 }
 
 function may(permission: Deno.PermissionDescriptor): boolean {

@@ -49,6 +49,9 @@ export function apiKeysOf({ keys }: z.infer<typeof ApiKeyFile>): ApiKey[] {
   }));
 }
 
+/** The variable with a key that may do everything. */
+export const API_KEY_VARIABLE = "GRAFT_API_KEY";
+
 /** A key that may do everything. */
 export function apiKey(name: string, key: string): ApiKey {
   return { name, sha256: sha256(key), scopes: SCOPES };
@@ -68,7 +71,8 @@ export function accessCheck(
   keys: readonly ApiKey[],
   requestsPerMinute: number | undefined,
   sessionKey: (context: Context) => ApiKey | undefined = () => undefined,
-): (context: Context, scope: Scope) => void {
+): (context: Context, scope: Scope) => Promise<void> {
+  const wrongKeys = new WrongKeys();
   const limits = new Map<ApiKey | undefined, RateLimit>();
   // Keys may come and go.
   const limitOf = (key: ApiKey | undefined) => {
@@ -78,8 +82,18 @@ export function accessCheck(
     limits.set(key, limit);
     return limit;
   };
-  return (context, scope) => {
+  return async (context, scope) => {
     const key = keys.length === 0 ? undefined : requestKey(keys, context, sessionKey);
+    if (key === undefined && keys.length > 0) {
+      const given = context.req.header("Authorization");
+      if (given !== undefined) await wrongKeys.slowDown();
+      throw new HTTPException(401, {
+        message: given === undefined
+          ? "An API key is needed: Authorization: Bearer KEY"
+          : "The API key is not known; it is given as Authorization: Bearer KEY",
+        res: new Response(null, { headers: { "WWW-Authenticate": "Bearer" } }),
+      });
+    }
     if (key !== undefined) {
       context.set("apiKey", key.name);
       if (!key.scopes.includes(scope)) {
@@ -97,15 +111,34 @@ function requestKey(
   keys: readonly ApiKey[],
   context: Context,
   sessionKey: (context: Context) => ApiKey | undefined,
-): ApiKey {
+): ApiKey | undefined {
   const authorization = context.req.header("Authorization");
   const [, given] = /^Bearer +(.+)$/i.exec(authorization ?? "") ?? [];
-  const key = authorization === undefined ? sessionKey(context) : keyOf(keys, given ?? "");
-  if (key !== undefined) return key;
-  throw new HTTPException(401, {
-    message: "An API key is needed: Authorization: Bearer KEY",
-    res: new Response(null, { headers: { "WWW-Authenticate": "Bearer" } }),
-  });
+  return authorization === undefined ? sessionKey(context) : keyOf(keys, given ?? "");
+}
+
+/** Wrong keys beyond so many in a minute are answered later and later, in case somebody tries them out. */
+const FREE_MISTAKES = 60;
+const DELAY_MS = 100;
+const MAX_DELAY_MS = 2000;
+/** No more wait at once: what waits holds a connection. */
+const MAX_DELAYED = 50;
+
+/** Those who gave a key that nobody has. */
+export class WrongKeys {
+  #givenAt: number[] = [];
+  #delayed = 0;
+
+  /** Settles when the answer may be given. */
+  async slowDown(): Promise<void> {
+    const now = performance.now();
+    this.#givenAt = [...this.#givenAt.filter((at) => at > now - 60_000), now].slice(-1000);
+    const delayMs = Math.min(MAX_DELAY_MS, DELAY_MS * (this.#givenAt.length - FREE_MISTAKES));
+    if (delayMs <= 0 || this.#delayed >= MAX_DELAYED) return;
+    this.#delayed++;
+    await new Promise((resolve) => setTimeout(resolve, delayMs));
+    this.#delayed--;
+  }
 }
 
 /** The key that was given, if there is one like that. */

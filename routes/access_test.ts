@@ -1,4 +1,4 @@
-import { deepStrictEqual, ok, strictEqual } from "node:assert";
+import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
 import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { Hono } from "hono";
@@ -30,8 +30,8 @@ function guarded(): Guarded {
   const app: Guarded = new Hono();
   const checkAccess = accessCheck([apiKey("owner", "own"), ...apiKeysOf(KEY_FILE)], undefined);
   app.onError(onError);
-  app.post("/:scope", (context) => {
-    checkAccess(context, context.req.param("scope") as Scope);
+  app.post("/:scope", async (context) => {
+    await checkAccess(context, context.req.param("scope") as Scope);
     return context.text(context.get("apiKey") ?? "nobody");
   });
   return app;
@@ -50,6 +50,26 @@ Deno.test("accessCheck() asks for a key that is known", async () => {
   }
   strictEqual((await ask(guarded(), "POST", "/predict", "Bearer own")).text, "owner");
   strictEqual((await ask(guarded(), "POST", "/predict", "bearer read")).text, "reader");
+});
+
+Deno.test("accessCheck() says whether a key is missing or wrong", async () => {
+  match((await ask(guarded(), "POST", "/predict")).text, /An API key is needed/);
+  match(
+    (await ask(guarded(), "POST", "/predict", "Bearer other")).text,
+    /The API key is not known/,
+  );
+});
+
+Deno.test("accessCheck() answers wrong keys later and later, and right ones at once", async () => {
+  const app = guarded();
+  for (let i = 0; i < 60; i++) await ask(app, "POST", "/predict", `Bearer wrong ${i}`);
+  const order: string[] = [];
+  const given = async (key: string) => {
+    await ask(app, "POST", "/predict", `Bearer ${key}`);
+    order.push(key);
+  };
+  await Promise.all([given("wrong"), given("own")]);
+  deepStrictEqual(order, ["own", "wrong"]);
 });
 
 Deno.test("accessCheck() refuses a key that lacks the scope", async () => {

@@ -6,7 +6,7 @@ Deno.test("addDocs() describes the routes once, however often they are asked for
   const app = createRouter();
   app.use(admitBy({
     takeRequest: (_context, next) => next(),
-    checkAccess: () => {},
+    checkAccess: () => Promise.resolve(),
     limitPredictions: (_context, next) => next(),
     payloadLimitBytes: 0,
   }));

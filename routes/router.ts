@@ -27,7 +27,7 @@ export interface Admission {
   /** Counts a request until it is answered, and refuses it where the server is about to stop. */
   takeRequest: MiddlewareHandler;
   /** Throws unless the request's key has the scope, and may ask again by now. */
-  checkAccess: (context: Context, scope: Scope) => void;
+  checkAccess: (context: Context, scope: Scope) => Promise<void>;
   /** Refuses a prediction while there are as many as may be. */
   limitPredictions: MiddlewareHandler;
   /** The most bytes of a body, decompressed; data sets have a limit of their own. */
@@ -74,7 +74,7 @@ export function declareRoute<
   }
   if (scope !== null) {
     middleware.push(async (context, next) => {
-      admissionOf(context).checkAccess(context, scope);
+      await admissionOf(context).checkAccess(context, scope);
       await next();
     });
   }

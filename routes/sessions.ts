@@ -10,7 +10,7 @@ import { deleteCookie, getCookie, setCookie } from "hono/cookie";
 import { HTTPException } from "hono/http-exception";
 import { hash, randomBytes } from "node:crypto";
 import { z } from "zod";
-import { type ApiKey, keyOf, SCOPES } from "./access.ts";
+import { type ApiKey, keyOf, SCOPES, WrongKeys } from "./access.ts";
 import { createRouter, declareRoute, errorAnswers, jsonBody, jsonContent } from "./router.ts";
 
 const COOKIE = "graft_session";
@@ -115,6 +115,7 @@ const end = declareRoute({
 
 /** The routes. */
 export function sessionRoutes(keys: readonly ApiKey[], sessions: Sessions): OpenAPIHono {
+  const wrongKeys = new WrongKeys();
   const describe = (key: ApiKey | undefined): z.infer<typeof Session> => ({
     needs_key: keys.length > 0 && key === undefined,
     name: key?.name ?? null,
@@ -122,12 +123,15 @@ export function sessionRoutes(keys: readonly ApiKey[], sessions: Sessions): Open
   });
   return createRouter()
     .openapi(show, (context) => context.json(describe(sessionKey(context, sessions)), 200))
-    .openapi(begin, (context) => {
+    .openapi(begin, async (context) => {
       if (!isFromOwnPage(context)) {
         throw new HTTPException(403, { message: "A session begins in a page of this server" });
       }
       const key = keyOf(keys, context.req.valid("json").api_key);
-      if (key === undefined) throw new HTTPException(401, { message: "There is no such key" });
+      if (key === undefined) {
+        await wrongKeys.slowDown();
+        throw new HTTPException(401, { message: "There is no such key" });
+      }
       setCookie(context, COOKIE, sessions.begin(key), {
         httpOnly: true,
         sameSite: "Strict",

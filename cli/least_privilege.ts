@@ -1,0 +1,105 @@
+/**
+ * Starts `serve` with the permissions that its flags ask for, and no others: its folders, the cache of
+ * the hub where a base may come from there, and its address. The task `serve` runs this file.
+ *
+ * @module
+ */
+import { join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { packagesDir, pathPermission } from "../lib/permissions.ts";
+import { cacheDirOf, HUB_HOSTS } from "../models/hub.ts";
+
+const VARIABLES = [
+  "GRAFT_API_KEY",
+  "HF_ENDPOINT",
+  "HF_TOKEN",
+  "HF_HOME",
+  "HF_HUB_CACHE",
+  "HF_HUB_OFFLINE",
+  "XDG_CACHE_HOME",
+  "HOME",
+  "USERPROFILE",
+  "PATH",
+  "DENO_DIR",
+  "DENO_WEBGPU_BACKEND",
+  "TMPDIR",
+  "SystemRoot",
+];
+
+/** The values of an option, as commander would find them. */
+function valuesOf(args: readonly string[], option: string): string[] {
+  return args.flatMap((arg, i) => {
+    if (arg.startsWith(`${option}=`)) return [arg.slice(option.length + 1)];
+    return arg === option && args[i + 1] !== undefined ? [args[i + 1]!] : [];
+  });
+}
+
+/** The permissions of `serve` with these arguments, as flags of `deno run`. */
+export function servePermissions(
+  args: readonly string[],
+  environment: { get(name: string): string | undefined },
+): string[] {
+  const last = (option: string, otherwise: string) => valuesOf(args, option).at(-1) ?? otherwise;
+  const runs = resolve(last("--runs", "runs"));
+  const kv = last("--kv", join(runs, "state.kv"));
+  const isUrl = /^https?:/.test(kv);
+  const state = isUrl ? [] : [kv, `${kv}.lock`].map((path) => resolve(path));
+  const bases = valuesOf(args, "--allow-base");
+  const isThere = (path: string) => {
+    try {
+      return Deno.statSync(path).isDirectory;
+    } catch {
+      return false;
+    }
+  };
+  const usesHub = bases.some((base) => !isThere(base));
+  const hub = usesHub ? [resolve(cacheDirOf(environment))] : [];
+  const folders = valuesOf(args, "--models").map((path) => resolve(path));
+  const read = [
+    fileURLToPath(new URL("../", import.meta.url)),
+    packagesDir(),
+    runs,
+    ...folders,
+    ...state,
+    ...hub,
+    ...bases.filter(isThere).map((path) => resolve(path)),
+    ...valuesOf(args, "--api-key-file").map((path) => resolve(path)),
+  ];
+  const host = last("--host", "127.0.0.1");
+  const port = last("--port", "8000");
+  const address = host.includes(":") ? `[${host}]` : host;
+  const net = [
+    port === "0" ? address : `${address}:${port}`,
+    // Deno's own server, to which connections are handed over.
+    "127.0.0.1",
+    ...isUrl ? [new URL(kv).host] : [],
+    ...usesHub ? [...HUB_HOSTS, URL.parse(environment.get("HF_ENDPOINT") ?? "")?.host ?? ""] : [],
+  ].filter((host) => host !== "");
+  return [
+    pathPermission("read", read),
+    // Models of 8 bits and digests are kept where models are.
+    pathPermission("write", [runs, ...folders, ...state, ...hub]),
+    `--allow-net=${[...new Set(net)]}`,
+    "--allow-run=deno",
+    `--allow-env=${VARIABLES}`,
+  ];
+}
+
+if (import.meta.main) {
+  const main = fileURLToPath(new URL("../main.ts", import.meta.url));
+  const permissions = servePermissions(Deno.args, Deno.env);
+  const server = new Deno.Command("deno", {
+    args: ["run", "--no-prompt", ...permissions, main, "serve", ...Deno.args],
+  }).spawn();
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    Deno.addSignalListener(signal, () => {
+      try {
+        server.kill(signal);
+      } catch {
+        // It has ended already.
+      }
+    });
+  }
+  const { code } = await server.status;
+  Deno.exit(code);
+}

@@ -1,0 +1,22 @@
+/**
+ * Deno's permissions as flags, for processes that this program starts.
+ *
+ * @module
+ */
+import { join, sep } from "node:path";
+import { fileURLToPath } from "node:url";
+
+/**
+ * Allows reading or writing some files and folders. Deno separates paths by commas, and takes none that
+ * has one: then all are allowed.
+ */
+export function pathPermission(name: "read" | "write", paths: readonly string[]): string {
+  if (paths.some((path) => path.includes(","))) return `--allow-${name}`;
+  return `--allow-${name}=${[...new Set(paths)]}`;
+}
+
+/** The folder of the packages from npm, some of which read files of their own. */
+export function packagesDir(): string {
+  const path = fileURLToPath(import.meta.resolve("onnxruntime-web"));
+  return path.slice(0, path.lastIndexOf(join(sep, "onnxruntime-web", sep)));
+}

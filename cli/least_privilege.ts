@@ -45,6 +45,7 @@ export function servePermissions(
   const isUrl = /^https?:/.test(kv);
   const state = isUrl ? [] : [kv, `${kv}.lock`].map((path) => resolve(path));
   const bases = valuesOf(args, "--allow-base");
+  const isCluster = valuesOf(args, "--cluster").length > 0;
   const isThere = (path: string) => {
     try {
       return Deno.statSync(path).isDirectory;
@@ -54,7 +55,8 @@ export function servePermissions(
   };
   const usesHub = bases.some((base) => !isThere(base));
   const hub = usesHub ? [resolve(cacheDirOf(environment))] : [];
-  const folders = valuesOf(args, "--models").map((path) => resolve(path));
+  const folders = ["--models", "--artifacts"].flatMap((option) => valuesOf(args, option))
+    .map((path) => resolve(path));
   const read = [
     fileURLToPath(new URL("../", import.meta.url)),
     packagesDir(),
@@ -64,6 +66,9 @@ export function servePermissions(
     ...hub,
     ...bases.filter(isThere).map((path) => resolve(path)),
     ...valuesOf(args, "--api-key-file").map((path) => resolve(path)),
+    ...["--nats-creds", "--nats-ca"].flatMap((option) => valuesOf(args, option)).map((path) =>
+      resolve(path)
+    ),
   ];
   const host = last("--host", "127.0.0.1");
   const port = last("--port", "8000");
@@ -79,7 +84,10 @@ export function servePermissions(
     pathPermission("read", read),
     // Models of 8 bits and digests are kept where models are.
     pathPermission("write", [runs, ...folders, ...state, ...hub]),
-    `--allow-net=${[...new Set(net)]}`,
+    // The servers of a cluster tell each other's addresses.
+    ...isCluster
+      ? ["--allow-net", "--allow-sys=systemMemoryInfo"]
+      : [`--allow-net=${[...new Set(net)]}`],
     "--allow-run=deno",
     `--allow-env=${VARIABLES}`,
   ];

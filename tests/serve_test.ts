@@ -182,7 +182,10 @@ Deno.test("serve refuses a public address without a key, and a model to preload 
           /Left '.+broken' out of the models: [^\n]+\nerror: Cannot preload 'broken': there is no/,
         ],
         [["--kv", taken], /^error: Cannot keep state in '.*taken.kv': another server uses it\n$/],
-        [["--host", "0.0.0.0"], /^error: Cannot listen on '0.0.0.0' without --api-key-file or GRAFT_API_KEY/],
+        [
+          ["--host", "0.0.0.0"],
+          /^error: Cannot listen on '0.0.0.0' without --api-key-file or GRAFT_API_KEY/,
+        ],
         [["--preload", "none"], /error: Cannot preload 'none': there is no model/],
         [["--payload-limit", "2 parsecs"], /^error: .*--payload-limit/],
       ] as const

@@ -27,6 +27,7 @@ import {
   RunStateError,
   type RunStore,
 } from "./run_store.ts";
+import { baseNameOf, isAdapter } from "../models/formats/adapter.ts";
 import { needsBase } from "../models/tuners/tuner.ts";
 import { StoreTimeoutError } from "./store.ts";
 import { TrainSettings } from "../training/settings.ts";
@@ -519,7 +520,10 @@ export class Supervisor implements AsyncDisposable {
     await Deno.mkdir(reportDir, { recursive: true });
     const work = async (onMessage: (message: JobMessage) => Promise<void>) => {
       const inputs = await this.#files?.bringEvaluated(claimed);
-      const job = { ...asked, ...inputs, rowsFile: this.rowsFile(id) };
+      const { modelDir } = { ...asked, ...inputs };
+      const base = await isAdapter(modelDir) ? await baseNameOf(modelDir) : undefined;
+      const rowsFile = this.rowsFile(id);
+      const job = { ...asked, ...inputs, ...base !== undefined && { base }, rowsFile };
       return await this.#work(id, job, onMessage);
     };
     const reason = await work(async (message) => {

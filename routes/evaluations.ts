@@ -16,7 +16,6 @@ import {
   UnknownModelError,
 } from "../serving/model_registry.ts";
 import { describeModel } from "../serving/predictor.ts";
-import { baseNameOf, isAdapter } from "../models/formats/adapter.ts";
 import {
   type EvaluationRow,
   EvaluationRows,
@@ -324,7 +323,6 @@ export function evaluationRoutes(options: EvaluationRoutesOptions): OpenAPIHono 
         job: {
           type: "evaluate",
           modelDir: version.dir,
-          ...await isAdapter(version.dir) && { base: await baseNameOf(version.dir) },
           ...trainedOn !== undefined && { dataDir: datasets.dirOf(trainedOn) },
           file: await evaluationFile(datasets.dirOf(dataset)),
           ...prediction,

@@ -68,7 +68,7 @@ const client = createClient<paths>({ baseUrl: baseUrl!, headers });
 const inputs = ["a duet", { text: "bread", model: "titles" }];
 const { data, error } = await client.POST("/v1/predict", { body: { inputs, top_k: 1 } });
 if (data === undefined) throw new Error(error.error);
-const labels: string[] = data.predictions.map(([best]) => best!.label);
+const labels: string[] = data.predictions.map((scores) => scores![0]!.label);
 
 const params = { path: { name: "titles", alias: "stable" } };
 const put = await client.PUT("/v1/models/{name}/aliases/{alias}", { params, body: { version: 1 } });

@@ -13,7 +13,7 @@ import { LocalServer, writeModel } from "./local_server.ts";
 const ROBERTA = {
   model_type: "roberta",
   vocab_size: 50,
-  hidden_size: 16,
+  hidden_size: 768,
   num_hidden_layers: 1,
   num_attention_heads: 2,
   intermediate_size: 16,

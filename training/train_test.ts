@@ -300,10 +300,15 @@ Deno.test("train() keeps the last checkpoint and the best", async () => {
     const kept = [...Deno.readDirSync(join(dir, "checkpoints"))].map(({ name }) => name).sort();
     const steps = [...new Set([3 * finish.best_epoch, 18])].map((step) => `checkpoint-${step}`);
     deepStrictEqual(kept, steps.sort());
-    const best = await Deno.readFile(
-      join(dir, "checkpoints", `checkpoint-${3 * finish.best_epoch}`, "model.safetensors"),
+    const best = await loadClassifier(
+      join(dir, "checkpoints", `checkpoint-${3 * finish.best_epoch}`),
     );
-    deepStrictEqual(best, await Deno.readFile(join(dir, "model.safetensors")));
+    const { weights } = await loadClassifier(dir);
+    for (const [name, values] of Object.entries(best.weights)) {
+      // The head has been calibrated since.
+      if (name.startsWith("classifier.")) continue;
+      ok(values.every((value, i) => value === weights[name]![i]), name);
+    }
   });
 });
 

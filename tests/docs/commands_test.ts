@@ -83,7 +83,10 @@ class Shell implements AsyncDisposable {
     const words = `${task === "native" ? "" : task} ${rest}`.trim().split(/\s+/);
     const flags = words.filter((word) => word.startsWith("--"));
     if (flags.length === 0) return;
-    const command = words.slice(0, words[0] === "data" || words[0] === "bench" ? 2 : 1);
+    const command = words.slice(
+      0,
+      ["bench", "cluster", "data", "runs"].includes(words[0]!) ? 2 : 1,
+    );
     const help = await this.#bash(`deno task --quiet ${command.join(" ")} --help`);
     for (const flag of flags) match(help.output, new RegExp(`${flag}\\b`), `${place}: ${flag}`);
   }

@@ -6,25 +6,10 @@
  */
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { packagesDir, pathPermission } from "../lib/permissions.ts";
-import { cacheDirOf, HUB_HOSTS } from "../models/hub.ts";
+import { packagesDir, pathPermission, SYSTEM_VARIABLES } from "../lib/permissions.ts";
+import { cacheDirOf, HUB_HOSTS, HUB_VARIABLES } from "../models/hub.ts";
 
-const VARIABLES = [
-  "GRAFT_API_KEY",
-  "HF_ENDPOINT",
-  "HF_TOKEN",
-  "HF_HOME",
-  "HF_HUB_CACHE",
-  "HF_HUB_OFFLINE",
-  "XDG_CACHE_HOME",
-  "HOME",
-  "USERPROFILE",
-  "PATH",
-  "DENO_DIR",
-  "DENO_WEBGPU_BACKEND",
-  "TMPDIR",
-  "SystemRoot",
-];
+const VARIABLES = ["GRAFT_API_KEY", ...HUB_VARIABLES, ...SYSTEM_VARIABLES];
 
 /** The values of an option, as commander would find them. */
 function valuesOf(args: readonly string[], option: string): string[] {

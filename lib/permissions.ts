@@ -20,3 +20,12 @@ export function packagesDir(): string {
   const path = fileURLToPath(import.meta.resolve("onnxruntime-web"));
   return path.slice(0, path.lastIndexOf(join(sep, "onnxruntime-web", sep)));
 }
+
+/** The variables of the environment that Deno itself and the driver of a device go by. */
+export const SYSTEM_VARIABLES: readonly string[] = [
+  "PATH",
+  "DENO_DIR",
+  "DENO_WEBGPU_BACKEND",
+  "TMPDIR",
+  "SystemRoot",
+];

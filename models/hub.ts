@@ -380,6 +380,18 @@ function endpointOf(environment: { get(name: string): string | undefined }): str
 /** The hosts that models are downloaded from, as Deno's permissions name them. */
 export const HUB_HOSTS = ["huggingface.co", "*.huggingface.co", "*.hf.co"];
 
+/** The variables of the environment by which models of the hub are found. */
+export const HUB_VARIABLES: readonly string[] = [
+  "HF_ENDPOINT",
+  "HF_TOKEN",
+  "HF_HOME",
+  "HF_HUB_CACHE",
+  "HF_HUB_OFFLINE",
+  "XDG_CACHE_HOME",
+  "HOME",
+  "USERPROFILE",
+];
+
 /**
  * Where `huggingface_hub` keeps models.
  *

@@ -5,11 +5,11 @@
  */
 import { dirname, isAbsolute, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { packagesDir, pathPermission } from "../lib/permissions.ts";
+import { packagesDir, pathPermission, SYSTEM_VARIABLES } from "../lib/permissions.ts";
 import { Silence } from "../lib/silence.ts";
 import { UserError } from "../lib/user_error.ts";
 import { OWN_MODELS } from "../models/formats/config.ts";
-import { cacheDirOf, HUB_HOSTS } from "../models/hub.ts";
+import { cacheDirOf, HUB_HOSTS, HUB_VARIABLES } from "../models/hub.ts";
 import { type Job, type JobMessage, type StopMessage, textLines } from "./job.ts";
 
 /** How many of the subprocess's last words are kept to explain its death. */
@@ -18,28 +18,8 @@ const ERROR_LINES = 5;
 /** Starts a subprocess that takes a job, and gives its streams. */
 export type SpawnWorker = (job: Job) => Deno.ChildProcess;
 
-/** What bases are downloaded with. */
-const HUB_VARIABLES = [
-  "HF_ENDPOINT",
-  "HF_TOKEN",
-  "HF_HOME",
-  "HF_HUB_CACHE",
-  "HF_HUB_OFFLINE",
-  "XDG_CACHE_HOME",
-  "HOME",
-  "USERPROFILE",
-];
-/** What Deno and the device's driver go by. */
-const SYSTEM_VARIABLES = [
-  "PATH",
-  "DENO_DIR",
-  "DENO_WEBGPU_BACKEND",
-  "MALLOC_ARENA_MAX",
-  "MALLOC_MMAP_MAX_",
-  "MALLOC_TRIM_THRESHOLD_",
-  "TMPDIR",
-  "SystemRoot",
-];
+/** How glibc is told to keep memory for the next step. */
+const MALLOC_VARIABLES = ["MALLOC_ARENA_MAX", "MALLOC_MMAP_MAX_", "MALLOC_TRIM_THRESHOLD_"];
 /** What of this program is read as files: code of Workers, kernels, and what comes with it. */
 const OWN_PARTS = ["../lib/", "../onnx/", "../models/bundled/", "../data/sample/"];
 
@@ -83,7 +63,7 @@ function environment(): Pick<Deno.CommandOptions, "env" | "clearEnv"> {
   // Metrics would cost WebAssembly its threads, and the server tells of runs itself.
   const env: Record<string, string> = { OTEL_DENO: "false" };
   if (!mayRead("PATH")) return { env };
-  for (const name of [...HUB_VARIABLES, ...SYSTEM_VARIABLES]) {
+  for (const name of [...HUB_VARIABLES, ...SYSTEM_VARIABLES, ...MALLOC_VARIABLES]) {
     const value = mayRead(name) ? Deno.env.get(name) : undefined;
     if (value !== undefined) env[name] = value;
   }

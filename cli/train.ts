@@ -105,11 +105,11 @@ async function run(options: Options, command: Command): Promise<void> {
 /** Advice for a weak model. */
 async function advice(
   settings: TrainSettings,
-  { model_dir }: TrainResult,
+  { model_dir, epochs }: TrainResult,
   { dir: dataDir }: Dataset,
 ): Promise<string> {
   const defaults = tuningDefaults(await readConfig(model_dir));
-  const { epochs, learningRate, maxSteps, mode } = withModelDefaults(settings, { defaults });
+  const { learningRate, maxSteps, mode } = withModelDefaults(settings, { defaults });
   const tries = [
     maxSteps === undefined ? `more than ${epochs} --epochs` : `more than ${maxSteps} --max-steps`,
     `another --learning-rate than ${learningRate}, which deno task tune looks for`,

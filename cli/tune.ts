@@ -83,7 +83,7 @@ async function run(options: Options, command: Command): Promise<void> {
   const search = stored ?? await newSearch(data.settings, resolve(data.dataset.dir), {
     count,
     minutes,
-    examples: data.dataset.train.length,
+    size: { examples: data.dataset.train.length, labels: data.dataset.labels.length },
   });
   // A table was split; a resumed search must use the same parts.
   await Deno.mkdir(outDir, { recursive: true });

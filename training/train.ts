@@ -148,7 +148,10 @@ async function runTraining(dataset: Dataset, options: TrainOptions): Promise<Tra
     ? await initialModel(options.settings, dataset.labels, texts, downloads)
     : await resumedModel(checkpoint, options.settings, dataset.labels, downloads);
   const suiting = { defaults: tuningDefaults(base.config) };
-  const settings = withModelDefaults(options.settings, suiting, trainRows.length);
+  const settings = withModelDefaults(options.settings, suiting, {
+    examples: trainRows.length,
+    labels: dataset.labels.length,
+  });
   const config = {
     ...familyOf(base.config).withDropout(base.config, settings.dropout),
     problem_type: problemType,

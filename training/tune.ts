@@ -16,7 +16,7 @@ import { BUNDLED_MODEL, scratchSizeOf } from "../models/formats/config.ts";
 import { modelDir } from "../models/hub.ts";
 import type { TrainEvent, TrainResult } from "./events.ts";
 import { comparisonOf, isBetter } from "./metrics.ts";
-import { TrainSettings, withModelDefaults } from "./settings.ts";
+import { type DataSize, TrainSettings, withModelDefaults } from "./settings.ts";
 import { stepPlan } from "./step_plan.ts";
 import { train } from "./train.ts";
 import { tunePicture } from "./tune_picture.ts";
@@ -100,14 +100,14 @@ export interface TuneResult {
 export async function newSearch(
   settings: TrainSettings,
   data: string,
-  { count, minutes, examples }: {
+  { count, minutes, size }: {
     count: number;
     minutes?: number | undefined;
-    examples: number;
+    size: DataSize;
   },
 ): Promise<Search> {
   const suiting = { defaults: await defaultsOf(settings) };
-  const { learningRate, epochs } = withModelDefaults(settings, suiting, examples);
+  const { learningRate, epochs } = withModelDefaults(settings, suiting, size);
   const random = new Random(settings.seed);
   const trials = Array.from({ length: count }, (_, i): Trial => {
     if (i === 0) return { learningRate, epochs };

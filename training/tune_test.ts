@@ -25,8 +25,10 @@ const SETTINGS = TrainSettings.parse({
   metric: "loss",
 });
 
+const SIZE = { examples: 16, labels: 2 };
+
 Deno.test("newSearch() tries the defaults first, rates around them, and nothing that is given", async () => {
-  const { trials } = await newSearch(SETTINGS, "/data", { count: 6, examples: 16 });
+  const { trials } = await newSearch(SETTINGS, "/data", { count: 6, size: SIZE });
   deepStrictEqual(trials[0], { learningRate: 1e-3, epochs: 8 });
   for (const { learningRate, epochs } of trials) {
     ok(learningRate >= 2.5e-4 && learningRate <= 4e-3 && [4, 8, 12, 16].includes(epochs));
@@ -34,7 +36,7 @@ Deno.test("newSearch() tries the defaults first, rates around them, and nothing 
   ok(new Set(trials.map(({ learningRate }) => learningRate)).size > 3);
   const fixed = await newSearch({ ...SETTINGS, learningRate: 0.01 }, "/data", {
     count: 4,
-    examples: 16,
+    size: SIZE,
   });
   ok(fixed.trials.every(({ learningRate }) => learningRate === 0.01));
 });
@@ -71,7 +73,7 @@ Deno.test("tune() halves, keeps to validation, goes on where it stopped, and tra
       },
     });
     const search = {
-      ...await newSearch(SETTINGS, "/data", { count: 1, examples: 16 }),
+      ...await newSearch(SETTINGS, "/data", { count: 1, size: SIZE }),
       trials: [{ learningRate: 1e-6, epochs: 6 }, { learningRate: 2e-3, epochs: 6 }],
     };
     const controller = new AbortController();
@@ -101,7 +103,7 @@ Deno.test("tune() begins nothing that would end after its minutes", async () => 
   const outDir = await Deno.makeTempDir();
   try {
     const search = {
-      ...await newSearch(SETTINGS, "/data", { count: 3, minutes: 1e-6, examples: 16 }),
+      ...await newSearch(SETTINGS, "/data", { count: 3, minutes: 1e-6, size: SIZE }),
     };
     const short = search.trials.map((trial) => ({ ...trial, epochs: 1 }));
     const { search: found, best } = await tune(DATASET, {

@@ -194,10 +194,11 @@ Deno.test("tuningDefaults() takes a higher rate for a narrow model, and the fami
 });
 
 Deno.test("withModelDefaults() takes more epochs of few texts, where a pretrained base is trained whole", () => {
-  const epochs = (examples: number, settings: TrainSettingsInput = {}) =>
-    withModelDefaults(TrainSettings.parse(settings), undefined, examples).epochs;
-  deepStrictEqual([20_000, 3713, 1000, 100].map((examples) => epochs(examples)), [3, 4, 15, 20]);
-  deepStrictEqual(epochs(1000, { batchSize: 64 }), 20);
+  const epochs = (examples: number, settings: TrainSettingsInput = {}, labels = 6) =>
+    withModelDefaults(TrainSettings.parse(settings), undefined, { examples, labels }).epochs;
+  deepStrictEqual([20_000, 1500, 1000, 100].map((examples) => epochs(examples)), [3, 3, 4, 20]);
+  deepStrictEqual([2, 44, 200].map((labels) => epochs(1000, {}, labels)), [4, 15, 20]);
+  deepStrictEqual(epochs(1000, { batchSize: 64 }), 13);
   deepStrictEqual(epochs(1000, { epochs: 2 }), 2);
   deepStrictEqual(epochs(1000, { model: "scratch:tiny" }), 8);
   deepStrictEqual(epochs(1000, { mode: "lora" }), 10);

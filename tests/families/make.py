@@ -131,5 +131,6 @@ def make(name, model_type, settings):
     (HERE / f"{name}.json").write_text(json.dumps(golden, indent=2) + "\n")
 
 
-for name, (model_type, settings) in FAMILIES.items():
-    make(name, model_type, settings)
+if __name__ == "__main__":
+    for name, (model_type, settings) in FAMILIES.items():
+        make(name, model_type, settings)

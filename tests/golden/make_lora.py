@@ -8,6 +8,7 @@ Also writes ../peft/lora and ../peft/lora_all, and their logits into ../peft/log
 
 import json
 import pathlib
+import sys
 
 import torch
 from peft import LoraConfig, get_peft_model
@@ -15,6 +16,9 @@ from safetensors.torch import save_file
 from transformers import AutoConfig, AutoModelForSequenceClassification, get_linear_schedule_with_warmup
 
 HERE = pathlib.Path(__file__).parent
+sys.path.append(str(HERE.parent / "families"))
+from make import DEBERTA, DISTILBERT, MODERNBERT, SIZES as SMALL
+
 PEFT = HERE.parent / "peft"
 LABELS = 6
 SIZES = dict(
@@ -26,48 +30,6 @@ SIZES = dict(
     max_position_embeddings=48,
     hidden_dropout_prob=0.0,
     attention_probs_dropout_prob=0.0,
-)
-SMALL = dict(
-    SIZES,
-    vocab_size=30,
-    hidden_size=16,
-    num_attention_heads=2,
-    intermediate_size=20,
-    max_position_embeddings=24,
-    initializer_range=0.3,
-)
-DISTILBERT = dict(
-    vocab_size=30,
-    dim=16,
-    n_layers=2,
-    n_heads=2,
-    hidden_dim=20,
-    max_position_embeddings=24,
-    dropout=0.0,
-    attention_dropout=0.0,
-    seq_classif_dropout=0.0,
-    initializer_range=0.3,
-)
-DEBERTA = dict(
-    SMALL,
-    relative_attention=True,
-    position_buckets=6,
-    pos_att_type=["p2c", "c2p"],
-    share_att_key=True,
-    norm_rel_ebd="layer_norm",
-    position_biased_input=False,
-    type_vocab_size=0,
-)
-MODERNBERT = dict(
-    {key: value for key, value in SMALL.items() if "dropout" not in key},
-    num_hidden_layers=3,
-    local_attention=4,
-    global_attn_every_n_layers=3,
-    pad_token_id=0,
-    bos_token_id=1,
-    eos_token_id=2,
-    cls_token_id=1,
-    sep_token_id=2,
 )
 CASES = {
     # name: (model_type, sizes, settings of LoRA)
@@ -89,7 +51,7 @@ CASES = {
         DEBERTA,
         dict(r=2, lora_alpha=5, target_modules=["query_proj", "value_proj"], use_rslora=True),
     ),
-    "lora_modernbert": ("modernbert", MODERNBERT, dict(r=2, lora_alpha=4, target_modules="all-linear")),
+    "lora_modernbert": ("modernbert", dict(MODERNBERT, num_hidden_layers=3), dict(r=2, lora_alpha=4, target_modules="all-linear")),
 }
 
 

@@ -13,19 +13,7 @@ import type { EvaluationEvent, TrainEvent } from "./events.ts";
 import type { Metric } from "./metrics.ts";
 import { TrainSettings, type TrainSettingsInput } from "./settings.ts";
 import { train } from "./train.ts";
-
-/** Two classes that one word tells apart. */
-const EXAMPLES = Array.from({ length: 24 }, (_, i) => ({
-  text: i % 2 === 0 ? `a song for number ${i}` : `a recipe for number ${i}`,
-  label: i % 2 === 0 ? "music" : "food",
-}));
-const DATASET: Dataset = {
-  dir: "/data",
-  labels: ["food", "music"],
-  train: EXAMPLES,
-  validation: EXAMPLES.slice(0, 8),
-  test: [],
-};
+import { SONGS_AND_RECIPES as DATASET } from "./testing.ts";
 
 /** The words of texts that name none, one or both of two classes. */
 const SEVERAL = Array.from({ length: 32 }, (_, i) => {
@@ -250,7 +238,7 @@ Deno.test("train() stops when patience ends", async () => {
 Deno.test("train() leaves frozen parameters as they are and trains the others", async () => {
   await trained({ maxSteps: 4, freeze: "bert.embeddings.*,*.layer.0.*" }, async (dir) => {
     const { weights } = await loadClassifier(dir);
-    const texts = EXAMPLES.map(({ text }) => text);
+    const texts = DATASET.train.map(({ text }) => text);
     const options = { seed: 11, maxLength: 256 };
     const { weights: initial } = scratchClassifier("tiny", texts, DATASET.labels, options);
     for (const [name, values] of Object.entries(weights)) {
@@ -278,7 +266,7 @@ Deno.test("train() leaves the run that it was to overwrite when a setting is wro
 Deno.test("train() stops with advice when the loss is no number", async () => {
   const base = await Deno.makeTempDir();
   try {
-    const texts = EXAMPLES.map(({ text }) => text);
+    const texts = DATASET.train.map(({ text }) => text);
     const options = { seed: 11, maxLength: 256 };
     const classifier = scratchClassifier("tiny", texts, DATASET.labels, options);
     classifier.weights["classifier.weight"]!.fill(3e38);
@@ -351,7 +339,7 @@ Deno.test("train() resumes only unfinished runs, on the same data", async () => 
     const onEvent = ({ type }: TrainEvent) => type === "step" && controller.abort();
     const { signal } = controller;
     await rejects(train(DATASET, { settings, outDir, signal, onEvent }), { step: 1 });
-    await rejects(resume({ ...DATASET, train: EXAMPLES.toReversed() }), {
+    await rejects(resume({ ...DATASET, train: DATASET.train.toReversed() }), {
       name: "UserError",
       message: `Cannot resume '${outDir}': the data in '/data' have changed`,
     });

@@ -1,21 +1,15 @@
 import { deepStrictEqual, match, ok, rejects } from "node:assert";
 import { join } from "node:path";
-import type { Dataset } from "../data/dataset.ts";
 import { exists } from "../lib/files.ts";
 import { TrainSettings } from "./settings.ts";
 import { bestOf, newSearch, readSearch, type Search, tune, TUNE_PICTURE } from "./tune.ts";
+import { foodAndMusic } from "./testing.ts";
 
 const EXAMPLES = Array.from({ length: 16 }, (_, i) => ({
   text: i % 2 === 0 ? `a song ${i}` : `a recipe ${i}`,
   label: i % 2 === 0 ? "music" : "food",
 }));
-const DATASET: Dataset = {
-  dir: "/data",
-  labels: ["food", "music"],
-  train: EXAMPLES,
-  validation: EXAMPLES.slice(0, 8),
-  test: EXAMPLES.slice(0, 4),
-};
+const DATASET = foodAndMusic(EXAMPLES, EXAMPLES.slice(0, 4));
 const SETTINGS = TrainSettings.parse({
   model: "scratch:tiny",
   threads: 1,

@@ -1,7 +1,6 @@
 import { deepStrictEqual, match, ok, rejects } from "node:assert";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { Dataset } from "../data/dataset.ts";
 import { readConfig, tuningDefaults } from "../models/family.ts";
 import { readAdapter } from "../models/formats/adapter.ts";
 import { mergedClassifier, saveClassifier } from "../models/formats/classifier.ts";
@@ -11,6 +10,7 @@ import type { TrainEvent, TrainResult } from "./events.ts";
 import { TrainSettings, type TrainSettingsInput, withModelDefaults } from "./settings.ts";
 import { TrainingInterrupted } from "./interrupted.ts";
 import { train } from "./train.ts";
+import { foodAndMusic } from "./testing.ts";
 
 /** A small base with a vocabulary of the words below; the folder's README says where it is from. */
 const BASE = fileURLToPath(new URL("../tests/peft/base", import.meta.url));
@@ -19,13 +19,7 @@ const EXAMPLES = Array.from({ length: 24 }, (_, i) => ({
   text: `${["a", "the", "how"][i % 3]} ${["song", "bread"][i % 2]} ${["today", "tune"][i % 5 % 2]}`,
   label: ["music", "food"][i % 2]!,
 }));
-const DATASET: Dataset = {
-  dir: "/data",
-  labels: ["food", "music"],
-  train: EXAMPLES,
-  validation: EXAMPLES.slice(0, 8),
-  test: [],
-};
+const DATASET = foodAndMusic(EXAMPLES);
 const SETTINGS = {
   mode: "prefix",
   model: BASE,

@@ -6,7 +6,6 @@
 import { deepStrictEqual, ok } from "node:assert";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { Dataset } from "../../data/dataset.ts";
 import { MixedClassifier } from "../../models/inference/mixed_classifier.ts";
 import { type LabelScore, TextClassifier } from "../../models/inference/text_classifier.ts";
 import { Executor } from "../../onnx/runtime/executor.ts";
@@ -14,6 +13,7 @@ import type { TrainEvent } from "../../training/events.ts";
 import { TrainSettings, type TrainSettingsInput } from "../../training/settings.ts";
 import { train } from "../../training/train.ts";
 import { LocalServer } from "../local_server.ts";
+import { foodAndMusic } from "../../training/testing.ts";
 
 interface V1Answer {
   predictions: LabelScore[][];
@@ -26,13 +26,7 @@ const EXAMPLES = Array.from({ length: 32 }, (_, i) => ({
   text: `${"the number of the day is in here ".repeat(2)}${i % 2 === 0 ? "a song" : "a bread"}`,
   label: i % 2 === 0 ? "music" : "food",
 }));
-const DATASET: Dataset = {
-  dir: "/data",
-  labels: ["food", "music"],
-  train: EXAMPLES,
-  validation: EXAMPLES.slice(0, 8),
-  test: [],
-};
+const DATASET = foodAndMusic(EXAMPLES);
 
 async function trained(settings: TrainSettingsInput, outDir: string) {
   const events: TrainEvent[] = [];

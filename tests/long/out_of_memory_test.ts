@@ -5,25 +5,14 @@
  */
 import { deepStrictEqual, rejects } from "node:assert";
 import { join } from "node:path";
-import type { Dataset } from "../../data/dataset.ts";
 import { OutOfMemoryError } from "../../onnx/runtime/device_memory.ts";
 import { Executor } from "../../onnx/runtime/executor.ts";
 import { pretrain } from "../../training/pretraining/pretrain.ts";
 import { PretrainSettings } from "../../training/pretraining/settings.ts";
 import { TrainSettings } from "../../training/settings.ts";
 import { train } from "../../training/train.ts";
+import { SONGS_AND_RECIPES as DATASET } from "../../training/testing.ts";
 
-const EXAMPLES = Array.from({ length: 24 }, (_, i) => ({
-  text: i % 2 === 0 ? `a song for number ${i}` : `a recipe for number ${i}`,
-  label: i % 2 === 0 ? "music" : "food",
-}));
-const DATASET: Dataset = {
-  dir: "/data",
-  labels: ["food", "music"],
-  train: EXAMPLES,
-  validation: EXAMPLES.slice(0, 8),
-  test: [],
-};
 const SMALL = {
   model: "scratch:tiny",
   batchSize: 8,
@@ -101,7 +90,7 @@ Deno.test("train() ends in one line where the least memory is too much", async (
 Deno.test("pretrain() goes on with half the memory where it was too little, to the same weights", async () => {
   await inTempDir(async (dir) => {
     const file = join(dir, "texts.txt");
-    await Deno.writeTextFile(file, EXAMPLES.map(({ text }) => text).join("\n"));
+    await Deno.writeTextFile(file, DATASET.train.map(({ text }) => text).join("\n"));
     const settings = PretrainSettings.parse({ ...SMALL, vocabularySize: 100, saveSteps: 1 });
     const [whole, failed] = [join(dir, "whole"), join(dir, "failed")];
     await pretrain({ settings, texts: [file], outDir: whole });

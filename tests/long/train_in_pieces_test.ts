@@ -5,24 +5,11 @@
  */
 import { deepStrictEqual, ok, rejects } from "node:assert";
 import { join } from "node:path";
-import type { Dataset } from "../../data/dataset.ts";
 import { MISSING_DEVICES } from "../../onnx/testing.ts";
 import type { TrainEvent } from "../../training/events.ts";
 import { TrainSettings, type TrainSettingsInput } from "../../training/settings.ts";
 import { train } from "../../training/train.ts";
-
-/** Two classes that one word tells apart. */
-const EXAMPLES = Array.from({ length: 24 }, (_, i) => ({
-  text: i % 2 === 0 ? `a song for number ${i}` : `a recipe for number ${i}`,
-  label: i % 2 === 0 ? "music" : "food",
-}));
-const DATASET: Dataset = {
-  dir: "/data",
-  labels: ["food", "music"],
-  train: EXAMPLES,
-  validation: EXAMPLES.slice(0, 8),
-  test: [],
-};
+import { SONGS_AND_RECIPES as DATASET } from "../../training/testing.ts";
 
 /** Trains and is stopped after each of these steps; gives the weights and the log in the end. */
 async function trainedInPieces(

@@ -1,0 +1,125 @@
+/**
+ * Follows the subprocess of a run: what it reports goes into the store, and its checkpoints to where
+ * they may be gone on with.
+ *
+ * @module
+ */
+import { isDiskFull } from "../lib/files.ts";
+import type { CheckpointEvent, FinishEvent, TrainEvent } from "../training/events.ts";
+import type { JobMessage } from "./job.ts";
+import type { RunFiles } from "./run_files.ts";
+import type { AttemptedRun, Run, RunEvent, RunProgress } from "./run_store.ts";
+
+/** Steps and parts of downloads closer together than this are left out of a run's stream. */
+const EVENT_INTERVAL_MS = 250;
+
+/** Stores the checkpoints of an attempt, where it may be gone on with elsewhere. */
+export class CheckpointStore {
+  readonly #files: RunFiles;
+  readonly #run: Run;
+  readonly #dir: string;
+  #last: string | undefined;
+
+  constructor(files: RunFiles, run: Run, dir: string) {
+    this.#files = files;
+    this.#run = run;
+    this.#dir = dir;
+    this.#last = run.artifacts?.checkpoint;
+  }
+
+  /** Stores what there is; `commit` makes it the run's, and what it replaces is taken away then. */
+  async store(commit: (artifacts: Partial<Run>) => Promise<void>): Promise<void> {
+    const last = this.#last;
+    const run = { ...this.#run, artifacts: { checkpoint: last } };
+    const checkpoint = await this.#files.storeCheckpoint(run, this.#dir);
+    if (checkpoint === undefined) return await commit({});
+    await commit({ artifacts: { checkpoint } });
+    this.#last = checkpoint;
+    if (last !== undefined) await this.#files.dropCheckpoint(last, checkpoint);
+  }
+}
+
+/** Writes what the subprocess of a run says into the store. */
+export class RunFollower {
+  readonly #run: AttemptedRun;
+  readonly #checkpoints: CheckpointStore | undefined;
+  #lastAt = -Infinity;
+  #progress: RunProgress | undefined;
+  finish: FinishEvent | undefined;
+  stopped = false;
+  error: string | undefined;
+  /** Whether there was a checkpoint. */
+  checkpointed = false;
+
+  constructor(run: AttemptedRun, checkpoints?: CheckpointStore) {
+    this.#run = run;
+    this.#checkpoints = checkpoints;
+  }
+
+  async take(message: JobMessage): Promise<void> {
+    switch (message.type) {
+      case "heartbeat":
+      case "report":
+      case "ingested":
+        return;
+      case "finish":
+        this.finish = message;
+        return;
+      case "stopped":
+        this.stopped = true;
+        return;
+      case "error":
+        this.error = message.message;
+        return;
+      case "download":
+      case "step":
+        if (performance.now() - this.#lastAt < EVENT_INTERVAL_MS && !isLastOfFile(message)) return;
+        this.#lastAt = performance.now();
+        break;
+      case "checkpoint":
+        this.checkpointed = true;
+        return await this.#checkpoint(message);
+    }
+    this.#progress = progressAfter(message, this.#progress);
+    await this.#append(message, this.#progress === undefined ? {} : { progress: this.#progress });
+  }
+
+  async #checkpoint(event: CheckpointEvent): Promise<void> {
+    const append = (change: Partial<Run>) =>
+      this.#append(event, { checkpoint_step: event.step, ...change });
+    if (this.#checkpoints === undefined) await append({});
+    else await this.#checkpoints.store(append);
+  }
+
+  /** Adds to the stream of events, but for want of room: what is trained is worth more. */
+  async #append(event: RunEvent, change: Partial<Run>): Promise<void> {
+    try {
+      await this.#run.append(event, change);
+    } catch (error) {
+      if (!isDiskFull(error)) throw error;
+    }
+  }
+}
+
+/** How far a run is after an event. */
+function progressAfter(
+  event: Exclude<TrainEvent, FinishEvent>,
+  before: RunProgress | undefined,
+): RunProgress | undefined {
+  if (event.type === "start") {
+    const { steps, steps_done: step, epochs, device } = event;
+    return { step, steps, epoch: epochs * step / steps, epochs, device };
+  }
+  if (before === undefined) return undefined;
+  if (event.type === "step") {
+    const { step, epoch, loss, tokens_per_second, seconds_left } = event;
+    return { ...before, step, epoch, loss, tokens_per_second, seconds_left };
+  }
+  if (event.type !== "evaluation" || !event.best) return before;
+  const { type: _type, epoch: _epoch, loss: _loss, best: _best, ...best } = event;
+  return { ...before, best };
+}
+
+function isLastOfFile(event: TrainEvent): boolean {
+  return event.type === "download" && event.received === event.size;
+}

@@ -9,19 +9,23 @@ import { UserError } from "../lib/user_error.ts";
 import { isDeviceError } from "../onnx/runtime/device.ts";
 import { OutOfMemoryError } from "../onnx/runtime/device_memory.ts";
 import { ExecutorEndedError } from "../onnx/runtime/executor.ts";
-import { benchCommand } from "./bench.ts";
-import { clusterCommand } from "./cluster.ts";
-import { dataCommand } from "./data.ts";
-import { evalCommand } from "./eval.ts";
-import { exportCommand } from "./export.ts";
-import { migrateCommand } from "./migrate.ts";
-import { predictCommand } from "./predict.ts";
-import { pretrainCommand } from "./pretrain.ts";
-import { runsCommand } from "./runs.ts";
-import { serveCommand } from "./serve.ts";
-import { trainCommand } from "./train.ts";
-import { tuneCommand } from "./tune.ts";
-import { workerCommand } from "./worker.ts";
+
+/** The commands, in the order of the help. Only the one that runs is loaded. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  train: async () => (await import("./train.ts")).trainCommand(),
+  tune: async () => (await import("./tune.ts")).tuneCommand(),
+  pretrain: async () => (await import("./pretrain.ts")).pretrainCommand(),
+  eval: async () => (await import("./eval.ts")).evalCommand(),
+  predict: async () => (await import("./predict.ts")).predictCommand(),
+  export: async () => (await import("./export.ts")).exportCommand(),
+  serve: async () => (await import("./serve.ts")).serveCommand(),
+  runs: async () => (await import("./runs.ts")).runsCommand(),
+  data: async () => (await import("./data.ts")).dataCommand(),
+  bench: async () => (await import("./bench.ts")).benchCommand(),
+  cluster: async () => (await import("./cluster.ts")).clusterCommand(),
+  migrate: async () => (await import("./migrate.ts")).migrateCommand(),
+  worker: async () => (await import("./worker.ts")).workerCommand(),
+};
 
 /**
  * Runs one command.
@@ -32,20 +36,11 @@ import { workerCommand } from "./worker.ts";
 export async function main(args: readonly string[]): Promise<number> {
   const program = new Command("graft")
     .description("Fine-tune BERT text classifiers and serve them, on Deno, with no Python.")
-    .usage("<command> [options]")
-    .addCommand(trainCommand())
-    .addCommand(tuneCommand())
-    .addCommand(pretrainCommand())
-    .addCommand(evalCommand())
-    .addCommand(predictCommand())
-    .addCommand(exportCommand())
-    .addCommand(serveCommand())
-    .addCommand(runsCommand())
-    .addCommand(dataCommand())
-    .addCommand(benchCommand())
-    .addCommand(clusterCommand())
-    .addCommand(migrateCommand())
-    .addCommand(workerCommand());
+    .usage("<command> [options]");
+  const [name = ""] = args;
+  // The help lists them all, and so does the search for what a mistyped name may mean.
+  const loaders = Object.hasOwn(COMMANDS, name) ? [COMMANDS[name]!] : Object.values(COMMANDS);
+  for (const load of loaders) program.addCommand(await load());
   for (
     const command of [
       program,

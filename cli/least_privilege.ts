@@ -7,7 +7,7 @@
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { packagesDir, pathPermission, SYSTEM_VARIABLES } from "../lib/permissions.ts";
-import { cacheDirOf, HUB_HOSTS, HUB_VARIABLES } from "../models/hub.ts";
+import { cacheDirOf, HUB_HOSTS, HUB_VARIABLES } from "../models/hub_cache.ts";
 
 const VARIABLES = ["GRAFT_API_KEY", ...HUB_VARIABLES, ...SYSTEM_VARIABLES];
 

@@ -13,6 +13,7 @@ import { TOKENIZER_FILES } from "./formats/tokenizer_folder.ts";
 import { shardFiles, WEIGHTS_FILE, WEIGHTS_INDEX_FILE } from "./formats/weight_files.ts";
 import { readConfig } from "./family.ts";
 import { BUNDLED_MODEL, CONFIG_FILE } from "./formats/config.ts";
+import { cacheDirOf } from "./hub_cache.ts";
 
 const BUNDLED_DIR = fileURLToPath(new URL("./bundled", import.meta.url));
 const DEFAULT_ENDPOINT = "https://huggingface.co";
@@ -375,39 +376,6 @@ function endpointOf(environment: { get(name: string): string | undefined }): str
   const endpoint = (environment.get("HF_ENDPOINT") || DEFAULT_ENDPOINT).replace(/\/+$/, "");
   if (/^https?:\/\//.test(endpoint) && URL.canParse(endpoint)) return endpoint;
   throw new UserError(`Cannot use HF_ENDPOINT '${endpoint}': it must be an http(s) URL`);
-}
-
-/** The hosts that models are downloaded from, as Deno's permissions name them. */
-export const HUB_HOSTS = ["huggingface.co", "*.huggingface.co", "*.hf.co"];
-
-/** The variables of the environment by which models of the hub are found. */
-export const HUB_VARIABLES: readonly string[] = [
-  "HF_ENDPOINT",
-  "HF_TOKEN",
-  "HF_HOME",
-  "HF_HUB_CACHE",
-  "HF_HUB_OFFLINE",
-  "XDG_CACHE_HOME",
-  "HOME",
-  "USERPROFILE",
-];
-
-/**
- * Where `huggingface_hub` keeps models.
- *
- * @throws {UserError} If the environment does not tell.
- */
-export function cacheDirOf(environment: { get(name: string): string | undefined }): string {
-  const get = (name: string) => environment.get(name) || undefined;
-  const given = get("HF_HUB_CACHE");
-  if (given !== undefined) return given;
-  const hfHome = get("HF_HOME");
-  if (hfHome !== undefined) return join(hfHome, "hub");
-  const xdgCacheHome = get("XDG_CACHE_HOME");
-  if (xdgCacheHome !== undefined) return join(xdgCacheHome, "huggingface", "hub");
-  const home = get("HOME") ?? get("USERPROFILE");
-  if (home !== undefined) return join(home, ".cache", "huggingface", "hub");
-  throw new UserError("Cannot tell where to keep downloads: set HF_HOME to a folder");
 }
 
 /** Makes a snapshot's file, which is a link to its content. */

@@ -9,7 +9,7 @@ import { packagesDir, pathPermission, SYSTEM_VARIABLES } from "../lib/permission
 import { Silence } from "../lib/silence.ts";
 import { UserError } from "../lib/user_error.ts";
 import { OWN_MODELS } from "../models/formats/config.ts";
-import { cacheDirOf, HUB_HOSTS, HUB_VARIABLES } from "../models/hub.ts";
+import { cacheDirOf, HUB_HOSTS, HUB_VARIABLES } from "../models/hub_cache.ts";
 import { type Job, type JobMessage, type StopMessage, textLines } from "./job.ts";
 
 /** How many of the subprocess's last words are kept to explain its death. */

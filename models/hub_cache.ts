@@ -1,0 +1,41 @@
+/**
+ * Where models of the Hugging Face hub come from and are kept. It imports little, as processes that
+ * only start others use it.
+ *
+ * @module
+ */
+import { join } from "node:path";
+import { UserError } from "../lib/user_error.ts";
+
+/** The hosts that models are downloaded from, as Deno's permissions name them. */
+export const HUB_HOSTS = ["huggingface.co", "*.huggingface.co", "*.hf.co"];
+
+/** The variables of the environment by which models of the hub are found. */
+export const HUB_VARIABLES: readonly string[] = [
+  "HF_ENDPOINT",
+  "HF_TOKEN",
+  "HF_HOME",
+  "HF_HUB_CACHE",
+  "HF_HUB_OFFLINE",
+  "XDG_CACHE_HOME",
+  "HOME",
+  "USERPROFILE",
+];
+
+/**
+ * Where `huggingface_hub` keeps models.
+ *
+ * @throws {UserError} If the environment does not tell.
+ */
+export function cacheDirOf(environment: { get(name: string): string | undefined }): string {
+  const get = (name: string) => environment.get(name) || undefined;
+  const given = get("HF_HUB_CACHE");
+  if (given !== undefined) return given;
+  const hfHome = get("HF_HOME");
+  if (hfHome !== undefined) return join(hfHome, "hub");
+  const xdgCacheHome = get("XDG_CACHE_HOME");
+  if (xdgCacheHome !== undefined) return join(xdgCacheHome, "huggingface", "hub");
+  const home = get("HOME") ?? get("USERPROFILE");
+  if (home !== undefined) return join(home, ".cache", "huggingface", "hub");
+  throw new UserError("Cannot tell where to keep downloads: set HF_HOME to a folder");
+}

@@ -81,14 +81,18 @@ async function run(options: Options, command: Command): Promise<void> {
   });
   const { dataset, settings, keepData } = data;
   const resume = `deno task --quiet train --resume --out ${quoted(outDir)}`;
-  const result = await showTraining(command, resume, (watch) =>
+  const result = await showTraining(command, resume, ({ onEvent, signal }) =>
     train(dataset, {
       settings,
       outDir,
       overwrite: options.overwrite ?? false,
       resume: options.resume ?? false,
       keepData,
-      ...watch,
+      onEvent(event) {
+        if (event.type === "start") console.error(howToWatch(outDir));
+        onEvent(event);
+      },
+      signal,
     }));
   if (options.json) {
     console.log(JSON.stringify(result));
@@ -149,6 +153,13 @@ function nextSteps({ run, model_dir, metrics }: TrainResult, dataset: Dataset): 
       ]
       : [],
   ].join("\n");
+}
+
+/** How a run can be watched in a browser. */
+function howToWatch(outDir: string): string {
+  const runsDir = nearPath(dirname(resolve(outDir)));
+  const runs = runsDir === RUNS_DIR ? "" : ` --runs ${quoted(runsDir === "" ? "." : runsDir)}`;
+  return `To watch it in a browser: deno task --quiet serve${runs}`;
 }
 
 interface RunToTrain {

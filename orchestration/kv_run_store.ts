@@ -98,7 +98,7 @@ export class KvRunStore extends RunStore {
   }
 
   async *newest(
-    after?: Run,
+    after?: Pick<Run, "id" | "created_at">,
     isWanted: (summary: RunSummary) => boolean = () => true,
   ): AsyncGenerator<Run> {
     let end = after && indexKey(after);

@@ -110,7 +110,10 @@ function dropFrom({ steps }: RunHistory, step: number): void {
   for (const column of STEP_COLUMNS) steps[column].length = count;
 }
 
-function thinned(history: RunHistory, points: number): RunHistory {
+/**
+ * A history with about so many steps, so that peaks stay.
+ */
+export function thinned(history: RunHistory, points: number): RunHistory {
   const kept = keptPoints([history.steps.loss, history.steps.grad_norm], points);
   const steps = Object.fromEntries(
     STEP_COLUMNS.map((column) => [column, kept.map((i) => history.steps[column][i]!)]),

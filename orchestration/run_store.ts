@@ -224,7 +224,7 @@ export abstract class RunStore implements Disposable {
    * @param isWanted Tells by what is known of a run before it is read.
    */
   abstract newest(
-    after?: Run,
+    after?: Pick<Run, "id" | "created_at">,
     isWanted?: (summary: RunSummary) => boolean,
   ): AsyncGenerator<Run>;
 

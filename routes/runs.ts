@@ -19,12 +19,16 @@ import { BUNDLED_MODEL, CONFIG_FILE, OWN_MODELS } from "../models/formats/config
 import { chooseDevice, DeviceError } from "../onnx/runtime/device.ts";
 import type { ModelCache } from "../serving/model_cache.ts";
 import { type ModelRegistry, UnknownModelError } from "../serving/model_registry.ts";
+import { type FolderRun, FolderRuns } from "../orchestration/folder_runs.ts";
 import { RunHistories } from "../orchestration/run_history.ts";
 import {
   type IdempotentRequest,
+  isOver,
+  newestFirst,
   newRun,
   type Run,
   type RunStore,
+  type RunSummary,
 } from "../orchestration/run_store.ts";
 import { type Metric, METRIC_NAMES } from "../training/metrics.ts";
 import { TrainSettings, withModelDefaults } from "../training/settings.ts";
@@ -102,7 +106,7 @@ const RunProgress = z.object({
   steps: z.int(),
   epoch: z.number(),
   epochs: z.number(),
-  device: z.string(),
+  device: z.string().optional(),
   loss: z.number().optional(),
   tokens_per_second: z.number().optional(),
   seconds_left: z.number().optional(),
@@ -116,8 +120,8 @@ const RunResult = z.object({
   steps: z.int(),
   epochs: z.number(),
   best_epoch: z.number(),
-  device: z.string(),
-  tokens_per_second: z.number(),
+  device: z.string().optional(),
+  tokens_per_second: z.number().optional(),
   metrics: Figures.extend({
     split: z.enum(["test", "validation"]),
     n: z.int(),
@@ -146,6 +150,11 @@ const RunAnswer = z.looseObject({
   result: RunResult.optional(),
   error: z.string().optional(),
   silent_seconds: z.int().optional(),
+  read_only: z.boolean().optional().describe(
+    "Whether it was begun on the command line, in the server's folder: it is shown, and neither " +
+      "stopped nor resumed here; cancelled then means that its process has ended before it was done",
+  ),
+  folder: z.string().optional().describe("That of such a run"),
 }).meta({ id: "Run" });
 
 const numbers = z.array(z.number());
@@ -199,6 +208,7 @@ const RunHistoryAnswer = z.object({
   log: z.array(z.object({ id: z.int(), event: LogEvent }).meta({ id: "NumberedRunEvent" }))
     .describe("Everything else that happened"),
   last_event_id: z.int().describe("What 'after' is for the events that come"),
+  is_live: z.boolean().describe("Whether the stream of its events goes on"),
 }).meta({ id: "RunHistory" });
 
 const CheckedSettings = z.object({
@@ -337,7 +347,7 @@ const events = declareRoute({
   },
   responses: {
     200: { description: "The events", content: { "text/event-stream": { schema: z.string() } } },
-    ...errorAnswers(404),
+    ...errorAnswers(404, 409),
   },
 });
 
@@ -359,6 +369,8 @@ const history = declareRoute({
 export interface RunRoutesOptions {
   store: RunStore;
   supervisor: Supervisor;
+  /** The folder of the runs. */
+  runsDir: string;
   models: ModelRegistry;
   cache: ModelCache;
   datasets: DatasetLibrary;
@@ -373,13 +385,22 @@ export interface RunRoutesOptions {
 export function runRoutes(options: RunRoutesOptions): OpenAPIHono {
   const { store, supervisor, datasets } = options;
   const histories = new RunHistories(store);
-  const find = async (id: string): Promise<Run> => {
-    const run = await store.get(id);
+  // What stands on one machine of a cluster the others do not see.
+  const folder = options.trainsElsewhere === true ? undefined : new FolderRuns(options.runsDir);
+  const find = async (id: string): Promise<Run | FolderRun> => {
+    const run = await store.get(id) ?? await folder?.get(id);
     if (run === undefined) throw new HTTPException(404, { message: `There is no run '${id}'` });
     return run;
   };
+  /** A run that the server has begun. */
+  const findOwn = async (id: string): Promise<Run> => {
+    const run = await find(id);
+    if (!isReadOnly(run)) return run;
+    const message = `Run '${id}' was begun on the command line, and is only shown here`;
+    throw new HTTPException(409, { message });
+  };
   const answer = (
-    { base: _base, artifacts: _artifacts, ...run }: Run,
+    { base: _base, artifacts: _artifacts, ...run }: Run | FolderRun,
   ): z.infer<typeof RunAnswer> => {
     const lostForMs = supervisor.lostForMs(run.id);
     if (run.state !== "running" || lostForMs === undefined) return run;
@@ -469,15 +490,18 @@ export function runRoutes(options: RunRoutesOptions): OpenAPIHono {
     const page: z.infer<typeof RunAnswer>[] = [];
     let next: string | null = null;
     const begin = after === undefined ? undefined : await find(after);
-    const runs = store.newest(
-      begin,
-      (summary) =>
-        (name === undefined || summary.name.includes(name)) &&
-        (dataset === undefined || summary.dataset === dataset) &&
-        (state === undefined || summary.state === (state === "lost" ? "running" : state)),
-    );
-    for await (const stored of runs) {
-      const run = answer(stored);
+    const isWanted = (summary: RunSummary) =>
+      (name === undefined || summary.name.includes(name)) &&
+      (dataset === undefined || summary.dataset === dataset) &&
+      (state === undefined || summary.state === (state === "lost" ? "running" : state));
+    const runs = folder === undefined
+      ? store.newest(begin, isWanted)
+      : newestOf(store.newest(begin, isWanted), folder.newest(begin));
+    for await (const found of runs) {
+      if (isReadOnly(found) && (!isWanted(found) || await store.get(found.id) !== undefined)) {
+        continue;
+      }
+      const run = answer(found);
       // One that runs may be lost.
       if (state !== undefined && run.state !== state) continue;
       if (page.length === limit) {
@@ -492,7 +516,7 @@ export function runRoutes(options: RunRoutesOptions): OpenAPIHono {
     return context.json(answer(await find(context.req.valid("param").id)), 200);
   });
   router.openapi(remove, async (context) => {
-    const { id } = await find(context.req.valid("param").id);
+    const { id } = await findOwn(context.req.valid("param").id);
     const version = await options.models.resolve(id).catch(() => undefined);
     await supervisor.delete(id);
     histories.forget(id);
@@ -500,25 +524,26 @@ export function runRoutes(options: RunRoutesOptions): OpenAPIHono {
     return context.body(null, 204);
   });
   router.openapi(cancel, async (context) => {
-    const { id } = await find(context.req.valid("param").id);
+    const { id } = await findOwn(context.req.valid("param").id);
     return context.json(answer(await supervisor.cancel(id)), 202);
   });
   router.openapi(resume, async (context) => {
     if (supervisor.closed) throw aboutToStop();
     using _place = supervisor.reserve();
-    const { id } = await find(context.req.valid("param").id);
+    const { id } = await findOwn(context.req.valid("param").id);
     return context.json(answer(await supervisor.resume(id)), 202);
   });
   router.openapi(retry, async (context) => {
-    const { id, name, promote, dataset, settings: { problem_type: _, ...settings } } = await find(
-      context.req.valid("param").id,
-    );
+    const { id, name, promote, dataset, settings: { problem_type: _, ...settings } } =
+      await findOwn(
+        context.req.valid("param").id,
+      );
     const own = name === id ? {} : { name };
     const request = { ...settings, dataset, promote, ...own, ...context.req.valid("json") };
     return context.json(await submit(context, request, { retry_of: id }), 202);
   });
   router.openapi(events, async (context) => {
-    const { id } = await find(context.req.valid("param").id);
+    const { id } = await findOwn(context.req.valid("param").id);
     const last = Math.max(0, Math.trunc(Number(context.req.valid("header")["Last-Event-ID"]) || 0));
     const after = Math.max(last, context.req.valid("query").after);
     return streamSSE(context, async (stream) => {
@@ -535,10 +560,44 @@ export function runRoutes(options: RunRoutesOptions): OpenAPIHono {
     });
   });
   router.openapi(history, async (context) => {
-    const { id } = await find(context.req.valid("param").id);
-    return context.json(await histories.of(id, context.req.valid("query").points), 200);
+    const run = await find(context.req.valid("param").id);
+    const { points } = context.req.valid("query");
+    if (isReadOnly(run)) {
+      return context.json({ ...await folder!.history(run, points), is_live: false }, 200);
+    }
+    const history = await histories.of(run.id, points);
+    return context.json({ ...history, is_live: !isOver(run) }, 200);
   });
   return router;
+}
+
+function isReadOnly(run: Run | FolderRun): run is FolderRun {
+  return "read_only" in run;
+}
+
+/** What two generators give, each the newest first, in that order. */
+async function* newestOf(
+  a: AsyncGenerator<Run>,
+  b: AsyncGenerator<FolderRun>,
+): AsyncGenerator<Run | FolderRun> {
+  let [left, right] = await Promise.all([a.next(), b.next()]);
+  while (left.done !== true && right.done !== true) {
+    if (newestFirst(left.value, right.value) <= 0) {
+      yield left.value;
+      left = await a.next();
+    } else {
+      yield right.value;
+      right = await b.next();
+    }
+  }
+  if (left.done !== true) {
+    yield left.value;
+    yield* a;
+  }
+  if (right.done !== true) {
+    yield right.value;
+    yield* b;
+  }
 }
 
 /** The name of a request's API key; "" where there is none. */

@@ -99,7 +99,7 @@ export class Service implements AsyncDisposable {
     options: ServiceOptions,
     parts: Pick<
       AppOptions,
-      "apiKeys" | "cache" | "datasets" | "models" | "store" | "supervisor"
+      "apiKeys" | "cache" | "datasets" | "models" | "runsDir" | "store" | "supervisor"
     >,
     folder: OwnedFolder,
     resources: AsyncDisposableStack,
@@ -189,7 +189,7 @@ export class Service implements AsyncDisposable {
     }
     const apiKeys = [...options.apiKeys ?? []];
     if (clusterKeys !== undefined) opened.use(followKeys(clusterKeys, apiKeys));
-    const parts = { cache, datasets, models, store, supervisor, apiKeys };
+    const parts = { cache, datasets, models, runsDir, store, supervisor, apiKeys };
     return new Service(options, parts, folder, opened.move());
   }
 

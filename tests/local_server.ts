@@ -84,6 +84,7 @@ export class LocalServer implements AsyncDisposable {
     this.app = createApp({
       store,
       supervisor: this.supervisor,
+      runsDir,
       datasets: this.datasets,
       models,
       cache: this.cache,

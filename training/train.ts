@@ -6,7 +6,7 @@
 import { basename, join } from "node:path";
 import { type Dataset, digestOf } from "../data/dataset.ts";
 import type { Example } from "../data/examples.ts";
-import { exists, writeFileAtomically, writeJson } from "../lib/files.ts";
+import { exists, isDiskFull, writeFileAtomically, writeJson } from "../lib/files.ts";
 import { leakageLine } from "../data/preparation/leakage.ts";
 import { UserError } from "../lib/user_error.ts";
 import { saveAdapter } from "../models/formats/adapter.ts";
@@ -33,6 +33,7 @@ import {
   restoreMoments,
   restoreWeights,
   saveCheckpoint,
+  writeTrainerState,
 } from "./folder/checkpoints.ts";
 import { headline } from "./evaluation.ts";
 import type { TrainEvent, TrainResult } from "./events.ts";
@@ -63,8 +64,11 @@ import { lessStepMemory, planParts } from "./parts.ts";
 import { longTextsOf, type TrainSettings, withModelDefaults } from "./settings.ts";
 import { stepPlan } from "./step_plan.ts";
 import { StepRunner } from "./step_runner.ts";
-import { TRAINER_STATE_FILE, TrainerState } from "./folder/trainer_state.ts";
+import { TrainerState } from "./folder/trainer_state.ts";
 import { writeTrainingArgs } from "./folder/training_args.ts";
+
+/** How often a run writes down how far it is, for those who watch its folder. */
+const SHOW_INTERVAL_MS = 2000;
 
 /** What {@link train} needs beside the data. */
 export interface TrainOptions {
@@ -240,6 +244,14 @@ async function runTraining(dataset: Dataset, options: TrainOptions): Promise<Tra
     lastCheckpoint: () => lastCheckpoint(outDir),
     onEvent,
   });
+  let shownAt = performance.now();
+  const show = async () => {
+    shownAt = performance.now();
+    // Where there is no room the run is not seen, and goes on.
+    await writeTrainerState(outDir, state).catch((error) => {
+      if (!isDiskFull(error)) throw error;
+    });
+  };
   const clock = new CheckpointClock(settings.saveSteps);
   const save = async () => {
     await runner.settle();
@@ -252,6 +264,7 @@ async function runTraining(dataset: Dataset, options: TrainOptions): Promise<Tra
       totalLimit: settings.saveTotalLimit,
     });
     clock.restart();
+    await show();
     onEvent({ type: "checkpoint", step: state.step, dir });
   };
   const prepare = (rows: readonly number[][]) => {
@@ -260,6 +273,7 @@ async function runTraining(dataset: Dataset, options: TrainOptions): Promise<Tra
     return { parts: stepFeeds(parts, config, lossWeights), tokens };
   };
   const afterStep = async (step: number) => {
+    if (performance.now() - shownAt > SHOW_INTERVAL_MS) await show();
     const evaluationFollows = step === totalSteps || step % stepsPerEpoch === 0;
     if (!evaluationFollows && clock.isDue(step)) await save();
   };
@@ -341,7 +355,7 @@ async function runTraining(dataset: Dataset, options: TrainOptions): Promise<Tra
     await saveAdapter(outDir, { ...tuning, ...finished });
     await savePartner(outDir, partner);
   }
-  await writeJson(join(outDir, TRAINER_STATE_FILE), state.toJSON(checkpointName));
+  await writeTrainerState(outDir, state);
   const { size } = await Deno.stat(join(outDir, tuning ? ADAPTER_WEIGHTS_FILE : WEIGHTS_FILE));
   const cardOf = await cardBase(settings.model);
   const card = modelCard({

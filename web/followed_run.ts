@@ -11,6 +11,7 @@ import { addressOf, answered, client, freshness, type RunHistory, watchForReturn
 export type FollowedRun = RunHistory;
 
 const RETRY_MS = 1000;
+const LOOK_AGAIN_MS = 3000;
 
 /** Follows a run until it is over; events between two frames of the screen are drawn together. */
 export function useFollowedRun(id: string): FollowedRun {
@@ -52,8 +53,9 @@ export function useFollowedRun(id: string): FollowedRun {
         current = await answered(client.GET("/v1/runs/{id}/history", { params, signal }));
         if (signal.aborted) return;
         draw();
-        if (!isOver(current)) listen();
-        else timer = setTimeout(load, 5 * RETRY_MS);
+        if (current.is_live) listen();
+        // Another may go on with it, and one of the command line has no stream.
+        else timer = setTimeout(load, LOOK_AGAIN_MS);
       } catch {
         if (aborted.signal.aborted) return;
         watchForReturn();
@@ -69,9 +71,4 @@ export function useFollowedRun(id: string): FollowedRun {
     };
   }, [id, freshness.value]);
   return followed;
-}
-
-function isOver({ log }: FollowedRun): boolean {
-  const state = log.findLast(({ event }) => event.type === "state")?.event;
-  return state?.type === "state" && !["queued", "running", "lost"].includes(state.state);
 }

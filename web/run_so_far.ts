@@ -18,6 +18,7 @@ export const EMPTY: RunHistory = {
   evaluations: [],
   log: [],
   last_event_id: 0,
+  is_live: true,
 };
 
 type Columns = RunHistory["steps"];

@@ -166,7 +166,7 @@ export class JetStreamRunStore extends RunStore {
   }
 
   async *newest(
-    after?: Run,
+    after?: Pick<Run, "id" | "created_at">,
     isWanted: (summary: RunSummary) => boolean = () => true,
   ): AsyncGenerator<Run> {
     const isBelow = (entry: RunEntry) => after === undefined || byTime(after, entry) < 0;

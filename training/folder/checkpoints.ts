@@ -92,7 +92,7 @@ export async function saveCheckpoint(
   const dir = join(outDir, checkpointName(state.step));
   if (await exists(dir)) {
     // Evaluation has come after it; weights and moments are the same.
-    await writeState(dir, state);
+    await writeTrainerState(dir, state);
   } else {
     const partial = `${dir}.partial`;
     try {
@@ -142,7 +142,7 @@ async function writeCheckpoint(
   );
   const optimizer = freedWhenWritten(safetensorsParts(moments, {}));
   await writeFileAtomically(join(dir, OPTIMIZER_FILE), optimizer);
-  await writeState(dir, state);
+  await writeTrainerState(dir, state);
 }
 
 /**
@@ -206,7 +206,11 @@ export async function restoreMoments(
   }
 }
 
-async function writeState(dir: string, state: CheckpointContent["state"]): Promise<void> {
+/** Writes down how far a run is, in its own folder or in that of a checkpoint. */
+export async function writeTrainerState(
+  dir: string,
+  state: Pick<TrainerState, "toJSON">,
+): Promise<void> {
   await writeJson(join(dir, TRAINER_STATE_FILE), state.toJSON(checkpointName));
 }
 

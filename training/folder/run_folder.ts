@@ -11,9 +11,10 @@ import {
   readTraining,
   splitFile,
 } from "../../data/dataset.ts";
-import { checkRegular, exists, removeFolder } from "../../lib/files.ts";
+import { checkRegular, exists, removeFiles, removeFolder } from "../../lib/files.ts";
 import { UserError } from "../../lib/user_error.ts";
 import { trainingRows } from "../examples.ts";
+import { TRAINER_STATE_FILE } from "./trainer_state.ts";
 import { CHECKPOINTS_DIR } from "./checkpoints.ts";
 import type { TrainSettings } from "../settings.ts";
 import {
@@ -31,6 +32,7 @@ export const METRICS_FILE = "metrics.json";
 
 /** Locked by the process that trains in the folder. */
 const LOCK_FILE = "lock";
+const LOCK_TRIES = 5;
 
 /** The folder of a run that starts now, in UTC: `runs/<date>-<mode>-<model>`. */
 export function newRunDir({ mode, model }: Pick<TrainSettings, "mode" | "model">): string {
@@ -87,7 +89,7 @@ export async function prepareOutDir(
   // Left there by a process that was killed.
   await removeFolder(replaced);
   if (names.includes(CHECKPOINTS_DIR)) await Deno.rename(join(dir, CHECKPOINTS_DIR), replaced);
-  if (names.includes(METRICS_FILE)) await Deno.remove(join(dir, METRICS_FILE));
+  await removeFiles(dir, [METRICS_FILE, TRAINER_STATE_FILE]);
   await writeArgs();
   await removeFolder(replaced);
 }
@@ -110,7 +112,12 @@ export async function lockRun(dir: string): Promise<AsyncDisposable> {
   await Deno.mkdir(dir, { recursive: true });
   const path = join(dir, LOCK_FILE);
   const file = await Deno.open(path, { write: true, create: true });
-  if (!await file.tryLock(true)) {
+  // Whoever looks whether it is locked has it for a moment.
+  for (let tries = 1; !await file.tryLock(true); tries++) {
+    if (tries < LOCK_TRIES) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      continue;
+    }
     file.close();
     throw new UserError(`Cannot train in '${dir}': another process does`);
   }
@@ -123,7 +130,7 @@ export async function lockRun(dir: string): Promise<AsyncDisposable> {
 }
 
 /** Whether a process trains in a run's folder. */
-async function isLocked(dir: string): Promise<boolean> {
+export async function isLocked(dir: string): Promise<boolean> {
   const path = join(dir, LOCK_FILE);
   if (!await exists(path)) return false;
   using file = await Deno.open(path, { write: true });

@@ -39,12 +39,12 @@ export class RunLog {
   }
 
   /** Takes note of a step. */
-  addStep({ step, epoch, loss, grad_norm, learning_rate }: StepEvent): void {
+  addStep({ step, epoch, loss, grad_norm, learning_rate, tokens_per_second }: StepEvent): void {
     this.step = step;
     this.#losses.push(loss);
     if (step % LOGGING_STEPS !== 0) return;
     const mean = this.#losses.reduce((sum, loss) => sum + loss, 0) / this.#losses.length;
-    this.#entries.push({ epoch, step, loss: mean, grad_norm, learning_rate });
+    this.#entries.push({ epoch, step, loss: mean, grad_norm, learning_rate, tokens_per_second });
     this.#losses = [];
   }
 

@@ -14,7 +14,8 @@ import { mapKeys } from "../../lib/snake_case.ts";
 /** The file that tells the course of a run, in its folder and in those of its checkpoints. */
 export const TRAINER_STATE_FILE = "trainer_state.json";
 
-const EVALUATION_PREFIX = "eval_";
+/** Before the names of what is measured on the validation file. */
+export const EVALUATION_PREFIX = "eval_";
 
 /** The part of `trainer_state.json` from which a run goes on. */
 export const StoredTrainerState = z.object({
@@ -103,8 +104,8 @@ export class TrainerState extends RunLog {
   }
 }
 
-/** The metrics of an entry that is an evaluation's. */
-function headlineOf(entry: LogEntry, problemType: ProblemType): Headline | undefined {
+/** The metrics of an entry that is an evaluation's; `undefined` for one of a step. */
+export function headlineOf(entry: LogEntry, problemType: ProblemType): Headline | undefined {
   const metrics = METRICS[problemType].map((metric) => [metric, entry[EVALUATION_PREFIX + metric]]);
   if (metrics.some(([, value]) => value == null)) return undefined;
   return { problem_type: problemType, ...Object.fromEntries(metrics) };

@@ -66,7 +66,14 @@ Deno.test("TrainerState.toJSON() has transformers' keys", () => {
     logging_steps: 50,
     log_history: [
       { epoch: 1, step: 30, eval_loss: 1, eval_accuracy: 0.5, eval_f1_macro: 0.25 },
-      { epoch: 50 / 30, step: 50, loss: 2, grad_norm: 1, learning_rate: 1e-3 },
+      {
+        epoch: 50 / 30,
+        step: 50,
+        loss: 2,
+        grad_norm: 1,
+        learning_rate: 1e-3,
+        tokens_per_second: 1,
+      },
       { epoch: 2, step: 60, eval_loss: 1, eval_accuracy: 0.8, eval_f1_macro: 0.4 },
     ],
   });

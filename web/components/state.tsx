@@ -13,14 +13,13 @@ export function isActive({ state }: { state: string }): boolean {
 }
 
 /** The state in a word, with a dot in its colour. */
-export function StateBadge(
-  { state, cancelling }: { state: string; cancelling?: boolean | undefined },
-) {
-  const shown = cancelling === true && isActive({ state }) ? "stopping" : state;
+export function StateBadge({ run }: { run: Pick<Run, "state"> & Partial<Run> }) {
+  const { state, cancelling, read_only } = run;
+  const shown = cancelling === true && isActive(run) ? "stopping" : state;
   return (
     <span class={`badge ${shown}`}>
       <i aria-hidden="true" />
-      {shown}
+      {read_only === true && state === "cancelled" ? "stopped" : shown}
     </span>
   );
 }

@@ -171,7 +171,7 @@ function ComparedFigures({ runs }: { runs: readonly Run[] }) {
                     </a>
                   </th>
                   <td>
-                    <StateBadge state={run.state} cancelling={run.cancelling} />
+                    <StateBadge run={run} />
                   </td>
                   <td>{figure === undefined ? "–" : `${run.dataset}, ${figure.split} file`}</td>
                   <td class="number">

@@ -156,7 +156,7 @@ function EvaluationRow(
         <bdi>{dataset}</bdi> <span class="soft small">{split} file</span>
       </td>
       <td class="middle-only">
-        <StateBadge state={state} />
+        <StateBadge run={{ state }} />
       </td>
       <td class="number">
         {first === undefined ? <span class="soft">–</span> : (
@@ -276,7 +276,7 @@ export function EvaluationPage({ id }: { id: string }) {
         title={
           <>
             <bdi>{data.model}</bdi>
-            {data.state !== "succeeded" && <StateBadge state={data.state} />}
+            {data.state !== "succeeded" && <StateBadge run={data} />}
           </>
         }
         note={

@@ -65,7 +65,7 @@ export function RunPage({ id, isLatest = false }: { id: string; isLatest?: boole
         title={
           <>
             <bdi>{shortName(run)}</bdi>
-            <StateBadge state={run.state} cancelling={run.cancelling} />
+            <StateBadge run={run} />
           </>
         }
         note={
@@ -77,7 +77,7 @@ export function RunPage({ id, isLatest = false }: { id: string; isLatest?: boole
         }
         back={{ href: href(["runs"]), name: "Runs" }}
       >
-        <RunActions run={run} reload={reload} />
+        {run.read_only !== true && <RunActions run={run} reload={reload} />}
       </Heading>
       <RunNotes run={run} />
       <Standing run={run} followed={followed} />
@@ -165,7 +165,8 @@ function RunNotes({ run }: { run: Run }) {
           run goes on from step {count(run.checkpoint_step)}.
         </Note>
       )}
-      {run.state === "cancelled" && run.progress !== undefined && (
+      {run.read_only === true && <CommandLineNote run={run} />}
+      {run.state === "cancelled" && run.read_only !== true && run.progress !== undefined && (
         <Note>
           Stopped at step {count(run.progress.step)} of{" "}
           {count(run.progress.steps)}, with a checkpoint: “Resume” goes on from there.
@@ -176,6 +177,29 @@ function RunNotes({ run }: { run: Run }) {
           Another try of <a href={href(["runs", run.retry_of])}>{run.retry_of.slice(0, 8)}</a>
         </p>
       )}
+    </>
+  );
+}
+
+/** Why a run cannot be stopped or resumed here, and how it can. */
+function CommandLineNote({ run: { state, folder, checkpoint_step } }: { run: Run }) {
+  if (state === "running") {
+    return (
+      <Note>
+        The command line trains it. The page shows what its folder says every few seconds; Ctrl-C in
+        its terminal stops it.
+      </Note>
+    );
+  }
+  if (state === "succeeded") return <Note>The command line has trained it.</Note>;
+  return (
+    <>
+      <Note>
+        The command line trained it, and its process ended before it was done. {checkpoint_step > 0
+          ? `In a terminal it goes on from its checkpoint of step ${count(checkpoint_step)}:`
+          : "It has no checkpoint yet; in a terminal it begins again:"}
+      </Note>
+      <Command text={`deno task --quiet train --resume --out ${folder}`} />
     </>
   );
 }
@@ -208,8 +232,10 @@ function Standing({ run, followed }: { run: Run; followed: FollowedRun }) {
             ? [["Time left", duration(progress.seconds_left)] as [string, string]]
             : [],
           ["Time", seconds === undefined ? "–" : duration(seconds)],
-          ["Tokens a second", short(progress.tokens_per_second ?? 0)],
-          ["Device", progress.device],
+          ...progress.tokens_per_second === undefined
+            ? []
+            : [["Tokens a second", short(progress.tokens_per_second)] as [string, string]],
+          ...progress.device === undefined ? [] : [["Device", progress.device] as [string, string]],
           ...run.attempt > 1 ? [["Attempts", count(run.attempt)] as [string, string]] : [],
         ]}
       />

@@ -201,9 +201,10 @@ function RunTable(
                   <a class="row-link" href={href(["runs", run.id])}>
                     <bdi>{shortName(run)}</bdi>
                   </a>
+                  {run.read_only === true && <div class="soft small">command line</div>}
                 </td>
                 <td>
-                  <StateBadge state={run.state} cancelling={run.cancelling} />
+                  <StateBadge run={run} />
                   <div class="narrow-only">
                     {isActive(run) && <RunProgress run={run} />}
                   </div>
@@ -271,10 +272,12 @@ function NothingFound() {
   );
 }
 
-/** The name, or the first part of the id of a run without one. */
+/** The name, or the first part of the id that the server has given to a run without one. */
 export function shortName({ id, name }: { id: string; name: string }): string {
-  return name === id ? id.slice(0, 8) : name;
+  return name === id && UUID.test(id) ? id.slice(0, 8) : name;
 }
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /** The names of some runs; equal ones are distinguished by id. */
 export function distinctNames(runs: readonly { id: string; name: string }[]): string[] {

@@ -40,7 +40,8 @@ export class DelimitedRows {
   /** Between two fields. */
   readonly delimiter: string;
   readonly #blocks: AsyncIterator<string>;
-  readonly #plainField: RegExp;
+  /** What a field without quotes ends before. */
+  readonly #fieldEnds: readonly [NextPlace, NextPlace, NextPlace];
   /** Read, and from `#at` on not cut yet. */
   #text = "";
   #at = 0;
@@ -59,7 +60,7 @@ export class DelimitedRows {
     this.#blocks = blocks;
     this.delimiter = delimiter;
     this.#line = firstLine;
-    this.#plainField = new RegExp(`[^${RegExp.escape(delimiter)}\\r\\n]*`, "y");
+    this.#fieldEnds = [new NextPlace(delimiter), new NextPlace("\n"), new NextPlace("\r")];
   }
 
   /** The next row; `undefined` at the end. */
@@ -72,6 +73,7 @@ export class DelimitedRows {
       this.#isWhole = done === true;
       this.#text = this.#text.slice(this.#at) + (value ?? "");
       this.#at = 0;
+      for (const place of this.#fieldEnds) place.forget();
     }
   }
 
@@ -122,11 +124,15 @@ export class DelimitedRows {
         }
         fields.push(field.replaceAll('""', '"'));
       } else {
-        this.#plainField.lastIndex = at;
-        const field = this.#plainField.exec(text)![0];
+        const [delimiter, lineFeed, carriageReturn] = this.#fieldEnds;
+        end = Math.min(
+          delimiter.from(text, at),
+          lineFeed.from(text, at),
+          carriageReturn.from(text, at),
+        );
+        const field = text.slice(at, end);
         const isStray = this.delimiter !== "\t" && field.includes('"');
         if (isStray) return this.#badLine(STRAY_QUOTE);
-        end = at + field.length;
         fields.push(field);
       }
       if (text[end] !== this.delimiter) return { fields, lines, end: afterLineEnd(text, end) };
@@ -189,6 +195,32 @@ export class DelimitedRows {
       at = end + 1;
     }
     return { fields, lines: 1, end: afterLineEnd(text, last), opensQuote };
+  }
+}
+
+/** Where a character comes next: a text is searched once, however often its fields are. */
+class NextPlace {
+  readonly #character: string;
+  #from = Infinity;
+  #place = 0;
+
+  constructor(character: string) {
+    this.#character = character;
+  }
+
+  /** Forgets the text, as another will be searched. */
+  forget(): void {
+    this.#from = Infinity;
+  }
+
+  /** The first place from `at` on; the text's length if there is none. */
+  from(text: string, at: number): number {
+    if (at < this.#from || at > this.#place) {
+      const found = text.indexOf(this.#character, at);
+      this.#from = at;
+      this.#place = found < 0 ? text.length : found;
+    }
+    return this.#place;
   }
 }
 

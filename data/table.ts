@@ -151,6 +151,7 @@ class Delimited implements Table {
     const bad = badRows ?? new BadRows(this.#file);
     if (this.columns.length > 0) requireColumns(this.#file, wanted, this.columns);
     const places = wanted.map((column) => [column, this.columns.indexOf(column)] as const);
+    const header = this.columns.map(folded);
     const headerLines: number[] = [];
     const joinedLines: number[] = [];
     let isEmpty = true;
@@ -160,10 +161,12 @@ class Delimited implements Table {
       if (fault !== undefined) bad.add(line, fault);
       else if (fields.length !== this.columns.length) {
         bad.add(line, `expected ${this.columns.length} fields, got ${fields.length}`);
-      } else if (this.#isHeader(fields)) headerLines.push(line);
+      } else if (isHeader(fields, header)) headerLines.push(line);
       else {
         if (lines > 1 && this.#rows.delimiter === "\t") joinedLines.push(line);
-        yield { values: Object.fromEntries(places.map(([name, i]) => [name, fields[i]!])), line };
+        const values: Record<string, string> = {};
+        for (const [name, place] of places) values[name] = fields[place]!;
+        yield { values, line };
       }
     }
     if (isEmpty) throw readError(this.#file, "expected a header line and at least one row");
@@ -177,15 +180,27 @@ class Delimited implements Table {
     if (badRows === undefined) bad.check();
   }
 
-  #isHeader(fields: readonly string[]): boolean {
-    const folded = (name: string) => name.trim().toLowerCase();
-    return fields.length > 1 &&
-      fields.every((field, i) => folded(field) === folded(this.columns[i]!));
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#blocks.return(undefined);
   }
+}
+
+function folded(name: string): string {
+  return name.trim().toLowerCase();
+}
+
+/**
+ * Whether a row has the names of the columns.
+ *
+ * @param header The names, folded.
+ */
+function isHeader(fields: readonly string[], header: readonly string[]): boolean {
+  // Lower case is never shorter, so that the long text of a row need not be made lower case.
+  return fields.length > 1 && fields.every((field, i) => {
+    const name = header[i]!;
+    const trimmed = field.trim();
+    return trimmed.length <= name.length && trimmed.toLowerCase() === name;
+  });
 }
 
 function inLines(lines: readonly number[]): string {

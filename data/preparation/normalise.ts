@@ -24,6 +24,8 @@ const SPACE =
 const LETTERS_AND_NUMBERS = "\\p{L}\\p{N}";
 
 const SPACES = new RegExp(`[${SPACE}]+`, "u");
+/** What joining the words of a text by one space would change. */
+const UNTIDY = new RegExp(`^ | $|  |(?! )[${SPACE}]`);
 const PUNCTUATION = new RegExp(`[^${LETTERS_AND_NUMBERS}${SPACE}]`, "gu");
 const LATIN_WORDS = new RegExp(`\\p{Nd}*[a-zA-Z][${LETTERS_AND_NUMBERS}_]*`, "gu");
 
@@ -39,7 +41,7 @@ export function normaliser(options: NormaliseOptions): (text: string) => string 
     if (options.stripPunctuation) words = words.replace(PUNCTUATION, " ");
     if (options.lowercase) words = words.toLowerCase();
     if (options.latinWords) words = words.match(LATIN_WORDS)?.join(" ") ?? "";
-    return words.split(SPACES).filter((word) => word !== "").join(" ");
+    return UNTIDY.test(words) ? words.split(SPACES).filter((word) => word !== "").join(" ") : words;
   };
 }
 

@@ -14,7 +14,8 @@ import { inClassOrder, LABELS_FILE, SPLIT_FILES, splitFiles } from "../dataset.t
 import { exists, PartialFile, readJson } from "../../lib/files.ts";
 import { LabelNormaliser, labelNotes, normalisedLabelFault } from "../label_spelling.ts";
 import { classNames, joinClassNames, labelFault } from "../labels.ts";
-import { duplicateKey, normaliser } from "./normalise.ts";
+import { DuplicateNumbers } from "./duplicates.ts";
+import { normaliser } from "./normalise.ts";
 import {
   type FullPrepareSettings,
   type PrepareSettings,
@@ -333,7 +334,7 @@ async function surveyRows(table: RawTable): Promise<Survey> {
   const badRows = new BadRows(table.file);
   const labels = new Numbering();
   const groups = new Numbering();
-  const texts = new Numbering();
+  const texts = new DuplicateNumbers();
   const rawLabels: number[] = [];
   const rowGroups: number[] = [];
   let read = 0;
@@ -341,7 +342,7 @@ async function surveyRows(table: RawTable): Promise<Survey> {
     read++;
     if (text.trim() === "") continue;
     rawLabels.push(labels.of(label));
-    const textNumber = texts.of(digestOf(duplicateKey(text)));
+    const textNumber = texts.of(text);
     rowGroups.push(group === undefined ? textNumber : groups.of(digestOf(group)));
   }
   const groupCount = groups.size === 0 ? texts.size : groups.size;

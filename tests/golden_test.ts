@@ -14,5 +14,5 @@ for (
     ["tuning LoRA agrees with PEFT", "lora"],
   ] as const
 ) {
-  testOnDevices(name, (executor, t) => compareWithPyTorch(`golden/${files}`, executor, t));
+  testOnDevices(name, (executor) => compareWithPyTorch(`golden/${files}`, executor));
 }

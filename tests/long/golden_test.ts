@@ -20,7 +20,7 @@ for (
     ["tuning LoRA of all of ModernBERT agrees with PEFT", "lora_modernbert"],
   ] as const
 ) {
-  testOnDevices(name, (executor, t) => compareWithPyTorch(`golden/${files}`, executor, t));
+  testOnDevices(name, (executor) => compareWithPyTorch(`golden/${files}`, executor));
 }
 
 for (
@@ -38,6 +38,6 @@ for (
 ) {
   testOnDevices(
     `full fine-tuning of ${name} agrees with PyTorch`,
-    (executor, t) => compareWithPyTorch(`families/${name}`, executor, t),
+    (executor) => compareWithPyTorch(`families/${name}`, executor),
   );
 }

@@ -134,8 +134,11 @@ async function runEvaluation(
     if (error instanceof Deno.errors.NotCapable) return undefined;
     throw error;
   });
-  const { report, rows } = await evaluateFile(classifier, file, seenTexts);
-  if (rowsFile !== undefined) await writeRows(rowsFile, rows, seenTexts);
+  const { report, rows, scores } = await evaluateFile(classifier, file, seenTexts);
+  if (rowsFile !== undefined) {
+    const hasSeveral = report.problem_type === "multi_label_classification";
+    await writeRows(rowsFile, rows, seenTexts, hasSeveral ? scores : undefined);
+  }
   send({ type: "report", report });
 }
 

@@ -5,7 +5,7 @@
  * @module
  */
 import { Buffer } from "node:buffer";
-import { classNames, type ProblemType } from "../data/labels.ts";
+import { canonicalLabel, classNames, type Problem, type ProblemType } from "../data/labels.ts";
 import { writeFileAtomically } from "../lib/files.ts";
 import type { PredictionRow } from "../training/evaluate_file.ts";
 
@@ -17,13 +17,28 @@ export interface EvaluationRow extends Omit<PredictionRow, "score"> {
   score: number | null;
   /** Whether it was trained on; `null` where that is not known. */
   seen: boolean | null;
+  /** Whether it names the same classes; of a number, whether it is the same. */
   right: boolean;
+  /** What a number was predicted too much; `null` of classes. */
+  error: number | null;
+  /** Where a text may have several classes, the score of each. */
+  scores?: readonly number[];
 }
 
 /** Which rows are wanted; what is left out does not matter. */
 export interface RowFilter {
+  /** Its label; where it may have several, one of them. */
   label?: string | undefined;
   predicted?: string | undefined;
+  /**
+   * Where a text may have several classes, one that it has or got: the score is then that of this
+   * class, and right is what is right of it.
+   */
+  class?: string | undefined;
+  /** The lowest number that the label is. */
+  min_label?: number | undefined;
+  /** A number that the label is below. */
+  max_label?: number | undefined;
   right?: boolean | undefined;
   seen?: boolean | undefined;
   /** Stands in the text, whatever its case. */
@@ -34,23 +49,32 @@ export interface RowFilter {
 const KEPT_FILES = 2;
 const LINES_AT_ONCE = 1000;
 
-/** Writes the predictions of an evaluation. */
+/**
+ * Writes the predictions of an evaluation.
+ *
+ * @param scores `[texts][labels]`, where a text may have several classes.
+ */
 export async function writeRows(
   file: string,
   rows: readonly PredictionRow[],
   seenTexts: ReadonlySet<string> | undefined,
+  scores?: readonly (readonly number[])[],
 ): Promise<void> {
-  await writeFileAtomically(file, encoded(rows, seenTexts));
+  await writeFileAtomically(file, encoded(rows, seenTexts, scores));
 }
 
 async function* encoded(
   rows: readonly PredictionRow[],
   seenTexts: ReadonlySet<string> | undefined,
+  scores?: readonly (readonly number[])[],
 ): AsyncGenerator<Uint8Array<ArrayBuffer>> {
   for (let start = 0; start < rows.length; start += LINES_AT_ONCE) {
     const lines = rows.slice(start, start + LINES_AT_ONCE).map(
-      ({ text, label, predicted, score = null }) =>
-        JSON.stringify([text, label, predicted, score, seenTexts?.has(text) ?? null]) + "\n",
+      ({ text, label, predicted, score = null }, i) => {
+        const row = [text, label, predicted, score, seenTexts?.has(text) ?? null];
+        const ofClasses = scores?.[start + i]?.map((score) => Number(score.toFixed(4)));
+        return JSON.stringify(ofClasses === undefined ? row : [...row, ofClasses]) + "\n";
+      },
     );
     yield Buffer.from(lines.join(""));
   }
@@ -88,7 +112,7 @@ async function readRows(
     throw error;
   }
   return content.trimEnd().split("\n").map((line, index) => {
-    const [text, label, predicted, score, seen] = JSON.parse(line);
+    const [text, label, predicted, score, seen, scores] = JSON.parse(line);
     return {
       index,
       text,
@@ -96,27 +120,46 @@ async function readRows(
       predicted,
       score,
       seen,
-      right: isRight(label, predicted, problemType),
+      right: canonicalLabel(label, problemType) === canonicalLabel(predicted, problemType),
+      error: problemType === "regression" ? Number(predicted) - Number(label) : null,
+      ...scores !== undefined && { scores },
     };
   });
-}
-
-/** Whether a prediction names the same classes; of a number, whether it is the same. */
-function isRight(label: string, predicted: string, problemType: ProblemType): boolean {
-  if (problemType === "regression") return Number(label) === Number(predicted);
-  const names = (text: string) => classNames(text, problemType).sort().join("\n");
-  return names(label) === names(predicted);
 }
 
 /** The rows that a reader wants. */
 export function matchingRows(
   rows: readonly EvaluationRow[],
-  { text, ...wanted }: RowFilter,
+  filter: RowFilter,
+  { problemType, labels }: Problem,
 ): EvaluationRow[] {
-  const part = text?.toLowerCase();
-  const given = Object.entries(wanted).filter(([, value]) => value !== undefined);
-  return rows.filter((row) =>
-    given.every(([key, value]) => row[key as keyof typeof wanted] === value) &&
-    (part === undefined || row.text.toLowerCase().includes(part))
-  );
+  const part = filter.text?.toLowerCase();
+  const names = (label: string) =>
+    problemType === "regression" ? [label] : classNames(label, problemType);
+  const place = filter.class === undefined ? -1 : labels.indexOf(filter.class);
+  const { label, predicted, min_label = -Infinity, max_label = Infinity } = filter;
+  return rows.flatMap((row) => {
+    const isLike = (label === undefined || names(row.label).includes(label)) &&
+      (predicted === undefined || names(row.predicted).includes(predicted)) &&
+      (row.error === null || Number(row.label) >= min_label && Number(row.label) < max_label) &&
+      (filter.seen === undefined || row.seen === filter.seen) &&
+      (part === undefined || row.text.toLowerCase().includes(part));
+    if (!isLike) return [];
+    const found = filter.class === undefined ? row : ofClass(row, filter.class, place, names);
+    if (found === undefined || (filter.right ?? found.right) !== found.right) return [];
+    return found;
+  });
+}
+
+/** A row as one of its classes has it; `undefined` where the class is neither true nor predicted. */
+function ofClass(
+  row: EvaluationRow,
+  name: string,
+  place: number,
+  names: (label: string) => string[],
+): EvaluationRow | undefined {
+  const isTrue = names(row.label).includes(name);
+  const isPredicted = names(row.predicted).includes(name);
+  if (!isTrue && !isPredicted) return undefined;
+  return { ...row, score: row.scores?.[place] ?? row.score, right: isTrue === isPredicted };
 }

@@ -97,12 +97,11 @@ export class FolderRuns {
       STEP_COLUMNS.map((column) => [column, logged.map((entry) => entry[column] ?? 0)]),
     ) as unknown as RunHistory["steps"];
     const { settings } = await readTrainingArgs(dir);
-    const state = { type: "state", state: run.state } as const;
     return thinned({
       steps,
       evaluations: evaluationsOf(entries, settings),
-      log: [{ id: 1, event: state }],
-      last_event_id: 1,
+      log: [],
+      last_event_id: 0,
     }, points);
   }
 

@@ -10,6 +10,7 @@ import { basename } from "node:path";
 import { z } from "zod";
 import type { DatasetLibrary } from "../data/dataset_library.ts";
 import { evaluationFile } from "../data/dataset.ts";
+import type { Problem } from "../data/labels.ts";
 import {
   type ModelRegistry,
   type ModelVersion,
@@ -26,6 +27,7 @@ import type { Evaluation, RunStore } from "../orchestration/run_store.ts";
 import type { Supervisor } from "../orchestration/supervisor.ts";
 import { calibrationOf } from "../training/calibration.ts";
 import { contingencyOf, mcnemarP } from "../training/mcnemar.ts";
+import { residualsOf } from "../training/residuals.ts";
 import { aboutToStop, invalidField } from "./errors.ts";
 import { createRouter, declareRoute, errorAnswers, jsonBody, jsonContent } from "./router.ts";
 import { Figures } from "./runs.ts";
@@ -62,7 +64,10 @@ const Report = Figures.extend({
   unseen: Part.nullable(),
   interval: z.record(z.string(), z.array(z.number()).length(2)).describe("95 % intervals"),
   majority: z.number().optional(),
-  threshold: z.number().optional(),
+  threshold: z.number().optional()
+    .describe("Where a text may have several classes, the score from which on each is predicted"),
+  thresholds: z.array(z.number()).nullable().optional()
+    .describe("The same of each class in the order of per_class, where they differ"),
   per_class: z.array(
     z.object({
       label: z.string(),
@@ -90,9 +95,24 @@ const Calibration = z.object({
   ),
 }).meta({ id: "Calibration" });
 
+const Residuals = z.object({
+  points: z.array(z.array(z.number()).length(2))
+    .describe("Some of the texts: the true number, and the predicted one"),
+  ranges: z.array(
+    z.object({
+      from: z.number(),
+      to: z.number().describe("It belongs to the next range; to this one only if it is the last"),
+      n: z.int(),
+      mean_error: z.number().describe("What is predicted too much"),
+      mean_absolute_error: z.number(),
+    }).meta({ id: "ResidualRange" }),
+  ).describe("Ranges of the true number"),
+}).meta({ id: "Residuals" });
+
 const WholeEvaluation = EvaluationAnswer.extend({
   report: Report.optional(),
   calibration: Calibration.optional(),
+  residuals: Residuals.optional(),
 }).meta({ id: "EvaluationWithReport" });
 
 const Row = z.object({
@@ -103,17 +123,25 @@ const Row = z.object({
   score: z.number().nullable().describe("The probability of what was predicted"),
   seen: z.boolean().nullable().describe("Whether it was trained on; null if not known"),
   right: z.boolean(),
+  error: z.number().nullable().describe("What a number was predicted too much; null of classes"),
 }).meta({ id: "EvaluationRow" });
 
 const bool = z.enum(["true", "false"]).transform((value) => value === "true").optional();
 
 const RowQuery = z.object({
-  label: z.string().optional(),
+  label: z.string().optional().describe("Its label; where it may have several, one of them"),
   predicted: z.string().optional(),
+  class: z.string().optional().describe(
+    "Where a text may have several classes, one that it has or got: score and right are then " +
+      "those of this class",
+  ),
+  min_label: z.coerce.number().optional().describe("The lowest number that the label is"),
+  max_label: z.coerce.number().optional().describe("A number that the label is below"),
   right: bool,
   seen: bool,
   text: z.string().optional().describe("A part of the text, whatever its case"),
-  order: z.enum(["file", "highest_score", "lowest_score"]).default("file"),
+  order: z.enum(["file", "highest_score", "lowest_score", "largest_error", "smallest_error"])
+    .default("file"),
 });
 
 const Page = {
@@ -284,23 +312,28 @@ export function evaluationRoutes(options: EvaluationRoutesOptions): OpenAPIHono 
     throw new HTTPException(404, { message: `There is no evaluation '${id}'` });
   };
   const evaluationRows = new EvaluationRows();
-  const rowsOf = async (id: string): Promise<EvaluationRow[]> => {
+  const rowsOf = async (id: string): Promise<{ rows: EvaluationRow[]; problem: Problem }> => {
     const evaluation = await find(id);
-    const rows = evaluation.state !== "succeeded" ? undefined : await evaluationRows.read(
-      supervisor.rowsFile(id),
-      (await reportOf(evaluation)).problem_type,
-    );
-    if (rows !== undefined) return rows;
+    if (evaluation.state === "succeeded") {
+      const { problem_type: problemType, per_class = [] } = await reportOf(evaluation);
+      const rows = await evaluationRows.read(supervisor.rowsFile(id), problemType);
+      const labels = per_class.map(({ label }) => label);
+      if (rows !== undefined) return { rows, problem: { problemType, labels } };
+    }
     const reason = evaluation.state === "succeeded"
       ? "an older server has made it, which kept none"
       : `it is ${evaluation.state}`;
     throw new HTTPException(409, { message: `Evaluation '${id}' has no predictions: ${reason}` });
   };
   const wantedRows = async (id: string, { order, ...filter }: z.infer<typeof RowQuery>) => {
-    const rows = matchingRows(await rowsOf(id), filter);
-    if (order === "file") return rows;
-    const sign = order === "highest_score" ? -1 : 1;
-    return rows.sort((a, b) => sign * ((a.score ?? 0) - (b.score ?? 0)));
+    const { rows, problem } = await rowsOf(id);
+    const wanted = matchingRows(rows, filter, problem).map(({ scores: _, ...row }) => row);
+    if (order === "file") return wanted;
+    const sign = order === "highest_score" || order === "largest_error" ? -1 : 1;
+    const value = order.endsWith("score")
+      ? ({ score }: EvaluationRow) => score ?? 0
+      : ({ error }: EvaluationRow) => Math.abs(error ?? 0);
+    return wanted.sort((a, b) => sign * (value(a) - value(b)));
   };
 
   return createRouter()
@@ -362,16 +395,24 @@ export function evaluationRoutes(options: EvaluationRoutesOptions): OpenAPIHono 
       if (evaluation.state !== "succeeded") return context.json(answer(evaluation), 200);
       const report = await reportOf(evaluation);
       const { id } = evaluation;
-      const rows = report.problem_type === "single_label_classification"
-        ? await evaluationRows.read(supervisor.rowsFile(id), report.problem_type)
-        : undefined;
-      const calibration = rows &&
-        calibrationOf(rows.map(({ score, right }) => ({ score: score ?? 0, isRight: right })));
-      return context.json({
-        ...answer(evaluation),
-        report,
-        ...calibration !== undefined && { calibration },
-      }, 200);
+      const { problem_type } = report;
+      const rows = problem_type === "multi_label_classification"
+        ? undefined
+        : await evaluationRows.read(supervisor.rowsFile(id), problem_type);
+      if (rows === undefined) return context.json({ ...answer(evaluation), report }, 200);
+      const drawn = problem_type === "regression"
+        ? {
+          residuals: residualsOf(rows.map(({ label, predicted }) => ({
+            label: Number(label),
+            predicted: Number(predicted),
+          }))),
+        }
+        : {
+          calibration: calibrationOf(
+            rows.map(({ score, right }) => ({ score: score ?? 0, isRight: right })),
+          ),
+        };
+      return context.json({ ...answer(evaluation), report, ...drawn }, 200);
     })
     .openapi(listRows, async (context) => {
       const { limit, offset, ...query } = context.req.valid("query");
@@ -383,14 +424,19 @@ export function evaluationRoutes(options: EvaluationRoutesOptions): OpenAPIHono 
       const rows = await wantedRows(id, context.req.valid("query"));
       context.header("Content-Type", "text/csv; charset=utf-8");
       context.header("Content-Disposition", `attachment; filename="evaluation-${id}.csv"`);
-      const columns = ["text", "label", "predicted", "score", "seen", "right"];
+      const columns = ["text", "label", "predicted", "score", "error", "seen", "right"];
       const cast = { boolean: (value: boolean) => String(value) };
       return context.body(stringify(rows, { header: true, columns, cast }), 200);
     })
     .openapi(compare, async (context) => {
       const { with: otherId, outcome, limit, offset } = context.req.valid("query");
-      const rows = await rowsOf(context.req.valid("param").id);
-      const others = await rowsOf(otherId);
+      const { rows, problem } = await rowsOf(context.req.valid("param").id);
+      const { rows: others } = await rowsOf(otherId);
+      if (problem.problemType === "regression") {
+        throw new HTTPException(409, {
+          message: "Numbers are neither right nor wrong, so that this test does not apply to them",
+        });
+      }
       const areSame = rows.length === others.length &&
         rows.every(({ text, label }, i) => others[i]!.text === text && others[i]!.label === label);
       if (!areSame) throw invalidField("with", "must be an evaluation on the same texts");
@@ -399,7 +445,7 @@ export function evaluationRoutes(options: EvaluationRoutesOptions): OpenAPIHono 
         others.map(({ right }) => right),
       );
       const listed = rows
-        .map((row, i) => ({ ...row, other: others[i]!.predicted }))
+        .map(({ scores: _, ...row }, i) => ({ ...row, other: others[i]!.predicted }))
         .filter(({ index, right }) =>
           right !== others[index]!.right && right === (outcome === "first_only")
         );

@@ -111,7 +111,7 @@ Deno.test("the server trains, reports, predicts and evaluates", async () => {
       finished.report.confusion_matrix[labels.indexOf(label)][labels.indexOf(taken)],
     );
     const csv = await (await app.request(`${path}/rows.csv?right=false`)).text();
-    deepStrictEqual(csv.split("\n")[0], "text,label,predicted,score,seen,right");
+    deepStrictEqual(csv.split("\n")[0], "text,label,predicted,score,error,seen,right");
     const bins: { n: number }[] = finished.calibration.bins;
     deepStrictEqual(bins.reduce((sum, { n }) => sum + n, 0), 600);
     const same = await get(`comparison?with=${finished.id}`);

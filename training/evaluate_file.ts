@@ -30,6 +30,8 @@ export interface PredictionRow {
 export interface FileEvaluation {
   report: EvaluationReport & { samples_per_second: number };
   rows: PredictionRow[];
+  /** `[texts][labels]`: the score of each class, or the predicted number. */
+  scores: (readonly number[])[];
 }
 
 /**
@@ -87,6 +89,7 @@ export async function evaluateFile(
   return {
     report: { ...report, samples_per_second: examples.length / seconds },
     rows: examples.map((example, i) => ({ ...example, ...answer(scored[i]!.scores, classifier) })),
+    scores: scored.map(({ scores }) => scores),
   };
 }
 

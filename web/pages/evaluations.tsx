@@ -6,6 +6,7 @@
  */
 import { useState } from "preact/hooks";
 import { addressOf, answered, client, type Schemas } from "../api.ts";
+import type { paths } from "../openapi.ts";
 import { asError, useAsked } from "../asked.ts";
 import {
   Button,
@@ -29,8 +30,10 @@ import {
   METRICS,
   metricValue,
   type MetricValues,
+  type ProblemType,
 } from "../components/metrics.ts";
 import { Reliability } from "../components/reliability.tsx";
+import { ResidualsFigure } from "../components/residuals.tsx";
 import { isActive, StateBadge } from "../components/state.tsx";
 import { count, decimals, digits, percent, probability } from "../format.ts";
 import { go, href, route, setParameters } from "../route.ts";
@@ -269,7 +272,7 @@ export function EvaluationPage({ id }: { id: string }) {
   if (data === undefined) {
     return error === undefined ? <Loading rows={8} /> : <Failure error={error} retry={reload} />;
   }
-  const { report, calibration } = data;
+  const { report, calibration, residuals } = data;
   return (
     <>
       <Heading
@@ -300,22 +303,32 @@ export function EvaluationPage({ id }: { id: string }) {
       {report !== undefined && (
         <>
           <Summary report={report} split={data.split} dataset={data.dataset} />
-          <div class="evaluation-columns">
-            {report.confusion_matrix !== undefined && (
+          {report.confusion_matrix !== undefined && (
+            <div class="evaluation-columns">
               <Card title="What is taken for what" note={`${data.split} file of ${data.dataset}`}>
                 <Matrix report={report} />
               </Card>
-            )}
-            <div class="stack">
               {calibration !== undefined && (
                 <Card title="Are the scores what they say?">
                   <Reliability calibration={calibration} />
                 </Card>
               )}
             </div>
-          </div>
-          {report.per_class !== undefined && <Classes classes={report.per_class} />}
-          <Texts id={id} labels={report.per_class?.map(({ label }) => label) ?? []} />
+          )}
+          {residuals !== undefined && residuals.ranges.length > 0 && (
+            <Card title="How far from the truth?" note={`${data.split} file of ${data.dataset}`}>
+              <ResidualsFigure
+                residuals={residuals}
+                onChoose={(from, to) =>
+                  showTexts({
+                    min_label: String(from),
+                    max_label: to === undefined ? "" : String(to),
+                  })}
+              />
+            </Card>
+          )}
+          {report.per_class !== undefined && <Classes report={report} />}
+          <Texts id={id} report={report} />
         </>
       )}
     </>
@@ -390,12 +403,24 @@ function showTexts(parameters: Record<string, string>): void {
   document.getElementById("texts")?.scrollIntoView({ block: "start", behavior: "smooth" });
 }
 
-function Classes({ classes }: { classes: NonNullable<Report["per_class"]> }) {
+function Classes({ report }: { report: Report }) {
+  const { threshold, thresholds } = report;
   const [isWhole, setIsWhole] = useState(false);
+  const isOfSeveral = threshold !== undefined;
+  const classes = report.per_class!.map((it, i) => ({
+    ...it,
+    threshold: thresholds?.[i] ?? threshold,
+  }));
   const sorted = classes.toSorted((a, b) => a.f1 - b.f1);
   const shown = isWhole ? sorted : sorted.slice(0, 12);
   return (
-    <Card title="Classes" note="The worst first" flush>
+    <Card
+      title="Classes"
+      note={isOfSeveral
+        ? "The worst first; a class is given to a text whose score reaches its threshold"
+        : "The worst first"}
+      flush
+    >
       <div class="table-box">
         <table class="table plain">
           <thead>
@@ -404,17 +429,23 @@ function Classes({ classes }: { classes: NonNullable<Report["per_class"]> }) {
               <th scope="col" class="number">F1</th>
               <th scope="col" class="number middle-only">Precision</th>
               <th scope="col" class="number middle-only">Recall</th>
+              {isOfSeveral && <th scope="col" class="number">Threshold</th>}
               <th scope="col" class="number">Texts</th>
             </tr>
           </thead>
           <tbody>
-            {shown.map(({ label, f1, precision, recall, support }) => (
+            {shown.map(({ label, f1, precision, recall, support, threshold }) => (
               <tr key={label}>
                 <th scope="row">
                   <button
                     type="button"
                     class="link"
-                    onClick={() => showTexts({ label, predicted: "", outcome: "" })}
+                    onClick={() =>
+                      showTexts(
+                        isOfSeveral
+                          ? { ...NO_CLASS, class: label, outcome: "all" }
+                          : { ...NO_CLASS, label, outcome: "" },
+                      )}
                   >
                     <bdi>{label}</bdi>
                   </button>
@@ -424,6 +455,7 @@ function Classes({ classes }: { classes: NonNullable<Report["per_class"]> }) {
                 </td>
                 <td class="number middle-only">{decimals(precision)}</td>
                 <td class="number middle-only">{decimals(recall)}</td>
+                {isOfSeveral && <td class="number">{percent(threshold!)}</td>}
                 <td class="number">{count(support)}</td>
               </tr>
             ))}
@@ -441,31 +473,79 @@ function Classes({ classes }: { classes: NonNullable<Report["per_class"]> }) {
   );
 }
 
+/** The parameters that choose a class, for none. */
+const NO_CLASS = { class: "", label: "", predicted: "" };
+
 const OUTCOMES = [["", "All"], ["false", "Wrong"], ["true", "Right"]] as const;
-const ORDERS = [
+
+/** The outcomes of one of several classes, with the rows that each asks for. */
+const CLASS_OUTCOMES = [
+  ["", "All"],
+  ["missed", "Missed"],
+  ["wrong", "Wrongly given"],
+  ["found", "Found"],
+] as const;
+
+const SCORE_ORDERS = [
   ["highest_score", "surest first"],
   ["lowest_score", "least sure first"],
   ["file", "as in the file"],
 ] as const;
 
+const ERROR_ORDERS = [
+  ["largest_error", "largest error first"],
+  ["smallest_error", "smallest error first"],
+  ["file", "as in the file"],
+] as const;
+
+type RowQuery = NonNullable<paths["/v1/evaluations/{id}/rows"]["get"]["parameters"]["query"]>;
+
+/** The rows of an outcome of one of several classes. */
+function ofOutcome(name: string, outcome: string): RowQuery {
+  switch (outcome) {
+    case "missed":
+      return { class: name, label: name, right: "false" };
+    case "wrong":
+      return { class: name, predicted: name, right: "false" };
+    case "found":
+      return { class: name, right: "true" };
+  }
+  return { class: name };
+}
+
 /** The texts behind the figures. */
-function Texts({ id, labels }: { id: string; labels: readonly string[] }) {
+function Texts({ id, report }: { id: string; report: Report }) {
   const { parameters } = route.value;
   const get = (name: string) => parameters.get(name) ?? "";
-  const outcome = OUTCOMES.map(([it]) => it).find((it) => it === parameters.get("outcome")) ??
-    (parameters.has("label") || parameters.has("predicted") || parameters.has("outcome")
-      ? ""
-      : "false");
-  const order = ORDERS.map(([it]) => it).find((it) => it === get("order")) ?? "highest_score";
+  const isNumber = report.problem_type === "regression";
+  const isOfSeveral = report.problem_type === "multi_label_classification";
+  const labels = report.per_class?.map(({ label }) => label) ?? [];
+  const ofClass = get("class");
+  const classOutcome =
+    CLASS_OUTCOMES.map(([it]) => it).find((it) => it === parameters.get("outcome")) ?? "";
+  const outcome = isNumber
+    ? ""
+    : OUTCOMES.map(([it]) => it).find((it) => it === parameters.get("outcome")) ??
+      (parameters.has("label") || parameters.has("predicted") || parameters.has("outcome")
+        ? ""
+        : "false");
+  const orders = isNumber ? ERROR_ORDERS : SCORE_ORDERS;
+  const order = orders.map(([it]) => it).find((it) => it === get("order")) ?? orders[0][0];
   const seen = (["true", "false"] as const).find((it) => it === get("seen"));
   const [shown, setShown] = useState(PAGE);
-  const query = {
+  const range = {
+    ...get("min_label") !== "" && { min_label: Number(get("min_label")) },
+    ...get("max_label") !== "" && { max_label: Number(get("max_label")) },
+  };
+  const query: RowQuery = {
     order,
     ...get("label") !== "" && { label: get("label") },
     ...get("predicted") !== "" && { predicted: get("predicted") },
     ...get("text") !== "" && { text: get("text") },
     ...outcome !== "" && { right: outcome },
     ...seen !== undefined && { seen },
+    ...isNumber && range,
+    ...isOfSeveral && ofClass !== "" && ofOutcome(ofClass, classOutcome),
   };
   const { data, error, reload } = useAsked(
     (signal) =>
@@ -485,7 +565,8 @@ function Texts({ id, labels }: { id: string; labels: readonly string[] }) {
       {labels.map((label) => <option key={label} value={label}>{title}: {label}</option>)}
     </select>
   );
-  const csv = addressOf(`/v1/evaluations/${id}/rows.csv?${new URLSearchParams(query)}`);
+  const given = Object.entries(query).map(([key, value]) => [key, String(value)]);
+  const csv = addressOf(`/v1/evaluations/${id}/rows.csv?${new URLSearchParams(given)}`);
   return (
     <section class="card flush" id="texts">
       <div class="card-title">
@@ -501,14 +582,49 @@ function Texts({ id, labels }: { id: string; labels: readonly string[] }) {
         </a>
       </div>
       <div class="toolbar inside">
-        <Choice
-          label="Outcome"
-          options={OUTCOMES}
-          value={outcome}
-          onChange={(outcome) => setParameters({ outcome: outcome === "" ? "all" : outcome })}
-        />
-        {labels.length > 0 && classChoice("label", "true")}
-        {labels.length > 0 && classChoice("predicted", "predicted")}
+        {isOfSeveral && (
+          <select
+            aria-label="Class"
+            value={ofClass}
+            onChange={({ currentTarget }) =>
+              setParameters({
+                ...NO_CLASS,
+                class: currentTarget.value,
+                outcome: currentTarget.value === "" ? "" : "all",
+              })}
+          >
+            <option value="">all classes</option>
+            {labels.map((label) => <option key={label} value={label}>{label}</option>)}
+          </select>
+        )}
+        {!isNumber && (isOfSeveral && ofClass !== ""
+          ? (
+            <Choice
+              label="Outcome"
+              options={CLASS_OUTCOMES}
+              value={classOutcome}
+              onChange={(outcome) => setParameters({ outcome: outcome === "" ? "all" : outcome })}
+            />
+          )
+          : (
+            <Choice
+              label="Outcome"
+              options={OUTCOMES}
+              value={outcome}
+              onChange={(outcome) => setParameters({ outcome: outcome === "" ? "all" : outcome })}
+            />
+          ))}
+        {labels.length > 0 && ofClass === "" && classChoice("label", "true")}
+        {labels.length > 0 && ofClass === "" && classChoice("predicted", "predicted")}
+        {(range.min_label ?? range.max_label) !== undefined && (
+          <Button
+            kind="quiet"
+            icon="close"
+            onClick={() => setParameters({ min_label: "", max_label: "" })}
+          >
+            {rangeName(range)}
+          </Button>
+        )}
         <select
           aria-label="Seen in training"
           value={seen ?? ""}
@@ -523,7 +639,7 @@ function Texts({ id, labels }: { id: string; labels: readonly string[] }) {
           value={order}
           onChange={({ currentTarget }) => setParameters({ order: currentTarget.value })}
         >
-          {ORDERS.map(([it, name]) => <option key={it} value={it}>{name}</option>)}
+          {orders.map(([it, name]) => <option key={it} value={it}>{name}</option>)}
         </select>
         <label class="search">
           <Icon name="search" />
@@ -541,7 +657,7 @@ function Texts({ id, labels }: { id: string; labels: readonly string[] }) {
           <Failure error={error} retry={reload} />
         </div>
       )}
-      {data !== undefined && <RowTable rows={data.rows} />}
+      {data !== undefined && <RowTable rows={data.rows} problemType={report.problem_type} />}
       {data !== undefined && data.rows.length < data.total && (
         <p class="more inside">
           <Button onClick={() => setShown(shown + 4 * PAGE)}>Show more</Button>
@@ -551,9 +667,29 @@ function Texts({ id, labels }: { id: string; labels: readonly string[] }) {
   );
 }
 
-function RowTable({ rows }: { rows: readonly (Row & { other?: string })[] }) {
+/** `true number from 1 to 2` */
+function rangeName({ min_label, max_label }: { min_label?: number; max_label?: number }): string {
+  const from = min_label === undefined ? "" : ` from ${digits(min_label)}`;
+  return `true number${from}${max_label === undefined ? "" : ` to ${digits(max_label)}`}`;
+}
+
+/** A label as people read it. */
+function labelText(label: string, problemType: ProblemType): string {
+  if (problemType === "regression") return decimals(Number(label));
+  if (problemType === "single_label_classification") return label;
+  return label === "" ? "none" : label.replaceAll("|", ", ");
+}
+
+function RowTable(
+  { rows, problemType }: {
+    rows: readonly (Row & { other?: string })[];
+    problemType: ProblemType;
+  },
+) {
   if (rows.length === 0) return <p class="soft inside">No text is like that.</p>;
   const hasOther = rows[0]!.other !== undefined;
+  const isNumber = problemType === "regression";
+  const outcome = (isRight: boolean) => isRight ? "is-right" : "is-wrong";
   return (
     <div class="table-box">
       <table class="table plain texts">
@@ -561,10 +697,12 @@ function RowTable({ rows }: { rows: readonly (Row & { other?: string })[] }) {
         <thead>
           <tr>
             <th scope="col">Text</th>
-            <th scope="col">True</th>
-            <th scope="col">{hasOther ? "The first said" : "Predicted"}</th>
+            <th scope="col" class={isNumber ? "number" : ""}>True</th>
+            <th scope="col" class={isNumber ? "number middle-only" : ""}>
+              {hasOther ? "The first said" : "Predicted"}
+            </th>
             {hasOther && <th scope="col">The second said</th>}
-            <th scope="col" class="number">Score</th>
+            <th scope="col" class="number">{isNumber ? "Error" : "Score"}</th>
             <th scope="col" class="middle-only">In training</th>
           </tr>
         </thead>
@@ -572,19 +710,25 @@ function RowTable({ rows }: { rows: readonly (Row & { other?: string })[] }) {
           {rows.map((row) => (
             <tr key={row.index}>
               <td class="text" dir="auto">{row.text}</td>
-              <td>
-                <bdi>{row.label}</bdi>
+              <td class={isNumber ? "number" : ""}>
+                <bdi>{labelText(row.label, problemType)}</bdi>
               </td>
-              <td class={row.right ? "is-right" : "is-wrong"}>
-                <bdi>{row.predicted}</bdi>
-                <span class="hidden">{row.right ? "right" : "wrong"}</span>
+              <td class={isNumber ? "number middle-only" : outcome(row.right)}>
+                <bdi>{labelText(row.predicted, problemType)}</bdi>
+                {!isNumber && <span class="hidden">{row.right ? "right" : "wrong"}</span>}
               </td>
               {hasOther && (
-                <td class={row.right ? "is-wrong" : "is-right"}>
-                  <bdi>{row.other}</bdi>
+                <td class={outcome(!row.right)}>
+                  <bdi>{labelText(row.other!, problemType)}</bdi>
                 </td>
               )}
-              <td class="number">{row.score === null ? "–" : percent(row.score)}</td>
+              <td class="number">
+                {row.error !== null
+                  ? `${row.error > 0 ? "+" : ""}${decimals(row.error)}`
+                  : row.score === null
+                  ? "–"
+                  : percent(row.score)}
+              </td>
               <td class="soft middle-only">
                 {row.seen === null ? "not known" : row.seen ? "seen" : "no"}
               </td>
@@ -669,7 +813,7 @@ export function EvaluationComparisonPage() {
             onChange={(outcome) => setParameters({ outcome })}
           />
         </div>
-        <RowTable rows={comparison.rows} />
+        <RowTable rows={comparison.rows} problemType={a.problem_type!} />
         {comparison.rows.length < comparison[outcome] && (
           <p class="more inside">
             <Button onClick={() => setShown(shown + 4 * PAGE)}>Show more</Button>

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { createHash } from "node:crypto";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { stringify } from "csv-stringify/sync";
@@ -12,7 +13,8 @@ import { BadRows } from "./bad_rows.ts";
 import { exists, writeFileAtomically } from "../lib/files.ts";
 import { canonicalLabel, classNames, type ProblemType, REGRESSION_LABELS } from "./labels.ts";
 import { UserError } from "../lib/user_error.ts";
-import { type Example, readExamples, type ReadOptions } from "./examples.ts";
+import { type Examples, labelsOf, utf8Texts, withLabels } from "./example_file.ts";
+import { type Example, readExampleFile, readExamples, type ReadOptions } from "./examples.ts";
 import { LabelNormaliser, labelNotes, wordForNoLabels } from "./label_spelling.ts";
 import { openTable, type Table, TABLE_EXTENSIONS } from "./table.ts";
 
@@ -81,14 +83,16 @@ export interface Dataset {
    * regression the name of the one output.
    */
   labels: string[];
-  train: Example[];
-  validation: Example[];
+  train: Examples;
+  validation: readonly Example[];
   /** Empty where the folder has no test file. */
-  test: Example[];
+  test: readonly Example[];
 }
 
 /** What {@link readDataset} may be told. */
 export interface DatasetOptions extends Omit<ReadOptions, "spelling"> {
+  /** The file into which the training rows go as they are read; by default memory holds them. */
+  rowsFile?: string;
   /** Whether labels that mean the same become one, as {@link LabelNormaliser} says. */
   normalizeLabels?: boolean;
 }
@@ -122,22 +126,39 @@ export async function readDataset(
   const validation = await read(files.validation);
   const test = files.test === undefined ? [] : await read(files.test);
   if (!normalizeLabels) {
-    const all = labelCounts([...train, ...validation, ...test]);
+    const all = labelCounts(train, validation, test);
     for (const note of labelNotes(all, problemType)) options.onNote?.(note);
   }
+  return datasetOf(dir, { train, validation, test }, problemType, files);
+}
 
-  const labels = outputLabels(train, problemType);
-  if (new Set(train.map(({ label }) => canonicalLabel(label, problemType))).size < 2) {
+/**
+ * A data set of rows that were read.
+ *
+ * @param files What errors name the rows by.
+ * @throws {UserError} If all training rows have the same label, or the others have a class that these
+ * lack.
+ */
+export function datasetOf(
+  dir: string,
+  rows: Pick<Dataset, Split>,
+  problemType: ProblemType,
+  files: { train: string; validation: string; test: string | undefined },
+): Dataset {
+  const { train, validation, test } = rows;
+  const trained = [...labelCounts(train).keys()];
+  const labels = outputLabels(trained, problemType);
+  if (new Set(trained.map((label) => canonicalLabel(label, problemType))).size < 2) {
     const wanted = problemType === "single_label_classification" ? "classes" : "different labels";
     throw new UserError(
-      `Cannot train on '${basename(dir)}': expected at least two ${wanted}, found only '${
-        train[0]!.label
-      }'`,
+      `Cannot train on '${
+        basename(dir)
+      }': expected at least two ${wanted}, found only '${trained[0]!}'`,
     );
   }
   for (const [examples, file] of [[validation, files.validation], [test, files.test!]] as const) {
-    const unknown = examples
-      .flatMap(({ label }) => classNames(label, problemType))
+    const unknown = [...labelCounts(examples).keys()]
+      .flatMap((label) => classNames(label, problemType))
       .find((name) => !labels.includes(name));
     if (unknown === undefined) continue;
     throw new UserError(
@@ -152,22 +173,24 @@ export async function readTraining(
   file: string,
   problemType: ProblemType,
   columns: Columns,
-  { normalizeLabels = false, ...options }: DatasetOptions = {},
-): Promise<Example[]> {
-  if (!normalizeLabels) return await readExamples(file, problemType, columns, options);
+  { normalizeLabels = false, rowsFile, ...options }: DatasetOptions = {},
+): Promise<Examples> {
   const asItStands = { apply: (label: string) => label };
-  const examples = await readExamples(file, problemType, columns, {
-    ...options,
-    spelling: asItStands,
-  });
+  const reading = normalizeLabels ? { ...options, spelling: asItStands } : options;
+  const examples = rowsFile === undefined
+    ? await readExamples(file, problemType, columns, reading)
+    : await readExampleFile(file, rowsFile, problemType, columns, reading);
+  if (!normalizeLabels) return examples;
   const spelling = new LabelNormaliser(labelCounts(examples), problemType);
-  return examples.map(({ text, label }) => ({ text, label: spelling.apply(label) }));
+  return withLabels(examples, (label) => spelling.apply(label));
 }
 
-/** How many examples have each label. */
-export function labelCounts(examples: readonly Example[]): Map<string, number> {
+/** How many rows have each label. */
+export function labelCounts(...parts: readonly Examples[]): Map<string, number> {
   const counts = new Map<string, number>();
-  for (const { label } of examples) counts.set(label, (counts.get(label) ?? 0) + 1);
+  for (const examples of parts) {
+    for (const label of labelsOf(examples)) counts.set(label, (counts.get(label) ?? 0) + 1);
+  }
   return counts;
 }
 
@@ -213,7 +236,7 @@ async function labelOfAll(table: Table, column: string, file: string): Promise<s
 /** Writes files of a data set as CSV under their usual names, those that are not empty. */
 export async function writeDataset(
   dir: string,
-  dataset: Partial<Record<Split, readonly Example[]>>,
+  dataset: Partial<Record<Split, Examples>>,
 ): Promise<void> {
   for (const [split, file] of Object.entries(SPLIT_FILES)) {
     const examples = dataset[split as Split] ?? [];
@@ -224,9 +247,49 @@ export async function writeDataset(
 }
 
 /** The SHA-256 of what a data set gives to train on, in hexadecimal. */
-export async function digestOf({ train, validation }: Dataset): Promise<string> {
-  const bytes = new TextEncoder().encode(JSON.stringify([train, validation]));
-  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
+export function digestOf({ train, validation }: Dataset): string {
+  const digest = new RowsDigest();
+  for (const examples of [train, validation]) {
+    const labels = labelsOf(examples);
+    for (const text of utf8Texts(examples)) {
+      digest.add(text);
+      digest.add(encoder.encode(labels.next().value!));
+    }
+    digest.add(new Uint8Array(0));
+  }
+  return digest.hex();
+}
+
+const encoder = new TextEncoder();
+/** Stands in no text: it is no byte of UTF-8. */
+const FIELD_END = 0xFF;
+
+/** Digests fields, many at a time: each call of the hash costs as much as some hundred bytes. */
+class RowsDigest {
+  readonly #hash = createHash("sha256");
+  readonly #buffer = new Uint8Array(2 ** 16);
+  #buffered = 0;
+
+  add(field: Uint8Array): void {
+    if (this.#buffered + field.length + 1 > this.#buffer.length) this.#flush();
+    if (field.length + 1 > this.#buffer.length) {
+      this.#hash.update(field);
+    } else {
+      this.#buffer.set(field, this.#buffered);
+      this.#buffered += field.length;
+    }
+    this.#buffer[this.#buffered++] = FIELD_END;
+  }
+
+  hex(): string {
+    this.#flush();
+    return this.#hash.digest("hex");
+  }
+
+  #flush(): void {
+    this.#hash.update(this.#buffer.subarray(0, this.#buffered));
+    this.#buffered = 0;
+  }
 }
 
 /**
@@ -241,9 +304,10 @@ export async function evaluationFile(
   return await labelledTestFile(dir, columns, options) ?? await splitFile(dir, "validation");
 }
 
-function outputLabels(examples: readonly Example[], problemType: ProblemType): string[] {
+/** The classes of labels. */
+function outputLabels(labels: readonly string[], problemType: ProblemType): string[] {
   if (problemType === "regression") return [...REGRESSION_LABELS];
-  return inClassOrder(examples.flatMap(({ label }) => classNames(label, problemType)));
+  return inClassOrder(labels.flatMap((label) => classNames(label, problemType)));
 }
 
 /** Distinct labels in the order of their classes: numbers by value, names by alphabet. */

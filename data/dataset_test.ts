@@ -1,6 +1,8 @@
 import { deepStrictEqual, rejects } from "node:assert";
 import { basename, join } from "node:path";
-import { type Dataset, labelledTestFile, readDataset, SPLIT_FILES } from "./dataset.ts";
+import { ExampleFileWriter, type Examples, labelsOf } from "./example_file.ts";
+import type { Example } from "./examples.ts";
+import { type Dataset, digestOf, labelledTestFile, readDataset, SPLIT_FILES } from "./dataset.ts";
 import type { ProblemType } from "./labels.ts";
 
 type Split = keyof typeof SPLIT_FILES;
@@ -133,7 +135,7 @@ Deno.test("readDataset() finds the classes of several labels in their parts", as
   await read({ train: ["b|a", "", "c"], validation: ["a|c"] }, async (reading) => {
     const { labels, train } = await reading;
     deepStrictEqual(labels, ["a", "b", "c"]);
-    deepStrictEqual(train.map(({ label }) => label), ["b|a", "", "c"]);
+    deepStrictEqual([...labelsOf(train)], ["b|a", "", "c"]);
   }, "multi_label_classification");
 });
 
@@ -190,6 +192,35 @@ Deno.test("readDataset() reads TSV and JSON Lines, and refuses to choose between
         join(dir, "train_simple.tsv")
       }'`,
     });
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});
+
+Deno.test("digestOf() tells data sets apart by every text, label and split", async () => {
+  const rows = [
+    { text: "a", label: "x" },
+    { text: "b", label: "y" },
+    { text: "é".repeat(2 ** 16), label: "x" },
+  ];
+  const [one, two, three] = rows as [Example, Example, Example];
+  const dataset = (train: Examples, ...validation: Example[]): Dataset => (
+    { dir: "", labels: ["x", "y"], train, validation, test: [] }
+  );
+  const different = [
+    dataset([one, two], three),
+    dataset([one], two, three),
+    dataset([two, one], three),
+    dataset([{ text: "ax", label: "" }, two], three),
+    dataset([one, two], { ...three, text: three.text + "!" }),
+  ];
+  deepStrictEqual(new Set(different.map(digestOf)).size, different.length);
+
+  const dir = await Deno.makeTempDir();
+  try {
+    using writer = ExampleFileWriter.create(join(dir, "rows"));
+    for (const row of [one, two]) writer.add(row);
+    deepStrictEqual(digestOf(dataset(writer.finish(), three)), digestOf(different[0]!));
   } finally {
     await Deno.remove(dir, { recursive: true });
   }

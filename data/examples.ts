@@ -7,6 +7,7 @@ import { BadRows } from "./bad_rows.ts";
 import { type Columns, columnsNote, DEFAULT_COLUMNS, findColumns } from "./columns.ts";
 import { type LabelNormaliser, normalisedLabelFault } from "./label_spelling.ts";
 import { labelFault, type ProblemType } from "./labels.ts";
+import { type ExampleFile, ExampleFileWriter } from "./example_file.ts";
 import { openTable, type TableFormat } from "./table.ts";
 
 /** One row of a data file. */
@@ -37,6 +38,35 @@ export async function readExamples(
   columns: Columns = DEFAULT_COLUMNS,
   options: ReadOptions = {},
 ): Promise<Example[]> {
+  const examples: Example[] = [];
+  await forEachExample(file, problemType, columns, options, (example) => examples.push(example));
+  return examples;
+}
+
+/**
+ * Reads rows as {@link readExamples} does, into a file of their own, so that memory does not hold them.
+ *
+ * @param path The file that is written.
+ */
+export async function readExampleFile(
+  file: string,
+  path: string,
+  problemType: ProblemType,
+  columns: Columns,
+  options: ReadOptions = {},
+): Promise<ExampleFile> {
+  using writer = ExampleFileWriter.create(path);
+  await forEachExample(file, problemType, columns, options, (example) => writer.add(example));
+  return writer.finish();
+}
+
+async function forEachExample(
+  file: string,
+  problemType: ProblemType,
+  columns: Columns,
+  options: ReadOptions,
+  take: (example: Example) => void,
+): Promise<void> {
   await using table = await openTable(file, { wanted: [columns.text, columns.label], ...options });
   const found = table.columns.length === 0 ? columns : findColumns(file, table.columns, columns);
   const note = columnsNote(found);
@@ -44,16 +74,14 @@ export async function readExamples(
   const { spelling } = options;
   const faultOf = spelling === undefined ? labelFault : normalisedLabelFault;
   const badRows = new BadRows(file);
-  const examples: Example[] = [];
   const lists = problemType === "multi_label_classification" ? [found.label] : [];
   const wanted = [found.text, found.label];
   for await (const { values, line } of table.rows(wanted, { badRows, lists })) {
     const text = values[found.text]!;
     const label = values[found.label]!.trim();
     const fault = text.trim() === "" ? "the text is empty" : faultOf(label, problemType);
-    if (fault === undefined) examples.push({ text, label: spelling?.apply(label) ?? label });
+    if (fault === undefined) take({ text, label: spelling?.apply(label) ?? label });
     else badRows.add(line, fault);
   }
   badRows.check();
-  return examples;
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import { Random } from "../lib/random.ts";
-import type { Example } from "./examples.ts";
+import { type Examples, labelsOf, selectExamples } from "./example_file.ts";
 import { canonicalLabel, type ProblemType } from "./labels.ts";
 
 /** Settings of {@link stratifiedSample}. */
@@ -20,14 +20,15 @@ export interface SampleOptions {
  * there are as many rows as classes; numbers are sampled without regard to their value.
  */
 export function stratifiedSample(
-  rows: readonly Example[],
+  rows: Examples,
   { count = Infinity, seed, problemType }: SampleOptions,
-): readonly Example[] {
+): Examples {
   if (count >= rows.length) return rows;
+  const labels = [...labelsOf(rows)];
   const stratumOf = (row: number) =>
-    problemType === "regression" ? "" : canonicalLabel(rows[row]!.label, problemType);
+    problemType === "regression" ? "" : canonicalLabel(labels[row]!, problemType);
   const random = new Random(seed);
-  const strata = [...Map.groupBy(random.shuffle([...rows.keys()]), stratumOf).values()];
+  const strata = [...Map.groupBy(random.shuffle([...labels.keys()]), stratumOf).values()];
   // By largest remainders (Hamilton), but that a class has at least one row where that can be.
   const least = count >= strata.length ? 1 : 0;
   const shares = strata.map((members) => count * members.length / rows.length);
@@ -38,7 +39,6 @@ export function stratifiedSample(
   );
   for (const stratum of byRemainder.slice(0, Math.max(0, left))) sizes[stratum]!++;
   for (let over = -left; over > 0; over--) sizes[sizes.indexOf(Math.max(...sizes))]!--;
-  return strata.flatMap((members, stratum) => members.slice(0, sizes[stratum]))
-    .sort((a, b) => a - b)
-    .map((row) => rows[row]!);
+  const sampled = strata.flatMap((members, stratum) => members.slice(0, sizes[stratum]));
+  return selectExamples(rows, sampled.sort((a, b) => a - b));
 }

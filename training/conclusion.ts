@@ -4,8 +4,10 @@
  *
  * @module
  */
+import type { Examples } from "../data/example_file.ts";
 import type { Example } from "../data/examples.ts";
 import type { Problem } from "../data/labels.ts";
+import { rowsWithTexts } from "../data/preparation/leakage.ts";
 import type { Calibration } from "../models/formats/config.ts";
 import { calibrated } from "../models/heads/calibration.ts";
 import { scoresOf, withPartner } from "../models/inference/inference.ts";
@@ -28,7 +30,7 @@ export interface Answered {
 
 /** What {@link conclude} needs. */
 export interface ConclusionOptions {
-  train: readonly Example[];
+  train: Examples;
   /** On these the rest is fitted. */
   validation: Answered;
   /** On these the model is measured. */
@@ -76,12 +78,13 @@ export function conclude(
     .map((prediction, i): Prediction => ({ ...prediction, uncalibrated: raw[i]!.scores }));
   const alone = predictionsOf(measured.examples, heard(measured.logits), problem);
   const linear = linearBaseline(train, measured.rows, problem);
-  const texts = new Set(train.map(({ text }) => text));
+  const measuredTexts = new Set(measured.rows.map(({ text }) => text));
+  const seen = new Set(Array.from(rowsWithTexts(train, measuredTexts), ({ text }) => text));
   return {
     calibration,
     partner: pooled,
     problem: judged,
-    metrics: evaluate(predictions, judged, texts),
+    metrics: evaluate(predictions, judged, seen),
     linear_baseline: linear === undefined
       ? null
       : rivalOf(linear, predictions, judged) as TrainResult["linear_baseline"],

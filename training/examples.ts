@@ -4,7 +4,7 @@
  * @module
  */
 import { collate, type TokenIds } from "../data/batches.ts";
-import type { Example } from "../data/examples.ts";
+import type { Examples } from "../data/example_file.ts";
 import { classNames, type Problem } from "../data/labels.ts";
 import { stratifiedSample } from "../data/stratified_sample.ts";
 import { type ModelConfig, problemOf } from "../models/formats/config.ts";
@@ -40,9 +40,9 @@ export interface EncodedExample {
 
 /** The rows of the training file that a run is trained on. */
 export function trainingRows(
-  rows: readonly Example[],
+  rows: Examples,
   { maxTrainSamples, seed, problemType }: TrainSettings,
-): readonly Example[] {
+): Examples {
   return stratifiedSample(rows, { count: maxTrainSamples, seed, problemType });
 }
 
@@ -57,7 +57,7 @@ export interface EncodedExamples {
 
 /** Encodes texts and their labels. */
 export function encodeExamples(
-  rows: readonly Example[],
+  rows: Examples,
   tokenizer: Tokenizer,
   problem: Problem,
 ): EncodedExamples {
@@ -67,7 +67,7 @@ export function encodeExamples(
       ? [Number(label)]
       : classNames(label, problem.problemType).flatMap((name) => places.get(name) ?? []);
   const loss: TextLoss = { texts: 0, long: 0, tokens: 0, lost: 0 };
-  const examples = rows.map(({ text, label }): EncodedExample => {
+  const examples = Array.from(rows, ({ text, label }): EncodedExample => {
     const [{ ids, truncated }, ...others] = tokenizer.encodeRows(text) as [Encoding, ...Encoding[]];
     const isLong = truncated || others.length > 0;
     const tokens = ids.length - tokenizer.specialTokenCount;

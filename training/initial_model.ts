@@ -46,7 +46,7 @@ export interface InitialModel extends Classifier {
 export async function initialModel(
   settings: TrainSettings,
   labels: readonly string[],
-  texts: readonly string[],
+  texts: Iterable<string>,
   options: HubOptions,
 ): Promise<InitialModel> {
   const { mode, model, seed, maxLength } = settings;

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Examples } from "../data/example_file.ts";
 import type { Example } from "../data/examples.ts";
 import { labelRow, type Problem } from "../data/labels.ts";
 import { LinearBaseline } from "../data/preparation/linear_baseline.ts";
@@ -18,7 +19,7 @@ const MAX_WORK = 1e5;
  * @returns `undefined` where that would take long, or a text has not one class.
  */
 export function linearBaseline(
-  train: readonly Example[],
+  train: Examples,
   measured: readonly Example[],
   problem: Problem,
 ): Prediction[] | undefined {
@@ -27,8 +28,8 @@ export function linearBaseline(
   if (labels.length * train.length > MAX_WORK) return undefined;
   const classes = new Map(labels.map((label, index) => [label, index]));
   const linear = LinearBaseline.fit(
-    train.map(({ text }) => text),
-    train.map(({ label }) => classes.get(label)!),
+    Array.from(train, ({ text }) => text),
+    Array.from(train, ({ label }) => classes.get(label)!),
     labels.length,
   );
   return measured.map(({ text, label }) => {

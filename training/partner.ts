@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Examples } from "../data/example_file.ts";
 import type { Example } from "../data/examples.ts";
 import { labelRow, type Problem } from "../data/labels.ts";
 import { Partner } from "../models/partner/partner.ts";
@@ -23,7 +24,7 @@ const MAX_TRIED = 500_000;
  * @returns `undefined` if the validation texts do not show that it helps.
  */
 export function fitPartner(
-  train: readonly Example[],
+  train: Examples,
   validation: readonly Example[],
   logits: LogitRows,
   problem: Problem,
@@ -42,7 +43,7 @@ export function fitPartner(
 }
 
 /** With n-grams of characters and without, where that takes no minutes. */
-function partners(train: readonly Example[], problem: Problem): Partner[] {
+function partners(train: Examples, problem: Problem): Partner[] {
   const whole = Partner.fit(train, problem);
   const isQuick = train.length * problem.labels.length <= MAX_TRIED;
   if (!whole.state.characters || !isQuick) return [whole];

@@ -5,6 +5,7 @@
  */
 import { basename, join } from "node:path";
 import { type Dataset, digestOf } from "../data/dataset.ts";
+import type { Examples } from "../data/example_file.ts";
 import type { Example } from "../data/examples.ts";
 import { exists, isDiskFull, writeFileAtomically, writeJson } from "../lib/files.ts";
 import { leakageLine } from "../data/preparation/leakage.ts";
@@ -143,13 +144,13 @@ async function runTraining(dataset: Dataset, options: TrainOptions): Promise<Tra
   const { problemType } = options.settings;
 
   const trainRows = trainingRows(dataset.train, options.settings);
-  const texts = trainRows.map(({ text }) => text);
+  const data = { dir: dataset.dir, sha256: digestOf(dataset) };
   await using locks = new AsyncDisposableStack();
   if (!resume) await checkOutDir(outDir, { overwrite });
-  const checkpoint = resume ? await checkpointOf(outDir, dataset, locks) : undefined;
+  const checkpoint = resume ? await checkpointOf(outDir, data, locks) : undefined;
   const downloads = { onDownload: onEvent, signal };
   const { notes, tuning, ...base } = checkpoint === undefined
-    ? await initialModel(options.settings, dataset.labels, texts, downloads)
+    ? await initialModel(options.settings, dataset.labels, textsOf(trainRows), downloads)
     : await resumedModel(checkpoint, options.settings, dataset.labels, downloads);
   const suiting = { defaults: tuningDefaults(base.config) };
   const settings = withModelDefaults(options.settings, suiting, {
@@ -203,12 +204,12 @@ async function runTraining(dataset: Dataset, options: TrainOptions): Promise<Tra
     locks.use(await lockRun(outDir));
     const writeArgs = async () => {
       await options.keepData?.();
-      await writeTrainingArgs(outDir, planned, dataset);
+      await writeTrainingArgs(outDir, planned, data);
     };
     await prepareOutDir(outDir, writeArgs, { overwrite });
   } else {
     // The data may have moved.
-    await writeTrainingArgs(outDir, planned, dataset);
+    await writeTrainingArgs(outDir, planned, data);
   }
   const state = new TrainerState(
     settings,
@@ -375,6 +376,10 @@ async function runTraining(dataset: Dataset, options: TrainOptions): Promise<Tra
   return result;
 }
 
+function* textsOf(rows: Examples): Generator<string> {
+  for (const { text } of rows) yield text;
+}
+
 /** How many numbers there are in all parameters together. */
 function count(parameters: readonly ParameterShape[]): number {
   return parameters.reduce((sum, { shape }) => sum + elementCount(shape), 0);
@@ -387,13 +392,13 @@ function count(parameters: readonly ParameterShape[]): number {
  */
 async function checkpointOf(
   outDir: string,
-  dataset: Dataset,
+  data: { dir: string; sha256: string },
   locks: AsyncDisposableStack,
 ): Promise<string | undefined> {
   const { dataSha256 } = await readUnfinishedRun(outDir);
   locks.use(await lockRun(outDir));
-  if (dataSha256 !== await digestOf(dataset)) {
-    throw new UserError(`Cannot resume '${outDir}': the data in '${dataset.dir}' have changed`);
+  if (dataSha256 !== data.sha256) {
+    throw new UserError(`Cannot resume '${outDir}': the data in '${data.dir}' have changed`);
   }
   return await lastCheckpoint(outDir);
 }

@@ -238,7 +238,7 @@ Deno.test("train() stops when patience ends", async () => {
 Deno.test("train() leaves frozen parameters as they are and trains the others", async () => {
   await trained({ maxSteps: 4, freeze: "bert.embeddings.*,*.layer.0.*" }, async (dir) => {
     const { weights } = await loadClassifier(dir);
-    const texts = DATASET.train.map(({ text }) => text);
+    const texts = Array.from(DATASET.train, ({ text }) => text);
     const options = { seed: 11, maxLength: 256 };
     const { weights: initial } = scratchClassifier("tiny", texts, DATASET.labels, options);
     for (const [name, values] of Object.entries(weights)) {
@@ -266,7 +266,7 @@ Deno.test("train() leaves the run that it was to overwrite when a setting is wro
 Deno.test("train() stops with advice when the loss is no number", async () => {
   const base = await Deno.makeTempDir();
   try {
-    const texts = DATASET.train.map(({ text }) => text);
+    const texts = Array.from(DATASET.train, ({ text }) => text);
     const options = { seed: 11, maxLength: 256 };
     const classifier = scratchClassifier("tiny", texts, DATASET.labels, options);
     classifier.weights["classifier.weight"]!.fill(3e38);
@@ -339,7 +339,7 @@ Deno.test("train() resumes only unfinished runs, on the same data", async () => 
     const onEvent = ({ type }: TrainEvent) => type === "step" && controller.abort();
     const { signal } = controller;
     await rejects(train(DATASET, { settings, outDir, signal, onEvent }), { step: 1 });
-    await rejects(resume({ ...DATASET, train: DATASET.train.toReversed() }), {
+    await rejects(resume({ ...DATASET, train: [...DATASET.train].reverse() }), {
       name: "UserError",
       message: `Cannot resume '${outDir}': the data in '/data' have changed`,
     });

@@ -14,7 +14,7 @@ import { benchConfig, MAX_LENGTH } from "../train.ts";
 /** A classifier of all-MiniLM-L6-v2's size, with random weights and the words of the titles. */
 export function titleClassifier({ labels, train }: Dataset): Classifier {
   const config = withLabels(benchConfig("minilm"), labels);
-  const vocabulary = learnVocabulary(train.map(({ text }) => text), {
+  const vocabulary = learnVocabulary(Array.from(train, ({ text }) => text), {
     vocabularySize: config.vocab_size,
   });
   return {

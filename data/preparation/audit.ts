@@ -345,8 +345,8 @@ function baselines(
     return { results, left_out: leftOut, trained_on: train.length };
   }
   const linear = LinearBaseline.fit(
-    sample.map(({ text }) => text),
-    sample.map(({ label }) => numberOf.get(label)!),
+    Array.from(sample, ({ text }) => text),
+    Array.from(sample, ({ label }) => numberOf.get(label)!),
     labels.length,
   );
   const predicted = heldOut.map(({ text }) => linear.predict(text));

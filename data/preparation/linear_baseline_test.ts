@@ -5,7 +5,11 @@ import { LinearBaseline } from "./linear_baseline.ts";
 Deno.test("LinearBaseline agrees with scikit-learn's TF-IDF and LinearSVC on the sample", async () => {
   const { labels, train, test } = await readDataset(SAMPLE_DIR);
   const classOf = ({ label }: { label: string }) => labels.indexOf(label);
-  const baseline = LinearBaseline.fit(train.map(({ text }) => text), train.map(classOf), 6);
+  const baseline = LinearBaseline.fit(
+    Array.from(train, ({ text }) => text),
+    Array.from(train, classOf),
+    6,
+  );
   const right = test.filter((row) => baseline.predict(row.text) === classOf(row)).length;
   // token_pattern=r"[^\W_]+", ngram_range=(1, 2), C=1: 514 of 600.
   ok(Math.abs(right - 514) <= 1, `${right} are right`);

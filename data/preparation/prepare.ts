@@ -10,6 +10,8 @@ import { basename, join } from "node:path";
 import { z } from "zod";
 import { type BadRow, BadRows } from "../bad_rows.ts";
 import { columnsNote, findColumn } from "../columns.ts";
+import { type ExampleFile, ExampleFileWriter } from "../example_file.ts";
+import type { Example } from "../examples.ts";
 import { inClassOrder, LABELS_FILE, SPLIT_FILES, splitFiles } from "../dataset.ts";
 import { exists, PartialFile, readJson } from "../../lib/files.ts";
 import { LabelNormaliser, labelNotes, normalisedLabelFault } from "../label_spelling.ts";
@@ -39,7 +41,7 @@ export const DATASET_FILE = "dataset.json";
 
 /** The class of pooled labels. */
 const OTHER = "other";
-const WRITE_ROWS = 4096;
+const WRITE_CHARACTERS = 2 ** 20;
 /** The side of a row that goes into no file. */
 const DROPPED = 255;
 
@@ -109,6 +111,26 @@ export interface PreparedDataset {
  * between the readings, or is too small to split; or if the folder holds a data set.
  */
 export async function prepare(rawFile: string, options: PrepareOptions): Promise<PreparedDataset> {
+  return (await prepareRows(rawFile, options)).dataset;
+}
+
+/** A prepared data set with its rows. */
+export interface PreparedRows {
+  dataset: PreparedDataset;
+  /** Of each side, which may have none; `undefined` if they were not kept in a file. */
+  rows: Record<Side, ExampleFile> | undefined;
+}
+
+/**
+ * Prepares a data set as {@link prepare} does.
+ *
+ * @param rowsFile Where the rows are kept, so that the table need not be read again.
+ */
+export async function prepareRows(
+  rawFile: string,
+  options: PrepareOptions,
+  rowsFile?: string,
+): Promise<PreparedRows> {
   const { outDir, overwrite = false } = options;
   const earlier = await earlierFiles(outDir);
   if (!overwrite && earlier.length > 0) {
@@ -132,7 +154,8 @@ export async function prepare(rawFile: string, options: PrepareOptions): Promise
   }
   const names = await labelNames(settings.labelNames);
 
-  const survey = await surveyRows(first);
+  using writer = rowsFile === undefined ? undefined : ExampleFileWriter.create(rowsFile);
+  const survey = await surveyRows(first, (row) => writer?.add(row));
   if (!settings.skipBadRows) survey.badRows.check();
   if (survey.badRows.count > 0) onNote(survey.badRows.note());
   const classes = poolClasses(survey, settings, names, onNote);
@@ -146,18 +169,15 @@ export async function prepare(rawFile: string, options: PrepareOptions): Promise
   for (const side of usedSides) {
     writers.push(new SideWriter(SPLIT_FILES[side], await partial(SPLIT_FILES[side])));
   }
-  const changed = new UserError(`Cannot prepare '${rawFile}': it changed while it was read`);
   const { rawLabels } = survey;
+  const kept = writer?.finish();
+  const texts = kept === undefined ? reread(rawFile, given, survey, signal) : textsOf(kept, signal);
   let row = 0;
-  await using second = await RawTable.open(rawFile, given, { signal });
-  for await (const { text } of second.rows(new BadRows(rawFile))) {
-    if (text.trim() === "") continue;
-    if (row === rawLabels.length) throw changed;
+  for await (const text of texts) {
     const side = sides[row]!;
     if (side !== DROPPED) await writers[side]!.add(text, classes.labelOfRaw[rawLabels[row]!]!);
     row++;
   }
-  if (second.sha256 !== survey.sha256) throw changed;
   const [train, validation, test] = await Promise.all(writers.map((writer) => writer.finish()));
 
   const dataset: PreparedDataset = {
@@ -188,7 +208,55 @@ export async function prepare(rawFile: string, options: PrepareOptions): Promise
   await labelNamesFile.publish();
   await datasetFile.publish();
   for (const writer of writers.reverse()) await writer.publish();
-  return dataset;
+  return { dataset, rows: kept && rowsBySide(kept, survey, classes, sides) };
+}
+
+/**
+ * The texts of a table that was read before.
+ *
+ * @throws {UserError} If it has changed since.
+ */
+async function* reread(
+  rawFile: string,
+  settings: PrepareSettings,
+  { rawLabels, sha256 }: Survey,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<string> {
+  const changed = new UserError(`Cannot prepare '${rawFile}': it changed while it was read`);
+  let row = 0;
+  await using table = await RawTable.open(rawFile, settings, { signal });
+  for await (const { text } of table.rows(new BadRows(rawFile))) {
+    if (text.trim() === "") continue;
+    if (row++ === rawLabels.length) throw changed;
+    yield text;
+  }
+  if (table.sha256 !== sha256) throw changed;
+}
+
+/** The texts of rows that were kept. */
+function* textsOf(rows: ExampleFile, signal: AbortSignal | undefined): Generator<string> {
+  for (const { text } of rows) {
+    signal?.throwIfAborted();
+    yield text;
+  }
+}
+
+/** The rows of each side, with the labels that they have in the files. */
+function rowsBySide(
+  rows: ExampleFile,
+  { labels }: Survey,
+  { labelOfRaw }: Classes,
+  sides: Uint8Array,
+): Record<Side, ExampleFile> {
+  const written = new Map(labels.map((label, raw) => [label, labelOfRaw[raw]!]));
+  const labelled = rows.withLabels((label) => written.get(label)!);
+  const rowsOf = (side: number) => {
+    const indices = new Uint32Array(sides.length);
+    let count = 0;
+    for (let row = 0; row < sides.length; row++) if (sides[row] === side) indices[count++] = row;
+    return labelled.select(indices.slice(0, count));
+  };
+  return { train: rowsOf(0), validation: rowsOf(1), test: rowsOf(2) };
 }
 
 /** The files of a data set that a folder holds, the training file first. */
@@ -330,7 +398,8 @@ interface Survey {
   distinctTexts: number;
 }
 
-async function surveyRows(table: RawTable): Promise<Survey> {
+/** @param keep Is given each row that has a text. */
+async function surveyRows(table: RawTable, keep: (row: Example) => void): Promise<Survey> {
   const badRows = new BadRows(table.file);
   const labels = new Numbering();
   const groups = new Numbering();
@@ -341,6 +410,7 @@ async function surveyRows(table: RawTable): Promise<Survey> {
   for await (const { text, label, group } of table.rows(badRows)) {
     read++;
     if (text.trim() === "") continue;
+    keep({ text, label });
     rawLabels.push(labels.of(label));
     const textNumber = texts.of(text);
     rowGroups.push(group === undefined ? textNumber : groups.of(digestOf(group)));
@@ -520,7 +590,7 @@ class SideWriter {
   readonly #file: PartialFile;
   readonly #digest = createHash("sha256");
   readonly #classes: Record<string, number> = {};
-  #pending: [string, string][] = [["text", "label"]];
+  #pending = "text,label\n";
   #rows = 0;
 
   constructor(name: string, file: PartialFile) {
@@ -529,11 +599,13 @@ class SideWriter {
   }
 
   async add(text: string, label: string): Promise<void> {
-    this.#pending.push([text, label]);
+    this.#pending += isPlain(text) && isPlain(label)
+      ? `${text},${label}\n`
+      : stringify([[text, label]]);
     this.#rows++;
     const before = Object.hasOwn(this.#classes, label) ? this.#classes[label]! : 0;
     this.#classes[label] = before + 1;
-    if (this.#pending.length >= WRITE_ROWS) await this.#flush();
+    if (this.#pending.length >= WRITE_CHARACTERS) await this.#flush();
   }
 
   async finish(): Promise<PreparedFile> {
@@ -550,11 +622,16 @@ class SideWriter {
   }
 
   async #flush(): Promise<void> {
-    const bytes = new TextEncoder().encode(stringify(this.#pending));
-    this.#pending = [];
+    const bytes = new TextEncoder().encode(this.#pending);
+    this.#pending = "";
     this.#digest.update(bytes);
     await this.#file.write(bytes);
   }
+}
+
+/** Whether a field stands in CSV as it is. */
+function isPlain(field: string): boolean {
+  return !/[",\r\n]/.test(field);
 }
 
 const LabelNames = z.record(z.string(), z.string());

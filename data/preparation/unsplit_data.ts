@@ -6,9 +6,11 @@
 import { basename, extname, join } from "node:path";
 import { type Columns, DEFAULT_COLUMNS } from "../columns.ts";
 import {
+  type Dataset,
+  datasetOf,
   labelCounts,
   labelledTestFile,
-  readTraining,
+  SPLIT_FILES,
   splitFile,
   writeDataset,
 } from "../dataset.ts";
@@ -17,7 +19,7 @@ import { LabelNormaliser } from "../label_spelling.ts";
 import { TABLE_EXTENSIONS } from "../table.ts";
 import { exists } from "../../lib/files.ts";
 import { UserError } from "../../lib/user_error.ts";
-import { prepare, type PreparedDataset } from "./prepare.ts";
+import { type PreparedDataset, prepareRows } from "./prepare.ts";
 import type { PrepareSettings } from "./prepare_settings.ts";
 
 /** A table to split validation rows off, and test rows if they have no file. */
@@ -69,6 +71,8 @@ export interface SplitForRunOptions {
   >;
   /** The text may be several columns, separated by commas. */
   columns?: Columns;
+  /** The file that then holds the texts; memory holds only those that are not trained on. */
+  rowsFile: string;
   onNote?: (note: string) => void;
   signal?: AbortSignal;
 }
@@ -77,39 +81,40 @@ export interface SplitForRunOptions {
  * Splits a table into a folder, as `data prepare` does by default. A labelled test file in the
  * table's folder stays the test file.
  *
- * @throws {UserError} As {@link prepare} does.
+ * @throws {UserError} As {@link prepare} and {@link datasetOf} do.
  */
 export async function splitForRun(
   { file, dir }: UnsplitData,
   outDir: string,
-  { settings, columns = DEFAULT_COLUMNS, onNote = () => {}, signal }: SplitForRunOptions,
-): Promise<PreparedDataset> {
+  { settings, columns = DEFAULT_COLUMNS, rowsFile, onNote = () => {}, signal }: SplitForRunOptions,
+): Promise<Dataset> {
   const { problemType = "single_label_classification", normalizeLabels = false } = settings;
   const format = { delimiter: settings.delimiter, encoding: settings.encoding };
   const testFile = dir === undefined
     ? undefined
     : await labelledTestFile(dir, columns, { ...format, onNote });
-  const dataset = await prepare(file, {
+  const { dataset, rows } = await prepareRows(file, {
     settings: { ...settings, ...columns, ...(testFile !== undefined && { testRatio: 0 }) },
     outDir,
     overwrite: true,
     onNote,
     ...(signal !== undefined && { signal }),
-  });
+  }, rowsFile);
+  const { train, validation } = rows!;
+  let test = [...rows!.test];
   if (testFile !== undefined) {
-    const trained = await readTraining(
-      join(outDir, "train_simple.csv"),
-      problemType,
-      DEFAULT_COLUMNS,
-    );
     const spelling = normalizeLabels
-      ? new LabelNormaliser(labelCounts(trained), problemType)
+      ? new LabelNormaliser(labelCounts(train), problemType)
       : undefined;
-    const test = await readExamples(testFile, problemType, columns, { ...format, spelling });
+    test = await readExamples(testFile, problemType, columns, { ...format, spelling });
     await writeDataset(outDir, { test });
   }
   onNote(splitLine(basename(file), dataset, testFile));
-  return dataset;
+  return datasetOf(outDir, { train, validation: [...validation], test }, problemType, {
+    train: join(outDir, SPLIT_FILES.train),
+    validation: join(outDir, SPLIT_FILES.validation),
+    test: join(outDir, SPLIT_FILES.test),
+  });
 }
 
 /** The numbers of rows by side, in a line. */

@@ -85,7 +85,11 @@ Deno.test("splitForRun() splits a table, and repeats itself", async () => {
     const split = async (name: string) => {
       const out = join(dir, name);
       const onNote = (note: string) => notes.push(note);
-      await splitForRun({ file: join(dir, "tickets.csv") }, out, { settings: {}, onNote });
+      await splitForRun({ file: join(dir, "tickets.csv") }, out, {
+        settings: {},
+        rowsFile: join(dir, "rows"),
+        onNote,
+      });
       const { train, validation, test } = await readDataset(out);
       return { train, validation, test };
     };
@@ -104,7 +108,10 @@ Deno.test("splitForRun() keeps a test file that has labels, in the spelling of t
   await withFiles(files, async (dir) => {
     const out = join(dir, "out");
     const unsplit = (await findUnsplitData(dir))!;
-    await splitForRun(unsplit, out, { settings: { normalizeLabels: true } });
+    await splitForRun(unsplit, out, {
+      settings: { normalizeLabels: true },
+      rowsFile: join(dir, "rows"),
+    });
     const { train, validation, test } = await readDataset(out);
     deepStrictEqual([train.length, validation.length], [36, 4]);
     deepStrictEqual(test, [{ text: "new", label: "a" }, { text: "other", label: "b" }]);
@@ -117,6 +124,7 @@ Deno.test("splitForRun() splits test rows off where the test file has no labels"
     const notes: string[] = [];
     await splitForRun((await findUnsplitData(dir))!, join(dir, "out"), {
       settings: {},
+      rowsFile: join(dir, "rows"),
       onNote: (note) => notes.push(note),
     });
     deepStrictEqual((await readDataset(join(dir, "out"))).test.length, 10);
@@ -133,8 +141,13 @@ for (
   Deno.test(`splitForRun() splits a table for ${problemType}`, async () => {
     await withFiles({ "t.csv": table("text,label", [...labels]) }, async (dir) => {
       const out = join(dir, "out");
-      await splitForRun({ file: join(dir, "t.csv") }, out, { settings: { problemType } });
-      const { train, validation, test } = await readDataset(out, problemType);
+      const split = await splitForRun({ file: join(dir, "t.csv") }, out, {
+        settings: { problemType },
+        rowsFile: join(dir, "rows"),
+      });
+      const read = await readDataset(out, problemType);
+      deepStrictEqual({ ...split, train: [...split.train] }, read);
+      const { train, validation, test } = read;
       deepStrictEqual([train.length, validation.length, test.length], [26, 4, 10]);
     });
   });

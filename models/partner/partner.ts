@@ -15,6 +15,12 @@ export interface LabelledText {
   label: string;
 }
 
+/** Labelled texts by place: an array, or texts that are read from a file as they are wanted. */
+export interface LabelledTexts {
+  readonly length: number;
+  at(index: number): LabelledText | undefined;
+}
+
 /** The numbers of a {@link Partner}, as its file holds them. */
 export interface PartnerState {
   problemType: ProblemType;
@@ -66,14 +72,14 @@ export class Partner {
    * @param wanted Whether n-grams of characters may count; they do not where they would take minutes.
    */
   static fit(
-    examples: readonly LabelledText[],
+    examples: LabelledTexts,
     problem: Problem,
     wanted: { characters: boolean } = { characters: true },
   ): Partner {
     const { problemType, labels } = problem;
     const labelCount = labels.length;
     const { kept, rows, characters } = readRows(examples, labelCount, wanted);
-    const targets = kept.map((row) => labelRow(examples[row]!.label, problem));
+    const targets = kept.map((row) => labelRow(examples.at(row)!.label, problem));
 
     const { hashes, idf } = features(rows);
     const sparse = sparseRows(rows, hashes, idf);
@@ -119,19 +125,19 @@ export class Partner {
 
 /** The n-grams of as many texts, drawn by chance, as training has room for. */
 function readRows(
-  examples: readonly LabelledText[],
+  examples: LabelledTexts,
   labelCount: number,
   wanted: { characters: boolean },
 ): { kept: number[]; rows: Ngrams[]; characters: boolean } {
-  const order = new Random(SEED).shuffle([...examples.keys()]);
+  const order = new Random(SEED).shuffle([...Array(examples.length).keys()]);
   const entries = ({ words, characters }: Ngrams) => words.length + characters.length;
-  const sampled = order.slice(0, SAMPLE).map((row) => entries(ngramsOf(examples[row]!.text)));
+  const sampled = order.slice(0, SAMPLE).map((row) => entries(ngramsOf(examples.at(row)!.text)));
   const mean = sampled.reduce((sum, count) => sum + count, 0) / sampled.length;
   const characters = wanted.characters && mean * examples.length * labelCount <= MAX_WORK;
   const read = new Map<number, Ngrams>();
   let room = MAX_ENTRIES;
   for (const row of order) {
-    const ngrams = ngramsOf(examples[row]!.text, { characters });
+    const ngrams = ngramsOf(examples.at(row)!.text, { characters });
     room -= entries(ngrams);
     if (room < 0 && read.size > 0) break;
     read.set(row, ngrams);

@@ -90,7 +90,7 @@ Deno.test("train() ends in one line where the least memory is too much", async (
 Deno.test("pretrain() goes on with half the memory where it was too little, to the same weights", async () => {
   await inTempDir(async (dir) => {
     const file = join(dir, "texts.txt");
-    await Deno.writeTextFile(file, DATASET.train.map(({ text }) => text).join("\n"));
+    await Deno.writeTextFile(file, Array.from(DATASET.train, ({ text }) => text).join("\n"));
     const settings = PretrainSettings.parse({ ...SMALL, vocabularySize: 100, saveSteps: 1 });
     const [whole, failed] = [join(dir, "whole"), join(dir, "failed")];
     await pretrain({ settings, texts: [file], outDir: whole });

@@ -43,7 +43,7 @@ Deno.test({
   ignore: dir === undefined,
   fn: async () => {
     const dataset = await readDataset(dir!);
-    const texts = dataset.train.map(({ text }) => text);
+    const texts = Array.from(dataset.train, ({ text }) => text);
     const { tokenizer } = scratchClassifier("tiny", texts, dataset.labels, {
       seed: 11,
       maxLength: 256,

@@ -261,7 +261,7 @@ export async function trainingTextsOf(modelDir: string): Promise<Set<string> | u
   const { settings } = args;
   const columns = parseColumnMapping(settings.columnMapping);
   const examples = await readTraining(file, settings.problemType, columns, readOptions(settings));
-  return new Set(trainingRows(examples, settings).map(({ text }) => text));
+  return new Set(Array.from(trainingRows(examples, settings), ({ text }) => text));
 }
 
 /** What was asked of the run that a model comes from; a checkpoint belongs to its run. */

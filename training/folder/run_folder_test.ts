@@ -10,7 +10,7 @@ import {
   RUNS_DIR,
   trainingTextsOf,
 } from "./run_folder.ts";
-import type { Dataset } from "../../data/dataset.ts";
+import { type Dataset, digestOf } from "../../data/dataset.ts";
 import { readExamples } from "../../data/examples.ts";
 import { stratifiedSample } from "../../data/stratified_sample.ts";
 import { TrainSettings } from "../settings.ts";
@@ -53,7 +53,11 @@ const DATASET: Dataset = {
 
 function prepare(dir: string, overwrite: boolean): Promise<void> {
   const settings = TrainSettings.parse({ seed: 7 });
-  return prepareOutDir(dir, () => writeTrainingArgs(dir, settings, DATASET), { overwrite });
+  return prepareOutDir(
+    dir,
+    () => writeTrainingArgs(dir, settings, { dir: DATASET.dir, sha256: digestOf(DATASET) }),
+    { overwrite },
+  );
 }
 
 Deno.test("prepareOutDir() makes a folder and writes down what was asked for", async () => {
@@ -161,7 +165,7 @@ Deno.test("trainingTextsOf() gives the texts that the run was trained on", async
       seed: 3,
       problemType: "single_label_classification",
     });
-    deepStrictEqual(await trainingTextsOf(dir), new Set(sample.map(({ text }) => text)));
+    deepStrictEqual(await trainingTextsOf(dir), new Set(Array.from(sample, ({ text }) => text)));
     await Deno.remove(join(dir, "data"), { recursive: true });
     deepStrictEqual(await trainingTextsOf(dir), undefined);
   });

@@ -5,7 +5,6 @@
  */
 import { join, resolve } from "node:path";
 import { z } from "zod";
-import { type Dataset, digestOf } from "../../data/dataset.ts";
 import { exists, readJson, writeJson } from "../../lib/files.ts";
 import { UserError } from "../../lib/user_error.ts";
 import { BUNDLED_MODEL } from "../../models/formats/config.ts";
@@ -41,13 +40,13 @@ const FREE_SETTINGS = [
 export async function writeTrainingArgs(
   dir: string,
   settings: TrainSettings,
-  dataset: Dataset,
+  data: { dir: string; sha256: string },
 ): Promise<void> {
   const { metric, greaterIsBetter } = comparisonOf(settings);
   await writeJson(join(dir, TRAINING_ARGS_FILE), {
     ...mapKeys<unknown>({ ...await absolutePlaces(settings) }, snakeCase),
-    data: resolve(dataset.dir),
-    data_sha256: await digestOf(dataset),
+    data: resolve(data.dir),
+    data_sha256: data.sha256,
     metric_for_best_model: metric,
     greater_is_better: greaterIsBetter,
   });

@@ -1,17 +1,10 @@
 import { deepStrictEqual, rejects } from "node:assert";
 import { join, relative } from "node:path";
-import type { Dataset } from "../../data/dataset.ts";
 import { TrainSettings } from "../settings.ts";
 import { readTrainingArgs, resumedSettings, writeTrainingArgs } from "./training_args.ts";
 
 const SETTINGS = TrainSettings.parse({ seed: 7, learningRate: 1e-3, freeze: "bert.*" });
-const DATASET: Dataset = {
-  dir: "/data/titles",
-  labels: ["a", "b"],
-  train: [{ text: "one", label: "a" }, { text: "two", label: "b" }],
-  validation: [{ text: "three", label: "b" }],
-  test: [],
-};
+const DATA = { dir: "/data/titles", sha256: "0123" };
 
 async function inFolder(test: (dir: string) => Promise<void>): Promise<void> {
   const dir = await Deno.makeTempDir();
@@ -24,12 +17,9 @@ async function inFolder(test: (dir: string) => Promise<void>): Promise<void> {
 
 Deno.test("readTrainingArgs() gives back what writeTrainingArgs() wrote", async () => {
   await inFolder(async (dir) => {
-    await writeTrainingArgs(dir, SETTINGS, DATASET);
+    await writeTrainingArgs(dir, SETTINGS, DATA);
     const { settings, dataDir, dataSha256 } = await readTrainingArgs(dir);
-    deepStrictEqual([settings, dataDir], [SETTINGS, "/data/titles"]);
-    const changed = { ...DATASET, train: DATASET.train.toReversed() };
-    await writeTrainingArgs(dir, SETTINGS, changed);
-    deepStrictEqual((await readTrainingArgs(dir)).dataSha256 === dataSha256, false);
+    deepStrictEqual([settings, dataDir, dataSha256], [SETTINGS, "/data/titles", "0123"]);
   });
 });
 
@@ -64,7 +54,7 @@ Deno.test("resumedSettings() lets only what is harmless change", async () => {
 
 Deno.test("resumedSettings() knows a model's folder by any path to it", async () => {
   await inFolder(async (dir) => {
-    await writeTrainingArgs(dir, { ...SETTINGS, model: relative(Deno.cwd(), dir) }, DATASET);
+    await writeTrainingArgs(dir, { ...SETTINGS, model: relative(Deno.cwd(), dir) }, DATA);
     const { settings } = await readTrainingArgs(dir);
     deepStrictEqual(settings.model, dir);
     const model = relative(Deno.cwd(), `${dir}/`);

@@ -45,30 +45,35 @@ export async function readTrainingData(
 ): Promise<TrainingData> {
   const { problemType } = settings;
   const unsplit = await findUnsplitData(path);
-  if (unsplit === undefined) {
-    if (skipBadRows) {
-      throw new UserError(
-        `Cannot use --skip-bad-rows with '${path}': it is split already; it is for one table`,
-      );
-    }
-    const options = { ...readOptions(settings), onNote };
-    return {
-      dataset: await readDataset(path, problemType, columns, options),
-      settings: { ...settings, columnMapping: mappingOf(columns) },
-      keepData: () => Promise.resolve(),
-      [Symbol.asyncDispose]: () => Promise.resolve(),
-    };
+  if (unsplit === undefined && skipBadRows) {
+    throw new UserError(
+      `Cannot use --skip-bad-rows with '${path}': it is split already; it is for one table`,
+    );
   }
   await using leftovers = new AsyncDisposableStack();
-  const dir = await Deno.makeTempDir();
-  leftovers.defer(() => Deno.remove(dir, { recursive: true }));
-  await splitForRun(unsplit, dir, {
+  const temporaryDir = await Deno.makeTempDir();
+  leftovers.defer(() => Deno.remove(temporaryDir, { recursive: true }));
+  const rowsFile = join(temporaryDir, "rows");
+  if (unsplit === undefined) {
+    const options = { ...readOptions(settings), rowsFile, onNote };
+    const dataset = await readDataset(path, problemType, columns, options);
+    const temporary = leftovers.move();
+    return {
+      dataset,
+      settings: { ...settings, columnMapping: mappingOf(columns) },
+      keepData: () => Promise.resolve(),
+      [Symbol.asyncDispose]: () => temporary.disposeAsync(),
+    };
+  }
+  const dir = join(temporaryDir, "data");
+  const split = await splitForRun(unsplit, dir, {
     settings: { ...readOptions(settings), problemType, skipBadRows },
     columns,
+    rowsFile,
     onNote,
   });
   const kept = join(outDir, KEPT_DATA_DIR);
-  const dataset = { ...await readDataset(dir, problemType), dir: kept };
+  const dataset = { ...split, dir: kept };
   const temporary = leftovers.move();
   return {
     dataset,

@@ -161,7 +161,7 @@ export async function loadClassifier(
   }
 }
 
-/** What {@link train} may be told beside the settings. */
+/** Options of {@link train} beside the settings. */
 export interface TrainOptions {
   /** The folder that becomes the model's; `runs/<date>-<mode>-<model>` by default. */
   outDir?: string;
@@ -212,7 +212,7 @@ export async function train(
   return await trainRun(rows, { ...options, settings: read, outDir, keepData });
 }
 
-/** What {@link evaluate} may be told. */
+/** Options of {@link evaluate}. */
 export interface EvaluateOptions extends Omit<DatasetOptions, "onNote"> {
   /** The columns of the texts and labels. */
   columns?: Columns;
@@ -242,7 +242,7 @@ export async function evaluate(
   return report;
 }
 
-/** What {@link prepare} may be told beside the settings. */
+/** Options of {@link prepare} beside the settings. */
 export interface PrepareOptions {
   /** Whether the folder may hold a data set already, which is replaced. */
   overwrite?: boolean;

@@ -1,5 +1,5 @@
 /**
- * What the tests of several files need.
+ * Tests that run on every device, and a look into serialised graphs.
  *
  * @module
  */

@@ -36,7 +36,7 @@ Deno.test("a user's mistake is one line and a non-zero exit", async () => {
           ["train", "--problem-type", "regression"],
           /^error: Cannot read '.*train_simple.csv' line 2: expected a number as the label, got '/,
         ],
-        // What can be refused is refused before the data are read.
+        // A refusal that needs no data comes before the data are read.
         [
           ["train", "--data", "no", "--device", "native"],
           /^error: Cannot use device 'native': it is not installed, or/,

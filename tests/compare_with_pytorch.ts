@@ -49,7 +49,7 @@ function plainName(name: string): string {
     .replace(".base_layer.", ".");
 }
 
-/** What is tuned beside the base, by the settings of PEFT. */
+/** PEFT's settings of the adapter, where one is tuned. */
 function peftConfig(name: string, golden: Golden, config: ModelConfig): PeftConfig | undefined {
   const { num_virtual_tokens, prefix_hidden_size, lora } = golden;
   if (lora !== undefined) {

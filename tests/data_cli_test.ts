@@ -14,7 +14,7 @@ const SAMPLE = fileURLToPath(new URL("../data/sample", import.meta.url));
 /** The smallest network, alone. */
 const SMALL = ["--model", "scratch:tiny", "--partner", "none", "--max-steps", "2"];
 
-/** What a server of the runs in a folder answers to one request. */
+/** The answer of a server of the runs in a folder to one request. */
 async function ask(cwd: string, request: object) {
   const server = new Deno.Command("deno", {
     args: ["run", "--no-prompt", "--allow-read", "--allow-write", "--allow-net=127.0.0.1"]

@@ -18,7 +18,7 @@ interface Answer {
   result?: { steps: number; best_epoch: number; metrics: { n: number; per_class?: unknown } };
 }
 
-/** What a server says. */
+/** A server's answer, as JSON. */
 async function get<Body>(server: LocalServer, path: string): Promise<Body> {
   return await (await server.app.request(path)).json();
 }

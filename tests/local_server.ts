@@ -23,7 +23,7 @@ import type { RunStore } from "../orchestration/run_store.ts";
 import { type SpawnWorker, spawnWorker } from "../orchestration/job_process.ts";
 import { Supervisor, type SupervisorOptions } from "../orchestration/supervisor.ts";
 
-/** What the models were made from. */
+/** The model that the served ones were made from. */
 export const TEXTS = ["a duet for two pianos", "bread from sour dough", "how to tune a piano"];
 
 /** The classes of the models. */
@@ -126,7 +126,7 @@ export class LocalServer implements AsyncDisposable {
     return Promise.resolve(this.app.request(path, init));
   }
 
-  /** What a POST answers with status 200, or another. */
+  /** The answer to a POST, which has status 200 or the one given. */
   async post<Answer>(path: string, body: unknown, status = 200): Promise<Answer> {
     const response = await this.send("POST", path, body);
     const answer = await response.json();

@@ -10,9 +10,9 @@ import { main } from "../cli/main.ts";
 export interface Fate {
   /** SIGSTOP is followed by SIGCONT, after `continueAfterSeconds`. */
   signal: "SIGKILL" | "SIGSTOP";
-  /** After so many lines of output, heartbeats apart: of these a slow machine sees many. */
+  /** After this number of lines, heartbeats apart, for a slow machine prints many of them. */
   afterLines?: number;
-  /** After so many milliseconds, counted from the last of the lines. */
+  /** After this time, counted from the last of the lines. */
   afterMs?: number;
   continueAfterSeconds?: number;
 }

@@ -1,5 +1,5 @@
 /**
- * What the server says of itself: logs, the description of its routes, the page for people.
+ * The server's own account of itself: logs, the description of its routes, the page for people.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * What tests need of a server that is a process of its own.
+ * Starts a server as a process of its own, asks it and ends it.
  *
  * @module
  */

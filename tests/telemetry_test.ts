@@ -1,5 +1,5 @@
 /**
- * What a server sends by OpenTelemetry, in the form of OTLP over HTTP in JSON.
+ * A server's traces, logs and metrics, as OpenTelemetry sends them: OTLP over HTTP in JSON.
  *
  * @module
  */

@@ -3,7 +3,7 @@
     pip install -r tests/clients/requirements.txt
     python -m unittest discover -v -s tests/clients -p '*_test.py'
 
-What is not installed is skipped. Deno must be on the path.
+Clients that are not installed are skipped. Deno must be on the path.
 """
 
 import asyncio

@@ -8,7 +8,7 @@
 export interface Command {
   line: number;
   text: string;
-  /** What the page says that it prints. */
+  /** The output, as the page shows it. */
   printed: string[];
   /** Whether it is looked at only, as what it needs or takes is too much for a test. */
   isOnlyChecked: boolean;

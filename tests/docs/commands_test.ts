@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 import { type Command, commandsOf } from "./blocks.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
-/** What a page's folder does not need of the repository. */
+/** Parts of the repository that a page's folder does not need. */
 const LEFT_OUT = new Set([".git", "docs", "examples", "node_modules", "runs", "tests"]);
 const PAGES = ["README.md", ...await pagesOf("docs")];
 const LABELS = ["billing", "hardware", "software"];

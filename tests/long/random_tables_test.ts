@@ -12,7 +12,7 @@ const RUNS = 10_000;
 
 type Encoding = "utf-8" | "utf-8 with a mark" | "utf-16le" | "utf-16be" | "windows-1252";
 
-/** What windows-1252 has, too. */
+/** Characters that windows-1252 has, too. */
 const NARROW = ["a", "b", " ", ",", ";", "\t", "|", '"', '""', "\n", "\r\n", "\r", "é", "ß", "€"];
 const WIDE = [...NARROW, "日", "😀", "\u0a0a", "\u200b"];
 

@@ -1,5 +1,5 @@
 /**
- * What a step of training must not do on a GPU: leave nodes to the CPU, or wait for results.
+ * A step of training on a GPU leaves no node to the CPU and waits for no result.
  *
  * @module
  */

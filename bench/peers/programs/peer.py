@@ -1,4 +1,4 @@
-"""What the peers in Python have in common."""
+"""The protocol of the peers in Python: a line of versions, then an answer to each line of input."""
 
 import importlib.metadata
 import importlib.util

@@ -101,7 +101,7 @@ export function findColumn(
   wanted: string,
 ): string {
   if (header.includes(wanted)) return wanted;
-  const found = header.map((name) => `'${name}'`).join(", ");
+  const found = listed(header);
   if (wanted !== DEFAULT_COLUMNS[kind]) {
     throw readError(file, `expected a column '${wanted}', found ${found}`);
   }
@@ -118,6 +118,18 @@ export function findColumn(
         usual.map((name) => `'${name}'`).join(" or ")
       }: choose with --${kind}`,
   );
+}
+
+const MAX_LISTED = 20;
+const MAX_NAME_LENGTH = 50;
+
+/** The first of the names, shortened: a file that is no table may have any as its columns. */
+function listed(names: readonly string[]): string {
+  const first = names.slice(0, MAX_LISTED).map((name) =>
+    name.length <= MAX_NAME_LENGTH ? `'${name}'` : `'${name.slice(0, MAX_NAME_LENGTH)}…'`
+  );
+  const rest = names.length - first.length;
+  return first.join(", ") + (rest === 0 ? "" : ` and ${rest.toLocaleString("en")} more`);
 }
 
 /** What else may help where no column is found: a table without a header, or of one column. */

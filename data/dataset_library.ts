@@ -199,6 +199,17 @@ export class DatasetLibrary {
     }
   }
 
+  /** Gives some work a folder, which is removed afterwards. */
+  async withFolder<Result>(work: (dir: string) => Promise<Result>): Promise<Result> {
+    const dir = this.#unfinished("work");
+    try {
+      await Deno.mkdir(dir, { recursive: true });
+      return await work(dir);
+    } finally {
+      await removeFolder(dir);
+    }
+  }
+
   /** Writes a data set into a folder and audits it; gives the audit's file. */
   async #write(
     dir: string,

@@ -182,11 +182,21 @@ export function checkJson<Schema extends z.ZodType>(
   json: unknown,
   schema: Schema,
 ): z.infer<Schema> {
-  const result = schema.safeParse(json);
+  const result = parsed(path, json, schema);
   if (result.success) return result.data;
   const { path: keys, message } = result.error.issues[0]!;
   const place = keys.length === 0 ? "" : `'${keys.join(".")}' `;
   throw new UserError(`Cannot read '${path}': ${place}${message}`);
+}
+
+function parsed<Schema extends z.ZodType>(path: string, json: unknown, schema: Schema) {
+  try {
+    return schema.safeParse(json);
+  } catch (error) {
+    // The stack is full.
+    if (!(error instanceof RangeError)) throw error;
+    throw new UserError(`Cannot read '${path}': its values are nested too deep`);
+  }
 }
 
 /** Removes those of the files that a folder holds. */

@@ -100,7 +100,8 @@ function namesHub(job: Job): boolean {
   return base !== undefined && !OWN_MODELS.includes(base) && !isAbsolute(base);
 }
 
-function hubCacheDir(): string | undefined {
+/** The cache of the hub, if this process may know where that is. */
+export function hubCacheDir(): string | undefined {
   if (!mayRead(HUB_VARIABLES[0]!)) return undefined;
   try {
     return resolve(cacheDirOf(Deno.env));

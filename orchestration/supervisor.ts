@@ -6,6 +6,7 @@
  */
 import { dirname, join, resolve } from "node:path";
 import { isDiskFull, writeJson } from "../lib/files.ts";
+import { folderHider, type HideFolders } from "../lib/own_folders.ts";
 import { Attempts } from "./attempts.ts";
 import type { FinishEvent } from "../training/events.ts";
 import type { Job, JobMessage, TrainJob } from "./job.ts";
@@ -57,6 +58,8 @@ export interface SupervisorOptions {
   files?: RunFiles | undefined;
   /** So many runs and evaluations may wait; 100 by default. */
   maxQueued?: number;
+  /** Keeps folders from those who see what has failed; by default those of runs and of the program. */
+  hideFolders?: HideFolders;
 }
 
 /** As much waits as may. */
@@ -78,6 +81,7 @@ export class Supervisor implements AsyncDisposable {
   readonly #reportsDir: string;
   readonly #files: RunFiles | undefined;
   readonly #maxQueued: number;
+  readonly #hideFolders: HideFolders;
   /** Places that are kept. */
   #reserved = 0;
   readonly #working: Promise<void>[];
@@ -98,6 +102,7 @@ export class Supervisor implements AsyncDisposable {
     this.#reportsDir = join(runsDir, "evaluations");
     this.#files = files;
     this.#maxQueued = maxQueued;
+    this.#hideFolders = options.hideFolders ?? folderHider([runsDir]);
     this.#working = Array.from({ length: workers }, () => this.#workOff());
   }
 
@@ -491,7 +496,12 @@ export class Supervisor implements AsyncDisposable {
   }
 
   async #fail(own: AttemptedRun, error: string): Promise<Run> {
-    return await this.#end(own, "failed", { error: error.slice(0, MAX_ERROR_LENGTH) });
+    return await this.#end(own, "failed", { error: this.#shown(error) });
+  }
+
+  /** An error as clients see it. */
+  #shown(error: string): string {
+    return this.#hideFolders(error).slice(0, MAX_ERROR_LENGTH);
   }
 
   async #end(own: AttemptedRun, state: RunState, change: Partial<Run> = {}): Promise<Run> {
@@ -536,7 +546,7 @@ export class Supervisor implements AsyncDisposable {
       finished_at: now(),
       ...artifact !== undefined && { artifact },
       ...report === undefined
-        ? { state: "failed", error: error.slice(0, MAX_ERROR_LENGTH) }
+        ? { state: "failed", error: this.#shown(error) }
         : { state: "succeeded" },
     }, attempt);
     return true;

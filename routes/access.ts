@@ -194,6 +194,17 @@ export function refuseForeignOrigins(allowed: readonly string[]): MiddlewareHand
   };
 }
 
+const HOST = /^(?:\[[\da-f:.]+\]|[\w.-]*)(?::\d{1,5})?$/i;
+
+/** Refuses a `Host` that is none, of which no URL can be made. */
+export const refuseMalformedHost: MiddlewareHandler = async (context, next) => {
+  const host = context.req.header("Host") ?? "";
+  if (!HOST.test(host) || !URL.canParse(context.req.url)) {
+    throw new HTTPException(400, { message: `The Host header must be a host, and is '${host}'` });
+  }
+  await next();
+};
+
 /**
  * Keeps web pages from a server that listens on this machine alone by a name of their own that has
  * come to mean this machine (DNS rebinding): to the browser such a page and the server are one site.

@@ -13,7 +13,7 @@ import {
   refuseForeignOrigins,
   type Scope,
 } from "./access.ts";
-import { onError } from "./errors.ts";
+import { answerErrors } from "./errors.ts";
 
 const KEY_FILE = ApiKeyFile.parse({
   keys: [{
@@ -29,7 +29,7 @@ type Guarded = Hono<{ Variables: { apiKey?: string } }>;
 function guarded(): Guarded {
   const app: Guarded = new Hono();
   const checkAccess = accessCheck([apiKey("owner", "own"), ...apiKeysOf(KEY_FILE)], undefined);
-  app.onError(onError);
+  app.onError(answerErrors((message) => message));
   app.post("/:scope", async (context) => {
     await checkAccess(context, context.req.param("scope") as Scope);
     return context.text(context.get("apiKey") ?? "nobody");

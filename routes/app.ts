@@ -6,15 +6,22 @@
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import { cors } from "hono/cors";
 import { requestId } from "hono/request-id";
+import { folderHider, type HideFolders } from "../lib/own_folders.ts";
 import type { Metrics } from "../serving/metrics.ts";
 import { Explainers } from "../serving/explainers.ts";
 import type { Predictor } from "../serving/predictor.ts";
-import { accessCheck, type ApiKey, refuseForeignHost, refuseForeignOrigins } from "./access.ts";
+import {
+  accessCheck,
+  type ApiKey,
+  refuseForeignHost,
+  refuseForeignOrigins,
+  refuseMalformedHost,
+} from "./access.ts";
 import { HEADER_LENGTH } from "./binary_tensors.ts";
 import { datasetRoutes } from "./datasets.ts";
 import { addDocs } from "./docs.ts";
 import type { Drain } from "./drain.ts";
-import { answerNoRoute, onError } from "./errors.ts";
+import { answerErrors, answerNoRoute } from "./errors.ts";
 import { explainRoutes } from "./explain.ts";
 import { evaluationRoutes, type EvaluationRoutesOptions } from "./evaluations.ts";
 import { healthRoutes, type IsReady } from "./health.ts";
@@ -34,6 +41,9 @@ import { DiskBudget, type StorageOptions, storageRoutes } from "./storage.ts";
 import { textEmbeddingsInferenceRoutes } from "./text_embeddings_inference.ts";
 import { vllmRoutes } from "./vllm.ts";
 
+/** A list or object in a body of JSON may hold so many, if texts of a request may not be more. */
+const MAX_ITEMS = 1000;
+
 /** What the routes work on. */
 export interface AppOptions
   extends Omit<RunRoutesOptions, "budget">, StorageOptions, EvaluationRoutesOptions {
@@ -52,6 +62,8 @@ export interface AppOptions
   /** Whether the server listens on this machine alone, and is to be known by no other name. */
   loopbackOnly?: boolean;
   log?: Log;
+  /** Keeps the folders of the server from clients; by default those of the program alone. */
+  hideFolders?: HideFolders;
   /** Whether there is a page for people; so by default. */
   page?: boolean;
 }
@@ -59,12 +71,13 @@ export interface AppOptions
 /** The whole application. */
 export function createApp(options: AppOptions): OpenAPIHono {
   const { models, cache, predictor, metrics, limits, isReady, drain } = options;
-  const { datasetLimitBytes = 500_000_000 } = options;
+  const { datasetLimitBytes = 500_000_000, hideFolders = folderHider([]) } = options;
   const { apiKeys = [], corsOrigins = [], requestsPerMinute, log = () => {} } = options;
   const sessions = new Sessions();
   const app = createRouter();
   app.use(requestId());
   app.use(observeRequests(metrics, log));
+  app.use(refuseMalformedHost);
   app.use(refuseForeignOrigins(corsOrigins));
   app.use(cors({
     origin: corsOrigins.includes("*") ? "*" : [...corsOrigins],
@@ -80,8 +93,9 @@ export function createApp(options: AppOptions): OpenAPIHono {
     ),
     limitPredictions: limitConcurrency(limits.maxConcurrentRequests),
     payloadLimitBytes: limits.payloadLimitBytes,
+    maxItems: Math.max(MAX_ITEMS, limits.maxClientBatchSize),
   }));
-  app.onError(onError);
+  app.onError(answerErrors(hideFolders));
   app.notFound(answerNoRoute(app));
 
   const predictOptions = { predictor, maxClientBatchSize: limits.maxClientBatchSize };

@@ -94,6 +94,10 @@ async function* inTime(
   }, timeoutMs);
   try {
     for (let chunk; (chunk = (await reader.read()).value) !== undefined;) yield chunk;
+  } catch (error) {
+    // Deno knows no better name for it.
+    if (!(error instanceof Error && /invalid HTTP/.test(error.message))) throw error;
+    throw new HTTPException(400, { message: "The body is not in chunks, as it is said to be" });
   } finally {
     clearTimeout(timer);
     reader.cancel().catch(() => {});
@@ -129,23 +133,52 @@ export async function readBody(
 const JSON_TYPES =
   /^(|(application|text)\/json|application\/[^/]+\+json|text\/plain|application\/(octet-stream|x-www-form-urlencoded))$/;
 
+/** How large a body of JSON may be. */
+export interface JsonLimits {
+  /** The most bytes, decompressed. */
+  payloadLimitBytes: number;
+  /** The most items of a list or object. */
+  maxItems: number;
+}
+
 /**
  * A whole body of JSON in UTF-8.
  *
- * @throws {HTTPException} 415 if it is called something else, 400 if it is something else.
+ * @throws {HTTPException} 415 if it is called something else, 400 if it is something else, 413 if it
+ * is too large.
  */
 export async function readJson(
   request: Request,
-  maxBytes: number,
+  { payloadLimitBytes, maxItems }: JsonLimits,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const { charset } = /;\s*charset="?(?<charset>[^";\s]*)/i
     .exec(request.headers.get("Content-Type") ?? "")?.groups ?? {};
   if (!JSON_TYPES.test(mediaTypeOf(request)) || !/^(utf-?8|us-ascii)$/i.test(charset ?? "utf-8")) {
     throw refuseMediaType(request, "JSON in UTF-8, application/json");
   }
-  const bytes = await readBody(request, maxBytes);
-  if (bytes.length > 0) parseJson(bytes);
+  const bytes = await readBody(request, payloadLimitBytes);
+  if (bytes.length > 0) checkItems(parseJson(bytes), maxItems);
   return bytes;
+}
+
+/**
+ * Refuses what would take long to be checked: each wrong item is a fault to be described.
+ *
+ * @throws {HTTPException} 413 if a list or object has more items than it may have.
+ */
+function checkItems(json: unknown, maxItems: number): void {
+  const rest = [json];
+  while (rest.length > 0) {
+    const value = rest.pop();
+    if (typeof value !== "object" || value === null) continue;
+    const items: unknown[] = Array.isArray(value) ? value : Object.values(value);
+    if (items.length > maxItems) {
+      const message = `A list in the body has ${items.length} items, and at most ${maxItems} are ` +
+        "allowed";
+      throw new HTTPException(413, { message });
+    }
+    for (const item of items) if (typeof item === "object") rest.push(item);
+  }
 }
 
 /**

@@ -72,6 +72,8 @@ Deno.test("readBody() refuses what is not compressed as it is called", async () 
   }
 });
 
+const LIMITS = { payloadLimitBytes: 10, maxItems: 3 };
+
 Deno.test("readJson() takes JSON under its names, and those of common clients", async () => {
   for (
     const type of [
@@ -83,8 +85,14 @@ Deno.test("readJson() takes JSON under its names, and those of common clients", 
       "application/x-www-form-urlencoded",
       "application/octet-stream",
     ]
-  ) strictEqual((await readJson(requestOf("[1]", { "Content-Type": type }), 10)).length, 3, type);
-  strictEqual((await readJson(requestOf(new Blob(["[1]"])), 10)).length, 3);
+  ) {
+    strictEqual(
+      (await readJson(requestOf("[1]", { "Content-Type": type }), LIMITS)).length,
+      3,
+      type,
+    );
+  }
+  strictEqual((await readJson(requestOf(new Blob(["[1]"])), LIMITS)).length, 3);
   for (
     const type of [
       "text/csv",
@@ -95,9 +103,13 @@ Deno.test("readJson() takes JSON under its names, and those of common clients", 
     ]
   ) {
     const request = requestOf("[1]", { "Content-Type": type });
-    await refused(readJson(request, 10), 415, /must be JSON in UTF-8.*Content-Type is '/);
+    await refused(readJson(request, LIMITS), 415, /must be JSON in UTF-8.*Content-Type is '/);
   }
-  await refused(readJson(requestOf("["), 10), 400, /JSON/);
+  await refused(readJson(requestOf("["), LIMITS), 400, /JSON/);
+  for (const json of ["[1,2,3,4]", "[[[1,1,1,1]]]", '{"a":[{}],"b":[4,4,4,4]}']) {
+    const limits = { ...LIMITS, payloadLimitBytes: 100 };
+    await refused(readJson(requestOf(json), limits), 413, /has 4 items, and at most 3/);
+  }
 });
 
 Deno.test("decodedBody() waits so long for a body, and no longer", async () => {

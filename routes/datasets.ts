@@ -334,16 +334,12 @@ export function datasetRoutes(
     const { raw } = context.req;
     const extension = EXTENSIONS.get(mediaTypeOf(raw));
     if (extension === undefined) throw refuseMediaType(raw, "CSV, TSV or JSON Lines");
-    const dir = await Deno.makeTempDir();
-    try {
+    const found = await datasets.withFolder(async (dir) => {
       const file = join(dir, `raw${extension}`);
       await writeFileAtomically(file, decodedBody(raw, MAX_HEAD_BYTES, "The beginning"));
-      return context.json(await columnsOf(file, context.req.valid("query")), 200);
-    } catch (error) {
-      return refuseBadFile(error);
-    } finally {
-      await Deno.remove(dir, { recursive: true });
-    }
+      return await columnsOf(file, context.req.valid("query"));
+    }).catch(refuseBadFile);
+    return context.json(found, 200);
   });
   router.openapi(list, async (context) => {
     const { limit, after } = context.req.valid("query");

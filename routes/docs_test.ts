@@ -9,6 +9,7 @@ Deno.test("addDocs() describes the routes once, however often they are asked for
     checkAccess: () => Promise.resolve(),
     limitPredictions: (_context, next) => next(),
     payloadLimitBytes: 0,
+    maxItems: 0,
   }));
   const route = declareRoute({
     method: "get",

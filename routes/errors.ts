@@ -4,13 +4,14 @@
  * @module
  */
 import type { OpenAPIHono } from "@hono/zod-openapi";
-import type { Context, NotFoundHandler } from "hono";
+import type { Context, ErrorHandler, NotFoundHandler } from "hono";
 import { HTTPException } from "hono/http-exception";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { NoRoomError } from "../serving/model_cache.ts";
 import { ModelConflictError, UnknownModelError } from "../serving/model_registry.ts";
 import { InferenceError } from "../serving/predictor.ts";
 import { isDiskFull } from "../lib/files.ts";
+import type { HideFolders } from "../lib/own_folders.ts";
 import { RunStateError } from "../orchestration/run_store.ts";
 import { StateError, StoreUnavailableError } from "../orchestration/store.ts";
 import { QueueFullError } from "../orchestration/supervisor.ts";
@@ -31,6 +32,8 @@ const ERROR_TYPES: Partial<Record<ContentfulStatusCode, string>> = {
   503: "not_ready",
   507: "no_room",
 };
+
+const MAX_MESSAGE_LENGTH = 1000;
 
 /** Of clients that have gone; nobody reads it, but logs and metrics. */
 const CLIENT_CLOSED_REQUEST = 499 as ContentfulStatusCode;
@@ -55,18 +58,34 @@ export function aboutToStop(): HTTPException {
   return retryLater(503, "The server is about to stop", 1);
 }
 
-/** Answers an error that a route threw. */
-export function onError(error: Error, context: Context): Response {
-  const known = httpError(error, context);
-  if (known !== undefined) {
-    const error_type = ERROR_TYPES[known.status] ?? "error";
-    known.res?.headers.forEach((value, name) => context.header(name, value));
-    context.set("errorType", error_type);
-    return context.json({ error: known.message, error_type }, known.status);
-  }
-  console.error(`Request ${context.get("requestId")}:`, error);
-  context.set("errorType", "internal");
-  return context.json({ error: "Something went wrong here", error_type: "internal" }, 500);
+/**
+ * Answers errors that routes throw.
+ *
+ * @param hideFolders Keeps the folders of the server from clients.
+ */
+export function answerErrors(hideFolders: HideFolders): ErrorHandler {
+  return (error, context) => {
+    const known = httpError(error, context);
+    if (known !== undefined) {
+      const error_type = ERROR_TYPES[known.status] ?? "error";
+      known.res?.headers.forEach((value, name) => context.header(name, value));
+      context.set("errorType", error_type);
+      return context.json(
+        { error: shortened(hideFolders(known.message)), error_type },
+        known.status,
+      );
+    }
+    console.error(`Request ${context.get("requestId")}:`, error);
+    context.set("errorType", "internal");
+    return context.json({ error: "Something went wrong here", error_type: "internal" }, 500);
+  };
+}
+
+/** A message names values of the request, which may be of any length. */
+function shortened(message: string): string {
+  if (message.length <= MAX_MESSAGE_LENGTH) return message;
+  const half = MAX_MESSAGE_LENGTH / 2;
+  return `${message.slice(0, half)} … ${message.slice(-half)}`.toWellFormed();
 }
 
 function httpError(error: Error, context: Context): HTTPException | undefined {

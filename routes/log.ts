@@ -27,6 +27,7 @@ export interface LogEntry {
 /** Writes an entry. */
 export type Log = (entry: LogEntry) => void;
 
+const MAX_PATH_LENGTH = 500;
 const METHODS = new Set(["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"]);
 
 /** Logs and counts each request. */
@@ -54,7 +55,7 @@ export function observeRequests(metrics: Metrics, log: Log): MiddlewareHandler {
       message: "request",
       request_id: context.get("requestId"),
       method,
-      path,
+      path: path.slice(0, MAX_PATH_LENGTH),
       status,
       duration_ms: Math.round(durationMs * 10) / 10,
       ...key !== undefined && { key },

@@ -32,6 +32,8 @@ export interface Admission {
   limitPredictions: MiddlewareHandler;
   /** The most bytes of a body, decompressed; data sets have a limit of their own. */
   payloadLimitBytes: number;
+  /** The most items of a list or object in a body of JSON. */
+  maxItems: number;
 }
 
 /** Gives the routes what lets requests in to them. */
@@ -164,15 +166,13 @@ const ERRORS = {
 
 /** Reads a body of JSON, whatever it is called and however it is compressed. */
 export const readJsonBody: MiddlewareHandler = async (context, next) => {
-  const { raw } = context.req;
-  replaceBody(context, await readJson(raw, admissionOf(context).payloadLimitBytes));
+  replaceBody(context, await readJson(context.req.raw, admissionOf(context)));
   await next();
 };
 
 /** The same where a body may be left out. */
 const readOptionalJsonBody: MiddlewareHandler = async (context, next) => {
-  const { raw } = context.req;
-  const json = await readJson(raw, admissionOf(context).payloadLimitBytes);
+  const json = await readJson(context.req.raw, admissionOf(context));
   replaceBody(context, json.length === 0 ? new TextEncoder().encode("{}") : json);
   await next();
 };

@@ -4,13 +4,15 @@
  * @module
  */
 import type { OpenAPIHono } from "@hono/zod-openapi";
-import { basename, join } from "node:path";
+import { basename, dirname, isAbsolute, join } from "node:path";
 import { DatasetLibrary, type Ingest } from "../data/dataset_library.ts";
+import { folderHider } from "../lib/own_folders.ts";
 import { UserError } from "../lib/user_error.ts";
 import type { Dtype } from "../models/weights.ts";
 import type { Device } from "../onnx/runtime/device.ts";
 import { Executor } from "../onnx/runtime/executor.ts";
 import { Ingestion } from "../orchestration/ingestion.ts";
+import { hubCacheDir } from "../orchestration/job_process.ts";
 import { KvRunStore } from "../orchestration/kv_run_store.ts";
 import { lockState, OwnedFolder, STATE_FILE } from "../orchestration/server_state.ts";
 import { KvStore, type Store, UnreadableStore } from "../orchestration/store.ts";
@@ -99,7 +101,14 @@ export class Service implements AsyncDisposable {
     options: ServiceOptions,
     parts: Pick<
       AppOptions,
-      "apiKeys" | "cache" | "datasets" | "models" | "runsDir" | "store" | "supervisor"
+      | "apiKeys"
+      | "cache"
+      | "datasets"
+      | "hideFolders"
+      | "models"
+      | "runsDir"
+      | "store"
+      | "supervisor"
     >,
     folder: OwnedFolder,
     resources: AsyncDisposableStack,
@@ -163,8 +172,16 @@ export class Service implements AsyncDisposable {
       : await clusterState(opened, { ...cluster, runsDir }, ingest);
     const { store, modelStore, datasets, files, clusterKeys } = state;
     await datasets.removeLeftovers();
+    const kvDirs = options.kv === undefined || /^https?:/.test(options.kv)
+      ? []
+      : [dirname(options.kv)];
+    const hideFolders = folderHider(
+      [runsDir, modelsDir, hubCacheDir(), ...kvDirs, ...allowedBases.filter((it) => isAbsolute(it))]
+        .filter((dir) => dir !== undefined),
+    );
     const supervisor = opened.use(
       new Supervisor({
+        hideFolders,
         store,
         runsDir,
         datasetDir: (name) => datasets.dirOf(name),
@@ -189,7 +206,7 @@ export class Service implements AsyncDisposable {
     }
     const apiKeys = [...options.apiKeys ?? []];
     if (clusterKeys !== undefined) opened.use(followKeys(clusterKeys, apiKeys));
-    const parts = { cache, datasets, models, runsDir, store, supervisor, apiKeys };
+    const parts = { cache, datasets, hideFolders, models, runsDir, store, supervisor, apiKeys };
     return new Service(options, parts, folder, opened.move());
   }
 

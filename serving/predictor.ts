@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { ProblemType } from "../data/labels.ts";
 import { type Classifier, describeClassifier } from "../models/formats/classifier.ts";
 import { byText, joinLogits, scoresOf } from "../models/inference/inference.ts";
 import { type LabelScore, labelScores } from "../models/inference/text_classifier.ts";
@@ -272,7 +273,7 @@ export class Predictor implements Disposable {
       : PROBLEM_TYPE_OF[scoreFunction];
     return {
       labels: model.labels,
-      scores: joined.map((row) => labelScores(scoresOf(row, problemType), model.labels)),
+      scores: scoresOfRows(joined, problemType, model.labels),
       tokenizationMs,
       queueMs,
       inferenceMs,
@@ -349,6 +350,18 @@ const PROBLEM_TYPE_OF = {
   softmax: "single_label_classification",
   none: "regression",
 } as const;
+
+function scoresOfRows(
+  rows: readonly ArrayLike<number>[],
+  problemType: ProblemType,
+  labels: readonly string[],
+): LabelScore[][] {
+  try {
+    return rows.map((row) => labelScores(scoresOf(row, problemType), labels));
+  } catch (error) {
+    throw inferenceError("Cannot run the model", error);
+  }
+}
 
 function inferenceError(what: string, cause: unknown): InferenceError {
   const reason = cause instanceof Error ? cause.message : String(cause);

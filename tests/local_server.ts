@@ -7,6 +7,7 @@ import type { OpenAPIHono } from "@hono/zod-openapi";
 import { join } from "node:path";
 import { DatasetLibrary } from "../data/dataset_library.ts";
 import { ingest } from "../data/preparation/ingest.ts";
+import { folderHider } from "../lib/own_folders.ts";
 import { saveClassifier } from "../models/formats/classifier.ts";
 import { scratchClassifier } from "../models/scratch.ts";
 import { Executor } from "../onnx/runtime/executor.ts";
@@ -96,6 +97,7 @@ export class LocalServer implements AsyncDisposable {
         maxConcurrentRequests: 512,
         payloadLimitBytes: 2_000_000,
       },
+      hideFolders: folderHider([runsDir]),
       isReady: () => true,
       drain: new Drain(),
       ...appOptions,

@@ -101,7 +101,7 @@ export const TrainSettings = z.strictObject({
   ),
   maxTrainSamples: whole(1).optional()
     .describe("Train on so many examples only: a sample by seed with the classes' shares"),
-  freeze: z.string().optional()
+  freeze: z.string().max(1000).optional()
     .describe("Parameters that are not trained: names with *, separated by commas"),
   ...TUNER_SETTINGS,
   partner: z.enum(PARTNERS).default("ngrams").describe(

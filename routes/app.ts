@@ -105,7 +105,7 @@ export function createApp(options: AppOptions): OpenAPIHono {
   }
   app.route("/", healthRoutes(isReady));
   app.route("/", predictRoutes(predictOptions));
-  app.route("/", explainRoutes(models, new Explainers(cache)));
+  app.route("/", explainRoutes(models, new Explainers(cache, predictor.longTexts)));
   app.route("/", textEmbeddingsInferenceRoutes(predictOptions));
   app.route("/", huggingFaceRoutes(predictOptions));
   app.route("/", vllmRoutes(predictOptions));

@@ -6,6 +6,7 @@
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import { z } from "zod";
 import type { Explainers } from "../serving/explainers.ts";
+import { SlowTextError } from "../serving/long_texts.ts";
 import { type ModelRegistry, UnknownModelError } from "../serving/model_registry.ts";
 import { invalidField } from "./errors.ts";
 import { Text } from "./predictions.ts";
@@ -59,6 +60,7 @@ export function explainRoutes(models: ModelRegistry, explainers: Explainers): Op
       return context.json({ model: `${version.name}@${version.version}`, ...explanation }, 200);
     } catch (error) {
       if (error instanceof RangeError) throw invalidField("label", error.message);
+      if (error instanceof SlowTextError) throw invalidField("text", error.message);
       throw error;
     }
   });

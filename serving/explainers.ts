@@ -6,12 +6,15 @@
 import { SerialQueue } from "../lib/serial_queue.ts";
 import { Explainer, type Explanation } from "../models/inference/explanation.ts";
 import type { Executor } from "../onnx/runtime/executor.ts";
+import { type LongTexts, SlowTextError } from "./long_texts.ts";
 import type { ModelCache } from "./model_cache.ts";
 import type { ModelVersion } from "./model_registry.ts";
 import { InferenceError } from "./predictor.ts";
 
 /** A model that nobody has asked why for so long is unloaded. */
 const IDLE_MS = 60_000;
+/** The tokens of all beginnings of a text are counted, so that twice as long takes four times as long. */
+const MAX_LENGTH_HERE = 500;
 
 interface Loaded {
   version: ModelVersion;
@@ -22,13 +25,18 @@ interface Loaded {
 /** Explains answers, one after the other; one model is in memory at a time, with float32 weights. */
 export class Explainers {
   readonly #cache: ModelCache;
+  readonly #longTexts: LongTexts;
   readonly #queue = new SerialQueue();
   #loaded: Loaded | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  /** @param cache Whose executor is used. */
-  constructor(cache: ModelCache) {
+  /**
+   * @param cache Whose executor is used.
+   * @param longTexts What cuts texts into tokens away from this thread.
+   */
+  constructor(cache: ModelCache, longTexts: LongTexts) {
     this.#cache = cache;
+    this.#longTexts = longTexts;
   }
 
   /**
@@ -37,15 +45,19 @@ export class Explainers {
    * @param label By default the class with the highest score.
    * @throws {InferenceError} If the model cannot be loaded or run.
    * @throws {RangeError} If the model has no such class.
+   * @throws {SlowTextError} If the text takes too long to be cut into tokens.
    */
   explain(version: ModelVersion, text: string, label?: string): Promise<Explanation> {
     return this.#queue.run(async () => {
       clearTimeout(this.#timer);
       try {
         const explainer = await this.#load(version);
-        return await explainer.explain(text, label);
+        const tokenized = text.length < MAX_LENGTH_HERE
+          ? text
+          : await this.#longTexts.tokenize(version, text);
+        return await explainer.explain(tokenized, label);
       } catch (error) {
-        if (error instanceof RangeError) throw error;
+        if (error instanceof RangeError || error instanceof SlowTextError) throw error;
         const reason = error instanceof Error ? error.message : String(error);
         throw new InferenceError(`Cannot explain an answer of '${version.name}': ${reason}`, {
           cause: error,

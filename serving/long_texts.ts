@@ -6,6 +6,7 @@
  */
 import * as Comlink from "comlink";
 import { SerialQueue } from "../lib/serial_queue.ts";
+import type { TokenizedText } from "../models/text/words.ts";
 import type { EncodedText } from "../models/inference/inference.ts";
 import type { Encoding } from "../models/text/tokenizer.ts";
 import type { workerApi } from "./long_texts_worker.ts";
@@ -24,7 +25,7 @@ export function isLong(text: string, pair = ""): boolean {
   return text.length + pair.length >= LONG_TEXT;
 }
 
-/** Encodes long texts, one after the other, in a Worker that starts with the first of them. */
+/** Cuts long texts into tokens, one after the other, in a Worker that starts with the first of them. */
 export class LongTexts implements Disposable {
   readonly #timeoutMs: number;
   readonly #queue = new SerialQueue();
@@ -49,6 +50,22 @@ export class LongTexts implements Disposable {
     pair?: string,
     signal?: AbortSignal,
   ): Promise<(Encoding & EncodedText)[]> {
+    return this.#run((api) => api.encode(dir, version, maxLength, text, pair), signal);
+  }
+
+  /**
+   * Cuts a text into tokens and words, as an `Explainer` takes it.
+   *
+   * @throws {SlowTextError} If it takes too long.
+   */
+  tokenize({ dir, version }: ModelVersion, text: string): Promise<TokenizedText> {
+    return this.#run((api) => api.tokenize(dir, version, text));
+  }
+
+  #run<Result>(
+    work: (api: Comlink.Remote<typeof workerApi>) => Promise<Result>,
+    signal?: AbortSignal,
+  ): Promise<Result> {
     return this.#queue.run(async () => {
       signal?.throwIfAborted();
       const { promise: failed, reject } = Promise.withResolvers<never>();
@@ -68,7 +85,7 @@ export class LongTexts implements Disposable {
       );
       try {
         const api = Comlink.wrap<typeof workerApi>(worker as unknown as Comlink.Endpoint);
-        return await Promise.race([api.encode(dir, version, maxLength, text, pair), failed]);
+        return await Promise.race([work(api), failed]);
       } finally {
         clearTimeout(timer);
         worker.removeEventListener("error", onError);

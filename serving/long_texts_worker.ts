@@ -6,6 +6,7 @@
 import * as Comlink from "comlink";
 import { describeClassifier } from "../models/formats/classifier.ts";
 import { problemOf } from "../models/formats/config.ts";
+import { type TokenizedText, tokenizedText } from "../models/text/words.ts";
 import { type EncodedText, encodeText } from "../models/inference/inference.ts";
 import { loadPartner, type PooledPartner } from "../models/partner/partner_file.ts";
 import type { Encoding, Tokenizer } from "../models/text/tokenizer.ts";
@@ -42,6 +43,12 @@ export const workerApi = {
   ): Promise<(Encoding & EncodedText)[]> {
     const { tokenizer, partner } = await modelOf(dir, `${version} ${dir}`);
     return encodeText(tokenizer.withMaxLength(maxLength), partner, text, pair);
+  },
+
+  /** Cuts a text into tokens and words, as an `Explainer` takes it. */
+  async tokenize(dir: string, version: number, text: string): Promise<TokenizedText> {
+    const { tokenizer } = await modelOf(dir, `${version} ${dir}`);
+    return tokenizedText(tokenizer, text);
   },
 };
 

@@ -111,7 +111,8 @@ export class Predictor implements Disposable {
   readonly #cache: ModelCache;
   readonly #batcher: Batcher;
   readonly #metrics: Metrics;
-  readonly #longTexts = new LongTexts();
+  /** What cuts long texts into tokens. */
+  readonly longTexts = new LongTexts();
 
   constructor(
     registry: ModelRegistry,
@@ -159,7 +160,7 @@ export class Predictor implements Disposable {
 
   /** Ends what it has started. */
   [Symbol.dispose](): void {
-    this.#longTexts[Symbol.dispose]();
+    this.longTexts[Symbol.dispose]();
   }
 
   async #predict(inputs: readonly PredictInput[], options: PredictOptions): Promise<Predictions> {
@@ -289,7 +290,7 @@ export class Predictor implements Disposable {
     signal: AbortSignal | undefined,
   ) {
     try {
-      return await this.#longTexts.encode(version, maxLength, text, pair, signal);
+      return await this.longTexts.encode(version, maxLength, text, pair, signal);
     } catch (error) {
       if (signal?.aborted) throw signal.reason;
       if (error instanceof SlowTextError) throw new InputError(index, "text", error.message);

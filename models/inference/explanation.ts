@@ -16,6 +16,7 @@ import { loadClassifier } from "../formats/classifier.ts";
 import { labelsOf, type ModelConfig } from "../formats/config.ts";
 import { classifierLogits } from "../heads/classifier.ts";
 import type { ParameterSource } from "../layers.ts";
+import { type TokenizedText, tokenizedText, type Word } from "../text/words.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { type PeftConfig, tuned } from "../tuners/tuner.ts";
 import type { Weights } from "../weights.ts";
@@ -101,11 +102,12 @@ export class Explainer {
   /**
    * Says what each word of a text adds to a class.
    *
+   * @param text The text, or what {@link tokenizedText} makes of it.
    * @param label The class; by default the one with the highest score.
    * @throws {RangeError} If the model has no such class.
    */
-  async explain(text: string, label?: string): Promise<Explanation> {
-    const { ids } = this.#tokenizer.encode(text);
+  async explain(text: string | TokenizedText, label?: string): Promise<Explanation> {
+    const { ids, words } = typeof text === "string" ? tokenizedText(this.#tokenizer, text) : text;
     const inputs = collate([ids], this.#config.pad_token_id);
     const chosenIndex = label === undefined
       ? argMax((await this.#run(inputs, -1)).logits)
@@ -116,7 +118,7 @@ export class Explainer {
     const { contributions } = await this.#run(inputs, chosenIndex);
     return {
       label: this.labels[chosenIndex]!,
-      words: wordShares(text, ids, contributions, this.#tokenizer),
+      words: wordShares(words, contributions),
     };
   }
 
@@ -137,30 +139,12 @@ export class Explainer {
 }
 
 /** The contributions of a text's tokens, added up by word; a word that was cut away adds nothing. */
-function wordShares(
-  text: string,
-  ids: readonly number[],
-  contributions: ArrayLike<number>,
-  tokenizer: Tokenizer,
-): WordShare[] {
-  const { specialTokenCount } = tokenizer;
-  const frame = tokenizer.encodeWhole("");
-  let first = 0;
-  while (first < frame.length && frame[first] === ids[first]) first++;
-  const last = first + ids.length - specialTokenCount;
-  const segments = [...new Intl.Segmenter(undefined, { granularity: "word" }).segment(text)]
-    .filter(({ segment }) => segment.trim() !== "");
-  // Tokenizers do not say where in the text a token stands: what a longer beginning of the text adds
-  // to the tokens are those of its last word.
-  let from = first;
-  const words = segments.map(({ segment: word, index: start }) => {
-    const beginning = text.slice(0, start + word.length);
-    const to = Math.min(last, first + tokenizer.countTokens(beginning) - specialTokenCount);
+function wordShares(words: readonly Word[], contributions: ArrayLike<number>): WordShare[] {
+  const added = words.map(({ word, start, firstToken, endToken }) => {
     let contribution = 0;
-    for (let i = from; i < to; i++) contribution += contributions[i]!;
-    from = Math.max(from, to);
+    for (let i = firstToken; i < endToken; i++) contribution += contributions[i]!;
     return { word, start, contribution };
   });
-  const all = words.reduce((sum, { contribution }) => sum + Math.abs(contribution), 0);
-  return words.map((word) => ({ ...word, share: all === 0 ? 0 : word.contribution / all }));
+  const all = added.reduce((sum, { contribution }) => sum + Math.abs(contribution), 0);
+  return added.map((word) => ({ ...word, share: all === 0 ? 0 : word.contribution / all }));
 }

@@ -5,6 +5,7 @@
  */
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import { join } from "node:path";
+import { Explainer, type Explanation } from "../../models/inference/explanation.ts";
 import { TextClassifier } from "../../models/inference/text_classifier.ts";
 import { Executor } from "../../onnx/runtime/executor.ts";
 import { LongTexts } from "../../serving/long_texts.ts";
@@ -41,6 +42,18 @@ Deno.test("long texts get the scores that they get alone", async () => {
   for (const [i, { predictions }] of answers.entries()) {
     deepStrictEqual(predictions, await alone.classify([texts[i]!]), `${PARTS[i]}`);
   }
+});
+
+Deno.test("long texts are explained as they are alone", async () => {
+  await using server = await LocalServer.start({ seeds: { titles: 1 } });
+  const text = PARTS.map((part) => `a ${part.repeat(20)}`).join(" ").repeat(10);
+  const { label, words } = await server.post<Explanation>("/v1/explain", { text });
+  await using executor = await Executor.start({ threads: 1 });
+  const explainer = await Explainer.load(executor, join(server.runsDir, "titles"));
+  const alone = await explainer.explain(text);
+  deepStrictEqual([label, words.length], [alone.label, alone.words.length]);
+  ok(words.every(({ word }, i) => word === alone.words[i]!.word));
+  ok(words.every(({ share }, i) => Math.abs(share - alone.words[i]!.share) < 1e-5));
 });
 
 Deno.test("LongTexts gives up a text that takes too long, and goes on with others", async () => {

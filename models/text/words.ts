@@ -1,0 +1,51 @@
+/**
+ * The words of a text, and the tokens that each of them has become.
+ *
+ * @module
+ */
+import type { Tokenizer } from "./tokenizer.ts";
+
+/** A word of a text, and its tokens. */
+export interface Word {
+  word: string;
+  /** Where it stands in the text, in UTF-16 units. */
+  start: number;
+  /** The place of its first token among those of the text. */
+  firstToken: number;
+  /** That after its last token; the same where it was cut away. */
+  endToken: number;
+}
+
+/** A text as tokens and words. */
+export interface TokenizedText {
+  ids: readonly number[];
+  words: readonly Word[];
+}
+
+/** Cuts a text into tokens, and tells the words from which they come; its time grows with the square. */
+export function tokenizedText(
+  tokenizer: Pick<Tokenizer, "countTokens" | "encode" | "encodeWhole" | "specialTokenCount">,
+  text: string,
+): TokenizedText {
+  const { specialTokenCount } = tokenizer;
+  const { ids } = tokenizer.encode(text);
+  const frame = tokenizer.encodeWhole("");
+  let first = 0;
+  while (first < frame.length && frame[first] === ids[first]) first++;
+  const last = first + ids.length - specialTokenCount;
+  const segments = [...new Intl.Segmenter(undefined, { granularity: "word" }).segment(text)]
+    .filter(({ segment }) => segment.trim() !== "");
+  // Tokenizers do not say where in the text a token stands: what a longer beginning of the text adds
+  // to the tokens are those of its last word.
+  let firstToken = first;
+  const words = segments.map(({ segment: word, index: start }) => {
+    const beginning = text.slice(0, start + word.length);
+    const endToken = firstToken === last
+      ? last
+      : Math.min(last, first + tokenizer.countTokens(beginning) - specialTokenCount);
+    const found = { word, start, firstToken, endToken: Math.max(firstToken, endToken) };
+    firstToken = found.endToken;
+    return found;
+  });
+  return { ids, words };
+}

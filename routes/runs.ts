@@ -12,7 +12,7 @@ import { basename, join } from "node:path";
 import { z } from "zod";
 import type { DatasetLibrary } from "../data/dataset_library.ts";
 import { exists } from "../lib/files.ts";
-import { PROBLEM_TYPES } from "../data/labels.ts";
+import { PROBLEM_TYPES, type ProblemType } from "../data/labels.ts";
 import { readConfig, tuningDefaults } from "../models/family.ts";
 import { isAdapter } from "../models/formats/adapter.ts";
 import { BUNDLED_MODEL, CONFIG_FILE, OWN_MODELS } from "../models/formats/config.ts";
@@ -407,6 +407,18 @@ export function runRoutes(options: RunRoutesOptions): OpenAPIHono {
     return { ...run, state: "lost", silent_seconds: Math.round(lostForMs / 1000) };
   };
 
+  /** Refuses a promotion that would be refused when the model is there. */
+  const checkPromotion = async (name: string, dataset: string, problemType: ProblemType) => {
+    const { labels, label_names } = await datasets.audit(dataset);
+    const other = await options.models.otherClasses(name, problemType, [labels, label_names]);
+    if (other === undefined) return;
+    throw invalidField(
+      "promote",
+      `the classes of '${dataset}' are others than those of '${name}@${other.version}', for which ` +
+        `'${name}' stands; leave it out, and point the alias 'current' to the model when it is there`,
+    );
+  };
+
   /** Checks everything that can be before a run is queued. */
   const check = async (request: Record<string, unknown>) => {
     const { dataset, name, promote, ...settings } = RunRequest.parse(request);
@@ -426,6 +438,7 @@ export function runRoutes(options: RunRoutesOptions): OpenAPIHono {
       const { path, message } = error.issues[0]!;
       throw invalidField(snakeCase(String(path[0])), message);
     }
+    if (promote === true && name !== undefined) await checkPromotion(name, dataset, problemType);
     const base = await baseOf(known.model, options);
     if (options.trainsElsewhere !== true) {
       await chooseDevice(known.device).catch((error) => {

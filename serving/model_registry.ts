@@ -6,6 +6,7 @@
 import { createHash } from "node:crypto";
 import { basename, dirname, join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
+import type { ProblemType } from "../data/labels.ts";
 import { checkRegular, exists } from "../lib/files.ts";
 import { UserError } from "../lib/user_error.ts";
 import { baseNameOf, isAdapter } from "../models/formats/adapter.ts";
@@ -228,6 +229,30 @@ export class ModelRegistry {
     await this.#options.store.putAlias(stored, replaced.filter((other) => other.name !== name));
     this.#aliases = [...this.#aliases.filter((other) => !replaced.includes(other)), stored];
     this.#index();
+  }
+
+  /**
+   * A version for which a name stands, and which is for other classes than these, if there is one.
+   *
+   * @param spellings The classes; by any of these lists they may be known.
+   */
+  async otherClasses(
+    name: string,
+    problemType: ProblemType,
+    spellings: readonly (readonly string[])[],
+  ): Promise<ModelVersion | undefined> {
+    const model = await this.model(name).catch((error) => {
+      if (error instanceof UnknownModelError) return undefined;
+      throw error;
+    });
+    if (model === undefined) return undefined;
+    const known = spellings.map((labels) => classesKey(problemType, labels));
+    for (const { version } of currentVersions(model)) {
+      const present = versionOf(model, version);
+      const classes = await classesOf(present.dir);
+      if (classes !== undefined && !known.includes(classes)) return present;
+    }
+    return undefined;
   }
 
   /**
@@ -572,10 +597,14 @@ async function differing(
   return undefined;
 }
 
+function classesKey(problemType: ProblemType, labels: readonly string[]): string {
+  return JSON.stringify([problemType, problemType === "regression" ? [] : labels.toSorted()]);
+}
+
 async function classesOf(dir: string): Promise<string | undefined> {
   try {
     const { problemType, labels } = problemOf(await readConfig(dir));
-    return JSON.stringify([problemType, labels.toSorted()]);
+    return classesKey(problemType, labels);
   } catch (error) {
     if (error instanceof UserError) return undefined;
     throw error;

@@ -167,6 +167,25 @@ function upload(server: LocalServer, query: string, body: BodyInit, headers?: He
   return Promise.resolve(server.app.request(`/v1/datasets?${query}`, init));
 }
 
+Deno.test("a promotion to a model of other classes is refused when it is asked for", async () => {
+  await using server = await idle({ seeds: { titles: 1 } });
+  const rows = ["food", "music", "travel"].flatMap((label) =>
+    Array.from({ length: 12 }, (_, i) => `${label} ${i},${label}\n`)
+  );
+  const csv = { method: "POST", body: `text,label\n${rows.join("")}` };
+  strictEqual((await server.app.request("/v1/datasets?name=alike", csv)).status, 201);
+  const run = { name: "titles", promote: true };
+  const refused = await server.post<{ error: string }>(
+    "/v1/runs",
+    { ...run, dataset: "sample" },
+    422,
+  );
+  match(refused.error, /'promote': the classes of 'sample' are others than those of 'titles@1'/);
+  await server.post("/v1/runs", { ...run, dataset: "sample", promote: false }, 202);
+  await server.post("/v1/runs", { ...run, dataset: "sample", name: "other" }, 202);
+  await server.post("/v1/runs", { ...run, dataset: "alike" }, 202);
+});
+
 Deno.test("a data set is sent as one file, split by text, audited and trained on", async () => {
   await using server = await idle();
   const csv = await Deno.readTextFile(join(SAMPLE_DIR, "train_simple.csv"));

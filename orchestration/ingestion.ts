@@ -11,6 +11,11 @@ import { UserError } from "../lib/user_error.ts";
 import type { ErrorMessage } from "./job.ts";
 import { JobProcess, type SpawnWorker, spawnWorker } from "./job_process.ts";
 
+/** The subprocess that read a data set was ended, and not for what is in it. */
+export class IngestionEndedError extends Error {
+  override name = "IngestionEndedError";
+}
+
 /** Settings of {@link Ingestion}. */
 export interface IngestionOptions {
   spawn?: SpawnWorker;
@@ -41,6 +46,7 @@ export class Ingestion {
    *
    * @param signal Ends it.
    * @throws {UserError} If a file is bad, or it takes too long.
+   * @throws {IngestionEndedError} If something else has ended the subprocess.
    */
   run(dataset: IncomingDataset, signal?: AbortSignal): Promise<void> {
     // Files that are there already are no client's.
@@ -79,7 +85,12 @@ export class Ingestion {
       const seconds = this.#timeoutMs / 1000;
       throw new UserError(`Cannot read the data set: it took more than ${seconds} seconds`);
     }
-    const { message, fault } = error ?? { message: `the process ended with ${reason}` };
+    if (error === undefined) {
+      throw new IngestionEndedError(
+        `Cannot read the data set '${dataset.name}': the process ended with ${reason}; send it again`,
+      );
+    }
+    const { message, fault } = error;
     if (fault === "disk_full") throw new DiskFullError(message);
     if (fault === "user") throw new UserError(message);
     throw new Error(`Cannot read the data set '${dataset.name}': ${message}`);

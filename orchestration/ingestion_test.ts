@@ -71,7 +71,10 @@ Deno.test("Ingestion ends a subprocess with the client, after too long, and surv
     const late = new Ingestion({ spawn: asleep, timeoutMs: 100 }).run(dataset);
     await rejects(late, /^UserError: Cannot read the data set: it took more than 0\.1 seconds$/);
     const dying = new Ingestion({ spawn: program("console.error('out of luck'); Deno.exit(7)") });
-    await rejects(dying.run(dataset), /^Error: .*'mine': the process ended with exit code 7: out/);
+    await rejects(
+      dying.run(dataset),
+      /^IngestionEndedError: .*'mine': the process ended with exit code 7: out/,
+    );
     const full = { type: "error", message: "there is no room", fault: "disk_full" };
     const failing = program(`console.log(${JSON.stringify(JSON.stringify(full))})`);
     await rejects(new Ingestion({ spawn: failing }).run(dataset), DiskFullError);

@@ -12,6 +12,7 @@ import { ModelConflictError, UnknownModelError } from "../serving/model_registry
 import { InferenceError } from "../serving/predictor.ts";
 import { isDiskFull } from "../lib/files.ts";
 import type { HideFolders } from "../lib/own_folders.ts";
+import { IngestionEndedError } from "../orchestration/ingestion.ts";
 import { RunStateError } from "../orchestration/run_store.ts";
 import { StateError, StoreUnavailableError } from "../orchestration/store.ts";
 import { QueueFullError } from "../orchestration/supervisor.ts";
@@ -96,6 +97,7 @@ function httpError(error: Error, context: Context): HTTPException | undefined {
   if (error instanceof ModelConflictError) return new HTTPException(409, { message });
   if (error instanceof QueueFullError) return retryLater(429, message, 60);
   if (error instanceof StoreUnavailableError) return retryLater(503, message, 1);
+  if (error instanceof IngestionEndedError) return retryLater(503, message, 1);
   if (error instanceof StateError) return new HTTPException(503, { message });
   if (isDiskFull(error)) {
     return new HTTPException(507, { message: "There is no room on the server's disk" });

@@ -1,11 +1,15 @@
 /**
- * Everything at once, for a while: predictions that are compared with those made alone, uploads,
- * runs whose subprocesses are killed, aliases, idle connections and damaged folders, while `/health`
- * and memory are watched: `deno task soak`, or `deno task soak 3600` for an hour.
+ * Everything at once, for a while: predictions that are compared with those made alone, in another
+ * process; uploads, runs whose subprocesses are killed, aliases, idle connections, damaged folders and
+ * a full disk, while `/health`, memory and descriptors are watched: `deno task soak`, or
+ * `deno task soak 3600` for an hour. The disk is one in memory, which only root may make; without it
+ * none is filled.
  *
  * @module
  */
 import { join } from "node:path";
+import { TextClassifier } from "../../models/inference/text_classifier.ts";
+import { Executor } from "../../onnx/runtime/executor.ts";
 import { TEXTS, writeModel } from "../local_server.ts";
 import { AttackedServer, closeAll, pause } from "./attacked_server.ts";
 
@@ -16,17 +20,48 @@ const HEALTH_LIMIT_MS = 100;
 /** Memory is compared with what it was when all parts had run for a while. */
 const WARM_UP_SHARE = 0.5;
 const GROWTH_LIMIT = 1.2;
+/** Room for the models, some data sets and runs. */
+const DISK_SIZE = "100m";
+/** What has been begun is to be over after so long. */
+const SETTLING_MS = 60_000;
+/** Short ones, and those that are cut into tokens elsewhere. */
+const ASKED = [
+  ...TEXTS,
+  ...Array.from({ length: 50 }, (_, i) => Array.from({ length: i + 1 }, pickWord).join(" ")),
+  ...Array.from({ length: 5 }, () => Array.from({ length: 2000 }, pickWord).join(" ")),
+];
 
 type Scores = { label: string; score: number }[];
 
 const seconds = Number(Deno.args[0] ?? 60);
+let hasDisk = false;
 await using server = await AttackedServer.start({}, async (runsDir) => {
+  hasDisk = await succeeds(`mount -t tmpfs -o size=${DISK_SIZE} tmpfs ${runsDir}`);
+  if (!hasDisk) console.error("No disk is filled: a small one could not be made");
   for (const [seed, name] of MODELS.entries()) await writeModel(join(runsDir, name), seed);
 });
 
+function pickWord(): string {
+  return pick(TEXTS.flatMap((text) => text.split(" ")));
+}
+
+async function succeeds(command: string): Promise<boolean> {
+  return (await new Deno.Command("sh", { args: ["-c", command] }).output()).success;
+}
+
 async function predict(model: string, text: string): Promise<Scores | number> {
-  const { status, answer } = await server.post("/v1/predict", { model, inputs: [text] });
+  const body = { model, inputs: [text], truncate: true };
+  const { status, answer } = await post("/v1/predict", body);
   return status === 200 ? (answer as { predictions: Scores[] }).predictions[0]! : status;
+}
+
+/** A connection that was kept may end as it is used again, and clients ask once more. */
+async function request(url: string, init?: RequestInit): Promise<Response> {
+  return await fetch(url, init).catch(() => fetch(url, init));
+}
+
+async function post(path: string, body: unknown): ReturnType<AttackedServer["post"]> {
+  return await server.post(path, body).catch(() => server.post(path, body));
 }
 
 /** What a shell command prints, as a number. */
@@ -36,11 +71,28 @@ async function shell(command: string): Promise<number> {
 }
 
 const expected = new Map<string, Scores>();
-for (const model of MODELS) {
-  for (const text of TEXTS) expected.set(`${model} ${text}`, await predict(model, text) as Scores);
+{
+  await using executor = await Executor.start({ device: "wasm", threads: 1 });
+  for (const model of MODELS) {
+    const classifier = await TextClassifier.load(executor, join(server.runsDir, model));
+    for (const text of ASKED) {
+      expected.set(`${model} ${text}`, (await classifier.classify([text]))[0]!);
+    }
+  }
 }
 
-const seen = { answers: 0, wrong: 0, lost: 0, uploads: 0, runs: 0, kills: 0, connections: 0 };
+const seen = {
+  answers: 0,
+  wrong: 0,
+  lost: 0,
+  uploads: 0,
+  refused_uploads: 0,
+  runs: 0,
+  stuck_runs: 0,
+  kills: 0,
+  connections: 0,
+  full_disks: 0,
+};
 let slowestHealthMs = 0;
 const memoryMb: number[] = [];
 const descriptors: number[] = [];
@@ -59,7 +111,7 @@ function isSame(a: Scores, b: Scores): boolean {
 
 const parts: (() => Promise<void>)[] = [
   ...Array.from({ length: 4 }, () => async () => {
-    const [model, text] = [pick(MODELS), pick(TEXTS)];
+    const [model, text] = [pick(MODELS), pick(ASKED)];
     const scores = await predict(model, text);
     seen.answers++;
     if (typeof scores === "number") seen.lost++;
@@ -74,22 +126,26 @@ const parts: (() => Promise<void>)[] = [
   async () => {
     const rows = Array.from({ length: 2000 }, (_, i) => `${crypto.randomUUID()},${i % 2}\n`);
     const init = { method: "POST", body: `text,label\n${rows.join("")}` };
-    const response = await fetch(`${server.url}/v1/datasets?name=soak`, init);
+    const response = await request(`${server.url}/v1/datasets?name=soak`, init);
     await response.body?.cancel();
     if (response.status === 201) seen.uploads++;
-    await fetch(`${server.url}/v1/datasets/soak`, { method: "DELETE" });
+    else if (response.status === 503 || hasDisk && response.status === 507) seen.refused_uploads++;
+    else throw new Error(`an upload was answered with ${response.status}`);
+    await request(`${server.url}/v1/datasets/soak`, { method: "DELETE" });
   },
   async () => {
     const run = { dataset: "sample", model: "scratch:tiny", max_steps: 50, save_steps: 10 };
-    const { answer } = await server.post("/v1/runs", run);
+    const { status, answer } = await post("/v1/runs", run);
+    if (hasDisk && status === 507) return await pause(1000);
+    if (status !== 202) throw new Error(`a run was answered with ${status}`);
     const { id } = answer as { id: string };
     let state = "queued";
     for (; goesOn() && /queued|running|lost/.test(state); await pause(200)) {
-      ({ state } = await (await fetch(`${server.url}/v1/runs/${id}`)).json());
+      ({ state } = await (await request(`${server.url}/v1/runs/${id}`)).json());
     }
     if (state === "succeeded") seen.runs++;
-    await server.post(`/v1/runs/${id}/cancel`, {});
-    await fetch(`${server.url}/v1/runs/${id}`, { method: "DELETE" });
+    await post(`/v1/runs/${id}/cancel`, {});
+    await request(`${server.url}/v1/runs/${id}`, { method: "DELETE" });
   },
   async () => {
     await pause(15_000 * Math.random());
@@ -99,11 +155,11 @@ const parts: (() => Promise<void>)[] = [
   async () => {
     const path = `${server.url}/v1/models/${pick(MODELS)}/aliases/stable`;
     const body = JSON.stringify({ version: 1 });
-    await (await fetch(path, { method: "PUT", body })).body?.cancel();
+    await (await request(path, { method: "PUT", body })).body?.cancel();
     await pause(200);
   },
   async () => {
-    const connections = await server.connect(200, pick(["", "GET / HT"]));
+    const connections = await server.connect(100, pick(["", "GET / HT"]));
     await pause(1000);
     closeAll(connections);
     seen.connections += connections.length;
@@ -113,6 +169,14 @@ const parts: (() => Promise<void>)[] = [
     await pause(1500);
     await shell(`cd ${server.runsDir} && rm -f bad/* && touch bad/metrics.json bad/config.json`);
     await pause(1500);
+  },
+  async () => {
+    await pause(5000 + 10_000 * Math.random());
+    if (!hasDisk) return;
+    await shell(`cat /dev/zero > ${server.runsDir}/filling`);
+    seen.full_disks++;
+    await pause(3000);
+    await Deno.remove(join(server.runsDir, "filling"));
   },
   async () => {
     memoryMb.push(await server.residentMb());
@@ -129,6 +193,20 @@ await Promise.all(parts.map(async (part) => {
   }
 }));
 
+/** How many runs are not over, though nothing keeps them from it any more. */
+async function stuckRuns(): Promise<number> {
+  const endsAt = performance.now() + SETTLING_MS;
+  for (let running = 1;; await pause(500)) {
+    const { runs } = await (await request(`${server.url}/v1/runs`)).json();
+    running = runs.filter(({ state }: { state: string }) =>
+      /queued|running|lost/.test(state)
+    ).length;
+    if (running === 0 || performance.now() > endsAt) return running;
+  }
+}
+seen.stuck_runs = await stuckRuns();
+if (hasDisk) await shell(`umount -l ${server.runsDir}`);
+
 const warm = Math.floor(memoryMb.length * WARM_UP_SHARE);
 const before = Math.max(...memoryMb.slice(0, warm));
 const after = Math.max(...memoryMb.slice(warm));
@@ -139,6 +217,6 @@ console.log(JSON.stringify({
   memory_mb: { first_half: Math.round(before), second_half: Math.round(after) },
   most_descriptors: Math.max(...descriptors),
 }));
-const isGood = seen.wrong === 0 && seen.lost === 0 && slowestHealthMs < HEALTH_LIMIT_MS &&
-  after < before * GROWTH_LIMIT;
+const isGood = seen.wrong === 0 && seen.lost === 0 && seen.stuck_runs === 0 &&
+  slowestHealthMs < HEALTH_LIMIT_MS && after < before * GROWTH_LIMIT;
 Deno.exitCode = isGood ? 0 : 1;

@@ -20,6 +20,7 @@ import { formatMetric, percent, unknownLine } from "./report.ts";
 /** The most important figures come first, as a narrow terminal cuts the end. */
 const FORMAT = "  {bar} {value}/{total} steps | {left} left | loss {loss} | {rate} tokens/s";
 const DOWNLOAD_FORMAT = "  {bar} {percentage} % | {file}";
+const ENCODING_FORMAT = "  {bar} {value}/{total} texts encoded";
 /** In columns, so that all of it fits into 80. */
 const BAR_SIZE = 14;
 /** The weight of the earlier losses in the bar's smoothed loss. */
@@ -40,6 +41,7 @@ export class TrainProgress {
     stream: process.stderr,
   }, cliProgress.Presets.shades_classic);
   #bar: cliProgress.SingleBar | undefined;
+  #encodingBar: cliProgress.SingleBar | undefined;
   #smoothedLoss: number | undefined;
 
   /** Shows one event. */
@@ -119,7 +121,15 @@ export class TrainProgress {
     this.#startBar(event.steps, event.steps_done);
   }
 
-  #encoding({ texts }: EncodingEvent): void {
+  #encoding({ texts, total }: EncodingEvent): void {
+    if (total !== undefined) {
+      // Before the run has its own bar the texts are few.
+      if (this.#bar === undefined) return;
+      this.#encodingBar ??= this.#bars.create(total, texts, {}, { format: ENCODING_FORMAT });
+      this.#encodingBar.update(texts);
+      if (texts === total) this.#bars.remove(this.#encodingBar);
+      return;
+    }
     if (Deno.stderr.isTerminal()) process.stderr.write(`\rEncoding: ${count(texts)} texts`);
   }
 

@@ -26,23 +26,57 @@ export interface TrainingBatchOptions {
   shuffle: boolean;
 }
 
+/** A batch before the lengths of its texts are known. */
+export interface PlannedBatch {
+  /** The texts that it is taken from. */
+  chunk: readonly number[];
+  /** Which of the chunk's batches it is, counted from the shortest texts; by default all of it. */
+  place?: number;
+}
+
 /**
- * The batches of one epoch, as indices into `lengths`: a pure function of its arguments. Each index
- * stands in one batch.
+ * The batches of one epoch: a pure function of its arguments. Each example stands in one batch.
  *
  * Examples are shuffled, cut into chunks, sorted by length within a chunk and cut into batches,
- * which are shuffled again, as transformers' `group_by_length` does.
+ * which are shuffled again, as transformers' `group_by_length` does. The lengths matter only within a
+ * chunk, so that the first batch can be had when those of one chunk are known.
+ *
+ * @param count How many examples there are.
  */
-export function trainingBatches(
-  lengths: readonly number[],
+export function plannedBatches(
+  count: number,
   { batchSize, seed, epoch, shuffle }: TrainingBatchOptions,
-): number[][] {
-  const indices = lengths.map((_, index) => index);
-  if (!shuffle) return chunks(indices, batchSize);
+): PlannedBatch[] {
+  const indices = Array.from({ length: count }, (_, index) => index);
+  if (!shuffle) return chunks(indices, batchSize).map((chunk) => ({ chunk }));
   const random = new Random(seed, epoch);
   const batches = chunks(random.shuffle(indices), batchSize * BATCHES_PER_CHUNK)
-    .flatMap((chunk) => chunks(byLength(chunk, lengths), batchSize));
+    .flatMap((chunk) =>
+      Array.from(
+        { length: Math.ceil(chunk.length / batchSize) },
+        (_, place): PlannedBatch => ({ chunk, place }),
+      )
+    );
   return random.shuffle(batches);
+}
+
+/** The examples of a batch. @param lengths Those of its chunk are known. */
+export function batchOf(
+  { chunk, place }: PlannedBatch,
+  lengths: ArrayLike<number>,
+  batchSize: number,
+): readonly number[] {
+  if (place === undefined) return chunk;
+  return byLength(chunk, lengths).slice(place * batchSize, (place + 1) * batchSize);
+}
+
+/** The batches of one epoch, as indices into `lengths`; {@link plannedBatches} says how. */
+export function trainingBatches(
+  lengths: readonly number[],
+  options: TrainingBatchOptions,
+): (readonly number[])[] {
+  return plannedBatches(lengths.length, options)
+    .map((batch) => batchOf(batch, lengths, options.batchSize));
 }
 
 /**
@@ -53,7 +87,7 @@ export function trainingBatches(
  */
 export function cutBatch(
   batch: readonly number[],
-  lengths: readonly number[],
+  lengths: ArrayLike<number>,
   textsOf: (length: number) => number,
 ): number[][] {
   const order = byLength(batch, lengths);
@@ -123,7 +157,7 @@ export function collate(
   };
 }
 
-function byLength(indices: readonly number[], lengths: readonly number[]): number[] {
+function byLength(indices: readonly number[], lengths: ArrayLike<number>): number[] {
   return indices.toSorted((a, b) => lengths[a]! - lengths[b]!);
 }
 

@@ -178,16 +178,21 @@ export class ExampleFile implements Examples {
   *utf8Texts(): Generator<Uint8Array> {
     let block = new Uint8Array(0);
     let blockStart = 0;
+    let before = -Infinity;
     using file = Deno.openSync(this.path);
     const { starts } = this.#places;
     const total = starts.at(-1)!;
     for (let index = 0; index < this.length; index++) {
       const { start, size } = this.range(index);
       if (start < blockStart || start + size > blockStart + block.length) {
-        block = new Uint8Array(Math.max(size, Math.min(BLOCK_BYTES, total - start)));
+        // What follows is read with a text only where texts are taken in order.
+        const isInOrder = start >= before && start - before < BLOCK_BYTES / 4;
+        const ahead = isInOrder ? Math.min(BLOCK_BYTES, total - start) : 0;
+        block = new Uint8Array(Math.max(size, ahead));
         blockStart = start;
         readFully(file, this.path, block, start);
       }
+      before = start + size;
       yield block.subarray(start - blockStart, start - blockStart + size);
     }
   }

@@ -59,6 +59,7 @@ export class RunFollower {
   async take(message: JobMessage): Promise<void> {
     switch (message.type) {
       case "heartbeat":
+      case "encoding":
       case "report":
       case "ingested":
         return;

@@ -5,7 +5,7 @@
  */
 import type { EvaluationReport } from "../training/evaluation.ts";
 import type { EvaluateJob } from "./job.ts";
-import type { FinishEvent, TrainEvent, TrainResult } from "../training/events.ts";
+import type { EncodingEvent, FinishEvent, TrainEvent, TrainResult } from "../training/events.ts";
 import type { Headline } from "../training/metrics.ts";
 
 /** Errors are cut to this, as a value of Deno KV ends at 64 KiB. */
@@ -105,7 +105,10 @@ type Summary<Report extends EvaluationReport> = Report extends unknown
   : never;
 
 /** The event stream of a run carries what the run reports, and changes of its state. */
-export type RunEvent = Exclude<TrainEvent, FinishEvent> | StateEvent | RunFinishEvent;
+export type RunEvent =
+  | Exclude<TrainEvent, EncodingEvent | FinishEvent>
+  | StateEvent
+  | RunFinishEvent;
 
 /** The model is written and the run is over. */
 export interface RunFinishEvent extends RunResult {

@@ -98,17 +98,20 @@ export interface TrainResult {
 /** Anything that a run reports. */
 export type TrainEvent =
   | DownloadEvent
+  | EncodingEvent
   | StartEvent
   | StepEvent
   | EvaluationEvent
   | CheckpointEvent
   | FinishEvent;
 
-/** Texts are being encoded before pretraining. */
+/** Texts are being encoded, before pretraining or beside the training on a large data set. */
 export interface EncodingEvent {
   type: "encoding";
   /** How many there were so far. */
   texts: number;
+  /** How many there are, where that is known. */
+  total?: number;
 }
 
 /** Pretraining is prepared and begins. */

@@ -38,6 +38,9 @@ export interface EncodedExample {
   target: readonly number[];
 }
 
+/** What a step needs of an example. */
+export type TrainedExample = Pick<EncodedExample, "ids" | "target">;
+
 /** The rows of the training file that a run is trained on. */
 export function trainingRows(
   rows: Examples,
@@ -55,17 +58,22 @@ export interface EncodedExamples {
   unknownShare: number;
 }
 
+/** A function that gives the {@link EncodedExample.target} of a label. */
+export function targets({ problemType, labels }: Problem): (label: string) => number[] {
+  const places = new Map(labels.map((name, place) => [name, place]));
+  return (label) =>
+    problemType === "regression"
+      ? [Number(label)]
+      : classNames(label, problemType).flatMap((name) => places.get(name) ?? []);
+}
+
 /** Encodes texts and their labels. */
 export function encodeExamples(
   rows: Examples,
   tokenizer: Tokenizer,
   problem: Problem,
 ): EncodedExamples {
-  const places = new Map(problem.labels.map((name, place) => [name, place]));
-  const targetOf = (label: string) =>
-    problem.problemType === "regression"
-      ? [Number(label)]
-      : classNames(label, problem.problemType).flatMap((name) => places.get(name) ?? []);
+  const targetOf = targets(problem);
   const loss: TextLoss = { texts: 0, long: 0, tokens: 0, lost: 0 };
   const examples = Array.from(rows, ({ text, label }): EncodedExample => {
     const [{ ids, truncated }, ...others] = tokenizer.encodeRows(text) as [Encoding, ...Encoding[]];
@@ -101,12 +109,12 @@ function labelRow(target: readonly number[], { problemType, labels }: Problem): 
  * @param classWeights How much examples of each class weigh, `[labels]`; by default all the same.
  */
 export function stepFeeds(
-  parts: readonly (readonly EncodedExample[])[],
+  parts: readonly (readonly TrainedExample[])[],
   config: ModelConfig,
   classWeights?: readonly number[],
 ): Tensors[] {
   const exampleCount = parts.reduce((sum, part) => sum + part.length, 0);
-  const weightOf = ({ target: [place] }: EncodedExample) => classWeights?.[place!] ?? 1;
+  const weightOf = ({ target: [place] }: TrainedExample) => classWeights?.[place!] ?? 1;
   return parts.map((part) =>
     trainingFeeds(part, config, part.map((example) => weightOf(example) / exampleCount))
   );
@@ -118,7 +126,7 @@ export function stepFeeds(
  * @param weights Of each example in the loss.
  */
 function trainingFeeds(
-  examples: readonly EncodedExample[],
+  examples: readonly TrainedExample[],
   config: ModelConfig,
   weights: readonly number[],
 ): Tensors {

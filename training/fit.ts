@@ -5,7 +5,8 @@
  * @module
  */
 import { TrainingInterrupted } from "./interrupted.ts";
-import { type EpochSettings, type StepPlan, stepsLeft } from "./step_plan.ts";
+import type { PlannedBatch } from "../data/batches.ts";
+import { type EpochSettings, partsOf, type StepPlan, stepsLeft } from "./step_plan.ts";
 import type { PreparedStep, StepRunner } from "./step_runner.ts";
 
 /** What {@link fit} needs. */
@@ -15,8 +16,12 @@ export interface FitOptions {
   state: { readonly step: number };
   plan: StepPlan;
   settings: EpochSettings;
-  /** The tokens of each example. */
-  lengths: readonly number[];
+  /** The tokens of each example, as far as they are known. */
+  lengths: ArrayLike<number>;
+  /** Waits until the lengths and tokens of examples are known. */
+  ready?(examples: readonly number[]): Promise<void>;
+  /** Called with the steps of an epoch before the first. */
+  beforeEpoch?(steps: readonly (readonly PlannedBatch[])[]): void;
   /** Counted from 0; its steps may be done. */
   firstEpoch: number;
   /** Makes the feeds of a step from the examples of its parts. */
@@ -38,10 +43,14 @@ export async function fit(options: FitOptions): Promise<void> {
   const { runner, state, plan, settings, lengths, firstEpoch, signal } = options;
   const epochs = Math.ceil(plan.totalSteps / plan.stepsPerEpoch);
   for (let epoch = firstEpoch; epoch < epochs; epoch++) {
-    // Of a run that was stopped while it was measured no step may be left.
-    const steps = stepsLeft(lengths, settings, plan, epoch, state.step);
+    // A run that was stopped while it was measured may have no step left.
+    const steps = stepsLeft(lengths.length, settings, plan, epoch, state.step);
+    options.beforeEpoch?.(steps);
     await runner.run(steps, {
-      prepare: (parts) => options.prepare(parts, epoch),
+      prepare: async (step) => {
+        await options.ready?.(step.flatMap(({ chunk }) => chunk));
+        return await options.prepare(partsOf(step, lengths, settings), epoch);
+      },
       after: (step) => options.afterStep(step),
       signal,
     });

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { chunks, cutBatch, trainingBatches } from "../data/batches.ts";
+import { batchOf, chunks, cutBatch, type PlannedBatch, plannedBatches } from "../data/batches.ts";
 
 /** The steps of a run. */
 export interface StepPlan {
@@ -45,22 +45,34 @@ export interface EpochSettings {
 }
 
 /**
- * The steps of an epoch that are still to be done: each has its parts, as indices into `lengths`.
+ * The steps of an epoch that are still to be done, each with its batches.
  *
- * @param lengths The tokens of each example.
+ * @param examples How many there are.
  * @param epoch Counted from 0.
  * @param stepsDone Those of the whole run.
  */
 export function stepsLeft(
-  lengths: readonly number[],
-  { batchSize, gradientAccumulationSteps, seed, shuffle, textsOf = () => batchSize }: EpochSettings,
+  examples: number,
+  { batchSize, gradientAccumulationSteps, seed, shuffle }: EpochSettings,
   { stepsPerEpoch, totalSteps }: StepPlan,
   epoch: number,
   stepsDone: number,
-): number[][][] {
-  const batches = trainingBatches(lengths, { batchSize, seed, epoch, shuffle });
+): PlannedBatch[][] {
+  const batches = plannedBatches(examples, { batchSize, seed, epoch, shuffle });
   const firstStep = epoch * stepsPerEpoch;
   return chunks(batches, gradientAccumulationSteps)
-    .slice(stepsDone - firstStep, totalSteps - firstStep)
-    .map((step) => step.flatMap((batch) => cutBatch(batch, lengths, textsOf)));
+    .slice(stepsDone - firstStep, totalSteps - firstStep);
+}
+
+/**
+ * The parts of a step, as indices into `lengths`.
+ *
+ * @param lengths The tokens of each example; those of the step's chunks are known.
+ */
+export function partsOf(
+  step: readonly PlannedBatch[],
+  lengths: ArrayLike<number>,
+  { batchSize, textsOf = () => batchSize }: EpochSettings,
+): number[][] {
+  return step.flatMap((batch) => cutBatch(batchOf(batch, lengths, batchSize), lengths, textsOf));
 }

@@ -1,5 +1,5 @@
 import { deepStrictEqual } from "node:assert";
-import { stepPlan, stepsLeft } from "./step_plan.ts";
+import { partsOf, stepPlan, stepsLeft } from "./step_plan.ts";
 
 const SETTINGS = { epochs: 4, batchSize: 16, gradientAccumulationSteps: 1, warmupRatio: 0.1 };
 
@@ -21,16 +21,18 @@ Deno.test("stepsLeft() goes on in an epoch where an earlier process has stopped"
   const settings = { ...SETTINGS, gradientAccumulationSteps: 2, seed: 1, shuffle: true };
   const lengths = Array.from({ length: 100 }, (_, i) => i % 7);
   const plan = stepPlan(lengths.length, settings);
-  const whole = stepsLeft(lengths, settings, plan, 1, 4);
+  const left = (stepsDone: number) =>
+    stepsLeft(lengths.length, settings, plan, 1, stepsDone)
+      .map((step) => partsOf(step, lengths, settings));
+  const whole = left(4);
   deepStrictEqual(whole.map((parts) => parts.length), [2, 2, 2, 1]);
   deepStrictEqual(whole.flat(2).toSorted((a, b) => a - b), lengths.map((_, i) => i));
-  deepStrictEqual(stepsLeft(lengths, settings, plan, 1, 6), whole.slice(2));
-  deepStrictEqual(stepsLeft(lengths, settings, plan, 1, 8), []);
+  deepStrictEqual(left(6), whole.slice(2));
+  deepStrictEqual(left(8), []);
 });
 
 Deno.test("stepsLeft() ends with the run, within an epoch", () => {
   const settings = { ...SETTINGS, maxSteps: 5, seed: 1, shuffle: false };
-  const lengths = new Array(64).fill(3);
-  const plan = stepPlan(lengths.length, settings);
-  deepStrictEqual(stepsLeft(lengths, settings, plan, 1, 4).length, 1);
+  const plan = stepPlan(64, settings);
+  deepStrictEqual(stepsLeft(64, settings, plan, 1, 4).length, 1);
 });

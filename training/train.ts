@@ -38,14 +38,7 @@ import {
 } from "./folder/checkpoints.ts";
 import { headline } from "./evaluation.ts";
 import type { TrainEvent, TrainResult } from "./events.ts";
-import {
-  type EncodedExample,
-  encodeExamples,
-  inChunks,
-  predictExamples,
-  stepFeeds,
-  trainingRows,
-} from "./examples.ts";
+import { type EncodedExample, predictExamples, stepFeeds, trainingRows } from "./examples.ts";
 import { fit, interruptible } from "./fit.ts";
 import { frozenParameters } from "./freeze.ts";
 import { trainingGraphs } from "./graphs.ts";
@@ -66,6 +59,7 @@ import { longTextsOf, type TrainSettings, withModelDefaults } from "./settings.t
 import { stepPlan } from "./step_plan.ts";
 import { StepRunner } from "./step_runner.ts";
 import { TrainerState } from "./folder/trainer_state.ts";
+import { trainingTexts } from "./training_texts.ts";
 import { writeTrainingArgs } from "./folder/training_args.ts";
 
 /** How often a run writes down how far it is, for those who watch its folder. */
@@ -164,14 +158,18 @@ async function runTraining(dataset: Dataset, options: TrainOptions): Promise<Tra
   const problem = problemOf(config);
   const tokenizer = base.tokenizer.withLongTexts(longTextsOf(settings));
 
-  const encoded = encodeExamples(trainRows, tokenizer, problem);
-  const { loss: textLoss, unknownShare } = encoded;
-  const examples = inChunks(encoded.examples);
-  const validation = encodeExamples(dataset.validation, tokenizer, problem);
-  const lengths = examples.map(({ ids }) => ids.length);
+  const texts = locks.use(
+    await trainingTexts(trainRows, {
+      tokenizer,
+      problem,
+      onProgress: (texts) => onEvent({ type: "encoding", texts, total: trainRows.length }),
+    }),
+  );
+  const { lengths, loss: textLoss, unknownShare } = texts;
+  const classOf = (_: number, row: number) => texts.target(row)[0]!;
   const lossWeights = settings.classWeights === undefined
     ? undefined
-    : classWeights(settings.classWeights, examples.map(({ target }) => target[0]!), dataset.labels);
+    : classWeights(settings.classWeights, Array.from(lengths, classOf), dataset.labels);
   const plan = stepPlan(lengths.length, settings);
   const { stepsPerEpoch, totalSteps } = plan;
 
@@ -188,7 +186,7 @@ async function runTraining(dataset: Dataset, options: TrainOptions): Promise<Tra
     device: executor.choice.device,
     lifetimes: graphs.lifetimes,
     dimensions: (batch, length) => ({ batch, length }),
-    lengths,
+    lengths: texts.possibleLengths,
     batchSize: settings.batchSize,
     stepMemory: settings.stepMemory,
     gradientCheckpointing: settings.gradientCheckpointing,
@@ -228,13 +226,15 @@ async function runTraining(dataset: Dataset, options: TrainOptions): Promise<Tra
     steps_done: state.step,
     epochs: settings.epochs,
     train_examples: trainRows.length,
-    validation_examples: validation.examples.length,
-    truncated: settings.longTexts === "chunk" ? 0 : textLoss.long,
+    validation_examples: dataset.validation.length,
+    truncated: settings.longTexts === "chunk"
+      ? 0
+      : Math.round(textLoss.long * trainRows.length / textLoss.texts),
     lost_share: textLoss.lost / Math.max(1, textLoss.tokens),
-    chunks: settings.longTexts === "chunk" ? examples.length - trainRows.length + textLoss.long : 0,
+    chunks: settings.longTexts === "chunk" ? lengths.length - trainRows.length + textLoss.long : 0,
     unknown_share: unknownShare,
     leakage: leakageLine({ ...dataset, train: trainRows }),
-    notes: parts.note === undefined ? notes : [...notes, parts.note],
+    notes: [...notes, parts.note ?? [], texts.note ?? []].flat(),
   });
 
   const runner = new StepRunner({
@@ -269,7 +269,9 @@ async function runTraining(dataset: Dataset, options: TrainOptions): Promise<Tra
     onEvent({ type: "checkpoint", step: state.step, dir });
   };
   const prepare = (rows: readonly number[][]) => {
-    const parts = rows.map((part) => part.map((row) => examples[row]!));
+    const parts = rows.map((part) =>
+      part.map((row) => ({ ids: texts.ids(row), target: texts.target(row) }))
+    );
     const tokens = parts.flat().reduce((sum, { ids }) => sum + ids.length, 0);
     return { parts: stepFeeds(parts, config, lossWeights), tokens };
   };
@@ -280,10 +282,12 @@ async function runTraining(dataset: Dataset, options: TrainOptions): Promise<Tra
   };
 
   const predicting = { signal, chunkJoin: settings.chunkJoin };
+  let validation: EncodedExample[] | undefined;
+  const encodedValidation = async () => validation ??= await texts.encode(dataset.validation);
   const afterEpoch = async () => {
     const { loss, predictions } = await predictExamples(
       session,
-      validation.examples,
+      await encodedValidation(),
       config,
       predicting,
     );
@@ -301,6 +305,8 @@ async function runTraining(dataset: Dataset, options: TrainOptions): Promise<Tra
       plan,
       settings: { ...settings, ...parts },
       lengths,
+      ready: texts.ready,
+      beforeEpoch: texts.encodeAhead,
       firstEpoch: state.epochsDone,
       prepare,
       afterStep,
@@ -318,11 +324,11 @@ async function runTraining(dataset: Dataset, options: TrainOptions): Promise<Tra
     const predict = () => predictExamples(session, examples, config, predicting);
     return { rows, examples, logits: (await interruptible(predict, run)).logits };
   };
-  const measured = encodeExamples(dataset[split], tokenizer, problem);
+  const measured = await texts.encode(dataset[split]);
   const { calibration, partner, problem: { thresholds }, ...verdict } = conclude({
     train: trainRows,
-    validation: await answered(dataset.validation, validation.examples),
-    measured: await answered(dataset[split], measured.examples),
+    validation: await answered(dataset.validation, await encodedValidation()),
+    measured: await answered(dataset[split], measured),
     problem,
     partner: settings.partner,
     calibrates: !outputParameters(config).some((name) => frozen.has(name)),

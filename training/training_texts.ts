@@ -1,0 +1,139 @@
+/**
+ * The texts of a run on their way into its steps.
+ *
+ * @module
+ */
+import { dirname, join } from "node:path";
+import type { TokenIds } from "../data/batches.ts";
+import { ExampleFile, type Examples } from "../data/example_file.ts";
+import type { Example } from "../data/examples.ts";
+import type { Problem } from "../data/labels.ts";
+import type { PlannedBatch } from "../data/batches.ts";
+import { type TextLoss, type Tokenizer, unknownShare } from "../models/text/tokenizer.ts";
+import { type EncodedTexts, encodedTexts, GrowingTexts } from "./encoded_texts.ts";
+import { EncodingWorkers } from "./encoding_workers.ts";
+import { type EncodedExample, encodeExamples, inChunks, targets } from "./examples.ts";
+
+/** More texts are encoded while the run goes on, and not before. */
+const MOST_AT_ONCE = 20_000;
+/** Texts by which those of a large data set are described. */
+const SAMPLE = 1000;
+/** Texts of one call to the Workers. */
+const CALL_TEXTS = 800;
+
+/** The texts that a run is trained on. */
+export interface TrainingTexts extends EncodedTexts, AsyncDisposable {
+  /** The places of a text's classes among the labels, or its number. */
+  target(row: number): readonly number[];
+  /** How many tokens texts may have: all numbers that occur, or all that are possible. */
+  possibleLengths: readonly number[];
+  /** What the texts lose on the way into the model, all of them or a sample. */
+  loss: TextLoss;
+  /** The share of the tokens that the vocabulary does not have. */
+  unknownShare: number;
+  /** What a user should know of how they are encoded; `undefined` where all were at once. */
+  note: string | undefined;
+  /** Encodes texts in the order in which steps want them, beside other work. */
+  encodeAhead(steps: readonly (readonly PlannedBatch[])[]): void;
+  /** Encodes texts that are not trained on. */
+  encode(rows: readonly Example[]): Promise<EncodedExample[]>;
+}
+
+/** What {@link trainingTexts} needs beside the texts. */
+export interface TrainingTextsOptions {
+  tokenizer: Tokenizer;
+  problem: Problem;
+  /** Called with the number of texts that are encoded, where that takes long. */
+  onProgress?: (texts: number) => void;
+  /** How many texts are encoded at once. */
+  mostAtOnce?: number;
+}
+
+/**
+ * The texts of a run. Those of a small data set, or in chunks, are all encoded when it returns. Those
+ * of a large one are encoded in Workers while the run goes on, which changes nothing of what it does.
+ */
+export async function trainingTexts(
+  rows: Examples,
+  options: TrainingTextsOptions,
+): Promise<TrainingTexts> {
+  const { tokenizer, problem, mostAtOnce = MOST_AT_ONCE } = options;
+  const isLarge = rows.length > mostAtOnce && tokenizer.longTexts.strategy !== "chunk";
+  // Where a data set is large, a run does the same whether its texts are in memory or not.
+  const possibleLengths = isLarge
+    ? Array.from({ length: tokenizer.maxLength }, (_, i) => i + 1)
+    : undefined;
+  if (possibleLengths !== undefined && rows instanceof ExampleFile) {
+    return { ...await growingTexts(rows, options), possibleLengths };
+  }
+  const { examples, loss, unknownShare } = encodeExamples(rows, tokenizer, problem);
+  const trained = inChunks(examples);
+  const encoded = encodedTexts(trained);
+  return {
+    ...encoded,
+    possibleLengths: possibleLengths ?? [...new Set(Array.from(encoded.lengths))],
+    target: (row) => trained[row]!.target,
+    loss,
+    unknownShare,
+    note: undefined,
+    encodeAhead: () => {},
+    encode: (rows) => Promise.resolve(encodeExamples(rows, tokenizer, problem).examples),
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+}
+
+async function growingTexts(
+  rows: ExampleFile,
+  { tokenizer, problem, onProgress = () => {} }: TrainingTextsOptions,
+): Promise<Omit<TrainingTexts, "possibleLengths">> {
+  using resources = new DisposableStack();
+  const dir = dirname(rows.path);
+  const workers = resources.use(await EncodingWorkers.start(tokenizer, join(dir, "tokenizer")));
+  const texts = resources.use(
+    new GrowingTexts(rows, {
+      file: join(dir, "tokens"),
+      encode: (texts) => workers.encode(texts),
+      parallel: workers.count,
+      onProgress,
+    }),
+  );
+  const sample = Array.from({ length: SAMPLE }, (_, i) => Math.floor(i * rows.length / SAMPLE));
+  await texts.ready(sample);
+  const loss = { ...texts.loss };
+  const targetOf = targets(problem);
+  const used = resources.move();
+  return {
+    lengths: texts.lengths,
+    ready: (rows) => texts.ready(rows),
+    ids: (row) => texts.ids(row),
+    target: (row) => targetOf(rows.label(row)),
+    loss,
+    unknownShare: unknownShare(texts.counts),
+    note: `Texts are encoded beside the training; how many are too long, and how many tokens are ` +
+      `unknown, ${SAMPLE.toLocaleString("en")} of them told`,
+    encodeAhead: (steps) => {
+      texts.encodeAhead(chunksOf(steps));
+    },
+    encode: async (heldOut) => {
+      const calls: Promise<TokenIds[]>[] = [];
+      for (let from = 0; from < heldOut.length; from += CALL_TEXTS) {
+        const part = heldOut.slice(from, from + CALL_TEXTS).map(({ text }) => text);
+        calls.push(workers.encode(part).then(rowsOf));
+      }
+      const ids = (await Promise.all(calls)).flat();
+      return heldOut.map(({ text, label }, i) => ({ text, ids: ids[i]!, target: targetOf(label) }));
+    },
+    [Symbol.asyncDispose]: () => Promise.resolve(used.dispose()),
+  };
+}
+
+/** The texts of steps, in the order in which these want them. */
+function* chunksOf(steps: readonly (readonly PlannedBatch[])[]): Generator<readonly number[]> {
+  for (const step of steps) for (const { chunk } of step) yield chunk;
+}
+
+/** The tokens of each text. */
+function rowsOf({ ids, lengths }: { ids: Uint32Array; lengths: Uint32Array }): number[][] {
+  let end = 0;
+  return Array.from(lengths, (length) => Array.from(ids.subarray(end, end += length)));
+}

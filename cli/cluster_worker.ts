@@ -6,6 +6,7 @@
 import { ClusterMember } from "../orchestration/cluster/member.ts";
 import { Workers } from "../orchestration/cluster/workers.ts";
 import { Ingestion } from "../orchestration/ingestion.ts";
+import { spawnWorker } from "../orchestration/job_process.ts";
 import { OwnedFolder } from "../orchestration/server_state.ts";
 import { Supervisor } from "../orchestration/supervisor.ts";
 import { writeLine } from "../lib/write_line.ts";
@@ -54,6 +55,8 @@ export async function runClusterWorker(flags: ClusterWorkerFlags): Promise<void>
     runsDir,
     datasetDir: (name) => datasets.dirOf(name),
     workers: tasks,
+    // No server is on this machine, or the worker was started with `nice`.
+    spawn: (job) => spawnWorker(job, { lowPriority: false }),
     heartbeatTimeoutMs: heartbeatTimeout * 1000,
     files,
   });

@@ -72,8 +72,9 @@ async function runOneJob(): Promise<void> {
   const job: Job = JSON.parse((await lines.next()).value);
   const stopping = new AbortController();
   void listen(lines, stopping);
-  // The server's requests have priority.
-  setPriority(constants.priority.PRIORITY_LOW);
+  // A server allows it, as its requests have priority.
+  const permission = await Deno.permissions.query({ name: "sys", kind: "setPriority" });
+  if (permission.state === "granted") setPriority(constants.priority.PRIORITY_LOW);
   // Ctrl-C in a terminal reaches all its processes; the server decides what to do.
   Deno.addSignalListener("SIGINT", () => {});
   setInterval(() => send({ type: "heartbeat" }), HEARTBEAT_MS);

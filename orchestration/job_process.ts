@@ -23,8 +23,13 @@ const MALLOC_VARIABLES = ["MALLOC_ARENA_MAX", "MALLOC_MMAP_MAX_", "MALLOC_TRIM_T
 /** What of this program is read as files: code of Workers, kernels, and what comes with it. */
 const OWN_PARTS = ["../lib/", "../onnx/", "../models/bundled/", "../data/sample/"];
 
-/** The subprocess of the server: this program's command `worker`, which may do what its job needs. */
-export function spawnWorker(job: Job): Deno.ChildProcess {
+/**
+ * The subprocess of the server: this program's command `worker`, which may do what its job needs.
+ *
+ * @param lowPriority Whether everything else that the machine does comes first, as requests do on a
+ * server.
+ */
+export function spawnWorker(job: Job, { lowPriority = true } = {}): Deno.ChildProcess {
   const options: Deno.CommandOptions = {
     stdin: "piped",
     stdout: "piped",
@@ -41,7 +46,7 @@ export function spawnWorker(job: Job): Deno.ChildProcess {
   const own = OWN_PARTS.map((part) => fileURLToPath(new URL(part, import.meta.url)));
   const shared = hub === undefined ? [] : [hub];
   const permissions = [
-    "--allow-sys=setPriority,systemMemoryInfo",
+    `--allow-sys=systemMemoryInfo${lowPriority ? ",setPriority" : ""}`,
     pathPermission("read", [...own, packagesDir(), ...read, ...write, ...shared]),
     pathPermission("write", [...write, ...shared]),
   ];

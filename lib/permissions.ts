@@ -25,6 +25,7 @@ export function packagesDir(): string {
 export const SYSTEM_VARIABLES: readonly string[] = [
   "PATH",
   "DENO_DIR",
+  "DENO_V8_FLAGS",
   "DENO_WEBGPU_BACKEND",
   "TMPDIR",
   "SystemRoot",

@@ -8,6 +8,15 @@ import { fileURLToPath } from "node:url";
 /** The program. */
 export const MAIN: string = fileURLToPath(new URL("../main.ts", import.meta.url));
 
+/**
+ * The environment of processes that end after seconds: they are spared the second compiler of
+ * WebAssembly, which takes two seconds of a processor and changes no result.
+ */
+export const QUICK_START = { DENO_V8_FLAGS: "--liftoff-only" };
+
+/** How steps of a test are declared that wait more than they work, so that they run side by side. */
+export const SIDE_BY_SIDE = { sanitizeOps: false, sanitizeResources: false, sanitizeExit: false };
+
 /** Settings of {@link graft}. */
 export interface GraftOptions {
   /** Standard input. */

@@ -6,29 +6,29 @@
 import { deepStrictEqual, ok } from "node:assert";
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { Random } from "../../lib/random.ts";
 import { ClusterMember } from "../../orchestration/cluster/member.ts";
 import { isOver, newRun, type Run } from "../../orchestration/run_store.ts";
 import { Supervisor } from "../../orchestration/supervisor.ts";
+import { MAIN, QUICK_START } from "../graft.ts";
 import { NatsServers } from "./nats_servers.ts";
-
-const MAIN = fileURLToPath(new URL("../../main.ts", import.meta.url));
-
 /** How much is done, and how badly it is disturbed. */
 export interface Disturbance {
   runs: number;
   workers: number;
   maxSteps: number;
-  /** A worker is killed so often, and started again. */
-  killWorkerEveryMs: number;
-  /** So many workers are killed before they are left alone. */
-  workerKills: number;
-  /** A NATS node is killed so often, and started again; by default none. */
-  killNatsEveryMs?: number;
-  /** So many NATS nodes are killed before they are left alone; by default all the time. */
+  /**
+   * After about this many checkpoints of all runs a worker is killed, and started again: by the
+   * clock a slow machine would be disturbed more than it can do.
+   */
+  checkpointsPerWorkerKill: number;
+  /** How many workers are killed before they are left alone; by default there is no end. */
+  workerKills?: number;
+  /** After this many checkpoints a NATS node is killed, and started again; by default none is. */
+  checkpointsPerNatsKill?: number;
+  /** How many NATS nodes are killed; by default there is no end. */
   natsKills?: number;
-  /** After so long a worker's tasks are given to another. */
+  /** A worker that is silent for longer loses its tasks to another. */
   leaseSeconds: number;
   log?: (line: string) => void;
 }
@@ -53,7 +53,12 @@ export class WorkerProcesses implements AsyncDisposable {
       ...["--lease", String(this.#leaseSeconds), "--name", name, "--device", "wasm"],
       ...["--runs", join(this.#dir, `${name}-${crypto.randomUUID()}`)],
     ];
-    const worker = new Deno.Command("deno", { args, stdout: "null", stderr: "null" }).spawn();
+    const worker = new Deno.Command("deno", {
+      args,
+      env: QUICK_START,
+      stdout: "null",
+      stderr: "null",
+    }).spawn();
     this.#workers.set(name, worker);
     return worker;
   }
@@ -128,12 +133,31 @@ export class TestCluster implements AsyncDisposable {
     return id;
   }
 
-  /** A run when it is over. */
-  async over(id: string): Promise<Run> {
+  /**
+   * A run when it is over.
+   *
+   * @param onCheckpoint Called when it has another checkpoint.
+   */
+  async over(id: string, onCheckpoint = () => {}): Promise<Run> {
+    let step = 0;
     for await (const run of this.member.store.watch(id, new AbortController().signal)) {
-      if (run !== undefined && isOver(run)) return run;
+      if (run === undefined) break;
+      if (isOver(run)) return run;
+      if (run.checkpoint_step > step) onCheckpoint();
+      step = run.checkpoint_step;
     }
     throw new Error(`the run '${id}' is gone`);
+  }
+
+  /** Waits until all NATS nodes are there, and each has everything. */
+  async allCurrent(): Promise<void> {
+    const { cluster } = this.member;
+    while (true) {
+      const streams = await cluster.reach(() => cluster.manager.streams.list().next());
+      const replicas = streams.flatMap(({ cluster }) => cluster?.replicas ?? []);
+      if (replicas.every(({ current, offline }) => current && !offline)) return;
+      await pause(500);
+    }
   }
 
   /** The SHA-256 of the weights of a run that has succeeded. */
@@ -148,6 +172,28 @@ export class TestCluster implements AsyncDisposable {
     await this.member[Symbol.asyncDispose]();
     await this.nats[Symbol.asyncDispose]();
     await Deno.remove(this.dir, { recursive: true });
+  }
+}
+
+/** Counts what has been reached, and lets others wait for it. */
+class Progress {
+  #count = 0;
+  #next = Promise.withResolvers<void>();
+
+  add(): void {
+    this.#count++;
+    this.#next.resolve();
+    this.#next = Promise.withResolvers();
+  }
+
+  /** Waits until there are more, or the signal aborts. */
+  async more(count: number, signal: AbortSignal): Promise<void> {
+    const { promise: aborted, resolve } = Promise.withResolvers<void>();
+    signal.addEventListener("abort", () => resolve(), { once: true });
+    const wanted = this.#count + count;
+    while (this.#count < wanted && !signal.aborted) {
+      await Promise.race([this.#next.promise, aborted]);
+    }
   }
 }
 
@@ -170,34 +216,43 @@ export async function disturbRuns(
   }
   const random = new Random(11);
   const done = new AbortController();
-  const every = async (ms: number | undefined, count: number, kill: () => Promise<void>) => {
-    for (let i = 0; ms !== undefined && i < count && !done.signal.aborted; i++) {
-      await pause(ms * (0.5 + random.uniform()), done.signal);
-      if (!done.signal.aborted) await kill();
+  const progress = new Progress();
+  const every = async (
+    checkpoints: number | undefined,
+    count: number | undefined,
+    kill: () => Promise<void>,
+  ) => {
+    if (checkpoints === undefined) return;
+    for (let i = 0; i < (count ?? Infinity); i++) {
+      await progress.more(1 + random.integer(2 * checkpoints - 1), done.signal);
+      // Somewhere between two checkpoints.
+      await pause(random.integer(1000), done.signal);
+      if (done.signal.aborted) return;
+      await kill();
     }
   };
   let workerKills = 0;
   let natsKills = 0;
   const disturbing = Promise.all([
-    every(kills.killWorkerEveryMs, kills.workerKills, async () => {
+    every(kills.checkpointsPerWorkerKill, kills.workerKills, async () => {
       const name = names[random.integer(names.length)]!;
       await cluster.workers.end(name);
       cluster.workers.start(name);
       workerKills++;
       log(`killed ${name}`);
     }),
-    every(kills.killNatsEveryMs, kills.natsKills ?? Infinity, async () => {
+    every(kills.checkpointsPerNatsKill, kills.natsKills, async () => {
       const node = natsKills++ % 3;
       await cluster.nats.killNode(node);
       await pause(3000, done.signal);
       cluster.nats.startNode(node);
       log(`killed and started NATS node ${node}`);
-      // Two of three have to be there, and have the same.
-      await pause(5000, done.signal);
+      // Two of three have to have everything when the next is killed.
+      await cluster.allCurrent();
     }),
   ]);
   const overs = await Promise.all(ids.map(async (id) => {
-    const run = await cluster.over(id);
+    const run = await cluster.over(id, () => progress.add());
     log(`${run.name} ${run.state} after ${run.attempt} attempts ${run.error ?? ""}`);
     return run;
   }));

@@ -81,11 +81,12 @@ async function show(
     return;
   }
   const table = new Table({
-    head: ["worker", "devices", "cores", "memory", "tasks"],
+    head: ["worker", "devices", "labels", "cores", "memory", "tasks"],
     style: { head: [] },
   });
-  for (const { name, devices, cores, memory_bytes, tasks } of workers) {
-    table.push([name, devices.join(", "), cores, `${(memory_bytes / 1e9).toFixed(1)} GB`, tasks]);
+  for (const { name, devices, labels, cores, memory_bytes, tasks } of workers) {
+    const memory = `${(memory_bytes / 1e9).toFixed(1)} GB`;
+    table.push([name, devices.join(", "), labels.join(", "), cores, memory, tasks]);
   }
   const { nats, queue } = status;
   console.log(`NATS: ${nats.connected_to}, ${nats.nodes.join(", ")}`);

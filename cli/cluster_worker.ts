@@ -20,6 +20,7 @@ export interface ClusterWorkerFlags extends ClusterFlags {
   name?: string;
   runs: string;
   device?: string[];
+  labels: string[];
   tasks: number;
   lease: number;
   heartbeatTimeout: number;
@@ -30,13 +31,13 @@ const PATIENCE_MS = 24 * 3600_000;
 
 /** Works until a signal ends it. */
 export async function runClusterWorker(flags: ClusterWorkerFlags): Promise<void> {
-  const { runs: runsDir, tasks, lease, heartbeatTimeout } = flags;
+  const { runs: runsDir, labels, tasks, lease, heartbeatTimeout } = flags;
   using _folder = await OwnedFolder.take(runsDir);
   const devices = await devicesOf(flags.device);
   await using member = await ClusterMember.join({
     ...memberOptions(flags)!,
     runsDir,
-    devices: ["auto", ...devices],
+    offer: { devices, labels },
     leaseMs: lease * 1000,
     patienceMs: PATIENCE_MS,
   }, (dataset, signal) => new Ingestion().run(dataset, signal));
@@ -45,6 +46,7 @@ export async function runClusterWorker(flags: ClusterWorkerFlags): Promise<void>
   await using _listed = (await Workers.open(cluster)).register({
     name,
     devices,
+    labels,
     cores: navigator.hardwareConcurrency,
     memory_bytes: Deno.systemMemoryInfo().total,
     tasks,

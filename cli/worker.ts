@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { Command } from "commander";
+import { Command, InvalidArgumentError } from "commander";
 import { constants, setPriority } from "node:os";
 import { parseColumnMapping } from "../data/columns.ts";
 import { readDataset } from "../data/dataset.ts";
@@ -15,6 +15,7 @@ import { writeLine } from "../lib/write_line.ts";
 import { TextClassifier } from "../models/inference/text_classifier.ts";
 import { scratchWordPieces } from "../models/scratch.ts";
 import { Executor } from "../onnx/runtime/executor.ts";
+import { WorkerLabel } from "../orchestration/worker_label.ts";
 import { writeRows } from "../orchestration/evaluation_rows.ts";
 import type { ClusterWorkerFlags } from "./cluster_worker.ts";
 import { addClusterOptions } from "./cluster_options.ts";
@@ -41,6 +42,12 @@ export function workerCommand(): Command {
     .option("--name <name>", "What the worker is called in lists")
     .option("--runs <dir>", "Folder for what it works on, which no other may use", "worker")
     .option("--device <name>", "Device that it offers; repeatable; default: all it has", collect)
+    .option(
+      "--labels <labels>",
+      "Labels by which runs may ask for it, separated by commas: gpu,big",
+      parseLabels,
+      [],
+    )
     .option("--tasks <number>", "Runs and evaluations at once", parseCount, 1)
     .option(
       "--lease <seconds>",
@@ -64,6 +71,14 @@ export function workerCommand(): Command {
 
 function collect(value: string, values: string[] = []): string[] {
   return [...values, value];
+}
+
+function parseLabels(text: string): string[] {
+  return text.split(",").map((part) => {
+    const { data: label, error } = WorkerLabel.safeParse(part.trim());
+    if (error === undefined) return label;
+    throw new InvalidArgumentError(`'${part}' ${error.issues[0]!.message}`);
+  });
 }
 
 /** Does the job that comes on standard input; events go to the output. */

@@ -42,6 +42,8 @@ export interface Run {
   cancelling?: boolean | undefined;
   /** Whether its model is to take the requests of its name from the version that has them. */
   promote?: boolean | undefined;
+  /** In a cluster, the label of a worker that may take it; without one any may. */
+  worker_label?: string | undefined;
   /** The run of which it is another try. */
   retry_of?: string | undefined;
   /** Of a run that succeeded. */

@@ -34,6 +34,7 @@ import { type Metric, METRIC_NAMES } from "../training/metrics.ts";
 import { TrainSettings, withModelDefaults } from "../training/settings.ts";
 import { camelCase, mapKeys, snakeCase } from "../lib/snake_case.ts";
 import type { Supervisor } from "../orchestration/supervisor.ts";
+import { WorkerLabel } from "../orchestration/worker_label.ts";
 import { aboutToStop, invalidField } from "./errors.ts";
 import { createRouter, declareRoute, errorAnswers, jsonBody, jsonContent } from "./router.ts";
 import type { DiskBudget } from "./storage.ts";
@@ -71,22 +72,25 @@ const Settings = {
   init_from: z.enum(["random", "vocab"]).optional().describe("Where virtual tokens start"),
 };
 
+const Label = WorkerLabel.describe(
+  "In a cluster, the label of a worker that may take the run; without one any may",
+);
+
 const RunRequest = z.strictObject({
   ...Settings,
   dataset: z.string(),
   name: Name.optional().describe("The name under which the model is served; default: the run's id"),
   promote: Promote.optional(),
+  worker_label: Label.optional(),
 }).meta({ id: "RunRequest" });
 
 /** The same without defaults: what is not given stays as it was. */
 const RetryRequest = z.strictObject(
   Object.fromEntries(
-    Object.entries({ ...Settings, dataset: z.string(), name: Name, promote: Promote }).map((
-      [key, schema],
-    ) => [
-      key,
-      z.optional(withoutDefault(schema)),
-    ]),
+    Object.entries({
+      ...Settings,
+      ...{ dataset: z.string(), name: Name, promote: Promote, worker_label: Label },
+    }).map(([key, schema]) => [key, z.optional(withoutDefault(schema))]),
   ),
 ).meta({ id: "RetryRequest" });
 
@@ -146,6 +150,7 @@ const RunAnswer = z.looseObject({
   progress: RunProgress.optional(),
   cancelling: z.boolean().optional().describe("It stops within a step"),
   promote: z.boolean().optional(),
+  worker_label: z.string().optional(),
   retry_of: z.string().optional(),
   result: RunResult.optional(),
   error: z.string().optional(),
@@ -421,7 +426,10 @@ export function runRoutes(options: RunRoutesOptions): OpenAPIHono {
 
   /** Checks everything that can be before a run is queued. */
   const check = async (request: Record<string, unknown>) => {
-    const { dataset, name, promote, ...settings } = RunRequest.parse(request);
+    const { dataset, name, promote, worker_label, ...settings } = RunRequest.parse(request);
+    if (worker_label !== undefined && options.trainsElsewhere !== true) {
+      throw invalidField("worker_label", "only the workers of a cluster have labels");
+    }
     if (name !== undefined && await store.get(name) !== undefined) {
       throw invalidField("name", `'${name}' is the id of a run, by which its model is known`);
     }
@@ -446,7 +454,7 @@ export function runRoutes(options: RunRoutesOptions): OpenAPIHono {
         throw error;
       });
     }
-    return { dataset, name, promote, settings, known, base };
+    return { dataset, name, promote, worker_label, settings, known, base };
   };
 
   const submit = async (
@@ -456,11 +464,12 @@ export function runRoutes(options: RunRoutesOptions): OpenAPIHono {
   ) => {
     if (supervisor.closed) throw aboutToStop();
     using _place = supervisor.reserve();
-    const { dataset, name, promote, settings, base } = await check(request);
+    const { dataset, name, promote, worker_label, settings, base } = await check(request);
     using _room = await options.budget.reserve();
     const id = crypto.randomUUID();
     const { retry_of } = origin;
-    const run = newRun({ id, name: name ?? id, settings, base, dataset, promote, retry_of });
+    const fields = { settings, base, dataset, promote, worker_label, retry_of };
+    const run = newRun({ id, name: name ?? id, ...fields });
     if (!await supervisor.submit(run, origin.created)) return undefined;
     context.header("Location", `/v1/runs/${id}`);
     return answer(run);
@@ -547,12 +556,10 @@ export function runRoutes(options: RunRoutesOptions): OpenAPIHono {
     return context.json(answer(await supervisor.resume(id)), 202);
   });
   router.openapi(retry, async (context) => {
-    const { id, name, promote, dataset, settings: { problem_type: _, ...settings } } =
-      await findOwn(
-        context.req.valid("param").id,
-      );
-    const own = name === id ? {} : { name };
-    const request = { ...settings, dataset, promote, ...own, ...context.req.valid("json") };
+    const { id, name, promote, worker_label, dataset, settings: { problem_type: _, ...settings } } =
+      await findOwn(context.req.valid("param").id);
+    const own = { dataset, promote, worker_label, ...name !== id && { name } };
+    const request = { ...settings, ...own, ...context.req.valid("json") };
     return context.json(await submit(context, request, { retry_of: id }), 202);
   });
   router.openapi(events, async (context) => {

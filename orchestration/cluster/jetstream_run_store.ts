@@ -41,12 +41,21 @@ interface StoredRequest extends CreatedRun {
   run: Run;
 }
 
+/** What a worker has; it takes only tasks that ask for nothing else. */
+export interface Offer {
+  devices: readonly string[];
+  /** Words that its operator gave it, for runs that are not for every machine. */
+  labels?: readonly string[];
+}
+
 /** The last event of a run's stream. */
 interface LastEvent {
   id: number;
   sequence: number;
 }
 
+/** Asked for by tasks that any device may do. */
+const ANY_DEVICE = "auto";
 /** For so long the same request to create a run creates no other. */
 const IDEMPOTENCY_MS = 24 * 3600_000;
 /** So many runs of a list are read at once. */
@@ -68,7 +77,7 @@ export class JetStreamRunStore extends RunStore {
   readonly #requests: KV;
   readonly #events: string;
   readonly #queue: string;
-  readonly #devices: readonly string[];
+  readonly #consumers: readonly string[];
   readonly #ends = new Map<string, LastEvent>();
   /** The runs by time, made when it is asked for. */
   #byTime: RunEntry[] | undefined;
@@ -80,7 +89,7 @@ export class JetStreamRunStore extends RunStore {
     evaluations: WatchedBucket<Evaluation>,
     requests: KV,
     streams: { events: string; queue: string },
-    devices: readonly string[],
+    consumers: readonly string[],
   ) {
     super();
     this.#cluster = cluster;
@@ -89,7 +98,7 @@ export class JetStreamRunStore extends RunStore {
     this.#requests = requests;
     this.#events = streams.events;
     this.#queue = streams.queue;
-    this.#devices = devices;
+    this.#consumers = consumers;
     runs.listen(() => this.#byTime = undefined);
     this.#sweeper = setInterval(() => {
       this.sweep().catch((error) =>
@@ -101,9 +110,9 @@ export class JetStreamRunStore extends RunStore {
   /**
    * Opens the runs of a cluster.
    *
-   * @param devices What tasks that are claimed here may ask for: devices, and `auto` for any.
+   * @param offer What is offered to tasks that are claimed here; without it none can be.
    */
-  static async open(cluster: Cluster, devices: string[] = []): Promise<JetStreamRunStore> {
+  static async open(cluster: Cluster, offer?: Offer): Promise<JetStreamRunStore> {
     const runs = await WatchedBucket.open<StoredRun, RunEntry>(
       cluster,
       "runs",
@@ -112,10 +121,11 @@ export class JetStreamRunStore extends RunStore {
     const evaluations = await WatchedBucket.open(cluster, "evaluations", (it: Evaluation) => it);
     const requests = await cluster.bucket("requests", { ttlMs: IDEMPOTENCY_MS });
     const streams = { events: await cluster.events(), queue: await cluster.queue() };
-    for (const device of devices) {
-      await cluster.consumer(streams.queue, device, `${cluster.name}.queue.${device}.>`);
+    const consumers = offer === undefined ? [] : consumersOf(offer);
+    for (const consumer of consumers) {
+      await cluster.consumer(streams.queue, consumer, `${cluster.name}.queue.${consumer}.>`);
     }
-    return new JetStreamRunStore(cluster, runs, evaluations, requests, streams, devices);
+    return new JetStreamRunStore(cluster, runs, evaluations, requests, streams, consumers);
   }
 
   get queueLength(): number {
@@ -257,10 +267,12 @@ export class JetStreamRunStore extends RunStore {
 
   async enqueue(task: Task): Promise<void> {
     const { kind, id } = task;
-    const device = kind === "run"
-      ? (await this.get(id))?.settings["device"]
-      : (await this.getEvaluation(id))?.job.device;
-    const subject = `${this.#cluster.name}.queue.${device ?? "auto"}.${kind}.${id}`;
+    const run = kind === "run" ? await this.get(id) : undefined;
+    const device = run === undefined
+      ? (await this.getEvaluation(id))?.job.device
+      : run.settings["device"];
+    const consumer = consumerOf(String(device ?? ANY_DEVICE), run?.worker_label);
+    const subject = `${this.#cluster.name}.queue.${consumer}.${kind}.${id}`;
     await this.#cluster.reach(async () => {
       try {
         await this.#cluster.jetstream.publish(subject, JSON.stringify(task));
@@ -401,8 +413,8 @@ export class JetStreamRunStore extends RunStore {
     signal.addEventListener("abort", stop, { once: true });
     let taken: JsMsg | undefined;
     let isOver = false;
-    const pulls = this.#devices.map(async (device) => {
-      const consumer = await this.#cluster.jetstream.consumers.get(this.#queue, device);
+    const pulls = this.#consumers.map(async (name) => {
+      const consumer = await this.#cluster.jetstream.consumers.get(this.#queue, name);
       const message = await consumer.next({ expires: PULL_MS });
       if (message === null) return;
       if (taken !== undefined || isOver) message.nak();
@@ -444,6 +456,18 @@ export class JetStreamRunStore extends RunStore {
 /** The newest first; of the same moment, as Deno KV has them. */
 function byTime(a: Pick<Run, "created_at" | "id">, b: Pick<Run, "created_at" | "id">): number {
   return newestFirst(a, b) || (b.id < a.id ? -1 : Number(b.id > a.id));
+}
+
+/** The consumer of the queue through which tasks come that ask for the same. */
+function consumerOf(device: string, label?: string): string {
+  return label === undefined ? device : `${device}-${label}`;
+}
+
+function consumersOf({ devices, labels = [] }: Offer): string[] {
+  return [ANY_DEVICE, ...devices].flatMap((device) => [
+    consumerOf(device),
+    ...labels.map((label) => consumerOf(device, label)),
+  ]);
 }
 
 function requestKey({ owner, key }: IdempotentRequest): string {

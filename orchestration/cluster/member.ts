@@ -9,7 +9,7 @@ import type { Ingest } from "../../data/dataset_library.ts";
 import { Artifacts, FolderBlobs, ObjectBlobs } from "./artifacts.ts";
 import { ClusterDatasets, ClusterFiles } from "./cluster_files.ts";
 import { Cluster, type ClusterOptions } from "./connection.ts";
-import { JetStreamRunStore } from "./jetstream_run_store.ts";
+import { JetStreamRunStore, type Offer } from "./jetstream_run_store.ts";
 import { PublishedModels } from "./published_models.ts";
 import { WatchedBucket } from "./watched_bucket.ts";
 
@@ -21,8 +21,8 @@ export interface MemberOptions extends ClusterOptions {
   artifactsDir?: string | undefined;
   /** The most that fetched models may take on the disk. */
   cacheBytes?: number | undefined;
-  /** What tasks that are claimed here may ask for: devices, and `auto` for any. */
-  devices?: string[];
+  /** What a worker offers; without it, no task can be claimed. */
+  offer?: Offer;
 }
 
 /** Settings that hold for all members, by name. */
@@ -60,14 +60,14 @@ export class ClusterMember implements AsyncDisposable {
    * @throws {UserError} If no server of the cluster answers.
    */
   static async join(options: MemberOptions, ingest: Ingest): Promise<ClusterMember> {
-    const { runsDir, artifactsDir, cacheBytes: budgetBytes, devices } = options;
+    const { runsDir, artifactsDir, cacheBytes: budgetBytes, offer } = options;
     await using opened = new AsyncDisposableStack();
     const cluster = opened.use(await Cluster.connect(options));
     const blobs = artifactsDir === undefined
       ? await ObjectBlobs.open(cluster)
       : new FolderBlobs(artifactsDir);
     const artifacts = new Artifacts(blobs);
-    const store = await JetStreamRunStore.open(cluster, devices);
+    const store = await JetStreamRunStore.open(cluster, offer);
     const datasetsDir = join(runsDir, "datasets");
     const datasets = await ClusterDatasets.open(cluster, artifacts, datasetsDir, ingest);
     const models = await PublishedModels.open(cluster);

@@ -9,8 +9,10 @@ import type { Cluster } from "./connection.ts";
 /** A worker. */
 export interface WorkerInfo {
   name: string;
-  /** What tasks may ask of it. */
+  /** The devices that runs may ask for. */
   devices: string[];
+  /** The labels that runs may ask for. */
+  labels: string[];
   cores: number;
   memory_bytes: number;
   /** How many tasks it takes at once. */

@@ -20,7 +20,7 @@ export async function fillQueue(
   }
   log(`queued ${runs} runs in ${seconds(startedAt)} s`);
   deepStrictEqual(store.queueLength, runs);
-  using other = await JetStreamRunStore.open(cluster.member.cluster, ["auto", "wasm"]);
+  using other = await JetStreamRunStore.open(cluster.member.cluster, { devices: ["wasm"] });
   const page = async () => {
     const found = [];
     for await (const run of other.newest(undefined, ({ state }) => state === "queued")) {

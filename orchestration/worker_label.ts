@@ -1,0 +1,12 @@
+/**
+ * Labels of a cluster's workers, by which runs may ask for some of them.
+ *
+ * @module
+ */
+import { z } from "zod";
+
+/** A label. */
+export const WorkerLabel = z.string().regex(
+  /^[a-z0-9][-a-z0-9]{0,31}$/,
+  "must be 1 to 32 of a-z 0-9 -, the first a letter or digit",
+);

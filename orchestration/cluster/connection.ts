@@ -20,11 +20,13 @@ import { type KV, Kvm } from "@nats-io/kv";
 import { type ObjectStore, Objm, StorageType } from "@nats-io/obj";
 import {
   connect,
+  type ConnectionOptions,
   credsAuthenticator,
   errors,
   nanos,
   type NatsConnection,
 } from "@nats-io/transport-node";
+import { isSystemError } from "../../lib/files.ts";
 import { UserError } from "../../lib/user_error.ts";
 import { StoreUnavailableError } from "../store.ts";
 
@@ -52,6 +54,8 @@ const DEFAULT_PATIENCE_MS = 4000;
 const DEFAULT_LEASE_MS = 30_000;
 /** JetStream's code for a compare-and-set that came too late. */
 const WRONG_LAST_SEQUENCE = [10071, 10164];
+/** Codes of the system's errors for hosts that are not there yet. */
+const NETWORK_CODES = /^E(CONN|HOST|NET|AI_AGAIN|NOTFOUND|PIPE|TIMEDOUT)/;
 /** How many nodes keep each value, where there are so many. */
 const REPLICAS = 3;
 
@@ -88,21 +92,20 @@ export class Cluster implements AsyncDisposable {
   }
 
   /**
-   * Connects to the first server that answers.
+   * Connects to the first server that answers; those that are starting are waited for.
    *
    * @throws {UserError} If none does, or they refuse.
    */
   static async connect(options: ClusterOptions): Promise<Cluster> {
-    const { servers, credentialsFile, tlsCaFile } = options;
+    const { servers } = options;
+    const identity = await identityOf(options);
     const deadline = performance.now() + START_MS;
     while (true) {
       let connection: NatsConnection | undefined;
       try {
         connection = await connect({
           servers: servers.split(",").map((server) => server.trim()),
-          ...credentialsFile !== undefined &&
-            { authenticator: credsAuthenticator(await Deno.readFile(credentialsFile)) },
-          ...tlsCaFile !== undefined && { tls: { caFile: tlsCaFile } },
+          ...identity,
           maxReconnectAttempts: -1,
           reconnectTimeWait: 250,
           timeout: REQUEST_TIMEOUT_MS,
@@ -114,7 +117,7 @@ export class Cluster implements AsyncDisposable {
       } catch (error) {
         await connection?.close();
         const reason = error instanceof Error ? error.message : String(error);
-        if (error instanceof Deno.errors.NotCapable || performance.now() > deadline) {
+        if (!mayBeStarting(error) || performance.now() > deadline) {
           throw new UserError(`Cannot reach the cluster at '${servers}': ${reason}`);
         }
         await pause(PAUSE_MS);
@@ -262,8 +265,7 @@ export class Cluster implements AsyncDisposable {
       try {
         return await make();
       } catch (error) {
-        const isStarting = isUnavailable(error) || error instanceof JetStreamApiError;
-        if (!isStarting || performance.now() > deadline) throw error;
+        if (!mayBeStarting(error) || performance.now() > deadline) throw error;
       }
       await pause(PAUSE_MS);
     }
@@ -291,6 +293,32 @@ function isUnavailable(error: unknown): boolean {
     error instanceof errors.RequestError || error instanceof errors.ClosedConnectionError ||
     error instanceof errors.ConnectionError || error instanceof errors.DrainingConnectionError ||
     error instanceof JetStreamError;
+}
+
+/** Whether servers that have just been started may answer so. */
+function mayBeStarting(error: unknown): boolean {
+  const code = isSystemError(error) && "code" in error ? String(error.code) : "";
+  return isUnavailable(error) || error instanceof JetStreamApiError || NETWORK_CODES.test(code);
+}
+
+/** How the servers know this process, and it knows them. */
+async function identityOf(
+  { credentialsFile, tlsCaFile }: ClusterOptions,
+): Promise<Pick<ConnectionOptions, "authenticator" | "tls">> {
+  const read = async (file: string) => {
+    try {
+      return await Deno.readFile(file);
+    } catch (error) {
+      if (!isSystemError(error)) throw error;
+      throw new UserError(`Cannot read '${file}': ${error.message}`);
+    }
+  };
+  return {
+    ...credentialsFile !== undefined &&
+      { authenticator: credsAuthenticator(await read(credentialsFile)) },
+    ...tlsCaFile !== undefined &&
+      { tls: { ca: new TextDecoder().decode(await read(tlsCaFile)) } },
+  };
 }
 
 function pause(ms: number): Promise<void> {

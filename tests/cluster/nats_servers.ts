@@ -37,9 +37,11 @@ export class NatsServers implements AsyncDisposable {
   readonly #ports: number[];
   readonly #clusterPorts: number[];
   readonly #nodes: (Deno.ChildProcess | undefined)[];
+  readonly #config: readonly string[];
 
-  private constructor(dir: string, count: number) {
+  private constructor(dir: string, count: number, configFile: string | undefined) {
     this.#dir = dir;
+    this.#config = configFile === undefined ? [] : ["--config", configFile];
     const ports = freePorts(2 * count);
     this.#ports = ports.slice(0, count);
     this.#clusterPorts = ports.slice(count);
@@ -47,9 +49,9 @@ export class NatsServers implements AsyncDisposable {
     this.servers = this.#ports.map((port) => `nats://127.0.0.1:${port}`).join(",");
   }
 
-  /** Starts nodes and waits until they have a leader. */
-  static async start(count = 3): Promise<NatsServers> {
-    const nats = new NatsServers(await Deno.makeTempDir(), count);
+  /** Starts nodes, with what else they are to be told. */
+  static async start(count = 3, configFile?: string): Promise<NatsServers> {
+    const nats = new NatsServers(await Deno.makeTempDir(), count, configFile);
     for (let node = 0; node < count; node++) nats.startNode(node);
     return nats;
   }
@@ -66,6 +68,7 @@ export class NatsServers implements AsyncDisposable {
       args: [
         ...["--addr", "127.0.0.1", "--port", String(this.#ports[node])],
         ...["--name", `node-${node}`, "--jetstream", "--store_dir", dir, ...clustered],
+        ...this.#config,
       ],
       stdout: "null",
       stderr: "null",

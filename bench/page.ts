@@ -1,17 +1,22 @@
 /**
  * Times the page's views on a server with much data: 10,000 runs, one of them of 100,000 steps,
  * 1,000 models, and an evaluation of 500 classes. The server's time is that of each request of a
- * view, the page's time that from a click to the awaited element, the server's included.
+ * view, the page's time that from a click to the awaited element, the server's included. At last the
+ * page is opened anew in a browser whose processor is throttled four times.
  *
  * @module
  */
 import { join } from "node:path";
+import { eventIntervalMs } from "../orchestration/run_follower.ts";
 import { newRun } from "../orchestration/run_store.ts";
 import { LocalServer, writeModel } from "../tests/local_server.ts";
 import { hasBrowser, WatchedPage } from "../tests/ui/browser.ts";
 
 const RUNS = 10_000;
 const STEPS = 100_000;
+/** A step takes this long; at other paces a server keeps about as many of them, or fewer. */
+const STEP_MS = 1000;
+const THROTTLING = 4;
 const MODELS = 1000;
 const CLASSES = 500;
 const TEXTS = 10_000;
@@ -53,6 +58,36 @@ for (const [view, selector, paths] of views) {
   console.log([view, first!, median(next), page].map(written).join(", "));
 }
 
+const sizes = await Promise.all(["/", "/ui/app.js", "/ui/app.css"].map(compressedSize));
+const kilobytes = sizes.reduce((sum, size) => sum + size, 0) / 1000;
+console.log(`page, kB compressed: ${kilobytes.toFixed(0)}`);
+if (hasBrowser) console.log(`until the runs can be used, throttled: ${written(await openingMs())}`);
+
+async function compressedSize(path: string): Promise<number> {
+  const response = await server.app.request(path, { headers: { "Accept-Encoding": "gzip" } });
+  const { body, headers } = response;
+  if (headers.get("Content-Encoding") === "gzip") return (await response.bytes()).length;
+  return (await new Response(body!.pipeThrough(new CompressionStream("gzip"))).bytes()).length;
+}
+
+/** How long it takes to open the page on a slow machine, until it shows the runs and answers. */
+async function openingMs(): Promise<number> {
+  const http = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, server.app.fetch);
+  const times: number[] = [];
+  for (let i = 0; i < REPEATS; i++) {
+    await using watched = await WatchedPage.open("about:blank");
+    const { page } = watched;
+    const devtools = await page.context().newCDPSession(page);
+    await devtools.send("Emulation.setCPUThrottlingRate", { rate: THROTTLING });
+    await page.goto(`http://127.0.0.1:${http.addr.port}/`);
+    await page.locator("table.runs tbody tr").first().waitFor();
+    // Since the navigation, and only when the page has time to answer.
+    times.push(await page.evaluate("performance.now()") as number);
+  }
+  void http.shutdown();
+  return median(times);
+}
+
 /** How long a view takes in a browser that has already loaded the page. */
 async function pageMs(view: string, selector: string): Promise<number> {
   const http = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, server.app.fetch);
@@ -90,7 +125,11 @@ async function addRuns(): Promise<void> {
 async function addSteps(): Promise<void> {
   const fields = { settings: {}, base: "scratch:tiny", dataset: "sample" };
   await server.store.create(newRun({ id: "long", name: "long", ...fields }));
+  let lastMs = -Infinity;
   for (let step = 1; step <= STEPS; step++) {
+    const elapsedMs = STEP_MS * step;
+    if (elapsedMs - lastMs < eventIntervalMs(elapsedMs)) continue;
+    lastMs = elapsedMs;
     await server.store.append("long", {
       type: "step",
       step,

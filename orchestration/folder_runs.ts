@@ -8,6 +8,7 @@ import { basename, isAbsolute, join } from "node:path";
 import { z } from "zod";
 import { PROBLEM_TYPES } from "../data/labels.ts";
 import { exists, readJson } from "../lib/files.ts";
+import { mapAtOnce } from "../lib/map_at_once.ts";
 import { mapKeys, snakeCase } from "../lib/snake_case.ts";
 import { lastCheckpoint } from "../training/folder/checkpoints.ts";
 import { isLocked, METRICS_FILE } from "../training/folder/run_folder.ts";
@@ -69,14 +70,14 @@ export class FolderRuns {
    * @param after The run after which to begin.
    */
   async *newest(after?: Pick<Run, "id" | "created_at">): AsyncGenerator<FolderRun> {
-    const found: { id: string; created_at: string }[] = [];
-    for await (const { name } of Deno.readDir(this.#dir)) {
-      // The folders of the server's own runs.
-      if (UUID.test(name)) continue;
-      const created_at = await timeOf(join(this.#dir, name, TRAINING_ARGS_FILE));
-      if (created_at !== undefined) found.push({ id: name, created_at });
-    }
-    for (const entry of found.sort(newestFirst)) {
+    const names = (await Array.fromAsync(Deno.readDir(this.#dir))).map(({ name }) => name);
+    // Those with such names are the server's own.
+    const others = names.filter((name) => !UUID.test(name));
+    const found = await mapAtOnce(others, FOLDERS_AT_ONCE, async (id) => {
+      const created_at = await timeOf(join(this.#dir, id, TRAINING_ARGS_FILE));
+      return created_at === undefined ? [] : [{ id, created_at }];
+    });
+    for (const entry of found.flat().sort(newestFirst)) {
       if (after !== undefined && newestFirst(entry, after) <= 0) continue;
       const run = await this.#read(entry.id, entry.created_at);
       if (run !== undefined) yield run;
@@ -123,6 +124,8 @@ export class FolderRuns {
 }
 
 const MAX_NAME = 200;
+/** So many are looked at at the same time. */
+const FOLDERS_AT_ONCE = 32;
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 async function readRun(dir: string, created_at: string, finishedAt?: string): Promise<FolderRun> {

@@ -10,8 +10,15 @@ import type { JobMessage } from "./job.ts";
 import type { RunFiles } from "./run_files.ts";
 import type { AttemptedRun, Run, RunEvent, RunProgress } from "./run_store.ts";
 
-/** Steps and parts of downloads closer together than this are left out of a run's stream. */
-const EVENT_INTERVAL_MS = 250;
+/**
+ * Steps and parts of downloads closer together than this are left out of a run's stream. The longer
+ * a run goes, the fewer it adds, so that one of days is still read in a moment.
+ *
+ * @param elapsedMs How long the attempt has gone.
+ */
+export function eventIntervalMs(elapsedMs: number): number {
+  return Math.max(250, elapsedMs / 5000);
+}
 
 /** Stores the checkpoints of an attempt, where it may be gone on with elsewhere. */
 export class CheckpointStore {
@@ -43,6 +50,7 @@ export class CheckpointStore {
 export class RunFollower {
   readonly #run: AttemptedRun;
   readonly #checkpoints: CheckpointStore | undefined;
+  readonly #startedAt = performance.now();
   #lastAt = -Infinity;
   #progress: RunProgress | undefined;
   finish: FinishEvent | undefined;
@@ -74,7 +82,7 @@ export class RunFollower {
         return;
       case "download":
       case "step":
-        if (performance.now() - this.#lastAt < EVENT_INTERVAL_MS && !isLastOfFile(message)) return;
+        if (this.#isEarly() && !isLastOfFile(message)) return;
         this.#lastAt = performance.now();
         break;
       case "checkpoint":
@@ -83,6 +91,12 @@ export class RunFollower {
     }
     this.#progress = progressAfter(message, this.#progress);
     await this.#append(message, this.#progress === undefined ? {} : { progress: this.#progress });
+  }
+
+  /** Whether another event has just been added. */
+  #isEarly(): boolean {
+    const now = performance.now();
+    return now - this.#lastAt < eventIntervalMs(now - this.#startedAt);
   }
 
   async #checkpoint(event: CheckpointEvent): Promise<void> {

@@ -13,6 +13,7 @@ import { baseNameOf, isAdapter } from "../models/formats/adapter.ts";
 import { BUNDLED_MODEL, CONFIG_FILE, problemOf } from "../models/formats/config.ts";
 import { modelIdentity } from "../models/formats/model_folder.ts";
 import { readConfig } from "../models/family.ts";
+import { mapAtOnce } from "../lib/map_at_once.ts";
 import { SerialQueue } from "../lib/serial_queue.ts";
 import { type FinishedRun, finishedRuns } from "../training/folder/run_folder.ts";
 import type { Run, RunStore } from "../orchestration/run_store.ts";
@@ -30,6 +31,9 @@ export const CURRENT_ALIAS = "current";
 
 /** Folders are looked through again after so long. */
 const SCAN_INTERVAL_MS = 1000;
+
+/** So many are looked through at the same time: each is a few short waits for the disk. */
+const FOLDERS_AT_ONCE = 32;
 
 /** A name that belongs to no model, version or alias. */
 export class UnknownModelError extends Error {
@@ -385,7 +389,14 @@ export class ModelRegistry {
     this.#dirs = new Map(found.map((it) => [keyOf(basename(it.dir), it.identity), it.dir]));
     this.#index();
     const served = this.#models;
-    for (const it of found) await this.#add(it, served.get(it.name));
+    const readable = await mapAtOnce(
+      found,
+      FOLDERS_AT_ONCE,
+      async (it) => this.#known(it) !== undefined || await this.#isReadable(it.dir),
+    );
+    for (const [i, it] of found.entries()) {
+      if (readable[i]) await this.#add(it, served.get(it.name));
+    }
     await this.#save();
     this.#index();
     this.#scannedAt = performance.now();
@@ -397,12 +408,7 @@ export class ModelRegistry {
    * @param served What its name stood for before this look.
    */
   async #add({ name, dir, finishedAt, identity, promote }: Found, served?: Model): Promise<void> {
-    const folder = basename(dir);
-    const finished_at = finishedAt.toISOString();
-    const known = this.#versions.find((it) =>
-      it.folder === folder && (it.identity ?? identity) === identity &&
-      (it.identity !== undefined || it.finished_at === finished_at)
-    );
+    const known = this.#known({ dir, finishedAt, identity });
     if (known !== undefined) {
       if (known.identity !== undefined) return;
       // It was written down when there was none.
@@ -410,13 +416,26 @@ export class ModelRegistry {
       this.#unsaved.add(known);
       return;
     }
-    if (!await this.#isReadable(dir)) return;
+    const folder = basename(dir);
+    const finished_at = finishedAt.toISOString();
     const numbers = this.#versions.filter((it) => it.name === name).map((it) => it.version);
     const version = Math.max(0, ...numbers) + 1;
     const stored: StoredVersion = { name, version, folder, finished_at, identity };
     if (served !== undefined) await this.#pin(served, { name, version, dir, finishedAt }, promote);
     this.#versions.push(stored);
     this.#unsaved.add(stored);
+  }
+
+  /** The number that a folder's files have, if they have one. */
+  #known(
+    { dir, finishedAt, identity }: Omit<Found, "name" | "promote">,
+  ): StoredVersion | undefined {
+    const folder = basename(dir);
+    const finished_at = finishedAt.toISOString();
+    return this.#versions.find((it) =>
+      it.folder === folder && (it.identity ?? identity) === identity &&
+      (it.identity !== undefined || it.finished_at === finished_at)
+    );
   }
 
   /** Sees to it that a name goes on to stand for what it stood for, or for a version that is promoted. */
@@ -466,10 +485,10 @@ export class ModelRegistry {
         await store.putAlias(alias);
         this.#unsavedAliases.delete(alias);
       }
-      for (const version of this.#unsaved) {
+      await mapAtOnce([...this.#unsaved], FOLDERS_AT_ONCE, async (version) => {
         await store.putVersion(version);
         this.#unsaved.delete(version);
-      }
+      });
     } catch (error) {
       this.#report("Cannot write down the version of a model", error);
     }
@@ -516,16 +535,17 @@ export class ModelRegistry {
       ...this.#knownRuns.get(run.name),
     }));
     const models = modelsDir === undefined ? [] : await modelFolders(modelsDir, onBad);
-    const found: Found[] = [];
-    for (const folder of [...folders, ...models.map((it) => ({ ...it, promote: false }))]) {
+    const all = [...folders, ...models.map((it) => ({ ...it, promote: false }))];
+    const found = await mapAtOnce(all, FOLDERS_AT_ONCE, async (folder): Promise<Found[]> => {
       try {
         const promote = folder.promote ?? false;
-        found.push({ ...folder, promote, identity: await this.#identityOf(folder) });
+        return [{ ...folder, promote, identity: await this.#identityOf(folder) }];
       } catch (error) {
         onBad(folder.dir, error);
+        return [];
       }
-    }
-    return found.sort((a, b) => a.finishedAt.getTime() - b.finishedAt.getTime());
+    });
+    return found.flat().sort((a, b) => a.finishedAt.getTime() - b.finishedAt.getTime());
   }
 
   async #identityOf({ dir, finishedAt }: Pick<Found, "dir" | "finishedAt">): Promise<string> {
@@ -565,11 +585,11 @@ export class ModelRegistry {
   /** Reads the runs of folders; what is of interest stays as it is, and is read once. */
   async #readRuns(ids: readonly string[]): Promise<void> {
     try {
-      for (const id of ids) {
-        if (this.#knownRuns.has(id)) continue;
+      const unknown = ids.filter((id) => !this.#knownRuns.has(id));
+      await mapAtOnce(unknown, FOLDERS_AT_ONCE, async (id) => {
         const { name = id, promote } = await this.#options.runs.get(id) ?? {};
         this.#knownRuns.set(id, { name, promote });
-      }
+      });
     } catch (error) {
       this.#report("Cannot read the names of runs", error);
     }

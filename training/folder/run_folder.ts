@@ -12,6 +12,7 @@ import {
   splitFile,
 } from "../../data/dataset.ts";
 import { checkRegular, exists, removeFiles, removeFolder } from "../../lib/files.ts";
+import { mapAtOnce } from "../../lib/map_at_once.ts";
 import { UserError } from "../../lib/user_error.ts";
 import { trainingRows } from "../examples.ts";
 import { TRAINER_STATE_FILE } from "./trainer_state.ts";
@@ -174,6 +175,9 @@ export async function lastUnfinishedRun(runsDir: string = RUNS_DIR): Promise<str
   throw new UserError(`Cannot find an unfinished run in '${runsDir}': name one with --out`);
 }
 
+/** So many are looked at at the same time. */
+const FOLDERS_AT_ONCE = 32;
+
 /** A finished run's folder. */
 export interface FinishedRun {
   /** The folder's own name. */
@@ -191,20 +195,21 @@ export async function finishedRuns(
   runsDir: string,
   onBad: (path: string, error: unknown) => void = () => {},
 ): Promise<FinishedRun[]> {
-  const runs: FinishedRun[] = [];
-  if (!await exists(runsDir)) return runs;
-  for await (const { name } of Deno.readDir(runsDir)) {
+  if (!await exists(runsDir)) return [];
+  const entries = await Array.fromAsync(Deno.readDir(runsDir));
+  const runs = await mapAtOnce(entries, FOLDERS_AT_ONCE, async ({ name }) => {
     const dir = join(runsDir, name);
     const metrics = join(dir, METRICS_FILE);
     try {
-      if (!await exists(metrics) || await isPretraining(dir)) continue;
+      if (!await exists(metrics) || await isPretraining(dir)) return [];
       await checkRegular(metrics);
-      runs.push({ name, dir, finishedAt: (await Deno.stat(metrics)).mtime ?? new Date(0) });
+      return [{ name, dir, finishedAt: (await Deno.stat(metrics)).mtime ?? new Date(0) }];
     } catch (error) {
       onBad(dir, error);
+      return [];
     }
-  }
-  return runs.sort((a, b) => b.finishedAt.getTime() - a.finishedAt.getTime());
+  });
+  return runs.flat().sort((a, b) => b.finishedAt.getTime() - a.finishedAt.getTime());
 }
 
 /**

@@ -30,6 +30,10 @@ const Answer = z.object({
       share: z.number().describe("Of what all words add or take away, from -1 to 1"),
     }).meta({ id: "WordContribution" }),
   ),
+  truncated: z.boolean().describe(
+    "Whether the text is longer than the model reads at once: only its beginning is explained, and " +
+      "the words after it have no share",
+  ),
 }).meta({ id: "Explanation" });
 
 const route = declareRoute({

@@ -7,6 +7,7 @@ import * as Comlink from "comlink";
 import { describeClassifier } from "../models/formats/classifier.ts";
 import { problemOf } from "../models/formats/config.ts";
 import { type TokenizedText, tokenizedText } from "../models/text/words.ts";
+import { TRUNCATE } from "../models/text/long_texts.ts";
 import { type EncodedText, encodeText } from "../models/inference/inference.ts";
 import { loadPartner, type PooledPartner } from "../models/partner/partner_file.ts";
 import type { Encoding, Tokenizer } from "../models/text/tokenizer.ts";
@@ -48,7 +49,7 @@ export const workerApi = {
   /** Cuts a text into tokens and words, as an `Explainer` takes it. */
   async tokenize(dir: string, version: number, text: string): Promise<TokenizedText> {
     const { tokenizer } = await modelOf(dir, `${version} ${dir}`);
-    return tokenizedText(tokenizer, text);
+    return tokenizedText(tokenizer.withLongTexts(TRUNCATE), text);
   },
 };
 

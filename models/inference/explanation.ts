@@ -17,6 +17,7 @@ import { labelsOf, type ModelConfig } from "../formats/config.ts";
 import { classifierLogits } from "../heads/classifier.ts";
 import type { ParameterSource } from "../layers.ts";
 import { type TokenizedText, tokenizedText, type Word } from "../text/words.ts";
+import { TRUNCATE } from "../text/long_texts.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { type PeftConfig, tuned } from "../tuners/tuner.ts";
 import type { Weights } from "../weights.ts";
@@ -37,6 +38,8 @@ export interface WordShare {
 export interface Explanation {
   label: string;
   words: WordShare[];
+  /** Whether the text is longer than the model reads at once: only its beginning is explained. */
+  truncated: boolean;
 }
 
 /**
@@ -96,7 +99,8 @@ export class Explainer {
       ? await withBase(await readAdapter(dir))
       : { ...await loadClassifier(dir), peft: undefined };
     const session = await executor.loadSession(explanationModel(config, weights, peft));
-    return new Explainer(config, tokenizer, session);
+    // Words are explained from the beginning on, however the model treats long texts.
+    return new Explainer(config, tokenizer.withLongTexts(TRUNCATE), session);
   }
 
   /**
@@ -107,7 +111,9 @@ export class Explainer {
    * @throws {RangeError} If the model has no such class.
    */
   async explain(text: string | TokenizedText, label?: string): Promise<Explanation> {
-    const { ids, words } = typeof text === "string" ? tokenizedText(this.#tokenizer, text) : text;
+    const { ids, words, truncated } = typeof text === "string"
+      ? tokenizedText(this.#tokenizer, text)
+      : text;
     const inputs = collate([ids], this.#config.pad_token_id);
     const chosenIndex = label === undefined
       ? argMax((await this.#run(inputs, -1)).logits)
@@ -119,6 +125,7 @@ export class Explainer {
     return {
       label: this.labels[chosenIndex]!,
       words: wordShares(words, contributions),
+      truncated,
     };
   }
 

@@ -51,7 +51,8 @@ Deno.test("Explainer.explain() gives each word a share, and special tokens none"
     await writeModel(dir, 1);
     const explainer = await Explainer.load(executor, dir);
     const text = "bread, from  sour dough";
-    const { label, words } = await explainer.explain(text);
+    const { label, words, truncated } = await explainer.explain(text);
+    strictEqual(truncated, false);
     ok(explainer.labels.includes(label));
     deepStrictEqual(words.map(({ word }) => word), ["bread", ",", "from", "sour", "dough"]);
     for (const { word, start } of words) strictEqual(text.slice(start).indexOf(word), 0);
@@ -63,6 +64,7 @@ Deno.test("Explainer.explain() gives each word a share, and special tokens none"
     const long = await explainer.explain("piano ".repeat(100));
     strictEqual(long.words.length, 100);
     strictEqual(long.words.at(-1)!.share, 0);
+    strictEqual(long.truncated, true);
   } finally {
     await executor.close();
     await Deno.remove(dir, { recursive: true });

@@ -20,6 +20,8 @@ export interface Word {
 export interface TokenizedText {
   ids: readonly number[];
   words: readonly Word[];
+  /** Whether its end was cut away. */
+  truncated: boolean;
 }
 
 /** Cuts a text into tokens, and tells the words from which they come; its time grows with the square. */
@@ -28,7 +30,7 @@ export function tokenizedText(
   text: string,
 ): TokenizedText {
   const { specialTokenCount } = tokenizer;
-  const { ids } = tokenizer.encode(text);
+  const { ids, truncated } = tokenizer.encode(text);
   const frame = tokenizer.encodeWhole("");
   let first = 0;
   while (first < frame.length && frame[first] === ids[first]) first++;
@@ -47,5 +49,5 @@ export function tokenizedText(
     firstToken = found.endToken;
     return found;
   });
-  return { ids, words };
+  return { ids, words, truncated };
 }

@@ -261,6 +261,12 @@ function Words(
           })}
         </p>
       )}
+      {data?.truncated === true && (
+        <p class="soft small">
+          The text is longer than the model reads at once. Only its beginning is explained: the
+          words after it have no share here, though they may count in the answer.
+        </p>
+      )}
       <p class="soft small">
         <span class="key adds">adds</span> <span class="key takes">takes away</span>{" "}
         Gradient times input, a linear estimate: all shares add up to 100 %, whatever their sign.

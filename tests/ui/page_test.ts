@@ -160,6 +160,102 @@ testPage("a wrong key opens nothing, and one for predictions the playground alon
   deepStrictEqual(watched.faults, []);
 });
 
+testPage(
+  "a server that is started anew asks for the key again, and the view comes back",
+  async () => {
+    const options = { apiKeys: [apiKey("all", "everything")], seeds: { titles: 1 } };
+    await using first = await LocalServer.start(options);
+    await using second = await LocalServer.start(options);
+    let server = first;
+    const http = Deno.serve(
+      { hostname: "127.0.0.1", port: 0, onListen() {} },
+      (request) => server.app.fetch(request),
+    );
+    await using watched = await WatchedPage.open(
+      `http://127.0.0.1:${http.addr.port}/#/models/titles`,
+    );
+    const { page } = watched;
+    const signIn = async () => {
+      await page.getByLabel("API key").fill("everything");
+      await page.getByRole("button", { name: "Sign in" }).click();
+      await page.getByRole("heading", { name: "titles" }).waitFor();
+    };
+    await page.getByText("This server asks for an API key").waitFor();
+    await signIn();
+    server = second;
+    await page.getByText("Please sign in again").waitFor();
+    await signIn();
+    await page.getByRole("button", { name: "Sign out" }).click();
+    await page.getByText("This server asks for an API key").waitFor();
+    deepStrictEqual(watched.faults, []);
+    void http.shutdown();
+  },
+);
+
+testPage("a model goes with its run's files where that is asked for", async () => {
+  await using served = await serve();
+  const { server, url } = served;
+  const fields = { settings: {}, base: "bundled", dataset: "sample" };
+  await server.store.create(newRun({ id: "one", name: "titles", ...fields, state: "succeeded" }));
+  await writeModel(join(server.runsDir, "one"), 1);
+  await using watched = await WatchedPage.open(`${url}/#/models/titles`);
+  const { page } = watched;
+  await page.getByRole("button", { name: "Serve it no more" }).click();
+  await page.getByLabel("Delete its run too").check();
+  await page.getByRole("button", { name: "Delete it with its files" }).click();
+  await page.getByText("There is no model yet").waitFor();
+  deepStrictEqual(await server.store.list(), []);
+  deepStrictEqual(await Array.fromAsync(Deno.readDir(server.runsDir)), []);
+  deepStrictEqual(watched.faults, []);
+});
+
+testPage("a table is read anew with the encoding and delimiter that are chosen", async () => {
+  await using served = await serve();
+  await using watched = await WatchedPage.open(`${served.url}/#/data`);
+  const { page } = watched;
+  const rows = Array.from(
+    { length: 30 },
+    (_, i) => `Caf\u00e9, bar ${i};${i % 2 ? "ja" : "nein"}\n`,
+  );
+  await page.setInputFiles("input[type=file]", {
+    name: "latin.csv",
+    mimeType: "text/csv",
+    buffer: Buffer.from(["text;label\n", ...rows].join(""), "latin1"),
+  });
+  await page.getByText("Cannot read 'latin.csv' line 2: it is not UTF-8").waitFor();
+  await page.getByLabel("Encoding").selectOption("windows-1252");
+  await page.getByText("Caf\u00e9, bar 0").waitFor();
+  await page.getByLabel("Between fields").selectOption("|");
+  await page.getByRole("columnheader", { name: "text;label" }).waitFor();
+  await page.getByLabel("Between fields").selectOption(";");
+  await page.getByRole("button", { name: "Split and audit" }).click();
+  await page.getByText("What a neural model has to beat").waitFor();
+  deepStrictEqual(watched.faults, []);
+});
+
+testPage("a run of the command line is shown, with the command that goes on with it", async () => {
+  await using served = await serve();
+  const { server, url } = served;
+  const dir = join(server.runsDir, "mine");
+  await Deno.mkdir(dir);
+  const args = { data: "/data/titles", problem_type: "single_label_classification" };
+  await Deno.writeTextFile(join(dir, "training_args.json"), JSON.stringify(args));
+  const course = { epoch: 1, global_step: 50, max_steps: -1, num_train_epochs: 2 };
+  const step = { step: 50, epoch: 1, loss: 0.7, grad_norm: 1, learning_rate: 1e-3 };
+  await Deno.writeTextFile(
+    join(dir, "trainer_state.json"),
+    JSON.stringify({ ...course, best_global_step: null, log_history: [step] }),
+  );
+  await using watched = await WatchedPage.open(`${url}/#/runs`);
+  const { page } = watched;
+  await page.getByRole("link", { name: "mine" }).click();
+  await page.locator("h1 .badge").getByText("stopped").waitFor();
+  await page.getByText("train --resume --out").waitFor();
+  await page.getByText("50 of 100").waitFor();
+  strictEqual(await page.getByRole("button", { name: "Stop" }).count(), 0);
+  deepStrictEqual(watched.faults, []);
+});
+
 const HOSTILE =
   `<script>alert(1)</script>"><img src=x onerror=alert(2)>\u202e\u05e9\u05dc\u05d5\u05dd`;
 

@@ -148,30 +148,39 @@ function Upload({ file, onClose }: { file: File; onClose: () => void }) {
   const [columns, setColumns] = useState<Columns>();
   const [text, setText] = useState("");
   const [label, setLabel] = useState("");
+  const [delimiter, setDelimiter] = useState("");
+  const [encoding, setEncoding] = useState("");
   const [name, setName] = useState(nameOf(file.name));
   const [audit, setAudit] = useState<Schemas["DatasetWithAudit"]>();
   const [busy, setBusy] = useState<"audit" | "save">();
   const [error, setError] = useState<Error>();
+  const format = {
+    ...delimiter !== "" && { delimiter },
+    ...encoding !== "" && { encoding },
+  };
   useEffect(() => {
     const load = async () => {
       try {
         const head = file.slice(0, HEAD_BYTES);
-        const found = await send<Columns>("/v1/datasets/columns", head, type);
+        const query = new URLSearchParams(format);
+        const found = await send<Columns>(`/v1/datasets/columns?${query}`, head, type);
         setColumns(found);
         setText(found.text ?? "");
         setLabel(found.label ?? "");
+        setError(undefined);
       } catch (error) {
+        setColumns(undefined);
         setError(asError(error));
       }
     };
     void load();
-  }, [file]);
-  useEffect(() => setAudit(undefined), [text, label]);
+  }, [file, delimiter, encoding]);
+  useEffect(() => setAudit(undefined), [text, label, delimiter, encoding]);
   const act = async (step: "audit" | "save") => {
     setBusy(step);
     setError(undefined);
     try {
-      const query = new URLSearchParams({ text, label });
+      const query = new URLSearchParams({ text, label, ...format });
       if (step === "audit") {
         setAudit(await send(`/v1/datasets/audit?${query}`, file, type));
       } else {
@@ -191,6 +200,24 @@ function Upload({ file, onClose }: { file: File; onClose: () => void }) {
       <Heading title={<bdi>{file.name}</bdi>} note={`${bytes(file.size)}; nothing is saved yet`}>
         <Button kind="quiet" onClick={onClose}>Another file</Button>
       </Heading>
+      <Card title="How it is read" note="Found in the file; say otherwise where that is wrong">
+        <div class="fields">
+          <FormatChoice
+            id="delimiter"
+            label="Between fields"
+            value={delimiter}
+            options={DELIMITERS}
+            onChange={setDelimiter}
+          />
+          <FormatChoice
+            id="encoding"
+            label="Encoding"
+            value={encoding}
+            options={ENCODINGS}
+            onChange={setEncoding}
+          />
+        </div>
+      </Card>
       {columns === undefined && error === undefined && <Loading />}
       {columns !== undefined && (
         <Card title="Columns" note="Guessed from their names; choose others where that is wrong">
@@ -250,7 +277,9 @@ function Upload({ file, onClose }: { file: File; onClose: () => void }) {
           </div>
         </Card>
       )}
-      {error !== undefined && nameError === undefined && <Note kind="danger">{error.message}</Note>}
+      {error !== undefined && nameError === undefined && (
+        <Note kind="danger">{faultOf(error, file)}</Note>
+      )}
       {audit !== undefined && (
         <>
           <Card
@@ -280,6 +309,44 @@ function Upload({ file, onClose }: { file: File; onClose: () => void }) {
         </>
       )}
     </>
+  );
+}
+
+const DELIMITERS = [
+  ["", "as found"],
+  [",", "comma"],
+  [";", "semicolon"],
+  ["tab", "tab"],
+  ["|", "vertical bar"],
+] as const;
+
+const ENCODINGS = [
+  ["", "as found, or UTF-8"],
+  ["windows-1252", "Windows-1252, Western Europe"],
+  ["windows-1250", "Windows-1250, Central Europe"],
+  ["windows-1251", "Windows-1251, Cyrillic"],
+  ["iso-8859-1", "ISO 8859-1, Latin 1"],
+  ["utf-16le", "UTF-16, little-endian"],
+  ["shift_jis", "Shift JIS, Japanese"],
+  ["gb18030", "GB 18030, Chinese"],
+] as const;
+
+/** A choice of how a table is read. */
+function FormatChoice(
+  { id, label, value, options, onChange }: {
+    id: string;
+    label: string;
+    value: string;
+    options: readonly (readonly [value: string, name: string])[];
+    onChange: (value: string) => void;
+  },
+) {
+  return (
+    <Field id={id} label={label}>
+      <select id={id} value={value} onChange={({ currentTarget }) => onChange(currentTarget.value)}>
+        {options.map(([value, name]) => <option key={value} value={value}>{name}</option>)}
+      </select>
+    </Field>
   );
 }
 
@@ -363,6 +430,12 @@ function Notes({ notes }: { notes: readonly string[] }) {
 function sizes({ rows, labels, problem_type }: Dataset): string {
   const parts = Object.entries(rows).map(([side, rows]) => `${count(rows)} for ${side}`).join(", ");
   return problem_type === "regression" ? parts : `${count(labels.length)} classes; ${parts}`;
+}
+
+/** A message about a file, by the name that the user knows. */
+function faultOf(error: Error, file: File): string {
+  if (!(error instanceof AnswerError) || error.field !== "body") return error.message;
+  return error.rule.replace(/'raw\.\w+'/, `'${file.name}'`);
 }
 
 /** A valid name of a data set from the name of a file. */

@@ -33,6 +33,7 @@ import {
 import { trainingTextsOf } from "../training/folder/run_folder.ts";
 import { TrainingInterrupted } from "../training/interrupted.ts";
 import { TrainSettings } from "../training/settings.ts";
+import type { TrainEvent } from "../training/events.ts";
 import { train } from "../training/train.ts";
 
 /** The command. */
@@ -137,7 +138,9 @@ async function runTraining(job: TrainJob, signal: AbortSignal): Promise<void> {
   const { settings, dataDir, outDir, name, resume } = job;
   const columns = parseColumnMapping(settings.columnMapping);
   const dataset = await readDataset(dataDir, settings.problemType, columns);
-  await train(dataset, { settings, outDir, name, resume, onEvent: send, signal });
+  const onEvent = (event: TrainEvent) =>
+    send(event.type === "step" ? { ...event, memory_bytes: Deno.memoryUsage().rss } : event);
+  await train(dataset, { settings, outDir, name, resume, onEvent, signal });
 }
 
 async function runEvaluation(

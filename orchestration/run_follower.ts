@@ -127,8 +127,8 @@ function progressAfter(
   }
   if (before === undefined) return undefined;
   if (event.type === "step") {
-    const { step, epoch, loss, tokens_per_second, seconds_left } = event;
-    return { ...before, step, epoch, loss, tokens_per_second, seconds_left };
+    const { type: _type, grad_norm: _norm, learning_rate: _rate, ...progress } = event;
+    return { ...before, ...progress };
   }
   if (event.type !== "evaluation" || !event.best) return before;
   const { type: _type, epoch: _epoch, loss: _loss, best: _best, ...best } = event;

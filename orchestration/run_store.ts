@@ -66,6 +66,8 @@ export interface RunProgress {
   loss?: number;
   tokens_per_second?: number;
   seconds_left?: number;
+  /** What its process holds. */
+  memory_bytes?: number;
   /** The best evaluation on the validation file so far. */
   best?: Headline & { step: number };
 }

@@ -114,6 +114,7 @@ const RunProgress = z.object({
   loss: z.number().optional(),
   tokens_per_second: z.number().optional(),
   seconds_left: z.number().optional(),
+  memory_bytes: z.number().optional().describe("What its process holds, or held last"),
   best: Figures.extend({ step: z.int() }).meta({
     id: "BestEvaluation",
     description: "The best evaluation on the validation file so far",

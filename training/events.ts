@@ -50,6 +50,8 @@ export interface StepEvent {
   /** Tokens without padding, since the start. */
   tokens_per_second: number;
   seconds_left: number;
+  /** What the process that trains holds in memory, where it says so. */
+  memory_bytes?: number;
 }
 
 /** The validation file has been predicted. */

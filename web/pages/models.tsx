@@ -242,22 +242,67 @@ export function ModelPage({ name }: { name: string }) {
         />
       </Card>
       {toDelete !== undefined && (
-        <Confirm
-          title={`Serve ${toDelete} no more?`}
-          action="Serve it no more"
+        <Removal
+          reference={toDelete}
+          runs={versions
+            .filter((it) => toDelete === name || toDelete === `${name}@${it.version}`)
+            .map(({ run }) => run)}
           onClose={() => setToDelete(undefined)}
-          onConfirm={async () => {
-            await answered(
-              client.DELETE("/v1/models/{name}", { params: { path: { name: toDelete } } }),
-            );
+          onDone={() => {
             if (toDelete === name) go(["models"]);
             else reload();
           }}
-        >
-          <p>Requests that name it are refused from now on. The files of its run stay.</p>
-        </Confirm>
+        />
       )}
     </>
+  );
+}
+
+/** Asks whether a model, or one of its versions, is served no more, and whether its files go. */
+function Removal(
+  { reference, runs, onClose, onDone }: {
+    reference: string;
+    /** Those of its versions; `null` of a version that no run of the server trained. */
+    runs: readonly (string | null)[];
+    onClose: () => void;
+    onDone: () => void;
+  },
+) {
+  const [withFiles, setWithFiles] = useState(false);
+  const own = runs.filter((run) => run !== null);
+  return (
+    <Confirm
+      title={`Serve ${reference} no more?`}
+      action={withFiles ? "Delete it with its files" : "Serve it no more"}
+      onClose={onClose}
+      onConfirm={async () => {
+        const params = { path: { name: reference } };
+        await answered(client.DELETE("/v1/models/{name}", { params }));
+        for (const id of withFiles ? own : []) {
+          await answered(client.DELETE("/v1/runs/{id}", { params: { path: { id } } }));
+        }
+        onDone();
+      }}
+    >
+      <p>Requests that name it are refused from now on.</p>
+      {own.length > 0 && (
+        <label class="check-label">
+          <input
+            type="checkbox"
+            checked={withFiles}
+            onChange={({ currentTarget }) => setWithFiles(currentTarget.checked)}
+          />
+          Delete {own.length === 1 ? "its run" : `its ${count(own.length)} runs`}{" "}
+          too: model, curves and checkpoints, for good
+        </label>
+      )}
+      {own.length < runs.length && (
+        <p class="soft small">
+          Files that no run of this server made stay where they are, such as those of the command
+          line.
+        </p>
+      )}
+    </Confirm>
   );
 }
 

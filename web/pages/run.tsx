@@ -23,7 +23,7 @@ import {
 import { Chart, type Curve, smoothed } from "../components/chart.tsx";
 import { metricEntries, metricInterval, metricValue } from "../components/metrics.ts";
 import { isActive, StateBadge } from "../components/state.tsx";
-import { count, dateTime, decimals, digits, duration, epoch, short } from "../format.ts";
+import { bytes, count, dateTime, decimals, digits, duration, epoch, short } from "../format.ts";
 import { type FollowedRun, useFollowedRun } from "../followed_run.ts";
 import { go, href } from "../route.ts";
 import { secondsOf, shortName } from "./runs.tsx";
@@ -236,6 +236,9 @@ function Standing({ run, followed }: { run: Run; followed: FollowedRun }) {
             ? []
             : [["Tokens a second", short(progress.tokens_per_second)] as [string, string]],
           ...progress.device === undefined ? [] : [["Device", progress.device] as [string, string]],
+          ...progress.memory_bytes === undefined
+            ? []
+            : [["Memory", bytes(progress.memory_bytes)] as [string, string]],
           ...run.attempt > 1 ? [["Attempts", count(run.attempt)] as [string, string]] : [],
         ]}
       />

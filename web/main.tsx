@@ -4,7 +4,7 @@
  * @module
  */
 import { render } from "preact";
-import { useEffect } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { answered, client, needsKey } from "./api.ts";
 import { useAsked } from "./asked.ts";
 import { Failure, Heading } from "./components/basics.tsx";
@@ -41,6 +41,9 @@ function App() {
   useEffect(() => {
     if (needsKey.value) reload();
   }, [needsKey.value]);
+  const wasSignedIn = useRef(false);
+  const signedOut = useRef(false);
+  if (session !== undefined && !session.needs_key) wasSignedIn.current = session.name !== null;
   if (session === undefined) {
     return error === undefined ? null : (
       <Shell places={[]}>
@@ -51,7 +54,9 @@ function App() {
   if (session.needs_key) {
     return (
       <SignInPage
+        isAgain={wasSignedIn.current && !signedOut.current}
         onDone={() => {
+          signedOut.current = false;
           needsKey.value = false;
           reload();
         }}
@@ -61,7 +66,14 @@ function App() {
   const places = PLACES.filter(({ scope }) => session.scopes.includes(scope));
   const canManage = session.scopes.includes("manage");
   return (
-    <Shell places={places} keyName={session.name} onSignOut={reload}>
+    <Shell
+      places={places}
+      keyName={session.name}
+      onSignOut={() => {
+        signedOut.current = true;
+        reload();
+      }}
+    >
       {canManage ? <View /> : <PlaygroundPage />}
     </Shell>
   );

@@ -8,8 +8,14 @@ import { answered, AnswerError, client } from "../api.ts";
 import { asError } from "../asked.ts";
 import { Button, Failure, Field } from "../components/basics.tsx";
 
-/** The view; `onDone` is called when the server has accepted a key. */
-export function SignInPage({ onDone }: { onDone: () => void }) {
+/**
+ * The view; `onDone` is called when the server has accepted a key.
+ *
+ * @param isAgain Whether the page was signed in and is no longer.
+ */
+export function SignInPage(
+  { isAgain, onDone }: { isAgain: boolean; onDone: () => void },
+) {
   const [key, setKey] = useState("");
   const [error, setError] = useState<Error>();
   const [busy, setBusy] = useState(false);
@@ -36,7 +42,13 @@ export function SignInPage({ onDone }: { onDone: () => void }) {
       >
         <img src="ui/icon.svg" alt="" width="40" height="40" />
         <h1>Graft</h1>
-        <p class="soft">This server asks for an API key. It stays with the server, for 12 hours.</p>
+        <p class="soft">
+          {isAgain
+            ? "Please sign in again: the server has been started anew, or 12 hours have passed. You " +
+              "come back to where you were."
+            : "This server asks for an API key. You stay signed in for 12 hours, or until the server " +
+              "is started anew."}
+        </p>
         <Field id="api-key" label="API key" error={isWrong ? "There is no such key" : undefined}>
           <input
             id="api-key"

@@ -108,8 +108,9 @@ export async function readDataset(
   dir: string,
   problemType: ProblemType = "single_label_classification",
   columns: Columns = DEFAULT_COLUMNS,
-  { normalizeLabels = false, ...options }: DatasetOptions = {},
+  { normalizeLabels = false, ...given }: DatasetOptions = {},
 ): Promise<Dataset> {
+  const options = { ...given, onNote: once(given.onNote) };
   const files = {
     train: await splitFile(dir, "train"),
     validation: await splitFile(dir, "validation"),
@@ -127,7 +128,7 @@ export async function readDataset(
   const test = files.test === undefined ? [] : await read(files.test);
   if (!normalizeLabels) {
     const all = labelCounts(train, validation, test);
-    for (const note of labelNotes(all, problemType)) options.onNote?.(note);
+    for (const note of labelNotes(all, problemType)) options.onNote(note);
   }
   return datasetOf(dir, { train, validation, test }, problemType, files);
 }
@@ -166,6 +167,15 @@ export function datasetOf(
     );
   }
   return { dir, labels, train, validation, test };
+}
+
+/** Passes each note on once: all files of a folder are mostly alike. */
+function once(onNote: (note: string) => void = () => {}): (note: string) => void {
+  const said = new Set<string>();
+  return (note) => {
+    if (!said.has(note)) onNote(note);
+    said.add(note);
+  };
 }
 
 /** Reads a training file; labels that are to be normalised get their commonest spelling there. */

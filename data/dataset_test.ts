@@ -97,6 +97,24 @@ Deno.test("readDataset() refuses a data set without a training or validation fil
   });
 });
 
+Deno.test("readDataset() says once how all files are read", async () => {
+  const dir = await Deno.makeTempDir();
+  try {
+    for (const [name, labels] of [["train", "ab"], ["val", "a"], ["test", "b"]] as const) {
+      const rows = [...labels].map((label, i) => `${name} ${i};${label}\n`);
+      await Deno.writeTextFile(join(dir, `${name}_simple.csv`), `title;category\n${rows.join("")}`);
+    }
+    const notes: string[] = [];
+    await readDataset(dir, undefined, undefined, { onNote: (note) => notes.push(note) });
+    deepStrictEqual(
+      notes.filter((note) => note.startsWith("Texts are")),
+      ["Texts are in the column 'title', labels in 'category'"],
+    );
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});
+
 Deno.test("readDataset() refuses a single class", async () => {
   await read({ train: ["a", "a"], validation: ["a"] }, async (reading, dir) => {
     await rejects(reading, {

@@ -81,7 +81,7 @@ for (
     [
       "bytes that are not UTF-8",
       Uint8Array.of(0x61, 0xff, 0x0a),
-      /line 1: it is not UTF-8 text; try --encoding windows-1252, or save it/,
+      /line 1: it is not UTF-8 text; try --encoding windows-1252/,
     ],
   ] as const
 ) {

@@ -55,9 +55,10 @@ export function wordForNoLabels(labels: Iterable<string>): string | undefined {
   return distinct.size === 1 && means ? word : undefined;
 }
 
-/** The names of a list as Python, NumPy or JSON write it, such as `['a', 'b']`; else `undefined`. */
+/** The names of a list as Python, NumPy, JSON or PostgreSQL write it, such as `['a', 'b']`; else `undefined`. */
 export function listedNames(label: string): string[] | undefined {
-  const inner = /^\[(.*)\]$/su.exec(label)?.[1] ?? /^[({](\s*['"].*)[)}]$/su.exec(label)?.[1];
+  const inner = /^\[(.*)\]$/su.exec(label)?.[1] ?? /^[({](\s*['"].*)[)}]$/su.exec(label)?.[1] ??
+    /^\{([^{}]*,[^{}]*)\}$/su.exec(label)?.[1];
   if (inner === undefined) return undefined;
   const part =
     /\s*(?:'((?:\\.|[^'\\])*)'|"((?:\\.|[^"\\])*)"|([^\s,'"[\](){}][^,]*?))\s*(?:,|\s(?=['"])|$)/suy;

@@ -40,7 +40,10 @@ export function labelFault(label: string, problemType: ProblemType): string | un
   }
   if (label === "") return "the label is empty";
   if (problemType === "regression" && !Number.isFinite(Math.fround(Number(label)))) {
-    return `expected a number as the label, got '${label}'`;
+    const point = /^[+-]?\d+,\d+$/.test(label)
+      ? ` with a point, as ${label.replace(",", ".")}`
+      : "";
+    return `expected a number as the label${point}, got '${label}'`;
   }
   return undefined;
 }

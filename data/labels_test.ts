@@ -62,7 +62,7 @@ for (
     [MULTI, "a | a", /names 'a' twice$/],
     ["regression", "", /^the label is empty$/],
     ["regression", "high", /^expected a number as the label, got 'high'$/],
-    ["regression", "1,5", /got '1,5'$/],
+    ["regression", "1,5", /^expected a number as the label with a point, as 1.5, got '1,5'$/],
     ["regression", "NaN", /got 'NaN'$/],
     ["regression", "-Infinity", /got '-Infinity'$/],
     ["regression", "1e39", /got '1e39'$/],

@@ -275,7 +275,8 @@ Deno.test("readRows() reads other encodings, told by a mark or by name", async (
   const windows = Uint8Array.from("a,b\nGrüße,1\n", (letter) => letter.charCodeAt(0));
   const { rows } = await readWithNotes(windows, ["a", "b"], { encoding: "windows-1252" });
   deepStrictEqual(rows, [["Grüße", "1"]]);
-  const hint = / line 2: it is not UTF-8 text; try --encoding windows-1252, or save it as UTF-8$/;
+  const hint =
+    / line 2: it is not UTF-8 text; try --encoding windows-1252, or windows-1251 for Cyrillic, or save it as UTF-8$/;
   await rejects(readWithNotes(windows, ["a"]), hint);
   await rejects(readWithNotes(windows, ["a"], { encoding: "utf-9" }), {
     message: "Cannot use --encoding utf-9: expected a name such as utf-8, windows-1252 or utf-16le",

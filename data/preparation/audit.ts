@@ -151,8 +151,9 @@ export async function audit(
     format = {},
   }: AuditOptions,
 ): Promise<AuditReport> {
-  const notes: string[] = [];
-  const options = { ...format, onNote: (note: string) => notes.push(note) };
+  // The files of a folder are mostly alike, and what is true of all is said once.
+  const notes = new Set<string>();
+  const options = { ...format, onNote: (note: string) => void notes.add(note) };
   const read = async (file: string): Promise<Example[]> =>
     (await readExamples(file, problemType, columns, options))
       .map(({ text, label }) => ({ text, label: canonicalLabel(label, problemType) }));
@@ -173,7 +174,11 @@ export async function audit(
   const train = await read(paths.train);
   const validation = await read(paths.validation);
   const test = paths.test === undefined ? undefined : await read(paths.test);
-  notes.push(...labelNotes(labelCounts([...train, ...validation, ...test ?? []]), problemType));
+  for (
+    const note of labelNotes(labelCounts([...train, ...validation, ...test ?? []]), problemType)
+  ) {
+    notes.add(note);
+  }
   const files = new Map<Side, Example[]>([["train", train], ["validation", validation]]);
   if (test !== undefined) files.set("test", test);
 
@@ -188,7 +193,7 @@ export async function audit(
   ];
   return {
     dir,
-    notes,
+    notes: [...notes],
     labels,
     max_length: maxLength,
     label_names: await labelNames(dir, labels),

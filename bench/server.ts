@@ -67,6 +67,11 @@ export class Server implements AsyncDisposable {
     }
   }
 
+  /** The number of its process. */
+  get pid(): number {
+    return this.#process.pid;
+  }
+
   /** The status of a request. */
   async status(path: string, init: RequestInit = {}): Promise<number> {
     const response = await fetch(`${this.url}${path}`, init);

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { dirname, join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { isDiskFull, writeJson } from "../lib/files.ts";
 import { folderHider, type HideFolders } from "../lib/own_folders.ts";
 import { Attempts } from "./attempts.ts";
@@ -390,16 +390,14 @@ export class Supervisor implements AsyncDisposable {
 
   /** Trains in a subprocess until that ends, and says what became of the run. */
   async #attempt(own: AttemptedRun, run: Run, resume: boolean): Promise<Run> {
-    const { id, name, attempt, settings, base, dataset } = run;
+    const { id, name, attempt, base, dataset } = run;
+    const settings = TrainSettings.parse(mapKeys(run.settings, camelCase));
     if (run.cancelling) return await this.#end(own, "cancelled");
     const dir = this.attempts(id).dirOf(attempt);
     const inputs = await this.#files?.bringInputs(run);
     const job: TrainJob = {
       type: "train",
-      settings: {
-        ...TrainSettings.parse(mapKeys(settings, camelCase)),
-        model: inputs?.base ?? base,
-      },
+      settings: { ...settings, model: inputs?.base ?? base },
       dataDir: inputs?.dataDir ?? this.#datasetDir(dataset),
       outDir: dir,
       name,
@@ -409,7 +407,11 @@ export class Supervisor implements AsyncDisposable {
       own,
       this.#files && new CheckpointStore(this.#files, run, dir),
     );
-    const work = this.#work(id, job, (message) => follower.take(message));
+    const work = this.#work(
+      id,
+      job,
+      (message) => follower.take(this.#withoutFolders(message, settings.model)),
+    );
     const over = new AbortController();
     const watching = this.#watch(own, over.signal);
     await Promise.allSettled([work.finally(() => over.abort()), watching]);
@@ -455,7 +457,7 @@ export class Supervisor implements AsyncDisposable {
   ): Promise<Run> {
     const { id } = own;
     if (finish !== undefined) {
-      const result = { ...runResult(finish), model_dir: this.attempts(id).modelDir };
+      const result = { ...runResult(finish), model_dir: basename(this.attempts(id).modelDir) };
       // First, as a server that starts takes a model that is there for the end of the run.
       const artifacts = this.#files && await this.#storeModel(id, attempt);
       const run = await this.#made(() => own.change({ result, ...artifacts && { artifacts } }));
@@ -497,6 +499,22 @@ export class Supervisor implements AsyncDisposable {
 
   async #fail(own: AttemptedRun, error: string): Promise<Run> {
     return await this.#end(own, "failed", { error: this.#shown(error) });
+  }
+
+  /**
+   * An event as clients see it.
+   *
+   * @param model What the run was asked to train on.
+   */
+  #withoutFolders(message: JobMessage, model: string): JobMessage {
+    switch (message.type) {
+      case "start":
+        return { ...message, model, notes: message.notes.map(this.#hideFolders) };
+      case "checkpoint":
+        return { ...message, dir: this.#hideFolders(message.dir) };
+      default:
+        return message;
+    }
   }
 
   /** An error as clients see it. */

@@ -15,6 +15,9 @@ import type { ModelVersion } from "./model_registry.ts";
 /** A text from so many characters on is long; cutting a shorter one takes some milliseconds. */
 const LONG_TEXT = 5000;
 
+/** The Worker and the tokenizer of a model are there after so long. */
+const LOADING_TIMEOUT_MS = 60_000;
+
 /** A text takes too long to be cut into tokens. */
 export class SlowTextError extends Error {
   override name = "SlowTextError";
@@ -50,7 +53,12 @@ export class LongTexts implements Disposable {
     pair?: string,
     signal?: AbortSignal,
   ): Promise<(Encoding & EncodedText)[]> {
-    return this.#run((api) => api.encode(dir, version, maxLength, text, pair), signal);
+    return this.#run(
+      dir,
+      version,
+      (api) => api.encode(dir, version, maxLength, text, pair),
+      signal,
+    );
   }
 
   /**
@@ -59,38 +67,47 @@ export class LongTexts implements Disposable {
    * @throws {SlowTextError} If it takes too long.
    */
   tokenize({ dir, version }: ModelVersion, text: string): Promise<TokenizedText> {
-    return this.#run((api) => api.tokenize(dir, version, text));
+    return this.#run(dir, version, (api) => api.tokenize(dir, version, text));
   }
 
   #run<Result>(
+    dir: string,
+    version: number,
     work: (api: Comlink.Remote<typeof workerApi>) => Promise<Result>,
     signal?: AbortSignal,
   ): Promise<Result> {
     return this.#queue.run(async () => {
       signal?.throwIfAborted();
-      const { promise: failed, reject } = Promise.withResolvers<never>();
       const worker = this.#worker ??= startWorker();
-      const giveUp = (message: string) => {
-        this[Symbol.dispose]();
-        reject(new SlowTextError(message));
-      };
-      const onError = (event: ErrorEvent) => {
-        event.preventDefault();
-        giveUp(`cannot be cut into tokens: ${event.message}`);
-      };
-      worker.addEventListener("error", onError);
-      const timer = setTimeout(
-        () => giveUp(`takes more than ${this.#timeoutMs / 1000} seconds to be cut into tokens`),
-        this.#timeoutMs,
-      );
-      try {
-        const api = Comlink.wrap<typeof workerApi>(worker as unknown as Comlink.Endpoint);
-        return await Promise.race([work(api), failed]);
-      } finally {
-        clearTimeout(timer);
-        worker.removeEventListener("error", onError);
-      }
+      const api = Comlink.wrap<typeof workerApi>(worker as unknown as Comlink.Endpoint);
+      // A busy machine takes long to start it, which is no text's fault.
+      await this.#inTime(worker, LOADING_TIMEOUT_MS, api.load(dir, version));
+      return await this.#inTime(worker, this.#timeoutMs, work(api));
     });
+  }
+
+  /** Ends the Worker where it fails, or has not done some work after so long. */
+  async #inTime<Result>(worker: Worker, timeoutMs: number, work: Promise<Result>): Promise<Result> {
+    const { promise: failed, reject } = Promise.withResolvers<never>();
+    const giveUp = (message: string) => {
+      this[Symbol.dispose]();
+      reject(new SlowTextError(message));
+    };
+    const onError = (event: ErrorEvent) => {
+      event.preventDefault();
+      giveUp(`cannot be cut into tokens: ${event.message}`);
+    };
+    worker.addEventListener("error", onError);
+    const timer = setTimeout(
+      () => giveUp(`takes more than ${timeoutMs / 1000} seconds to be cut into tokens`),
+      timeoutMs,
+    );
+    try {
+      return await Promise.race([work, failed]);
+    } finally {
+      clearTimeout(timer);
+      worker.removeEventListener("error", onError);
+    }
   }
 
   /** Ends the Worker; another starts when it is needed. */

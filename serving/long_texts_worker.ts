@@ -34,6 +34,11 @@ async function modelOf(dir: string, key: string) {
 
 /** What the Worker offers to `long_texts.ts`. */
 export const workerApi = {
+  /** Loads what the model of a folder needs to encode texts. */
+  async load(dir: string, version: number): Promise<void> {
+    await modelOf(dir, `${version} ${dir}`);
+  },
+
   /** Encodes a text, or a pair, as the model of a folder takes it. */
   async encode(
     dir: string,

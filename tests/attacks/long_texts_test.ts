@@ -46,7 +46,7 @@ Deno.test("long texts get the scores that they get alone", async () => {
 
 Deno.test("long texts are explained as they are alone", async () => {
   await using server = await LocalServer.start({ seeds: { titles: 1 } });
-  const text = PARTS.map((part) => `a ${part.repeat(20)}`).join(" ").repeat(10);
+  const text = PARTS.map((part) => `a ${part.repeat(20)}`).join(" ").repeat(2);
   const { label, words } = await server.post<Explanation>("/v1/explain", { text });
   await using executor = await Executor.start({ threads: 1 });
   const explainer = await Explainer.load(executor, join(server.runsDir, "titles"));

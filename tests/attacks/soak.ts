@@ -52,7 +52,9 @@ async function succeeds(command: string): Promise<boolean> {
 async function predict(model: string, text: string): Promise<Scores | number> {
   const body = { model, inputs: [text], truncate: true };
   const { status, answer } = await post("/v1/predict", body);
-  return status === 200 ? (answer as { predictions: Scores[] }).predictions[0]! : status;
+  if (status === 200) return (answer as { predictions: Scores[] }).predictions[0]!;
+  console.error(`A prediction was answered with ${status}:`, answer);
+  return status;
 }
 
 /** A connection that was kept may end as it is used again, and clients ask once more. */

@@ -7,19 +7,19 @@
 import { ExecutorEndedError } from "../onnx/runtime/executor.ts";
 import type { EncodedText } from "../models/inference/inference.ts";
 
-/** A batch is to take about so long where its size is not given. */
+/** The time that a batch is to take where its size is not given. */
 const TARGET_BATCH_MS = 100;
 /** Padded tokens of a batch before any was timed. */
 const FIRST_BATCH_TOKENS = 512;
 const MAX_BATCH_TOKENS = 16_384;
 
-/** What runs a batch. Rows that name the same object may share one. */
+/** Runs batches. Rows that name the same object may share one. */
 export interface BatchGroup<Row extends EncodedText = EncodedText> {
   /** The logits of rows that go through a model together, in their order. */
   logits(rows: readonly Row[]): Promise<Float32Array[]>;
 }
 
-/** What the rows of one request got, and how long it took. */
+/** The logits of one request, and the time that they took. */
 export interface BatchedLogits {
   /** In the order of the rows. */
   logits: Float32Array[];
@@ -94,7 +94,7 @@ export class Batcher {
    * A batch that fails is run again request by request, so that none fails by another's fault.
    *
    * @param signal Aborted when nobody waits any more; rows that have not begun are dropped then.
-   * @throws What the group throws, or the signal's reason.
+   * @throws The group's error, or the signal's reason.
    */
   run<Row extends EncodedText>(
     group: BatchGroup<Row>,

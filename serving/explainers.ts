@@ -11,9 +11,12 @@ import type { ModelCache } from "./model_cache.ts";
 import type { ModelVersion } from "./model_registry.ts";
 import { InferenceError } from "./predictor.ts";
 
-/** A model that nobody has asked why for so long is unloaded. */
+/** A model is unloaded when nobody has asked it why for this time. */
 const IDLE_MS = 60_000;
-/** The tokens of all beginnings of a text are counted, so that twice as long takes four times as long. */
+/**
+ * A text that is twice as long takes four times the time: the tokens of all its beginnings are
+ * counted.
+ */
 const MAX_LENGTH_HERE = 500;
 
 interface Loaded {
@@ -32,7 +35,7 @@ export class Explainers {
 
   /**
    * @param cache Whose executor is used.
-   * @param longTexts What cuts texts into tokens away from this thread.
+   * @param longTexts Cuts texts into tokens away from this thread.
    */
   constructor(cache: ModelCache, longTexts: LongTexts) {
     this.#cache = cache;
@@ -40,7 +43,7 @@ export class Explainers {
   }
 
   /**
-   * What each word of a text adds to a class.
+   * Tells how much each word of a text adds to a class.
    *
    * @param label By default the class with the highest score.
    * @throws {InferenceError} If the model cannot be loaded or run.

@@ -15,12 +15,12 @@ const RESERVED_DESCRIPTORS = 128;
 /** A connection from a client, and both ends of one to Deno's server. */
 const DESCRIPTORS_PER_CONNECTION = 3;
 const BUFFER_BYTES = 65_536;
-/** A system that has no room for a connection is asked again after so long. */
+/** The time until a system that had no room for a connection is asked again. */
 const ACCEPT_PAUSE_MS = 100;
-/** A connection is left so long to send something, whoever else waits. */
+/** The time that every connection has to send something, whoever else waits. */
 const GRACE_MS = 100;
 
-/** What a request's handler can tell of its connection. */
+/** A request's connection, as its handler sees it. */
 export interface RequestEnv {
   /**
    * The body is there, so that it is no longer the client that is waited for. A request without a
@@ -39,7 +39,7 @@ export interface HttpServerOptions {
   port: number;
   /** For another connection the one leaves that has waited longest for its client. */
   maxConnections: number;
-  /** A connection whose client is waited for without a byte for so long is closed. */
+  /** A connection is closed when its client has sent no byte for this time. */
   idleTimeoutMs?: number;
 }
 

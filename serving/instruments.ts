@@ -9,7 +9,7 @@ import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 
 type Labels<Label extends string> = Record<Label, string | number>;
 
-/** What an instrument is called and what it measures. */
+/** The name of an instrument, and a sentence on what it measures. */
 export interface Instrument {
   name: string;
   help: string;

@@ -12,10 +12,10 @@ import type { Encoding } from "../models/text/tokenizer.ts";
 import type { workerApi } from "./long_texts_worker.ts";
 import type { ModelVersion } from "./model_registry.ts";
 
-/** A text from so many characters on is long; cutting a shorter one takes some milliseconds. */
+/** The characters from which on a text is long; cutting a shorter one takes some milliseconds. */
 const LONG_TEXT = 5000;
 
-/** The Worker and the tokenizer of a model are there after so long. */
+/** The time in which the Worker and the tokenizer of a model must be there. */
 const LOADING_TIMEOUT_MS = 60_000;
 
 /** A text takes too long to be cut into tokens. */
@@ -86,7 +86,7 @@ export class LongTexts implements Disposable {
     });
   }
 
-  /** Ends the Worker where it fails, or has not done some work after so long. */
+  /** Ends the Worker where it fails, or takes longer for some work. */
   async #inTime<Result>(worker: Worker, timeoutMs: number, work: Promise<Result>): Promise<Result> {
     const { promise: failed, reject } = Promise.withResolvers<never>();
     const giveUp = (message: string) => {

@@ -1,5 +1,6 @@
 /**
- * The Worker behind `long_texts.ts`: what cuts a text into tokens, away from the thread that answers.
+ * The Worker behind `long_texts.ts`, which cuts texts into tokens away from the thread that
+ * answers.
  *
  * @module
  */
@@ -12,7 +13,7 @@ import { type EncodedText, encodeText } from "../models/inference/inference.ts";
 import { loadPartner, type PooledPartner } from "../models/partner/partner_file.ts";
 import type { Encoding, Tokenizer } from "../models/text/tokenizer.ts";
 
-/** So many models are kept. */
+/** The most models that are kept. */
 const MAX_MODELS = 4;
 
 /** By the model's folder and version; the last used last. */
@@ -32,7 +33,7 @@ async function modelOf(dir: string, key: string) {
   return model;
 }
 
-/** What the Worker offers to `long_texts.ts`. */
+/** The functions of the Worker that `long_texts.ts` calls. */
 export const workerApi = {
   /** Loads what the model of a folder needs to encode texts. */
   async load(dir: string, version: number): Promise<void> {

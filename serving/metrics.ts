@@ -1,5 +1,5 @@
 /**
- * What the server counts and times, as Prometheus reads it.
+ * Counts and times of the server, as Prometheus reads them.
  *
  * @module
  */
@@ -12,7 +12,7 @@ const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5
 const ROWS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
 const TOKENS = [16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16_384];
 
-/** What a version of a model has done since the server started. */
+/** The work of a version of a model since the server started. */
 export interface VersionFigures {
   /** Texts that were classified. */
   texts: number;
@@ -139,7 +139,7 @@ export class Metrics {
     this.#predictionFailures.add({ model, version }, texts);
   }
 
-  /** What each version has done, by `name@version`; those that have done nothing are left out. */
+  /** The work of each version, by `name@version`; those that have done nothing are left out. */
   async versions(): Promise<Map<string, VersionFigures>> {
     const figures = new Map<string, VersionFigures & { seconds: number; requests: number }>();
     const add = (

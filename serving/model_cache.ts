@@ -28,7 +28,7 @@ import { SerialQueue } from "../lib/serial_queue.ts";
 import type { ModelVersion } from "./model_registry.ts";
 import { servedAdapter, servedClassifier, type ServedModel } from "./served_model.ts";
 
-/** A model for which an executor had to be ended is tried again after so long. */
+/** The time until a model is tried again for which an executor had to be ended. */
 const REFUSAL_MS = 600_000;
 
 /** There is no room for a model beside those that are in use. */
@@ -44,7 +44,7 @@ export interface ModelCacheOptions {
   dtype?: Dtype | undefined;
   /** The most that the weights of the loaded models may take together. */
   maxBytes?: number | undefined;
-  /** A model that was not used for so long is unloaded. */
+  /** A model is unloaded when nobody has used it for this time. */
   idleMs?: number | undefined;
   /** How long a model waits for others to be in use no more; 5 seconds by default. */
   roomTimeoutMs?: number | undefined;
@@ -78,7 +78,7 @@ interface Base {
   bytes: number;
 }
 
-/** What a model will take in memory. */
+/** The memory that a model will take. */
 interface Sizes {
   bytes: number;
   /** Of an adapter's base. */
@@ -400,7 +400,7 @@ function leastRecentlyUsed(entries: readonly Entry[]): Entry | undefined {
   return entries.toSorted((a, b) => a.lastUsedAt - b.lastUsedAt)[0];
 }
 
-/** Whether a promise settles in so many milliseconds. */
+/** Whether a promise settles in time. */
 async function settlesWithin(promise: Promise<void>, ms: number): Promise<boolean> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const timeout = new Promise<boolean>((resolve) =>

@@ -29,7 +29,7 @@ export const DEFAULT_ALIAS = "default";
  */
 export const CURRENT_ALIAS = "current";
 
-/** Folders are looked through again after so long. */
+/** The time until folders are looked through again. */
 const SCAN_INTERVAL_MS = 1000;
 
 /** So many are looked through at the same time: each is a few short waits for the disk. */
@@ -93,7 +93,7 @@ interface Found {
   promote: boolean;
 }
 
-/** What is known of the run of a folder. */
+/** The run of a folder. */
 type KnownRun = Pick<Run, "name" | "promote">;
 
 /** Knows every model by name, `name@version` and `name:alias`. */
@@ -110,11 +110,11 @@ export class ModelRegistry {
   readonly #unsaved = new Set<StoredVersion>();
   /** The same of aliases, which it gets first: without its alias a name stands for the newest version. */
   readonly #unsavedAliases = new Set<StoredAlias>();
-  /** What has been said of folders and the store. */
+  /** The messages on folders and the store that have been logged. */
   readonly #reported = new Set<string>();
   /** Runs by their ids, as the store gave them last. */
   readonly #knownRuns = new Map<string, KnownRun>();
-  /** What folders hold, as of the time of their files. */
+  /** The identities of folders, with the time of their files. */
   readonly #identities = new Map<string, { finishedAt: number; identity: string }>();
   #scan: Promise<void> | undefined;
   #scannedAt = -Infinity;
@@ -140,7 +140,7 @@ export class ModelRegistry {
       return new ModelRegistry(options, await store.versions(), await store.aliases());
     } catch (error) {
       if (!(error instanceof StateError)) throw error;
-      // What the folders hold can be served all the same.
+      // The models of the folders can be served all the same.
       return new ModelRegistry(options, [], []);
     }
   }
@@ -405,7 +405,7 @@ export class ModelRegistry {
   /**
    * Gives a folder's files a number, unless they have one.
    *
-   * @param served What its name stood for before this look.
+   * @param served The model for which its name stood before this look.
    */
   async #add({ name, dir, finishedAt, identity, promote }: Found, served?: Model): Promise<void> {
     const known = this.#known({ dir, finishedAt, identity });
@@ -523,7 +523,7 @@ export class ModelRegistry {
     this.#models = models;
   }
 
-  /** What the folders hold, the oldest first. */
+  /** The models of the folders, the oldest first. */
   async #foundModels(): Promise<Found[]> {
     const { runsDir, modelsDir } = this.#options;
     const onBad = (path: string, error: unknown) => this.#reportBad(path, error);
@@ -601,8 +601,8 @@ async function realPath(path: string): Promise<string | undefined> {
 }
 
 /**
- * Two of several versions whose classes are others, if there are such. Of what does not say its
- * classes nothing is known.
+ * Two of several versions whose classes differ, if there are such. Versions that do not name their
+ * classes are left out.
  */
 async function differing(
   versions: readonly ModelVersion[],

@@ -16,13 +16,13 @@ import { type BorrowedModel, type ModelCache, NoRoomError } from "./model_cache.
 import type { ServedModel } from "./served_model.ts";
 import { type ModelRegistry, type ModelVersion, UnknownModelError } from "./model_registry.ts";
 
-/** What makes scores of logits, under transformers' names. */
+/** The functions that make scores of logits, under transformers' names. */
 export const SCORE_FUNCTIONS = ["sigmoid", "softmax", "none"] as const;
 
 /** One of {@link SCORE_FUNCTIONS}. */
 export type ScoreFunction = (typeof SCORE_FUNCTIONS)[number];
 
-/** After so long, texts that are still to be encoded let other requests through first. */
+/** After this time other requests go first, and then the texts that are still to be encoded. */
 const ENCODING_SLICE_MS = 10;
 
 /** A text that is to be classified. */
@@ -46,7 +46,7 @@ export interface PredictOptions {
   signal?: AbortSignal | undefined;
 }
 
-/** What a text got. */
+/** The answer to a text. */
 export interface PredictedRow {
   model: ModelVersion;
   /** The model's classes in the order of its logits. */
@@ -55,7 +55,7 @@ export interface PredictedRow {
   scores: LabelScore[];
 }
 
-/** What a request took. */
+/** The time and tokens that a request took. */
 export interface PredictTiming {
   totalMs: number;
   tokenizationMs: number;
@@ -69,7 +69,7 @@ export interface PredictTiming {
 /** What {@link Predictor.predict} gives, in the order of the texts. */
 export interface Predictions {
   rows: PredictedRow[];
-  /** What worked on them. */
+  /** The kind of device that worked on them. */
   computeType: "cpu" | "gpu";
   timing: PredictTiming;
 }
@@ -111,7 +111,7 @@ export class Predictor implements Disposable {
   readonly #cache: ModelCache;
   readonly #batcher: Batcher;
   readonly #metrics: Metrics;
-  /** What cuts long texts into tokens. */
+  /** Cuts long texts into tokens. */
   readonly longTexts = new LongTexts();
 
   constructor(
@@ -331,7 +331,7 @@ export async function borrowModel(
 }
 
 /**
- * What a model says of itself, without being loaded.
+ * The description of a model, which is not loaded for it.
  *
  * @throws {InferenceError} If it could not be loaded.
  */

@@ -27,7 +27,7 @@ export interface ServedModel {
   readonly labels: readonly string[];
   /** The most tokens that a text may have. */
   readonly maxLength: number;
-  /** What runs its rows; models with the same one may share a batch. */
+  /** Runs its rows; models with the same one may share a batch. */
   readonly group: BatchGroup;
   /** How the logits of a text's rows become its own. */
   readonly chunkJoin: ChunkJoin;

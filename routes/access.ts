@@ -10,7 +10,7 @@ import { HTTPException } from "hono/http-exception";
 import { z } from "zod";
 import { retryLater } from "./errors.ts";
 
-/** What a key may be allowed: to predict and look, or to train and change models. */
+/** The scopes that a key may have: to predict and look, or to train and change models. */
 export const SCOPES = ["predict", "manage"] as const;
 
 /** One of {@link SCOPES}. */
@@ -18,7 +18,7 @@ export type Scope = (typeof SCOPES)[number];
 
 /** Someone who may use the server. */
 export interface ApiKey {
-  /** What logs call the key. */
+  /** The key's name in logs. */
   name: string;
   /** The SHA-256 of the key. */
   sha256: Uint8Array;
@@ -117,11 +117,14 @@ function requestKey(
   return authorization === undefined ? sessionKey(context) : keyOf(keys, given ?? "");
 }
 
-/** Wrong keys beyond so many in a minute are answered later and later, in case somebody tries them out. */
+/**
+ * The wrong keys of a minute that are answered at once; others wait longer and longer, in case
+ * somebody tries keys out.
+ */
 const FREE_MISTAKES = 60;
 const DELAY_MS = 100;
 const MAX_DELAY_MS = 2000;
-/** No more wait at once: what waits holds a connection. */
+/** The most that wait at once, as each holds a connection. */
 const MAX_DELAYED = 50;
 
 /** Those who gave a key that nobody has. */
@@ -196,7 +199,7 @@ export function refuseForeignOrigins(allowed: readonly string[]): MiddlewareHand
 
 const HOST = /^(?:\[[\da-f:.]+\]|[\w.-]*)(?::\d{1,5})?$/i;
 
-/** Refuses a `Host` that is none, of which no URL can be made. */
+/** Refuses a malformed `Host`, as no URL can be made of it. */
 export const refuseMalformedHost: MiddlewareHandler = async (context, next) => {
   const host = context.req.header("Host") ?? "";
   if (!HOST.test(host) || !URL.canParse(context.req.url)) {

@@ -41,10 +41,10 @@ import { DiskBudget, type StorageOptions, storageRoutes } from "./storage.ts";
 import { textEmbeddingsInferenceRoutes } from "./text_embeddings_inference.ts";
 import { vllmRoutes } from "./vllm.ts";
 
-/** A list or object in a body of JSON may hold so many, if texts of a request may not be more. */
+/** The most items of a list or object in a body of JSON, unless a request may have more texts. */
 const MAX_ITEMS = 1000;
 
-/** What the routes work on. */
+/** The parts of a server that the routes work on. */
 export interface AppOptions
   extends Omit<RunRoutesOptions, "budget">, StorageOptions, EvaluationRoutesOptions {
   predictor: Predictor;

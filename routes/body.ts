@@ -14,7 +14,7 @@ const COMPRESSIONS: Record<string, "gzip" | "deflate" | undefined> = {
   deflate: "deflate",
 };
 
-/** A body that is held whole must have come after so long. */
+/** The time in which a body must have come that is held whole. */
 const BODY_TIMEOUT_MS = 30_000;
 
 /** A small piece of a compressed body may become a thousand times as much at once. */
@@ -36,7 +36,7 @@ export function refuseMediaType(request: Request, accepted: string): HTTPExcepti
  * The bytes of a request's body, decompressed, as they come.
  *
  * @param what The subject of the message if there are more than `maxBytes`, decompressed.
- * @param timeoutMs All of it must have come after so long.
+ * @param timeoutMs The time in which all of it must have come.
  * @throws {HTTPException} 400 if it is not compressed as it is said to be, 408 if it does not come,
  * 413 if it is longer, 415 if it is compressed in another way.
  */
@@ -127,8 +127,8 @@ export async function readBody(
 }
 
 /**
- * What bodies of JSON are called: `curl -d` calls them a form, `fetch` plain text, and Triton's
- * client bytes.
+ * The media types of JSON as clients send them: `curl -d` calls them a form, `fetch` plain text,
+ * and Triton's client bytes.
  */
 const JSON_TYPES =
   /^(|(application|text)\/json|application\/[^/]+\+json|text\/plain|application\/(octet-stream|x-www-form-urlencoded))$/;

@@ -134,12 +134,14 @@ const FileQuery = z.object({
   label: z.string().default("label")
     .describe("The column of the labels; by default also one with another usual name"),
   problem_type: z.enum(PROBLEM_TYPES).default("single_label_classification")
-    .describe("What the labels are"),
+    .describe("The kind of the labels"),
   delimiter: DELIMITER,
   encoding: ENCODING,
   skip_bad_rows: FLAG.describe("Leave bad rows of the one file out and count them"),
   normalize_labels: FLAG.describe(NORMALIZE_LABELS.description!),
-  seed: z.coerce.number().int().min(0).max(2 ** 32 - 1).default(11).describe("Of the split"),
+  seed: z.coerce.number().int().min(0).max(2 ** 32 - 1).default(11).describe(
+    "The seed of the split",
+  ),
 });
 
 const FILES = {
@@ -188,7 +190,7 @@ const preview = declareRoute({
   operationId: "auditFile",
   scope: "manage",
   tags,
-  summary: "What a data set would be: its split and its audit; nothing is kept",
+  summary: "Split and audit a data set without keeping it",
   request: { query: FileQuery, body: { required: true, content: FILES_BODY } },
   responses: {
     200: jsonContent(Whole, "The data set that it would be"),
@@ -202,7 +204,7 @@ const columns = declareRoute({
   operationId: "guessColumns",
   scope: "manage",
   tags,
-  summary: "The columns of a table, of which the beginning is enough; nothing is kept",
+  summary: "Name the columns of a table, whose beginning is enough; nothing is kept",
   request: {
     query: z.object({ delimiter: DELIMITER, encoding: ENCODING }),
     body: { required: true, content: TABLE_BODY },
@@ -254,7 +256,7 @@ const remove = declareRoute({
 /** A data set may be long on its way. */
 const UPLOAD_TIMEOUT_MS = 3600_000;
 
-/** What the routes need. */
+/** The parts of a server that the routes work on. */
 export interface DatasetRoutesOptions {
   datasets: DatasetLibrary;
   store: RunStore;
@@ -272,7 +274,7 @@ export function datasetRoutes(
     throw new HTTPException(404, { message: `There is no data set '${name}'` });
   };
   /**
-   * What writes a request's body into a folder, and says what it is.
+   * Makes a function that writes a request's body into a folder and describes it.
    *
    * @param room The room on the disk that it takes.
    */

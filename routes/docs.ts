@@ -40,7 +40,7 @@ const pageRoute = declareRoute({
   },
 });
 
-/** What the page shows of a route. */
+/** A route as the page shows it. */
 interface Operation {
   summary?: string;
   tags?: string[];
@@ -58,7 +58,7 @@ export function addDocs(app: OpenAPIHono): void {
   // Made when they are first asked for, and once: they cost as much as some predictions.
   let made: ReturnType<typeof app.getOpenAPI31Document> | undefined;
   let documentation: string | undefined;
-  // What is of one kind or another is never of both; clients know more of such a choice.
+  // A value is of one kind alone, and clients know more of a choice that says so.
   const describe = () => made ??= app.getOpenAPI31Document(INFO, { unionPreferredType: "oneOf" });
   app.openapi(descriptionRoute, (context) => {
     const description: z.infer<typeof Description> = { ...describe() };

@@ -36,7 +36,7 @@ const ERROR_TYPES: Partial<Record<ContentfulStatusCode, string>> = {
 
 const MAX_MESSAGE_LENGTH = 1000;
 
-/** Of clients that have gone; nobody reads it, but logs and metrics. */
+/** The status where a client has gone; logs and metrics alone read it. */
 const CLIENT_CLOSED_REQUEST = 499 as ContentfulStatusCode;
 
 /** A request whose value of one field is not allowed. */
@@ -54,7 +54,7 @@ export function retryLater(
   return new HTTPException(status, { message, res });
 }
 
-/** What a server answers that is told to stop. */
+/** The answer of a server that is told to stop. */
 export function aboutToStop(): HTTPException {
   return retryLater(503, "The server is about to stop", 1);
 }

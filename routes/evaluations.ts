@@ -274,7 +274,7 @@ const compare = declareRoute({
   },
 });
 
-/** What the routes need. */
+/** The parts of a server that the routes work on. */
 export interface EvaluationRoutesOptions {
   store: RunStore;
   supervisor: Supervisor;

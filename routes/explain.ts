@@ -1,5 +1,5 @@
 /**
- * `POST /v1/explain`: what each word of a text adds to a class.
+ * `POST /v1/explain`: tells how much each word of a text adds to a class.
  *
  * @module
  */
@@ -26,8 +26,12 @@ const Answer = z.object({
     z.object({
       word: z.string(),
       start: z.int().describe("Where it stands in the text, in UTF-16 units"),
-      contribution: z.number().describe("What it adds to the logit, by a linear estimate"),
-      share: z.number().describe("Of what all words add or take away, from -1 to 1"),
+      contribution: z.number().describe(
+        "The amount that it adds to the logit, by a linear estimate",
+      ),
+      share: z.number().describe(
+        "The same as a share of all that words add or take away, from -1 to 1",
+      ),
     }).meta({ id: "WordContribution" }),
   ),
   truncated: z.boolean().describe(
@@ -43,7 +47,7 @@ const route = declareRoute({
   scope: "predict",
   predicts: true,
   tags: ["predict"],
-  summary: "What each word of a text adds to a class: gradient times input",
+  summary: "Tell how much each word of a text adds to a class: gradient times input",
   request: { body: jsonBody(Request) },
   responses: {
     200: jsonContent(Answer, "The words and their shares"),

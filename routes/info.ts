@@ -48,7 +48,7 @@ const route = declareRoute({
   tags: ["health"],
   summary: "The default model and the limits",
   responses: {
-    200: jsonContent(Info, "What the server was started with"),
+    200: jsonContent(Info, "The model and the limits"),
     ...errorAnswers(424),
   },
 });

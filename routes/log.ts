@@ -1,5 +1,5 @@
 /**
- * What is written down of each request.
+ * The log of requests.
  *
  * @module
  */
@@ -20,7 +20,7 @@ export interface LogEntry {
   duration_ms: number;
   /** The name of the API key, where there was one. */
   key?: string;
-  /** Of a request that failed. */
+  /** The type of its error, where a request failed. */
   error_type?: string;
 }
 
@@ -40,7 +40,7 @@ export function observeRequests(metrics: Metrics, log: Log): MiddlewareHandler {
     const { status } = context.res;
     const errorType: string | undefined = context.get("errorType");
     const key: string | undefined = context.get("apiKey");
-    // What matched no route is counted as one: its paths have no end.
+    // Paths without a route are counted as one, as clients may make up any.
     const matched = routePath(context, -1);
     const route = matched.endsWith("*") ? "none" : matched;
     const span = trace.getActiveSpan();

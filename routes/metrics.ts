@@ -25,7 +25,7 @@ const route = declareRoute({
   },
 });
 
-/** What is counted beside what the server has done. */
+/** The parts of a server whose state is counted beside its work. */
 export type MetricsRoutesOptions = StorageOptions & { metrics: Metrics };
 
 /** The route. */
@@ -54,7 +54,7 @@ export function metricsRoutes({ metrics, ...options }: MetricsRoutesOptions): Op
       return { run: (Date.now() - first) / 1000 };
     },
   );
-  metrics.gauges("graft_disk_bytes", "What is taken on the disk", "kind", async () => {
+  metrics.gauges("graft_disk_bytes", "Bytes taken on the disk", "kind", async () => {
     const { runs, datasets } = await storage(options);
     const sum = (parts: { bytes: number }[]) => parts.reduce((sum, { bytes }) => sum + bytes, 0);
     return { runs: sum(runs), datasets: sum(datasets) };

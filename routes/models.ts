@@ -43,7 +43,7 @@ const Model = z.object({
       mean_ms: z.number().nullable().describe("The mean time of its answers since then"),
     }).meta({ id: "ModelVersion" }),
   ),
-  current: z.array(WeightedVersion).describe("What requests get that name the model alone"),
+  current: z.array(WeightedVersion).describe("The versions for requests that name the model alone"),
   aliases: z.record(z.string(), z.array(WeightedVersion))
     .describe(
       `'${CURRENT_ALIAS}' is what the name alone stands for; it is set when a second version comes`,

@@ -119,7 +119,7 @@ const LoadRequest = z.object({
 const ModelParams = z.object({ model: z.string() });
 const VersionParams = z.object({ model: z.string(), version: z.string() });
 
-/** What the routes need. */
+/** The parts of a server that the routes work on. */
 export interface OpenInferenceRoutesOptions extends PredictRoutesOptions {
   models: ModelRegistry;
   cache: ModelCache;
@@ -137,7 +137,7 @@ export function openInferenceRoutes(options: OpenInferenceRoutesOptions): OpenAP
       path: "/v2",
       operationId: "getServerMetadata",
       scope: "predict",
-      summary: "What the server is",
+      summary: "Describe the server",
       responses: { 200: jsonContent(ServerMetadata, "Its name, version and extensions") },
     }),
     (context) =>
@@ -181,7 +181,7 @@ export function openInferenceRoutes(options: OpenInferenceRoutesOptions): OpenAP
         operationId: `get${Model}Metadata`,
         scope: "predict",
         request: { params },
-        summary: "What a model takes and gives",
+        summary: "Describe the inputs and outputs of a model",
         responses: { 200: jsonContent(ModelMetadata, "The tensors"), ...errorAnswers(404) },
       }),
       async (context) => {

@@ -36,7 +36,7 @@ const Request = z.strictObject({
   abstain_below: z.number().optional()
     .describe("The answer to a text whose highest score is below this is null"),
   function_to_apply: z.enum(SCORE_FUNCTIONS).optional()
-    .describe("What makes scores of logits; by default what suits the model"),
+    .describe("The function that makes scores of logits; by default the one that suits the model"),
   truncate: z.boolean().default(false).describe("Whether a text that is too long loses its end"),
 }).meta({ id: "PredictRequest" });
 

@@ -1,5 +1,5 @@
 /**
- * What the routes that predict have in common.
+ * The common part of the routes that predict.
  *
  * @module
  */
@@ -36,7 +36,7 @@ export const TopK = z.int().min(1)
 export const LabelScore = z.object({ label: z.string(), score: z.number() })
   .meta({ id: "LabelScore" });
 
-/** What the routes that predict need. */
+/** The parts of a server that the routes that predict work on. */
 export interface PredictRoutesOptions {
   predictor: Predictor;
   /** The most texts of a request. */
@@ -98,7 +98,7 @@ export async function predictions(
   }
 }
 
-/** Refuses requests while so many are being answered. */
+/** Refuses requests while the most that may be are being answered. */
 export function limitConcurrency(max: number): MiddlewareHandler {
   let count = 0;
   return async (_context, next) => {

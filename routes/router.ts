@@ -1,5 +1,5 @@
 /**
- * What the routes have in common: how they are declared, and what lets a request in to them.
+ * The common part of the routes: how they are declared, and how a request is let in to them.
  *
  * @module
  */
@@ -22,7 +22,7 @@ export function createRouter(): OpenAPIHono {
   });
 }
 
-/** What an application asks of each request before a route answers it. */
+/** The checks of an application that each request has to pass before a route answers it. */
 export interface Admission {
   /** Counts a request until it is answered, and refuses it where the server is about to stop. */
   takeRequest: MiddlewareHandler;
@@ -36,7 +36,7 @@ export interface Admission {
   maxItems: number;
 }
 
-/** Gives the routes what lets requests in to them. */
+/** Gives the routes the checks of requests. */
 export function admitBy(admission: Admission): MiddlewareHandler {
   return async (context, next) => {
     context.set("admission", admission);
@@ -44,22 +44,22 @@ export function admitBy(admission: Admission): MiddlewareHandler {
   };
 }
 
-/** What lets requests in to the routes of a request's application. */
+/** The checks of a request's application. */
 export function admissionOf(context: Context): Admission {
   return context.get("admission");
 }
 
 /** A route, and who may use it when. */
 export interface RouteDeclaration extends Omit<RouteConfig, "middleware" | "security" | "hide"> {
-  /** What clients that are made from the description call it. */
+  /** Its name in clients that are made from the description. */
   operationId: string;
-  /** What a key must be allowed; null if none is needed. */
+  /** The scope that a key must have; null if no key is needed. */
   scope: Scope | null;
   /** Whether it counts among the predictions that are answered at once. */
   predicts?: true;
   /** Whether it is answered by a server that is about to stop, too. */
   whileStopping?: true;
-  /** What else than JSON its body may be, and what makes JSON of it. */
+  /** Another media type that its body may have, and the function that makes JSON of it. */
   otherBody?: { mediaType: string; read: MiddlewareHandler };
 }
 
@@ -119,7 +119,7 @@ export function declareRoute<
 /** A body that is no text, as a route declares it. */
 export const BINARY = { type: "string" as const, format: "binary" };
 
-/** What every error says. */
+/** The body of every error. */
 export const ErrorBody = schema.object({
   error: schema.string(),
   error_type: schema.string(),

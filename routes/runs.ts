@@ -371,7 +371,7 @@ const history = declareRoute({
   responses: { 200: jsonContent(RunHistoryAnswer, "The history"), ...errorAnswers(404, 422) },
 });
 
-/** What the routes need. */
+/** The parts of a server that the routes work on. */
 export interface RunRoutesOptions {
   store: RunStore;
   supervisor: Supervisor;
@@ -596,7 +596,7 @@ function isReadOnly(run: Run | FolderRun): run is FolderRun {
   return "read_only" in run;
 }
 
-/** What two generators give, each the newest first, in that order. */
+/** The runs of two generators, each the newest first, in that order. */
 async function* newestOf(
   a: AsyncGenerator<Run>,
   b: AsyncGenerator<FolderRun>,

@@ -31,7 +31,7 @@ import { RUNS_DIR } from "../training/folder/run_folder.ts";
 import { type AppOptions, createApp } from "./app.ts";
 import { Drain } from "./drain.ts";
 
-/** What a service has and allows. */
+/** Settings of {@link Service}. */
 export interface ServiceOptions extends
   Partial<
     Pick<
@@ -61,9 +61,15 @@ export interface ServiceOptions extends
   modelMemoryBytes?: number | undefined;
   /** After how long a model is unloaded that nobody asks for. */
   idleUnloadMs?: number | undefined;
-  /** A model that keeps the device for so long with one batch, or to be loaded, is stopped; a minute by default. */
+  /**
+   * A model is stopped when one batch, or its loading, keeps the device for longer; a minute by
+   * default.
+   */
   deviceTimeoutMs?: number | undefined;
-  /** The most tokens of a batch, with padding; by default what the device does in about 100 ms. */
+  /**
+   * The most tokens of a batch, with padding; by default as many as the device does in about 100
+   * ms.
+   */
   maxBatchTokens?: number | undefined;
   /** The most texts of a request; 32 by default. */
   maxClientBatchSize?: number;
@@ -87,7 +93,7 @@ export class Service implements AsyncDisposable {
   readonly app: OpenAPIHono;
   /** Whether requests need a key. */
   readonly hasKeys: boolean;
-  /** What this process holds of the folder. */
+  /** This process's hold on the folder. */
   readonly folder: OwnedFolder;
   /** Resolves when predictions are made at once; rejects if the device or a preloaded model fails. */
   readonly ready: Promise<void>;
@@ -239,10 +245,10 @@ export class Service implements AsyncDisposable {
   }
 }
 
-/** So many runs and evaluations may wait in a cluster. */
+/** The most runs and evaluations that may wait in a cluster. */
 const MAX_QUEUED_IN_CLUSTER = 20_000;
 
-/** What a service keeps, where it is. */
+/** The state of a service. */
 interface ServiceState {
   store: RunStore;
   modelStore: ModelStore;

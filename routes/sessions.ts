@@ -72,8 +72,8 @@ function isFromOwnPage(context: Context): boolean {
 
 const Session = z.object({
   needs_key: z.boolean().describe("Whether the server asks for a key, and was given none"),
-  name: z.string().nullable().describe("Of the key"),
-  scopes: z.array(z.enum(SCOPES)).describe("What the page may do"),
+  name: z.string().nullable().describe("The name of the key"),
+  scopes: z.array(z.enum(SCOPES)).describe("The scopes of the page"),
 }).meta({ id: "Session" });
 
 const tags = ["session"];
@@ -84,7 +84,7 @@ const show = declareRoute({
   operationId: "getSession",
   scope: null,
   tags,
-  summary: "What the page may do",
+  summary: "Tell the scopes of the page",
   responses: { 200: jsonContent(Session, "The session"), ...errorAnswers() },
 });
 

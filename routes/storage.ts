@@ -29,11 +29,11 @@ const route = declareRoute({
   operationId: "getStorage",
   scope: "manage",
   tags: ["storage"],
-  summary: "What runs and data sets take on the disk",
+  summary: "Tell the disk space that runs and data sets take",
   responses: { 200: jsonContent(Storage, "Bytes by run and data set, the largest first") },
 });
 
-/** What is counted. */
+/** The parts of a server whose files are counted. */
 export interface StorageOptions {
   store: RunStore;
   supervisor: Supervisor;
@@ -115,7 +115,7 @@ export class DiskBudget {
   }
 }
 
-/** What they take. */
+/** The bytes that they take. */
 export async function storage(
   { store, supervisor, datasets, diskBudgetBytes }: StorageOptions,
 ): Promise<z.infer<typeof Storage>> {

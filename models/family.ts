@@ -33,17 +33,17 @@ export interface EncoderSizes {
 
 /** A linear layer of a classifier's head. */
 export interface HeadLayer {
-  /** Of its parameters, `NAME.weight` and `NAME.bias`. */
+  /** The name of its parameters, `NAME.weight` and `NAME.bias`. */
   name: string;
-  /** Of what goes into it. */
+  /** The width of its input. */
   dropout: number;
-  /** What its result goes through; nothing after the last layer. */
+  /** The function that its result goes through; none after the last layer. */
   activation?: (x: Tensor) => Tensor;
 }
 
-/** What predicts masked tokens, with the table of word embeddings as its decoder. */
+/** The head that predicts masked tokens, with the table of word embeddings as its decoder. */
 export interface MaskedLanguageHead<Config extends ModelConfig> {
-  /** What is multiplied by the decoder: `[masked, hidden]` -> `[masked, width of a word]`. */
+  /** The factor of the decoder: `[masked, hidden]` -> `[masked, width of a word]`. */
   transform(x: Tensor, options: GraphOptions<Config>): Tensor;
   /** The parameter that is added, `[vocab_size]`. */
   bias: string;
@@ -86,7 +86,7 @@ export interface Family<Config extends ModelConfig = ModelConfig> {
    * families alone, and PEFT's prefix-tuning needs it.
    */
   readonly takesPrefix: boolean;
-  /** What suits fine-tuning of all weights. */
+  /** The defaults for fine-tuning of all weights. */
   readonly defaults: { learningRate: number; epochs: number };
 
   sizes(config: Config): EncoderSizes;
@@ -102,11 +102,14 @@ export interface Family<Config extends ModelConfig = ModelConfig> {
    * Appends the encoder, and the inputs that it takes, int64 `[batch, length]`: `input_ids`,
    * `attention_mask` and, if the family has them, `token_type_ids`.
    *
-   * @returns What the last layer gives: of first tokens `[batch, hidden]`, of all, text by text,
+   * @returns The output of the last layer: of first tokens `[batch, hidden]`, of all, text by text,
    * `[batch*length, hidden]`.
    */
   encoder(graph: Graph, options: GraphOptions<Config>, wanted: WantedTokens): Tensor;
-  /** What a text is classified by, its first token or the mean of all; the first by default. */
+  /**
+   * The tokens by which a text is classified, its first one or the mean of all; the first by
+   * default.
+   */
   pooling?(config: Config): "first" | "mean";
   /** A part of the base between the encoder and the head, `[batch, hidden]` -> `[batch, hidden]`. */
   pooler?(x: Tensor, options: GraphOptions<Config>): Tensor;
@@ -144,7 +147,7 @@ const TypedConfig = z.looseObject({
   is_decoder: z.boolean().default(false),
 });
 
-/** What a folder without a model holds instead, and what to do about it. */
+/** A sentence on what a folder holds in place of a model, and the way on. */
 async function whatInstead(dir: string): Promise<string> {
   if (await exists(join(dir, ADAPTER_CONFIG_FILE))) {
     return ", but an adapter; name its base instead";
@@ -201,8 +204,8 @@ const BASE_WIDTH = 768;
 const MAX_RATE = 5e-4;
 
 /**
- * What suits fine-tuning of all weights of a model. A narrow one takes a higher rate than its family's,
- * by the square of the width: 2e-4 at 384 where it is 5e-5 at 768.
+ * The defaults for fine-tuning of all weights of a model. A narrow one takes a higher rate than
+ * its family's, by the square of the width: 2e-4 at 384 where it is 5e-5 at 768.
  */
 export function tuningDefaults(config: ModelConfig): Family["defaults"] {
   const family = familyOf(config);

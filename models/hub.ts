@@ -23,7 +23,7 @@ const MAX_REDIRECTS = 10;
 const HUB_NAME =
   /^(?![^@]*--)(?!.*\.\.)(?<id>\w[\w.-]*(?:\/\w[\w.-]*)?)(?:@(?<revision>\w(?:[\w./-]*\w)?))?$/;
 const COMMIT = /^[0-9a-f]{40}$/;
-/** What a server may have a file of the cache be called. */
+/** The names that a server may give to files of the cache. */
 const ETAG = /^[\w-]+$/;
 
 /** How far the download of a file is. */
@@ -55,9 +55,9 @@ export interface HubOptions {
 
 /**
  * The folder of a model: the one that is named, the one that comes with Graft, or that of the hub's
- * model of this name in the cache. What the cache does not hold is downloaded: the configuration, the
- * tokenizer's files and the weights as safetensors. What it holds is used without asking the hub for
- * something newer.
+ * model of this name in the cache. Files that the cache lacks are downloaded: the configuration,
+ * the tokenizer's files and the weights as safetensors. Those that it holds are used without
+ * asking the hub for something newer.
  *
  * @param model A folder, `bundled`, or a name as `bert-base-cased` or `owner/name`, with `@revision` for a
  * branch, tag or commit other than `main`. A missing folder that cannot be a name is returned as it
@@ -89,7 +89,7 @@ export function isHubName(model: string): boolean {
 
 /** A model's repository on the hub, and its folder in the cache. */
 class HubRepository {
-  /** What the user wrote. */
+  /** The name as the user wrote it. */
   readonly #model: string;
   readonly #id: string;
   readonly #revision: string;

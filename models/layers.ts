@@ -1,6 +1,6 @@
 /**
- * What the encoders of all families are put together from: embeddings, attention, feed-forward layers
- * and normalisation, as functions that append to a graph.
+ * The parts of which the encoders of all families consist: embeddings, attention, feed-forward
+ * layers and normalisation, as functions that append to a graph.
  *
  * In the shapes below, `batch` and `length` are symbols; a prompt's virtual tokens count as part of
  * `length`. Within an encoder rows go by place and then by text, `[length*batch, hidden]`: split into
@@ -48,7 +48,7 @@ export interface VirtualTokens {
   prompt?: Tensor;
 }
 
-/** What an encoder needs to know where the rows of a batch belong to models tuned on one base. */
+/** The adapters of the rows of a batch, where these belong to models tuned on one base. */
 export interface MixedTokens {
   /** `[batch, length]` */
   positionIds: Tensor;
@@ -61,13 +61,13 @@ export interface MixedTokens {
 /**
  * Changes what a linear layer of a base gives.
  *
- * @param projected What it gives, `[rows, to]`.
- * @param x What goes into it, `[rows, from]`.
+ * @param projected Its output, `[rows, to]`.
+ * @param x Its input, `[rows, from]`.
  * @param name The layer's, without `.weight`.
  */
 export type Projection = (projected: Tensor, x: Tensor, name: string) => Tensor;
 
-/** What the graph of an encoder is made from; the functions below hand it on to one another. */
+/** The source of the graph of an encoder; the functions below hand it on to one another. */
 export interface GraphOptions<Config extends ModelConfig = ModelConfig> {
   config: Config;
   parameter: ParameterSource;
@@ -204,7 +204,10 @@ function behind(table: Tensor, count: number): Tensor {
   return count === 0 ? table : slice(table, 0, count, table.shape[0]!);
 }
 
-/** What is added to the scores of attention, `[batch, 1, 1, keyLength]`: nothing, or -{@link MASKED}. */
+/**
+ * The mask that is added to the scores of attention, `[batch, 1, 1, keyLength]`: nothing, or
+ * -{@link MASKED}.
+ */
 export function attentionBias(attentionMask: Tensor, options: GraphOptions): Tensor {
   const { graph } = attentionMask;
   const { virtualTokens, mixedRows } = options;

@@ -44,7 +44,7 @@ export interface ScratchOptions {
 /**
  * A classifier with random weights.
  *
- * @param texts What the vocabulary is learned from.
+ * @param texts The texts from which the vocabulary is learned.
  * @param labels The names of the classes.
  */
 export function scratchClassifier(

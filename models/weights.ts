@@ -35,11 +35,14 @@ const FLOAT_BYTES = Float32Array.BYTES_PER_ELEMENT;
 
 /** What {@link exportModel} may be told. */
 export interface ExportOptions {
-  /** What was tuned beside the base, if it is no whole model; its values are among the weights. */
+  /**
+   * The parameters that were tuned beside the base, if it is no whole model; their values are
+   * among the weights.
+   */
   peft?: PeftConfig;
   /** Float32 by default. */
   dtype?: Dtype;
-  /** Of the weights' file, which the model then names under {@link WEIGHTS_SHA256}. */
+  /** The digest of the weights' file, which the model then names under {@link WEIGHTS_SHA256}. */
   weightsSha256?: string | undefined;
 }
 
@@ -54,7 +57,7 @@ export function weightsMetadata(sha256: string): Record<string, string> {
 /**
  * The parameters of a classifier in the order in which its graph uses them.
  *
- * @param peft What is tuned beside the base, if not the whole model is.
+ * @param peft The parameters that are tuned beside the base, if not the whole model is.
  */
 export function parameterShapes(config: ModelConfig, peft?: PeftConfig): ParameterShape[] {
   const graph = new Graph();

@@ -46,7 +46,7 @@ const AdapterConfig = z.looseObject({
   revision: z.string().nullable().default(null),
 });
 
-/** What the metadata of an adapter's weights say where Graft wrote them. */
+/** The metadata of an adapter's weights that Graft wrote. */
 const Metadata = z.object({
   base_model_sha256: z.string().optional(),
   model_max_length: z.coerce.number().int().positive().optional(),
@@ -67,11 +67,11 @@ const Metadata = z.object({
 export interface Base {
   /** A folder, or a name on the hub as `modelDir()` takes it. */
   name: string;
-  /** Of its weights; unknown where PEFT wrote the adapter. */
+  /** The digest of its weights; unknown where PEFT wrote the adapter. */
   sha256?: string | undefined;
 }
 
-/** What was tuned beside a frozen base. */
+/** The parameters that were tuned beside a frozen base. */
 export interface Adapter {
   base: Base;
   peft: PeftConfig;
@@ -95,9 +95,9 @@ export interface StoredAdapter {
   config?: ModelConfig | undefined;
   weights: Weights;
   maxLength?: number | undefined;
-  /** What becomes of texts that have more tokens; they lose their end where nothing is said. */
+  /** The treatment of texts that have more tokens; by default they lose their end. */
   longTexts?: LongTexts | undefined;
-  /** What stands beside the network, if anything does. */
+  /** The linear model beside the network, if there is one. */
   partner?: PooledPartner | undefined;
 }
 

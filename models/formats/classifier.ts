@@ -53,7 +53,7 @@ export interface Classifier {
   config: ModelConfig;
   tokenizer: Tokenizer;
   weights: Weights;
-  /** What stands beside the network, if anything does. */
+  /** The linear model beside the network, if there is one. */
   partner?: PooledPartner | undefined;
 }
 
@@ -204,8 +204,8 @@ export async function describeClassifier(dir: string): Promise<Omit<Classifier, 
 /**
  * A folder's tokenizer, which cuts texts to what the model has positions for, or earlier.
  *
- * @param maxLength Longer texts are cut to so many tokens; by default the length that the tokenizer was
- * saved with.
+ * @param maxLength The tokens to which longer texts are cut; by default the length that the
+ * tokenizer was saved with.
  * @throws {UserError} If it is damaged, or has tokens that the model has no embeddings for.
  */
 export async function readTokenizer(

@@ -11,7 +11,7 @@ import { MIN_LENGTH } from "./tokenizer_files.ts";
 /** The file that describes a model, in its folder. */
 export const CONFIG_FILE = "config.json";
 
-/** A number of things, of which there is at least one. */
+/** A number of things, 1 or more. */
 export const size = z.number().int().positive();
 
 /**
@@ -23,7 +23,10 @@ export const layerCount = size.max(1000);
 /** How wide a layer is; bounded as {@link layerCount} is. */
 export const width = size.max(2 ** 16);
 
-/** What layer normalisation adds to the variance; in float32 it is neither 0 nor infinite. */
+/**
+ * The constant that layer normalisation adds to the variance; in float32 it is neither 0 nor
+ * infinite.
+ */
 export const epsilon = z.number().min(1e-30).max(1);
 
 /** The probability of a dropout. */
@@ -108,7 +111,10 @@ export function labelsOf(config: ModelConfig): string[] {
     .map((id) => config.id2label[id]!);
 }
 
-/** What the logits tell; where the configuration does not say, as transformers' pipeline takes them. */
+/**
+ * The meaning of the logits; where the configuration does not say, as transformers' pipeline takes
+ * them.
+ */
 export function problemOf(config: ModelConfig): Problem {
   const labels = labelsOf(config);
   const assumed = labels.length === 1

@@ -48,7 +48,7 @@ const IDENTITY_FILES = [
   "adapter_model.safetensors",
   "onnx/model.onnx",
 ];
-/** Of a file that is longer than twice that, its ends count. */
+/** The length of an end of a file; of longer files the two ends count. */
 const END_BYTES = 2 ** 16;
 
 /**
@@ -97,7 +97,7 @@ async function isLoop(path: string): Promise<boolean> {
   );
 }
 
-/** What is in a folder; nothing if there is none. */
+/** The entries of a folder; none if there is no such folder. */
 async function entries(dir: string): Promise<Deno.DirEntry[]> {
   try {
     return await Array.fromAsync(Deno.readDir(dir));

@@ -138,7 +138,7 @@ export function tokenizerJson(
   };
 }
 
-/** What stands around texts, where it is not BERT's. */
+/** The special tokens around texts, where they are not BERT's. */
 export interface TokenizerOptions {
   /** BERT's by default. */
   specialTokens?: SpecialTokens;

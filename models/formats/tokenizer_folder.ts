@@ -124,7 +124,7 @@ const Config = NamedTokens.extend({
 });
 type Config = z.infer<typeof Config>;
 
-/** What the configuration of the model says of its tokenizer. */
+/** The part of the model's configuration that concerns its tokenizer. */
 const ModelConfig = z.looseObject({
   model_type: z.string().optional(),
   tokenizer_class: tokenizerClass,
@@ -146,7 +146,7 @@ export interface TokenizerFolder {
   maxLength: number | undefined;
   /** Which end of a text that is too long is kept. */
   keeps: "start" | "end";
-  /** What becomes of such texts, where the files say more of it. */
+  /** The treatment of such texts, where the files say more of it. */
   longTexts?: LongTexts | undefined;
 }
 
@@ -225,7 +225,7 @@ function usualTokens({ added_tokens }: TokenizerJson): SpecialTokens {
   );
 }
 
-/** What a folder without `tokenizer.json` says, in the terms of one with it. */
+/** The content of a folder without `tokenizer.json`, in the terms of one with it. */
 interface OlderTokenizer {
   /** The file with the vocabulary. */
   file: string;

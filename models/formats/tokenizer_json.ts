@@ -55,7 +55,10 @@ const Pattern = z.object({ String: z.string().min(1).optional(), Regex: z.string
     }
   }));
 
-/** What is looked for in a text: a string as it stands, or a regular expression of Oniguruma. */
+/**
+ * A pattern that is looked for in a text: a string as it stands, or a regular expression of
+ * Oniguruma.
+ */
 export type Pattern = z.infer<typeof Pattern>;
 
 const NORMALIZERS = [
@@ -118,7 +121,7 @@ const SplitBehavior = z.enum([
   "Contiguous",
 ]);
 
-/** What becomes of that at which a text is split. */
+/** The treatment of the places at which a text is split. */
 export type SplitBehavior = z.infer<typeof SplitBehavior>;
 
 const PRE_TOKENIZERS = [
@@ -331,7 +334,7 @@ function marksStarts(
 
 function keepsStart(step: NormalizerJson): boolean {
   if (step.type !== "Replace") return KEEPING_STARTS.has(step.type);
-  // What is put in the place of several characters counts from the last of them.
+  // A replacement of several characters counts from the last of them.
   return step.content !== "" && [...step.pattern.String ?? ""].length === 1;
 }
 

@@ -51,7 +51,7 @@ const WeightIndex = z.object({ weight_map: z.record(z.string(), ShardFile) });
 
 /**
  * Reads parameters from a folder's `model.safetensors`, in one file or in shards, under any of the
- * names that checkpoints have used for them. What the checkpoint lacks is left out.
+ * names that checkpoints have used for them. Names that the checkpoint lacks are left out.
  *
  * @throws {UserError} If a file is missing or damaged, or a tensor has another shape.
  */
@@ -218,7 +218,7 @@ const Architectures = z.looseObject({
   architectures: z.array(z.string()).optional().catch(undefined),
 });
 
-/** What a folder without the files of weights holds in their place, and what to do about it. */
+/** A sentence on the files that a folder holds in place of weights, and the way on. */
 async function otherForm(dir: string): Promise<string> {
   if (await exists(join(dir, ADAPTER_CONFIG_FILE))) {
     return ", but an adapter; name its base instead, or make one model of both by " +

@@ -38,7 +38,7 @@ export interface BankRow extends EncodedText {
   adapter: string;
 }
 
-/** What a caller needs to know of an adapter to encode texts and to read its logits. */
+/** An adapter as callers see it that encode texts and read its logits. */
 export interface BankedAdapter {
   problemType: ProblemType;
   labels: readonly string[];
@@ -89,7 +89,7 @@ interface Entry extends BankedAdapter {
 /** A table of a bank; row 0 is zero and stands where there is nothing. */
 interface Table {
   width: number;
-  /** What the device can hold. */
+  /** The limits of the device. */
   maxRows: number;
   /** How many rows it has had so far. */
   rowCount: number;
@@ -153,7 +153,7 @@ export class AdapterBank {
     return this.#entries.size;
   }
 
-  /** What all adapters take in memory together, in bytes. */
+  /** The memory of all adapters together, in bytes. */
   get bytes(): number {
     return this.#entries.values().reduce(
       (sum, { rows }) => sum + this.#bytesOf(new Map([...rows].map(([k, v]) => [k, v.length]))),

@@ -1,6 +1,7 @@
 /**
- * What each word of a text adds to a class's score: the gradient of the logit with respect to the
- * word's embedding, times that embedding (Shrikumar et al., 2016). Special tokens are left out.
+ * The amount that each word of a text adds to a class's score: the gradient of the logit with
+ * respect to the word's embedding, times that embedding (Shrikumar et al., 2016). Special tokens
+ * are left out.
  *
  * @module
  */
@@ -23,12 +24,12 @@ import { type PeftConfig, tuned } from "../tuners/tuner.ts";
 import type { Weights } from "../weights.ts";
 import { argMax } from "./inference.ts";
 
-/** A word of a text, and what it adds. */
+/** A word of a text, and the amount that it adds. */
 export interface WordShare {
   word: string;
   /** Where it stands in the text, in UTF-16 units. */
   start: number;
-  /** What it adds to the logit, by a linear estimate. */
+  /** The amount that it adds to the logit, by a linear estimate. */
   contribution: number;
   /** The same as a share of what all words add or take away, from -1 to 1. */
   share: number;
@@ -47,8 +48,8 @@ export interface Explanation {
  * `chosen`, float32 `[batch, labels]`, 1 at the class whose logit is explained; it gives `logits`
  * and `contributions`, float32 `[batch, length]`.
  *
- * @param peft What was tuned beside the base, if it is no whole model; its values are among the
- * weights.
+ * @param peft The parameters that were tuned beside the base, if it is no whole model; its values
+ * are among the weights.
  */
 export function explanationModel(
   config: ModelConfig,

@@ -25,17 +25,17 @@ export const BATCH_TOKENS = 4096;
 /** A graph that takes {@link collate}'s tensors and gives `logits`. */
 type ClassifierSession = Pick<InferenceSession, "run">;
 
-/** A text, or a pair of which the second begins at `secondStart`. */
+/** A text, or a pair whose second text begins at `secondStart`. */
 export interface EncodedText {
   ids: TokenIds;
   secondStart?: number;
   /** How many tokens of an adapter the device works on beside those of the text. */
   virtualTokens?: number;
-  /** What the model's partner says to the text, if it has one. */
+  /** The logits of the model's partner, if it has one. */
   partner?: PartnerAnswer | undefined;
 }
 
-/** What a partner adds to the logits of a network. */
+/** The part that a partner adds to the logits of a network. */
 export interface PartnerAnswer {
   /** `[labels]` */
   logits: Float32Array;
@@ -70,7 +70,7 @@ export function joinLogits(rows: readonly Float32Array[], join: ChunkJoin): Floa
 }
 
 /**
- * What was computed for the rows of all texts, text by text.
+ * The results of the rows of all texts, text by text.
  *
  * @param texts The rows of each text.
  * @param results One a row, in their order.
@@ -116,7 +116,7 @@ export async function batchLogits(
 /**
  * The logits of each text.
  *
- * @param logits What a graph gives under this name.
+ * @param logits The output of a graph under this name.
  * @throws {UserError} If they are not float32 `[batch, labels]`.
  */
 export function logitRows(
@@ -142,11 +142,11 @@ export interface BatchesOptions {
 }
 
 /**
- * What batches of texts give, in the order of the texts. Those of similar length share a batch, so
- * that little is padded.
+ * The results of batches of texts, in the order of the texts. Those of similar length share a
+ * batch, so that little is padded.
  *
- * @param run What a batch gives, one result a text.
- * @throws What the signal says, if it aborts.
+ * @param run Runs a batch, and gives one result a text.
+ * @throws The signal's reason, if it aborts.
  */
 export async function inBatches<Text extends EncodedText, Result>(
   texts: readonly Text[],
@@ -167,7 +167,7 @@ export async function inBatches<Text extends EncodedText, Result>(
 export const THRESHOLD = 0.5;
 
 /**
- * What the logits say, as in transformers' text-classification pipeline: the probabilities of the
+ * The scores of logits, as in transformers' text-classification pipeline: the probabilities of the
  * classes, which add up to 1 where a text has one class and are independent where it may have
  * several, or the values themselves.
  *

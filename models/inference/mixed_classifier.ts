@@ -22,7 +22,7 @@ export interface MixedText {
 /** Classifies texts, each with a model of its own. */
 export class MixedClassifier {
   readonly #classifiers = new Map<string, TextClassifier>();
-  /** Of each adapter, that of its base. */
+  /** The folder of its base, by adapter. */
   readonly #banks = new Map<string, AdapterBank>();
 
   private constructor() {}
@@ -61,7 +61,7 @@ export class MixedClassifier {
     return mixed;
   }
 
-  /** What the scores of a model mean. */
+  /** The meaning of the scores of a model. */
   problemType(model: string): ProblemType {
     return this.#banks.get(model)?.get(model).problemType ??
       this.#classifiers.get(model)!.problemType;
@@ -74,7 +74,7 @@ export class MixedClassifier {
       this.#classifiers.get(model)!.countTokens(texts);
   }
 
-  /** What texts lose on the way into a model. */
+  /** The loss of texts on the way into a model. */
   lossOf(model: string, texts: readonly string[]): TextLoss {
     return (this.#banks.get(model)?.get(model).tokenizer ?? this.#classifiers.get(model)!)
       .lossOf(texts);

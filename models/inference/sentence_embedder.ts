@@ -51,7 +51,7 @@ export class SentenceEmbedder {
    * Loads a model.
    *
    * @param model A folder, or a name as {@link modelDir} takes it.
-   * @param maxLength Longer texts are cut to so many tokens.
+   * @param maxLength The tokens to which longer texts are cut.
    * @throws {UserError} If it is no model that can be used, or makes embeddings in another way.
    */
   static async load(

@@ -33,7 +33,7 @@ export interface LabelScore {
 
 /** Classifies texts with a trained model. */
 export class TextClassifier {
-  /** What the scores mean. */
+  /** The meaning of the scores. */
   readonly problemType: ProblemType;
   /** The names of the classes in the order of the logits. */
   readonly labels: readonly string[];
@@ -109,7 +109,7 @@ export class TextClassifier {
     return this.#tokenizer.countAll(texts.flatMap((text) => this.#tokenizer.encodeRows(text)));
   }
 
-  /** What texts lose on the way into the model. */
+  /** The loss of texts on the way into the model. */
   lossOf(texts: Iterable<string>): TextLoss {
     return this.#tokenizer.lossOf(texts);
   }

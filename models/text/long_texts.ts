@@ -25,10 +25,10 @@ export const LongTexts = z.object({
   join: z.enum(CHUNK_JOINS).default("mean"),
 });
 
-/** What becomes of texts that are too long. */
+/** The treatment of texts that are too long. */
 export type LongTexts = z.infer<typeof LongTexts>;
 
-/** What becomes of them where nothing is said. */
+/** The treatment where nothing is said. */
 export const TRUNCATE: LongTexts = { strategy: "truncate", stride: 0, join: "mean" };
 
 /**

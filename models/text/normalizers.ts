@@ -15,7 +15,10 @@ import { precompiledMap } from "./precompiled_map.ts";
 /** A text's cleaning. */
 export type Normalizer = (text: string) => string;
 
-/** What BERT drops: control characters, those without a meaning of their own, and U+FFFD. */
+/**
+ * The characters that BERT drops: control characters, those without a meaning of their own, and
+ * U+FFFD.
+ */
 const CONTROLS = /(?![\t\n\r])[\p{Cc}\p{Cf}\p{Co}\p{Cs}\uFFFD]/gu;
 const WHITE_SPACE = /\p{White_Space}/gu;
 const LEADING_SPACE = /^\p{White_Space}+/u;

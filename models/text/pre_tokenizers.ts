@@ -118,7 +118,7 @@ function byteCharacters(): string[] {
   });
 }
 
-/** What a pattern finds in each piece. */
+/** The matches of a pattern in each piece. */
 function matchesIn(pieces: readonly Piece[], pattern: RegExp): Piece[] {
   return pieces.flatMap(({ text, isFirst }) =>
     (text.match(pattern) ?? []).map((match, i) => ({

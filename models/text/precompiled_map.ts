@@ -11,8 +11,8 @@ const MAX_CLUSTER_BYTES = 5;
 /** Clusters whose reading is remembered. */
 const MAX_REMEMBERED = 2 ** 16;
 /**
- * What may form a cluster, with the letter before it, and after one of the signs that belong to what
- * follows; other characters of ASCII stand alone.
+ * Characters that may form a cluster, with the letter before it, and after one of the signs that
+ * belong to what follows; other characters of ASCII stand alone.
  */
 const CLUSTERED =
   /[ -~]?[^ -~]+(?:(?<=[\u0600-\u0605\u06DD\u070F\u08E2\u0D4E\u{110BD}\u{111C2}\u{111C3}])[ -~][^ -~]*)*/gu;
@@ -30,7 +30,7 @@ export function precompiledMap(base64: string): (text: string) => string {
   const encoder = new TextEncoder();
   const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-  /** What the shortest start of `bytes` that the trie holds is read as. */
+  /** The replacement of the shortest start of `bytes` that the trie holds. */
   function replacementOf(bytes: Uint8Array): string | undefined {
     let place = offsetOf(units[0]!);
     for (const byte of bytes) {

@@ -37,7 +37,7 @@ export interface TokenCounts {
   unknown: number;
 }
 
-/** What texts lose on the way into a model. */
+/** The loss of texts on the way into a model. */
 export interface TextLoss {
   /** How many texts there are. */
   texts: number;
@@ -78,7 +78,7 @@ export class Tokenizer {
   readonly #encoder: Encoder;
   /** The most tokens that a text is encoded to, special tokens included. */
   readonly maxLength: number;
-  /** What becomes of texts that have more. */
+  /** The treatment of texts that have more. */
   readonly longTexts: LongTexts;
 
   private constructor(
@@ -153,7 +153,7 @@ export class Tokenizer {
     return chunks.map((ids) => ({ ids: [...before, ...ids, ...after], truncated }));
   }
 
-  /** What texts lose on the way into a model. */
+  /** The loss of texts on the way into a model. */
   lossOf(texts: Iterable<string>): TextLoss {
     const loss = { texts: 0, long: 0, tokens: 0, lost: 0 };
     const room = this.#roomBeside(this.specialTokenCount);
@@ -278,7 +278,7 @@ export class Tokenizer {
     const keepsStart = this.#folder.keeps === "start" && this.longTexts.strategy !== "head-tail";
     if (keepsStart && this.#encoder.splitsAtSpaces) {
       for (let size = CHARACTERS_PER_TOKEN * this.maxLength; size < text.length; size *= 4) {
-        // What stands before the first space of some has the same tokens alone.
+        // The part before the first space of some has the same tokens alone.
         const end = text.slice(0, size).search(/(?<=\S) +\S*\s*$/);
         if (end < 0) break;
         const tokens = this.#encoder.encode(text.slice(0, end));

@@ -147,6 +147,11 @@ export async function writeJson(path: string, value: unknown): Promise<void> {
   await writeFileAtomically(path, JSON.stringify(value, null, 2) + "\n");
 }
 
+/** The rule that a file breaks which Git LFS has left in the place of another. */
+export const LFS_FAULT =
+  "it is the pointer that Git LFS leaves in the place of a file; fetch the file itself by " +
+  "'git lfs pull' in its folder";
+
 /**
  * Reads a JSON file and checks it.
  *
@@ -158,18 +163,29 @@ export async function readJson<Schema extends z.ZodType>(
   schema: Schema,
 ): Promise<z.infer<Schema>> {
   let json: unknown;
+  let text = "";
   await checkRegular(path);
   try {
     // Windows' editor writes a byte-order mark.
-    json = JSON.parse((await Deno.readTextFile(path)).replace(/^\uFEFF/, ""));
+    text = (await Deno.readTextFile(path)).replace(/^\uFEFF/, "");
+    json = JSON.parse(text);
   } catch (error) {
-    if (error instanceof SyntaxError) throw new UserError(`Cannot read '${path}': it is not JSON`);
+    if (error instanceof SyntaxError) {
+      throw new UserError(`Cannot read '${path}': ${faultOfText(text)}`);
+    }
     if (error instanceof Deno.errors.NotFound) {
       throw new UserError(`Cannot read '${path}': no such file`);
     }
     throw error;
   }
   return checkJson(path, json, schema);
+}
+
+/** The rule that a text breaks which is not JSON: it may be what a failed download has left. */
+function faultOfText(text: string): string {
+  if (text.startsWith("version https://git-lfs")) return LFS_FAULT;
+  if (/^\s*<(!doctype|html)/i.test(text)) return "it is a web page; download the file itself";
+  return "it is not JSON";
 }
 
 /**

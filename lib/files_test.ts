@@ -1,4 +1,4 @@
-import { deepStrictEqual, rejects } from "node:assert";
+import { deepStrictEqual, ok, rejects } from "node:assert";
 import { join } from "node:path";
 import { z } from "zod";
 import { exists, readJson, writeFileAtomically, writeJson } from "./files.ts";
@@ -24,6 +24,30 @@ Deno.test("readJson() takes a file with a byte-order mark", async () => {
     deepStrictEqual(await readJson(path, z.looseObject({})), { a: 1 });
   });
 });
+
+for (
+  const [kind, content, fault] of [
+    [
+      "a pointer of Git LFS",
+      "version https://git-lfs.github.com/spec/v1\noid sha256:1\n",
+      "git lfs",
+    ],
+    ["a web page", "<!DOCTYPE html>\n<html>", "it is a web page; download the file itself"],
+    ["half a file", '{"a": ', "it is not JSON"],
+  ] as const
+) {
+  Deno.test(`readJson() says that it was given ${kind}`, async () => {
+    await withFolder(async (dir) => {
+      const path = join(dir, "tokenizer.json");
+      await Deno.writeTextFile(path, content);
+      await rejects(readJson(path, z.looseObject({})), (error: Error) => {
+        ok(error.message.startsWith(`Cannot read '${path}': it is `), error.message);
+        ok(error.message.includes(fault), error.message);
+        return true;
+      });
+    });
+  });
+}
 
 Deno.test("writeFileAtomically() replaces what was there, with text or bytes", async () => {
   await withFolder(async (dir) => {

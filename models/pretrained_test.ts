@@ -197,6 +197,14 @@ for (
       /but pytorch_model.bin, which Graft does not read; in Python transformers.BertForSequenceClassification.from_pretrained\(/,
     ],
     [
+      "TensorFlow's file alone",
+      async (_, dir) => {
+        await Deno.writeTextFile(join(dir, "tf_model.h5"), "");
+        return new Map();
+      },
+      /but tf_model.h5, which .*transformers below 5, .*from_pretrained\(".*", from_tf=True\)/,
+    ],
+    [
       "an adapter's files alone",
       async (_, dir) => {
         await Deno.writeTextFile(join(dir, "adapter_config.json"), "{}");

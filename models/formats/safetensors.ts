@@ -5,7 +5,7 @@
  * @module
  */
 import { z } from "zod";
-import { checkRegular } from "../../lib/files.ts";
+import { checkRegular, LFS_FAULT } from "../../lib/files.ts";
 import { UserError } from "../../lib/user_error.ts";
 import { elementCount } from "../../onnx/graph/shape.ts";
 
@@ -175,11 +175,7 @@ function headerEndOf(start: Uint8Array, fileLength: number, file: string): numbe
     throw fault(file, "it is a web page, not a model; download the file itself");
   }
   if (text.startsWith(LFS_POINTER)) {
-    throw fault(
-      file,
-      "it is the pointer that Git LFS leaves in the place of a file; fetch the file itself by " +
-        "'git lfs pull' in its folder",
-    );
+    throw fault(file, LFS_FAULT);
   }
   if (start.length < LENGTH_BYTES) {
     throw fault(file, `expected a safetensors header, got ${start.length} bytes`);

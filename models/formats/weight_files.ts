@@ -206,13 +206,13 @@ export async function weightFiles(dir: string): Promise<string[]> {
   return names.map((name) => join(dir, name));
 }
 
-/** The files that hold weights in forms that Graft does not read. */
+/** The files that hold weights in forms that Graft does not read, and what transformers has to be told of them. */
 const OTHER_FORMS = [
-  "pytorch_model.bin",
-  "pytorch_model.bin.index.json",
-  "tf_model.h5",
-  "flax_model.msgpack",
-];
+  ["pytorch_model.bin", ""],
+  ["pytorch_model.bin.index.json", ""],
+  ["tf_model.h5", ", from_tf=True"],
+  ["flax_model.msgpack", ", from_flax=True"],
+] as const;
 
 const Architectures = z.looseObject({
   architectures: z.array(z.string()).optional().catch(undefined),
@@ -224,14 +224,15 @@ async function otherForm(dir: string): Promise<string> {
     return ", but an adapter; name its base instead, or make one model of both by " +
       "'deno task export --merge'";
   }
-  for (const file of OTHER_FORMS) {
+  for (const [file, option] of OTHER_FORMS) {
     if (!await exists(join(dir, file))) continue;
     const configFile = join(dir, CONFIG_FILE);
     const config = await exists(configFile) ? await readJson(configFile, Architectures) : undefined;
     const model = config?.architectures?.[0] ?? "AutoModel";
     const folder = JSON.stringify(dir);
-    return `, but ${file}, which Graft does not read; in Python ` +
-      `transformers.${model}.from_pretrained(${folder}).save_pretrained(${folder}) writes the other`;
+    const python = option === "" ? "Python" : "Python, with transformers below 5,";
+    return `, but ${file}, which Graft does not read; in ${python} transformers.${model}` +
+      `.from_pretrained(${folder}${option}).save_pretrained(${folder}) writes the other`;
   }
   return "";
 }

@@ -74,7 +74,7 @@ export function benchCommand(): Command {
         .description("Time steps of training on random texts")
         .addOption(choiceOption("--size <name>", "The model", sizes).default("minilm"))
         .addOption(
-          choiceOption("--mode <name>", "What is trained, as in 'train'; all = each", [
+          choiceOption("--mode <name>", "The weights to train, as in 'train'; all = each", [
             "all",
             ...MODES,
           ]).default("full"),
@@ -99,7 +99,7 @@ export function benchCommand(): Command {
         .description("Count what a GPU has to launch for a step of training")
         .addOption(choiceOption("--size <name>", "The model", sizes).default("minilm"))
         .addOption(
-          choiceOption("--mode <name>", "What is trained; all = each", [
+          choiceOption("--mode <name>", "The weights to train; all = each", [
             "all",
             ...MODES,
           ]).default("full"),
@@ -118,7 +118,7 @@ export function benchCommand(): Command {
         .option("--seconds <number>", "How long each is measured", parseCount, 10)
         .option(
           "--adapters <number>",
-          "Prefixes of which each request takes one; none by default",
+          "Number of prefixes that the requests take in turn; none by default",
           parseCount,
         )
         .option("--training", "Measure again while the server trains on the same cores")
@@ -133,7 +133,7 @@ export function benchCommand(): Command {
         .addOption(choiceOption("--size <name>", "The base", sizes).default("minilm"))
         .option("--length <number>", "Tokens of a text, 512 at most", parseLength, 9)
         .addOption(
-          choiceOption("--mode <name>", "What the adapters are, as in 'train'", ADAPTER_MODES)
+          choiceOption("--mode <name>", "Kind of the adapters, as in 'train'", ADAPTER_MODES)
             .default("prefix"),
         )
         .option("--adapters <number>", "Adapters, and rows of the batch", parseCount, 64)

@@ -113,7 +113,7 @@ function auditCommand(): Command {
         "random weights would learn, and what is unknown to the bundled base",
     )
     .addOption(
-      choiceOption("--problem-type <name>", "What labels are", PROBLEM_TYPES)
+      choiceOption("--problem-type <name>", "Kind of the labels", PROBLEM_TYPES)
         .default("single_label_classification"),
     );
   addTableOptions(command);

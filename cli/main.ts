@@ -48,8 +48,9 @@ export async function main(args: readonly string[]): Promise<number> {
       ...program.commands.flatMap((it) => it.commands),
     ]
   ) {
-    // Commander would read environment variables to decide on colours.
-    command.exitOverride().configureOutput({
+    // Commander would read environment variables to decide on colours. Its help is wrapped on a
+    // narrow terminal, too, beside options with long names.
+    command.exitOverride().configureHelp({ minWidthToWrap: 20 }).configureOutput({
       getOutHasColors: () => false,
       getErrHasColors: () => false,
     });

@@ -51,7 +51,7 @@ export function runsCommand(): Command {
     add(name, description).argument("<id>", "The run's id");
   add("list", "All runs, the newest first").action(list);
   ofOne("show", "One run").action(show);
-  ofOne("logs", "What a run reports, until it is over").action(logs);
+  ofOne("logs", "The events of a run, until it is over").action(logs);
   ofOne("cancel", "Stop a run within a step, with a checkpoint").action(cancel);
   ofOne("resume", "Go on with a run that was cancelled or has failed").action(resume);
   ofOne("promote", "Give a run's model the requests that name its model alone")

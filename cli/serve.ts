@@ -81,7 +81,7 @@ export function serveCommand(): Command {
     )
     .option(
       "--device-timeout <seconds>",
-      "A model that keeps the device for so long with one batch, or to be loaded, is stopped",
+      "Stop a model that keeps the device this long with one batch, or while it is loaded",
       parseTimeout,
       60,
     )
@@ -105,7 +105,7 @@ export function serveCommand(): Command {
     .option("--workers <number>", "Processes that train; 0 for none", parseWorkers, 1)
     .option(
       "--heartbeat-timeout <seconds>",
-      "A training process that is silent for so long is replaced; 10 or more",
+      "Replace a training process that is silent this long; 10 or more",
       parseHeartbeatTimeout,
       120,
     )

@@ -56,7 +56,7 @@ export function trainCommand(): Command {
       "Go on with the run in the folder, or with the last unfinished one in runs/",
     );
   addColumnOptions(command);
-  command.option("--skip-bad-rows", "Leave bad rows of a table that is to be split out");
+  command.option("--skip-bad-rows", "Leave out the bad rows of a table that is split");
   addSettingsOptions(command, TrainSettings);
   return command
     .option("--json", "Print the result as JSON on standard output")

@@ -40,7 +40,7 @@ import { train } from "../training/train.ts";
 export function workerCommand(): Command {
   return addClusterOptions(new Command("worker"))
     .description("Train and evaluate what the servers of a cluster have queued")
-    .option("--name <name>", "What the worker is called in lists")
+    .option("--name <name>", "Name of the worker in lists")
     .option("--runs <dir>", "Folder for what it works on, which no other may use", "worker")
     .option("--device <name>", "Device that it offers; repeatable; default: all it has", collect)
     .option(
@@ -52,13 +52,13 @@ export function workerCommand(): Command {
     .option("--tasks <number>", "Runs and evaluations at once", parseCount, 1)
     .option(
       "--lease <seconds>",
-      "A worker that says nothing for so long loses its tasks to others; the same for all",
+      "Give the tasks of a worker that is silent this long to others; the same for all",
       parseCount,
       30,
     )
     .option(
       "--heartbeat-timeout <seconds>",
-      "A training process that is silent for so long is replaced",
+      "Replace a training process that is silent this long",
       parseCount,
       120,
     )
@@ -149,7 +149,7 @@ async function runEvaluation(
   await using executor = await Executor.start({ device });
   const classifier = await TextClassifier.load(executor, modelDir, dtype);
   const seenTexts = await trainingTextsOf(modelDir).catch((error) => {
-    // What a model says of where its data are is no reason to read there.
+    // A model may say where its data are, and that is no reason to read there.
     if (error instanceof Deno.errors.NotCapable) return undefined;
     throw error;
   });

@@ -41,9 +41,10 @@ function describeTuners(needBase: boolean): string {
 /** The schema of {@link TrainSettings}. */
 export const TrainSettings = z.strictObject({
   mode: z.enum(MODES).default("full").describe(
-    `What is trained: ${describeTuners(false)}; on a frozen base, beside the head: ${
-      describeTuners(true)
-    }`,
+    `The weights to train: ${
+      describeTuners(false)
+    }; or, beside the head and on a base that stays ` +
+      `as it is: ${describeTuners(true)}`,
   ),
   model: MODEL.default(BUNDLED_MODEL).describe(
     "The base: the one that comes with Graft (bundled), the folder of a BERT, its name on the Hugging Face hub (NAME or OWNER/NAME, with " +
@@ -51,13 +52,13 @@ export const TrainSettings = z.strictObject({
       "4 of 256 (scratch:mini) or 4 of 512 (scratch:small)",
   ),
   problemType: z.enum(PROBLEM_TYPES).default("single_label_classification").describe(
-    "What a label is: the name of a class, names joined by | (empty for none), or a number",
+    "Kind of the labels: the name of a class, names joined by | (empty for none), or a number",
   ),
   epochs: whole(1, 1000).optional().describe(
     "Passes over the training file; default: 8 from random weights, 3 from the bundled base, 4 " +
       "from another, or up to 20 of few texts, until there are 200 steps and 20 a class; 20 of a prefix or prompt, 30 of a prefix on the bundled base, 10 of LoRA",
   ),
-  maxSteps: whole(1).optional().describe("Stop after so many optimizer steps"),
+  maxSteps: whole(1).optional().describe("Stop after this many optimizer steps"),
   batchSize: whole(1, 1024).default(16).describe("Texts in a batch"),
   gradientAccumulationSteps: whole(1, 1024).default(1)
     .describe("Batches whose gradients add up to one step"),
@@ -89,9 +90,8 @@ export const TrainSettings = z.strictObject({
   normalizeLabels: NORMALIZE_LABELS,
   maxLength: whole(3, 512).default(256).describe("The most tokens that the model takes of a text"),
   longTexts: z.enum(LONG_TEXTS).default("truncate").describe(
-    "What becomes of longer texts: truncate = they lose their end, head-tail = they keep a quarter " +
-      "from their start and the rest from their end, chunk = they are trained on and predicted in " +
-      "pieces, whose logits are joined",
+    "Longer texts: truncate = lose their end, head-tail = keep a quarter from their start and the " +
+      "rest from their end, chunk = are trained on and predicted in pieces, whose logits are joined",
   ),
   stride: whole(0, 510).optional().describe(
     "Tokens that a chunk has in common with the next; default: an eighth of --max-length",
@@ -100,20 +100,20 @@ export const TrainSettings = z.strictObject({
     "How the logits of chunks become those of their text",
   ),
   maxTrainSamples: whole(1).optional()
-    .describe("Train on so many examples only: a sample by seed with the classes' shares"),
+    .describe("Train on this many examples only: a sample by seed that keeps the classes' shares"),
   freeze: z.string().max(1000).optional()
     .describe("Parameters that are not trained: names with *, separated by commas"),
   ...TUNER_SETTINGS,
   partner: z.enum(PARTNERS).default("ngrams").describe(
-    "What helps the network where validation shows that it does: a linear model on n-grams of " +
-      "words and characters, whose logits are added",
+    "A model beside the network, kept where it helps on the validation file: a linear one on " +
+      "n-grams of words and characters, whose logits are added",
   ),
   patience: whole(1).optional().describe(
-    "Stop after so many epochs without a better one",
+    "Stop after this many epochs without a better one",
   ),
   metric: z.enum(COMPARED).optional().describe(
-    "Which epoch is the better one, by the validation file; default: accuracy of one class a text, " +
-      "f1_micro of several, mse of numbers",
+    "Measure on the validation file that tells the best epoch; default: accuracy of one class a " +
+      "text, f1_micro of several, mse of numbers",
   ),
   classWeights: CLASS_WEIGHTS.optional().describe(
     "How much the texts of each class count in the loss: balanced = all classes together the same, " +
@@ -126,7 +126,9 @@ export const TrainSettings = z.strictObject({
   seed: whole(0, 2 ** 32 - 1).default(11)
     .describe("Determines weights, order and dropout"),
   saveSteps: whole(1).optional()
-    .describe("Write a checkpoint every so many steps; default: every epoch and every 5 minutes"),
+    .describe(
+      "Steps from one checkpoint to the next; default: those of an epoch, and after 5 minutes",
+    ),
   saveTotalLimit: whole(1, 1000).default(1).describe("Newest checkpoints to keep beside the best"),
   keepOptimizer: z.boolean().default(false).describe(
     "Keep the optimizer's moments in the checkpoints when the run is over: two files' worth of weights",

@@ -39,7 +39,7 @@ export const PrepareSettings = z.strictObject({
       "The column of the label; default: the one with a usual name, such as label or class",
     ),
   problemType: z.enum(PROBLEM_TYPES).optional().describe(
-    "What a label is: the name of a class, names joined by | (empty for none), or a number; " +
+    "Kind of the labels: the name of a class, names joined by | (empty for none), or a number; " +
       "default: single_label_classification",
   ),
   delimiter: DELIMITER,

@@ -44,7 +44,7 @@ testPage(
     const { page } = watched;
     await page.setInputFiles("input[type=file]", join(SAMPLE_DIR, "train_simple.csv"));
     await page.getByRole("button", { name: "Split and audit" }).click();
-    await page.getByText("What a neural model has to beat").waitFor();
+    await page.getByText("Baselines to beat").waitFor();
     deepStrictEqual(await server.datasets.names(), ["sample"]);
     await page.getByLabel("Name").fill("mine");
     await page.getByRole("button", { name: "Save the data set" }).click();
@@ -63,7 +63,7 @@ testPage(
 
     await page.getByRole("link", { name: "Look at its mistakes" }).click();
     await page.getByRole("button", { name: "Measure" }).click();
-    await page.getByRole("heading", { name: "What is taken for what" }).waitFor({
+    await page.getByRole("heading", { name: "Confusion matrix" }).waitFor({
       timeout: 60_000,
     });
     const cell = page.getByRole("button", { name: / predicted as .*: [1-9]/ }).first();
@@ -229,7 +229,7 @@ testPage("a table is read anew with the encoding and delimiter that are chosen",
   await page.getByRole("columnheader", { name: "text;label" }).waitFor();
   await page.getByLabel("Between fields").selectOption(";");
   await page.getByRole("button", { name: "Split and audit" }).click();
-  await page.getByText("What a neural model has to beat").waitFor();
+  await page.getByText("Baselines to beat").waitFor();
   deepStrictEqual(watched.faults, []);
 });
 
@@ -279,7 +279,7 @@ testPage("hostile texts in cells, labels, names and errors are shown as texts", 
   });
   await page.locator("#column-text").selectOption("<i>text</i>");
   await page.getByRole("button", { name: "Split and audit" }).click();
-  await page.getByText("What a neural model has to beat").waitFor();
+  await page.getByText("Baselines to beat").waitFor();
   await page.getByLabel("Name").fill("hostile");
   await page.getByRole("button", { name: "Save the data set" }).click();
   await page.getByText("<b>bold</b>").first().waitFor();

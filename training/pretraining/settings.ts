@@ -40,9 +40,11 @@ export const PretrainSettings = z.strictObject({
   maskProbability: between(0.01, 0.5).default(0.15).describe("Share of the tokens to be guessed"),
   heldOut: between(0, 0.5).default(0.1)
     .describe("Share of the texts that is not trained on, but measured"),
-  evalSteps: whole(1).default(1000).describe("Measure every so many steps, and at the end"),
+  evalSteps: whole(1).default(1000).describe(
+    "Steps from one measurement to the next; there is one at the end, too",
+  ),
   epochs: whole(1, 1000).default(1).describe("Passes over the texts"),
-  maxSteps: whole(1).optional().describe("Stop after so many optimizer steps"),
+  maxSteps: whole(1).optional().describe("Stop after this many optimizer steps"),
   batchSize: whole(1, 1024).default(32).describe("Rows in a batch"),
   gradientAccumulationSteps,
   stepMemory,
@@ -60,7 +62,7 @@ export const PretrainSettings = z.strictObject({
   float16: z.boolean().default(false).describe("Store the weights in half precision"),
   seed,
   saveSteps: whole(1).optional()
-    .describe("Write a checkpoint every so many steps; default: every 5 minutes"),
+    .describe("Steps from one checkpoint to the next; default: those of 5 minutes"),
   saveTotalLimit,
   license,
   device,

@@ -131,7 +131,7 @@ function BaselineSection(
       </Bar>
     );
   return (
-    <Section title="What a neural model has to beat">
+    <Section title="Baselines to beat">
       <p>
         Accuracy on the {measured_on}{" "}
         file of two baselines that take seconds. Unseen rows are those whose text is not in the

@@ -46,7 +46,7 @@ export function DataPage() {
   if (file !== undefined) return <Upload file={file} onClose={() => setFile(undefined)} />;
   return (
     <>
-      <Heading title="Data" note="What runs are trained on and models are measured on" />
+      <Heading title="Data" note="Labelled texts, to train on and to measure with" />
       <DropZone onFile={setFile} />
       {data === undefined &&
         (error === undefined ? <Loading /> : <Failure error={error} retry={reload} />)}
@@ -62,7 +62,7 @@ export function DataPage() {
                 <th scope="col" class="wide-only">Leakage</th>
                 <th scope="col" class="middle-only">Came</th>
                 <th scope="col">
-                  <span class="hidden">What can be done</span>
+                  <span class="hidden">Actions</span>
                 </th>
               </tr>
             </thead>

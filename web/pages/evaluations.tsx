@@ -305,7 +305,7 @@ export function EvaluationPage({ id }: { id: string }) {
           <Summary report={report} split={data.split} dataset={data.dataset} />
           {report.confusion_matrix !== undefined && (
             <div class="evaluation-columns">
-              <Card title="What is taken for what" note={`${data.split} file of ${data.dataset}`}>
+              <Card title="Confusion matrix" note={`${data.split} file of ${data.dataset}`}>
                 <Matrix report={report} />
               </Card>
               {calibration !== undefined && (

@@ -46,7 +46,7 @@ export function ModelsPage() {
   );
   return (
     <>
-      <Heading title="Models" note="What this server answers with">
+      <Heading title="Models" note="The classifiers that this server answers with">
         {data !== undefined && data.models.length > 0 && (
           <a class="button primary" href={href(["playground"])}>
             <Icon name="playground" />
@@ -211,7 +211,7 @@ export function ModelPage({ name }: { name: string }) {
                 <th scope="col" class="number wide-only">Memory</th>
                 <th scope="col" class="wide-only">Last used</th>
                 <th scope="col">
-                  <span class="hidden">What can be done</span>
+                  <span class="hidden">Actions</span>
                 </th>
               </tr>
             </thead>

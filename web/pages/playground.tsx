@@ -230,7 +230,7 @@ function Words(
   return (
     <div class="why-body">
       <label class="why-label">
-        What each word adds to
+        Share of each word in
         <select value={label} onChange={({ currentTarget }) => setChosen(currentTarget.value)}>
           {labels.slice(0, MAX_EXPLAINED).map((it) => <option key={it} value={it}>{it}</option>)}
         </select>

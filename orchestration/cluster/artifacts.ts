@@ -7,12 +7,14 @@
  *
  * @module
  */
-import type { ObjectStore } from "@nats-io/obj";
+import type { KV } from "@nats-io/kv";
+import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import { exists, PartialFile, removeFolder, writeFileAtomically } from "../../lib/files.ts";
 import type { Cluster } from "./connection.ts";
+import { keyOf } from "./published_models.ts";
 
 /** Bytes by name. */
 export interface Blobs {
@@ -24,33 +26,78 @@ export interface Blobs {
   delete(names: readonly string[]): Promise<void>;
 }
 
-/** Keeps bytes in JetStream's object store. */
-export class ObjectBlobs implements Blobs {
-  readonly #cluster: Cluster;
-  readonly #objects: ObjectStore;
+/** A message of NATS may hold 1 MiB, and an answer has its bytes in base64. */
+const PIECE_BYTES = 2 ** 19;
 
-  private constructor(cluster: Cluster, objects: ObjectStore) {
+/**
+ * Keeps bytes in a bucket of JetStream, in pieces under keys of their own; the key of the whole is
+ * written last, and says how many bytes there are.
+ *
+ * JetStream's object store reads through a consumer, which may be on a node that lacks messages, and
+ * then waits for ever; and it purges what is deleted, see {@link Cluster.deleteMessage}.
+ */
+export class BucketBlobs implements Blobs {
+  readonly #cluster: Cluster;
+  readonly #bucket: KV;
+
+  private constructor(cluster: Cluster, bucket: KV) {
     this.#cluster = cluster;
-    this.#objects = objects;
+    this.#bucket = bucket;
   }
 
-  /** Opens the store, which is made if it is not there. */
-  static async open(cluster: Cluster): Promise<ObjectBlobs> {
-    return new ObjectBlobs(cluster, await cluster.objects("artifacts"));
+  /** Opens the bucket, which is made if it is not there. */
+  static async open(cluster: Cluster): Promise<BucketBlobs> {
+    return new BucketBlobs(cluster, await cluster.bucket("artifacts"));
   }
 
   async put(name: string, bytes: Uint8Array): Promise<void> {
-    await this.#cluster.reach(() => this.#objects.putBlob({ name }, bytes));
+    const key = keyOf(name);
+    for (const [i, piece] of piecesOf(bytes.length).entries()) {
+      const value = bytes.subarray(i * PIECE_BYTES, i * PIECE_BYTES + piece);
+      await this.#cluster.reach(() => this.#bucket.put(`${key}/${i}`, value));
+    }
+    await this.#cluster.reach(() => this.#bucket.put(key, String(bytes.length)));
   }
 
   async get(name: string): Promise<Uint8Array | undefined> {
-    // Whole: a stream of more than 2 MiB can stall (https://github.com/nats-io/nats.js/issues/430).
-    return await this.#cluster.reach(() => this.#objects.getBlob(name)) ?? undefined;
+    const key = keyOf(name);
+    const size = await this.#read(key);
+    if (size === undefined) return undefined;
+    const pieces: Uint8Array[] = [];
+    for (const i of piecesOf(Number(new TextDecoder().decode(size.value))).keys()) {
+      const piece = await this.#read(`${key}/${i}`);
+      if (piece === undefined) return undefined;
+      pieces.push(piece.value);
+    }
+    return Buffer.concat(pieces);
   }
 
   async delete(names: readonly string[]): Promise<void> {
-    for (const name of names) await this.#cluster.reach(() => this.#objects.delete(name));
+    for (const name of names) {
+      const key = keyOf(name);
+      const size = await this.#read(key);
+      if (size === undefined) continue;
+      await this.#forget(size.revision);
+      for (const i of piecesOf(Number(new TextDecoder().decode(size.value))).keys()) {
+        const piece = await this.#read(`${key}/${i}`);
+        if (piece !== undefined) await this.#forget(piece.revision);
+      }
+    }
   }
+
+  async #read(key: string): Promise<{ value: Uint8Array; revision: number } | undefined> {
+    return await this.#cluster.reach(() => this.#bucket.get(key)) ?? undefined;
+  }
+
+  async #forget(revision: number): Promise<void> {
+    await this.#cluster.deleteMessage(`KV_${this.#cluster.name}_artifacts`, revision);
+  }
+}
+
+/** The sizes of the pieces of so many bytes. */
+function piecesOf(bytes: number): number[] {
+  const count = Math.ceil(bytes / PIECE_BYTES);
+  return Array.from({ length: count }, (_, i) => Math.min(PIECE_BYTES, bytes - i * PIECE_BYTES));
 }
 
 /** Keeps bytes in a folder of a file system that all members share. */
@@ -135,7 +182,7 @@ export class Artifacts {
   ): Promise<string> {
     const stored = new Map<string, string>();
     if (before !== undefined) {
-      for (const name of partsOf(await this.#manifest(before))) stored.set(digestOf(name), name);
+      for (const name of await this.#partsOf(before)) stored.set(digestOf(name), name);
     }
     const files: Manifest["files"] = [];
     for (const path of (await filesOf(dir)).filter(isWanted).sort()) {
@@ -188,6 +235,16 @@ export class Artifacts {
     await this.#blobs.delete([name, ...new Set(parts)]);
   }
 
+  /** The parts of an artifact that may be lost. */
+  async #partsOf(name: string): Promise<string[]> {
+    try {
+      return partsOf(await this.#manifest(name));
+    } catch (error) {
+      if (error instanceof ArtifactError) return [];
+      throw error;
+    }
+  }
+
   async #manifest(name: string): Promise<Manifest> {
     return Manifest.parse(JSON.parse(new TextDecoder().decode(await this.#checked(name))));
   }
@@ -197,15 +254,9 @@ export class Artifacts {
     let problem = "";
     for (const pauseMs of [0, ...this.#pausesMs]) {
       await new Promise((resolve) => setTimeout(resolve, pauseMs));
-      try {
-        const bytes = await this.#blobs.get(name);
-        if (bytes !== undefined && sha256(bytes) === digestOf(name)) return bytes;
-        problem = bytes === undefined ? "it is not there" : "its SHA-256 is another";
-      } catch (error) {
-        // JetStream has digests of its own.
-        if (!(error instanceof Error) || !/digest/i.test(error.message)) throw error;
-        problem = "its SHA-256 is another";
-      }
+      const bytes = await this.#blobs.get(name);
+      if (bytes !== undefined && sha256(bytes) === digestOf(name)) return bytes;
+      problem = bytes === undefined ? "it is not there" : "its SHA-256 is another";
     }
     throw new ArtifactError(`Cannot fetch '${name}': ${problem}`);
   }

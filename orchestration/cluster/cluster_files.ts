@@ -20,7 +20,7 @@ import { CHECKPOINTS_DIR } from "../../training/folder/checkpoints.ts";
 import { TRAINING_ARGS_FILE } from "../../training/folder/training_args.ts";
 import type { RunFiles } from "../run_files.ts";
 import type { Evaluation, Run } from "../run_store.ts";
-import { type Artifacts, FetchedFolders } from "./artifacts.ts";
+import { ArtifactError, type Artifacts, FetchedFolders } from "./artifacts.ts";
 import type { Cluster } from "./connection.ts";
 import { keyOf, type PublishedModels } from "./published_models.ts";
 import { WatchedBucket } from "./watched_bucket.ts";
@@ -69,14 +69,21 @@ export class ClusterFiles implements RunFiles {
     return { dataDir, base: isPublished ? await this.bringModel(basename(base)) : base };
   }
 
-  async bringCheckpoint({ artifacts }: Run, dir: string): Promise<boolean> {
+  async bringCheckpoint({ id, artifacts }: Run, dir: string): Promise<boolean> {
     await removeFolder(dir);
     if (artifacts?.checkpoint === undefined) {
       await Deno.mkdir(dir, { recursive: true });
       return false;
     }
-    await this.#artifacts.fetch(artifacts.checkpoint, dir);
-    return true;
+    try {
+      await this.#artifacts.fetch(artifacts.checkpoint, dir);
+      return true;
+    } catch (error) {
+      if (!(error instanceof ArtifactError)) throw error;
+      console.error(`Cannot go on with run '${id}', so it begins anew: ${error.message}`);
+      await Deno.mkdir(dir, { recursive: true });
+      return false;
+    }
   }
 
   async storeCheckpoint(

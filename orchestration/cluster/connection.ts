@@ -14,10 +14,10 @@ import {
   type JetStreamManager,
   jetstreamManager,
   RetentionPolicy,
+  StorageType,
   type StreamConfig,
 } from "@nats-io/jetstream";
 import { type KV, Kvm } from "@nats-io/kv";
-import { type ObjectStore, Objm, StorageType } from "@nats-io/obj";
 import {
   connect,
   type ConnectionOptions,
@@ -56,6 +56,10 @@ const DEFAULT_LEASE_MS = 30_000;
 const WRONG_LAST_SEQUENCE = [10071, 10164];
 /** Codes of the system's errors for hosts that are not there yet. */
 const NETWORK_CODES = /^E(CONN|HOST|NET|AI_AGAIN|NOTFOUND|PIPE|TIMEDOUT)/;
+/** JetStream's codes for a message that is not there. */
+const NO_MESSAGE = [10037, 10043, 10057];
+/** The name of a publisher's error where a stream has no leader; the library does not export it. */
+const NO_LEADER = "JetStreamNotEnabled";
 /** How many nodes keep each value, where there are so many. */
 const REPLICAS = 3;
 
@@ -206,10 +210,21 @@ export class Cluster implements AsyncDisposable {
     return await this.#made(() => new Kvm(this.jetstream).create(`${this.name}_${name}`, options));
   }
 
-  /** A bucket of files, which is made if it is not there. */
-  async objects(name: string): Promise<ObjectStore> {
-    const options = { replicas: this.#replicas, storage: StorageType.File };
-    return await this.#made(() => new Objm(this.jetstream).create(`${this.name}_${name}`, options));
+  /**
+   * Takes a message out of a stream, if it is there.
+   *
+   * No stream is purged by subject: nats-server 2.9 can lose other messages where a node is killed
+   * soon after.
+   */
+  async deleteMessage(stream: string, sequence: number): Promise<void> {
+    await this.reach(async () => {
+      try {
+        await this.manager.streams.deleteMessage(stream, sequence, false);
+      } catch (error) {
+        const isGone = error instanceof JetStreamApiError && NO_MESSAGE.includes(error.code);
+        if (!isGone) throw error;
+      }
+    });
   }
 
   /** The stream of the runs' events, which is made if it is not there. */
@@ -292,7 +307,7 @@ function isUnavailable(error: unknown): boolean {
   return error instanceof errors.TimeoutError || error instanceof errors.NoRespondersError ||
     error instanceof errors.RequestError || error instanceof errors.ClosedConnectionError ||
     error instanceof errors.ConnectionError || error instanceof errors.DrainingConnectionError ||
-    error instanceof JetStreamError;
+    error instanceof JetStreamError || error instanceof Error && error.name === NO_LEADER;
 }
 
 /** Whether servers that have just been started may answer so. */

@@ -189,10 +189,16 @@ export class JetStreamRunStore extends RunStore {
   }
 
   async delete(id: string): Promise<void> {
-    const filter = this.#subject(id);
     await this.#runs.delete(id);
-    await this.#cluster.reach(() => this.#cluster.manager.streams.purge(this.#events, { filter }));
     this.#ends.delete(id);
+    let sequence = Infinity;
+    while (true) {
+      const last = await this.#cluster.reach(() => this.#lastEvent(id));
+      // None is left, or the last one is not to be removed.
+      if (last.sequence === 0 || last.sequence >= sequence) return;
+      ({ sequence } = last);
+      await this.#cluster.deleteMessage(this.#events, sequence);
+    }
   }
 
   async update(id: string, decide: (run: Run) => RunUpdate): Promise<Run> {

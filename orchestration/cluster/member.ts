@@ -6,7 +6,7 @@
  */
 import { join } from "node:path";
 import type { Ingest } from "../../data/dataset_library.ts";
-import { Artifacts, FolderBlobs, ObjectBlobs } from "./artifacts.ts";
+import { Artifacts, BucketBlobs, FolderBlobs } from "./artifacts.ts";
 import { ClusterDatasets, ClusterFiles } from "./cluster_files.ts";
 import { Cluster, type ClusterOptions } from "./connection.ts";
 import { JetStreamRunStore, type Offer } from "./jetstream_run_store.ts";
@@ -17,7 +17,7 @@ import { WatchedBucket } from "./watched_bucket.ts";
 export interface MemberOptions extends ClusterOptions {
   /** Where its files are, which are no other's. */
   runsDir: string;
-  /** A folder of a file system that all members share, in place of JetStream's object store. */
+  /** A folder of a file system that all members share, in place of a bucket in NATS. */
   artifactsDir?: string | undefined;
   /** The most that fetched models may take on the disk. */
   cacheBytes?: number | undefined;
@@ -64,7 +64,7 @@ export class ClusterMember implements AsyncDisposable {
     await using opened = new AsyncDisposableStack();
     const cluster = opened.use(await Cluster.connect(options));
     const blobs = artifactsDir === undefined
-      ? await ObjectBlobs.open(cluster)
+      ? await BucketBlobs.open(cluster)
       : new FolderBlobs(artifactsDir);
     const artifacts = new Artifacts(blobs);
     const store = await JetStreamRunStore.open(cluster, offer);

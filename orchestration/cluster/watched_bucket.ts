@@ -98,7 +98,7 @@ export class WatchedBucket<Value, Summary = Value> {
 
   /** Takes a key away. */
   async delete(key: string): Promise<void> {
-    await this.#cluster.reach(() => this.#bucket.purge(key));
+    await this.#cluster.reach(() => this.#bucket.delete(key));
     this.#apply(key, undefined, Infinity);
   }
 

@@ -47,7 +47,7 @@ export class Workers {
     return {
       [Symbol.asyncDispose]: async () => {
         clearInterval(timer);
-        await this.#cluster.reach(() => this.#bucket.purge(info.name)).catch(() => {});
+        await this.#cluster.reach(() => this.#bucket.delete(info.name)).catch(() => {});
       },
     };
   }

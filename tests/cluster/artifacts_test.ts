@@ -4,14 +4,14 @@ import { exists } from "../../lib/files.ts";
 import {
   Artifacts,
   type Blobs,
+  BucketBlobs,
   FetchedFolders,
   FolderBlobs,
-  ObjectBlobs,
 } from "../../orchestration/cluster/artifacts.ts";
 import { Cluster } from "../../orchestration/cluster/connection.ts";
 import { clusterTest, NatsServers } from "./nats_servers.ts";
 
-/** More than the 2 MiB after which a stream of NATS can stall. */
+/** More than a message of NATS may hold. */
 const PART_BYTES = 3 * 2 ** 20;
 
 /** Runs a test with blobs of each kind, and a folder that is gone afterwards. */
@@ -33,7 +33,7 @@ function testBlobs(name: string, fn: (blobs: Blobs, dir: string) => Promise<void
       inDir(async (dir) => {
         await using nats = await NatsServers.start(1);
         await using cluster = await Cluster.connect({ servers: nats.servers });
-        await fn(await ObjectBlobs.open(cluster), dir);
+        await fn(await BucketBlobs.open(cluster), dir);
       }),
   });
 }

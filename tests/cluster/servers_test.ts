@@ -1,6 +1,7 @@
 import { deepStrictEqual, notDeepStrictEqual, ok } from "node:assert";
 import { join } from "node:path";
 import { ClusterMember } from "../../orchestration/cluster/member.ts";
+import type { RunStore, StateEvent } from "../../orchestration/run_store.ts";
 import { Service } from "../../routes/service.ts";
 import { writeModel } from "../local_server.ts";
 import { clusterTest, NatsServers } from "./nats_servers.ts";
@@ -41,6 +42,11 @@ class TwoServers implements AsyncDisposable {
     const dir = join(this.#dir, `${name}-${seed}`);
     await writeModel(dir, seed);
     await this.#member.files.publishFolder(name, crypto.randomUUID(), dir, promote);
+  }
+
+  /** Where a worker would write down how its runs go. */
+  get store(): RunStore {
+    return this.#member.store;
   }
 
   /** What both answer to the same request, the first server first. */
@@ -131,5 +137,79 @@ Deno.test({
         await new Promise((resolve) => setTimeout(resolve, 200));
       }
     }
+  },
+});
+
+/** The ids of some events of a run, from the one after `last` on; ends the connection then. */
+async function eventIds(
+  server: Service,
+  run: string,
+  last: number,
+  count: number,
+): Promise<number[]> {
+  const headers = { "Last-Event-ID": String(last) };
+  const path = `/v1/runs/${run}/events`;
+  const { body } = await request(server, "GET", path, undefined, headers);
+  const ids: number[] = [];
+  for await (const text of body!.pipeThrough(new TextDecoderStream())) {
+    ids.push(...text.matchAll(/^id: (\d+)$/gm).map(([, id]) => Number(id)));
+    if (ids.length >= count) break;
+  }
+  return ids;
+}
+
+Deno.test({
+  ...clusterTest,
+  name: "a client of events that changes servers again and again gets each once, in order",
+  fn: async () => {
+    await using cluster = await TwoServers.start();
+    const [first] = cluster.servers;
+    const { id } = await (await request(first, "POST", "/v1/runs", RUN)).json();
+    const event: StateEvent = { type: "state", state: "queued" };
+    const writing = (async () => {
+      for (let i = 0; i < 60; i++) await cluster.store.append(id, event);
+      await cluster.store.setState(id, "cancelled");
+    })();
+    const seen: number[] = [];
+    for (let turn = 0; seen.length < 62; turn++) {
+      const server = cluster.servers[turn % 2]!;
+      seen.push(...await eventIds(server, id, seen.at(-1) ?? 0, 1 + turn % 5));
+    }
+    await writing;
+    deepStrictEqual(seen, Array.from({ length: 62 }, (_, i) => i + 1));
+  },
+});
+
+Deno.test({
+  ...clusterTest,
+  name: "keys of a canary fall on the same version on every server",
+  fn: async () => {
+    await using cluster = await TwoServers.start();
+    const [first, second] = cluster.servers;
+    await Promise.all(cluster.servers.map(({ ready }) => ready));
+    await cluster.publish("titles", 1);
+    await cluster.publish("titles", 2);
+    const versions = [{ version: 1, weight: 3 }, { version: 2, weight: 1 }];
+    const isSet = async (server: Service) => {
+      const path = "/v1/models/titles/aliases/canary";
+      return (await request(server, "PUT", path, { versions })).status === 200;
+    };
+    while (!await isSet(first)) await new Promise((resolve) => setTimeout(resolve, 50));
+    const versionOf = async (server: Service, key: string): Promise<string> => {
+      const body = { ...PREDICTION, model: "titles:canary" };
+      const headers = { "X-Routing-Key": key };
+      return (await (await request(server, "POST", "/v1/predict", body, headers)).json()).model;
+    };
+    while (await versionOf(second, "any") === undefined) {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    const keys = Array.from({ length: 20 }, (_, i) => `user ${i}`);
+    const chosen: string[] = [];
+    for (const key of keys) {
+      const model = await versionOf(first, key);
+      deepStrictEqual(await versionOf(second, key), model);
+      chosen.push(model);
+    }
+    deepStrictEqual([...new Set(chosen)].sort(), ["titles@1", "titles@2"]);
   },
 });

@@ -46,7 +46,7 @@ export function spawnWorker(job: Job, { lowPriority = true } = {}): Deno.ChildPr
   const own = OWN_PARTS.map((part) => fileURLToPath(new URL(part, import.meta.url)));
   const shared = hub === undefined ? [] : [hub];
   const permissions = [
-    `--allow-sys=systemMemoryInfo${lowPriority ? ",setPriority" : ""}`,
+    `--allow-sys=systemMemoryInfo${lowPriority && mayLower() ? ",setPriority" : ""}`,
     pathPermission("read", [...own, packagesDir(), ...read, ...write, ...shared]),
     pathPermission("write", [...write, ...shared]),
   ];
@@ -118,6 +118,11 @@ export function hubCacheDir(): string | undefined {
 
 function may(permission: Deno.PermissionDescriptor): boolean {
   return Deno.permissions.querySync(permission).state === "granted";
+}
+
+/** Whether no `--deny-sys=setPriority` keeps processes as they are. */
+function mayLower(): boolean {
+  return Deno.permissions.querySync({ name: "sys", kind: "setPriority" }).state !== "denied";
 }
 
 function mayRead(variable: string): boolean {

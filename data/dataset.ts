@@ -7,10 +7,10 @@
 import { createHash } from "node:crypto";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { stringify } from "csv-stringify/sync";
 import { type Columns, DEFAULT_COLUMNS, findColumn, hasColumn } from "./columns.ts";
+import { writeExamples } from "./csv_file.ts";
 import { BadRows } from "./bad_rows.ts";
-import { exists, writeFileAtomically } from "../lib/files.ts";
+import { exists } from "../lib/files.ts";
 import { canonicalLabel, classNames, type ProblemType, REGRESSION_LABELS } from "./labels.ts";
 import { UserError } from "../lib/user_error.ts";
 import { type Examples, labelsOf, utf8Texts, withLabels } from "./example_file.ts";
@@ -250,9 +250,7 @@ export async function writeDataset(
 ): Promise<void> {
   for (const [split, file] of Object.entries(SPLIT_FILES)) {
     const examples = dataset[split as Split] ?? [];
-    if (examples.length === 0) continue;
-    const options = { header: true, columns: ["text", "label"] };
-    await writeFileAtomically(join(dir, file), stringify([...examples], options));
+    if (examples.length > 0) await writeExamples(join(dir, file), examples);
   }
 }
 

@@ -7,7 +7,7 @@
 import type { Examples } from "../data/example_file.ts";
 import type { Example } from "../data/examples.ts";
 import type { Problem } from "../data/labels.ts";
-import { rowsWithTexts } from "../data/preparation/leakage.ts";
+import { rowsThatMayBe } from "../data/preparation/leakage.ts";
 import type { Calibration } from "../models/formats/config.ts";
 import { calibrated } from "../models/heads/calibration.ts";
 import { scoresOf, withPartner } from "../models/inference/inference.ts";
@@ -78,8 +78,7 @@ export function conclude(
     .map((prediction, i): Prediction => ({ ...prediction, uncalibrated: raw[i]!.scores }));
   const alone = predictionsOf(measured.examples, heard(measured.logits), problem);
   const linear = linearBaseline(train, measured.rows, problem);
-  const measuredTexts = new Set(measured.rows.map(({ text }) => text));
-  const seen = new Set(Array.from(rowsWithTexts(train, measuredTexts), ({ text }) => text));
+  const seen = new Set(Array.from(rowsThatMayBe(train, measured.rows), ({ text }) => text));
   return {
     calibration,
     partner: pooled,

@@ -137,11 +137,15 @@ async function runTraining(dataset: Dataset, options: TrainOptions): Promise<Tra
   const { outDir, overwrite = false, resume = false, onEvent = () => {}, signal } = options;
   const { problemType } = options.settings;
 
-  const trainRows = trainingRows(dataset.train, options.settings);
-  const data = { dir: dataset.dir, sha256: digestOf(dataset) };
   await using locks = new AsyncDisposableStack();
   if (!resume) await checkOutDir(outDir, { overwrite });
-  const checkpoint = resume ? await checkpointOf(outDir, data, locks) : undefined;
+  // The device takes seconds to start, in which the data are gone through.
+  const starting = Executor.start(options.settings);
+  locks.defer(async () => await (await starting.catch(() => undefined))?.[Symbol.asyncDispose]());
+  const trainRows = trainingRows(dataset.train, options.settings);
+  let sha256: string | undefined;
+  const dataNow = () => ({ dir: dataset.dir, sha256: sha256 ??= digestOf(dataset) });
+  const checkpoint = resume ? await checkpointOf(outDir, dataNow(), locks) : undefined;
   const downloads = { onDownload: onEvent, signal };
   const { notes, tuning, ...base } = checkpoint === undefined
     ? await initialModel(options.settings, dataset.labels, textsOf(trainRows), downloads)
@@ -158,13 +162,14 @@ async function runTraining(dataset: Dataset, options: TrainOptions): Promise<Tra
   const problem = problemOf(config);
   const tokenizer = base.tokenizer.withLongTexts(longTextsOf(settings));
 
-  const texts = locks.use(
-    await trainingTexts(trainRows, {
-      tokenizer,
-      problem,
-      onProgress: (texts) => onEvent({ type: "encoding", texts, total: trainRows.length }),
-    }),
-  );
+  const encoding = trainingTexts(trainRows, {
+    tokenizer,
+    problem,
+    onProgress: (texts) => onEvent({ type: "encoding", texts, total: trainRows.length }),
+  });
+  // In the time in which the device and the Workers start.
+  const data = dataNow();
+  const texts = locks.use(await encoding);
   const { lengths, loss: textLoss, unknownShare } = texts;
   const classOf = (_: number, row: number) => texts.target(row)[0]!;
   const lossWeights = settings.classWeights === undefined
@@ -181,7 +186,7 @@ async function runTraining(dataset: Dataset, options: TrainOptions): Promise<Tra
   const parameterCount = count(graphs.parameters);
   const trainedCount = count(graphs.parameters.filter(({ name }) => !frozen.has(name)));
 
-  await using executor = await Executor.start(settings);
+  const executor = await starting;
   const parts = await planParts({
     device: executor.choice.device,
     lifetimes: graphs.lifetimes,
@@ -192,11 +197,15 @@ async function runTraining(dataset: Dataset, options: TrainOptions): Promise<Tra
     gradientCheckpointing: settings.gradientCheckpointing,
   });
   const planned = { ...settings, stepMemory: parts.stepMemory };
-  const session = await executor.loadTrainingSession(graphs, base.weights, {
+  const loading = executor.loadTrainingSession(graphs, base.weights, {
     optimizer: optimizerOf(settings),
     dropoutSeed: settings.seed,
     largestDimensions: parts.largest,
   });
+  // What fails is told where it is awaited.
+  loading.catch(() => {});
+  const leakage = leakageLine({ ...dataset, train: trainRows });
+  const session = await loading;
   if (!resume) {
     // Only now: a mistake in the settings must not cost the run that is overwritten.
     locks.use(await lockRun(outDir));
@@ -233,7 +242,7 @@ async function runTraining(dataset: Dataset, options: TrainOptions): Promise<Tra
     lost_share: textLoss.lost / Math.max(1, textLoss.tokens),
     chunks: settings.longTexts === "chunk" ? lengths.length - trainRows.length + textLoss.long : 0,
     unknown_share: unknownShare,
-    leakage: leakageLine({ ...dataset, train: trainRows }),
+    leakage,
     notes: [...notes, parts.note ?? [], texts.note ?? []].flat(),
   });
 

@@ -8,19 +8,46 @@ import { duplicateKey, wordsOf } from "./normalise.ts";
 
 /** Numbers texts from 0 in order of appearance; those of one {@link duplicateKey} share a number. */
 export class DuplicateNumbers {
-  readonly #numbers = new Map<number, number>();
+  /** A hash table with open addressing: digests by place, and the numbers that they have. */
+  #digests = new Float64Array(2 ** 10).fill(-1);
+  #numbers = new Uint32Array(2 ** 10);
+  #size = 0;
 
   /** The number of a text. */
   of(text: string): number {
+    if (2 * this.#size >= this.#digests.length) this.#grow();
     const digest = duplicateDigest(text);
-    const number = this.#numbers.get(digest) ?? this.#numbers.size;
-    if (number === this.#numbers.size) this.#numbers.set(digest, number);
-    return number;
+    const place = this.#placeOf(digest);
+    if (this.#digests[place] === digest) return this.#numbers[place]!;
+    this.#digests[place] = digest;
+    return this.#numbers[place] = this.#size++;
   }
 
   /** How many different texts there are. */
   get size(): number {
-    return this.#numbers.size;
+    return this.#size;
+  }
+
+  /** Where a digest stands, or may be put. */
+  #placeOf(digest: number): number {
+    const last = this.#digests.length - 1;
+    let place = digest & last;
+    while (this.#digests[place] !== digest && this.#digests[place] !== -1) {
+      place = (place + 1) & last;
+    }
+    return place;
+  }
+
+  #grow(): void {
+    const [digests, numbers] = [this.#digests, this.#numbers];
+    this.#digests = new Float64Array(2 * digests.length).fill(-1);
+    this.#numbers = new Uint32Array(2 * digests.length);
+    for (let i = 0; i < digests.length; i++) {
+      if (digests[i] === -1) continue;
+      const place = this.#placeOf(digests[i]!);
+      this.#digests[place] = digests[i]!;
+      this.#numbers[place] = numbers[i]!;
+    }
   }
 }
 
@@ -43,12 +70,15 @@ export function duplicateDigest(text: string): number {
   const length = encode(text);
   const isAscii = length === text.length;
   // The key of a text in ASCII need not be built.
-  if (isAscii && buffer.subarray(0, length).some((byte) => WORD_BYTES[byte] !== BETWEEN_WORDS)) {
-    return wordsDigest(buffer, length);
-  }
+  if (isAscii && hasWord(buffer, length)) return wordsDigest(buffer, length);
   const isInWords = wordsOf(text).length > 0;
   const keyLength = encode(duplicateKey(text));
   return isInWords ? wordsDigest(buffer, keyLength) : bytesDigest(buffer, keyLength);
+}
+
+function hasWord(bytes: Uint8Array, length: number): boolean {
+  for (let i = 0; i < length; i++) if (WORD_BYTES[bytes[i]!] !== BETWEEN_WORDS) return true;
+  return false;
 }
 
 /** Writes a text into the buffer as UTF-8. */

@@ -5,6 +5,7 @@
  * @module
  */
 import type { Dataset } from "../dataset.ts";
+import { ExampleFile, type Examples, utf8Texts } from "../example_file.ts";
 import type { Example } from "../examples.ts";
 
 /** How much of a held-out file was seen in training. */
@@ -48,9 +49,7 @@ export function labelsByText(rows: Iterable<Example>): Map<string, Set<string>> 
 export function leakageLine(
   { train, validation, test }: Pick<Dataset, "train" | "validation" | "test">,
 ): string {
-  // Memory may not hold all texts of the training file, but those that are asked for.
-  const wanted = new Set([...validation, ...test].map(({ text }) => text));
-  const labelsOf = labelsByText(rowsWithTexts(train, wanted));
+  const labelsOf = labelsByText(rowsThatMayBe(train, validation, test));
   const parts = Object.entries({ test, validation })
     .filter(([, heldOut]) => heldOut.length > 0)
     .map(([name, heldOut]) => ({ name, ...seenIn(labelsOf, heldOut) }));
@@ -63,12 +62,37 @@ export function leakageLine(
   return `Seen in training: ${counts.join(", ")}.`;
 }
 
-/** Those of the rows whose texts are among some others. */
-export function* rowsWithTexts(
-  rows: Iterable<Example>,
-  texts: ReadonlySet<string>,
+/**
+ * The rows whose texts are among those of others, and a few whose texts are much like these. Memory may
+ * not hold all of them, and most need not be decoded.
+ */
+export function* rowsThatMayBe(
+  rows: Examples,
+  ...others: readonly Examples[]
 ): Generator<Example> {
-  for (const row of rows) if (texts.has(row.text)) yield row;
+  if (!(rows instanceof ExampleFile)) return yield* rows;
+  const sketches = new Set<number>();
+  for (const examples of others) {
+    for (const bytes of utf8Texts(examples)) sketches.add(sketchOf(bytes));
+  }
+  let index = 0;
+  for (const bytes of rows.utf8Texts()) {
+    if (sketches.has(sketchOf(bytes))) yield rows.at(index)!;
+    index++;
+  }
+}
+
+/** How many bytes of a text are looked at. */
+const SKETCHED = 16;
+
+/** A number that texts share which are the same, and few others. */
+function sketchOf(bytes: Uint8Array): number {
+  let sketch = bytes.length;
+  for (let i = 0; i < SKETCHED; i++) {
+    const byte = bytes[Math.floor(i * bytes.length / SKETCHED)]!;
+    sketch = Math.imul(sketch ^ byte, 0x01000193) ^ (sketch >>> 15);
+  }
+  return sketch;
 }
 
 function count(value: number): string {

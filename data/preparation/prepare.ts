@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { stringify } from "csv-stringify/sync";
 import { createHash, type Hash, hash } from "node:crypto";
 import { basename, join } from "node:path";
 import { z } from "zod";
@@ -12,7 +11,8 @@ import { type BadRow, BadRows } from "../bad_rows.ts";
 import { columnsNote, findColumn } from "../columns.ts";
 import { type ExampleFile, ExampleFileWriter } from "../example_file.ts";
 import type { Example } from "../examples.ts";
-import { inClassOrder, LABELS_FILE, SPLIT_FILES, splitFiles } from "../dataset.ts";
+import { csvField } from "../csv_file.ts";
+import { inClassOrder, labelCounts, LABELS_FILE, SPLIT_FILES, splitFiles } from "../dataset.ts";
 import { exists, PartialFile, readJson } from "../../lib/files.ts";
 import { LabelNormaliser, labelNotes, normalisedLabelFault } from "../label_spelling.ts";
 import { classNames, joinClassNames, labelFault } from "../labels.ts";
@@ -73,13 +73,15 @@ export interface PreparedFile {
   rows: number;
   /** Rows by label. */
   classes: Record<string, number>;
-  sha256: string;
+  /** Missing where the files are for one run, which has a digest of its data. */
+  sha256?: string;
 }
 
 /** The result of {@link prepare}; the content of {@link DATASET_FILE}. */
 export interface PreparedDataset {
   settings: Record<string, unknown>;
-  input: { file: string; bytes: number; sha256: string };
+  /** The raw table; its digest is missing where the files are for one run. */
+  input: { file: string; bytes: number; sha256?: string };
   /** Rows at each step. */
   counts: {
     read: number;
@@ -114,19 +116,29 @@ export async function prepare(rawFile: string, options: PrepareOptions): Promise
   return (await prepareRows(rawFile, options)).dataset;
 }
 
-/** A prepared data set with its rows. */
-export interface PreparedRows {
+/** A prepared data set, and its rows if they were kept. */
+interface PreparedRows {
   dataset: PreparedDataset;
-  /** Of each side, which may have none; `undefined` if they were not kept in a file. */
+  /** Of each side, which may have none. */
   rows: Record<Side, ExampleFile> | undefined;
 }
 
 /**
- * Prepares a data set as {@link prepare} does.
+ * Prepares a data set as {@link prepare} does, but for the tables: the rows stand in a file of their
+ * own, and the raw table is read once.
  *
- * @param rowsFile Where the rows are kept, so that the table need not be read again.
+ * @param rowsFile The file.
  */
-export async function prepareRows(
+export async function prepareRowsFile(
+  rawFile: string,
+  rowsFile: string,
+  options: PrepareOptions,
+): Promise<{ dataset: PreparedDataset; rows: Record<Side, ExampleFile> }> {
+  const { dataset, rows } = await prepareRows(rawFile, options, rowsFile);
+  return { dataset, rows: rows! };
+}
+
+async function prepareRows(
   rawFile: string,
   options: PrepareOptions,
   rowsFile?: string,
@@ -144,7 +156,8 @@ export async function prepareRows(
     options.onNote?.(note);
   };
   const { settings: given, signal } = options;
-  await using first = await RawTable.open(rawFile, given, { signal, onNote });
+  const isDigested = rowsFile === undefined;
+  await using first = await RawTable.open(rawFile, given, { signal, onNote, isDigested });
   const { settings } = first;
   if (settings.testRatio + settings.valRatio >= 1) {
     throw new UserError(
@@ -165,24 +178,27 @@ export async function prepareRows(
   await Deno.mkdir(outDir, { recursive: true });
   await using output = new AsyncDisposableStack();
   const partial = async (file: string) => output.use(await PartialFile.create(join(outDir, file)));
-  const writers: SideWriter[] = [];
-  for (const side of usedSides) {
-    writers.push(new SideWriter(SPLIT_FILES[side], await partial(SPLIT_FILES[side])));
-  }
   const { rawLabels } = survey;
-  const kept = writer?.finish();
-  const texts = kept === undefined ? reread(rawFile, given, survey, signal) : textsOf(kept, signal);
-  let row = 0;
-  for await (const text of texts) {
-    const side = sides[row]!;
-    if (side !== DROPPED) await writers[side]!.add(text, classes.labelOfRaw[rawLabels[row]!]!);
-    row++;
+  const rows = writer && rowsBySide(writer.finish(), survey, classes, sides);
+  const writers: SideWriter[] = [];
+  if (rows === undefined) {
+    for (const side of usedSides) {
+      writers.push(new SideWriter(SPLIT_FILES[side], await partial(SPLIT_FILES[side])));
+    }
+    let row = 0;
+    for await (const text of reread(rawFile, given, survey, signal)) {
+      const side = sides[row]!;
+      if (side !== DROPPED) await writers[side]!.add(text, classes.labelOfRaw[rawLabels[row]!]!);
+      row++;
+    }
   }
-  const [train, validation, test] = await Promise.all(writers.map((writer) => writer.finish()));
+  const [train, validation, test] = rows === undefined
+    ? await Promise.all(writers.map((writer) => writer.finish()))
+    : usedSides.map((side) => describe(SPLIT_FILES[side], labelCounts(rows[side])));
 
   const dataset: PreparedDataset = {
     settings: settingsRecord(settings),
-    input: { file: basename(rawFile), bytes: survey.bytes, sha256: survey.sha256 },
+    input: { file: basename(rawFile), bytes: survey.bytes, ...survey.digest },
     counts: {
       read: survey.read + survey.badRows.count,
       bad: survey.badRows.count,
@@ -208,7 +224,7 @@ export async function prepareRows(
   await labelNamesFile.publish();
   await datasetFile.publish();
   for (const writer of writers.reverse()) await writer.publish();
-  return { dataset, rows: kept && rowsBySide(kept, survey, classes, sides) };
+  return { dataset, rows };
 }
 
 /**
@@ -219,26 +235,18 @@ export async function prepareRows(
 async function* reread(
   rawFile: string,
   settings: PrepareSettings,
-  { rawLabels, sha256 }: Survey,
+  { rawLabels, digest }: Survey,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<string> {
   const changed = new UserError(`Cannot prepare '${rawFile}': it changed while it was read`);
   let row = 0;
-  await using table = await RawTable.open(rawFile, settings, { signal });
+  await using table = await RawTable.open(rawFile, settings, { signal, isDigested: true });
   for await (const { text } of table.rows(new BadRows(rawFile))) {
     if (text.trim() === "") continue;
     if (row++ === rawLabels.length) throw changed;
     yield text;
   }
-  if (table.sha256 !== sha256) throw changed;
-}
-
-/** The texts of rows that were kept. */
-function* textsOf(rows: ExampleFile, signal: AbortSignal | undefined): Generator<string> {
-  for (const { text } of rows) {
-    signal?.throwIfAborted();
-    yield text;
-  }
+  if (table.digest.sha256 !== digest.sha256) throw changed;
 }
 
 /** The rows of each side, with the labels that they have in the files. */
@@ -280,10 +288,10 @@ interface RawRow {
   group: string | undefined;
 }
 
-/** The hash and number of the bytes read. */
-interface Digest {
-  hash: Hash;
-  bytes: number;
+/** The hash, if it is wanted, and the number of the bytes read. */
+interface ReadBytes {
+  hash: Hash | undefined;
+  count: number;
 }
 
 /** A reading of the raw table. */
@@ -292,41 +300,42 @@ class RawTable implements AsyncDisposable {
   /** The settings with the defaults and columns of this file. */
   readonly settings: FullPrepareSettings;
   readonly #table: Table;
-  readonly #digest: Digest;
-  /** When all has been read. */
-  sha256 = "";
+  readonly #read: ReadBytes;
+  /** When all has been read, if it is wanted. */
+  digest: { sha256?: string } = {};
   /** When all has been read. */
   bytes = 0;
 
-  private constructor(file: string, settings: FullPrepareSettings, table: Table, digest: Digest) {
+  private constructor(file: string, settings: FullPrepareSettings, table: Table, read: ReadBytes) {
     this.file = file;
     this.settings = settings;
     this.#table = table;
-    this.#digest = digest;
+    this.#read = read;
   }
 
   static async open(
     file: string,
     given: PrepareSettings,
-    { signal, onNote = () => {} }: Pick<PrepareOptions, "onNote"> & {
+    { signal, onNote = () => {}, isDigested }: Pick<PrepareOptions, "onNote"> & {
       signal: AbortSignal | undefined;
+      isDigested: boolean;
     },
   ): Promise<RawTable> {
     const wanted = [...given.text?.split(",") ?? [], given.label ?? []].flat();
-    const digest = { hash: createHash("sha256"), bytes: 0 };
+    const read = { hash: isDigested ? createHash("sha256") : undefined, count: 0 };
     const table = await openTable(file, {
       ...given,
       wanted: wanted.map((name) => name.trim()),
       onBytes: (piece) => {
         signal?.throwIfAborted();
-        digest.hash.update(piece);
-        digest.bytes += piece.length;
+        read.hash?.update(piece);
+        read.count += piece.length;
       },
       onNote,
     });
     try {
       const settings = fullSettings(file, given, table.columns, onNote);
-      return new RawTable(file, settings, table, digest);
+      return new RawTable(file, settings, table, read);
     } catch (error) {
       await table[Symbol.asyncDispose]();
       throw error;
@@ -351,8 +360,9 @@ class RawTable implements AsyncDisposable {
       if (fault !== undefined) badRows.add(line, fault);
       else yield { text: normalise(text), label, group };
     }
-    this.sha256 = this.#digest.hash.digest("hex");
-    this.bytes = this.#digest.bytes;
+    const { hash, count } = this.#read;
+    this.digest = hash === undefined ? {} : { sha256: hash.digest("hex") };
+    this.bytes = count;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -387,7 +397,7 @@ interface Survey {
   read: number;
   badRows: BadRows;
   bytes: number;
-  sha256: string;
+  digest: { sha256?: string };
   /** The distinct raw labels in order of appearance. */
   labels: string[];
   /** The raw label of each kept row, as an index into `labels`. */
@@ -420,7 +430,7 @@ async function surveyRows(table: RawTable, keep: (row: Example) => void): Promis
     read,
     badRows,
     bytes: table.bytes,
-    sha256: table.sha256,
+    digest: table.digest,
     labels: labels.keys(),
     rawLabels: Int32Array.from(rawLabels),
     groups: Int32Array.from(rowGroups),
@@ -589,9 +599,8 @@ class SideWriter {
   readonly #name: string;
   readonly #file: PartialFile;
   readonly #digest = createHash("sha256");
-  readonly #classes: Record<string, number> = {};
+  readonly #classes = new Map<string, number>();
   #pending = "text,label\n";
-  #rows = 0;
 
   constructor(name: string, file: PartialFile) {
     this.#name = name;
@@ -599,22 +608,14 @@ class SideWriter {
   }
 
   async add(text: string, label: string): Promise<void> {
-    this.#pending += isPlain(text) && isPlain(label)
-      ? `${text},${label}\n`
-      : stringify([[text, label]]);
-    this.#rows++;
-    const before = Object.hasOwn(this.#classes, label) ? this.#classes[label]! : 0;
-    this.#classes[label] = before + 1;
+    this.#pending += `${csvField(text)},${csvField(label)}\n`;
+    this.#classes.set(label, (this.#classes.get(label) ?? 0) + 1);
     if (this.#pending.length >= WRITE_CHARACTERS) await this.#flush();
   }
 
   async finish(): Promise<PreparedFile> {
     await this.#flush();
-    const classes = Object.fromEntries(
-      Object.entries(this.#classes).sort(([a], [b]) => a < b ? -1 : 1),
-    );
-    const sha256 = this.#digest.digest("hex");
-    return { file: this.#name, rows: this.#rows, classes, sha256 };
+    return { ...describe(this.#name, this.#classes), sha256: this.#digest.digest("hex") };
   }
 
   async publish(): Promise<void> {
@@ -629,9 +630,12 @@ class SideWriter {
   }
 }
 
-/** Whether a field stands in CSV as it is. */
-function isPlain(field: string): boolean {
-  return !/[",\r\n]/.test(field);
+function describe(file: string, classes: ReadonlyMap<string, number>): PreparedFile {
+  return {
+    file,
+    rows: classes.values().reduce((sum, rows) => sum + rows, 0),
+    classes: Object.fromEntries([...classes].sort(([a], [b]) => a < b ? -1 : 1)),
+  };
 }
 
 const LabelNames = z.record(z.string(), z.string());

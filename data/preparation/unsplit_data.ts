@@ -12,14 +12,13 @@ import {
   labelledTestFile,
   SPLIT_FILES,
   splitFile,
-  writeDataset,
 } from "../dataset.ts";
 import { readExamples } from "../examples.ts";
 import { LabelNormaliser } from "../label_spelling.ts";
 import { TABLE_EXTENSIONS } from "../table.ts";
 import { exists } from "../../lib/files.ts";
 import { UserError } from "../../lib/user_error.ts";
-import { type PreparedDataset, prepareRows } from "./prepare.ts";
+import { type PreparedDataset, prepareRowsFile } from "./prepare.ts";
 import type { PrepareSettings } from "./prepare_settings.ts";
 
 /** A table to split validation rows off, and test rows if they have no file. */
@@ -78,10 +77,11 @@ export interface SplitForRunOptions {
 }
 
 /**
- * Splits a table into a folder, as `data prepare` does by default. A labelled test file in the
- * table's folder stays the test file.
+ * Splits a table as `data prepare` does by default. A labelled test file in the table's folder stays
+ * the test file.
  *
- * @throws {UserError} As {@link prepare} and {@link datasetOf} do.
+ * @param outDir Where it is recorded how the table was split.
+ * @throws {UserError} As `prepare` and {@link datasetOf} do.
  */
 export async function splitForRun(
   { file, dir }: UnsplitData,
@@ -93,21 +93,20 @@ export async function splitForRun(
   const testFile = dir === undefined
     ? undefined
     : await labelledTestFile(dir, columns, { ...format, onNote });
-  const { dataset, rows } = await prepareRows(file, {
+  const { dataset, rows } = await prepareRowsFile(file, rowsFile, {
     settings: { ...settings, ...columns, ...(testFile !== undefined && { testRatio: 0 }) },
     outDir,
     overwrite: true,
     onNote,
     ...(signal !== undefined && { signal }),
-  }, rowsFile);
-  const { train, validation } = rows!;
-  let test = [...rows!.test];
+  });
+  const { train, validation } = rows;
+  let test = [...rows.test];
   if (testFile !== undefined) {
     const spelling = normalizeLabels
       ? new LabelNormaliser(labelCounts(train), problemType)
       : undefined;
     test = await readExamples(testFile, problemType, columns, { ...format, spelling });
-    await writeDataset(outDir, { test });
   }
   onNote(splitLine(basename(file), dataset, testFile));
   return datasetOf(outDir, { train, validation: [...validation], test }, problemType, {

@@ -1,6 +1,6 @@
 import { deepStrictEqual, rejects } from "node:assert";
 import { join } from "node:path";
-import { readDataset } from "../dataset.ts";
+import { readDataset, writeDataset } from "../dataset.ts";
 import { findUnsplitData, splitForRun } from "./unsplit_data.ts";
 
 /** Runs a test in a folder with these files. */
@@ -85,11 +85,12 @@ Deno.test("splitForRun() splits a table, and repeats itself", async () => {
     const split = async (name: string) => {
       const out = join(dir, name);
       const onNote = (note: string) => notes.push(note);
-      await splitForRun({ file: join(dir, "tickets.csv") }, out, {
+      const split = await splitForRun({ file: join(dir, "tickets.csv") }, out, {
         settings: {},
         rowsFile: join(dir, "rows"),
         onNote,
       });
+      await writeDataset(out, split);
       const { train, validation, test } = await readDataset(out);
       return { train, validation, test };
     };
@@ -108,10 +109,11 @@ Deno.test("splitForRun() keeps a test file that has labels, in the spelling of t
   await withFiles(files, async (dir) => {
     const out = join(dir, "out");
     const unsplit = (await findUnsplitData(dir))!;
-    await splitForRun(unsplit, out, {
+    const split = await splitForRun(unsplit, out, {
       settings: { normalizeLabels: true },
       rowsFile: join(dir, "rows"),
     });
+    await writeDataset(out, split);
     const { train, validation, test } = await readDataset(out);
     deepStrictEqual([train.length, validation.length], [36, 4]);
     deepStrictEqual(test, [{ text: "new", label: "a" }, { text: "other", label: "b" }]);
@@ -122,12 +124,12 @@ Deno.test("splitForRun() splits test rows off where the test file has no labels"
   const files = { "train.csv": table("text,label"), "test.csv": "id,text\n1,new\n" };
   await withFiles(files, async (dir) => {
     const notes: string[] = [];
-    await splitForRun((await findUnsplitData(dir))!, join(dir, "out"), {
+    const split = await splitForRun((await findUnsplitData(dir))!, join(dir, "out"), {
       settings: {},
       rowsFile: join(dir, "rows"),
       onNote: (note) => notes.push(note),
     });
-    deepStrictEqual((await readDataset(join(dir, "out"))).test.length, 10);
+    deepStrictEqual(split.test.length, 10);
     deepStrictEqual(notes[0], "'test.csv' has no labels, so that nothing is measured on it");
   });
 });
@@ -145,6 +147,7 @@ for (
         settings: { problemType },
         rowsFile: join(dir, "rows"),
       });
+      await writeDataset(out, split);
       const read = await readDataset(out, problemType);
       deepStrictEqual({ ...split, train: [...split.train] }, read);
       const { train, validation, test } = read;

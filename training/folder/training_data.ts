@@ -5,7 +5,7 @@
  */
 import { join } from "node:path";
 import { type Columns, DEFAULT_COLUMNS, mappingOf } from "../../data/columns.ts";
-import { type Dataset, readDataset } from "../../data/dataset.ts";
+import { type Dataset, readDataset, writeDataset } from "../../data/dataset.ts";
 import { findUnsplitData, splitForRun } from "../../data/preparation/unsplit_data.ts";
 import { removeFolder } from "../../lib/files.ts";
 import { UserError } from "../../lib/user_error.ts";
@@ -85,6 +85,7 @@ export async function readTrainingData(
       for await (const { name } of Deno.readDir(dir)) {
         await Deno.copyFile(join(dir, name), join(kept, name));
       }
+      await writeDataset(kept, split);
     },
     [Symbol.asyncDispose]: () => temporary.disposeAsync(),
   };

@@ -25,7 +25,8 @@ import { UserError } from "./lib/user_error.ts";
 import { modelDir } from "./models/hub.ts";
 import { type LabelScore, TextClassifier } from "./models/inference/text_classifier.ts";
 import type { Dtype } from "./models/weights.ts";
-import { Executor, type ExecutorOptions } from "./onnx/runtime/executor.ts";
+import type { Device } from "./onnx/runtime/device.ts";
+import { Executor } from "./onnx/runtime/executor.ts";
 import type { EvaluationReport } from "./training/evaluation.ts";
 import { evaluateFile } from "./training/evaluate_file.ts";
 import type { TrainEvent, TrainResult } from "./training/events.ts";
@@ -40,17 +41,19 @@ import { readTrainingData } from "./training/folder/training_data.ts";
 import { TrainSettings, type TrainSettingsInput } from "./training/settings.ts";
 import { train as trainRun } from "./training/train.ts";
 
+export { apiKey } from "./routes/access.ts";
 export { DeviceError } from "./onnx/runtime/device.ts";
 export { TrainingInterrupted } from "./training/interrupted.ts";
 export { UserError } from "./lib/user_error.ts";
 export { SAMPLE_DIR };
 
+export type { ApiKey } from "./routes/access.ts";
 export type { BadRow } from "./data/bad_rows.ts";
 export type { TableFormat } from "./data/table.ts";
 export type { PreparedClass, PreparedFile } from "./data/preparation/prepare.ts";
 export type { Side } from "./data/preparation/split.ts";
 export type { DownloadEvent } from "./models/hub.ts";
-export type { Device } from "./onnx/runtime/device.ts";
+export type { Device };
 export type {
   ClassReport,
   MultiLabelReport,
@@ -69,7 +72,6 @@ export type {
   DatasetOptions,
   Dtype,
   EvaluationReport,
-  ExecutorOptions,
   LabelScore,
   PreparedDataset,
   PrepareSettings,
@@ -82,7 +84,13 @@ export type {
 };
 
 /** Settings of {@link loadClassifier}. */
-export interface LoadOptions extends ExecutorOptions {
+export interface LoadOptions {
+  /** Where it is computed; `auto`, the default, takes a GPU, native code or WebAssembly, as there is. */
+  device?: Device | "auto";
+  /** Threads on the CPU; by default one for each logical core. */
+  threads?: number;
+  /** The longest time for one call, after which the classifier is ended; by default there is none. */
+  timeoutMs?: number;
   /** How the weights are held: `fp32`, the default, or `q8`, a quarter of the size. */
   dtype?: Dtype;
 }
@@ -149,10 +157,10 @@ export class Classifier implements AsyncDisposable {
  */
 export async function loadClassifier(
   model: string,
-  { dtype = "fp32", device = "auto", threads }: LoadOptions = {},
+  { dtype = "fp32", device = "auto", threads, timeoutMs }: LoadOptions = {},
 ): Promise<Classifier> {
   const dir = await modelDir(model);
-  const executor = await Executor.start({ device, threads });
+  const executor = await Executor.start({ device, threads, timeoutMs });
   try {
     return new Classifier(dir, executor, await TextClassifier.load(executor, dir, dtype));
   } catch (error) {
@@ -284,7 +292,8 @@ export async function prepare(
  * await graft.ready;
  * ```
  *
- * Where runs train (`workers`), the process needs the permission to start others.
+ * Where runs train (`workers`), the process needs the permission to start others. Without `apiKeys`
+ * everyone who reaches the application may do everything; {@link apiKey} makes one.
  *
  * @throws {UserError} If another process has the folder.
  */

@@ -1,6 +1,7 @@
 /**
- * Graft's routes inside an application of one's own, here below `/graft`; the permissions are those
- * of the task `serve`: `deno run … examples/mount.ts runs`.
+ * Graft's routes inside an application of one's own, here below `/graft`; the permissions are
+ * `deno run --allow-read --allow-write=runs --allow-net=127.0.0.1 --allow-sys=systemMemoryInfo
+ * examples/mount.ts runs`. It has no keys, so that it answers this machine alone.
  *
  * @module
  */
@@ -8,7 +9,7 @@ import { createApp } from "@graft/graft";
 import { Hono } from "hono";
 
 const [runsDir = "runs", port = "8000"] = Deno.args;
-await using graft = await createApp({ runsDir, workers: 0, page: false });
+await using graft = await createApp({ runsDir, workers: 0, page: false, loopbackOnly: true });
 const app = new Hono()
   .get("/", (context) => context.text("Texts are classified at /graft/v1/predict"))
   .route("/graft", graft.app);

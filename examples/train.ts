@@ -1,14 +1,16 @@
 /**
  * Trains a classifier on a table and measures it on texts that were held back:
- * `deno run --allow-read --allow-write examples/train.ts tickets.csv`.
+ * `deno run --allow-read --allow-write examples/train.ts tickets.csv`. A number after the table ends
+ * training after as many steps.
  *
  * @module
  */
 import { evaluate, loadClassifier, SAMPLE_DIR, train, UserError } from "@graft/graft";
 
-const [table = SAMPLE_DIR, maxSteps = "100"] = Deno.args;
+const [table = SAMPLE_DIR, maxSteps] = Deno.args;
 try {
-  const { model_dir: dir } = await train(table, { maxSteps: Number(maxSteps) }, {
+  const settings = maxSteps === undefined ? {} : { maxSteps: Number(maxSteps) };
+  const { model_dir: dir } = await train(table, settings, {
     onNote: (note) => console.log(note),
     onEvent(event) {
       if (event.type === "evaluation") console.log(`Epoch ${event.epoch}: loss ${event.loss}`);

@@ -62,8 +62,8 @@ export interface HubOptions {
  * @param model A folder, `bundled`, or a name as `bert-base-cased` or `owner/name`, with `@revision` for a
  * branch, tag or commit other than `main`. A missing folder that cannot be a name is returned as it
  * is.
- * @throws {UserError} If there is no such model, it cannot be downloaded, or it is not a BERT with
- * safetensors.
+ * @throws {UserError} If there is no such model, it cannot be downloaded, or it is of no known
+ * family or has no safetensors.
  * @throws The signal's reason, if it aborts.
  */
 export async function modelDir(model: string, options: HubOptions = {}): Promise<string> {

@@ -102,7 +102,8 @@ export function accessCheck(
     }
     const waitSeconds = limitOf(key)?.take(performance.now()) ?? 0;
     if (waitSeconds > 0) {
-      throw retryLater(429, "There are too many requests of this key", Math.ceil(waitSeconds));
+      const whose = key === undefined ? "" : " of this key";
+      throw retryLater(429, `There are too many requests${whose}`, Math.ceil(waitSeconds));
     }
   };
 }

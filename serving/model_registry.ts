@@ -352,7 +352,9 @@ export class ModelRegistry {
     if (chosen !== undefined) return this.#resolve(`${chosen.name}:${DEFAULT_ALIAS}`, key);
     if (others.length === 0) return this.#resolve(first.name, key);
     const known = models.map(({ name }) => `'${name}'`).join(", ");
-    throw new UnknownModelError(`must be given, as there are several: ${known}`);
+    throw new UnknownModelError(
+      `one of ${known} must be named, or have the alias '${DEFAULT_ALIAS}'`,
+    );
   }
 
   /** Runs that were given a name are known by their ids, too, which are the names of their folders. */

@@ -300,7 +300,7 @@ Deno.test("an alias divides requests by weight, and one key always gets one vers
 Deno.test("requests that name no model use the alias default, or the only model", async () => {
   await using server = await LocalServer.start({ seeds: { a: 1, b: 2 } });
   const { error } = await server.post<{ error: string }>("/v1/predict", { inputs: ["a"] }, 422);
-  match(error, /must be given, as there are several: 'a', 'b'/);
+  match(error, /one of 'a', 'b' must be named, or have the alias 'default'/);
   await server.post("/predict", { inputs: "a" }, 404);
   for (const name of ["a", "b"]) {
     await server.send("PUT", `/v1/models/${name}/aliases/default`, { version: 1 });

@@ -50,6 +50,7 @@ class Shell implements AsyncDisposable {
   async run(command: Command, place: string): Promise<void> {
     if (command.isOnlyChecked) return await this.#checkFlags(command.text, place);
     if (/deno task .*\bserve\b/.test(command.text)) return await this.#serve(command.text, place);
+    if (/\btrain .*--resume/.test(command.text)) await this.#stopRun();
     const { code, output } = await this.#bash(this.#adapted(command.text));
     deepStrictEqual(code, 0, `${place}: ${command.text}\n${output}`);
     ok(!/"error":/.test(output), `${place}: ${command.text}\n${output}`);
@@ -60,6 +61,18 @@ class Shell implements AsyncDisposable {
         flat.includes(line.replaceAll(/\s+/g, " ")),
         `${place} does not print '${line}':\n${output}`,
       );
+    }
+  }
+
+  /** Leaves a run behind as one that was stopped before its first checkpoint. */
+  async #stopRun(): Promise<void> {
+    const runs = join(this.#dir, "runs");
+    const [finished] = await Array.fromAsync(Deno.readDir(runs));
+    const stopped = join(runs, "stopped");
+    await Deno.mkdir(stopped);
+    for await (const { name } of Deno.readDir(join(runs, finished!.name))) {
+      if (name !== "training_args.json" && name !== "data") continue;
+      await copy(join(runs, finished!.name, name), join(stopped, name));
     }
   }
 

@@ -132,7 +132,8 @@ class HubRepository {
       known &&= await exists(this.#absenceMark(commit, file));
       return false;
     });
-    return known && missing === undefined ? snapshot : undefined;
+    // Other programs that fill the cache do not ask for each file that a model may lack.
+    return (known || this.#offline) && missing === undefined ? snapshot : undefined;
   }
 
   /** Downloads what the cache lacks of the revision; gives its folder. */

@@ -172,6 +172,17 @@ Deno.test("modelDir() takes a tokenizer of vocab.txt alone, and knows that offli
   });
 });
 
+Deno.test("modelDir() takes offline what another program has put into the cache", async () => {
+  await withHub(async ({ cache, resolve }) => {
+    const dir = await resolve("acme/tiny");
+    // huggingface_hub knows only of files that it has asked for.
+    await Deno.remove(join(cache, "models--acme--tiny", ".no_exist"), { recursive: true });
+    deepStrictEqual(await resolve("acme/tiny", { HF_HUB_OFFLINE: "1" }), dir);
+  }, (files) => {
+    files.delete("special_tokens_map.json");
+  });
+});
+
 Deno.test("modelDir() downloads further files where the model has them, and knows that offline", async () => {
   await withHub(async ({ folder, resolve }) => {
     const optionalFiles = ["1_Pooling/config.json", "2_Dense/config.json"];

@@ -67,12 +67,13 @@ class Shell implements AsyncDisposable {
   /** Leaves a run behind as one that was stopped before its first checkpoint. */
   async #stopRun(): Promise<void> {
     const runs = join(this.#dir, "runs");
-    const [finished] = await Array.fromAsync(Deno.readDir(runs));
+    const entries = await Array.fromAsync(Deno.readDir(runs));
+    const finished = entries.find(({ isDirectory }) => isDirectory)!.name;
     const stopped = join(runs, "stopped");
     await Deno.mkdir(stopped);
-    for await (const { name } of Deno.readDir(join(runs, finished!.name))) {
+    for await (const { name } of Deno.readDir(join(runs, finished))) {
       if (name !== "training_args.json" && name !== "data") continue;
-      await copy(join(runs, finished!.name, name), join(stopped, name));
+      await copy(join(runs, finished, name), join(stopped, name));
     }
   }
 

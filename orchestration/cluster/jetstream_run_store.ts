@@ -7,7 +7,7 @@
  *
  * @module
  */
-import type { JsMsg } from "@nats-io/jetstream";
+import type { Consumer, JsMsg } from "@nats-io/jetstream";
 import type { KV } from "@nats-io/kv";
 import { createHash } from "node:crypto";
 import {
@@ -78,6 +78,7 @@ export class JetStreamRunStore extends RunStore {
   readonly #events: string;
   readonly #queue: string;
   readonly #consumers: readonly string[];
+  readonly #known = new Map<string, Consumer>();
   readonly #ends = new Map<string, LastEvent>();
   /** The runs by time, made when it is asked for. */
   #byTime: RunEntry[] | undefined;
@@ -420,8 +421,7 @@ export class JetStreamRunStore extends RunStore {
     let taken: JsMsg | undefined;
     let isOver = false;
     const pulls = this.#consumers.map(async (name) => {
-      const consumer = await this.#cluster.jetstream.consumers.get(this.#queue, name);
-      const message = await consumer.next({ expires: PULL_MS });
+      const message = await (await this.#consumer(name)).next({ expires: PULL_MS });
       if (message === null) return;
       if (taken !== undefined || isOver) message.nak();
       else taken = message;
@@ -438,6 +438,15 @@ export class JetStreamRunStore extends RunStore {
       await new Promise((resolve) => setTimeout(resolve, 500));
     }
     return taken;
+  }
+
+  /** A consumer of the queue, which is looked up once: it is there as long as the queue. */
+  async #consumer(name: string): Promise<Consumer> {
+    const known = this.#known.get(name);
+    if (known !== undefined) return known;
+    const consumer = await this.#cluster.jetstream.consumers.get(this.#queue, name);
+    this.#known.set(name, consumer);
+    return consumer;
   }
 
   #claimOf(message: JsMsg): Claim {

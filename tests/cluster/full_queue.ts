@@ -36,10 +36,12 @@ export async function fillQueue(
       async () => void await other.claim(new AbortController().signal),
     )}`,
   );
-  const before = Deno.memoryUsage().rss;
-  for (let i = 0; i < 500; i++) await page();
-  const after = Deno.memoryUsage().rss;
-  log(`memory: ${mb(before)} MB, after 500 pages more ${mb(after)} MB`);
+  const memory = [mb(Deno.memoryUsage().rss)];
+  for (let round = 0; round < 3; round++) {
+    for (let i = 0; i < 500; i++) await page();
+    memory.push(mb(Deno.memoryUsage().rss));
+  }
+  log(`memory, and after each 500 pages more: ${memory.join(", ")} MB`);
 }
 
 async function times(count: number, work: () => Promise<void>): Promise<string> {

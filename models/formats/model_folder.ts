@@ -68,15 +68,24 @@ export async function modelIdentity(dir: string): Promise<string> {
     const { size } = await file.stat();
     hash.update(`${name} ${size}\n`);
     const block = new Uint8Array(Math.min(size, END_BYTES));
-    for (const start of [0, size - block.length]) {
-      await file.seek(start, Deno.SeekMode.Start);
-      for (let read = 0, count; read < block.length; read += count) {
-        count = await file.read(block.subarray(read)) ?? block.length - read;
-      }
-      hash.update(block);
+    const lastStart = size - block.length;
+    await readInto(block, file);
+    hash.update(block);
+    // A server looks at many of them: a small file, which is both of its ends, is read once.
+    if (lastStart > 0) {
+      await file.seek(lastStart, Deno.SeekMode.Start);
+      await readInto(block, file);
     }
+    hash.update(block);
   }
   return hash.digest("hex");
+}
+
+/** Fills a block with what comes next in a file, as far as there is something. */
+async function readInto(block: Uint8Array, file: Deno.FsFile): Promise<void> {
+  for (let read = 0, count; read < block.length; read += count) {
+    count = await file.read(block.subarray(read)) ?? block.length - read;
+  }
 }
 
 /** Where a path leads; `undefined` if to nothing. */

@@ -79,6 +79,7 @@ testPage(
     );
 
     await page.getByRole("link", { name: "Playground" }).click();
+    await page.getByRole("heading", { name: "Playground" }).waitFor();
     await page.getByLabel("Text").fill("How to bake bread");
     await page.locator(".scores .first").waitFor();
 

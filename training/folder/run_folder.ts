@@ -201,9 +201,11 @@ export async function finishedRuns(
     const dir = join(runsDir, name);
     const metrics = join(dir, METRICS_FILE);
     try {
-      if (!await exists(metrics) || await isPretraining(dir)) return [];
-      await checkRegular(metrics);
-      return [{ name, dir, finishedAt: (await Deno.stat(metrics)).mtime ?? new Date(0) }];
+      if (!await exists(metrics)) return [];
+      const { isFile, mtime } = await Deno.stat(metrics);
+      if (!isFile) await checkRegular(metrics);
+      if (await isPretraining(dir)) return [];
+      return [{ name, dir, finishedAt: mtime ?? new Date(0) }];
     } catch (error) {
       onBad(dir, error);
       return [];

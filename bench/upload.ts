@@ -1,5 +1,6 @@
 /**
- * Sends a server a million rows, and times its answers to others in the meantime.
+ * Sends a server a million rows, and times its answers to others in the meantime:
+ * `deno task bench:upload`, or `deno task bench:upload 100000` for fewer.
  *
  * @module
  */
@@ -7,7 +8,7 @@ import { join } from "node:path";
 import { randomTexts, Server, writeModel } from "./server.ts";
 import { writeTitles } from "./titles.ts";
 
-const ROWS = 1_000_000;
+const ROWS = Number(Deno.args[0] ?? 1_000_000);
 const PAUSE_MS = 20;
 const QUIET_MS = 5000;
 

@@ -171,7 +171,7 @@ export class Service implements AsyncDisposable {
     cache.executor().catch(() => {});
 
     const { heartbeatTimeoutMs = 120_000, cluster } = options;
-    const ingestion = new Ingestion({ heartbeatTimeoutMs });
+    const ingestion = new Ingestion();
     const ingest: Ingest = (dataset, signal) => ingestion.run(dataset, signal);
     const state = cluster === undefined
       ? await ownState(opened, options, runsDir, ingest)

@@ -47,11 +47,11 @@ export class WorkerProcesses implements AsyncDisposable {
   }
 
   /** Starts a worker; gives its process. */
-  start(name: string): Deno.ChildProcess {
+  start(name: string, ...flags: string[]): Deno.ChildProcess {
     const args = [
       ...["run", "--quiet", "-A", MAIN, "worker", "--cluster", this.#servers],
       ...["--lease", String(this.#leaseSeconds), "--name", name, "--device", "wasm"],
-      ...["--runs", join(this.#dir, `${name}-${crypto.randomUUID()}`)],
+      ...["--runs", join(this.#dir, `${name}-${crypto.randomUUID()}`), ...flags],
     ];
     const worker = new Deno.Command("deno", {
       args,
@@ -116,10 +116,14 @@ export class TestCluster implements AsyncDisposable {
   }
 
   /** Submits a small run; gives its id. */
-  async submit(name: string, settings: Record<string, unknown>): Promise<string> {
+  async submit(
+    name: string,
+    settings: Record<string, unknown>,
+    worker_label?: string,
+  ): Promise<string> {
     const id = crypto.randomUUID();
     const run = newRun({
-      id,
+      ...{ id, worker_label },
       name,
       base: "scratch:tiny",
       dataset: "sample",
@@ -147,6 +151,30 @@ export class TestCluster implements AsyncDisposable {
       step = run.checkpoint_step;
     }
     throw new Error(`the run '${id}' is gone`);
+  }
+
+  /** Measures the model of a run on a worker; gives the report. */
+  async evaluate(run: string): Promise<{ accuracy: number }> {
+    const { store, files } = this.member;
+    const id = crypto.randomUUID();
+    // Where these are on the machine that asks is of no use to the one that works.
+    const elsewhere = { modelDir: join("/nowhere", run), file: "/nowhere/test.csv" };
+    await store.createEvaluation({
+      ...{ id, state: "queued", model: run, dataset: "sample" },
+      created_at: new Date().toISOString(),
+      job: { type: "evaluate", ...elsewhere, device: "auto", dtype: "fp32" },
+    });
+    await this.supervisor.evaluate((await store.getEvaluation(id))!);
+    while (true) {
+      const evaluation = (await store.getEvaluation(id))!;
+      if (evaluation.state === "failed") throw new Error(evaluation.error);
+      if (evaluation.state === "succeeded") {
+        const dir = join(this.dir, id);
+        await files.bringReport(evaluation.artifact!, dir);
+        return JSON.parse(await Deno.readTextFile(join(dir, "report.json")));
+      }
+      await pause(200);
+    }
   }
 
   /** Waits until all NATS nodes are there, and each has everything. */

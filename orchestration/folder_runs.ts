@@ -237,14 +237,8 @@ function evaluationsOf(
   });
 }
 
-/** When a file was written; `undefined` if it is not there. */
+/** When a file was written; `undefined` if there is none, or something that cannot be read. */
 async function timeOf(file: string): Promise<string | undefined> {
-  try {
-    return ((await Deno.stat(file)).mtime ?? new Date(0)).toISOString();
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
-      return undefined;
-    }
-    throw error;
-  }
+  const info = await Deno.stat(file).catch(() => undefined);
+  return info?.isFile ? (info.mtime ?? new Date(0)).toISOString() : undefined;
 }

@@ -12,7 +12,7 @@ import { TRAINING_ARGS_FILE } from "../training/folder/training_args.ts";
 
 /** The folders of one run. */
 export class Attempts {
-  /** Where the finished model is. */
+  /** The folder of the finished model. */
   readonly modelDir: string;
   readonly #dir: string;
 
@@ -31,7 +31,7 @@ export class Attempts {
    * Makes the folder of the next attempt, with the checkpoints of the one before.
    *
    * @param attempt Counted from 1.
-   * @returns Whether there is something to go on with.
+   * @returns Whether there is a checkpoint to resume from.
    */
   async prepare(attempt: number): Promise<boolean> {
     const dir = this.dirOf(attempt);
@@ -44,7 +44,7 @@ export class Attempts {
     const checkpoints = join(before, CHECKPOINTS_DIR);
     if (await exists(checkpoints)) {
       for await (const { name } of Deno.readDir(checkpoints)) {
-        // One that is not whole has another name.
+        // An incomplete checkpoint has another name.
         if (!/^checkpoint-\d+$/.test(name)) continue;
         await linkFolder(join(checkpoints, name), join(dir, CHECKPOINTS_DIR, name));
       }
@@ -53,13 +53,13 @@ export class Attempts {
     return true;
   }
 
-  /** Makes the folder of an attempt that has succeeded the run's, and removes the others. */
+  /** Turns the folder of an attempt that has succeeded into the run's, and removes the others. */
   async publish(attempt: number): Promise<void> {
     await Deno.rename(this.dirOf(attempt), this.modelDir);
     await Deno.remove(this.#dir, { recursive: true });
   }
 
-  /** Whether a finished model is there. */
+  /** Whether the finished model is there. */
   isPublished(): Promise<boolean> {
     return exists(join(this.modelDir, METRICS_FILE));
   }
@@ -70,12 +70,12 @@ export class Attempts {
     await this.removeAttempts();
   }
 
-  /** Removes what attempts have left, and not the model. */
+  /** Removes the folders of all attempts, but not the model. */
   async removeAttempts(): Promise<void> {
     await removeFolder(this.#dir);
   }
 
-  /** How many bytes the files of the run take; those that two attempts share count twice. */
+  /** The size of the run's files in bytes; files that two attempts share count twice. */
   async bytes(): Promise<number> {
     return await folderBytes(this.modelDir) + await folderBytes(this.#dir);
   }
@@ -92,14 +92,14 @@ async function linkFolder(from: string, to: string): Promise<void> {
   }
 }
 
-/** How many bytes the files of a folder hold. */
+/** The size of a folder's files in bytes. */
 export async function folderBytes(dir: string): Promise<number> {
   if (!await exists(dir)) return 0;
   let bytes = 0;
   for await (const { name, isDirectory } of Deno.readDir(dir)) {
     const path = join(dir, name);
     if (isDirectory) bytes += await folderBytes(path);
-    // A file may go while others are counted.
+    // A file may be removed while others are counted.
     else bytes += (await Deno.stat(path).catch(() => ({ size: 0 }))).size;
   }
   return bytes;

@@ -9,43 +9,43 @@ import { canonicalLabel, classNames, type Problem, type ProblemType } from "../d
 import { writeFileAtomically } from "../lib/files.ts";
 import type { PredictionRow } from "../training/evaluate_file.ts";
 
-/** A text with its gold label and what was predicted. */
+/** A text with its gold label and its prediction. */
 export interface EvaluationRow extends Omit<PredictionRow, "score"> {
   /** Its place in the file, counted from 0. */
   index: number;
-  /** Of what was predicted; `null` of a number. */
+  /** The score of the predicted class; `null` for numbers. */
   score: number | null;
-  /** Whether it was trained on; `null` where that is not known. */
+  /** Whether the model was trained on the text; `null` if that is not known. */
   seen: boolean | null;
-  /** Whether it names the same classes; of a number, whether it is the same. */
+  /** Whether the prediction has the same classes, or the same number, as the label. */
   right: boolean;
-  /** What a number was predicted too much; `null` of classes. */
+  /** The predicted number minus the label; `null` for classes. */
   error: number | null;
-  /** Where a text may have several classes, the score of each. */
+  /** The score of each class, where a text may have several. */
   scores?: readonly number[];
 }
 
-/** Which rows are wanted; what is left out does not matter. */
+/** The filter of rows; a field that is left out does not matter. */
 export interface RowFilter {
-  /** Its label; where it may have several, one of them. */
+  /** The label; where a text may have several, one of them. */
   label?: string | undefined;
   predicted?: string | undefined;
   /**
-   * Where a text may have several classes, one that it has or got: the score is then that of this
-   * class, and right is what is right of it.
+   * A class that the text has or was given, where a text may have several: `score` and `right` are
+   * then those of this class.
    */
   class?: string | undefined;
-  /** The lowest number that the label is. */
+  /** The smallest label, a number. */
   min_label?: number | undefined;
-  /** A number that the label is below. */
+  /** The number that the label is below. */
   max_label?: number | undefined;
   right?: boolean | undefined;
   seen?: boolean | undefined;
-  /** Stands in the text, whatever its case. */
+  /** A string that the text contains, in any case. */
   text?: string | undefined;
 }
 
-/** The files of so many evaluations are kept in memory for the next who asks. */
+/** The number of evaluations whose files are kept in memory. */
 const KEPT_FILES = 2;
 const LINES_AT_ONCE = 1000;
 
@@ -87,7 +87,7 @@ export class EvaluationRows {
   /**
    * All predictions of a file, in its order.
    *
-   * @returns Nothing where the file is not there: an older server has made the evaluation.
+   * @returns `undefined` if there is no such file: the evaluation was made by an older server.
    */
   async read(file: string, problemType: ProblemType): Promise<EvaluationRow[] | undefined> {
     const rows = this.#kept.get(file) ?? await readRows(file, problemType);
@@ -127,7 +127,7 @@ async function readRows(
   });
 }
 
-/** The rows that a reader wants. */
+/** The rows that match a filter. */
 export function matchingRows(
   rows: readonly EvaluationRow[],
   filter: RowFilter,
@@ -151,7 +151,7 @@ export function matchingRows(
   });
 }
 
-/** A row as one of its classes has it; `undefined` where the class is neither true nor predicted. */
+/** A row as one of its classes sees it; `undefined` if the class is neither true nor predicted. */
 function ofClass(
   row: EvaluationRow,
   name: string,

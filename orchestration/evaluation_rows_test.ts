@@ -4,7 +4,7 @@ import type { Problem } from "../data/labels.ts";
 import type { PredictionRow } from "../training/evaluate_file.ts";
 import { EvaluationRows, matchingRows, type RowFilter, writeRows } from "./evaluation_rows.ts";
 
-/** The rows that match, after a way through a file. */
+/** The rows that match, after they were written to a file and read again. */
 async function found(
   problem: Problem,
   rows: readonly Omit<PredictionRow, "text">[],
@@ -50,7 +50,7 @@ Deno.test("matchingRows() finds a class among several that a text has or got", a
 Deno.test("matchingRows() gives the score of the class that is looked at", async () => {
   const rows = await found(SEVERAL, SEVERAL_ROWS, { class: "music" }, SCORES);
   deepStrictEqual(rows.map(({ score, right }) => [score, right]), [[0.7, true], [0.96, true]]);
-  // An older server kept the scores of no class.
+  // An older server did not keep the scores of the classes.
   const older = await found(SEVERAL, SEVERAL_ROWS, { class: "music" });
   deepStrictEqual(older.map(({ score }) => score), [0.4, 0.9]);
 });

@@ -1,6 +1,6 @@
 /**
- * Runs that no server has started: those of `train` on the command line, whose folders stand among
- * the server's. They are read from their files alone, so that they are true after any end.
+ * Runs that no server has started: those of `train` on the command line, whose folders are among
+ * the server's. They are read from their files alone, so that they are right however a run ended.
  *
  * @module
  */
@@ -29,16 +29,16 @@ import type { EvaluationEvent } from "../training/events.ts";
 import { type RunHistory, STEP_COLUMNS, thinned } from "./run_history.ts";
 import { newestFirst, newRun, type Run, type RunProgress, type RunResult } from "./run_store.ts";
 
-/** A run that is shown, and neither stopped nor resumed by the server. */
+/** A run that the server shows, but neither stops nor resumes. */
 export interface FolderRun extends Omit<Run, "progress" | "result"> {
   read_only: true;
-  /** As the server was told of it. */
+  /** The path of the run's folder, below the one that the server was given. */
   folder: string;
   progress?: Omit<RunProgress, "device"> | undefined;
   result?: Pick<RunResult, "steps" | "epochs" | "best_epoch" | "metrics"> | undefined;
 }
 
-/** The part of a finished run's figures that all problems have. */
+/** The part of a finished run's figures that all kinds of problems have. */
 const Metrics = z.looseObject({
   problem_type: z.enum(PROBLEM_TYPES),
   split: z.enum(["test", "validation"]),
@@ -49,7 +49,7 @@ const Metrics = z.looseObject({
 /** The runs of a folder. */
 export class FolderRuns {
   readonly #dir: string;
-  /** Runs that are finished, by their names; as long as their figures are the same they stay so. */
+  /** The finished runs by name; an entry is valid as long as the run's figures stay the same. */
   readonly #finished = new Map<string, { finishedAt: string; run: FolderRun }>();
 
   /** @param dir The folder of all runs. */
@@ -65,13 +65,13 @@ export class FolderRuns {
   }
 
   /**
-   * Runs one after the other, the newest first; those that nobody asks for are not read.
+   * Yields runs, the newest first; runs that nobody asks for are not read.
    *
    * @param after The run after which to begin.
    */
   async *newest(after?: Pick<Run, "id" | "created_at">): AsyncGenerator<FolderRun> {
     const names = (await Array.fromAsync(Deno.readDir(this.#dir))).map(({ name }) => name);
-    // Those with such names are the server's own.
+    // Folders whose names are UUIDs are the server's own.
     const others = names.filter((name) => !UUID.test(name));
     const found = await mapAtOnce(others, FOLDERS_AT_ONCE, async (id) => {
       const created_at = await timeOf(join(this.#dir, id, TRAINING_ARGS_FILE));
@@ -85,9 +85,9 @@ export class FolderRuns {
   }
 
   /**
-   * A run so far: the steps that it has written down, each the mean of some.
+   * A run so far: the steps that it has written down, each of them a mean of several.
    *
-   * @param points About as many steps are given.
+   * @param points About how many steps to give.
    */
   async history(run: FolderRun, points: number): Promise<RunHistory> {
     const dir = join(this.#dir, run.id);
@@ -106,7 +106,7 @@ export class FolderRuns {
     }, points);
   }
 
-  /** Reads a run; nothing where the folder is being made, or removed, or is damaged. */
+  /** Reads a run; `undefined` if the folder is being made or removed, or is damaged. */
   async #read(id: string, created_at: string): Promise<FolderRun | undefined> {
     const dir = join(this.#dir, id);
     const finishedAt = await timeOf(join(dir, METRICS_FILE));
@@ -124,7 +124,7 @@ export class FolderRuns {
 }
 
 const MAX_NAME = 200;
-/** So many are looked at at the same time. */
+/** The number of folders that are read at the same time. */
 const FOLDERS_AT_ONCE = 32;
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
@@ -138,7 +138,7 @@ async function readRun(dir: string, created_at: string, finishedAt?: string): Pr
   const run = newRun({
     id,
     name: id,
-    // Paths are nobody's business.
+    // Paths are hidden.
     settings: mapKeys<unknown>(
       { model: isAbsolute(model) ? basename(model) : model, ...others },
       snakeCase,
@@ -198,7 +198,7 @@ async function resultOf(
   };
 }
 
-/** The course of a run, and how far it is to go. */
+/** The course of a run, and its number of steps in all. */
 const Course = StoredTrainerState.extend({
   epoch: z.number(),
   max_steps: z.number(),
@@ -206,7 +206,7 @@ const Course = StoredTrainerState.extend({
 });
 type Course = z.infer<typeof Course>;
 
-/** How far a run is by its folder; `undefined` before its first steps. */
+/** The progress of a run by its folder; `undefined` before its first steps. */
 async function courseOf(dir: string): Promise<Course | undefined> {
   const file = join(dir, TRAINER_STATE_FILE);
   if (!await exists(file)) return undefined;

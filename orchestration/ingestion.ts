@@ -1,6 +1,6 @@
 /**
- * Data sets that come over HTTP, made in subprocesses: what a client sends may take long and much
- * memory to read.
+ * Makes data sets that come over HTTP, in subprocesses: a client's files may take a long time and
+ * much memory to read.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { UserError } from "../lib/user_error.ts";
 import type { ErrorMessage } from "./job.ts";
 import { JobProcess, type SpawnWorker, spawnWorker } from "./job_process.ts";
 
-/** The subprocess that read a data set was ended, and not for what is in it. */
+/** The subprocess that read a data set was ended by something other than its content. */
 export class IngestionEndedError extends Error {
   override name = "IngestionEndedError";
 }
@@ -19,11 +19,11 @@ export class IngestionEndedError extends Error {
 /** Settings of {@link Ingestion}. */
 export interface IngestionOptions {
   spawn?: SpawnWorker;
-  /** A subprocess that takes longer is ended; an hour by default. */
+  /** The most time that a subprocess may take; an hour by default. */
   timeoutMs?: number;
 }
 
-/** Makes data sets, those that clients have sent one after the other. */
+/** Makes data sets; those that clients have sent, one after another. */
 export class Ingestion {
   readonly #spawn: SpawnWorker;
   readonly #timeoutMs: number;
@@ -39,12 +39,12 @@ export class Ingestion {
   /**
    * Makes a data set, as `ingest` does.
    *
-   * @param signal Ends it.
+   * @param signal Ends the work.
    * @throws {UserError} If a file is bad, or it takes too long.
-   * @throws {IngestionEndedError} If something else has ended the subprocess.
+   * @throws {IngestionEndedError} If something else ends the subprocess.
    */
   run(dataset: IncomingDataset, signal?: AbortSignal): Promise<void> {
-    // Files that are there already are no client's.
+    // Files that are there already were not sent by a client.
     if (dataset.incoming === undefined) return this.#run(dataset, signal);
     return this.#queue.run(() => this.#run(dataset, signal));
   }
@@ -61,7 +61,7 @@ export class Ingestion {
         if (message.type === "ingested") isDone = true;
         if (message.type === "error") error = message;
       },
-      // The deadline alone counts: one that audits many rows says nothing for minutes.
+      // Only the deadline counts: an audit of many rows says nothing for minutes.
       2 * this.#timeoutMs,
     );
     let isLate = false;

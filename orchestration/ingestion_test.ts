@@ -7,7 +7,7 @@ import type { SpawnWorker } from "./job_process.ts";
 
 const SETTINGS = { text: "text", label: "label", seed: 11 };
 
-/** Runs a test with a folder that is gone afterwards, and a data set of a raw file there. */
+/** Runs a test with a temporary folder that holds a data set's raw file. */
 async function withRaw(
   content: string,
   test: (dataset: Parameters<Ingestion["run"]>[0], dir: string) => Promise<void>,
@@ -27,7 +27,7 @@ async function withRaw(
   }
 }
 
-/** A subprocess that does something else. */
+/** Starts a subprocess that runs another program. */
 function program(source: string): SpawnWorker {
   return () =>
     new Deno.Command("deno", {

@@ -1,6 +1,6 @@
 /**
- * What the server and its subprocesses say to each other, as lines of JSON: on the subprocess's
- * standard input one job and then perhaps a word to stop, on its standard output what comes of it.
+ * The messages between the server and its subprocesses, as lines of JSON: a subprocess gets one job
+ * and then perhaps a request to stop on its standard input, and reports on its standard output.
  *
  * @module
  */
@@ -17,9 +17,9 @@ export interface TrainJob {
   settings: TrainSettings;
   dataDir: string;
   outDir: string;
-  /** What the run is called. */
+  /** The name of the run. */
   name: string;
-  /** Whether the folder holds what an earlier attempt has left. */
+  /** Whether the folder holds the state of an earlier attempt. */
   resume: boolean;
 }
 
@@ -34,16 +34,16 @@ export interface EvaluateJob {
   file: string;
   device: Device | "auto";
   dtype: Dtype;
-  /** Where the predictions go, a line of JSON each. */
+  /** The file for the predictions, one line of JSON for each. */
   rowsFile?: string;
 }
 
-/** A data set to make of files that have come. */
+/** A data set to make from files that have arrived. */
 export interface IngestJob extends IncomingDataset {
   type: "ingest";
 }
 
-/** What a subprocess has to do. */
+/** A subprocess's work. */
 export type Job = TrainJob | EvaluateJob | IngestJob;
 
 /** Asks for an end within a step, with a checkpoint. */
@@ -51,7 +51,7 @@ export interface StopMessage {
   type: "stop";
 }
 
-/** How often a subprocess says that it lives. */
+/** The interval at which a subprocess says that it lives. */
 export const HEARTBEAT_MS = 2000;
 
 /** The subprocess lives. */
@@ -59,7 +59,7 @@ export interface HeartbeatMessage {
   type: "heartbeat";
 }
 
-/** It has stopped as it was asked to; there is a checkpoint. */
+/** The job was stopped as requested; there is a checkpoint. */
 export interface StoppedMessage {
   type: "stopped";
   step: number;
@@ -76,11 +76,11 @@ export interface IngestedMessage {
   type: "ingested";
 }
 
-/** It cannot be done, and could not if it were tried again. */
+/** The job cannot be done, and would fail again. */
 export interface ErrorMessage {
   type: "error";
   message: string;
-  /** Whether what was given is at fault, or the disk, rather than the program. */
+  /** The cause of the fault, if it is the input or the disk rather than the program. */
   fault?: "user" | "disk_full";
 }
 
@@ -94,8 +94,8 @@ export type JobMessage =
   | ErrorMessage;
 
 /**
- * The lines of a stream of UTF-8 text, as they come. They end with a line feed alone: JSON may hold
- * any other separator of lines.
+ * Yields the lines of a stream of UTF-8 text as they come. Only a line feed ends a line: JSON may
+ * hold any other line separator.
  */
 export async function* textLines(
   bytes: ReadableStream<Uint8Array<ArrayBuffer>>,

@@ -1,5 +1,5 @@
 /**
- * A subprocess at work on one job: it can die in any way without harm to the server.
+ * A subprocess that works on one job: it can die in any way without harm to the server.
  *
  * @module
  */
@@ -12,21 +12,21 @@ import { OWN_MODELS } from "../models/formats/config.ts";
 import { cacheDirOf, HUB_HOSTS, HUB_VARIABLES } from "../models/hub_cache.ts";
 import { type Job, type JobMessage, type StopMessage, textLines } from "./job.ts";
 
-/** How many of the subprocess's last words are kept to explain its death. */
+/** The number of lines of the subprocess's last words that are kept to explain its death. */
 const ERROR_LINES = 5;
 
-/** Starts a subprocess that takes a job, and gives its streams. */
+/** Starts a subprocess that takes a job, and returns it. */
 export type SpawnWorker = (job: Job) => Deno.ChildProcess;
 
-/** How glibc is told to keep memory for the next step. */
+/** The variables that tell glibc to keep memory for the next step. */
 const MALLOC_VARIABLES = ["MALLOC_ARENA_MAX", "MALLOC_MMAP_MAX_", "MALLOC_TRIM_THRESHOLD_"];
-/** What of this program is read as files: code of Workers, kernels, and what comes with it. */
+/** The parts of this program that are read as files: code of Workers, kernels, and their data. */
 const OWN_PARTS = ["../lib/", "../onnx/", "../models/bundled/", "../data/sample/"];
 
 /**
- * The subprocess of the server: this program's command `worker`, which may do what its job needs.
+ * Starts the server's subprocess: this program's command `worker`, with permissions for its job.
  *
- * @param lowPriority Whether everything else that the machine does comes first, as requests do on a
+ * @param lowPriority Whether everything else on the machine comes first, such as requests to a
  * server.
  */
 export function spawnWorker(job: Job, { lowPriority = true } = {}): Deno.ChildProcess {
@@ -36,7 +36,7 @@ export function spawnWorker(job: Job, { lowPriority = true } = {}): Deno.ChildPr
     stderr: "piped",
     ...environment(),
   };
-  // A program that was compiled into one file has its permissions in it.
+  // A compiled program has its permissions built in.
   if (Deno.build.standalone) {
     return new Deno.Command(Deno.execPath(), { args: ["worker"], ...options }).spawn();
   }
@@ -50,7 +50,7 @@ export function spawnWorker(job: Job, { lowPriority = true } = {}): Deno.ChildPr
     pathPermission("read", [...own, packagesDir(), ...read, ...write, ...shared]),
     pathPermission("write", [...write, ...shared]),
   ];
-  // Native code and downloads, where the server itself may run and make them.
+  // Native code and downloads are allowed where the server itself is allowed them.
   if (may({ name: "ffi" })) permissions.push("--allow-ffi");
   if (hub !== undefined && may({ name: "net", host: HUB_HOSTS[0]! })) {
     permissions.push(`--allow-net=${hubHosts()}`);
@@ -63,9 +63,9 @@ export function spawnWorker(job: Job, { lowPriority = true } = {}): Deno.ChildPr
   }).spawn();
 }
 
-/** Only what it needs: Deno starts nothing under an `LD_LIBRARY_PATH`, as hosts with CUDA have it. */
+/** Only the variables it needs: Deno starts nothing under CUDA hosts' `LD_LIBRARY_PATH`. */
 function environment(): Pick<Deno.CommandOptions, "env" | "clearEnv"> {
-  // Metrics would cost WebAssembly its threads, and the server tells of runs itself.
+  // Metrics would cost WebAssembly its threads, and the server reports runs itself.
   const env: Record<string, string> = { OTEL_DENO: "false" };
   if (!mayRead("PATH")) return { env };
   for (const name of [...HUB_VARIABLES, ...SYSTEM_VARIABLES, ...MALLOC_VARIABLES]) {
@@ -75,7 +75,7 @@ function environment(): Pick<Deno.CommandOptions, "env" | "clearEnv"> {
   return { env, clearEnv: true };
 }
 
-/** The files and folders of a job; what it writes it may read. */
+/** The files and folders of a job; it may read whatever it writes. */
 function pathsOf(job: Job): { read: string[]; write: string[] } {
   switch (job.type) {
     case "train":
@@ -105,7 +105,7 @@ function namesHub(job: Job): boolean {
   return base !== undefined && !OWN_MODELS.includes(base) && !isAbsolute(base);
 }
 
-/** The cache of the hub, if this process may know where that is. */
+/** The hub's cache, if this process may know where it is. */
 export function hubCacheDir(): string | undefined {
   if (!mayRead(HUB_VARIABLES[0]!)) return undefined;
   try {
@@ -120,7 +120,7 @@ function may(permission: Deno.PermissionDescriptor): boolean {
   return Deno.permissions.querySync(permission).state === "granted";
 }
 
-/** Whether no `--deny-sys=setPriority` keeps processes as they are. */
+/** Whether processes may be given a lower priority, which `--deny-sys=setPriority` forbids. */
 function mayLower(): boolean {
   return Deno.permissions.querySync({ name: "sys", kind: "setPriority" }).state !== "denied";
 }
@@ -129,7 +129,7 @@ function mayRead(variable: string): boolean {
   return may({ name: "env", variable });
 }
 
-/** The hub, and the mirror that takes its place. */
+/** The hosts of the hub, and of the mirror that replaces it. */
 function hubHosts(): string[] {
   const mirror = mayRead(HUB_VARIABLES[0]!)
     ? URL.parse(Deno.env.get(HUB_VARIABLES[0]!) ?? "")
@@ -137,7 +137,7 @@ function hubHosts(): string[] {
   return mirror === null ? HUB_HOSTS : [...HUB_HOSTS, mirror.hostname];
 }
 
-/** A subprocess and what it says. */
+/** A subprocess and its messages. */
 export class JobProcess {
   readonly #child: Deno.ChildProcess;
   readonly #input: WritableStreamDefaultWriter<Uint8Array>;
@@ -146,14 +146,15 @@ export class JobProcess {
   #hung = false;
   readonly #silence: Silence;
   /**
-   * Its end: the exit code or signal with its last words, or that it was silent for too long. It
-   * throws what `onMessage` throws, and ends the subprocess then.
+   * Resolves when it has ended: to the exit code or signal with its last words, or to the fact that
+   * it was silent for too long. It rejects with what `onMessage` throws, and the subprocess is then
+   * ended.
    */
   readonly end: Promise<string>;
 
   /**
-   * @param onMessage Told what the subprocess says, but for heartbeats, one after the other.
-   * @param heartbeatTimeoutMs A subprocess that is silent for so long is ended.
+   * @param onMessage Called with each message but heartbeats, one after another.
+   * @param heartbeatTimeoutMs The silence after which the subprocess is ended.
    */
   constructor(
     spawn: SpawnWorker,
@@ -174,21 +175,21 @@ export class JobProcess {
     this.end = this.#follow(abandoned);
   }
 
-  /** How long it has said nothing while this process listened. */
+  /** How long the subprocess has been silent while this process listened. */
   get silentMs(): number {
     return this.#silence.ms;
   }
 
-  /** Asks it to come to an end within a step, with a checkpoint. */
+  /** Asks the subprocess to end within a step, with a checkpoint. */
   stop(): void {
     this.#send({ type: "stop" });
   }
 
   /**
-   * Ends it at once; what it still says is not heard.
+   * Ends the subprocess at once; its further messages are ignored.
    *
-   * Its standard input ends too, as a signal reaches what was spawned alone, which may be a wrapper
-   * around Deno.
+   * Its standard input is closed too, as a signal reaches only the process that was spawned, which
+   * may be a wrapper around Deno.
    */
   kill(): void {
     this.#abandoned = true;
@@ -201,7 +202,7 @@ export class JobProcess {
   }
 
   #send(message: Job | StopMessage): void {
-    // A subprocess that is dead already is explained by its exit code.
+    // The exit code explains a subprocess that is dead already.
     this.#input.write(new TextEncoder().encode(JSON.stringify(message) + "\n")).catch(() => {});
   }
 

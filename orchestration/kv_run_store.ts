@@ -1,5 +1,5 @@
 /**
- * Runs and evaluations in Deno KV, of which one server is the owner; it alone has the queue.
+ * Keeps runs and evaluations in Deno KV, which one server owns; the queue is that server's alone.
  *
  * @module
  */
@@ -22,28 +22,28 @@ import {
 } from "./run_store.ts";
 import { type Key, KvStore, type Store, type Write } from "./store.ts";
 
-/** No id is longer; Deno KV refuses keys of more than 2 KiB. */
+/** The longest id; Deno KV refuses keys of more than 2 KiB. */
 const MAX_ID_LENGTH = 200;
-/** For so long the same request to create a run creates no other. */
+/** How long a repeated request to create a run creates no other. */
 const IDEMPOTENCY_MS = 24 * 3600_000;
-/** Deno KV takes so many writes at once. */
+/** The most writes that Deno KV takes at once. */
 const MAX_WRITES = 500;
 
-/** Runs by the time of their creation: lists read no more of them than they show. */
+/** The index of runs by time of creation, so that a list reads only the runs that it shows. */
 const RUNS_BY_TIME = "runs_by_time";
-/** Says that all runs are there. */
+/** The key that says that the index has all runs. */
 const INDEXED: Key = ["indexed", RUNS_BY_TIME, 2];
-/** So many runs of a list are read at once. */
+/** The number of runs of a list that are read at once. */
 const INDEX_PAGE = 200;
 
 /** Keeps runs, their events, and evaluations in Deno KV, and the queue in memory. */
 export class KvRunStore extends RunStore {
   readonly #store: Store;
   #queue: Task[] = [];
-  /** Those who wait for a task. */
+  /** The workers that wait for a task. */
   readonly #claimers = new Set<(task: Task) => void>();
 
-  /** @param store Where they are kept; it is closed with this. */
+  /** @param store The store of the runs, which is closed with this. */
   constructor(store: Store) {
     super();
     this.#store = store;
@@ -128,7 +128,7 @@ export class KvRunStore extends RunStore {
   }
 
   async update(id: string, decide: (run: Run) => RunUpdate): Promise<Run> {
-    // Another change may come between reading and writing; then this one is made on top of it.
+    // If another change comes between reading and writing, this one is made on top of it.
     while (true) {
       const entry = await this.#store.get<Run>(["runs", id]);
       if (entry === undefined) throw new RangeError(`Cannot change run '${id}': there is none`);
@@ -241,7 +241,7 @@ function indexKey({ created_at, id }: Pick<Run, "created_at" | "id">): Key {
   return [RUNS_BY_TIME, created_at, id];
 }
 
-/** Adds the runs of a store that was written when there was no index. */
+/** Adds the runs of a store that was written before there was an index. */
 async function indexRuns(store: Store): Promise<void> {
   if (await store.get(INDEXED) !== undefined) return;
   const runs = await store.list<Run>({ prefix: ["runs"] });

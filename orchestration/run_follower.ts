@@ -1,6 +1,6 @@
 /**
- * Follows the subprocess of a run: what it reports goes into the store, and its checkpoints to where
- * they may be gone on with.
+ * Follows the subprocess of a run: writes its reports into the store, and stores its checkpoints
+ * where the run can be resumed from them.
  *
  * @module
  */
@@ -11,16 +11,16 @@ import type { RunFiles } from "./run_files.ts";
 import type { AttemptedRun, Run, RunEvent, RunProgress } from "./run_store.ts";
 
 /**
- * Steps and parts of downloads closer together than this are left out of a run's stream. The longer
- * a run goes, the fewer it adds, so that one of days is still read in a moment.
+ * The shortest time between the steps and download events of a run's stream; those that come sooner
+ * are left out. It grows with the run, so that a run of days can still be read in a moment.
  *
- * @param elapsedMs How long the attempt has gone.
+ * @param elapsedMs The time since the attempt began.
  */
 export function eventIntervalMs(elapsedMs: number): number {
   return Math.max(250, elapsedMs / 5000);
 }
 
-/** Stores the checkpoints of an attempt, where it may be gone on with elsewhere. */
+/** Stores the checkpoints of an attempt that may be resumed elsewhere. */
 export class CheckpointStore {
   readonly #files: RunFiles;
   readonly #run: Run;
@@ -34,7 +34,7 @@ export class CheckpointStore {
     this.#last = run.artifacts?.checkpoint;
   }
 
-  /** Stores what there is; `commit` makes it the run's, and what it replaces is taken away then. */
+  /** Stores the last checkpoint; `commit` makes it the run's, and its predecessor is deleted. */
   async store(commit: (artifacts: Partial<Run>) => Promise<void>): Promise<void> {
     const last = this.#last;
     const run = { ...this.#run, artifacts: { checkpoint: last } };
@@ -46,7 +46,7 @@ export class CheckpointStore {
   }
 }
 
-/** Writes what the subprocess of a run says into the store. */
+/** Writes the messages of a run's subprocess into the store. */
 export class RunFollower {
   readonly #run: AttemptedRun;
   readonly #checkpoints: CheckpointStore | undefined;
@@ -56,7 +56,7 @@ export class RunFollower {
   finish: FinishEvent | undefined;
   stopped = false;
   error: string | undefined;
-  /** Whether there was a checkpoint. */
+  /** Whether there has been a checkpoint. */
   checkpointed = false;
 
   constructor(run: AttemptedRun, checkpoints?: CheckpointStore) {
@@ -93,7 +93,7 @@ export class RunFollower {
     await this.#append(message, this.#progress === undefined ? {} : { progress: this.#progress });
   }
 
-  /** Whether another event has just been added. */
+  /** Whether the last event was added too short a time ago. */
   #isEarly(): boolean {
     const now = performance.now();
     return now - this.#lastAt < eventIntervalMs(now - this.#startedAt);
@@ -106,7 +106,7 @@ export class RunFollower {
     else await this.#checkpoints.store(append);
   }
 
-  /** Adds to the stream of events, but for want of room: what is trained is worth more. */
+  /** Appends an event to the stream, unless the disk is full: the training is worth more. */
   async #append(event: RunEvent, change: Partial<Run>): Promise<void> {
     try {
       await this.#run.append(event, change);
@@ -116,7 +116,7 @@ export class RunFollower {
   }
 }
 
-/** How far a run is after an event. */
+/** The progress of a run after an event. */
 function progressAfter(
   event: Exclude<TrainEvent, FinishEvent>,
   before: RunProgress | undefined,

@@ -1,5 +1,6 @@
 /**
- * A run from its beginning, short enough to be drawn: its events as columns, thinned out.
+ * The course of a run from its beginning, short enough to be drawn: its events as columns, thinned
+ * out.
  *
  * @module
  */
@@ -7,7 +8,7 @@ import { keptPoints } from "../lib/thinning.ts";
 import type { EvaluationEvent } from "../training/events.ts";
 import type { NumberedEvent, RunEvent, RunStore } from "./run_store.ts";
 
-/** What is drawn of steps, by the names of their events. */
+/** The columns of steps that are drawn, under the names of their events' fields. */
 export const STEP_COLUMNS = [
   "step",
   "epoch",
@@ -23,25 +24,25 @@ export type StepColumn = (typeof STEP_COLUMNS)[number];
 /** An event that is no point of a curve. */
 export type LogEvent = Exclude<RunEvent, { type: "step" | "evaluation" }>;
 
-/** A run so far. */
+/** The course of a run so far. */
 export interface RunHistory {
-  /** `[points]` each. */
+  /** The values of each column, `[points]`. */
   steps: Record<StepColumn, number[]>;
   evaluations: EvaluationEvent[];
-  /** Everything else that happened, but for parts of downloads. */
+  /** All other events but the parts of downloads. */
   log: { id: number; event: LogEvent }[];
-  /** From where on the run's event stream has more. */
+  /** The id of the last event included; the run's event stream goes on after it. */
   last_event_id: number;
 }
 
-/** Of so many runs the history is kept for the next who asks. */
+/** The number of runs whose histories are kept in memory. */
 const KEPT_RUNS = 16;
 const MAX_LOG = 1000;
 
-/** Reads histories of runs; what was read once is not read again. */
+/** Reads histories of runs; events that were read once are not read again. */
 export class RunHistories {
   readonly #store: RunStore;
-  /** The one that was asked for last is the last. */
+  /** The histories, the most recently used last. */
   readonly #kept = new Map<string, RunHistory>();
 
   constructor(store: RunStore) {
@@ -49,9 +50,9 @@ export class RunHistories {
   }
 
   /**
-   * A run so far.
+   * The course of a run so far.
    *
-   * @param points About as many steps are given.
+   * @param points About how many steps to give.
    */
   async of(id: string, points: number): Promise<RunHistory> {
     const history = this.#kept.get(id) ?? emptyHistory();
@@ -69,7 +70,7 @@ export class RunHistories {
     return thinned(history, points);
   }
 
-  /** Forgets a run that is gone. */
+  /** Forgets a run that has been removed. */
   forget(id: string): void {
     this.#kept.delete(id);
   }
@@ -103,16 +104,14 @@ function addTo(history: RunHistory, { id, event }: NumberedEvent): void {
   if (history.log.length > MAX_LOG) history.log.shift();
 }
 
-/** An attempt that goes on from a checkpoint does again the steps that came after it. */
+/** Drops the steps from `step` on, which an attempt that resumed from a checkpoint repeats. */
 function dropFrom({ steps }: RunHistory, step: number): void {
   let count = steps.step.length;
   while (count > 0 && steps.step[count - 1]! >= step) count--;
   for (const column of STEP_COLUMNS) steps[column].length = count;
 }
 
-/**
- * A history with about so many steps, so that peaks stay.
- */
+/** A history with about as many steps as `points`, in which peaks stay. */
 export function thinned(history: RunHistory, points: number): RunHistory {
   const kept = keptPoints([history.steps.loss, history.steps.grad_norm], points);
   const steps = Object.fromEntries(

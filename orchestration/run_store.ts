@@ -8,10 +8,10 @@ import type { EvaluateJob } from "./job.ts";
 import type { EncodingEvent, FinishEvent, TrainEvent, TrainResult } from "../training/events.ts";
 import type { Headline } from "../training/metrics.ts";
 
-/** Errors are cut to this, as a value of Deno KV ends at 64 KiB. */
+/** The most characters of an error, as a value of Deno KV is at most 64 KiB. */
 export const MAX_ERROR_LENGTH = 4000;
 
-/** Where a run stands. */
+/** The state of a run. */
 export type RunState = "queued" | "running" | "succeeded" | "failed" | "cancelled";
 
 /** A training run. */
@@ -20,59 +20,59 @@ export interface Run {
   /** The name under which the trained model is served. */
   name: string;
   state: RunState;
-  /** What was asked for, in snake_case. */
+  /** The requested settings, in snake_case. */
   settings: Record<string, unknown>;
-  /** Where the base is: its folder, its name on the hub, or random weights. */
+  /** The base: its folder, its name on the hub, or random weights. */
   base: string;
   dataset: string;
   created_at: string;
   started_at?: string | undefined;
   finished_at?: string | undefined;
-  /** How many events there are; their ids count from 1. */
+  /** The number of events; their ids count from 1. */
   event_count: number;
-  /** The attempt that counts, from 1; what earlier ones still do is of no account. */
+  /** The current attempt, from 1; anything that earlier ones still do is ignored. */
   attempt: number;
   /** The step of the last checkpoint; 0 before the first. */
   checkpoint_step: number;
-  /** Attempts that ended without a new checkpoint, one after the other. */
+  /** The number of attempts in a row that ended without a new checkpoint. */
   deaths: number;
-  /** How far it is, once it has begun. */
+  /** The progress of the run, once it has begun. */
   progress?: RunProgress | undefined;
-  /** Whether it is to stop; it does so within a step. */
+  /** Whether the run is to stop, which takes a step at most. */
   cancelling?: boolean | undefined;
-  /** Whether its model is to take the requests of its name from the version that has them. */
+  /** Whether the model is to take over the requests of its name from the version that has them. */
   promote?: boolean | undefined;
-  /** In a cluster, the label of a worker that may take it; without one any may. */
+  /** In a cluster, the label of a worker that may take the run; without one any may. */
   worker_label?: string | undefined;
-  /** The run of which it is another try. */
+  /** The id of the run that this one tries again. */
   retry_of?: string | undefined;
-  /** Of a run that succeeded. */
+  /** The result of a run that succeeded. */
   result?: RunResult | undefined;
-  /** Why a run failed. */
+  /** The reason why a run failed. */
   error?: string | undefined;
-  /** In a cluster, what is stored of its files. */
+  /** In a cluster, the names of its stored files. */
   artifacts?: { checkpoint?: string | undefined; model?: string } | undefined;
 }
 
-/** How far a run is, by what it last reported. */
+/** The progress of a run, by its last report. */
 export interface RunProgress {
   step: number;
   steps: number;
-  /** How much of the training file has been seen, such as 1.5. */
+  /** The epochs trained so far, such as 1.5. */
   epoch: number;
   epochs: number;
   device: string;
-  /** Of the last step; there is none before the first. */
+  /** The loss of the last step; absent before the first. */
   loss?: number;
   tokens_per_second?: number;
   seconds_left?: number;
-  /** What its process holds. */
+  /** The memory of the run's process. */
   memory_bytes?: number;
   /** The best evaluation on the validation file so far. */
   best?: Headline & { step: number };
 }
 
-/** A run that is to be queued. */
+/** Makes a run that is to be queued. */
 export function newRun(
   { id, name, ...fields }:
     & Pick<Run, "id" | "name" | "settings" | "base" | "dataset">
@@ -98,23 +98,23 @@ export interface StateEvent {
   error?: string;
 }
 
-/** What a run gave, small enough for a value of Deno KV; the folder has the whole of it. */
+/** The result of a run, small enough for a value of Deno KV; the run's folder has all of it. */
 export interface RunResult extends Omit<TrainResult, "metrics"> {
   metrics: Summary<TrainResult["metrics"]>;
 }
 
-/** A report without what grows with the number of classes. */
+/** A report without the parts that grow with the number of classes. */
 type Summary<Report extends EvaluationReport> = Report extends unknown
   ? Omit<Report, "per_class" | "confusion_matrix">
   : never;
 
-/** The event stream of a run carries what the run reports, and changes of its state. */
+/** An event of a run's stream: what the run reports, and changes of its state. */
 export type RunEvent =
   | Exclude<TrainEvent, EncodingEvent | FinishEvent>
   | StateEvent
   | RunFinishEvent;
 
-/** The model is written and the run is over. */
+/** The model is written, and the run is over. */
 export interface RunFinishEvent extends RunResult {
   type: "finish";
 }
@@ -134,11 +134,11 @@ export interface Evaluation {
   created_at: string;
   finished_at?: string;
   error?: string;
-  /** The attempt that counts, from 1; 0 or nothing before the first. */
+  /** The current attempt, from 1; 0 or absent before the first. */
   attempt?: number;
-  /** In a cluster, what is stored of its report and predictions. */
+  /** In a cluster, the name of its stored report and predictions. */
   artifact?: string;
-  /** What is to be done. */
+  /** The work to do. */
   job: EvaluateJob;
 }
 
@@ -147,36 +147,36 @@ export function isOver({ state }: { state: RunState }): boolean {
   return state !== "queued" && state !== "running";
 }
 
-/** What lists are filtered by. */
+/** The fields that lists are filtered by. */
 export type RunSummary = Pick<Run, "name" | "state" | "dataset">;
 
-/** What is known of a run without reading it. */
+/** The fields of a run that are known without reading it. */
 export type RunEntry = RunSummary & Pick<Run, "id" | "created_at">;
 
-/** A request that is to create one run, however often it is made. */
+/** A request that creates one run, however often it is made. */
 export interface IdempotentRequest {
   /** The name of the API key, whose requests alone are compared. */
   owner: string;
   /** The `Idempotency-Key`. */
   key: string;
-  /** Of the body. */
+  /** SHA-256 of the request body. */
   sha256: string;
 }
 
-/** A request to create a run that was answered. */
+/** The record of an answered request to create a run. */
 export interface CreatedRun {
-  /** Of the request's body. */
+  /** SHA-256 of the request body. */
   sha256: string;
   runId: string;
 }
 
-/** A change of a run, and perhaps an event that tells of it; both are there or neither. */
+/** A change of a run, and perhaps an event that tells of it; both are written, or neither. */
 export interface RunUpdate {
   change: Partial<Run>;
   event?: RunEvent;
 }
 
-/** Something that is to be done. */
+/** A run or evaluation in the queue. */
 export interface Task {
   kind: "run" | "evaluation";
   id: string;
@@ -184,35 +184,35 @@ export interface Task {
 
 /** A task in the hands of one worker. */
 export interface Claim extends Task {
-  /** Without a word for so long it is given to another; nothing where there is none. */
+  /** The time without news after which the task is given to another; absent if there is none. */
   leaseMs?: number;
-  /** Says that it is being worked on. */
+  /** Tells the queue that the task is being worked on. */
   keepAlive(): Promise<void>;
-  /** It is done, and leaves the queue. */
+  /** Removes the task, which is done, from the queue. */
   release(): Promise<void>;
-  /** It is not done, and whoever wants may take it. */
+  /** Returns the task, which is not done, to the queue. */
   giveBack(): Promise<void>;
 }
 
 /**
  * Keeps runs, their events and evaluations, and the queue of those that wait.
  *
- * A write concerns one run or evaluation, and nothing here needs two to change at once: so that a
+ * A write concerns one run or evaluation, and no operation needs two to change at once, so that a
  * store without transactions can stand behind it.
  */
 export abstract class RunStore implements Disposable {
-  /** How many tasks wait to be claimed. */
+  /** The number of tasks that wait to be claimed. */
   abstract readonly queueLength: number;
 
   /**
    * Writes a new run with its first event.
    *
-   * @param created The request's key and body, if the request is not to create another.
-   * @returns Whether it was written: it is not where a request of that key has created one.
+   * @param created The request's key and body, if a repeated request must not create another run.
+   * @returns Whether it was written: it is not if a request of that key has already created one.
    */
   abstract create(run: Run, created?: IdempotentRequest): Promise<boolean>;
 
-  /** What a request of this owner and key has created. */
+  /** The run that a request of this owner and key has created. */
   abstract created(request: IdempotentRequest): Promise<CreatedRun | undefined>;
 
   /** A run by its id, which may be any text. */
@@ -221,36 +221,36 @@ export abstract class RunStore implements Disposable {
   /** All runs, the newest first. */
   abstract list(): Promise<Run[]>;
 
-  /** What is known of all runs without reading them. */
+  /** The summaries of all runs, without reading the runs. */
   abstract summaries(): Promise<RunEntry[]>;
 
   /**
-   * Runs one after the other, the newest first; those that nobody asks for are not read.
+   * Yields runs, the newest first; runs that nobody asks for are not read.
    *
    * @param after The run after which to begin.
-   * @param isWanted Tells by what is known of a run before it is read.
+   * @param isWanted Decides by the summary of a run whether it is read.
    */
   abstract newest(
     after?: Pick<Run, "id" | "created_at">,
     isWanted?: (summary: RunSummary) => boolean,
   ): AsyncGenerator<Run>;
 
-  /** Forgets a run and its events. */
+  /** Deletes a run and its events. */
   abstract delete(id: string): Promise<void>;
 
   /**
    * Changes a run.
    *
-   * @param decide Told how the run is, and told again where another change came between; what it
-   * throws is thrown, and nothing is changed.
+   * @param decide Gets the run, and gets it again if another change came between; if it throws,
+   * nothing is changed and the error is passed on.
    * @throws {RangeError} If there is no such run.
    */
   abstract update(id: string, decide: (run: Run) => RunUpdate): Promise<Run>;
 
-  /** A run, now and after changes, of which some may be left out; ends with the signal. */
+  /** Yields a run now and after changes, some of which may be skipped, until the signal aborts. */
   abstract watch(id: string, signal: AbortSignal): AsyncGenerator<Run | undefined>;
 
-  /** The events of a run from a point on that there are by now. */
+  /** The events of a run after an id, so far. */
   abstract eventsSoFar(id: string, after: number): Promise<NumberedEvent[]>;
 
   /** Writes a new evaluation. */
@@ -263,7 +263,7 @@ export abstract class RunStore implements Disposable {
   abstract listEvaluations(): Promise<Evaluation[]>;
 
   /**
-   * Changes an evaluation, as {@link update} does a run.
+   * Changes an evaluation, as {@link update} changes a run.
    *
    * @throws {RangeError} If there is no such evaluation.
    */
@@ -272,16 +272,16 @@ export abstract class RunStore implements Disposable {
     decide: (evaluation: Evaluation) => Partial<Evaluation>,
   ): Promise<Evaluation>;
 
-  /** Puts a task, which is in the store, at the end of the queue, unless it waits there. */
+  /** Puts a task, which is in the store, at the end of the queue, unless it is there already. */
   abstract enqueue(task: Task): Promise<void>;
 
-  /** Takes a task out of the queue that nobody is to claim. */
+  /** Removes a task that nobody is to claim from the queue. */
   abstract withdraw(id: string): Promise<void>;
 
   /**
-   * Waits for a task that is to be done, and claims it.
+   * Waits for a task, and claims it.
    *
-   * @returns Nothing when the signal aborts.
+   * @returns `undefined` when the signal aborts.
    */
   abstract claim(signal: AbortSignal): Promise<Claim | undefined>;
 
@@ -313,9 +313,9 @@ export abstract class RunStore implements Disposable {
   }
 
   /**
-   * The events of a run from a point on, then those to come until the run is over.
+   * Yields the events of a run after an id, then the new ones until the run is over.
    *
-   * @param after The id of the last event that is already known; 0 for none.
+   * @param after The id of the last known event; 0 for none.
    */
   async *events(id: string, after: number, signal: AbortSignal): AsyncGenerator<NumberedEvent> {
     let last = after;
@@ -327,7 +327,7 @@ export abstract class RunStore implements Disposable {
           yield numbered;
         }
       }
-      // What was read may be newer than the run that was seen.
+      // The events that were read may be newer than the run.
       if (isOver(run) && last >= run.event_count) return;
     }
   }
@@ -338,7 +338,7 @@ export abstract class RunStore implements Disposable {
 }
 
 /**
- * A run in the hands of one attempt. When another attempt has begun this one can change nothing any
+ * A run in the hands of one attempt. Once another attempt has begun this one can change nothing any
  * more, whenever it wakes up.
  */
 export class AttemptedRun {
@@ -353,7 +353,7 @@ export class AttemptedRun {
   }
 
   /**
-   * As {@link RunStore.update}.
+   * {@link RunStore.update} for this attempt.
    *
    * @throws {AttemptReplacedError} If another attempt has begun.
    */
@@ -364,17 +364,17 @@ export class AttemptedRun {
     });
   }
 
-  /** As {@link RunStore.change}. */
+  /** {@link RunStore.change} for this attempt. */
   async change(change: Partial<Run>): Promise<Run> {
     return await this.update(() => ({ change }));
   }
 
-  /** As {@link RunStore.append}. */
+  /** {@link RunStore.append} for this attempt. */
   async append(event: RunEvent, change: Partial<Run> = {}): Promise<void> {
     await this.update(() => ({ change, event }));
   }
 
-  /** As {@link RunStore.setState}. */
+  /** {@link RunStore.setState} for this attempt. */
   async setState(state: RunState, change: Partial<Run> = {}): Promise<Run> {
     return await this.update(stateUpdate(state, change));
   }
@@ -404,22 +404,22 @@ function stateUpdate(
   };
 }
 
-/** A run is not in a state from which it can be changed so. */
+/** The state of a run does not allow the change. */
 export class RunStateError extends Error {
   override name = "RunStateError";
 }
 
-/** Another attempt has begun, so that this one counts no more. */
+/** Another attempt has begun, so that this one no longer counts. */
 export class AttemptReplacedError extends RunStateError {
   override name = "AttemptReplacedError";
 }
 
-/** Orders runs and evaluations by the time of their creation. */
+/** Compares runs or evaluations by the time of their creation, the newest first. */
 export function newestFirst(a: { created_at: string }, b: { created_at: string }): number {
   return b.created_at < a.created_at ? -1 : Number(b.created_at > a.created_at);
 }
 
-/** What lists are filtered by, of a run. */
+/** The fields of a run that lists are filtered by. */
 export function summaryOf({ name, state, dataset }: Run): RunSummary {
   return { name, state, dataset };
 }

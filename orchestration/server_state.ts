@@ -1,20 +1,20 @@
 /**
- * The folder and the file in which a server keeps what it has, each of which has one owner.
+ * The folder and the file of a server's state, each of which has one owner.
  *
  * @module
  */
 import { basename, dirname, join } from "node:path";
 import { UserError } from "../lib/user_error.ts";
 
-/** The state's name, in the folder of the runs. */
+/** The name of the state's file, in the folder of the runs. */
 export const STATE_FILE = "state.kv";
 
-/** What a server writes into its folder: where it can be reached. */
+/** The file in the folder that holds the server's address. */
 const ADDRESS_FILE = "address";
 
-/** The folder of a server's runs, which no other may use. */
+/** The folder of a server's runs, which no other server may use. */
 export class OwnedFolder implements Disposable {
-  /** A file that can be read. */
+  /** The file with the server's address, which others can read. */
   readonly addressFile: string;
   readonly #lock: Deno.FsFile;
 
@@ -24,15 +24,15 @@ export class OwnedFolder implements Disposable {
   }
 
   /**
-   * Keeps other servers out of a folder, which is made if it is not there, until this is disposed of
-   * or the process ends.
+   * Locks a folder against other servers, until the result is disposed of or the process ends. The
+   * folder is made if it does not exist.
    *
-   * @throws {UserError} If another server has it; the message says how to reach that.
+   * @throws {UserError} If another server has it; the message gives that server's address.
    */
   static async take(dir: string): Promise<OwnedFolder> {
     await Deno.mkdir(dir, { recursive: true });
     const addressFile = join(dir, ADDRESS_FILE);
-    // The folder itself is locked, by whatever name or link it goes; Windows locks files alone.
+    // The folder itself is locked, under any name or link; Windows can lock only files.
     const lock = Deno.build.os === "windows"
       ? await Deno.open(`${addressFile}.lock`, { write: true, create: true })
       : await Deno.open(dir);
@@ -48,9 +48,9 @@ export class OwnedFolder implements Disposable {
     return new OwnedFolder(dir, lock);
   }
 
-  /** Tells others where this server can be reached. */
+  /** Writes down the address of this server for others. */
   async tell(address: string): Promise<void> {
-    // On a full disk they are told less.
+    // On a full disk it is left out.
     await Deno.writeTextFile(this.addressFile, `${address}\n`).catch(() => {});
   }
 
@@ -60,9 +60,9 @@ export class OwnedFolder implements Disposable {
 }
 
 /**
- * Keeps other processes out of the state, until it is disposed of or the process ends.
+ * Locks the state against other processes, until the result is disposed of or the process ends.
  *
- * @param kv The file; what is elsewhere, by a URL, is not ours to lock.
+ * @param kv The file; a state elsewhere, given by a URL, is not ours to lock.
  * @throws {UserError} If another process has it.
  */
 export async function lockState(kv: string): Promise<Disposable> {
@@ -73,7 +73,7 @@ export async function lockState(kv: string): Promise<Disposable> {
   throw new UserError(`Cannot keep state in '${kv}': another server uses it`);
 }
 
-/** The place of a file, by whatever link it goes, whether it is there or not. */
+/** The real path of a file, behind all links, whether it exists or not. */
 async function realPath(file: string): Promise<string> {
   try {
     return await Deno.realPath(file);

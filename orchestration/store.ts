@@ -1,75 +1,75 @@
 /**
- * Where the server keeps its state: small values under keys, behind few operations, so that another
- * store can take the place of Deno KV.
+ * The store of the server's state: small values under keys, with few operations, so that another
+ * store can replace Deno KV.
  *
  * @module
  */
 import { DiskFullError, isDiskFull } from "../lib/files.ts";
 
-/** A value's place; keys are ordered part by part, numbers before texts. */
+/** The key of a value; keys are ordered part by part, numbers before texts. */
 export type Key = readonly (string | number)[];
 
 /** A value as it was at some moment. */
 export interface Entry<Value> {
   value: Value;
-  /** Differs after each write. */
+  /** The version, which is different after each write. */
   version: string;
 }
 
-/** A write: a value, or nothing where the key is to go. */
+/** A write: a value, or `undefined` to delete the key. */
 export interface Write {
   key: Key;
   value?: unknown;
-  /** After so long the value may be forgotten. */
+  /** The time after which the value may be deleted. */
   expireInMs?: number;
 }
 
-/** What a write relies on: the version that a key has, or that there is nothing. */
+/** The precondition of a write: the key's version, or that the key does not exist. */
 export interface Expected {
   key: Key;
   version: string | undefined;
 }
 
-/** Which keys are listed: those that begin with some parts, perhaps only some of them. */
+/** The range of keys to list: those with a prefix, or a part of them. */
 export interface Range {
   prefix: Key;
-  /** The first key, itself included. */
+  /** The first key, inclusive. */
   start?: Key;
-  /** The first key after the range. */
+  /** The end of the range, exclusive. */
   end?: Key;
-  /** The most entries; without it, all. */
+  /** The most entries; all by default. */
   limit?: number;
-  /** Whether the last key comes first. */
+  /** Whether to list the last key first. */
   reverse?: boolean;
 }
 
-/** Keeps values; every operation ends in time or throws. */
+/** A store of values; every operation ends in time or throws. */
 export interface Store extends Disposable {
   /** The value of a key. */
   get<Value>(key: Key): Promise<Entry<Value> | undefined>;
-  /** Writes all or, if something is not as expected, nothing; whether it was written. */
+  /** Writes all values, or none if a precondition fails, and returns whether they were written. */
   put(writes: readonly Write[], expected?: readonly Expected[]): Promise<boolean>;
   /** The values of a range in the order of their keys. */
   list<Value>(range: Range): Promise<{ key: Key; value: Value }[]>;
-  /** The value of a key, now and after changes, of which some may be left out; ends with the signal. */
+  /** Yields a key's value now and after changes, not always each one, until the signal aborts. */
   watch<Value>(key: Key, signal: AbortSignal): AsyncGenerator<Value | undefined>;
 }
 
-/** The state cannot be read, so that nothing can be done with it; the message says why. */
+/** The state cannot be read, so that no operation is possible; the message says why. */
 export class StateError extends Error {
   override name = "StateError";
 }
 
-/** The state cannot be reached; it may be in a moment. */
+/** The store cannot be reached at the moment. */
 export class StoreUnavailableError extends StateError {
   override name = "StoreUnavailableError";
 }
 
-/** Stands where the state cannot be read, and refuses everything. */
+/** Stands in for a state that cannot be read, and refuses every operation. */
 export class UnreadableStore implements Store {
   readonly #reason: string;
 
-  /** @param reason Why it cannot be read. */
+  /** @param reason The reason why the state cannot be read. */
   constructor(reason: string) {
     this.#reason = reason;
   }
@@ -103,19 +103,19 @@ export class StoreTimeoutError extends Error {
   override name = "StoreTimeoutError";
 }
 
-/** How long an operation may take, with what is tried again. */
+/** The most time that an operation may take, with its retries. */
 const DEADLINE_MS = 10_000;
 const FIRST_PAUSE_MS = 5;
-/** Deno KV gives no more entries at once; with its default of 100 a list takes twice as long. */
+/** The most entries that Deno KV gives at once; its default of 100 makes a list twice as slow. */
 const BATCH_SIZE = 1000;
-/** What Deno KV throws where another process writes at the same moment. */
+/** Deno KV's error when another process writes at the same moment. */
 const LOCKED = /database is locked/;
 
 /** Keeps values in Deno KV. */
 export class KvStore implements Store {
   readonly #kv: Deno.Kv;
 
-  /** @param kv The database, which is closed with this. */
+  /** @param kv The database, which is closed with this store. */
   constructor(kv: Deno.Kv) {
     this.#kv = kv;
   }
@@ -183,9 +183,9 @@ export class KvStore implements Store {
 }
 
 /**
- * Tries again while another process writes.
+ * Retries an operation while another process writes.
  *
- * @throws {StoreTimeoutError} If that takes too long.
+ * @throws {StoreTimeoutError} If it takes too long.
  */
 async function inTime<Result>(operation: () => Promise<Result>): Promise<Result> {
   const deadline = performance.now() + DEADLINE_MS;
@@ -197,7 +197,7 @@ async function inTime<Result>(operation: () => Promise<Result>): Promise<Result>
       if (!(error instanceof Error) || !LOCKED.test(error.message)) throw error;
       if (performance.now() + pauseMs > deadline) throw timeout();
     }
-    // Not all that wait come back at the same moment.
+    // The jitter keeps waiting processes from retrying at the same moment.
     await new Promise((resolve) => setTimeout(resolve, pauseMs * (0.5 + Math.random())));
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Sees queued runs and evaluations through, each in a subprocess. What happens to one is written
- * into the store, here and nowhere else.
+ * Runs queued training runs and evaluations, each in a subprocess, and alone writes their outcome
+ * into the store.
  *
  * @module
  */
@@ -33,36 +33,36 @@ import { StoreTimeoutError } from "./store.ts";
 import { TrainSettings } from "../training/settings.ts";
 import { camelCase, mapKeys } from "../lib/snake_case.ts";
 
-/** A subprocess that was silent for so long counts as lost, until it is replaced or speaks. */
+/** The silence after which a subprocess counts as lost, until it is replaced or speaks. */
 const LOST_AFTER_MS = 10_000;
-/** A change of the state for which there is no room is tried again at least so often. */
+/** The longest pause before a change of the state that found the disk full is tried again. */
 const MAX_PAUSE_MS = 10_000;
-/** A run that dies so often without a new checkpoint would die again. */
+/** The number of deaths in a row without a new checkpoint after which a run fails. */
 const MAX_DEATHS = 3;
-/** A subprocess that was told to stop is ended after so long. */
+/** The time after which a subprocess that was told to stop is killed. */
 const STOP_TIMEOUT_MS = 20_000;
 
-/** What {@link Supervisor} needs. */
+/** Options of {@link Supervisor}. */
 export interface SupervisorOptions {
   store: RunStore;
-  /** Where the folders of runs are made. */
+  /** The folder in which the folders of runs are made. */
   runsDir: string;
-  /** The folder of a data set by its name. */
+  /** Returns the folder of a data set. */
   datasetDir: (name: string) => string;
-  /** How many subprocesses work at once; without any, all stays queued. */
+  /** The number of subprocesses that work at once; with 0, everything stays queued. */
   workers?: number;
   spawn?: SpawnWorker;
-  /** A subprocess that is silent for so long is replaced. */
+  /** The silence after which a subprocess is replaced. */
   heartbeatTimeoutMs?: number;
-  /** Where files come from and go to, where this process does not share its disk with all others. */
+  /** Carries the files of runs, where this process does not share its disk with all others. */
   files?: RunFiles | undefined;
-  /** So many runs and evaluations may wait; 100 by default. */
+  /** The most runs and evaluations that may wait; 100 by default. */
   maxQueued?: number;
-  /** Keeps folders from those who see what has failed; by default those of runs and of the program. */
+  /** Hides folders in errors that clients see; by default those of the runs and of the program. */
   hideFolders?: HideFolders;
 }
 
-/** As much waits as may. */
+/** The queue is full. */
 export class QueueFullError extends Error {
   override name = "QueueFullError";
 
@@ -71,7 +71,7 @@ export class QueueFullError extends Error {
   }
 }
 
-/** Takes runs and evaluations from the queue and sees them through. */
+/** Takes runs and evaluations from the queue, and runs them to their end. */
 export class Supervisor implements AsyncDisposable {
   readonly #store: RunStore;
   readonly #runsDir: string;
@@ -82,7 +82,7 @@ export class Supervisor implements AsyncDisposable {
   readonly #files: RunFiles | undefined;
   readonly #maxQueued: number;
   readonly #hideFolders: HideFolders;
-  /** Places that are kept. */
+  /** The number of reserved places in the queue. */
   #reserved = 0;
   readonly #working: Promise<void>[];
   readonly #processes = new Map<string, JobProcess>();
@@ -103,30 +103,30 @@ export class Supervisor implements AsyncDisposable {
     this.#files = files;
     this.#maxQueued = maxQueued;
     this.#hideFolders = options.hideFolders ?? folderHider([runsDir]);
-    this.#working = Array.from({ length: workers }, () => this.#workOff());
+    this.#working = Array.from({ length: workers }, () => this.#workLoop());
   }
 
-  /** Whether nothing is taken any more. */
+  /** Whether the supervisor takes no more tasks. */
   get closed(): boolean {
     return this.#closed;
   }
 
-  /** Aborts when all has come to its end because the server does. */
+  /** Aborts once the supervisor has stopped everything for the server's end. */
   get closing(): AbortSignal {
     return this.#closing.signal;
   }
 
-  /** How many runs and evaluations wait for a subprocess. */
+  /** The number of runs and evaluations that wait for a subprocess. */
   get queueLength(): number {
     return this.#store.queueLength;
   }
 
   /**
-   * Keeps a place in the queue until what is to take it has been checked and taken it, so that
-   * those that come at the same moment do not all see the last one free.
+   * Reserves a place in the queue for a request while it is checked and queued, so that
+   * simultaneous requests do not all take the last place.
    *
-   * @returns To be disposed of then.
-   * @throws {QueueFullError} If there is none.
+   * @returns The reservation, to be disposed of when the request has been queued or refused.
+   * @throws {QueueFullError} If there is no free place.
    */
   reserve(): Disposable {
     if (this.queueLength + this.#reserved >= this.#maxQueued) {
@@ -141,7 +141,7 @@ export class Supervisor implements AsyncDisposable {
     return new Attempts(this.#runsDir, id);
   }
 
-  /** The file of an evaluation's report: a value of the store would be too small for many classes. */
+  /** The file of an evaluation's report, which may be too large for a value of the store. */
   reportFile(id: string): string {
     return this.#files === undefined
       ? join(this.#reportsDir, `${id}.json`)
@@ -155,24 +155,24 @@ export class Supervisor implements AsyncDisposable {
       : join(this.#reportsDir, id, "rows.jsonl");
   }
 
-  /** Sees to it that the files of an evaluation that has succeeded are here. */
+  /** Makes sure that the files of an evaluation that has succeeded are on this machine. */
   async bringReport({ id, artifact }: Evaluation): Promise<void> {
     if (artifact === undefined) return;
     await this.#files?.bringReport(artifact, join(this.#reportsDir, id));
   }
 
-  /** How long a run's subprocess has been silent, if it is so long that it counts as lost. */
+  /** How long a run's subprocess has been silent, if that is long enough to count as lost. */
   lostForMs(id: string): number | undefined {
     const silentMs = this.#processes.get(id)?.silentMs ?? 0;
     return silentMs > LOST_AFTER_MS ? silentMs : undefined;
   }
 
-  /** Takes up what a server that stopped, or was killed, has left unfinished. */
+  /** Resumes the tasks that a server left unfinished when it stopped or was killed. */
   async recover(): Promise<void> {
     const runs = (await this.#store.list()).filter((run) => !isOver(run)).reverse();
     for (const run of runs) {
       if (await this.#isSettled(run)) continue;
-      if (run.state !== "queued") await this.#made(() => this.#store.setState(run.id, "queued"));
+      if (run.state !== "queued") await this.#retry(() => this.#store.setState(run.id, "queued"));
       await this.#store.enqueue({ kind: "run", id: run.id });
     }
     for (const evaluation of (await this.#store.listEvaluations()).reverse()) {
@@ -183,8 +183,8 @@ export class Supervisor implements AsyncDisposable {
   /**
    * Writes a run into the store and queues it.
    *
-   * @param created The request that creates it, if the same request is not to create another.
-   * @returns Whether it did: it does not where a request of the same key has come before it.
+   * @param created The request that creates the run, if a repeated request must not create another.
+   * @returns Whether it was created: it is not if a request with the same key came before.
    */
   async submit(run: Run, created?: IdempotentRequest): Promise<boolean> {
     if (!await this.#store.create(run, created)) return false;
@@ -193,9 +193,9 @@ export class Supervisor implements AsyncDisposable {
   }
 
   /**
-   * Stops a run: at once where it is queued, within a step and with a checkpoint where it trains.
+   * Stops a run: at once if it is queued, within a step and with a checkpoint if it trains.
    *
-   * @throws {RunStateError} If it is over.
+   * @throws {RunStateError} If the run is over.
    */
   async cancel(id: string): Promise<Run> {
     const run = await this.#store.change(id, (run) => {
@@ -217,9 +217,9 @@ export class Supervisor implements AsyncDisposable {
   }
 
   /**
-   * Queues a run again that was cancelled or has failed; it goes on from its last checkpoint.
+   * Queues a cancelled or failed run again; it goes on from its last checkpoint.
    *
-   * @throws {RunStateError} If it is in another state.
+   * @throws {RunStateError} If the run is in another state.
    */
   async resume(id: string): Promise<Run> {
     const change = { deaths: 0, cancelling: false, error: undefined, finished_at: undefined };
@@ -231,14 +231,14 @@ export class Supervisor implements AsyncDisposable {
   /**
    * Removes a run that is over, with its files.
    *
-   * @throws {RunStateError} If it is not over, or its model is needed: to be evaluated, or as the
-   * base of a run that trains on it or is an adapter of it.
+   * @throws {RunStateError} If the run is not over, or its model is needed: by an evaluation, or as
+   * the base of a run that trains on it or is an adapter of it.
    */
   async delete(id: string): Promise<void> {
     const run = await this.#store.get(id);
     if (run === undefined) return;
     if (!isOver(run)) throw new RunStateError(`Cannot delete run '${id}': it is ${run.state}`);
-    // A server may have been started in another folder when they were written down.
+    // The server may have been started in another folder when these paths were written.
     const modelDir = resolve(this.attempts(id).modelDir);
     const needing = (await this.#store.list()).find((other) =>
       resolve(other.base) === modelDir &&
@@ -256,12 +256,12 @@ export class Supervisor implements AsyncDisposable {
     await this.#store.delete(id);
   }
 
-  /** Queues an evaluation, which is in the store. */
+  /** Queues an evaluation that is in the store. */
   async evaluate({ id }: Evaluation): Promise<void> {
     await this.#store.enqueue({ kind: "evaluation", id });
   }
 
-  /** Stops what runs, with checkpoints, and starts nothing more; all of it stays unfinished. */
+  /** Stops all work, with checkpoints, and starts nothing more; all of it stays unfinished. */
   async close(): Promise<void> {
     this.#closed = true;
     this.#claiming.abort();
@@ -278,13 +278,13 @@ export class Supervisor implements AsyncDisposable {
     await this.close();
   }
 
-  /** Does one task after the other. */
-  async #workOff(): Promise<void> {
+  /** Runs one task after another. */
+  async #workLoop(): Promise<void> {
     while (true) {
       const claim = await this.#store.claim(this.#claiming.signal);
       if (claim === undefined) return;
       await this.#do(claim).catch((error) => {
-        // It counts for another, or the next server takes it up.
+        // The task belongs to another attempt now, or the next server resumes it.
         if (error instanceof AttemptReplacedError) console.error(error.message);
         else console.error(error);
       });
@@ -297,22 +297,22 @@ export class Supervisor implements AsyncDisposable {
       claim.keepAlive().catch((error) => console.error(`Cannot keep '${id}': ${error.message}`));
     const timer = leaseMs === undefined ? undefined : setInterval(keepAlive, leaseMs / 3);
     try {
-      const isDone = kind === "run" ? await this.#take(id) : await this.#evaluate(id);
+      const isDone = kind === "run" ? await this.#runClaimed(id) : await this.#evaluate(id);
       await (isDone ? claim.release() : claim.giveBack());
     } finally {
       clearInterval(timer);
     }
   }
 
-  /** Sees a run through that was claimed, however an earlier claim has left it; whether it is over. */
-  async #take(id: string): Promise<boolean> {
-    const run = await this.#made(() => this.#store.get(id));
+  /** Runs a claimed run, in whatever state an earlier claim left it; returns whether it is over. */
+  async #runClaimed(id: string): Promise<boolean> {
+    const run = await this.#retry(() => this.#store.get(id));
     if (run === undefined || await this.#isSettled(run)) return true;
-    if (run.state !== "queued") await this.#made(() => this.#store.setState(id, "queued"));
+    if (run.state !== "queued") await this.#retry(() => this.#store.setState(id, "queued"));
     return await this.#seeThrough(id);
   }
 
-  /** Whether a run is over, or was to be and only has to be told so. */
+  /** Whether a run is over; finishes a run that only lacks its final state. */
   async #isSettled(run: Run): Promise<boolean> {
     if (isOver(run)) return true;
     const own = new AttemptedRun(this.#store, run.id, run.attempt);
@@ -327,9 +327,9 @@ export class Supervisor implements AsyncDisposable {
     return run.artifacts?.model !== undefined;
   }
 
-  /** Attempts a run until it is over or the server closes; whether it is over. */
+  /** Attempts a run until it is over or the server closes, and returns whether it is over. */
   async #seeThrough(id: string): Promise<boolean> {
-    let run = await this.#begun(id);
+    let run = await this.#start(id);
     while (!isOver(run) && !this.#closed) {
       let own = new AttemptedRun(this.#store, id, run.attempt);
       try {
@@ -337,7 +337,7 @@ export class Supervisor implements AsyncDisposable {
         const resume = this.#files === undefined
           ? await this.attempts(id).prepare(attempt)
           : await this.#files.bringCheckpoint(run, this.attempts(id).dirOf(attempt));
-        run = await this.#made(() => own.change({ attempt }));
+        run = await this.#retry(() => own.change({ attempt }));
         own = new AttemptedRun(this.#store, id, attempt);
         run = await this.#attempt(own, run, resume);
       } catch (error) {
@@ -350,10 +350,10 @@ export class Supervisor implements AsyncDisposable {
     return false;
   }
 
-  /** A queued run that begins, or one that was cancelled before. */
-  async #begun(id: string): Promise<Run> {
+  /** Starts a queued run; returns it unchanged if it was cancelled before. */
+  async #start(id: string): Promise<Run> {
     try {
-      return await this.#made(() =>
+      return await this.#retry(() =>
         this.#store.setState(id, "running", { started_at: now() }, ["queued"])
       );
     } catch (error) {
@@ -364,10 +364,10 @@ export class Supervisor implements AsyncDisposable {
   }
 
   /**
-   * Makes a change of the state, and tries again where there is no room for it: what has become of
-   * a run is not to be forgotten for that.
+   * Runs an operation of the store, and retries it while the disk is full or the store does not
+   * answer, so that the outcome of a run is not lost.
    */
-  async #made<Result>(change: () => Promise<Result>): Promise<Result> {
+  async #retry<Result>(change: () => Promise<Result>): Promise<Result> {
     for (let pauseMs = 500;; pauseMs = Math.min(2 * pauseMs, MAX_PAUSE_MS)) {
       try {
         return await change();
@@ -380,7 +380,7 @@ export class Supervisor implements AsyncDisposable {
     }
   }
 
-  /** Waits, but not for longer than the server lives. */
+  /** Waits for a time, or until the server closes. */
   async #pause(ms: number): Promise<void> {
     const { promise: over, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, ms);
@@ -388,7 +388,7 @@ export class Supervisor implements AsyncDisposable {
     clearTimeout(timer);
   }
 
-  /** Trains in a subprocess until that ends, and says what became of the run. */
+  /** Trains in a subprocess until it ends, and writes the outcome of the attempt. */
   async #attempt(own: AttemptedRun, run: Run, resume: boolean): Promise<Run> {
     const { id, name, attempt, base, dataset } = run;
     const settings = TrainSettings.parse(mapKeys(run.settings, camelCase));
@@ -416,10 +416,10 @@ export class Supervisor implements AsyncDisposable {
     const watching = this.#watch(own, over.signal);
     await Promise.allSettled([work.finally(() => over.abort()), watching]);
     await watching;
-    return await this.#conclude(own, attempt, follower, await work);
+    return await this.#finish(own, attempt, follower, await work);
   }
 
-  /** Stops an attempt where it is to be cancelled, and ends it where another has begun. */
+  /** Stops an attempt when it is cancelled, and kills it when another has begun. */
   async #watch(own: AttemptedRun, signal: AbortSignal): Promise<void> {
     const process = this.#processes.get(own.id);
     try {
@@ -433,7 +433,7 @@ export class Supervisor implements AsyncDisposable {
     }
   }
 
-  /** Has a job done in a subprocess; gives the reason for its end. */
+  /** Runs a job in a subprocess, and returns the reason for its end. */
   async #work(
     id: string,
     job: Job,
@@ -449,7 +449,7 @@ export class Supervisor implements AsyncDisposable {
     }
   }
 
-  async #conclude(
+  async #finish(
     own: AttemptedRun,
     attempt: number,
     { finish, stopped, error, checkpointed }: RunFollower,
@@ -458,9 +458,10 @@ export class Supervisor implements AsyncDisposable {
     const { id } = own;
     if (finish !== undefined) {
       const result = { ...runResult(finish), model_dir: basename(this.attempts(id).modelDir) };
-      // First, as a server that starts takes a model that is there for the end of the run.
+      // The result is written first: a server that starts takes a finished model for the end of the
+      // run.
       const artifacts = this.#files && await this.#storeModel(id, attempt);
-      const run = await this.#made(() => own.change({ result, ...artifacts && { artifacts } }));
+      const run = await this.#retry(() => own.change({ result, ...artifacts && { artifacts } }));
       if (this.#files === undefined) await this.attempts(id).publish(attempt);
       return await this.#succeed(own, run);
     }
@@ -469,12 +470,12 @@ export class Supervisor implements AsyncDisposable {
     if (run.cancelling) return await this.#end(own, "cancelled");
     if (stopped || this.#closed) return run;
     const deaths = checkpointed ? 0 : run.deaths + 1;
-    if (deaths < MAX_DEATHS) return await this.#made(() => own.change({ deaths }));
+    if (deaths < MAX_DEATHS) return await this.#retry(() => own.change({ deaths }));
     const death = `the training process ended ${deaths} times without a new checkpoint`;
     return await this.#fail(own, `${death}, the last time with ${reason}`);
   }
 
-  /** Stores what an attempt has trained, where it is to be served elsewhere. */
+  /** Stores the model of an attempt, where it is served on other machines. */
   async #storeModel(id: string, attempt: number): Promise<NonNullable<Run["artifacts"]>> {
     const run = (await this.#store.get(id))!;
     const model = await this.#files!.storeModel(run, this.attempts(id).dirOf(attempt));
@@ -485,7 +486,7 @@ export class Supervisor implements AsyncDisposable {
     const { result } = run;
     await this.#files?.publish(run);
     if (result !== undefined) {
-      await this.#made(() => own.append({ type: "finish", ...result }));
+      await this.#retry(() => own.append({ type: "finish", ...result }));
     }
     const ended = await this.#end(own, "succeeded");
     if (this.#files !== undefined) {
@@ -502,9 +503,9 @@ export class Supervisor implements AsyncDisposable {
   }
 
   /**
-   * An event as clients see it.
+   * A message as clients see it.
    *
-   * @param model What the run was asked to train on.
+   * @param model The model that the run was asked to train on.
    */
   #withoutFolders(message: JobMessage, model: string): JobMessage {
     switch (message.type) {
@@ -523,16 +524,16 @@ export class Supervisor implements AsyncDisposable {
   }
 
   async #end(own: AttemptedRun, state: RunState, change: Partial<Run> = {}): Promise<Run> {
-    return await this.#made(() => own.setState(state, { ...ended(), ...change }));
+    return await this.#retry(() => own.setState(state, { ...ended(), ...change }));
   }
 
-  /** Makes an evaluation that was claimed, unless the server closes; whether it is over. */
+  /** Runs a claimed evaluation, unless the server closes, and returns whether it is over. */
   async #evaluate(id: string): Promise<boolean> {
-    const claimed = await this.#made(() => this.#store.getEvaluation(id));
+    const claimed = await this.#retry(() => this.#store.getEvaluation(id));
     if (claimed === undefined || isOver(claimed)) return true;
     const attempt = (claimed.attempt ?? 0) + 1;
     const change = (fields: Partial<Evaluation>, expected: number) =>
-      this.#made(() =>
+      this.#retry(() =>
         this.#store.updateEvaluation(id, ({ attempt = 0 }) => {
           if (attempt === expected) return fields;
           throw new AttemptReplacedError(`Cannot change evaluation '${id}': another has taken it`);

@@ -1,9 +1,9 @@
 /**
- * Files that the members of a cluster share: immutable, known by the SHA-256 of what they hold, and
- * checked by it on arrival.
+ * Files that the members of a cluster share: immutable, named by the SHA-256 of their content, and
+ * checked against it on arrival.
  *
- * A folder is stored as parts of its files and, written last, a list of them: so nothing can be
- * fetched that is not whole.
+ * A folder is stored as parts of its files and a list of them, which is written last, so that
+ * nothing incomplete can be fetched.
  *
  * @module
  */
@@ -18,11 +18,11 @@ import { keyOf } from "./published_models.ts";
 
 /** Bytes by name. */
 export interface Blobs {
-  /** Stores bytes; a reader meets all of them or none. */
+  /** Stores bytes; a reader gets all of them or none. */
   put(name: string, bytes: Uint8Array): Promise<void>;
-  /** What is stored under a name, if anything is. */
+  /** The bytes that are stored under a name, if any. */
   get(name: string): Promise<Uint8Array | undefined>;
-  /** Takes names away, and what is stored under them. */
+  /** Deletes names and the bytes that are stored under them. */
   delete(names: readonly string[]): Promise<void>;
 }
 
@@ -31,10 +31,10 @@ const PIECE_BYTES = 2 ** 19;
 
 /**
  * Keeps bytes in a bucket of JetStream, in pieces under keys of their own; the key of the whole is
- * written last, and says how many bytes there are.
+ * written last and holds the number of bytes.
  *
- * JetStream's object store reads through a consumer, which may be on a node that lacks messages, and
- * then waits for ever; and it purges what is deleted, see {@link Cluster.deleteMessage}.
+ * JetStream's object store reads through a consumer, which may be on a node that lacks messages and
+ * then waits for ever; and it purges deleted messages, see {@link Cluster.deleteMessage}.
  */
 export class BucketBlobs implements Blobs {
   readonly #cluster: Cluster;
@@ -45,7 +45,7 @@ export class BucketBlobs implements Blobs {
     this.#bucket = bucket;
   }
 
-  /** Opens the bucket, which is made if it is not there. */
+  /** Opens the bucket, and makes it if it does not exist. */
   static async open(cluster: Cluster): Promise<BucketBlobs> {
     return new BucketBlobs(cluster, await cluster.bucket("artifacts"));
   }
@@ -94,7 +94,7 @@ export class BucketBlobs implements Blobs {
   }
 }
 
-/** The sizes of the pieces of so many bytes. */
+/** The sizes of the pieces of a blob of this many bytes. */
 function piecesOf(bytes: number): number[] {
   const count = Math.ceil(bytes / PIECE_BYTES);
   return Array.from({ length: count }, (_, i) => Math.min(PIECE_BYTES, bytes - i * PIECE_BYTES));
@@ -128,7 +128,7 @@ export class FolderBlobs implements Blobs {
   }
 }
 
-/** What was fetched is not what was stored, or is not there. */
+/** A fetched file is missing, or differs from the one that was stored. */
 export class ArtifactError extends Error {
   override name = "ArtifactError";
 }
@@ -137,7 +137,7 @@ export class ArtifactError extends Error {
 const Manifest = z.object({
   files: z.array(z.object({
     path: z.string().regex(/^(?!\/)(?!.*(^|\/)\.\.(\/|$))/, "must stay in the folder"),
-    /** The names of its parts, which end with their SHA-256. */
+    /** The names of the file's parts, which end with their SHA-256. */
     parts: z.array(z.string()),
   })),
 });
@@ -147,15 +147,15 @@ type Manifest = z.infer<typeof Manifest>;
 const PART_BYTES = 2 ** 25;
 const PAUSES_MS = [200, 1000, 3000];
 
-/** Folders of a cluster. */
+/** The folders that are stored in a cluster. */
 export class Artifacts {
   readonly #blobs: Blobs;
   readonly #partBytes: number;
   readonly #pausesMs: readonly number[];
 
   /**
-   * @param partBytes Files are stored in parts of so many bytes: no more of one is held in memory.
-   * @param pausesMs What is missing or damaged is fetched again after each of these: a NATS node that
+   * @param partBytes The size of the parts of files in bytes: no more of a file is held in memory.
+   * @param pausesMs The pauses before a missing or damaged part is fetched again: a NATS node that
    * has just come back may not have it yet.
    */
   constructor(blobs: Blobs, partBytes = PART_BYTES, pausesMs: readonly number[] = PAUSES_MS) {
@@ -167,8 +167,9 @@ export class Artifacts {
   /**
    * Stores a folder.
    *
-   * @param owner Begins the names of all that is stored for it, so that none is shared with others.
-   * @param isWanted Tells by their paths which files are taken; by default all are.
+   * @param owner The prefix of the names of everything stored for it, so that nothing is shared
+   * with others.
+   * @param isWanted Whether to store the file of a path; by default all are stored.
    * @param before An artifact whose parts need not be stored again.
    * @returns The name of the artifact.
    */
@@ -203,9 +204,9 @@ export class Artifacts {
   }
 
   /**
-   * Writes the folder of an artifact, which is there when it is whole, or not at all.
+   * Writes the folder of an artifact: the whole folder, or nothing.
    *
-   * @throws {ArtifactError} If something is missing, or is not what was stored.
+   * @throws {ArtifactError} If something is missing, or differs from what was stored.
    */
   async fetch(name: string, dir: string): Promise<void> {
     const partial = `${dir}.${crypto.randomUUID()}.partial`;
@@ -225,17 +226,17 @@ export class Artifacts {
     }
   }
 
-  /** Takes away what is stored for an artifact, and not for another one. */
+  /** Deletes the files of an artifact, except those that another one shares. */
   async delete(name: string, kept?: string): Promise<void> {
-    // The same folder, stored twice.
+    // The same folder was stored twice.
     if (name === kept) return;
     const isKept = new Set(kept === undefined ? [] : partsOf(await this.#manifest(kept)));
     const parts = partsOf(await this.#manifest(name)).filter((part) => !isKept.has(part));
-    // First, so that what is half gone is not there.
+    // The list goes first, so that a half-deleted artifact does not exist.
     await this.#blobs.delete([name, ...new Set(parts)]);
   }
 
-  /** The parts of an artifact that may be lost. */
+  /** The parts of an artifact; none if its list is lost. */
   async #partsOf(name: string): Promise<string[]> {
     try {
       return partsOf(await this.#manifest(name));
@@ -249,7 +250,7 @@ export class Artifacts {
     return Manifest.parse(JSON.parse(new TextDecoder().decode(await this.#checked(name))));
   }
 
-  /** Fetches bytes, and again where they are not those that were stored. */
+  /** Fetches bytes, and fetches them again if they differ from those that were stored. */
   async #checked(name: string): Promise<Uint8Array> {
     let problem = "";
     for (const pauseMs of [0, ...this.#pausesMs]) {
@@ -274,7 +275,7 @@ function sha256(bytes: Uint8Array): string {
   return createHash("sha256").update(bytes).digest("hex");
 }
 
-/** The paths of all files of a folder, from it on. */
+/** The paths of all files in a folder, relative to it. */
 async function filesOf(dir: string, prefix = ""): Promise<string[]> {
   const paths: string[] = [];
   for await (const { name, isDirectory } of Deno.readDir(dir)) {
@@ -300,12 +301,12 @@ async function* partsOfFile(path: string, partBytes: number): AsyncGenerator<Uin
   }
 }
 
-/** Folders that were fetched, within a budget of the disk. */
+/** Fetched folders, within a budget of disk space. */
 export class FetchedFolders {
   readonly #artifacts: Artifacts;
   readonly #budgetBytes: number;
   readonly #fetching = new Map<string, Promise<void>>();
-  /** What was fetched, the one that was used last at the end. */
+  /** The fetched folders, the most recently used last. */
   readonly #folders = new Map<string, { name: string; bytes: number; usedAt: number }>();
 
   constructor(artifacts: Artifacts, budgetBytes = Infinity) {
@@ -313,7 +314,7 @@ export class FetchedFolders {
     this.#budgetBytes = budgetBytes;
   }
 
-  /** Sees to it that the folder of an artifact is there; who asks meanwhile waits for the same. */
+  /** Makes sure that the folder of an artifact is there; simultaneous callers share a download. */
   async bring(name: string, dir: string): Promise<void> {
     const known = this.#folders.get(dir);
     if (known?.name === name) {
@@ -326,14 +327,14 @@ export class FetchedFolders {
     await fetching;
   }
 
-  /** What was fetched is there no more. */
+  /** Forgets a fetched folder that has been removed. */
   forget(dir: string): void {
     this.#folders.delete(dir);
   }
 
   async #fetch(name: string, dir: string): Promise<void> {
     try {
-      // Beside the folder stands which artifact it holds.
+      // A file beside the folder names the artifact that it holds.
       const marker = `${dir}.artifact`;
       const held = await Deno.readTextFile(marker).catch(() => "");
       if (held !== name || !await exists(dir)) {
@@ -351,7 +352,7 @@ export class FetchedFolders {
 
   async #makeRoom(): Promise<void> {
     let total = this.#folders.values().reduce((sum, { bytes }) => sum + bytes, 0);
-    // What was asked for just now is about to be read.
+    // A folder that was asked for just now is about to be read.
     const before = performance.now() - 60_000;
     for (const [dir, { bytes, usedAt }] of [...this.#folders]) {
       if (total <= this.#budgetBytes || usedAt > before) return;

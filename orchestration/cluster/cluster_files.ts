@@ -1,6 +1,6 @@
 /**
- * The files of a cluster's runs, data sets and evaluations, between this machine's disk and what all
- * members share.
+ * The files of a cluster's runs, data sets and evaluations, which are carried between this
+ * machine's disk and the storage that all members share.
  *
  * @module
  */
@@ -25,10 +25,10 @@ import type { Cluster } from "./connection.ts";
 import { keyOf, type PublishedModels } from "./published_models.ts";
 import { WatchedBucket } from "./watched_bucket.ts";
 
-/** Where files are on this machine. */
+/** Options of {@link ClusterFiles}. */
 export interface ClusterFilesOptions {
   runsDir: string;
-  /** The most that fetched models may take on the disk. */
+  /** The most disk space that fetched models may take, in bytes. */
   budgetBytes?: number | undefined;
 }
 
@@ -53,7 +53,7 @@ export class ClusterFiles implements RunFiles {
     this.#runsDir = runsDir;
   }
 
-  /** Brings a published model into its folder, whose name stands for it everywhere. */
+  /** Brings a published model into its folder, whose name stands for the model everywhere. */
   async bringModel(folder: string): Promise<string> {
     const version = this.#models.ofFolder(folder);
     if (version === undefined) throw new UserError(`There is no model '${folder}' in the cluster`);
@@ -97,7 +97,7 @@ export class ClusterFiles implements RunFiles {
       const before = artifacts?.checkpoint;
       return await this.#artifacts.store(dir, `runs/${id}/${attempt}`, { isWanted, before });
     } catch (error) {
-      // Training has gone on, and written another.
+      // Training has gone on, and has replaced this checkpoint with another.
       if (error instanceof Deno.errors.NotFound) return undefined;
       throw error;
     }
@@ -112,7 +112,7 @@ export class ClusterFiles implements RunFiles {
     await this.publishArtifact(name, id, artifacts!.model!, promote);
   }
 
-  /** Gives stored files a version of a model. */
+  /** Publishes stored files as a version of a model. */
   async publishArtifact(
     name: string,
     folder: string,
@@ -127,7 +127,7 @@ export class ClusterFiles implements RunFiles {
     await this.#models.publish(name, version, { promote });
   }
 
-  /** Stores a folder that holds a model, and gives it a version. */
+  /** Stores a folder that holds a model, and publishes it as a version. */
   async publishFolder(name: string, folder: string, dir: string, promote = false): Promise<void> {
     await describeClassifier(dir);
     const artifact = await this.storeModel({ id: folder, attempt: 0 } as Run, dir);
@@ -138,7 +138,7 @@ export class ClusterFiles implements RunFiles {
     try {
       await this.#artifacts.delete(name, replacedBy);
     } catch (error) {
-      // Its place is all that is lost.
+      // Only its disk space is lost.
       console.error(`Cannot remove the checkpoint '${name}': ${(error as Error).message}`);
     }
   }
@@ -178,7 +178,7 @@ interface StoredDataset {
   created_at: string;
 }
 
-/** The data sets of a cluster, which are brought here when they are asked for. */
+/** The data sets of a cluster, which are fetched to this machine when they are asked for. */
 export class ClusterDatasets extends DatasetLibrary {
   readonly #artifacts: Artifacts;
   readonly #stored: WatchedBucket<StoredDataset>;
@@ -197,9 +197,9 @@ export class ClusterDatasets extends DatasetLibrary {
   }
 
   /**
-   * Opens them.
+   * Opens the data sets.
    *
-   * @param dir Where they are on this machine.
+   * @param dir The folder of the data sets on this machine.
    */
   static async open(
     cluster: Cluster,
@@ -211,7 +211,7 @@ export class ClusterDatasets extends DatasetLibrary {
     return new ClusterDatasets(artifacts, stored, dir, ingest);
   }
 
-  /** Brings a data set here; gives its folder. */
+  /** Fetches a data set to this machine, and returns its folder. */
   async bring(name: string): Promise<string> {
     const dir = this.dirOf(name);
     if (name === SAMPLE) return dir;
@@ -259,7 +259,7 @@ export class ClusterDatasets extends DatasetLibrary {
   ): Promise<Awaited<ReturnType<DatasetLibrary["add"]>>> {
     const [name] = args;
     if (this.#stored.summary(keyOf(name)) !== undefined) throw new DatasetExistsError(name);
-    // What was deleted on another machine may be here still.
+    // A data set that was deleted on another machine may still be here.
     await removeFolder(this.dirOf(name));
     await this.keep(...args);
     await this.share(name);
@@ -274,7 +274,7 @@ export class ClusterDatasets extends DatasetLibrary {
     this.#folders.forget(this.dirOf(name));
   }
 
-  /** Hears of no more changes. */
+  /** Stops listening to changes. */
   close(): void {
     this.#stored.close();
   }

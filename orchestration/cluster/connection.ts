@@ -1,6 +1,6 @@
 /**
- * The connection to the NATS servers of a cluster, which keep everything that its members share.
- * Loaded only where a cluster is asked for.
+ * The connection to the NATS servers of a cluster, which keep everything that its members share. It
+ * is loaded only where a cluster is asked for.
  *
  * @module
  */
@@ -30,48 +30,48 @@ import { isSystemError } from "../../lib/files.ts";
 import { UserError } from "../../lib/user_error.ts";
 import { StoreUnavailableError } from "../store.ts";
 
-/** How a cluster is reached. */
+/** Options of {@link Cluster.connect}. */
 export interface ClusterOptions {
   /** The addresses of NATS servers, separated by commas. */
   servers: string;
-  /** What everything in NATS is named by; `graft` by default. */
+  /** The prefix of every name in NATS; `graft` by default. */
   name?: string | undefined;
   /** The file of a NATS user's credentials. */
   credentialsFile?: string | undefined;
-  /** The certificate of the authority that the servers' certificates come from; makes TLS necessary. */
+  /** The CA certificate that the servers' certificates are checked against; makes TLS mandatory. */
   tlsCaFile?: string | undefined;
-  /** How often an operation is tried again before the cluster counts as out of reach. */
+  /** How long an operation is retried before the cluster counts as unreachable. */
   patienceMs?: number | undefined;
-  /** A task whose worker says nothing for so long is given to another. */
+  /** The time without news from a worker after which its task is given to another. */
   leaseMs?: number | undefined;
 }
 
 const REQUEST_TIMEOUT_MS = 3000;
 const PAUSE_MS = 200;
-/** How long nodes that start at the same moment are waited for. */
+/** How long to wait for nodes that start at the same moment. */
 const START_MS = 30_000;
 const DEFAULT_PATIENCE_MS = 4000;
 const DEFAULT_LEASE_MS = 30_000;
-/** JetStream's code for a compare-and-set that came too late. */
+/** JetStream's codes for a compare-and-set that came too late. */
 const WRONG_LAST_SEQUENCE = [10071, 10164];
-/** Codes of the system's errors for hosts that are not there yet. */
+/** The system's error codes for hosts that are not there yet. */
 const NETWORK_CODES = /^E(CONN|HOST|NET|AI_AGAIN|NOTFOUND|PIPE|TIMEDOUT)/;
 /** JetStream's codes for a message that is not there. */
 const NO_MESSAGE = [10037, 10043, 10057];
 /** The name of a publisher's error where a stream has no leader; the library does not export it. */
 const NO_LEADER = "JetStreamNotEnabled";
-/** How many nodes keep each value, where there are so many. */
+/** The number of nodes that keep each value in a cluster of NATS servers. */
 const REPLICAS = 3;
 
-/** A connection, which is made again whenever it breaks. */
+/** A connection, which is reopened whenever it breaks. */
 export class Cluster implements AsyncDisposable {
-  /** What everything in NATS is named by. */
+  /** The prefix of every name in NATS. */
   readonly name: string;
   /** The streams. */
   readonly manager: JetStreamManager;
   /** Publishes to streams. */
   readonly jetstream: JetStreamClient;
-  /** A task whose worker says nothing for so long is given to another. */
+  /** The time without news from a worker after which its task is given to another. */
   readonly leaseMs: number;
   readonly #connection: NatsConnection;
   #patienceMs: number;
@@ -96,9 +96,9 @@ export class Cluster implements AsyncDisposable {
   }
 
   /**
-   * Connects to the first server that answers; those that are starting are waited for.
+   * Connects to the first server that answers; waits for servers that are starting.
    *
-   * @throws {UserError} If none does, or they refuse.
+   * @throws {UserError} If no server answers, or they refuse.
    */
   static async connect(options: ClusterOptions): Promise<Cluster> {
     const { servers } = options;
@@ -134,23 +134,23 @@ export class Cluster implements AsyncDisposable {
     return this.#isConnected;
   }
 
-  /** Calls a function whenever there is a connection again. */
+  /** Calls a function after each reconnection. */
   onReconnect(listener: () => void): void {
     this.#reconnectListeners.push(listener);
   }
 
-  /** The server that this one is connected to, with its version. */
+  /** The name and version of the server that this process is connected to. */
   get server(): { name: string; version: string } {
     const { server_name = "?", version = "?" } = this.#connection.info ?? {};
     return { name: server_name, version };
   }
 
-  /** Tries nothing for long any more, as this process is to end. */
+  /** Stops retrying for long, as this process is about to end. */
   hurry(): void {
     this.#patienceMs = Math.min(this.#patienceMs, DEFAULT_PATIENCE_MS);
   }
 
-  /** The nodes that keep the queue, and what all is stored. */
+  /** The nodes that keep the queue, and the size of everything stored. */
   async storage(): Promise<{ nodes: string[]; bytes: number; artifact_bytes: number }> {
     const streams = await this.reach(() => this.manager.streams.list().next());
     const own = streams.filter(({ config }) => config.name.includes(`${this.name}_`));
@@ -171,10 +171,10 @@ export class Cluster implements AsyncDisposable {
   }
 
   /**
-   * Does something over the connection, and tries again for a while where the cluster does not
+   * Runs an operation over the connection, and retries it for a while if the cluster does not
    * answer.
    *
-   * @param operation May be done twice, as where an answer was lost.
+   * @param operation May run twice, for example where an answer was lost.
    * @throws {StoreUnavailableError} If the cluster cannot be reached.
    */
   async reach<Result>(operation: () => Promise<Result>): Promise<Result> {
@@ -196,14 +196,14 @@ export class Cluster implements AsyncDisposable {
     }
   }
 
-  /** A bucket of values, which is made if it is not there. */
+  /** A bucket of values, which is made if it does not exist. */
   async bucket(name: string, { ttlMs = 0 }: { ttlMs?: number } = {}): Promise<KV> {
     const options = {
       replicas: this.#replicas,
       history: 1,
       ttl: ttlMs,
       storage: StorageType.File,
-      // Else a replica that lags behind would answer.
+      // Otherwise a replica that lags behind would answer.
       allow_direct: false,
       timeout: REQUEST_TIMEOUT_MS,
     };
@@ -211,9 +211,9 @@ export class Cluster implements AsyncDisposable {
   }
 
   /**
-   * Takes a message out of a stream, if it is there.
+   * Deletes a message from a stream, if it is there.
    *
-   * No stream is purged by subject: nats-server 2.9 can lose other messages where a node is killed
+   * No stream is purged by subject: nats-server 2.9 can lose other messages if a node is killed
    * soon after.
    */
   async deleteMessage(stream: string, sequence: number): Promise<void> {
@@ -227,12 +227,12 @@ export class Cluster implements AsyncDisposable {
     });
   }
 
-  /** The stream of the runs' events, which is made if it is not there. */
+  /** The stream of the runs' events, which is made if it does not exist. */
   async events(): Promise<string> {
     return await this.#stream({ name: `${this.name}_events`, subjects: [`${this.name}.events.*`] });
   }
 
-  /** The queue, which is made if it is not there: it holds a task once. */
+  /** The queue, which is made if it does not exist; it holds a task once. */
   async queue(): Promise<string> {
     return await this.#stream({
       name: `${this.name}_queue`,
@@ -244,7 +244,7 @@ export class Cluster implements AsyncDisposable {
     });
   }
 
-  /** A durable consumer of the queue, which is made if it is not there. */
+  /** Makes a durable consumer of the queue, if it does not exist. */
   async consumer(stream: string, durable: string, filter: string): Promise<void> {
     const config: Partial<ConsumerConfig> = {
       durable_name: durable,
@@ -273,7 +273,7 @@ export class Cluster implements AsyncDisposable {
     return config.name;
   }
 
-  /** Makes something, for which nodes that are just starting may be needed. */
+  /** Makes something that may need nodes that are still starting. */
   async #made<Result>(make: () => Promise<Result>): Promise<Result> {
     const deadline = performance.now() + START_MS;
     while (true) {
@@ -301,7 +301,7 @@ export function isConflict(error: unknown): boolean {
   return error instanceof JetStreamApiError && WRONG_LAST_SEQUENCE.includes(error.code);
 }
 
-/** Whether JetStream, or the way to it, did not answer. */
+/** Whether JetStream, or the connection to it, did not answer. */
 function isUnavailable(error: unknown): boolean {
   if (error instanceof JetStreamApiError) return error.status === 503 || error.status === 500;
   return error instanceof errors.TimeoutError || error instanceof errors.NoRespondersError ||
@@ -310,13 +310,13 @@ function isUnavailable(error: unknown): boolean {
     error instanceof JetStreamError || error instanceof Error && error.name === NO_LEADER;
 }
 
-/** Whether servers that have just been started may answer so. */
+/** Whether servers that have just been started may give this error. */
 function mayBeStarting(error: unknown): boolean {
   const code = isSystemError(error) && "code" in error ? String(error.code) : "";
   return isUnavailable(error) || error instanceof JetStreamApiError || NETWORK_CODES.test(code);
 }
 
-/** How the servers know this process, and it knows them. */
+/** The credentials of this process, and the authority that the servers' certificates come from. */
 async function identityOf(
   { credentialsFile, tlsCaFile }: ClusterOptions,
 ): Promise<Pick<ConnectionOptions, "authenticator" | "tls">> {

@@ -1,9 +1,9 @@
 /**
- * Runs and evaluations of a cluster: each is a key of a bucket, events are a stream, and the queue is
- * one that gives a task to another worker where the first says nothing for too long.
+ * The runs and evaluations of a cluster: each is a key of a bucket, events are a stream, and the
+ * queue is a stream that gives a task to another worker if the first says nothing for too long.
  *
- * A run's last event is written with the run itself, and then to the stream: whoever finds that it
- * is missing there makes up for it. So a run and its events change together without transactions.
+ * A run's last event is written with the run itself, and then to the stream: a reader that finds it
+ * missing there adds it. So a run and its events change together without transactions.
  *
  * @module
  */
@@ -36,15 +36,15 @@ interface StoredRun {
   event: RunEvent;
 }
 
-/** What a request has created, with the run, in case that could not be written. */
+/** The run that a request has created, whole, in case the run itself could not be written. */
 interface StoredRequest extends CreatedRun {
   run: Run;
 }
 
-/** What a worker has; it takes only tasks that ask for nothing else. */
+/** The devices and labels of a worker, which takes only tasks that ask for nothing else. */
 export interface Offer {
   devices: readonly string[];
-  /** Words that its operator gave it, for runs that are not for every machine. */
+  /** The operator's labels, for runs that are not for every machine. */
   labels?: readonly string[];
 }
 
@@ -54,19 +54,19 @@ interface LastEvent {
   sequence: number;
 }
 
-/** Asked for by tasks that any device may do. */
+/** The device of tasks that any device may do. */
 const ANY_DEVICE = "auto";
-/** For so long the same request to create a run creates no other. */
+/** How long a repeated request to create a run creates no other. */
 const IDEMPOTENCY_MS = 24 * 3600_000;
-/** So many runs of a list are read at once. */
+/** The number of runs of a list that are read at once. */
 const PAGE = 100;
-/** Of so many runs it is known where their streams end. */
+/** The number of runs whose last event's place in the stream is kept in memory. */
 const KNOWN_ENDS = 1000;
-/** A worker that waits for a task asks again after so long. */
+/** The interval at which a waiting worker asks for a task again. */
 const PULL_MS = 5000;
-/** A run that is watched is looked at so often, whether there was news or not. */
+/** The interval at which a watched run is read again, with or without news. */
 const LOOK_MS = 5000;
-/** Runs that ought to be in the queue are put there, should a server have died before it did so. */
+/** The interval at which runs missing from the queue are added, in case a server died too early. */
 const SWEEP_MS = 30_000;
 
 /** Keeps runs, their events, evaluations and the queue in NATS JetStream. */
@@ -80,7 +80,7 @@ export class JetStreamRunStore extends RunStore {
   readonly #consumers: readonly string[];
   readonly #known = new Map<string, Consumer>();
   readonly #ends = new Map<string, LastEvent>();
-  /** The runs by time, made when it is asked for. */
+  /** The runs by time, computed on demand. */
   #byTime: RunEntry[] | undefined;
   readonly #sweeper: ReturnType<typeof setInterval>;
 
@@ -111,7 +111,8 @@ export class JetStreamRunStore extends RunStore {
   /**
    * Opens the runs of a cluster.
    *
-   * @param offer What is offered to tasks that are claimed here; without it none can be.
+   * @param offer The devices and labels that are offered to tasks here; without it no task can be
+   * claimed.
    */
   static async open(cluster: Cluster, offer?: Offer): Promise<JetStreamRunStore> {
     const runs = await WatchedBucket.open<StoredRun, RunEntry>(
@@ -158,7 +159,7 @@ export class JetStreamRunStore extends RunStore {
     const entry = await this.#cluster.reach(() => this.#requests.get(requestKey(request)));
     if (entry === null) return undefined;
     const { sha256, runId, run } = entry.json<StoredRequest>();
-    // Whoever wrote it may have died before it wrote the run.
+    // The process that wrote the request may have died before it wrote the run.
     if (this.#runs.summary(runId) === undefined) await this.#create(run);
     return { sha256, runId };
   }
@@ -195,7 +196,7 @@ export class JetStreamRunStore extends RunStore {
     let sequence = Infinity;
     while (true) {
       const last = await this.#cluster.reach(() => this.#lastEvent(id));
-      // None is left, or the last one is not to be removed.
+      // There is no event left, or the last one is not to be removed.
       if (last.sequence === 0 || last.sequence >= sequence) return;
       ({ sequence } = last);
       await this.#cluster.deleteMessage(this.#events, sequence);
@@ -213,7 +214,7 @@ export class JetStreamRunStore extends RunStore {
       await this.#publish(stored);
       return { run: { ...run, event_count: stored.run.event_count + 1 }, event };
     });
-    // Where that fails whoever comes next does it.
+    // If this fails, the next reader does it.
     if (hasEvent) await this.#publish({ run, event }).catch(() => {});
     return run;
   }
@@ -230,7 +231,7 @@ export class JetStreamRunStore extends RunStore {
         next = Promise.withResolvers();
         if (signal.aborted) return;
         yield await this.get(id);
-        // News may be late where the NATS node is gone that they came from.
+        // News may be late if the NATS node that sent it is gone.
         const timer = setTimeout(wake, LOOK_MS);
         await next.promise;
         clearTimeout(timer);
@@ -284,13 +285,13 @@ export class JetStreamRunStore extends RunStore {
       try {
         await this.#cluster.jetstream.publish(subject, JSON.stringify(task));
       } catch (error) {
-        // It waits there already, or a worker has it.
+        // The task is in the queue already, or a worker has it.
         if (!/maximum messages per subject/.test(String(error))) throw error;
       }
     });
   }
 
-  /** Nothing: who claims a task that is over leaves it. */
+  /** Does nothing: a worker that claims a task that is over drops it. */
   async withdraw(): Promise<void> {}
 
   async claim(signal: AbortSignal): Promise<Claim | undefined> {
@@ -301,7 +302,7 @@ export class JetStreamRunStore extends RunStore {
     return undefined;
   }
 
-  /** Writes a run that was kept elsewhere, with all its events, unless it is there. */
+  /** Writes a run that was kept elsewhere, with all its events, unless it exists already. */
   async restore(run: Run, events: readonly NumberedEvent[]): Promise<void> {
     const last = events.at(-1);
     if (last === undefined || await this.get(run.id) !== undefined) return;
@@ -311,7 +312,7 @@ export class JetStreamRunStore extends RunStore {
     await this.#runs.create(run.id, { run: { ...run, event_count: last.id }, event: last.event });
   }
 
-  /** Puts what waits by its state, and is not in the queue, into it. */
+  /** Queues the tasks that are queued by their state but missing from the queue. */
   async sweep(): Promise<void> {
     const { state } = await this.#cluster.reach(() =>
       this.#cluster.manager.streams.info(this.#queue, { subjects_filter: ">" })
@@ -327,7 +328,7 @@ export class JetStreamRunStore extends RunStore {
     }
   }
 
-  /** How many tasks wait, and how many are in the hands of workers. */
+  /** The number of tasks that wait, and of those that workers have. */
   async queueState(): Promise<{ waiting: number; leased: number }> {
     const { consumers } = this.#cluster.manager;
     const infos = await this.#cluster.reach(() => consumers.list(this.#queue).next());
@@ -389,7 +390,7 @@ export class JetStreamRunStore extends RunStore {
     if (this.#ends.size > KNOWN_ENDS) this.#ends.delete(oldest!);
   }
 
-  /** The events of a run's stream, without a last one that is not there yet. */
+  /** The events of a run's stream, without a last one that has not been written yet. */
   async #read(id: string, after: number): Promise<NumberedEvent[]> {
     const consumer = await this.#cluster.jetstream.consumers.get(this.#events, {
       filter_subjects: this.#subject(id),
@@ -440,7 +441,7 @@ export class JetStreamRunStore extends RunStore {
     return taken;
   }
 
-  /** A consumer of the queue, which is looked up once: it is there as long as the queue. */
+  /** A consumer of the queue, which is looked up once: it lives as long as the queue. */
   async #consumer(name: string): Promise<Consumer> {
     const known = this.#known.get(name);
     if (known !== undefined) return known;
@@ -468,12 +469,12 @@ export class JetStreamRunStore extends RunStore {
   }
 }
 
-/** The newest first; of the same moment, as Deno KV has them. */
+/** Orders the newest first; runs of the same moment are in Deno KV's order. */
 function byTime(a: Pick<Run, "created_at" | "id">, b: Pick<Run, "created_at" | "id">): number {
   return newestFirst(a, b) || (b.id < a.id ? -1 : Number(b.id > a.id));
 }
 
-/** The consumer of the queue through which tasks come that ask for the same. */
+/** The name of the consumer of the queue for tasks with this device and label. */
 function consumerOf(device: string, label?: string): string {
   return label === undefined ? device : `${device}-${label}`;
 }

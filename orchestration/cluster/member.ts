@@ -1,6 +1,6 @@
 /**
- * A process that belongs to a cluster: what it shares with all others, and its place on this
- * machine's disk. Loaded only where a cluster is asked for.
+ * A process that belongs to a cluster: the state that it shares with all others, and its folder on
+ * this machine's disk. It is loaded only where a cluster is asked for.
  *
  * @module
  */
@@ -13,22 +13,22 @@ import { JetStreamRunStore, type Offer } from "./jetstream_run_store.ts";
 import { PublishedModels } from "./published_models.ts";
 import { WatchedBucket } from "./watched_bucket.ts";
 
-/** How a process joins. */
+/** Options of {@link ClusterMember.join}. */
 export interface MemberOptions extends ClusterOptions {
-  /** Where its files are, which are no other's. */
+  /** The folder of this process's files, which it shares with no other. */
   runsDir: string;
   /** A folder of a file system that all members share, in place of a bucket in NATS. */
   artifactsDir?: string | undefined;
-  /** The most that fetched models may take on the disk. */
+  /** The most disk space that fetched models may take, in bytes. */
   cacheBytes?: number | undefined;
-  /** What a worker offers; without it, no task can be claimed. */
+  /** The devices and labels of a worker; without them, no task can be claimed. */
   offer?: Offer;
 }
 
 /** Settings that hold for all members, by name. */
 export type SharedConfig = WatchedBucket<object>;
 
-/** What the members of a cluster share. */
+/** The state that the members of a cluster share. */
 export class ClusterMember implements AsyncDisposable {
   readonly cluster: Cluster;
   readonly store: JetStreamRunStore;
@@ -54,9 +54,9 @@ export class ClusterMember implements AsyncDisposable {
   }
 
   /**
-   * Joins.
+   * Joins the cluster.
    *
-   * @param ingest Makes the data sets that come to this process.
+   * @param ingest Makes the data sets that are sent to this process.
    * @throws {UserError} If no server of the cluster answers.
    */
   static async join(options: MemberOptions, ingest: Ingest): Promise<ClusterMember> {

@@ -1,6 +1,6 @@
 /**
- * The models of a cluster: a key each, which holds its versions and its aliases, so that all that
- * belongs together changes at once.
+ * The models of a cluster: one key for each, which holds its versions and its aliases, so that
+ * everything of a model changes at once.
  *
  * @module
  */
@@ -15,14 +15,14 @@ export type Weighted = { version: number; weight: number }[];
 export interface PublishedVersion {
   /** Counted from 1. */
   version: number;
-  /** The name of its folder, which is the id of its run. */
+  /** The name of the version's folder, which is the id of its run. */
   folder: string;
   finished_at: string;
   /** The artifact of its files. */
   artifact: string;
-  /** Its classes, in the order of its logits. */
+  /** The version's classes, in the order of its logits. */
   labels: string[];
-  /** Whether it is served no more; its number is not given again. */
+  /** Whether the version is no longer served; its number is not used again. */
   deleted?: true;
 }
 
@@ -35,13 +35,13 @@ export interface PublishedModel {
 
 /** The alias that a name alone stands for. */
 const CURRENT = "current";
-/** The key of the alias that one model has at a time; no model is called so. */
+/** The key of the alias that only one model has at a time; no model has this name. */
 const DEFAULT_KEY = "_default";
 
-/** Knows all models of a cluster. */
+/** The published models of a cluster. */
 export class PublishedModels {
   readonly #bucket: WatchedBucket<PublishedModel>;
-  /** Made when it is asked for, after each change. */
+  /** The versions by folder, computed on demand after each change. */
   #byFolder: Map<string, PublishedVersion> | undefined;
 
   private constructor(bucket: WatchedBucket<PublishedModel>) {
@@ -49,19 +49,19 @@ export class PublishedModels {
     bucket.listen(() => this.#byFolder = undefined);
   }
 
-  /** Opens them. */
+  /** Opens the list of models. */
   static async open(cluster: Cluster): Promise<PublishedModels> {
     return new PublishedModels(await WatchedBucket.open(cluster, "models", (it) => it));
   }
 
-  /** All models, as the last news had them. */
+  /** All models, as of the last news. */
   all(): PublishedModel[] {
     return [...this.#bucket.entries()].flatMap(([key, model]) =>
       key === DEFAULT_KEY ? [] : [model]
     );
   }
 
-  /** The model that answers where none is named, with its versions, if one was said to. */
+  /** The model that answers requests that name none, with its versions, if one was set. */
   default(): { name: string; versions: Weighted } | undefined {
     const stored = this.#bucket.summary(DEFAULT_KEY);
     const versions = stored?.aliases[CURRENT];
@@ -79,8 +79,8 @@ export class PublishedModels {
   }
 
   /**
-   * Gives the files of a run a number, once. The name goes on to stand for what it stood for, unless
-   * the version is promoted and is for the same classes.
+   * Publishes the files of a run under the next version number, once. The name goes on to stand for
+   * the same versions, unless the new version is promoted and has the same classes.
    */
   async publish(
     name: string,
@@ -102,12 +102,12 @@ export class PublishedModels {
     });
   }
 
-  /** Writes a model that was kept elsewhere, with the numbers of its versions, unless it is there. */
+  /** Writes a model that was kept elsewhere, with its version numbers, unless it exists already. */
   async restore(model: PublishedModel): Promise<void> {
     await this.#bucket.create(keyOf(model.name), model);
   }
 
-  /** Points an alias of a model at versions, or takes it away. */
+  /** Points an alias of a model at versions, or removes it. */
   async setAlias(name: string, alias: string, versions: Weighted | undefined): Promise<void> {
     await this.#bucket.update(keyOf(name), (model) => {
       if (model === undefined) return undefined;
@@ -119,7 +119,7 @@ export class PublishedModels {
     });
   }
 
-  /** Says which model answers where none is named. */
+  /** Sets the model that answers requests that name none. */
   async setDefault(name: string, versions: Weighted | undefined): Promise<void> {
     await this.#bucket.update(DEFAULT_KEY, (): PublishedModel => ({
       name,
@@ -128,7 +128,7 @@ export class PublishedModels {
     }));
   }
 
-  /** Serves a version no more. */
+  /** Stops serving a version. */
   async remove(name: string, version: number): Promise<void> {
     await this.#bucket.update(keyOf(name), (model) =>
       model && {
@@ -139,18 +139,18 @@ export class PublishedModels {
       });
   }
 
-  /** Calls a function after each change, wherever it was made. */
+  /** Calls a function after each change, whichever process made it. */
   listen(listener: () => void): Disposable {
     return this.#bucket.listen(listener);
   }
 
-  /** Hears of no more changes. */
+  /** Stops listening to changes. */
   close(): void {
     this.#bucket.close();
   }
 }
 
-/** NATS takes no key that begins or ends with a dot, or has two in a row. */
+/** The key of a model: NATS takes no key that begins or ends with a dot, or has two in a row. */
 export function keyOf(name: string): string {
   return name.replaceAll(".", "=");
 }

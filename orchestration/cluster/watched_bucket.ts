@@ -1,5 +1,5 @@
 /**
- * A bucket of values that every member of a cluster has at hand: changes come to it as they are made.
+ * A bucket of values that every member of a cluster has in memory: changes arrive as they are made.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { type Cluster, isConflict } from "./connection.ts";
 /** A value as it is stored. */
 interface Stored<Value> {
   value: Value;
-  /** Of the write, so that a writer whose answer was lost knows its own. */
+  /** The id of the write, by which a writer whose answer was lost recognises its own. */
   write: string;
 }
 
@@ -18,10 +18,10 @@ interface Entry<Value> extends Stored<Value> {
   revision: number;
 }
 
-/** Keys that may be asked for; NATS takes no others. */
+/** Valid keys; NATS takes no others. */
 const KEY = /^[-/_=.a-zA-Z0-9]{1,200}$/;
 
-/** Values by keys, in NATS, and what is to be known of each at once. */
+/** Values by key in NATS, with a summary of each in memory. */
 export class WatchedBucket<Value, Summary = Value> {
   readonly #cluster: Cluster;
   readonly #bucket: KV;
@@ -40,7 +40,7 @@ export class WatchedBucket<Value, Summary = Value> {
   /**
    * Opens a bucket, and reads all of it.
    *
-   * @param summarize Makes of a value what is kept in memory.
+   * @param summarize Turns a value into the summary that is kept in memory.
    */
   static async open<Value, Summary = Value>(
     cluster: Cluster,
@@ -53,17 +53,17 @@ export class WatchedBucket<Value, Summary = Value> {
     return opened;
   }
 
-  /** What is known of each key. */
+  /** The summaries of all keys. */
   *entries(): Generator<[string, Summary]> {
     for (const [key, { summary }] of this.#known) if (summary !== undefined) yield [key, summary];
   }
 
-  /** What is known of a key, as the last news had it. */
+  /** The summary of a key, as of the last news. */
   summary(key: string): Summary | undefined {
     return this.#known.get(key)?.summary;
   }
 
-  /** Calls a function after each change, wherever it was made; gives what ends that. */
+  /** Calls a function after each change, whoever made it, until the result is disposed of. */
   listen(listener: (key: string, value: Value | undefined) => void): Disposable {
     this.#listeners.add(listener);
     return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
@@ -74,7 +74,7 @@ export class WatchedBucket<Value, Summary = Value> {
     return (await this.#read(key))?.value;
   }
 
-  /** Writes the value of a key that has none; whether it was written. */
+  /** Writes the value of a key that has none, and returns whether it was written. */
   async create(key: string, value: Value): Promise<boolean> {
     return await this.#write(key, value, undefined);
   }
@@ -82,8 +82,8 @@ export class WatchedBucket<Value, Summary = Value> {
   /**
    * Changes a value.
    *
-   * @param change Told the value, or that there is none, and told again where another change came
-   * between. Where it gives nothing, all stays as it is.
+   * @param change Gets the value, or `undefined` if there is none; it is called again if another
+   * change came between. If it returns nothing, nothing is changed.
    */
   async update<Changed extends Value | undefined>(
     key: string,
@@ -96,13 +96,13 @@ export class WatchedBucket<Value, Summary = Value> {
     }
   }
 
-  /** Takes a key away. */
+  /** Deletes a key. */
   async delete(key: string): Promise<void> {
     await this.#cluster.reach(() => this.#bucket.delete(key));
     this.#apply(key, undefined, Infinity);
   }
 
-  /** Hears of no more changes. */
+  /** Stops listening to changes. */
   close(): void {
     this.#isClosed = true;
     this.#stop();
@@ -116,7 +116,7 @@ export class WatchedBucket<Value, Summary = Value> {
     return { ...entry.json<Stored<Value>>(), revision: entry.revision };
   }
 
-  /** Writes over what was read; whether nobody was faster. */
+  /** Writes over the value that was read, and returns whether no other writer was faster. */
   async #write(key: string, value: Value, over: Entry<Value> | undefined): Promise<boolean> {
     const write = crypto.randomUUID();
     const bytes = JSON.stringify({ value, write } satisfies Stored<Value>);
@@ -129,7 +129,7 @@ export class WatchedBucket<Value, Summary = Value> {
           : await this.#bucket.update(key, bytes, over.revision);
       } catch (error) {
         if (!isConflict(error)) throw error;
-        // The answer to the first try may have been lost, and not the write.
+        // The answer to the first try may have been lost, though the write was not.
         const found = tries > 1 ? await this.#bucket.get(key) : null;
         const isOwn = found?.operation === "PUT" && found.json<Stored<Value>>().write === write;
         return isOwn ? found.revision : undefined;
@@ -140,7 +140,7 @@ export class WatchedBucket<Value, Summary = Value> {
     return true;
   }
 
-  /** Reads all values, and hears of changes; anew where the connection was made anew. */
+  /** Reads all values and follows their changes, and starts again after each reconnection. */
   async #follow(): Promise<void> {
     this.#cluster.onReconnect(() => {
       if (this.#isClosed) return;

@@ -15,15 +15,15 @@ export interface WorkerInfo {
   labels: string[];
   cores: number;
   memory_bytes: number;
-  /** How many tasks it takes at once. */
+  /** The most tasks that it runs at once. */
   tasks: number;
   started_at: string;
 }
 
-/** A worker that says nothing for so long is listed no more. */
+/** The time without news from a worker after which it is no longer listed. */
 const TTL_MS = 20_000;
 
-/** Knows which workers there are. */
+/** The list of a cluster's workers. */
 export class Workers {
   readonly #cluster: Cluster;
   readonly #bucket: KV;
@@ -38,7 +38,7 @@ export class Workers {
     return new Workers(cluster, await cluster.bucket("workers", { ttlMs: TTL_MS }));
   }
 
-  /** Lists a worker until this is disposed of. */
+  /** Lists a worker until the result is disposed of. */
   register(info: WorkerInfo): AsyncDisposable {
     const tell = () =>
       this.#cluster.reach(() => this.#bucket.put(info.name, JSON.stringify(info))).catch(() => {});
@@ -52,7 +52,7 @@ export class Workers {
     };
   }
 
-  /** Those that have said something lately. */
+  /** The workers that have sent news lately. */
   async list(): Promise<WorkerInfo[]> {
     const keys = await this.#cluster.reach(async () =>
       await Array.fromAsync(await this.#bucket.keys())

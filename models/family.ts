@@ -1,7 +1,7 @@
 /**
- * Families of encoders. A family is a `model_type` of transformers: how its `config.json` reads, how
- * its encoder is computed, and what its parameters are called. Each has a file in `families/`, and no
- * other file knows what is peculiar to one.
+ * Families of encoders. A family is a `model_type` of transformers: how its `config.json` is read,
+ * how its encoder is computed, and the names of its parameters. Each has a file in `families/`, and
+ * no other file knows the peculiarities of one.
  *
  * @module
  */
@@ -27,7 +27,7 @@ export interface EncoderSizes {
   hidden_size: number;
   num_hidden_layers: number;
   num_attention_heads: number;
-  /** How wide the embeddings of words are, if not as the layers. */
+  /** The width of the embeddings of words, if it differs from the layers'. */
   embedding_size?: number;
 }
 
@@ -43,21 +43,21 @@ export interface HeadLayer {
 
 /** The head that predicts masked tokens, with the table of word embeddings as its decoder. */
 export interface MaskedLanguageHead<Config extends ModelConfig> {
-  /** The factor of the decoder: `[masked, hidden]` -> `[masked, width of a word]`. */
+  /** Computes the input of the decoder: `[masked, hidden]` -> `[masked, width of a word]`. */
   transform(x: Tensor, options: GraphOptions<Config>): Tensor;
-  /** The parameter that is added, `[vocab_size]`. */
+  /** The name of the bias of the decoder, `[vocab_size]`. */
   bias: string;
 }
 
 /** The names that transformers gives to the parts of a family's models. */
 export interface FamilyNames {
-  /** The encoder in a model with a head, transformers' `base_model_prefix`: `bert`. */
+  /** The name of the encoder in a model with a head, transformers' `base_model_prefix`: `bert`. */
   base: string;
   /** The start of the names of all parameters in the encoder's layers. */
   layers: string;
-  /** The table of word embeddings, without `.weight`. */
+  /** The name of the table of word embeddings, without `.weight`. */
   words: string;
-  /** The start of the names of what {@link Family.pooler} uses. */
+  /** The prefix of the names of the parameters that {@link Family.pooler} uses. */
   pooler?: string;
   /** The last layer of a classifier's head, which gives the logits. */
   output: string;
@@ -68,8 +68,8 @@ export interface FamilyNames {
 /**
  * A family of encoders.
  *
- * Methods get a configuration that {@link Family.config} has read. They append to graphs by the
- * functions of `layers.ts`, which see to virtual tokens, mixed rows and dropout.
+ * Methods get a configuration that {@link Family.config} has parsed. They append to graphs with the
+ * functions of `layers.ts`, which handle virtual tokens, mixed rows and dropout.
  */
 export interface Family<Config extends ModelConfig = ModelConfig> {
   /** `model_type` in `config.json`. */
@@ -79,11 +79,11 @@ export interface Family<Config extends ModelConfig = ModelConfig> {
   /** The classes of transformers for `architectures` in `config.json`. */
   readonly architectures: { classifier: string; maskedLanguage?: string };
   readonly names: FamilyNames;
-  /** The classes of transformers' tokenizers that belong to it, without the `Fast` that some end in. */
+  /** The family's tokenizer classes in transformers, without the `Fast` that some end in. */
   readonly tokenizers: readonly string[];
   /**
-   * Whether keys and values can stand before a text: transformers has a place for them in some
-   * families alone, and PEFT's prefix-tuning needs it.
+   * Whether keys and values can stand before a text, as PEFT's prefix-tuning needs: only some
+   * families of transformers have a place for them.
    */
   readonly takesPrefix: boolean;
   /** The defaults for fine-tuning of all weights. */
@@ -91,8 +91,8 @@ export interface Family<Config extends ModelConfig = ModelConfig> {
 
   sizes(config: Config): EncoderSizes;
   /**
-   * Where texts stand: which row of the table of positions belongs to a text's first token, and how
-   * many tokens a text may have. A family without such a table begins at 0.
+   * The row of the table of positions for a text's first token, and the most tokens that a text may
+   * have. A family without such a table begins at 0.
    */
   positions(config: Config): { first: number; count: number };
   /** The configuration with one dropout probability everywhere. */
@@ -102,23 +102,23 @@ export interface Family<Config extends ModelConfig = ModelConfig> {
    * Appends the encoder, and the inputs that it takes, int64 `[batch, length]`: `input_ids`,
    * `attention_mask` and, if the family has them, `token_type_ids`.
    *
-   * @returns The output of the last layer: of first tokens `[batch, hidden]`, of all, text by text,
-   * `[batch*length, hidden]`.
+   * @returns The output of the last layer: `[batch, hidden]` for first tokens,
+   * `[batch*length, hidden]`, text by text, for all.
    */
   encoder(graph: Graph, options: GraphOptions<Config>, wanted: WantedTokens): Tensor;
   /**
-   * The tokens by which a text is classified, its first one or the mean of all; the first by
-   * default.
+   * The tokens by which a text is classified: its first one, which is the default, or the mean of
+   * all.
    */
   pooling?(config: Config): "first" | "mean";
   /** A part of the base between the encoder and the head, `[batch, hidden]` -> `[batch, hidden]`. */
   pooler?(x: Tensor, options: GraphOptions<Config>): Tensor;
   /**
-   * The layers of the classifier's head, which are trained on a frozen base too. The last gives the
-   * logits, each of the others a vector as long as it gets.
+   * The layers of the classifier's head, which are also trained on a frozen base. The last gives
+   * the logits, each of the others a vector as long as its input.
    */
   head(config: Config): readonly HeadLayer[];
-  /** Absent where Graft cannot pretrain the family. */
+  /** The head for pretraining; absent if Graft cannot pretrain the family. */
   readonly maskedLanguageHead?: MaskedLanguageHead<Config>;
   /** Names under which older checkpoints hold a parameter. */
   olderNames?(name: string): string[];
@@ -147,12 +147,12 @@ const TypedConfig = z.looseObject({
   is_decoder: z.boolean().default(false),
 });
 
-/** A sentence on what a folder holds in place of a model, and the way on. */
+/** A sentence that says what a folder holds in place of a model, and what to do. */
 async function whatInstead(dir: string): Promise<string> {
   if (await exists(join(dir, ADAPTER_CONFIG_FILE))) {
     return ", but an adapter; name its base instead";
   }
-  // sentence-transformers puts each of a model's parts into a folder, in older versions the first too.
+  // sentence-transformers puts each part of a model into a folder, older versions even the first.
   const isFolder = (await Deno.stat(dir).catch(() => undefined))?.isDirectory;
   const names = isFolder ? (await Array.fromAsync(Deno.readDir(dir))).map(({ name }) => name) : [];
   for (const name of names) {
@@ -167,8 +167,8 @@ async function whatInstead(dir: string): Promise<string> {
 /**
  * Reads a model's `config.json`.
  *
- * @throws {UserError} If there is none, it is not of a family that Graft knows, or a link leads out of
- * the folder.
+ * @throws {UserError} If there is none, its family is unknown to Graft, or a link leads out of the
+ * folder.
  */
 export async function readConfig(dir: string): Promise<ModelConfig> {
   await checkLinks(dir);
@@ -198,14 +198,15 @@ export async function readConfig(dir: string): Promise<ModelConfig> {
   );
 }
 
-/** The width for which the families' rates are meant. */
+/** The width that the families' rates are meant for. */
 const BASE_WIDTH = 768;
-/** No rate by width is higher. */
+/** The highest rate by width. */
 const MAX_RATE = 5e-4;
 
 /**
- * The defaults for fine-tuning of all weights of a model. A narrow one takes a higher rate than
- * its family's, by the square of the width: 2e-4 at 384 where it is 5e-5 at 768.
+ * The defaults for fine-tuning all weights of a model. A model narrower than {@link BASE_WIDTH}
+ * takes a higher rate than its family's, by the square of the width: 2e-4 at 384 if it is 5e-5 at
+ * 768.
  */
 export function tuningDefaults(config: ModelConfig): Family["defaults"] {
   const family = familyOf(config);
@@ -225,7 +226,7 @@ export function withLabels<Config extends ModelConfig>(
     id2label: Object.fromEntries(labels.map((label, id) => [String(id), label])),
     label2id: Object.fromEntries(labels.map((label, id) => [label, id])),
   };
-  // They were those of other classes.
+  // The calibration was that of other classes.
   delete labelled.calibration;
   delete labelled.thresholds;
   return labelled;
@@ -234,7 +235,7 @@ export function withLabels<Config extends ModelConfig>(
 /** The names that checkpoints have used for a parameter, the present one first. */
 export function spellings(config: ModelConfig, name: string): string[] {
   const { names, olderNames } = familyOf(config);
-  // Without a head a model's parameters do not begin with the base's name.
+  // The parameters of a model without a head do not begin with the base's name.
   const alone = (name: string) =>
     name.startsWith(`${names.base}.`) ? name.slice(names.base.length + 1) : name;
   const all = [name, ...olderNames?.(name) ?? []];

@@ -23,47 +23,47 @@ const MAX_REDIRECTS = 10;
 const HUB_NAME =
   /^(?![^@]*--)(?!.*\.\.)(?<id>\w[\w.-]*(?:\/\w[\w.-]*)?)(?:@(?<revision>\w(?:[\w./-]*\w)?))?$/;
 const COMMIT = /^[0-9a-f]{40}$/;
-/** The names that a server may give to files of the cache. */
+/** Valid names of files in the cache, which a server gives. */
 const ETAG = /^[\w-]+$/;
 
-/** How far the download of a file is. */
+/** The progress of a file's download. */
 export interface DownloadEvent {
   type: "download";
   file: string;
-  /** Bytes so far; 0 at the start. */
+  /** The bytes received so far; 0 at the start. */
   received: number;
-  /** Bytes of the whole file; `null` if the server does not say. */
+  /** The size of the file in bytes; `null` if the server does not say. */
   size: number | null;
 }
 
 /** Settings of {@link modelDir}. */
 export interface HubOptions {
   /**
-   * Where `HF_ENDPOINT`, `HF_TOKEN`, `HF_HOME`, `HF_HUB_CACHE` and `HF_HUB_OFFLINE` are looked up,
-   * which mean what they mean to `huggingface_hub`; by default the process's environment.
+   * Looks up `HF_ENDPOINT`, `HF_TOKEN`, `HF_HOME`, `HF_HUB_CACHE` and `HF_HUB_OFFLINE`, which have
+   * `huggingface_hub`'s meaning; by default in the process's environment.
    */
   environment?: { get(name: string): string | undefined };
   /** Called as files are downloaded. */
   onDownload?: (event: DownloadEvent) => void;
-  /** Further files that are needed where the model has them. */
+  /** Further files to get, if the model has them. */
   optionalFiles?: readonly string[];
-  /** Stops a download. */
+  /** Aborts a download. */
   signal?: AbortSignal | undefined;
   /** How long the hub may be silent; 30 seconds by default. */
   idleTimeoutMs?: number;
 }
 
 /**
- * The folder of a model: the one that is named, the one that comes with Graft, or that of the hub's
- * model of this name in the cache. Files that the cache lacks are downloaded: the configuration,
- * the tokenizer's files and the weights as safetensors. Those that it holds are used without
- * asking the hub for something newer.
+ * The folder of a model: a given folder, the model that comes with Graft, or the cached folder of
+ * the hub's model of this name. Files that the cache lacks are downloaded: the configuration, the
+ * tokenizer's files and the weights as safetensors. Cached files are used without asking the hub
+ * for something newer.
  *
  * @param model A folder, `bundled`, or a name as `bert-base-cased` or `owner/name`, with `@revision` for a
  * branch, tag or commit other than `main`. A missing folder that cannot be a name is returned as it
  * is.
- * @throws {UserError} If there is no such model, it cannot be downloaded, or it is of no known
- * family or has no safetensors.
+ * @throws {UserError} If there is no such model, it cannot be downloaded, its family is unknown, or
+ * it has no safetensors.
  * @throws The signal's reason, if it aborts.
  */
 export async function modelDir(model: string, options: HubOptions = {}): Promise<string> {
@@ -82,7 +82,7 @@ export async function modelDir(model: string, options: HubOptions = {}): Promise
   }
 }
 
-/** Whether this may be the name of a model on the hub; a folder may be called so, too. */
+/** Whether a name may be that of a model on the hub; a folder may also be called so. */
 export function isHubName(model: string): boolean {
   return model !== BUNDLED_MODEL && HUB_NAME.test(model);
 }
@@ -94,7 +94,7 @@ class HubRepository {
   readonly #id: string;
   readonly #revision: string;
   readonly #environment: { get(name: string): string | undefined };
-  /** Read when something is downloaded: what only looks into the cache needs no permission for them. */
+  /** Read only for a download: looking into the cache needs no permission for the variables. */
   #endpoint = "";
   #token: string | undefined;
   readonly #offline: boolean;
@@ -121,7 +121,7 @@ class HubRepository {
     this.#idleTimeoutMs = idleTimeoutMs;
   }
 
-  /** The revision's folder, if the cache holds all of it. */
+  /** The revision's folder, if the cache has all of it. */
   async cachedSnapshot(): Promise<string | undefined> {
     const commit = await this.#cachedCommit();
     if (commit === undefined) return undefined;
@@ -136,7 +136,7 @@ class HubRepository {
     return (known || this.#offline) && missing === undefined ? snapshot : undefined;
   }
 
-  /** Downloads what the cache lacks of the revision; gives its folder. */
+  /** Downloads the files of the revision that the cache lacks, and returns its folder. */
   async download(): Promise<string> {
     if (this.#offline) throw this.#notFoundLocally("HF_HUB_OFFLINE is set");
     this.#endpoint = endpointOf(this.#environment);
@@ -144,7 +144,8 @@ class HubRepository {
     const commit = await this.#downloadFile(CONFIG_FILE, this.#revision);
     if (commit === undefined) throw this.#lacks(CONFIG_FILE);
     const snapshot = this.#snapshot(commit);
-    // Weights are large, and those of another kind of model would be of no use.
+    // The configuration is read first: weights are large, and those of another kind of model are
+    // useless.
     await readConfig(snapshot);
     const missing = await missingFile(
       snapshot,
@@ -165,7 +166,7 @@ class HubRepository {
     return join(this.#dir, "snapshots", commit);
   }
 
-  /** The file that is there where a commit is known to lack a file. */
+  /** The file that marks a commit as lacking a file. */
   #absenceMark(commit: string, file: string): string {
     return join(this.#dir, ".no_exist", commit, file);
   }
@@ -177,7 +178,7 @@ class HubRepository {
     return COMMIT.test(commit) ? commit : undefined;
   }
 
-  /** Downloads a file into the cache; gives the commit, `undefined` if that lacks the file. */
+  /** Downloads a file into the cache, and returns the commit; `undefined` if that lacks it. */
   async #downloadFile(file: string, revision: string): Promise<string | undefined> {
     const url = `${this.#endpoint}/${this.#id}/resolve/${encodeURIComponent(revision)}/${file}`;
     using idle = new IdleTimer(this.#idleTimeoutMs);
@@ -219,7 +220,7 @@ class HubRepository {
     await writeFileAtomically(path, content, join(blobs, `${crypto.randomUUID()}.incomplete`));
   }
 
-  /** The bytes of an answer; an error if it ends too early. */
+  /** The bytes of an answer; throws if it ends too early. */
   async *#chunks(
     response: Response,
     file: string,
@@ -311,7 +312,7 @@ class HubRepository {
     if (status === 401 && code !== "RepoNotFound" && this.#token !== undefined) {
       return this.#failure(`${this.#endpoint} does not accept the token in HF_TOKEN`);
     }
-    // Without a token the hub does not tell a private model from none.
+    // Without a token the hub's answer is the same for a private model and a missing one.
     if (status === 401 || status === 404) {
       return new UserError(
         `Cannot find '${this.#model}': no folder of that name, and ` +
@@ -346,10 +347,10 @@ function answered(server: string, { status, statusText }: Response): string {
 }
 
 /**
- * Gets a classifier's files one after another, as far as they are needed, and gives the name of one
- * that is needed and not there.
+ * Gets a classifier's files one after another, as far as they are needed, and returns the name of
+ * the first that is needed but missing.
  *
- * @param get Sees that the folder holds a file; `false` if there is none.
+ * @param get Makes sure that the folder has a file, and returns `false` if there is none.
  */
 async function missingFile(
   dir: string,
@@ -372,14 +373,14 @@ async function missingFile(
   return undefined;
 }
 
-/** Where the hub, or what takes its place, is. */
+/** The URL of the hub, or of the server that replaces it. */
 function endpointOf(environment: { get(name: string): string | undefined }): string {
   const endpoint = (environment.get("HF_ENDPOINT") || DEFAULT_ENDPOINT).replace(/\/+$/, "");
   if (/^https?:\/\//.test(endpoint) && URL.canParse(endpoint)) return endpoint;
   throw new UserError(`Cannot use HF_ENDPOINT '${endpoint}': it must be an http(s) URL`);
 }
 
-/** Makes a snapshot's file, which is a link to its content. */
+/** Makes a file of a snapshot, as a link to its content. */
 async function link(blob: string, path: string): Promise<void> {
   await Deno.mkdir(dirname(path), { recursive: true });
   try {
@@ -391,7 +392,7 @@ async function link(blob: string, path: string): Promise<void> {
       await Deno.remove(path);
       return await link(blob, path);
     }
-    // Windows lets few users make links, and some file systems hold none.
+    // Windows lets few users make links, and some file systems support none.
     await Deno.rename(blob, path);
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Where models of the Hugging Face hub come from and are kept. It imports little, as processes that
- * only start others use it.
+ * The hosts and the cache of the Hugging Face hub. It imports little, as processes that only start
+ * others use it.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import { UserError } from "../lib/user_error.ts";
 /** The hosts that models are downloaded from, as Deno's permissions name them. */
 export const HUB_HOSTS = ["huggingface.co", "*.huggingface.co", "*.hf.co"];
 
-/** The variables of the environment by which models of the hub are found. */
+/** The environment variables that say where models of the hub are. */
 export const HUB_VARIABLES: readonly string[] = [
   "HF_ENDPOINT",
   "HF_TOKEN",
@@ -23,9 +23,9 @@ export const HUB_VARIABLES: readonly string[] = [
 ];
 
 /**
- * Where `huggingface_hub` keeps models.
+ * The folder in which `huggingface_hub` keeps models.
  *
- * @throws {UserError} If the environment does not tell.
+ * @throws {UserError} If the environment does not determine it.
  */
 export function cacheDirOf(environment: { get(name: string): string | undefined }): string {
   const get = (name: string) => environment.get(name) || undefined;

@@ -175,7 +175,7 @@ Deno.test("modelDir() takes a tokenizer of vocab.txt alone, and knows that offli
 Deno.test("modelDir() takes offline what another program has put into the cache", async () => {
   await withHub(async ({ cache, resolve }) => {
     const dir = await resolve("acme/tiny");
-    // huggingface_hub knows only of files that it has asked for.
+    // huggingface_hub knows only about files that it has asked for.
     await Deno.remove(join(cache, "models--acme--tiny", ".no_exist"), { recursive: true });
     deepStrictEqual(await resolve("acme/tiny", { HF_HUB_OFFLINE: "1" }), dir);
   }, (files) => {
@@ -280,7 +280,8 @@ Deno.test("modelDir() takes no download that ended early for whole", async () =>
         async (file, share, isStated) => {
           const content = hub.files.get(file)!;
           const part = content.subarray(0, Math.floor(share * content.length));
-          // A length that is too large breaks the connection; without one, the size tells.
+          // A length that is too large breaks the connection; without one, the size shows the
+          // fault.
           hub.answer = ({ cdn, path }) => {
             if (!path.endsWith(`/${file}`)) return undefined;
             const length = { "Content-Length": String(content.length) };
@@ -324,7 +325,7 @@ Deno.test("modelDir() takes no download that ended early for whole", async () =>
 Deno.test("modelDir() leaves a download that stands still, or is stopped, and nothing of it", async () => {
   await withHub(async ({ hub, cache, resolve }) => {
     const stopping = new AbortController();
-    // Deno.serve tells of a body that nobody reads only when it sends more.
+    // Deno.serve notices that nobody reads a body only when it sends more of it.
     hub.answer = ({ path }) => {
       if (!path.endsWith("/vocab.txt") && !path.endsWith("/tokenizer.json")) return undefined;
       const body = new ReadableStream({ start: (stream) => stream.enqueue(encode("{")) });

@@ -1,6 +1,6 @@
 /**
- * The parts of which the encoders of all families consist: embeddings, attention, feed-forward
- * layers and normalisation, as functions that append to a graph.
+ * The parts of the encoders of all families: embeddings, attention, feed-forward layers and
+ * normalisation, as functions that append to a graph.
  *
  * In the shapes below, `batch` and `length` are symbols; a prompt's virtual tokens count as part of
  * `length`. Within an encoder rows go by place and then by text, `[length*batch, hidden]`: split into
@@ -33,7 +33,7 @@ import {
 import { type Dimension, product, sum } from "../onnx/graph/shape.ts";
 import type { ModelConfig } from "./formats/config.ts";
 
-/** Gives the tensor that holds a parameter: a graph input in training, a constant when exported. */
+/** Returns the tensor of a parameter: a graph input in training, a constant when exported. */
 export type ParameterSource = (name: string, shape: readonly number[]) => Tensor;
 
 /** Tuned vectors that stand before a text, of one kind or the other. */
@@ -52,14 +52,14 @@ export interface VirtualTokens {
 export interface MixedTokens {
   /** `[batch, length]` */
   positionIds: Tensor;
-  /** Which virtual tokens of the prefix belong to a row, float32 `[batch, count]`, 1 or 0. */
+  /** The virtual tokens of the prefix that belong to a row, float32 `[batch, count]`, 1 or 0. */
   prefixMask: Tensor;
   /** The embeddings of words, `[batch, length, width]`, with those of prompts in their places. */
   withPrompts(words: Tensor): Tensor;
 }
 
 /**
- * Changes what a linear layer of a base gives.
+ * Changes the output of a linear layer of a base.
  *
  * @param projected Its output, `[rows, to]`.
  * @param x Its input, `[rows, from]`.
@@ -67,26 +67,26 @@ export interface MixedTokens {
  */
 export type Projection = (projected: Tensor, x: Tensor, name: string) => Tensor;
 
-/** The source of the graph of an encoder; the functions below hand it on to one another. */
+/** The options of an encoder's graph; the functions below pass them on to one another. */
 export interface GraphOptions<Config extends ModelConfig = ModelConfig> {
   config: Config;
   parameter: ParameterSource;
   /** Present while training. */
   dropout?: Dropout | undefined;
-  /** Where the inputs of layers are added, if the backward pass is to make all else again. */
+  /** The set that collects the inputs of layers, if the backward pass is to recompute the rest. */
   checkpoints?: Set<Tensor> | undefined;
   virtualTokens?: VirtualTokens | undefined;
   mixedRows?: MixedTokens | undefined;
   project?: Projection | undefined;
 }
 
-/** Which tokens of the last layer are wanted: the first of each text, or all. */
+/** The tokens of the last layer that are wanted: the first of each text, or all. */
 export type WantedTokens = "first" | "all";
 
-/** Subtracted from the attention scores of padding; its exponential is 0 in float32. */
+/** The number subtracted from the attention scores of padding; its exponential is 0 in float32. */
 export const MASKED = 1e9;
 
-/** The inputs of a graph that are made from texts, int64 `[batch, length]`. */
+/** The inputs of a graph that come from texts, int64 `[batch, length]`. */
 export interface TextInputs {
   inputIds: Tensor;
   attentionMask: Tensor;
@@ -100,12 +100,12 @@ export function textInputs(graph: Graph): TextInputs {
   };
 }
 
-/** Adds the input `token_type_ids`, int64 `[batch, length]`, of families that tell two texts apart. */
+/** Adds the input `token_type_ids`, int64 `[batch, length]`, for families that tell texts apart. */
 export function tokenTypeInput(graph: Graph): Tensor {
   return graph.input("token_type_ids", "int64", ["batch", "length"]);
 }
 
-/** `x [rows, from]` -> `[rows, to]`, by `NAME.weight`, `[to, from]`, and `NAME.bias`. */
+/** `x [rows, from]` -> `[rows, to]`, with `NAME.weight`, `[to, from]`, and `NAME.bias`. */
 export function linear(
   x: Tensor,
   name: string,
@@ -120,7 +120,7 @@ export function linear(
   return project?.(projected, x, name) ?? projected;
 }
 
-/** Layer normalisation of `x [..., hidden]` by `NAME.weight` and, unless it has none, `NAME.bias`. */
+/** Layer normalisation of `x [..., hidden]` with `NAME.weight` and `NAME.bias`, if it has one. */
 export function normalization(
   x: Tensor,
   name: string,
@@ -134,7 +134,7 @@ export function normalization(
   return layerNormalization(x, weight, offset, epsilon);
 }
 
-/** The same options, but that a parameter that is asked for again is the tensor of the first time. */
+/** The same options, but a parameter that is requested again is the tensor of the first time. */
 export function sharedParameters<Options extends GraphOptions>(options: Options): Options {
   const known = new Map<string, Tensor>();
   const parameter: ParameterSource = (name, shape) => {
@@ -145,23 +145,23 @@ export function sharedParameters<Options extends GraphOptions>(options: Options)
   return { ...options, parameter };
 }
 
-/** Dropout where the model is trained. */
+/** Dropout, if the model is being trained. */
 export function drop(x: Tensor, probability: number, { dropout }: GraphOptions): Tensor {
   return dropout?.apply(x, probability) ?? x;
 }
 
-/** How many tokens of a text an encoder computes. */
+/** The number of tokens of a text that an encoder computes. */
 export function encodedLength({ virtualTokens }: GraphOptions): Dimension {
   return sum([virtualTokens?.prompt?.shape[0] ?? 0, "length"]);
 }
 
-/** The tables whose rows make up what the first layer takes. */
+/** The tables whose rows add up to the input of the first layer. */
 export interface EmbeddingTables {
   /** The parameter `NAME.weight`, `[vocab_size, width]`. */
   words: { name: string; width: number };
-  /** Which of two texts a token belongs to; without ids all are of type 0. */
+  /** The types of tokens, which distinguish two texts; without ids all are of type 0. */
   types?: { name: string; rows: number; ids?: Tensor | undefined } | undefined;
-  /** Where a token stands; `first` is the row of a text's first token. */
+  /** The positions of tokens; `first` is the row of a text's first token. */
   positions?: { name: string; rows: number; first: number } | undefined;
 }
 
@@ -174,7 +174,7 @@ export function embeddings(
   const { config, parameter, virtualTokens: { prefix, prompt } = {}, mixedRows } = options;
   const table = (name: string, rows: number) => parameter(`${name}.weight`, [rows, width]);
   const length = encodedLength(options);
-  /** Of each token of a prompt, `[1, width]` -> `[batch, count, width]`. */
+  /** The embedding of each token of a prompt, `[1, width]` -> `[batch, count, width]`. */
   const before = (x: Tensor) => expand(x, ["batch", prompt!.shape[0]!, width]);
 
   const ids = gather(table(name, config.vocab_size), inputIds);
@@ -199,13 +199,13 @@ export function embeddings(
   return reshape(transpose(summed, [1, 0, 2]), [product([length, "batch"]), width]);
 }
 
-/** The rows of a table that follow the first `count`. */
+/** The rows of a table after the first `count`. */
 function behind(table: Tensor, count: number): Tensor {
   return count === 0 ? table : slice(table, 0, count, table.shape[0]!);
 }
 
 /**
- * The mask that is added to the scores of attention, `[batch, 1, 1, keyLength]`: nothing, or
+ * The mask that is added to the scores of attention, `[batch, 1, 1, keyLength]`: 0, or
  * -{@link MASKED}.
  */
 export function attentionBias(attentionMask: Tensor, options: GraphOptions): Tensor {
@@ -229,7 +229,7 @@ export function attentionBias(attentionMask: Tensor, options: GraphOptions): Ten
 /**
  * One layer of an encoder.
  *
- * @param x `[length*batch, hidden]`, what the layer before gives.
+ * @param x The output of the layer before, `[length*batch, hidden]`.
  * @param queries The rows of `x` whose result is wanted, `[queryLength*batch, hidden]`.
  * @param index Counted from 0.
  * @returns `[queryLength*batch, hidden]`
@@ -237,10 +237,10 @@ export function attentionBias(attentionMask: Tensor, options: GraphOptions): Ten
 export type EncoderLayer = (x: Tensor, queries: Tensor, index: number) => Tensor;
 
 /**
- * Runs `x [length*batch, hidden]` through layers, of which the last computes what is wanted and no
- * more.
+ * Runs `x [length*batch, hidden]` through layers, the last of which computes only the wanted
+ * tokens.
  *
- * @returns Of the first tokens `[batch, hidden]`, of all, text by text, `[batch*length, hidden]`.
+ * @returns `[batch, hidden]` for the first tokens, `[batch*length, hidden]`, text by text, for all.
  */
 export function encoderLayers(
   x: Tensor,
@@ -279,27 +279,27 @@ export function meanOfTokens(x: Tensor, options: GraphOptions): Tensor {
   return reshape(matMul(weights, tokens), ["batch", x.shape[1]!]);
 }
 
-/** What {@link attention} needs beside its rows. */
+/** Options of {@link attention}. */
 export interface AttentionOptions {
   /** The layers that project the rows, by the names of their parameters. */
   query: string;
   key: string;
   value: string;
   heads: number;
-  /** The layer's index, by which it finds its part of a prefix. */
+  /** The layer's index, which selects its part of a prefix. */
   layer: number;
-  /** Added to the scores, to be broadcast to `[batch, heads, queryLength, keyLength]`. */
+  /** The bias added to the scores, to be broadcast to `[batch, heads, queryLength, keyLength]`. */
   bias: Tensor;
-  /** Of the weights of attention. */
+  /** The dropout of the weights of attention. */
   dropout: number;
-  /** Of the keys and values of a prefix. */
+  /** The dropout of the keys and values of a prefix. */
   prefixDropout: number;
 }
 
 /**
  * Scaled dot-product attention (Vaswani et al., 2017), before the layer that projects its output.
  *
- * @param x As in {@link EncoderLayer}, like `queries` and what is returned.
+ * @param x The input, as in {@link EncoderLayer}, like `queries` and the result.
  */
 export function attention(
   x: Tensor,
@@ -324,13 +324,13 @@ export function attention(
   return weightedValues(scores, value, rest.dropout, options);
 }
 
-/** Rows by head: `[length*batch, hidden]` -> `[batch, heads, length, headSize]`. */
+/** The rows split by head: `[length*batch, hidden]` -> `[batch, heads, length, headSize]`. */
 export function splitHeads(rows: Tensor, length: Dimension, heads: number): Tensor {
   const headSize = (rows.shape[1] as number) / heads;
   return transpose(reshape(rows, [length, "batch", heads, headSize]), [1, 2, 0, 3]);
 }
 
-/** Keys and values, `[batch, heads, keyLength, headSize]`, behind those of a prefix, if there is one. */
+/** Keys or values, `[batch, heads, keyLength, headSize]`, after those of a prefix, if any. */
 export function withPrefix(
   key: Tensor,
   value: Tensor,
@@ -356,7 +356,7 @@ function prefixPart(prefix: Tensor, part: number, heads: number, headSize: numbe
 }
 
 /**
- * Values by what attention weighs them: scores `[batch, heads, queryLength, keyLength]` and value
+ * The values weighted by attention: scores `[batch, heads, queryLength, keyLength]` and value
  * `[batch, heads, keyLength, headSize]` -> `[queryLength*batch, hidden]`.
  */
 export function weightedValues(

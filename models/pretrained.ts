@@ -10,18 +10,18 @@ import { familyOf, isHeadParameter, isPoolerParameter, readConfig, withLabels } 
 import { labelsOf, type ModelConfig } from "./formats/config.ts";
 import { initialWeights, parameterShapes } from "./weights.ts";
 
-/** A base, and what a user should know of how it was read. */
+/** A base, with notes for the user on how it was read. */
 export interface PretrainedClassifier extends Classifier {
   notes: string[];
 }
 
 /** Settings of {@link pretrainedClassifier}. */
 export interface PretrainedOptions {
-  /** Determines what the checkpoint lacks. */
+  /** The seed of parameters that the checkpoint lacks. */
   seed: number;
   /** The most tokens of a text, `[CLS]` and `[SEP]` included. */
   maxLength: number;
-  /** Whether the base will stay as it is; a pooler is not drawn then, as it would stay random. */
+  /** Whether the base stays unchanged; a pooler is then not drawn, as it would stay random. */
   frozen?: boolean;
 }
 
@@ -78,7 +78,7 @@ function outputParameters(config: ModelConfig): string[] {
   return [`${output}.weight`, `${output}.bias`];
 }
 
-/** Rows in another order: row `i` is that which was row `order[i]`. */
+/** Rows in another order: row `i` is the former row `order[i]`. */
 function reordered(values: Float32Array, order: readonly number[]): Float32Array {
   const width = values.length / order.length;
   const rows = new Float32Array(values.length);

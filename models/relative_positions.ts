@@ -1,5 +1,5 @@
 /**
- * Attention that sees how far apart tokens are, and not where each of them stands.
+ * Attention that sees the distances between tokens rather than their positions.
  *
  * @module
  */
@@ -8,8 +8,8 @@ import { window } from "../onnx/graph/operators.ts";
 import { difference, type Dimension, sum } from "../onnx/graph/shape.ts";
 
 /**
- * The row of a table that belongs to each distance of a query from a key, their places subtracted:
- * int64 `[2*length+1]`, from `length` down to `-length`, as `relativeShift` takes them.
+ * The row of a table for each distance between a query and a key, their difference in position:
+ * int64 `[2*length+1]`, from `length` down to `-length`, in the order that `relativeShift` takes.
  *
  * @param longest The most tokens that a text may have.
  * @param rowOf The row for a distance.
@@ -30,7 +30,7 @@ export function distanceRows(
   });
 }
 
-/** The rows for the first query of each text alone, at the distances 0, -1, -2, …: int64 `[length]`. */
+/** The rows for the first query of each text, at the distances 0, -1, -2, …: int64 `[length]`. */
 export function firstDistanceRows(
   graph: Graph,
   length: Dimension,

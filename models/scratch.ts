@@ -1,5 +1,5 @@
 /**
- * Classifiers from random weights, with a vocabulary of their own.
+ * Classifiers with random weights, and vocabularies of their own.
  *
  * @module
  */
@@ -60,7 +60,7 @@ export function scratchClassifier(
   );
   return {
     config,
-    // Positions that no text of training reaches would stay random.
+    // Positions that no training text reaches would stay random.
     tokenizer: Tokenizer.fromVocabulary(vocabulary, {
       modelMaxLength: Math.min(maxLength, config.max_position_embeddings),
     }),
@@ -73,7 +73,10 @@ export function scratchVocabulary(texts: Iterable<string>): string[] {
   return learnVocabulary(texts, { vocabularySize: VOCABULARY_SIZE });
 }
 
-/** Counts the word pieces of texts, without `[CLS]` and `[SEP]`, by a vocabulary of their own. */
+/**
+ * Returns a function that counts the word pieces of a text, without `[CLS]` and `[SEP]`, in a
+ * vocabulary learned from these texts.
+ */
 export function scratchWordPieces(trainingTexts: readonly string[]): (text: string) => number {
   const vocabulary = scratchVocabulary(trainingTexts);
   const tokenizer = Tokenizer.fromVocabulary(vocabulary, { modelMaxLength: Infinity });

@@ -1,6 +1,6 @@
 /**
- * The parameters of a classifier: which there are, their initial values, and the graph that holds
- * trained ones as constants.
+ * The parameters of a classifier: their names and shapes, their initial values, and the graph that
+ * holds trained ones as constants.
  *
  * @module
  */
@@ -19,7 +19,7 @@ import { type PeftConfig, tuned } from "./tuners/tuner.ts";
 /** Values by parameter name. */
 export type Weights = Record<string, Float32Array>;
 
-/** How an ONNX model holds its weights, under transformers.js' names: float32, or 8 bits. */
+/** The types of the weights of an ONNX model, under transformers.js' names: float32, or 8 bits. */
 export const DTYPES = ["fp32", "q8"] as const;
 
 /** One of {@link DTYPES}. */
@@ -33,23 +33,23 @@ export const ONNX_FILES: Record<Dtype, string> = {
 
 const FLOAT_BYTES = Float32Array.BYTES_PER_ELEMENT;
 
-/** What {@link exportModel} may be told. */
+/** Options of {@link exportModel}. */
 export interface ExportOptions {
   /**
-   * The parameters that were tuned beside the base, if it is no whole model; their values are
+   * The parameters that were tuned beside the base, if it is not a whole model; their values are
    * among the weights.
    */
   peft?: PeftConfig;
-  /** Float32 by default. */
+  /** The type of the weights; float32 by default. */
   dtype?: Dtype;
-  /** The digest of the weights' file, which the model then names under {@link WEIGHTS_SHA256}. */
+  /** The digest of the weights' file, which the model holds under {@link WEIGHTS_SHA256}. */
   weightsSha256?: string | undefined;
 }
 
-/** The key of an ONNX model's metadata that says of which weights it was made. */
+/** The metadata key of an ONNX model that holds the digest of its weights. */
 export const WEIGHTS_SHA256 = "weights_sha256";
 
-/** The metadata of an ONNX model that was made of a file of weights. */
+/** The metadata of an ONNX model that was made from a file of weights. */
 export function weightsMetadata(sha256: string): Record<string, string> {
   return { [WEIGHTS_SHA256]: sha256 };
 }
@@ -57,7 +57,7 @@ export function weightsMetadata(sha256: string): Record<string, string> {
 /**
  * The parameters of a classifier in the order in which its graph uses them.
  *
- * @param peft The parameters that are tuned beside the base, if not the whole model is.
+ * @param peft The parameters that are tuned beside the base, if the whole model is not.
  */
 export function parameterShapes(config: ModelConfig, peft?: PeftConfig): ParameterShape[] {
   const graph = new Graph();
@@ -70,7 +70,7 @@ export function parameterShapes(config: ModelConfig, peft?: PeftConfig): Paramet
   return parameters;
 }
 
-/** Those parameters of a classifier that a base holds too: all but the head's. */
+/** The parameters of a classifier that its base also has: all but the head's. */
 export function baseParameters(config: ModelConfig): ParameterShape[] {
   return parameterShapes(config).filter(({ name }) => !isHeadParameter(config, name));
 }
@@ -89,7 +89,7 @@ export function frozenBase(config: ModelConfig): Set<string> {
  * Random initial weights, as transformers draws them: normal with deviation `initializer_range`,
  * biases 0, layer normalisation 1, and the embedding of padding 0.
  *
- * @param parameters Those that are wanted; all by default.
+ * @param parameters The parameters to initialise; all by default.
  */
 export function initialWeights(
   config: ModelConfig,
@@ -100,7 +100,7 @@ export function initialWeights(
   const weights: Weights = {};
   for (const { name, shape } of parameters) {
     const values = new Float32Array(elementCount(shape));
-    // A vector of weights scales what is normalised.
+    // A weight vector scales a normalised input.
     if (name.endsWith(".weight") && shape.length === 1) values.fill(1);
     else if (name.endsWith(".weight")) {
       for (let i = 0; i < values.length; i++) {
@@ -145,7 +145,7 @@ export function classifierGraph(
   return graph;
 }
 
-/** Quantises what is large or takes long; the pooler, the head and virtual tokens stay as they are. */
+/** Quantises large and slow weights; the pooler, the head and virtual tokens stay as they are. */
 export function quantizeEncoder(graph: Graph, config: ModelConfig): void {
   const base = frozenBase(config);
   quantizeWeights(graph, (name) => base.has(name) && isQuantized(config, name));
@@ -155,11 +155,11 @@ function isQuantized(config: ModelConfig, name: string): boolean {
   return name.startsWith(familyOf(config).names.layers) || name === wordEmbeddings(config);
 }
 
-/** How many bytes the weights of a classifier take in memory. */
+/** The memory of a classifier's weights, in bytes. */
 export function weightBytes(config: ModelConfig, dtype: Dtype = "fp32"): number {
   const bytes = parameterShapes(config).map(({ name, shape }) => {
     const isMatrix = shape.length === 2;
-    // With a scale for each row.
+    // Each row has a scale.
     return dtype === "q8" && isMatrix && isQuantized(config, name)
       ? elementCount(shape) + shape[0]! * FLOAT_BYTES
       : elementCount(shape) * FLOAT_BYTES;

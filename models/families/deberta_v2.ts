@@ -184,11 +184,11 @@ function encoder(
 
 /** The rows of the table of distances, in the orders that the products need. */
 interface DistanceRows {
-  /** For all keys as a query sees them, `[2*length+1]`. */
+  /** The rows of all keys, as a query sees them, `[2*length+1]`. */
   fromQuery: Tensor;
-  /** For all queries as a key sees them, `[2*length+1]`. */
+  /** The rows of all queries, as a key sees them, `[2*length+1]`. */
   fromKey: Tensor;
-  /** For all keys as the first query sees them, `[length]`. */
+  /** The rows of all keys, as the first query sees them, `[length]`. */
   fromFirst: Tensor;
 }
 

@@ -186,7 +186,7 @@ function layerType(
 
 /** The tensors that layers of one type share. */
 interface LayerInputs {
-  /** Added to the attention scores, broadcast to `[batch, heads, length, length]`. */
+  /** The bias added to the attention scores, broadcast to `[batch, heads, length, length]`. */
   bias: Tensor;
   /** The cosine of each pair's rotation angle at each position, `[length, headSize/2]`. */
   cosines: Tensor;

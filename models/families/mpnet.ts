@@ -38,11 +38,11 @@ import { HEADS_RULE, headsFit, maskedLanguageTransform, sizesOf } from "./bert_e
 
 const { shape } = ModelConfig;
 
-/** transformers uses this number, whatever the configuration says. */
+/** The number of buckets that transformers uses, whatever the configuration says. */
 const BUCKETS = 32;
-/** Distances from this one on share a bucket. */
+/** The distance from which on all share a bucket. */
 const LONGEST_DISTANCE = 128;
-/** Positions start after that of padding, which is fixed. */
+/** The row of a text's first token; it follows that of padding, which is fixed. */
 const FIRST_POSITION = 2;
 
 /** The part of transformers' `MPNetConfig` that Graft uses; other keys are kept as they are. */

@@ -29,7 +29,7 @@ function robertaFamily<ModelType extends string>(
     // The default of transformers' RobertaConfig.
     pad_token_id: BERT_SHAPE.pad_token_id.unwrap().default(1),
   }).refine(headsFit, HEADS_RULE);
-  /** Positions start after that of padding. */
+  /** The row of a text's first token, which follows that of padding. */
   const firstPosition = (config: { pad_token_id: number }) => config.pad_token_id + 1;
   const family: Family<z.infer<typeof Config>> = {
     modelType,

@@ -1,7 +1,7 @@
 /**
- * Adapters: what was tuned beside a frozen base, in a folder that PEFT loads as it is. Beside PEFT's
- * own files it holds `config.json`, the base's with the names of the adapter's classes, and the base's
- * tokenizer; the metadata of its weights say which base they belong to.
+ * Adapters: the parameters tuned beside a frozen base, in a folder that PEFT loads as it is. Beside
+ * PEFT's own files it holds `config.json`, the base's with the names of the adapter's classes, and
+ * the base's tokenizer; the metadata of its weights say which base they belong to.
  *
  * @module
  */
@@ -38,7 +38,7 @@ import {
   type Weights,
 } from "../weights.ts";
 
-/** What {@link ADAPTER_CONFIG_FILE} says of every adapter. */
+/** The fields of {@link ADAPTER_CONFIG_FILE} that every adapter has. */
 const AdapterConfig = z.looseObject({
   peft_type: z.enum(ADAPTER_METHODS.map(({ peftType }) => peftType)),
   task_type: z.literal("SEQ_CLS"),
@@ -46,7 +46,7 @@ const AdapterConfig = z.looseObject({
   revision: z.string().nullable().default(null),
 });
 
-/** The metadata of an adapter's weights that Graft wrote. */
+/** The metadata of adapter weights that Graft wrote. */
 const Metadata = z.object({
   base_model_sha256: z.string().optional(),
   model_max_length: z.coerce.number().int().positive().optional(),
@@ -67,7 +67,7 @@ const Metadata = z.object({
 export interface Base {
   /** A folder, or a name on the hub as `modelDir()` takes it. */
   name: string;
-  /** The digest of its weights; unknown where PEFT wrote the adapter. */
+  /** The digest of the base's weights; absent if PEFT wrote the adapter. */
   sha256?: string | undefined;
 }
 
@@ -75,11 +75,11 @@ export interface Base {
 export interface Adapter {
   base: Base;
   peft: PeftConfig;
-  /** The base's, with the adapter's classes. */
+  /** The base's configuration, with the adapter's classes. */
   config: ModelConfig;
-  /** Those that were tuned, and the head's. */
+  /** The tuned parameters, and the head's. */
   weights: Weights;
-  /** The base's, which cuts texts to {@link maxLength}: what loads the folder takes texts from it. */
+  /** The base's tokenizer, which cuts texts to {@link maxLength} for all who load the folder. */
   tokenizer: Tokenizer;
   /** The most tokens of a text, `[CLS]` and `[SEP]` included. */
   maxLength: number;
@@ -91,11 +91,11 @@ export interface StoredAdapter {
   base: Base;
   peft: PeftConfig;
   labelCount: number;
-  /** Absent where PEFT wrote the adapter. */
+  /** The configuration; absent if PEFT wrote the adapter. */
   config?: ModelConfig | undefined;
   weights: Weights;
   maxLength?: number | undefined;
-  /** The treatment of texts that have more tokens; by default they lose their end. */
+  /** The treatment of texts with more tokens; by default they lose their end. */
   longTexts?: LongTexts | undefined;
   /** The linear model beside the network, if there is one. */
   partner?: PooledPartner | undefined;
@@ -106,7 +106,7 @@ export async function isAdapter(dir: string): Promise<boolean> {
   return await exists(join(dir, ADAPTER_CONFIG_FILE));
 }
 
-/** Writes an adapter into a folder, in place of a whole model that it may hold. */
+/** Writes an adapter into a folder, in place of any whole model there. */
 export async function saveAdapter(
   dir: string,
   { base, peft, config, weights, tokenizer, maxLength }: Adapter,
@@ -148,13 +148,13 @@ export async function saveAdapter(
   });
 }
 
-/** Takes an adapter out of a folder, if it holds one. */
+/** Removes the adapter of a folder, if it holds one. */
 export async function removeAdapter(dir: string): Promise<void> {
   await removeFiles(dir, [ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE]);
 }
 
 /**
- * Reads an adapter, written here or by PEFT, without its base.
+ * Reads an adapter, written by Graft or PEFT, without its base.
  *
  * @throws {UserError} If a file is missing or damaged, the head is missing, or shapes disagree.
  */
@@ -202,7 +202,7 @@ export async function readAdapter(dir: string): Promise<StoredAdapter> {
     const names = labelsOf(named).length;
     throw new UserError(`Cannot read '${dir}': its head has ${labelCount} classes, not ${names}`);
   }
-  // Where PEFT wrote it, which parameters a head has is known when the base is.
+  // The parameters of the head are unknown until the base is known, if PEFT wrote the adapter.
   const parameters = named === undefined ? [] : headParameters(named);
   for (const { name, shape } of parameters) values(prefix + name, shape);
   const name = config.base_model_name_or_path;
@@ -229,7 +229,7 @@ export async function readAdapter(dir: string): Promise<StoredAdapter> {
 }
 
 /**
- * The base that the adapter of a folder names, as `modelDir()` takes it.
+ * The base that a folder's adapter names, as `modelDir()` takes it.
  *
  * @throws {UserError} If the folder's description of its adapter is damaged.
  */
@@ -245,7 +245,7 @@ export async function baseNameOf(dir: string): Promise<string> {
 /**
  * The folder of the base that an adapter names.
  *
- * @throws {UserError} If it is not there.
+ * @throws {UserError} If the folder does not exist.
  */
 export async function baseDirOf({ dir, base }: StoredAdapter): Promise<string> {
   const baseDir = await modelDir(base.name);
@@ -260,7 +260,7 @@ export async function baseDirOf({ dir, base }: StoredAdapter): Promise<string> {
 export interface AdaptedClassifier {
   config: ModelConfig;
   tokenizer: Tokenizer;
-  /** The base's, and the adapter's in place of its head. */
+  /** The base's weights, and the adapter's in place of its head. */
   weights: Weights;
   peft: PeftConfig;
 }
@@ -269,8 +269,8 @@ export interface AdaptedClassifier {
  * Reads the base of an adapter.
  *
  * @param dir The base's folder; by default the one that the adapter names.
- * @throws {UserError} If the base is not there, or is not the one that the adapter was tuned on; the
- * message names both.
+ * @throws {UserError} If the base does not exist, or is not the one that the adapter was tuned on;
+ * the message names both.
  */
 export async function withBase(adapter: StoredAdapter, dir?: string): Promise<AdaptedClassifier> {
   const { peft } = adapter;
@@ -289,8 +289,9 @@ export async function withBase(adapter: StoredAdapter, dir?: string): Promise<Ad
 /**
  * Checks that an adapter was tuned on the weights of this folder.
  *
- * @param baseSha256 Gives that of those weights; asked only where the adapter knows its base's.
- * @throws {UserError} If not; the message names both.
+ * @param baseSha256 Returns the digest of those weights; called only if the adapter knows its
+ * base's.
+ * @throws {UserError} If it was tuned on others; the message names both.
  */
 export async function checkBase(
   { dir, base }: StoredAdapter,
@@ -345,7 +346,7 @@ function withClasses({ labelCount, config }: StoredAdapter, baseConfig: ModelCon
   );
 }
 
-/** The base's tokenizer, which cuts texts to what is left beside an adapter's virtual tokens. */
+/** The base's tokenizer, which cuts texts to the room that an adapter's virtual tokens leave. */
 export function adaptedTokenizer(
   { peft, maxLength, longTexts = TRUNCATE }: Pick<
     StoredAdapter,
@@ -379,7 +380,7 @@ export function checkPositions(
   );
 }
 
-/** Everything of a base but its head. */
+/** Reads all weights of a base but its head's. */
 export async function readBaseWeights(baseDir: string, config: ModelConfig): Promise<Weights> {
   const parameters = baseParameters(config);
   const weights = await readWeights(baseDir, config, parameters);
@@ -398,7 +399,7 @@ export async function baseOf(model: string): Promise<Base> {
   };
 }
 
-/** `name@revision` -> both; a folder may have an `@` in its name. */
+/** Splits `name@revision`; a folder may have an `@` in its name. */
 function splitName(name: string): [string, string?] {
   const at = isAbsolute(name) ? -1 : name.indexOf("@");
   return at < 0 ? [name] : [name.slice(0, at), name.slice(at + 1)];

@@ -4,8 +4,8 @@
  * @module
  */
 
-/** Says what was tuned, and on which base. */
+/** The file that describes an adapter and names its base. */
 export const ADAPTER_CONFIG_FILE = "adapter_config.json";
 
-/** Holds what was tuned. */
+/** The file of an adapter's parameters. */
 export const ADAPTER_WEIGHTS_FILE = "adapter_model.safetensors";

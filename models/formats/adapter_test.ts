@@ -16,7 +16,7 @@ import { decodeSafetensors, encodeSafetensors, type StoredTensor } from "./safet
 import { Tokenizer } from "../text/tokenizer.ts";
 import { exportModel, initialWeights } from "../weights.ts";
 
-/** What PEFT wrote; its README says how. */
+/** The files that PEFT wrote; their README says how. */
 const PEFT = fileURLToPath(new URL("../../tests/peft", import.meta.url));
 const BASE = join(PEFT, "base");
 const PEFT_LOGITS: { input_ids: number[][]; logits: Record<string, number[][]> } = JSON.parse(
@@ -41,7 +41,7 @@ async function inTempDir(test: (dir: string) => Promise<void>): Promise<void> {
   }
 }
 
-/** The logits of the batch that PEFT computed, under an ONNX model. */
+/** The logits of the batch that PEFT computed, with an ONNX model. */
 async function logits(executor: Executor, model: Uint8Array): Promise<number[]> {
   const session = await executor.loadSession(model);
   // Rows end at their padding, which is 0.

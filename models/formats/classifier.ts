@@ -48,7 +48,7 @@ import {
   weightsMetadata,
 } from "../weights.ts";
 
-/** Everything that a classifier consists of. */
+/** A classifier with everything that belongs to it. */
 export interface Classifier {
   config: ModelConfig;
   tokenizer: Tokenizer;
@@ -109,7 +109,7 @@ export async function loadClassifier(dir: string): Promise<Classifier> {
 }
 
 /**
- * An adapter and its base as one whole model, which takes no longer than the base alone.
+ * Merges an adapter into its base: a whole model, which takes no longer than the base alone.
  *
  * @throws {UserError} If the folder holds no adapter, or one that cannot be made a part of its base.
  */
@@ -129,8 +129,9 @@ export async function mergedClassifier(dir: string): Promise<Classifier> {
 }
 
 /**
- * Reads what a classifier, or an adapter with its base, needs for inference: the ONNX model in place
- * of the weights. One of 8 bits that is not there yet is made, and kept where files may be written.
+ * Reads the parts of a classifier, or of an adapter with its base, that inference needs: the ONNX
+ * model in place of the weights. A missing one of 8 bits is made, and kept where files may be
+ * written.
  *
  * @throws {UserError} If the folder holds neither, or one that cannot be used.
  */
@@ -155,7 +156,7 @@ export async function loadForInference(
     if (sha256 !== undefined) await checkWeights(dir, config, parameterShapes(config));
     await checkRegular(onnxFile);
     const model = await Deno.readFile(onnxFile);
-    // One that was made of other weights is another model; without weights there is no other.
+    // A model made from other weights is another model; without weights there is no other.
     const isOwn = sha256 === undefined ||
       modelMetadata(model).get(WEIGHTS_SHA256) === sha256;
     if (isOwn && hasExternalData(model)) {
@@ -168,7 +169,7 @@ export async function loadForInference(
   }
   const { weights } = await loadClassifier(dir);
   const model = exportModel(config, weights, { dtype, weightsSha256: sha256 });
-  // One made of weights that have been replaced meanwhile would pass for theirs.
+  // A model made from weights that have been replaced meanwhile would pass for theirs.
   if (dtype === "q8" && sha256 === await sha256Of(dir)) await writeWhereAllowed(onnxFile, model);
   return { config, tokenizer, model };
 }
@@ -182,7 +183,7 @@ async function sha256Of(dir: string): Promise<string | undefined> {
 }
 
 /**
- * Reads what a model says of itself, without its weights, which must be there.
+ * Reads the description of a model, without its weights, which must be there.
  *
  * @throws {UserError} If the folder holds no model that can be used.
  */
@@ -202,7 +203,7 @@ export async function describeClassifier(dir: string): Promise<Omit<Classifier, 
 }
 
 /**
- * A folder's tokenizer, which cuts texts to what the model has positions for, or earlier.
+ * The tokenizer of a folder, which cuts texts to the model's number of positions, or earlier.
  *
  * @param maxLength The tokens to which longer texts are cut; by default the length that the
  * tokenizer was saved with.

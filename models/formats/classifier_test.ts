@@ -74,7 +74,7 @@ Deno.test("loadForInference() makes the ONNX model from the weights if it is not
     const { model } = await loadForInference(dir);
     await Deno.remove(join(dir, "onnx"), { recursive: true });
     const made = (await loadForInference(dir)).model;
-    // It does not say of which file it was made, as nothing will ask.
+    // It does not name the file of weights it was made from, as nothing will ask.
     const length = made.length - 100;
     deepStrictEqual(model.slice(-length), made.slice(-length));
   });
@@ -92,7 +92,7 @@ Deno.test("loadForInference() uses no ONNX model of other weights, whatever its 
     await Deno.utime(file, new Date(), new Date(Date.now() + 1e6));
     const changed = (await loadForInference(dir)).model;
     notDeepStrictEqual(changed, model);
-    // Nor one that says nothing of its weights.
+    // A model that does not name its weights is not used, either.
     for (const size of [0, 1, 5000]) {
       await Deno.writeFile(file, new Uint8Array(size).fill(0xf7));
       deepStrictEqual((await loadForInference(dir)).model, changed);
@@ -104,7 +104,7 @@ Deno.test("loadForInference() takes no digest for that of weights which others h
   await withModel(async (dir) => {
     const weights = join(dir, "model.safetensors");
     const digest = join(dir, "onnx/weights_digest.json");
-    // Times of changes are known to the second.
+    // Times of changes have a resolution of a second.
     while (!await exists(digest)) {
       await new Promise((resolve) => setTimeout(resolve, 100));
       await loadForInference(dir);
@@ -112,13 +112,13 @@ Deno.test("loadForInference() takes no digest for that of weights which others h
     const { model } = await loadForInference(dir);
     const { size, mtime } = await Deno.stat(weights);
     const bytes = await Deno.readFile(weights);
-    // In place, of the same length, and of the same time.
+    // The weights are replaced in place, with the same length and time.
     await Deno.writeFile(weights, bytes.fill(1, -4));
     await Deno.utime(weights, mtime!, mtime!);
     strictEqual((await Deno.stat(weights)).size, size);
     const changed = (await loadForInference(dir)).model;
     notDeepStrictEqual(changed, model);
-    // Nor one that comes with the folder.
+    // A digest that comes with the folder is not used, either.
     for (const content of ["", "{}", JSON.stringify({ sha256: "0".repeat(64), files: [] })]) {
       await Deno.writeTextFile(digest, content);
       deepStrictEqual((await loadForInference(dir)).model, changed);
@@ -133,7 +133,7 @@ Deno.test("loadForInference() quantises a model once, and again when its weights
     deepStrictEqual(await Deno.readFile(file), model);
     const exact = (await loadForInference(dir)).model;
     ok(model.length < 0.4 * exact.length, `${model.length} bytes, ${exact.length} before`);
-    // What is there is read as it is.
+    // An existing model is read as it is.
     const { mtime } = await Deno.stat(file);
     deepStrictEqual((await loadForInference(dir, "q8")).model, model);
     deepStrictEqual((await Deno.stat(file)).mtime, mtime);
@@ -339,7 +339,7 @@ Deno.test("loadClassifier() reads files of its folder alone", async () => {
         });
         await Deno.remove(file);
       }
-      // Within it a link does no harm.
+      // A link within the folder does no harm.
       await Deno.copyFile(outside, join(dir, `${name}.1`));
       await Deno.symlink(`${name}.1`, file);
       await loadClassifier(dir);

@@ -1,6 +1,6 @@
 /**
- * A model's `config.json`, as transformers writes it, and what all families say in it; keys keep
- * transformers' names.
+ * A model's `config.json`, as transformers writes it, and the part of it that all families share;
+ * keys keep transformers' names.
  *
  * @module
  */
@@ -15,12 +15,12 @@ export const CONFIG_FILE = "config.json";
 export const size = z.number().int().positive();
 
 /**
- * How many layers there are. Weights are compared with what a graph asks for, and a graph is made
- * before: it stays small, whatever a file says.
+ * The number of layers. Weights are compared with a graph's parameters, and the graph is made
+ * first: the limit keeps it small, whatever a file says.
  */
 export const layerCount = size.max(1000);
 
-/** How wide a layer is; bounded as {@link layerCount} is. */
+/** The width of a layer, which is limited as {@link layerCount} is. */
 export const width = size.max(2 ** 16);
 
 /**
@@ -48,8 +48,8 @@ const Labels = z.union([z.array(Label), z.record(z.string(), Label)]).nullable()
   );
 
 /**
- * How the logits of a classifier came about, by label: those that training gave times scale plus
- * bias. For one class a text all scales are one over the temperature. The head's weights have it.
+ * The calibration of a classifier's logits, by label: the trained logits times scale plus bias.
+ * With one class per text all scales are one over the temperature. The head's weights include it.
  */
 const Calibration = z.object({
   scales: z.array(z.number().positive()),
@@ -68,9 +68,9 @@ export const ModelConfig = z.looseObject({
   pad_token_id: z.number().int().nonnegative().default(0),
   id2label: Labels,
   problem_type: z.enum(PROBLEM_TYPES).nullable().default(null),
-  // Graft's own keys: another's of the same name say something else.
+  // Graft's own keys: a key of the same name from elsewhere has another meaning.
   calibration: Calibration.optional().catch(undefined),
-  /** From which score on each class counts as predicted where a text may have several. */
+  /** The lowest score at which each class counts as predicted, where a text may have several. */
   thresholds: z.array(z.number()).optional().catch(undefined),
 });
 
@@ -87,7 +87,7 @@ export const SCRATCH_SIZES = {
 /** A name in {@link SCRATCH_SIZES}. */
 export type ScratchSize = keyof typeof SCRATCH_SIZES;
 
-/** The names of the models that begin with random weights. */
+/** The names of the models that start from random weights. */
 export const SCRATCH_MODELS = ["scratch:tiny", "scratch:mini", "scratch:small"] as const;
 
 /** The name of the pretrained base that comes with Graft, in `models/bundled/`. */
@@ -96,7 +96,7 @@ export const BUNDLED_MODEL = "bundled";
 /** The names of the models that come with Graft, the default first. */
 export const OWN_MODELS: readonly string[] = [BUNDLED_MODEL, ...SCRATCH_MODELS];
 
-/** `scratch:tiny` -> `tiny`; `undefined` for a model that does not begin with random weights. */
+/** `scratch:tiny` -> `tiny`; `undefined` for a model that does not start from random weights. */
 export function scratchSizeOf(model: string): ScratchSize | undefined {
   return SCRATCH_MODELS.some((name) => name === model)
     ? model.slice("scratch:".length) as ScratchSize
@@ -112,8 +112,7 @@ export function labelsOf(config: ModelConfig): string[] {
 }
 
 /**
- * The meaning of the logits; where the configuration does not say, as transformers' pipeline takes
- * them.
+ * The meaning of the logits; if the configuration does not say, that of transformers' pipeline.
  */
 export function problemOf(config: ModelConfig): Problem {
   const labels = labelsOf(config);
@@ -127,7 +126,7 @@ export function problemOf(config: ModelConfig): Problem {
   };
 }
 
-/** How a classifier's head was calibrated, if it was. */
+/** The calibration of a classifier's head, if it has one. */
 export function calibrationOf(config: ModelConfig): Calibration | undefined {
   const { calibration } = config;
   const count = labelsOf(config).length;

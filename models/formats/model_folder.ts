@@ -1,5 +1,5 @@
 /**
- * The folder of a model, which may come from anyone: all that is read of it is its own.
+ * The folder of a model, which may come from anyone: only its own files are read.
  *
  * @module
  */
@@ -8,14 +8,14 @@ import { basename, dirname, join, relative } from "node:path";
 import { checkRegular, exists, isSystemError } from "../../lib/files.ts";
 import { UserError } from "../../lib/user_error.ts";
 
-/** The files that models are read from, and the folders that such files are in. */
+/** The files that a model is read from, and the folders of such files. */
 const PARTS = /\.(json|safetensors|onnx|txt)$|^(onnx|1_Pooling)$/;
 
 /**
- * Checks that no link leads out of a model's folder, by which a model could show what is in files of
- * the machine. The cache of the hub keeps a model's files in `blobs/`, beside its `snapshots/`.
+ * Checks that no link leads out of a model's folder, as a model could thereby reveal files of the
+ * machine. The hub's cache keeps a model's files in `blobs/`, beside its `snapshots/`.
  *
- * @throws {UserError} If one does.
+ * @throws {UserError} If a link does.
  */
 export async function checkLinks(dir: string): Promise<void> {
   const inside = await realPath(dir);
@@ -27,7 +27,7 @@ export async function checkLinks(dir: string): Promise<void> {
       if (!isSymlink || !PARTS.test(name)) continue;
       const path = join(folder, name);
       const target = await realPath(path);
-      // Who reads one that leads to nothing says so.
+      // A reader of a link that leads to nothing reports it.
       if (target === undefined && !await isLoop(path)) continue;
       if (target !== undefined && !/^\.\.(\/|\\|$)/.test(relative(root, target))) continue;
       throw new UserError(
@@ -48,15 +48,15 @@ const IDENTITY_FILES = [
   "adapter_model.safetensors",
   "onnx/model.onnx",
 ];
-/** The length of an end of a file; of longer files the two ends count. */
+/** The length of each end of a file; of longer files only the two ends count. */
 const END_BYTES = 2 ** 16;
 
 /**
- * A digest of what tells a model from others that were in its folder before it, as training changes
- * all weights of a head: small files, and the ends of large ones. Times of files are no part of it.
+ * A digest that tells a model from others that were in its folder before it: of small files, and of
+ * the ends of large ones, as training changes all weights of a head. File times are no part of it.
  * It is no proof against forgery.
  *
- * @throws {UserError} If something among them is no regular file.
+ * @throws {UserError} If one of these files is not a regular file.
  */
 export async function modelIdentity(dir: string): Promise<string> {
   const hash = createHash("sha256");
@@ -71,7 +71,7 @@ export async function modelIdentity(dir: string): Promise<string> {
     const lastStart = size - block.length;
     await readInto(block, file);
     hash.update(block);
-    // A server looks at many of them: a small file, which is both of its ends, is read once.
+    // A server does this for many models: a small file, which is both of its ends, is read once.
     if (lastStart > 0) {
       await file.seek(lastStart, Deno.SeekMode.Start);
       await readInto(block, file);
@@ -81,14 +81,14 @@ export async function modelIdentity(dir: string): Promise<string> {
   return hash.digest("hex");
 }
 
-/** Fills a block with what comes next in a file, as far as there is something. */
+/** Fills a block with the next bytes of a file, as far as there are any. */
 async function readInto(block: Uint8Array, file: Deno.FsFile): Promise<void> {
   for (let read = 0, count; read < block.length; read += count) {
     count = await file.read(block.subarray(read)) ?? block.length - read;
   }
 }
 
-/** Where a path leads; `undefined` if to nothing. */
+/** The target of a path; `undefined` if it leads to nothing. */
 async function realPath(path: string): Promise<string | undefined> {
   try {
     return await Deno.realPath(path);
@@ -98,7 +98,7 @@ async function realPath(path: string): Promise<string | undefined> {
   }
 }
 
-/** Whether a link leads back to itself, or to what cannot be looked at. */
+/** Whether a link leads back to itself, or to a place that may not be read. */
 async function isLoop(path: string): Promise<boolean> {
   return await Deno.stat(path).then(
     () => false,

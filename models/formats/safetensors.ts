@@ -49,24 +49,24 @@ const Metadata = z.record(z.string(), z.string());
 
 const LENGTH_BYTES = 8;
 
-/** How the file begins that Git LFS leaves in the place of another; as long as is read of a header. */
+/** The first {@link LENGTH_BYTES} bytes of the file that Git LFS leaves in place of another. */
 const LFS_POINTER = "version ";
 
-/** Where a tensor stands in a file. */
+/** The place of a tensor in a file. */
 interface Place {
   dtype: string;
   shape: readonly number[];
   /** The first byte, from the start of the file. */
   from: number;
-  /** The byte behind the last. */
+  /** The byte after the last. */
   to: number;
 }
 
 /**
- * Decodes a safetensors file. The tensors are copies of their bytes; those of a type other than F64,
- * F32, F16, BF16, I32 and I64 are left out.
+ * Decodes a safetensors file. The tensors are copies of their bytes; only those of the types F64,
+ * F32, F16, BF16, I32 and I64 are included.
  *
- * @param file How error messages name the file.
+ * @param file The name of the file in error messages.
  * @throws {UserError} If the bytes are not a well-formed safetensors file.
  */
 export function decodeSafetensors(bytes: Uint8Array, file: string): Safetensors {
@@ -128,7 +128,7 @@ export class SafetensorsFile implements Disposable {
   /**
    * Reads one tensor.
    *
-   * @throws {UserError} If there is none of this name, or it has a type that Graft cannot read.
+   * @throws {UserError} If there is no such tensor, or Graft cannot read its type.
    */
   async read(name: string): Promise<StoredTensor> {
     const { dtype, shape, from, to } = this.#place(name);
@@ -167,10 +167,10 @@ async function readBytes(
   return bytes;
 }
 
-/** Where the header ends. */
+/** The end of the header. */
 function headerEndOf(start: Uint8Array, fileLength: number, file: string): number {
   const text = new TextDecoder().decode(start);
-  // No more is read of it.
+  // No more of the file has been read.
   if (/^<(!doctyp|html)/i.test(text)) {
     throw fault(file, "it is a web page, not a model; download the file itself");
   }
@@ -216,7 +216,7 @@ function parseHeader(
   );
   for (const [name, { dtype, shape, data_offsets: [from, to] }] of inOrder) {
     const type = decoderOf(dtype);
-    // One of another type is nobody's fault until somebody reads it.
+    // A tensor of another type does no harm until somebody reads it.
     if (type !== undefined && to - from !== elementCount(shape) * type.bytes) {
       throw fault(
         file,
@@ -268,7 +268,7 @@ export function encodeSafetensors({ tensors, metadata }: Safetensors): Uint8Arra
   return bytes;
 }
 
-/** A float32 tensor whose values are asked for when it is their turn to be written. */
+/** A float32 tensor whose values are only requested when they are to be written. */
 export interface TensorSource {
   name: string;
   shape: readonly number[];
@@ -278,7 +278,7 @@ export interface TensorSource {
 /**
  * A safetensors file in pieces, so that only one tensor is in memory at a time.
  *
- * @param dtype How the numbers are stored: float32, or rounded to half precision.
+ * @param dtype The type of the stored numbers: float32, or rounded to half precision.
  */
 export async function* safetensorsParts(
   sources: readonly TensorSource[],

@@ -12,7 +12,7 @@ import {
 
 const HEADER_LENGTH_BYTES = 8;
 
-/** A file from a header, as text or as what becomes JSON, and so many bytes of data. */
+/** A file with a header, given as text or as a value for JSON, and this many bytes of data. */
 function file(header: unknown, dataLength: number): Uint8Array {
   const text = typeof header === "string" ? header : JSON.stringify(header);
   const json = new TextEncoder().encode(text);

@@ -5,7 +5,7 @@
  */
 import { UserError } from "../../lib/user_error.ts";
 
-/** The content of `special_tokens_map.json`: which token BERT uses for which purpose. */
+/** The content of `special_tokens_map.json`: BERT's tokens by their purpose. */
 export const SPECIAL_TOKENS_MAP = {
   pad_token: "[PAD]",
   unk_token: "[UNK]",
@@ -25,7 +25,7 @@ export const ROBERTA_TOKENS = {
   mask_token: "<mask>",
 } as const;
 
-/** MPNet's, which are RoBERTa's but for one. */
+/** MPNet's special tokens, which are RoBERTa's but for one. */
 export const MPNET_TOKENS = { ...ROBERTA_TOKENS, unk_token: "[UNK]" } as const;
 
 /** Tokens by their purpose, as transformers names it. */
@@ -51,7 +51,7 @@ export const CONTINUATION_PREFIX = "##";
 /** The fewest tokens of a text: `[CLS]`, one word and `[SEP]`. */
 export const MIN_LENGTH = 3;
 
-/** Longer words are encoded as `[UNK]`, as in the published BERT models. */
+/** The longest word; longer ones are encoded as `[UNK]`, as in the published BERT models. */
 const MAX_WORD_CHARACTERS = 100;
 
 /** The content of a BERT tokenizer's `tokenizer.json`. */
@@ -79,7 +79,7 @@ export interface AddedTokenJson {
   special: boolean;
 }
 
-/** How texts are cleaned, in `tokenizer.json`. */
+/** The cleaning of texts, in `tokenizer.json`. */
 export interface BertNormalizerJson {
   type: "BertNormalizer";
   clean_text: boolean;
@@ -88,7 +88,7 @@ export interface BertNormalizerJson {
   lowercase: boolean;
 }
 
-/** Which tokens, each with its id, frame a sequence, in `tokenizer.json`. */
+/** The tokens that frame a sequence, each with its id, in `tokenizer.json`. */
 export interface FrameJson {
   type: "BertProcessing" | "RobertaProcessing";
   sep: [token: string, id: number];
@@ -234,16 +234,16 @@ function addedTokenJson(content: string, id: number): AddedTokenJson {
   };
 }
 
-/** How a BERT tokenizer cleans texts. */
+/** The cleaning of texts by a BERT tokenizer. */
 export interface Normalization {
   lowercase: boolean;
-  /** As with {@link lowercase} by default. */
+  /** Whether accents are removed; by default as {@link lowercase}. */
   stripAccents?: boolean;
-  /** Whether each Chinese character is a word of its own; so by default. */
+  /** Whether each Chinese character is a word of its own; true by default. */
   tokenizeChineseCharacters?: boolean;
 }
 
-/** How a BERT tokenizer cleans texts, as `tokenizer.json` says it. */
+/** The cleaning of texts by a BERT tokenizer, as `tokenizer.json` describes it. */
 export function normalizerJson(
   { lowercase, stripAccents = lowercase, tokenizeChineseCharacters = true }: Normalization,
 ): BertNormalizerJson {

@@ -1,6 +1,6 @@
 /**
- * Reads a tokenizer from a model's folder, whichever files describe it there: `tokenizer.json`, or what
- * came before it, and the three places beside it where tokens are added.
+ * Reads a tokenizer from a model's folder, whichever files describe it there: `tokenizer.json`, or
+ * its predecessors, and the three places beside it where tokens are added.
  *
  * @module
  */
@@ -43,7 +43,7 @@ const SENTENCEPIECE_FILES = [
   "tokenizer.model",
 ];
 
-/** transformers' classes whose `tokenizer.json` says all of what they do. */
+/** transformers' tokenizer classes whose `tokenizer.json` describes them completely. */
 const CLASSES = [
   "BertTokenizer",
   "DistilBertTokenizer",
@@ -57,7 +57,7 @@ const CLASSES = [
   "TokenizersBackend",
 ] as const;
 
-/** Those that are built from `vocab.txt`. */
+/** The classes that are built from `vocab.txt`. */
 const WORDPIECE_CLASSES: readonly string[] = CLASSES.slice(0, 4);
 
 /** transformers' class of a model's tokenizer, where the tokenizer's files do not name it. */
@@ -132,9 +132,9 @@ const ModelConfig = z.looseObject({
 
 /** A tokenizer's files. */
 export interface TokenizerFolder {
-  /** How texts become tokens. */
+  /** The steps from texts to tokens. */
   definition: TokenizerJson;
-  /** The same as `tokenizer.json` has it, with all keys. */
+  /** The content of `tokenizer.json`, with all keys. */
   json: Record<string, unknown>;
   /** The content of `tokenizer_config.json`. */
   config: Record<string, unknown>;
@@ -144,9 +144,9 @@ export interface TokenizerFolder {
   specialTokens: SpecialTokens;
   /** The most tokens that a text is encoded to, if the files say so. */
   maxLength: number | undefined;
-  /** Which end of a text that is too long is kept. */
+  /** The end of a text that is kept if the text is too long. */
   keeps: "start" | "end";
-  /** The treatment of such texts, where the files say more of it. */
+  /** The treatment of texts that are too long, if the files say more of it. */
   longTexts?: LongTexts | undefined;
 }
 
@@ -182,7 +182,7 @@ export async function readTokenizerFolder(dir: string): Promise<TokenizerFolder>
   const addedTokens = await allAddedTokens(dir, definition, config, named);
   return {
     definition: { ...definition, added_tokens: addedTokens },
-    // A length that was saved with it is not that of another model.
+    // A length that was saved with the tokenizer is not that of another model.
     json: { ...json, truncation: null, padding: null, added_tokens: addedTokens },
     config: {
       ...older?.config ?? written,
@@ -207,7 +207,7 @@ async function readObject(file: string): Promise<Record<string, unknown>> {
   return await exists(file) ? await readJson(file, JsonObject) : {};
 }
 
-/** The tokens that have a purpose, without how they stand in a text. */
+/** The content of the tokens that have a purpose, without their options. */
 function contentsOf(named: NamedTokens): SpecialTokens {
   return Object.fromEntries(SPECIAL_TOKEN_NAMES.flatMap((name) => {
     const token = named[name];
@@ -215,7 +215,7 @@ function contentsOf(named: NamedTokens): SpecialTokens {
   }));
 }
 
-/** The added tokens that have the names of BERT's or RoBERTa's, where the files say of none. */
+/** The added tokens with the names of BERT's or RoBERTa's, if the files name none. */
 function usualTokens({ added_tokens }: TokenizerJson): SpecialTokens {
   const contents = new Set(added_tokens.map(({ content }) => content));
   return Object.fromEntries(
@@ -285,7 +285,7 @@ async function readOlder(
   throw await unreadable(dir, tokenizerClass);
 }
 
-/** Why a folder without `tokenizer.json` cannot be read, and what helps. */
+/** An error that says why a folder without `tokenizer.json` cannot be read, and what to do. */
 async function unreadable(dir: string, tokenizerClass: string | undefined): Promise<UserError> {
   for (const file of SENTENCEPIECE_FILES) {
     if (!await exists(join(dir, file))) continue;

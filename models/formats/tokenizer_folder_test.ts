@@ -9,7 +9,7 @@ const JSON_FILE = tokenizerJson(VOCABULARY, { lowercase: true });
 
 type Files = Record<string, unknown>;
 
-/** Runs a test on a folder with these files; what is no string becomes JSON. */
+/** Runs a test on a folder with these files; values other than strings become JSON. */
 async function withFolder(files: Files, test: (dir: string) => Promise<void>): Promise<void> {
   const dir = await Deno.makeTempDir();
   try {

@@ -1,6 +1,6 @@
 /**
- * `tokenizer.json`, the file of Python's `tokenizers`: what of it Graft runs, and the rules that it must
- * keep. Keys have that library's names and defaults.
+ * `tokenizer.json`, the file of Python's `tokenizers`: the part of it that Graft runs, and the
+ * rules that it must keep. Keys have that library's names and defaults.
  *
  * @module
  */
@@ -9,14 +9,14 @@ import { isBounded, regExpOf } from "../text/patterns.ts";
 import { precompiledMap } from "../text/precompiled_map.ts";
 import { templateOf } from "../text/template.ts";
 
-/** A word's time in WordPiece grows with the square of its length. */
+/** The longest word: WordPiece's time grows with the square of a word's length. */
 const MAX_WORD_CHARACTERS = 1000;
-/** Unigram and BPE compare texts with the longest token; SentencePiece's have 16 characters at most. */
+/** The longest token; Unigram and BPE compare texts with it. SentencePiece's have at most 16. */
 const MAX_TOKEN_CHARACTERS = 1000;
 
 const id = z.int().nonnegative();
 
-/** A rule that names what is run, where a file has something else. */
+/** A rule that names the supported kinds, for a file that has another. */
 function known(what: string, names: readonly string[]) {
   return ({ input }: { input?: unknown }) => {
     const type = input instanceof Object && "type" in input ? input.type : input;
@@ -24,7 +24,7 @@ function known(what: string, names: readonly string[]) {
   };
 }
 
-/** A rule by which a function takes a value without an error, whose message is that of the rule. */
+/** A rule that a function accepts a value; the function's error is the rule's message. */
 function taken<Value>(take: (value: Value) => unknown): z.core.CheckFn<Value> {
   return (context) => {
     try {
@@ -56,8 +56,7 @@ const Pattern = z.object({ String: z.string().min(1).optional(), Regex: z.string
   }));
 
 /**
- * A pattern that is looked for in a text: a string as it stands, or a regular expression of
- * Oniguruma.
+ * A pattern to look for in a text: a literal string, or a regular expression of Oniguruma.
  */
 export type Pattern = z.infer<typeof Pattern>;
 
@@ -121,7 +120,7 @@ const SplitBehavior = z.enum([
   "Contiguous",
 ]);
 
-/** The treatment of the places at which a text is split. */
+/** The treatment of the places where a text is split. */
 export type SplitBehavior = z.infer<typeof SplitBehavior>;
 
 const PRE_TOKENIZERS = [
@@ -207,11 +206,11 @@ const POST_PROCESSORS = [
     pair: z.array(TemplateItem),
     special_tokens: z.record(z.string(), z.object({ ids: z.array(id) })),
   }),
-  // Looks after offsets alone.
+  // ByteLevel only adjusts offsets.
   z.object({ type: z.literal("ByteLevel") }),
 ] as const;
 
-/** How special tokens are put around a text. */
+/** The special tokens that are put around a text. */
 export type PostProcessorJson =
   | z.infer<(typeof POST_PROCESSORS)[number]>
   | { type: "Sequence"; processors: PostProcessorJson[] };
@@ -288,7 +287,7 @@ const UnigramJson = z.object({
   { path: ["unk_id"], message: "must be in the vocabulary" },
 );
 
-/** A Unigram model; a token's id is its place. */
+/** A Unigram model; a token's id is its place in the vocabulary. */
 export type UnigramJson = z.infer<typeof UnigramJson>;
 
 const MODELS = [WordPieceJson, BpeJson, UnigramJson] as const;
@@ -318,10 +317,10 @@ export const TokenizerJson = z.object({
   },
 );
 
-/** The normalizers that leave a character in the place of a text's first. */
+/** The normalizers that leave one character in place of a text's first. */
 const KEEPING_STARTS = new Set(["NFC", "NFD", "NFKC", "NFKD", "Lowercase"]);
 
-/** Whether the start of a text, for a Metaspace that marks it alone, is that of the cleaned text. */
+/** Whether a Metaspace that marks only the start of a text marks that of the cleaned text. */
 function marksStarts(
   normalizer: NormalizerJson | null,
   preTokenizer: PreTokenizerJson | null,
@@ -334,7 +333,7 @@ function marksStarts(
 
 function keepsStart(step: NormalizerJson): boolean {
   if (step.type !== "Replace") return KEEPING_STARTS.has(step.type);
-  // A replacement of several characters counts from the last of them.
+  // A replacement for several characters has the place of the last of them.
   return step.content !== "" && [...step.pattern.String ?? ""].length === 1;
 }
 
@@ -350,7 +349,7 @@ function cleaningSteps(json: NormalizerJson): NormalizerJson[] {
 /** See the schema of the same name. */
 export type TokenizerJson = z.infer<typeof TokenizerJson>;
 
-/** The models of older files have no type. */
+/** Adds the type that the models of older files lack. */
 function withType(model: unknown): unknown {
   if (!(model instanceof Object) || "type" in model || !("vocab" in model)) return model;
   const type = Array.isArray(model.vocab) ? "Unigram" : "merges" in model ? "BPE" : "WordPiece";
@@ -399,7 +398,7 @@ function checkLength(token: string): void {
   throw new Error(`must have tokens of at most ${MAX_TOKEN_CHARACTERS} characters: ${start}`);
 }
 
-/** A merge as its two tokens. */
+/** The two tokens of a merge. */
 export function mergeOf(merge: string | [string, string]): [string, string] {
   if (typeof merge !== "string") return merge;
   const space = merge.indexOf(" ");

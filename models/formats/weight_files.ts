@@ -22,8 +22,8 @@ export const WEIGHTS_FILE = "model.safetensors";
 export const WEIGHTS_INDEX_FILE = "model.safetensors.index.json";
 
 /**
- * The file that holds the digest of a folder's weights, which takes seconds to make, and by what it
- * knows that they are still the same.
+ * The file that holds the digest of a folder's weights, which takes seconds to compute, and the
+ * marks by which unchanged weights are recognised.
  */
 export const WEIGHTS_DIGEST_FILE = "onnx/weights_digest.json";
 
@@ -40,10 +40,10 @@ const FileMarks = z.strictObject({
 });
 const WeightsDigest = z.object({ sha256: z.string(), files: z.array(FileMarks) });
 
-/** So much of a file is read at once. */
+/** The bytes of a file that are read at once. */
 const BLOCK_BYTES = 2 ** 20;
 
-/** The types that are no floating-point numbers. */
+/** The integer types. */
 const INTEGERS = new Set(["I32", "I64"]);
 
 const ShardFile = z.string().regex(/^\w[\w.-]*$/, "must be the name of a file");
@@ -65,7 +65,8 @@ export async function readWeights(
   for (const path of await weightFiles(dir)) {
     using file = await SafetensorsFile.open(path);
     const stored = storedNames(file, config, parameters);
-    // Before any is read: memory is taken for what fits alone.
+    // Shapes are checked before any weights are read, so that memory is only taken for weights that
+    // fit.
     for (const [parameter, key] of stored) checkShape(file.describe(key), parameter, dir);
     for (const [{ name }, key] of stored) {
       weights[name] = finite((await file.read(key)).data as Float32Array, name, dir);
@@ -82,9 +83,9 @@ export async function readWeights(
 }
 
 /**
- * Checks that a folder's weights have the shapes that its configuration says, without reading them.
+ * Checks that a folder's weights have the shapes of its configuration, without reading them.
  *
- * @throws {UserError} If one has another, or is missing.
+ * @throws {UserError} If a shape differs, or weights are missing.
  */
 export async function checkWeights(
   dir: string,
@@ -104,7 +105,7 @@ export async function checkWeights(
   throw new UserError(`Cannot read '${dir}': its weights lack '${missing.name}'`);
 }
 
-/** The names that a file has for those of the parameters that it holds. */
+/** A file's names of the parameters that it holds. */
 function storedNames(
   file: SafetensorsFile,
   config: ModelConfig,
@@ -131,7 +132,8 @@ export async function shardFiles(dir: string): Promise<Set<string>> {
  * The SHA-256 of a folder's weights, in hexadecimal: that of `model.safetensors`, or of its shards
  * one after the other in the order of their names.
  *
- * @param keeps Whether it is written beside the weights for the next time, where files may be written.
+ * @param keeps Whether to write it beside the weights for the next time, where files may be
+ * written.
  * @throws {UserError} If there are no weights.
  */
 export async function weightsSha256(
@@ -142,7 +144,7 @@ export async function weightsSha256(
   const files = await marksOf(paths);
   const kept = files && await keptDigest(dir);
   if (kept !== undefined && isSame(kept.files, files)) return kept.sha256;
-  // Times of changes are known to the second: within one they tell nothing apart.
+  // Times of changes have a resolution of a second: two changes within one look the same.
   const second = new Date(1000 * Math.floor(Date.now() / 1000)).toISOString();
   const isSettled = files?.every(({ changed_at }) => changed_at < second) ?? false;
   const hash = createHash("sha256");
@@ -153,7 +155,7 @@ export async function weightsSha256(
     for (let size; (size = await file.read(block)) !== null;) hash.update(block.subarray(0, size));
   }
   const sha256 = hash.digest("hex");
-  // Weights that were replaced meanwhile have another.
+  // Weights that were replaced meanwhile have another digest.
   if (keeps && isSettled && isSame(files, await marksOf(paths))) {
     const content = JSON.stringify({ sha256, files }, null, 2) + "\n";
     await writeWhereAllowed(join(dir, WEIGHTS_DIGEST_FILE), content);
@@ -161,18 +163,18 @@ export async function weightsSha256(
   return sha256;
 }
 
-/** The digest that a folder holds, whatever weights it belongs to. */
+/** The stored digest of a folder, whatever weights it belongs to. */
 async function keptDigest(dir: string): Promise<z.infer<typeof WeightsDigest> | undefined> {
   const path = join(dir, WEIGHTS_DIGEST_FILE);
   if (!await exists(path)) return undefined;
   return await readJson(path, WeightsDigest).catch((error) => {
-    // It can be made again.
+    // A damaged digest can be computed again.
     if (error instanceof UserError) return undefined;
     throw error;
   });
 }
 
-/** Undefined where the system has no such marks. */
+/** The marks of files; `undefined` if the system has none. */
 async function marksOf(
   paths: readonly string[],
 ): Promise<z.infer<typeof FileMarks>[] | undefined> {
@@ -193,7 +195,7 @@ function isSame(a: unknown, b: unknown): boolean {
 /**
  * The files that hold a folder's weights, in the order of their names.
  *
- * @throws {UserError} If there are none; the message says what is there instead.
+ * @throws {UserError} If there are none; the message says what the folder holds instead.
  */
 export async function weightFiles(dir: string): Promise<string[]> {
   const isSharded = !await exists(join(dir, WEIGHTS_FILE)) &&
@@ -206,7 +208,7 @@ export async function weightFiles(dir: string): Promise<string[]> {
   return names.map((name) => join(dir, name));
 }
 
-/** The files that hold weights in forms that Graft does not read, and what transformers has to be told of them. */
+/** The files of weights that Graft does not read, with transformers' options for reading them. */
 const OTHER_FORMS = [
   ["pytorch_model.bin", ""],
   ["pytorch_model.bin.index.json", ""],
@@ -218,7 +220,7 @@ const Architectures = z.looseObject({
   architectures: z.array(z.string()).optional().catch(undefined),
 });
 
-/** A sentence on the files that a folder holds in place of weights, and the way on. */
+/** A sentence that says which files a folder holds in place of weights, and what to do. */
 async function otherForm(dir: string): Promise<string> {
   if (await exists(join(dir, ADAPTER_CONFIG_FILE))) {
     return ", but an adapter; name its base instead, or make one model of both by " +
@@ -251,11 +253,11 @@ function checkShape(
 /**
  * The values of a tensor.
  *
- * @param file Where they stand, for the error.
- * @throws {UserError} If one is not finite: what is computed with it says nothing.
+ * @param file The file of the tensor, for the error.
+ * @throws {UserError} If a value is not finite: nothing computed with it would mean anything.
  */
 export function finite(values: Float32Array, name: string, file: string): Float32Array {
-  // The product is 0, but of what is infinite or no number.
+  // The product is 0, unless a value is infinite or NaN.
   let sum = 0;
   for (let i = 0; i < values.length; i++) sum += values[i]! * 0;
   if (sum === 0) return values;

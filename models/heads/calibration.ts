@@ -1,6 +1,6 @@
 /**
- * Scores that mean what they say: each logit of a classifier times a factor plus a constant, which
- * its head takes in, so that every export has them.
+ * Calibration of scores: each logit of a classifier times a factor plus a constant, which are
+ * merged into its head, so that every export has them.
  *
  * @module
  */

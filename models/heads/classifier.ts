@@ -8,13 +8,13 @@ import { familyOf } from "../family.ts";
 import { labelsOf } from "../formats/config.ts";
 import { drop, type GraphOptions, linear, meanOfTokens, type MixedTokens } from "../layers.ts";
 
-/** Where the rows of a batch belong to models that were tuned on one base. */
+/** The rows of a batch with models that were tuned on one base. */
 export interface MixedRows extends MixedTokens {
-  /** The logits of what stands for each text, `[batch, hidden]`. */
+  /** The logits of the vector of each text, `[batch, hidden]`. */
   heads(pooled: Tensor): Tensor;
 }
 
-/** What the graph of a classifier is made from. */
+/** The inputs of the graph of a classifier. */
 export interface ClassifierGraphOptions extends GraphOptions {
   mixedRows?: MixedRows | undefined;
 }
@@ -39,7 +39,7 @@ export function classifierLogits(graph: Graph, options: ClassifierGraphOptions):
   }, pooled);
 }
 
-/** What stands for a whole text, `[batch, hidden]`. */
+/** The vector of each text, `[batch, hidden]`. */
 function pooledText(graph: Graph, options: GraphOptions): Tensor {
   const family = familyOf(options.config);
   const isMean = family.pooling?.(options.config) === "mean";

@@ -1,6 +1,6 @@
 /**
- * What pretraining puts on an encoder (Devlin et al., 2019), with the table of word embeddings as the
- * decoder.
+ * The heads that pretraining adds to an encoder (Devlin et al., 2019), with the table of word
+ * embeddings as the decoder.
  *
  * @module
  */
@@ -13,15 +13,15 @@ import { type GraphOptions, linear } from "../layers.ts";
 export interface MaskedTokens {
   /** Their places among all tokens of the batch, int64 `[masked]`. */
   positions: Tensor;
-  /** What stood there, int64 `[masked]`. */
+  /** The original tokens, int64 `[masked]`. */
   labels: Tensor;
 }
 
 /**
- * Appends the prediction of masked tokens; no other goes through the decoder.
+ * Appends the prediction of the masked tokens; only these go through the decoder.
  *
- * @param x What the encoder gives, `[tokens, hidden]`.
- * @param options Whose `parameter` gives one tensor for a name, however often it is asked for.
+ * @param x The output of the encoder, `[tokens, hidden]`.
+ * @param options Must give one tensor for each name, however often `parameter` is called.
  * @returns The cross-entropy of each masked token, `[masked]`.
  */
 export function maskedTokenLosses(
@@ -35,7 +35,8 @@ export function maskedTokenLosses(
   const decoder = parameter(wordEmbeddings(config), [config.vocab_size, state.shape[1] as number]);
   const bias = parameter(head.bias, [config.vocab_size]);
   const logits = gemm(state, decoder, bias, { transposeB: true }); // [masked, words]
-  // The logit of the right word on its own: to pick it out of all would cost a pass over them.
+  // The logit of the right word is computed separately: selecting it would cost a pass over them
+  // all.
   const right = add(
     reduceSum(mul(state, gather(decoder, labels)), [1]),
     gather(bias, labels),
@@ -43,13 +44,13 @@ export function maskedTokenLosses(
   return sub(logSumExp(logits), right);
 }
 
-/** The start of the names of the parameters that only distillation needs; no model keeps them. */
+/** The prefix of the parameters that only distillation needs; no model keeps them. */
 export const TEACHER_PROJECTION = "distillation.projection";
 
 /**
  * Appends the distance between the embeddings of texts and those that a teacher gives them.
  *
- * @param pooled What stands for each text, `[batch, hidden]`.
+ * @param pooled The vector of each text, `[batch, hidden]`.
  * @param targets The teacher's embeddings, of unit length, `[batch, size]`.
  * @returns The squared distance of each text, `[batch]`.
  */

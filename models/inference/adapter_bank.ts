@@ -34,32 +34,32 @@ import { type Dtype, quantizeEncoder, type Weights } from "../weights.ts";
 
 /** A text, or a pair of texts, for one adapter of a bank. */
 export interface BankRow extends EncodedText {
-  /** The name under which it was added. */
+  /** The name under which the adapter was added. */
   adapter: string;
 }
 
-/** An adapter as callers see it that encode texts and read its logits. */
+/** An adapter, for callers that encode its texts and read its logits. */
 export interface BankedAdapter {
   problemType: ProblemType;
   labels: readonly string[];
   virtualTokens: number;
-  /** Cuts texts to what the adapter takes. */
+  /** A tokenizer that cuts texts to what the adapter takes. */
   tokenizer: Tokenizer;
   partner?: PooledPartner | undefined;
 }
 
-/** A bank is full; it takes the adapter when others have left. */
+/** A bank is full; it can take the adapter after others have been removed. */
 export class BankFullError extends UserError {
   override name = "BankFullError";
 }
 
 /** Settings of {@link AdapterBank.load}. */
 export interface AdapterBankOptions {
-  /** The most that adapters may take in memory, without the base. */
+  /** The most memory that adapters may take, without the base, in bytes. */
   memoryBudgetBytes?: number;
-  /** How the base is held; float32 by default. */
+  /** The type of the base's weights; float32 by default. */
   dtype?: Dtype | undefined;
-  /** The tables of adapters that will come, beside those that every bank has; see {@link tablesOf}. */
+  /** The tables for adapters to come, beside those that every bank has; see {@link tablesOf}. */
   tables?: ReadonlyMap<string, number> | undefined;
 }
 
@@ -72,26 +72,26 @@ const PROMPTS = "prompts";
 /** The tables that every bank has beside those of its heads. */
 export const COMMON_TABLES: readonly string[] = [PREFIXES, PROMPTS];
 
-/** The input of the graph with the rows that it takes of a table. */
+/** The name of the graph input with the rows to take from a table. */
 const indicesOf = (table: string) => `${table}_ids`;
 
-/** The table of a layer of the heads, by its place. */
+/** The name of the table of a layer of the heads. */
 const headTable = (layer: number) => `heads_${layer}`;
 
-/** Values that belong to tables, by the tables' names. */
+/** Values by the names of tables. */
 type ByTable<Value> = ReadonlyMap<string, Value>;
 
-/** The rows of the tables that belong to an adapter. */
+/** The rows of an adapter in the tables. */
 interface Entry extends BankedAdapter {
   rows: ByTable<number[]>;
 }
 
-/** A table of a bank; row 0 is zero and stands where there is nothing. */
+/** A table of a bank; row 0 is zero and stands for nothing. */
 interface Table {
   width: number;
-  /** The limits of the device. */
+  /** The most rows that the device allows. */
   maxRows: number;
-  /** How many rows it has had so far. */
+  /** The number of rows given out so far, row 0 included. */
   rowCount: number;
   free: number[];
 }
@@ -148,12 +148,12 @@ export class AdapterBank {
     return new AdapterBank(baseDir, config, tokenizer, session, tables, memoryBudgetBytes);
   }
 
-  /** How many adapters there are. */
+  /** The number of adapters. */
   get size(): number {
     return this.#entries.size;
   }
 
-  /** The memory of all adapters together, in bytes. */
+  /** The memory of all adapters, in bytes. */
   get bytes(): number {
     return this.#entries.values().reduce(
       (sum, { rows }) => sum + this.#bytesOf(new Map([...rows].map(([k, v]) => [k, v.length]))),
@@ -162,7 +162,7 @@ export class AdapterBank {
   }
 
   /**
-   * Adds an adapter, for which the bank has tables, under a name of its own.
+   * Adds an adapter, for which the bank must have tables, under a name of its own.
    *
    * @throws {BankFullError} If it does not fit into the memory budget, or on the device.
    * @throws {UserError} If it is for another base.
@@ -184,7 +184,7 @@ export class AdapterBank {
     const rows = new Map(
       [...counts].map(([table, count]) => [table, this.#takeRows(table, count)]),
     );
-    // The executor keeps to the order of its calls: a batch that comes now finds the rows written.
+    // The executor keeps the order of its calls: a batch that comes now finds these rows written.
     const writes = [...needed].map(([table, { values }]) =>
       this.#session.writeRows(table, rows.get(table)!, values)
     );
@@ -205,12 +205,12 @@ export class AdapterBank {
     return entry;
   }
 
-  /** The base's, which takes a while; a failure is not kept. */
+  /** The digest of the base, which takes a while to compute; a failure is not kept. */
   async #weightsSha256(): Promise<string> {
     return this.#baseSha256 ??= await weightsSha256(this.#baseDir);
   }
 
-  /** Takes an adapter out; batches that have begun are not affected. */
+  /** Removes an adapter; batches that have begun are not affected. */
   remove(name: string): void {
     const { rows } = this.#entry(name);
     this.#entries.delete(name);
@@ -254,7 +254,7 @@ export class AdapterBank {
     const { first, count } = familyOf(this.#config).positions(this.#config);
     const wordMask = prompts.map((rows) => padded(rows.map(() => 0), length, 1));
     const prefixes = rowsOf(PREFIXES);
-    /** As many for each text; row 0 where there are fewer. */
+    /** The same number of rows for each text, filled up with row 0. */
     const indices = (rows: number[][], count = Math.max(1, ...rows.map(({ length }) => length))) =>
       rows.map((row) => padded(row, count));
     const others = [...this.#tables.keys()].filter((table) => table !== PROMPTS);
@@ -312,7 +312,7 @@ export class AdapterBank {
   }
 }
 
-/** The tables that adapters have rows in, with how many values a row of each has. */
+/** The tables that adapters have rows in, with the number of values of a row. */
 export function tablesOf(
   adapters: readonly StoredAdapter[],
   config: ModelConfig,
@@ -326,7 +326,7 @@ export function tablesOf(
   );
 }
 
-/** The tables that every bank has, with how many values a row of each has. */
+/** The tables that every bank has, with the number of values of a row. */
 function commonTables(config: ModelConfig): Map<string, number> {
   const sizes = sizesOf(config);
   const family = familyOf(config);
@@ -338,7 +338,7 @@ function commonTables(config: ModelConfig): Map<string, number> {
   ]);
 }
 
-/** The base as a graph that gathers what belongs to each row. */
+/** The graph of the base, which gathers each row's values from the tables. */
 function bankModel(
   config: ModelConfig,
   weights: Weights,
@@ -390,7 +390,7 @@ function bankModel(
   return encodeModel(graph);
 }
 
-/** The layers of a head with the bias of each output behind its weights, `[to, from+1]`. */
+/** The layers of a head, with each output's bias after its weights, `[to, from+1]`. */
 function headRows(config: ModelConfig, weights: Weights): [table: string, rows: BankRows][] {
   return familyOf(config).head(config).map(({ name }, layer) => {
     const [weight, bias] = [weights[`${name}.weight`]!, weights[`${name}.bias`]!];

@@ -10,7 +10,7 @@ import { AdapterBank, type BankRow, tablesOf } from "./adapter_bank.ts";
 import { readConfig, withLabels } from "../family.ts";
 import { exportModel } from "../weights.ts";
 
-/** A base with 20 positions, and what PEFT tuned on it; its README says how. */
+/** A base with 20 positions, and adapters that PEFT tuned on it; its README says how. */
 const PEFT = fileURLToPath(new URL("../../tests/peft", import.meta.url));
 const BASE = join(PEFT, "base");
 const TOLERANCE = 1e-5;
@@ -37,13 +37,13 @@ async function adapters(): Promise<Map<string, StoredAdapter>> {
   return found;
 }
 
-/** A bank with tables for all of them. */
+/** A bank with tables for all adapters. */
 async function loadBank(executor: Executor): Promise<AdapterBank> {
   const tables = tablesOf([...(await adapters()).values()], await readConfig(BASE));
   return await AdapterBank.load(executor, BASE, { tables });
 }
 
-/** Each adapter as a model of its own. */
+/** Each adapter as a separate model. */
 async function alone(executor: Executor, adapter: StoredAdapter): Promise<InferenceSession> {
   const { config, weights, peft } = await withBase(adapter, BASE);
   return await executor.loadSession(exportModel(config, weights, { peft }));
@@ -102,7 +102,7 @@ testOnDevices("adapters come and go while the base stays", async (executor) => {
   ok(bank.bytes < bytes);
   throws(() => bank.get("prefix"), /There is no adapter 'prefix'/);
   await rejects(bank.logits(rows(["prefix"])), /There is no adapter 'prefix'/);
-  // The other way round, so that they get each other's rows.
+  // The other way round, so that adapters get each other's rows.
   await bank.add("prompt", structuredClone(all.get("prompt")!));
   await bank.add("prefix", structuredClone(all.get("prefix")!));
   deepStrictEqual(bank.bytes, bytes);
@@ -121,7 +121,7 @@ testOnDevices("adapters change while batches are under way", async (executor) =>
     expected.set(name, await logitsAlone(await alone(executor, adapter), { adapter: name, ids }));
   }
   const checked: Promise<void>[] = [];
-  // Each takes the rows of the one that leaves, whose batch has not ended.
+  // Each adapter takes the rows of the removed one, whose batch has not ended.
   for (let round = 0; round < 12; round++) {
     const name = names[round % names.length]!;
     await bank.add(name, structuredClone(all.get(name)!));

@@ -27,15 +27,15 @@ import { argMax } from "./inference.ts";
 /** A word of a text, and the amount that it adds. */
 export interface WordShare {
   word: string;
-  /** Where it stands in the text, in UTF-16 units. */
+  /** The place of the word in the text, in UTF-16 units. */
   start: number;
-  /** The amount that it adds to the logit, by a linear estimate. */
+  /** The amount that the word adds to the logit, by a linear estimate. */
   contribution: number;
-  /** The same as a share of what all words add or take away, from -1 to 1. */
+  /** The contribution as a share of all that words add or take away, from -1 to 1. */
   share: number;
 }
 
-/** Why a text gets a class. */
+/** The reason why a text gets a class. */
 export interface Explanation {
   label: string;
   words: WordShare[];
@@ -44,12 +44,12 @@ export interface Explanation {
 }
 
 /**
- * The model that explains, as a serialised ModelProto. Beside the inputs of a classifier it takes
- * `chosen`, float32 `[batch, labels]`, 1 at the class whose logit is explained; it gives `logits`
- * and `contributions`, float32 `[batch, length]`.
+ * The model that computes explanations, as a serialised ModelProto. Beside the inputs of a
+ * classifier it takes `chosen`, float32 `[batch, labels]`, 1 at the class whose logit is explained;
+ * it gives `logits` and `contributions`, float32 `[batch, length]`.
  *
- * @param peft The parameters that were tuned beside the base, if it is no whole model; its values
- * are among the weights.
+ * @param peft The parameters that were tuned beside the base, if it is not a whole model; their
+ * values are among the weights.
  */
 export function explanationModel(
   config: ModelConfig,
@@ -75,7 +75,7 @@ export function explanationModel(
   return encodeModel(graph);
 }
 
-/** A classifier that tells why. */
+/** A classifier that explains its answers. */
 export class Explainer {
   readonly #config: ModelConfig;
   readonly #tokenizer: Tokenizer;
@@ -100,14 +100,14 @@ export class Explainer {
       ? await withBase(await readAdapter(dir))
       : { ...await loadClassifier(dir), peft: undefined };
     const session = await executor.loadSession(explanationModel(config, weights, peft));
-    // Words are explained from the beginning on, however the model treats long texts.
+    // Words are explained from the beginning, however the model treats long texts.
     return new Explainer(config, tokenizer.withLongTexts(TRUNCATE), session);
   }
 
   /**
-   * Says what each word of a text adds to a class.
+   * Explains how much each word of a text adds to a class.
    *
-   * @param text The text, or what {@link tokenizedText} makes of it.
+   * @param text The text, or the result of {@link tokenizedText} for it.
    * @param label The class; by default the one with the highest score.
    * @throws {RangeError} If the model has no such class.
    */

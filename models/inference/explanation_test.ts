@@ -60,7 +60,7 @@ Deno.test("Explainer.explain() gives each word a share, and special tokens none"
     const other = explainer.labels.find((it) => it !== label)!;
     strictEqual((await explainer.explain(text, other)).label, other);
     await rejects(explainer.explain(text, "nothing"), RangeError);
-    // What is cut off adds nothing.
+    // The part that is cut off adds nothing.
     const long = await explainer.explain("piano ".repeat(100));
     strictEqual(long.words.length, 100);
     strictEqual(long.words.at(-1)!.share, 0);

@@ -1,5 +1,5 @@
 /**
- * From texts to logits to scores.
+ * The way from texts to logits, and from these to scores.
  *
  * @module
  */
@@ -13,12 +13,12 @@ import type { PooledPartner } from "../partner/partner_file.ts";
 import type { ChunkJoin } from "../text/long_texts.ts";
 import type { Encoding, Tokenizer } from "../text/tokenizer.ts";
 
-/** Texts that go through a model together when nobody waits for one of them. */
+/** The number of texts that go through a model together when nobody waits for one of them. */
 export const BATCH_SIZE = 64;
 
 /**
- * The most tokens that such texts have together, padding included: beyond them larger batches are no
- * faster, and the scores of attention take memory by the square of a text's length.
+ * The most tokens of such a batch, padding included: larger batches are not faster, and the memory
+ * for attention scores grows with the square of a text's length.
  */
 export const BATCH_TOKENS = 4096;
 
@@ -29,13 +29,13 @@ type ClassifierSession = Pick<InferenceSession, "run">;
 export interface EncodedText {
   ids: TokenIds;
   secondStart?: number;
-  /** How many tokens of an adapter the device works on beside those of the text. */
+  /** The number of an adapter's virtual tokens that the device computes beside the text's. */
   virtualTokens?: number;
   /** The logits of the model's partner, if it has one. */
   partner?: PartnerAnswer | undefined;
 }
 
-/** The part that a partner adds to the logits of a network. */
+/** The answer of a partner, whose logits are added to those of the network. */
 export interface PartnerAnswer {
   /** `[labels]` */
   logits: Float32Array;
@@ -44,8 +44,8 @@ export interface PartnerAnswer {
 }
 
 /**
- * A text, or a pair of texts, as the rows that a model with its partner takes: one, or each chunk of a
- * long text. Pairs are never in chunks.
+ * Encodes a text, or a pair of texts, as rows of a model with its partner: one row, or one for each
+ * chunk of a long text. Pairs are never in chunks.
  */
 export function encodeText(
   tokenizer: Tokenizer,
@@ -58,7 +58,7 @@ export function encodeText(
   return rows.map((row) => ({ ...row, partner: answer }));
 }
 
-/** The logits of a text, `[labels]`, from those of its rows. */
+/** The logits of a text, `[labels]`, joined from those of its rows. */
 export function joinLogits(rows: readonly Float32Array[], join: ChunkJoin): Float32Array {
   const [first, ...others] = rows;
   if (others.length === 0) return first!;
@@ -70,10 +70,10 @@ export function joinLogits(rows: readonly Float32Array[], join: ChunkJoin): Floa
 }
 
 /**
- * The results of the rows of all texts, text by text.
+ * The results of the rows of all texts, grouped by text.
  *
  * @param texts The rows of each text.
- * @param results One a row, in their order.
+ * @param results One for each row, in their order.
  */
 export function byText<Result>(
   texts: readonly (readonly unknown[])[],
@@ -95,7 +95,7 @@ export function withPartner(
 /**
  * The logits of texts that go through a model together, in the order of the texts.
  *
- * @param config The model's.
+ * @param config The model's configuration.
  * @throws {UserError} If the model gives anything but a number for each class of each text.
  */
 export async function batchLogits(
@@ -116,7 +116,7 @@ export async function batchLogits(
 /**
  * The logits of each text.
  *
- * @param logits The output of a graph under this name.
+ * @param logits The graph's output of this name.
  * @throws {UserError} If they are not float32 `[batch, labels]`.
  */
 export function logitRows(
@@ -134,7 +134,7 @@ export function logitRows(
   return Array.from({ length: batch }, (_, row) => data.slice(row * labels, (row + 1) * labels));
 }
 
-/** What {@link inBatches} may be told. */
+/** Options of {@link inBatches}. */
 export interface BatchesOptions {
   /** The most texts of a batch; {@link BATCH_SIZE} by default. */
   batchSize?: number;
@@ -142,10 +142,10 @@ export interface BatchesOptions {
 }
 
 /**
- * The results of batches of texts, in the order of the texts. Those of similar length share a
- * batch, so that little is padded.
+ * The results of batches of texts, in the order of the texts. Texts of similar length share a
+ * batch, so that there is little padding.
  *
- * @param run Runs a batch, and gives one result a text.
+ * @param run Runs a batch, and returns one result for each text.
  * @throws The signal's reason, if it aborts.
  */
 export async function inBatches<Text extends EncodedText, Result>(
@@ -163,7 +163,10 @@ export async function inBatches<Text extends EncodedText, Result>(
   return results;
 }
 
-/** The score from which on a class without a threshold of its own counts where a text may have several. */
+/**
+ * The lowest score that counts as predicted for a class without a threshold of its own, where a
+ * text may have several classes.
+ */
 export const THRESHOLD = 0.5;
 
 /**
@@ -171,7 +174,7 @@ export const THRESHOLD = 0.5;
  * classes, which add up to 1 where a text has one class and are independent where it may have
  * several, or the values themselves.
  *
- * @throws {UserError} If a logit is not finite, which says nothing.
+ * @throws {UserError} If a logit is not finite, which has no meaning.
  */
 export function scoresOf(logits: ArrayLike<number>, problemType: ProblemType): number[] {
   const wrong = Array.from(logits).find((logit) => !Number.isFinite(logit));
@@ -191,7 +194,7 @@ export function scoresOf(logits: ArrayLike<number>, problemType: ProblemType): n
   }
 }
 
-/** The indices of the classes that scores predict, in ascending order; of numbers none. */
+/** The indices of the classes that scores predict, in ascending order; none for a regression. */
 export function predictedClasses(
   scores: readonly number[],
   { problemType, thresholds }: Pick<Problem, "problemType" | "thresholds">,
@@ -217,7 +220,7 @@ export function softmax(logits: ArrayLike<number>): number[] {
   return exponentials.map((value) => value / sum);
 }
 
-/** The index of the largest value; of equal ones the first. */
+/** The index of the largest value; the first of equal ones. */
 export function argMax(values: ArrayLike<number>): number {
   let best = 0;
   for (let i = 1; i < values.length; i++) if (values[i]! > values[best]!) best = i;

@@ -1,5 +1,5 @@
 /**
- * Several trained models that answer together: adapters of one base share it, and their batches.
+ * Several trained models that answer together: adapters of one base share the base and its batches.
  *
  * @module
  */
@@ -22,7 +22,7 @@ export interface MixedText {
 /** Classifies texts, each with a model of its own. */
 export class MixedClassifier {
   readonly #classifiers = new Map<string, TextClassifier>();
-  /** The folder of its base, by adapter. */
+  /** The bank of each adapter's base, by the adapter's folder. */
   readonly #banks = new Map<string, AdapterBank>();
 
   private constructor() {}
@@ -31,7 +31,7 @@ export class MixedClassifier {
    * Loads models and adapters, and each base once.
    *
    * @param dirs Their folders.
-   * @param dtype How their weights are held, those of bases included.
+   * @param dtype The type of the weights, those of bases included.
    * @throws {UserError} If one cannot be used.
    */
   static async load(
@@ -67,14 +67,14 @@ export class MixedClassifier {
       this.#classifiers.get(model)!.problemType;
   }
 
-  /** The tokens of texts, and how many of them a model does not know. */
+  /** The numbers of all tokens of texts, and of those that a model does not know. */
   countTokens(model: string, texts: readonly string[]): TokenCounts {
     const tokenizer = this.#banks.get(model)?.get(model).tokenizer;
     return tokenizer?.countAll(texts.flatMap((text) => tokenizer.encodeRows(text))) ??
       this.#classifiers.get(model)!.countTokens(texts);
   }
 
-  /** The loss of texts on the way into a model. */
+  /** The part of texts that a model does not see. */
   lossOf(model: string, texts: readonly string[]): TextLoss {
     return (this.#banks.get(model)?.get(model).tokenizer ?? this.#classifiers.get(model)!)
       .lossOf(texts);

@@ -25,7 +25,7 @@ import { baseParameters } from "../weights.ts";
 const POOLING_FILE = "1_Pooling/config.json";
 const Pooling = z.looseObject({ pooling_mode_mean_tokens: z.boolean().default(true) });
 
-/** Which tokens an embedding is the sum of, by the flag that asks for it; only its direction counts. */
+/** The tokens that an embedding sums up, by the flag for them; only its direction counts. */
 const SUMMED_TOKENS = new Map<string, "first" | "all">([
   ["pooling_mode_cls_token", "first"],
   ["pooling_mode_mean_tokens", "all"],
@@ -80,7 +80,7 @@ export class SentenceEmbedder {
   }
 }
 
-/** Which tokens of a text its embedding is the sum of. */
+/** The tokens of a text whose sum is its embedding. */
 async function summedTokens(dir: string): Promise<"first" | "all"> {
   const file = join(dir, POOLING_FILE);
   const pooling = await exists(file) ? await readJson(file, Pooling) : Pooling.parse({});

@@ -1,5 +1,5 @@
 /**
- * A trained classifier that is loaded and answers.
+ * A trained classifier, loaded for inference.
  *
  * @module
  */
@@ -25,7 +25,7 @@ import type { Encoding, TextLoss, TokenCounts, Tokenizer } from "../text/tokeniz
 import { loadPartner, type PooledPartner } from "../partner/partner_file.ts";
 import type { Dtype } from "../weights.ts";
 
-/** A class and how probable it is, or the output of a regression and its value. */
+/** A class and its probability, or the output of a regression and its value. */
 export interface LabelScore {
   label: string;
   score: number;
@@ -37,7 +37,7 @@ export class TextClassifier {
   readonly problemType: ProblemType;
   /** The names of the classes in the order of the logits. */
   readonly labels: readonly string[];
-  /** The score of each class from which on it counts as predicted, where they have their own. */
+  /** The lowest score at which each class counts as predicted, if the classes have their own. */
   readonly thresholds: readonly number[] | undefined;
   readonly #config: ModelConfig;
   readonly #tokenizer: Tokenizer;
@@ -63,7 +63,7 @@ export class TextClassifier {
   /**
    * Loads the model of a folder.
    *
-   * @param dtype How its weights are held.
+   * @param dtype The type of the weights.
    * @throws {UserError} If the folder holds no model that can be used.
    */
   static async load(
@@ -73,7 +73,7 @@ export class TextClassifier {
   ): Promise<TextClassifier> {
     const { config, tokenizer, model } = await loadForInference(dir, dtype);
     const session = await executor.loadSession(model).catch((error: unknown) => {
-      // onnxruntime's own errors have no class of theirs.
+      // onnxruntime's own errors have no class of their own.
       if (!(error instanceof Error) || error.name !== "Error") throw error;
       const [reason] = error.message.split("\n");
       throw new UserError(`Cannot load the ONNX model of '${dir}': ${reason}`, { cause: error });
@@ -94,22 +94,22 @@ export class TextClassifier {
     return this.#tokenizer.maxLength;
   }
 
-  /** How the logits of a text's rows become its own. */
+  /** How the logits of a text's rows are joined. */
   get chunkJoin(): ChunkJoin {
     return this.#tokenizer.longTexts.join;
   }
 
-  /** A text, or a pair of texts, as the rows that {@link logits} takes: a long text may have several. */
+  /** Encodes a text, or a pair, as rows for {@link logits}; a long text may have several. */
   encode(text: string, pair?: string): (Encoding & EncodedText)[] {
     return encodeText(this.#tokenizer, this.#partner, text, pair);
   }
 
-  /** The tokens of texts, and how many of them the model does not know. */
+  /** The numbers of all tokens of texts, and of those that the model does not know. */
   countTokens(texts: readonly string[]): TokenCounts {
     return this.#tokenizer.countAll(texts.flatMap((text) => this.#tokenizer.encodeRows(text)));
   }
 
-  /** The loss of texts on the way into the model. */
+  /** The part of texts that the model does not see. */
   lossOf(texts: Iterable<string>): TextLoss {
     return this.#tokenizer.lossOf(texts);
   }
@@ -129,8 +129,7 @@ export class TextClassifier {
   }
 
   /**
-   * The scores of each text, and beside them those that the network alone gave before it was
-   * calibrated.
+   * The scores of each text, and beside them the scores of the network alone before calibration.
    */
   async scoresBesideUncalibrated(
     texts: readonly string[],

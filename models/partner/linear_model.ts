@@ -5,9 +5,9 @@
  */
 import { Random } from "../../lib/random.ts";
 
-/** Rows of which few columns differ from zero, one behind the other. */
+/** Rows with few nonzero columns, one after another. */
 export interface SparseRows {
-  /** Where each row begins in the other two, and where the last ends: `[rows + 1]`. */
+  /** The start of each row in the other two arrays, and the end of the last: `[rows + 1]`. */
   offsets: Uint32Array;
   columns: Uint32Array;
   values: Float32Array;
@@ -16,14 +16,14 @@ export interface SparseRows {
 
 /** Settings of {@link fitHyperplane}. */
 export interface HyperplaneOptions {
-  /** Weight of the errors against that of the squared norm; scikit-learn's `C`. */
+  /** The weight of the errors against the squared norm; scikit-learn's `C`. */
   errorWeight: number;
-  /** Whether targets are numbers to be met, not signs to be kept to. */
+  /** Whether targets are numbers to predict rather than signs. */
   regression: boolean;
 }
 
 const MAX_PASSES = 50;
-/** The optimum is found when gradients differ by less. */
+/** The largest difference of gradients at which the optimum counts as found. */
 const TOLERANCE = 1e-2;
 const SEED = 1;
 
@@ -33,8 +33,8 @@ const SEED = 1;
  * linear support vector regression"), as liblinear does. The loss is the squared hinge
  * max(0, 1 - y w·x)², or the squared error.
  *
- * @param targets 1 and -1, or numbers, a row each.
- * @returns A weight a column, and that of a constant of 1 in every row: `[columns + 1]`.
+ * @param targets 1 or -1, or a number, for each row.
+ * @returns A weight for each column, and one for a constant of 1 in every row: `[columns + 1]`.
  */
 export function fitHyperplane(
   { offsets, columns, values, columnCount }: SparseRows,

@@ -1,7 +1,7 @@
 import { deepStrictEqual, ok } from "node:assert";
 import { fitHyperplane, type SparseRows } from "./linear_model.ts";
 
-/** Rows of the columns that differ from zero. */
+/** Rows given by their nonzero columns. */
 function sparse(rows: readonly (readonly (readonly [number, number])[])[]): SparseRows {
   const offsets = Uint32Array.from([0, ...rows.map((_, i) => rows.slice(0, i + 1).flat().length)]);
   const entries = rows.flat();

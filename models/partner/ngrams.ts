@@ -1,15 +1,15 @@
 /**
- * N-grams of words and characters, as the hashes by which a {@link Partner} knows them.
+ * N-grams of words and characters, as the hashes that a {@link Partner} uses.
  *
  * @module
  */
 import { wordsOf } from "../../data/preparation/normalise.ts";
 
-/** The n-grams of a text, each kind by itself; one that comes again stands there again. */
+/** The n-grams of a text, each kind separately; a repeated one is listed again. */
 export interface Ngrams {
   /** Hashes of words and of pairs of neighbouring words. */
   words: Uint32Array;
-  /** Hashes of three to five characters within a word, whose ends count as spaces. */
+  /** Hashes of three to five characters within a word, with a space at each end. */
   characters: Uint32Array;
 }
 
@@ -17,14 +17,14 @@ const SHORTEST = 3;
 const LONGEST = 5;
 const SPACE = 0x20;
 
-/** The two kinds must not share hashes. */
+/** The seed of the hashes of words: the two kinds must not share hashes. */
 const WORD_SEED = 0x811c9dc5;
 const CHARACTER_SEED = 0x5bd1e995;
 
 /**
- * The n-grams of a text, whatever its case and punctuation.
+ * The n-grams of a text, regardless of case and punctuation.
  *
- * @param kinds Which kinds; the others stay empty.
+ * @param kinds The kinds to compute; the others stay empty.
  */
 export function ngramsOf(
   text: string,
@@ -53,7 +53,7 @@ function wordNgrams(words: readonly string[]): Uint32Array {
   return hashes;
 }
 
-/** Of each word with a space before and behind it; one that is shorter counts whole. */
+/** The n-grams of each word with a space at each end; a word that is shorter counts whole. */
 function characterNgrams(words: readonly string[]): Uint32Array {
   const hashes: number[] = [];
   for (const word of words) {

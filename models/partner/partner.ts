@@ -9,28 +9,28 @@ import { Random } from "../../lib/random.ts";
 import { fitHyperplane, type SparseRows } from "./linear_model.ts";
 import { type Ngrams, ngramsOf } from "./ngrams.ts";
 
-/** A text with its label as the data has it. */
+/** A text with its label as in the data. */
 export interface LabelledText {
   text: string;
   label: string;
 }
 
-/** Labelled texts by place: an array, or texts that are read from a file as they are wanted. */
+/** Labelled texts by index: an array, or texts that are read from a file on demand. */
 export interface LabelledTexts {
   readonly length: number;
   at(index: number): LabelledText | undefined;
 }
 
-/** The numbers of a {@link Partner}, as its file holds them. */
+/** The numbers of a {@link Partner}, as in its file. */
 export interface PartnerState {
   problemType: ProblemType;
-  /** How many columns the logits have. */
+  /** The number of logits. */
   labelCount: number;
   /** Whether n-grams of characters count beside those of words. */
   characters: boolean;
-  /** The n-grams that count, ascending: `[features]`. */
+  /** The hashes of the n-grams that count, ascending: `[features]`. */
   hashes: Uint32Array;
-  /** ln((1 + texts) / (1 + texts with it)) + 1 of each: `[features]`. */
+  /** ln((1 + texts) / (1 + texts with the n-gram)) + 1 for each: `[features]`. */
   idf: Float32Array;
   /** `[features, labels]` */
   weights: Float32Array;
@@ -39,37 +39,37 @@ export interface PartnerState {
 }
 
 /**
- * Weight of the training error against that of the squared norm, scikit-learn's `C`: with n-grams of
+ * The weight of the training error against the squared norm, scikit-learn's `C`: with n-grams of
  * characters a text has many more features that say the same.
  */
 const ERROR_WEIGHT = { characters: 0.3, words: 1 };
-/** More n-grams in all rows together, and texts are left out. */
+/** The most n-grams in all rows together; beyond them texts are left out. */
 const MAX_ENTRIES = 20_000_000;
-/** With characters, where entries times labels are more, training would take minutes. */
+/** The most entries times labels with n-grams of characters; more would train for minutes. */
 const MAX_WORK = 300_000_000;
-/** The commonest n-grams that are looked at. */
+/** The most n-grams that are used, the commonest of all. */
 const MAX_FEATURES = 2 ** 18;
-/** The weights that are kept, 16 MB of them; those that matter least go. */
+/** The most weights that are kept, 16 MB; the least important are dropped. */
 const MAX_WEIGHTS = 2 ** 22;
-/** Texts by which the n-grams of all are reckoned. */
+/** The number of texts from which the n-grams of all are estimated. */
 const SAMPLE = 1000;
 const SEED = 1;
 
 /** A linear model on n-grams. */
 export class Partner {
-  /** As a file holds it. */
+  /** The numbers of the model, as in its file. */
   readonly state: PartnerState;
 
-  /** @param state What {@link Partner.fit} found. */
+  /** @param state The result of {@link Partner.fit}. */
   constructor(state: PartnerState) {
     this.state = state;
   }
 
   /**
-   * Trains on texts: support vectors for classes, a ridge regression for numbers. TF-IDF is
-   * sublinear, and n-grams of words and of characters have a norm of 1 each.
+   * Trains on texts: support vector classification for classes, a ridge regression for numbers.
+   * TF-IDF is sublinear, and n-grams of words and of characters have a norm of 1 each.
    *
-   * @param wanted Whether n-grams of characters may count; they do not where they would take minutes.
+   * @param wanted Whether n-grams of characters may count; they do not if they would take minutes.
    */
   static fit(
     examples: LabelledTexts,
@@ -116,14 +116,14 @@ export class Partner {
     return logits;
   }
 
-  /** What the weights and n-grams take in memory and in a file, in bytes. */
+  /** The size of the weights and n-grams in memory and in a file, in bytes. */
   get bytes(): number {
     const { hashes, idf, weights, bias } = this.state;
     return hashes.byteLength + idf.byteLength + weights.byteLength + bias.byteLength;
   }
 }
 
-/** The n-grams of as many texts, drawn by chance, as training has room for. */
+/** The n-grams of as many texts, drawn at random, as training has room for. */
 function readRows(
   examples: LabelledTexts,
   labelCount: number,
@@ -169,7 +169,7 @@ function features(rows: readonly Ngrams[]): Pick<PartnerState, "hashes" | "idf">
   };
 }
 
-/** The features of a text with their weights, words and characters each with a norm of 1. */
+/** The features of a text with their weights; words and characters have a norm of 1 each. */
 function blocksOf(
   { words, characters }: Ngrams,
   known: Uint32Array,
@@ -193,7 +193,7 @@ function blocksOf(
   });
 }
 
-/** Where a value stands in an ascending list; -1 if it does not. */
+/** The index of a value in an ascending list; -1 if it is not there. */
 function indexOf(ascending: Uint32Array, value: number): number {
   let [low, high] = [0, ascending.length - 1];
   while (low <= high) {
@@ -231,7 +231,7 @@ function sparseRows(
   return { offsets, columns, values, columnCount: idf.length };
 }
 
-/** Signs of a class, or numbers less their mean in units of their deviation. */
+/** The signs of a class, or numbers less their mean in units of their deviation. */
 function target(
   rows: readonly (readonly number[])[],
   label: number,
@@ -247,7 +247,7 @@ function target(
   return { values: values.map((value) => (value - shift) / scale), shift, scale };
 }
 
-/** Without the n-grams whose weights are smallest, where there are more than a file should have. */
+/** The model without the n-grams of the smallest weights, if it has more than a file should. */
 function pruned(state: PartnerState): PartnerState {
   const { hashes, idf, weights, labelCount } = state;
   const room = Math.floor(MAX_WEIGHTS / labelCount);

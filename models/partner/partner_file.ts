@@ -15,19 +15,19 @@ import { Partner } from "./partner.ts";
 /** The file's name in a model's folder. */
 export const PARTNER_FILE = "partner.safetensors";
 
-/** A partner with the weights that the network and it have in their common answer. */
+/** A partner with the factors of its logits and the network's in their joint answer. */
 export class PooledPartner {
   readonly partner: Partner;
   /** The factors of the network's logits and of the partner's. */
   readonly scales: { network: number; partner: number };
 
-  /** @param scales Each 0 or more. */
+  /** @param scales The factors, each 0 or more. */
   constructor(partner: Partner, scales: { network: number; partner: number }) {
     this.partner = partner;
     this.scales = scales;
   }
 
-  /** What it adds to the network's logits for a text, or a pair of texts. */
+  /** The amount that the partner adds to the network's logits for a text, or a pair of texts. */
   answer(text: string, pair?: string): PartnerAnswer {
     const logits = this.partner.logits(pair === undefined ? text : `${text} ${pair}`);
     return {
@@ -47,7 +47,7 @@ const Metadata = z.object({
   partner_scale: z.coerce.number().nonnegative(),
 });
 
-/** Writes the partner of a network into the network's folder; without one takes out what is there. */
+/** Writes the partner of a network into the network's folder; without one, removes the file. */
 export async function savePartner(
   dir: string,
   pooled: PooledPartner | undefined,
@@ -67,7 +67,7 @@ export async function savePartner(
       partner_scale: String(scales.partner),
     },
     tensors: new Map<string, StoredTensor>([
-      // Safetensors readers know signed integers; the bits are the same.
+      // Readers of safetensors know signed integers; the bits are the same.
       ["hashes", { shape: [hashes.length], data: new Int32Array(hashes.buffer) }],
       ["idf", { shape: [idf.length], data: idf }],
       ["weights", { shape: [hashes.length, labelCount], data: weights }],
@@ -80,7 +80,7 @@ export async function savePartner(
 /**
  * Reads the partner in a network's folder.
  *
- * @param labelCount How many labels the network has.
+ * @param labelCount The number of the network's labels.
  * @returns `undefined` if there is none.
  * @throws {UserError} If the file is damaged, or belongs to a model of other labels.
  */
@@ -129,7 +129,7 @@ export async function loadPartner(
   return new PooledPartner(partner, { network: network_scale, partner: partner_scale });
 }
 
-/** How many bytes a partner takes, 0 where there is none. */
+/** The size of a folder's partner in bytes; 0 if there is none. */
 export async function partnerSize(dir: string): Promise<number> {
   try {
     return (await Deno.stat(join(dir, PARTNER_FILE))).size;

@@ -1,11 +1,11 @@
 /**
- * Finds tokens that are taken out of a text whole, as `[MASK]`, before the rest of it is split.
+ * Finds the tokens that are taken out of a text whole, such as `[MASK]`, before the rest is split.
  *
  * @module
  */
 import type { AddedTokenJson } from "../formats/tokenizer_json.ts";
 
-/** A part of a text that is one token, by its id, or that has yet to be split. */
+/** A part of a text: one token, given by its id, or text that has yet to be split. */
 export type Part = { id: number } | { text: string; start: number };
 
 /** Splits a text at added tokens. */
@@ -15,9 +15,9 @@ const STARTS_WITH_WORD = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]/u;
 const WHITE_SPACE = /\p{White_Space}/u;
 
 /**
- * A function that finds these tokens in a text: the first that begins, the longest of those.
+ * Makes a function that finds these tokens in a text: the first one, and the longest of those.
  *
- * @param contentOf How a token stands in the text.
+ * @param contentOf Returns a token's form in the text.
  */
 export function tokenFinder(
   tokens: readonly AddedTokenJson[],
@@ -39,7 +39,7 @@ export function tokenFinder(
       const token = byContent.get(match[0])!;
       let start = match.index;
       let end = start + match[0].length;
-      // Spaces that a token took may have held it.
+      // Spaces that a token took may have contained it.
       if (start < done) continue;
       if (token.single_word && !isSingleWord(text, start, end)) continue;
       if (token.lstrip) { while (start > done && WHITE_SPACE.test(text[start - 1]!)) start--; }
@@ -54,7 +54,7 @@ export function tokenFinder(
 }
 
 function isSingleWord(text: string, start: number, end: number): boolean {
-  // Two code units hold any character.
+  // Two code units can hold any character.
   const before = Array.from(text.slice(Math.max(0, start - 2), start)).at(-1) ?? "";
   return !STARTS_WITH_WORD.test(before) && !STARTS_WITH_WORD.test(text.slice(end, end + 2));
 }

@@ -1,5 +1,5 @@
 /**
- * How a text that has more tokens than a model takes gets into it.
+ * The treatment of texts that have more tokens than a model takes.
  *
  * @module
  */
@@ -8,19 +8,19 @@ import { z } from "zod";
 /** The ways to treat texts that are too long. */
 export const LONG_TEXTS = ["truncate", "head-tail", "chunk"] as const;
 
-/** How the logits of chunks become those of their text. */
+/** The ways to join the logits of chunks to those of their text. */
 export const CHUNK_JOINS = ["mean", "max"] as const;
 
 /** One of {@link CHUNK_JOINS}. */
 export type ChunkJoin = (typeof CHUNK_JOINS)[number];
 
-/** A text in more chunks loses its end. */
+/** The most chunks of a text; a longer one loses its end. */
 export const MAX_CHUNKS = 64;
 
 /** The schema of {@link LongTexts}, as files hold it. */
 export const LongTexts = z.object({
   strategy: z.enum(LONG_TEXTS),
-  /** How many tokens a chunk has in common with the next, as transformers' tokenizers count it. */
+  /** The number of tokens that neighbouring chunks share, as transformers' tokenizers count it. */
   stride: z.int().min(0).default(0),
   join: z.enum(CHUNK_JOINS).default("mean"),
 });
@@ -28,12 +28,12 @@ export const LongTexts = z.object({
 /** The treatment of texts that are too long. */
 export type LongTexts = z.infer<typeof LongTexts>;
 
-/** The treatment where nothing is said. */
+/** The default treatment. */
 export const TRUNCATE: LongTexts = { strategy: "truncate", stride: 0, join: "mean" };
 
 /**
- * The first quarter of what there is room for, and the rest from the end of the text, as Sun et al.,
- * "How to Fine-Tune BERT for Text Classification?" (2019) take 128 and 382 of 510.
+ * The first quarter of the available tokens from the start of a text, and the rest from its end, as
+ * Sun et al., "How to Fine-Tune BERT for Text Classification?" (2019) take 128 and 382 of 510.
  */
 export function headAndTail(tokens: readonly number[], room: number): number[] {
   const head = Math.floor(room / 4);
@@ -43,13 +43,13 @@ export function headAndTail(tokens: readonly number[], room: number): number[] {
 /** A text in chunks. */
 export interface Chunks {
   chunks: number[][];
-  /** Whether the end of the text is in none of them. */
+  /** Whether the end of the text is in no chunk. */
   truncated: boolean;
 }
 
 /**
- * The chunks of a text, each of as many tokens as there is room for: where the last would be shorter it
- * has more in common with the one before it.
+ * The chunks of a text, each with as many tokens as there is room for: a last one that would be
+ * shorter overlaps more with the one before it.
  */
 export function chunksOf(tokens: readonly number[], room: number, stride: number): Chunks {
   const kept = keptTokens(tokens.length, room, { strategy: "chunk", stride });
@@ -61,7 +61,7 @@ export function chunksOf(tokens: readonly number[], room: number, stride: number
   }
 }
 
-/** How many of a text's tokens get into a model. */
+/** The number of a text's tokens that get into a model. */
 export function keptTokens(
   tokens: number,
   room: number,
@@ -71,7 +71,7 @@ export function keptTokens(
   return Math.min(tokens, most);
 }
 
-/** From the start of a chunk to that of the next. */
+/** The distance between the starts of two chunks. */
 function stepOf(room: number, stride: number): number {
   return Math.max(1, room - stride);
 }

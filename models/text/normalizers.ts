@@ -12,7 +12,7 @@ import type { NormalizerJson } from "../formats/tokenizer_json.ts";
 import { regExpOf } from "./patterns.ts";
 import { precompiledMap } from "./precompiled_map.ts";
 
-/** A text's cleaning. */
+/** Cleans a text. */
 export type Normalizer = (text: string) => string;
 
 /**
@@ -48,7 +48,7 @@ export function normalizerOf(json: NormalizerJson | null): Normalizer {
       return (text) => text === "" ? text : json.prepend + text;
     case "Replace": {
       const pattern = regExpOf(json.pattern);
-      // A function: `$` means nothing in what it gives.
+      // A function is used, as `$` has no meaning in its result.
       return (text) => text.replace(pattern, () => json.content);
     }
     case "Precompiled":
@@ -71,12 +71,15 @@ export function normalizerOf(json: NormalizerJson | null): Normalizer {
   }
 }
 
-/** Each character by itself: JavaScript knows the sigma at the end of a word, Python's library does not. */
+/**
+ * Lower-cases each character by itself: JavaScript knows the sigma at the end of a word, Python's
+ * library does not.
+ */
 function lowercase(text: string): string {
   return text.replaceAll("Σ", "σ").toLowerCase();
 }
 
-/** From the end: an expression would try each run of spaces. */
+/** Searches from the end: a regular expression would try each run of spaces. */
 function withoutTrailingSpace(text: string): string {
   let end = text.length;
   while (end > 0 && /\p{White_Space}/u.test(text[end - 1]!)) end--;

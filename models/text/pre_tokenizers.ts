@@ -10,7 +10,7 @@ import { regExpOf } from "./patterns.ts";
 /** A part of a text. */
 export interface Piece {
   text: string;
-  /** Whether the text begins with it. */
+  /** Whether the piece begins the text. */
   isFirst: boolean;
 }
 
@@ -18,16 +18,16 @@ export interface Piece {
 export type PreTokenizer = (pieces: Piece[]) => Piece[];
 
 const PUNCTUATION = /[\p{P}!-\/:-@\[-`{-~]/gu;
-/** BERT's: each punctuation mark is a word. */
+/** BERT's words: each punctuation mark is one of its own. */
 const BERT_WORDS = /[^\p{White_Space}\p{P}!-\/:-@\[-`{-~]+|[\p{P}!-\/:-@\[-`{-~]/gu;
 const NO_SPACES = /\P{White_Space}+/gu;
 const WORDS_AND_SIGNS =
   /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]+|[^\p{White_Space}\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]+/gu;
-/** GPT-2's: all of a text is in one. */
+/** GPT-2's words, which together contain the whole text. */
 const BYTE_LEVEL_WORDS =
   /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+/gu;
 
-/** The character that stands for each byte in byte-level vocabularies: itself where it can be seen. */
+/** The character of each byte in byte-level vocabularies: its own where that is printable. */
 export const BYTE_CHARACTERS: readonly string[] = byteCharacters();
 
 /** The function that a tokenizer's `pre_tokenizer` describes. */
@@ -77,7 +77,7 @@ export function preTokenizerOf(json: PreTokenizerJson | null): PreTokenizer {
   }
 }
 
-/** Whether words end before a space that follows something else, whatever comes after it. */
+/** Whether words end before a space that follows a non-space, whatever comes after it. */
 export function splitsAtSpaces(json: PreTokenizerJson | null): boolean {
   switch (json?.type) {
     case "Sequence":
@@ -128,7 +128,7 @@ function matchesIn(pieces: readonly Piece[], pattern: RegExp): Piece[] {
   );
 }
 
-/** Splits each piece at what a pattern finds, or between it if `invert` says so. */
+/** Splits each piece at the matches of a pattern, or between them if `invert` is set. */
 function splitAt(
   pieces: readonly Piece[],
   pattern: RegExp,

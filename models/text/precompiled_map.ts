@@ -6,13 +6,13 @@
  */
 
 const UNIT_BYTES = 4;
-/** Longer clusters are read character by character. */
+/** The longest cluster in bytes; longer ones are read character by character. */
 const MAX_CLUSTER_BYTES = 5;
-/** Clusters whose reading is remembered. */
+/** The most clusters whose reading is remembered. */
 const MAX_REMEMBERED = 2 ** 16;
 /**
- * Characters that may form a cluster, with the letter before it, and after one of the signs that
- * belong to what follows; other characters of ASCII stand alone.
+ * Characters that may form a cluster with the letter before them, or after one of the signs that
+ * belong to what follows; other ASCII characters stand alone.
  */
 const CLUSTERED =
   /[ -~]?[^ -~]+(?:(?<=[\u0600-\u0605\u06DD\u070F\u08E2\u0D4E\u{110BD}\u{111C2}\u{111C3}])[ -~][^ -~]*)*/gu;
@@ -23,14 +23,14 @@ const clusters = new Intl.Segmenter("und", { granularity: "grapheme" });
  * The function that a map describes.
  *
  * @param base64 The `precompiled_charsmap` of a tokenizer's file.
- * @throws {Error} If it is not such a map; the message says what is wrong.
+ * @throws {Error} If it is not such a map; the message says why.
  */
 export function precompiledMap(base64: string): (text: string) => string {
   const { units, replacements } = decode(base64);
   const encoder = new TextEncoder();
   const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-  /** The replacement of the shortest start of `bytes` that the trie holds. */
+  /** The replacement of the shortest prefix of `bytes` that the trie contains. */
   function replacementOf(bytes: Uint8Array): string | undefined {
     let place = offsetOf(units[0]!);
     for (const byte of bytes) {
@@ -80,7 +80,7 @@ export function precompiledMap(base64: string): (text: string) => string {
   };
 }
 
-/** Which byte leads to a unit; no byte if it is a leaf. */
+/** The byte that leads to a unit; no byte if it is a leaf. */
 function labelOf(unit: number): number {
   return (unit & 0x800000FF) >>> 0;
 }
@@ -89,12 +89,12 @@ function hasLeaf(unit: number): boolean {
   return (unit >>> 8 & 1) === 1;
 }
 
-/** Where the units after one are, by exclusive or with its own place. */
+/** The offset of a unit's children; their place is its exclusive or with the unit's place. */
 function offsetOf(unit: number): number {
   return unit >>> 10 << ((unit & 0x200) >>> 6);
 }
 
-/** The number of the trie's bytes, the trie, and the replacements, each with a zero at its end. */
+/** The size of the trie in bytes, the trie, and the replacements, each ended by a zero. */
 function decode(base64: string): { units: Uint32Array; replacements: Uint8Array } {
   const bytes = bytesOf(base64);
   const size = bytes.length < UNIT_BYTES ? 0 : new DataView(bytes.buffer).getUint32(0, true);

@@ -8,14 +8,14 @@
 import { BPE, WordPiece } from "@huggingface/tokenizers";
 import { mergeOf, type ModelJson, type UnigramJson } from "../formats/tokenizer_json.ts";
 
-/** Words whose tokens are remembered, and the most characters of one. */
+/** The most words whose tokens are remembered, and the most characters of one. */
 const MAX_REMEMBERED_WORDS = 2 ** 16;
 const MAX_REMEMBERED_CHARACTERS = 64;
 
-/** How much less likely than the least likely token an unknown character is, as a logarithm. */
+/** The logarithm by which an unknown character is less likely than the least likely token. */
 const UNKNOWN_PENALTY = 10;
 
-/** Gives the ids of a word. */
+/** Returns the ids of a word's tokens. */
 export type SubwordModel = (word: string) => readonly number[];
 
 /** The id of each token. */
@@ -25,7 +25,7 @@ export function vocabularyOf(model: ModelJson): Map<string, number> {
     : new Map(Object.entries(model.vocab));
 }
 
-/** The id of what a model does not know; byte-level vocabularies may have none. */
+/** The id for unknown words and characters; byte-level vocabularies may have none. */
 export function unknownId(model: ModelJson, ids: ReadonlyMap<string, number>): number | undefined {
   if (model.type === "Unigram") return model.unk_id;
   return model.unk_token == null ? undefined : ids.get(model.unk_token);
@@ -73,7 +73,7 @@ function unigram(
   const scores = Float64Array.from(vocab, ([, score]) => score);
   const unknownScore = scores.reduce((a, b) => Math.min(a, b), Infinity) - UNKNOWN_PENALTY;
   scores[unk_id] = unknownScore;
-  /** The length of the longest token that begins with a code unit. */
+  /** The length of the longest token that begins with each code unit. */
   const longest = new Map<number, number>();
   for (const [token] of vocab) {
     const first = token.charCodeAt(0);
@@ -82,7 +82,7 @@ function unigram(
 
   return (word) => {
     const { length } = word;
-    /** Of the best tokens up to each place: their score, where the last begins, and its id. */
+    /** The best tokens up to each place: their score, the start of the last, and its id. */
     const best = new Float64Array(length + 1).fill(-Infinity);
     const from = new Int32Array(length + 1);
     const last = new Int32Array(length + 1);
@@ -112,7 +112,7 @@ function unigram(
     for (let end = length; end > 0;) {
       let start = from[end]!;
       const id = last[end]!;
-      // Unknown neighbours are one token.
+      // Neighbouring unknown characters are one token.
       if (id === unk_id) { while (start > 0 && last[start] === unk_id) start = from[start]!; }
       const bytes = id === unk_id && byte_fallback
         ? byteIds(word.slice(start, end), ids)

@@ -6,18 +6,18 @@
  */
 import type { PostProcessorJson, TemplateItemJson } from "../formats/tokenizer_json.ts";
 
-/** The ids that stand around texts. */
+/** The ids of special tokens around texts. */
 export interface Template {
   single: { before: number[]; after: number[] };
   pair: { before: number[]; between: number[]; after: number[] };
-  /** Whether the second text of a pair, and what follows it, is of token type 1. */
+  /** Whether the second text of a pair, and the tokens after it, have token type 1. */
   hasTypes: boolean;
 }
 
 /**
  * The template that a tokenizer's `post_processor` describes.
  *
- * @throws {Error} If it is not one that Graft runs; the message says why.
+ * @throws {Error} If Graft cannot run it; the message says why.
  */
 export function templateOf(json: PostProcessorJson | null): Template {
   if (json !== null && "cls" in json) {

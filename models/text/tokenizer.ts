@@ -1,5 +1,5 @@
 /**
- * Texts to token ids and back to a model's files.
+ * Turns texts into token ids, and reads and writes a tokenizer's files.
  *
  * @module
  */
@@ -20,65 +20,67 @@ import { type PreTokenizer, preTokenizerOf, splitsAtSpaces } from "./pre_tokeniz
 import { type SubwordModel, subwordModel, unknownId, vocabularyOf } from "./subword_model.ts";
 import { type Template, templateOf } from "./template.ts";
 
-/** The `model_max_length` of a tokenizer that has none, as transformers has it. */
+/** The `model_max_length` that transformers gives to a tokenizer without one. */
 const NO_MAX_LENGTH = 1e30;
 
 /** Settings of {@link Tokenizer.fromVocabulary}. */
 export interface VocabularyOptions {
-  /** The most tokens that a text is encoded to, `[CLS]` and `[SEP]` included. */
+  /** The most tokens of a text, `[CLS]` and `[SEP]` included. */
   modelMaxLength: number;
-  /** How texts are cleaned; lower-cased and without accents by default. */
+  /** The cleaning of texts; by default they are lower-cased and lose their accents. */
   normalization?: Normalization;
 }
 
-/** How many tokens there are, and how many of them stand for what a vocabulary does not have. */
+/** The number of tokens, and the number of unknown ones among them. */
 export interface TokenCounts {
   tokens: number;
   unknown: number;
 }
 
-/** The loss of texts on the way into a model. */
+/** The part of texts that does not get into a model. */
 export interface TextLoss {
-  /** How many texts there are. */
+  /** The number of texts. */
   texts: number;
-  /** How many of them are longer than allowed. */
+  /** The number of texts that are longer than allowed. */
   long: number;
-  /** The tokens of all, without those around a text. */
+  /** The number of tokens of all texts, without special tokens. */
   tokens: number;
-  /** How many of these no model sees. */
+  /** The number of tokens that no model sees. */
   lost: number;
 }
 
-/** Adds what further texts lose. */
+/** Adds the loss of further texts. */
 export function addLoss(loss: TextLoss, further: TextLoss): void {
   for (const key of ["texts", "long", "tokens", "lost"] as const) loss[key] += further[key];
 }
 
-/** The share of tokens that a vocabulary does not have. */
+/** The share of unknown tokens. */
 export function unknownShare({ tokens, unknown }: TokenCounts): number {
   return tokens === 0 ? 0 : unknown / tokens;
 }
 
 /** A text, or a pair of texts, as token ids. */
 export interface Encoding {
-  /** With special tokens around each text. */
+  /** The token ids, special tokens included. */
   ids: number[];
-  /** Where token type 1 begins: at the second text of a pair, if the tokenizer has types. */
+  /**
+   * The index of the first token of type 1: the second text's first, if the tokenizer has types.
+   */
   secondStart?: number;
   /** Whether the text was longer than allowed and lost a part. */
   truncated: boolean;
 }
 
-/** Few texts have longer tokens on average. */
+/** An average length of tokens that few texts exceed. */
 const CHARACTERS_PER_TOKEN = 16;
 
 /** Turns texts into token ids. */
 export class Tokenizer {
   readonly #folder: TokenizerFolder;
   readonly #encoder: Encoder;
-  /** The most tokens that a text is encoded to, special tokens included. */
+  /** The most tokens of a text, special tokens included. */
   readonly maxLength: number;
-  /** The treatment of texts that have more. */
+  /** The treatment of texts that have more tokens. */
   readonly longTexts: LongTexts;
 
   private constructor(
@@ -117,12 +119,12 @@ export class Tokenizer {
   }
 
   /**
-   * Reads the tokenizer of a model's folder. It cuts texts to the `model_max_length` that it was saved
-   * with; see {@link withMaxLength}.
+   * Reads the tokenizer of a model's folder. It cuts texts to the `model_max_length` that it was
+   * saved with; see {@link withMaxLength}.
    *
-   * @param embeddings How many tokens the model has embeddings for.
-   * @throws {UserError} If there is none, it is not one that Graft runs as Python does, or it has ids
-   * that the model has no embeddings for.
+   * @param embeddings The number of tokens that the model has embeddings for.
+   * @throws {UserError} If there is none, Graft cannot run it as Python does, or it has ids that
+   * the model has no embeddings for.
    */
   static async load(dir: string, embeddings = Infinity): Promise<Tokenizer> {
     const folder = await readTokenizerFolder(dir);
@@ -134,7 +136,7 @@ export class Tokenizer {
     );
   }
 
-  /** Encodes a text, cutting it to {@link maxLength} tokens; of one in chunks this is the first. */
+  /** Encodes a text, cut to {@link maxLength} tokens; the first chunk of a text in chunks. */
   encode(text: string): Encoding {
     const { before, after } = this.#encoder.template.single;
     const room = this.#roomBeside(before.length + after.length);
@@ -143,7 +145,7 @@ export class Tokenizer {
     return { ids: [...before, ...this.#cut(tokens, room), ...after], truncated };
   }
 
-  /** Encodes a text as what goes through a model: one row, or each chunk of a long text. */
+  /** Encodes a text as rows for a model: one, or one for each chunk of a long text. */
   encodeRows(text: string): Encoding[] {
     if (this.longTexts.strategy !== "chunk") return [this.encode(text)];
     const { before, after } = this.#encoder.template.single;
@@ -153,7 +155,7 @@ export class Tokenizer {
     return chunks.map((ids) => ({ ids: [...before, ...ids, ...after], truncated }));
   }
 
-  /** The loss of texts on the way into a model. */
+  /** The part of texts that does not get into a model. */
   lossOf(texts: Iterable<string>): TextLoss {
     const loss = { texts: 0, long: 0, tokens: 0, lost: 0 };
     const room = this.#roomBeside(this.specialTokenCount);
@@ -174,14 +176,14 @@ export class Tokenizer {
     return [...before, ...this.#encoder.encode(text), ...after];
   }
 
-  /** How many tokens a text has before it is cut, special tokens included. */
+  /** The number of tokens of a text before it is cut, special tokens included. */
   countTokens(text: string): number {
     return this.specialTokenCount + this.#encoder.encode(text).length;
   }
 
   /**
-   * Encodes a pair of texts. While they are too long together the longer one is cut; two that stay too
-   * long are cut to the same length, as by transformers' `longest_first`.
+   * Encodes a pair of texts. If they are too long together the longer one is cut; if they still are,
+   * both are cut to the same length, as by transformers' `longest_first`.
    */
   encodePair(first: string, second: string): Encoding {
     const { template } = this.#encoder;
@@ -198,19 +200,19 @@ export class Tokenizer {
     };
   }
 
-  /** How many special tokens a text has around it. */
+  /** The number of special tokens around a text. */
   get specialTokenCount(): number {
     const { before, after } = this.#encoder.template.single;
     return before.length + after.length;
   }
 
-  /** How many of these tokens stand for something that the vocabulary does not have. */
+  /** The number of these tokens that are unknown. */
   countUnknown(ids: readonly number[]): number {
     const { unknownId } = this.#encoder;
     return unknownId === undefined ? 0 : ids.reduce((sum, id) => sum + Number(id === unknownId), 0);
   }
 
-  /** The tokens of texts, without those around a text, and how many of them are unknown. */
+  /** The number of tokens of texts, without special tokens, and of the unknown ones among them. */
   countAll(texts: readonly { ids: readonly number[] }[]): TokenCounts {
     const counts = { tokens: 0, unknown: 0 };
     for (const { ids } of texts) {
@@ -220,30 +222,30 @@ export class Tokenizer {
     return counts;
   }
 
-  /** The id of the token that hides another, as `[MASK]`, if there is one. */
+  /** The id of the token that masks another, such as `[MASK]`, if there is one. */
   get maskId(): number | undefined {
     const { mask_token } = this.#folder.specialTokens;
     return mask_token === undefined ? undefined : this.#encoder.idOf(mask_token);
   }
 
-  /** Whether a token is no part of a text, as `[SEP]`. */
+  /** Whether a token is special and no part of a text, such as `[SEP]`. */
   isSpecial(id: number): boolean {
     return this.#encoder.specialIds.has(id);
   }
 
-  /** Whether a token goes on with the word of the one before it. */
+  /** Whether a token continues the word of the one before it. */
   continuesWord(id: number): boolean {
     return this.#encoder.continuations.has(id);
   }
 
-  /** The tokens by their ids; an id that no token has is left out. */
+  /** The tokens by id; ids without a token are left out. */
   tokens(): string[] {
     const tokens: string[] = [];
     for (const [token, id] of this.#encoder.tokens()) tokens[id] = token;
     return tokens;
   }
 
-  /** How many tokens there are: one more than the largest id. */
+  /** The size of the vocabulary: one more than the largest id. */
   get vocabularySize(): number {
     return this.#encoder.tokens().reduce((largest, [, id]) => Math.max(largest, id), -1) + 1;
   }
@@ -253,7 +255,7 @@ export class Tokenizer {
     return new Tokenizer(this.#folder, maxLength, this.#encoder, this.longTexts);
   }
 
-  /** The same tokenizer, with another way to treat texts that are too long. */
+  /** The same tokenizer, with another treatment of texts that are too long. */
   withLongTexts(longTexts: LongTexts): Tokenizer {
     return new Tokenizer(this.#folder, this.maxLength, this.#encoder, longTexts);
   }
@@ -271,14 +273,14 @@ export class Tokenizer {
   }
 
   /**
-   * The tokens of a text, or of its first words where these are more than `room` already: the rest of a
-   * long text would cost much time for nothing.
+   * The tokens of a text, or of its first words if these already have more than `room`: encoding
+   * the rest of a long text would be wasted time.
    */
   #tokensOf(text: string, room: number): number[] {
     const keepsStart = this.#folder.keeps === "start" && this.longTexts.strategy !== "head-tail";
     if (keepsStart && this.#encoder.splitsAtSpaces) {
       for (let size = CHARACTERS_PER_TOKEN * this.maxLength; size < text.length; size *= 4) {
-        // The part before the first space of some has the same tokens alone.
+        // In some tokenizers the part before the first space has the same tokens alone.
         const end = text.slice(0, size).search(/(?<=\S) +\S*\s*$/);
         if (end < 0) break;
         const tokens = this.#encoder.encode(text.slice(0, end));
@@ -298,7 +300,7 @@ export class Tokenizer {
       "tokenizer_config.json": json({
         ...config,
         model_max_length: this.maxLength,
-        // For Graft alone: transformers passes over it.
+        // Only Graft reads this key; transformers ignores it.
         ...this.longTexts.strategy !== "truncate" && { long_texts: this.longTexts },
       }),
       "special_tokens_map.json": json(specialTokensMap),
@@ -309,7 +311,7 @@ export class Tokenizer {
   }
 }
 
-/** How many tokens of each of two texts are kept, as Python's `tokenizers` counts. */
+/** The numbers of tokens to keep of two texts, as Python's `tokenizers` computes them. */
 function sharedRoom(first: number, second: number, room: number): [number, number] {
   if (first + second <= room) return [first, second];
   const [shorter, half] = [Math.min(first, second), Math.floor(room / 2)];
@@ -318,13 +320,13 @@ function sharedRoom(first: number, second: number, room: number): [number, numbe
   return first > second ? [longerRoom, shorterRoom] : [shorterRoom, longerRoom];
 }
 
-/** The steps from a text to its tokens, without special tokens around it. */
+/** The steps from a text to its tokens, without special tokens. */
 class Encoder {
   readonly template: Template;
   readonly unknownId: number | undefined;
   readonly specialIds: ReadonlySet<number>;
   readonly continuations: ReadonlySet<number>;
-  /** Whether a text before a space has the same tokens as it has alone. */
+  /** Whether a text before a space has the same tokens as alone. */
   readonly splitsAtSpaces: boolean;
   readonly #vocabulary: ReadonlyMap<string, number>;
   readonly #added: ReadonlyMap<string, number>;
@@ -360,7 +362,7 @@ class Encoder {
       ...added.filter(({ special }) => special).map(({ id }) => id),
       ...named.filter((id) => id !== undefined),
     ]);
-    // A token such as "[USER NAME]" may stand across the space.
+    // A token such as "[USER NAME]" may contain the space.
     this.splitsAtSpaces = splitsAtSpaces(definition.pre_tokenizer) &&
       !added.some(({ content }) => /\S\s/.test(content));
   }

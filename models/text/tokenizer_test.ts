@@ -5,7 +5,7 @@ import { Tokenizer } from "./tokenizer.ts";
 
 const CLS = 2;
 const SEP = 3;
-/** Digits among the tokens, which a JavaScript object moves to its front. */
+/** A vocabulary with digits, which a JavaScript object moves to its front. */
 const VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "hug", "7", "pun", "##s", "1"];
 
 const tokenizer = withLength(128);
@@ -244,7 +244,7 @@ Deno.test("Tokenizer keeps of a long text what it is told to, and its files say 
     const loaded = await reload(tokenizer);
     deepStrictEqual(loaded.longTexts, tokenizer.longTexts);
     deepStrictEqual(ids(loaded), expected);
-    // A model that is trained on another's folder says for itself what becomes of its texts.
+    // A model that is trained on another's folder has its own treatment of long texts.
     const again = await reload(loaded.withLongTexts(short.longTexts));
     deepStrictEqual(again.longTexts, short.longTexts);
   }

@@ -14,7 +14,7 @@ import {
 import { type Normalizer, normalizerOf } from "./normalizers.ts";
 import { preTokenizerOf } from "./pre_tokenizers.ts";
 
-/** What {@linkcode learnVocabulary} learns. */
+/** Options of {@linkcode learnVocabulary}. */
 export interface LearnVocabularyOptions {
   /** The most tokens to learn, the five special tokens and the alphabet included. */
   vocabularySize: number;
@@ -60,7 +60,7 @@ export function learnVocabulary(
   return vocabularyOf(counter.counts, options);
 }
 
-/** As {@linkcode learnVocabulary}, from words that a {@linkcode WordCounter} has counted. */
+/** Learns like {@linkcode learnVocabulary}, from words counted by a {@linkcode WordCounter}. */
 export function vocabularyOf(
   wordCounts: ReadonlyMap<string, number>,
   options: Omit<LearnVocabularyOptions, "lowercase">,

@@ -1,5 +1,5 @@
 /**
- * The words of a text, and the tokens that each of them has become.
+ * The words of a text, with the tokens of each.
  *
  * @module
  */
@@ -8,11 +8,11 @@ import type { Tokenizer } from "./tokenizer.ts";
 /** A word of a text, and its tokens. */
 export interface Word {
   word: string;
-  /** Where it stands in the text, in UTF-16 units. */
+  /** The place of the word in the text, in UTF-16 units. */
   start: number;
-  /** The place of its first token among those of the text. */
+  /** The index of the word's first token among those of the text. */
   firstToken: number;
-  /** That after its last token; the same where it was cut away. */
+  /** The index after its last token; equal to `firstToken` if the word was cut away. */
   endToken: number;
 }
 
@@ -20,11 +20,11 @@ export interface Word {
 export interface TokenizedText {
   ids: readonly number[];
   words: readonly Word[];
-  /** Whether its end was cut away. */
+  /** Whether the end of the text was cut away. */
   truncated: boolean;
 }
 
-/** Cuts a text into tokens, and tells the words from which they come; its time grows with the square. */
+/** Cuts a text into tokens, and finds the word of each; its time grows with the square. */
 export function tokenizedText(
   tokenizer: Pick<Tokenizer, "countTokens" | "encode" | "encodeWhole" | "specialTokenCount">,
   text: string,
@@ -37,8 +37,8 @@ export function tokenizedText(
   const last = first + ids.length - specialTokenCount;
   const segments = [...new Intl.Segmenter(undefined, { granularity: "word" }).segment(text)]
     .filter(({ segment }) => segment.trim() !== "");
-  // Tokenizers do not say where in the text a token stands: what a longer beginning of the text adds
-  // to the tokens are those of its last word.
+  // Tokenizers do not give the place of a token in the text: the tokens that a longer beginning of
+  // the text adds are those of its last word.
   let firstToken = first;
   const words = segments.map(({ segment: word, index: start }) => {
     const beginning = text.slice(0, start + word.length);

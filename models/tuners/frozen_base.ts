@@ -6,7 +6,7 @@
 import { scratchSizeOf } from "../formats/config.ts";
 import type { SettingFault, TunerSettings } from "./tuner.ts";
 
-/** The settings that do not go with a frozen base. */
+/** The settings that a frozen base rules out. */
 export function frozenBaseFaults(mode: string, { model, freeze }: TunerSettings): SettingFault[] {
   const faults: SettingFault[] = [];
   if (scratchSizeOf(model) !== undefined) {

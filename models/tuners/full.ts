@@ -6,10 +6,10 @@
 import { BUNDLED_MODEL, type ScratchSize, scratchSizeOf } from "../formats/config.ts";
 import type { RateAndEpochs, Tuner } from "./tuner.ts";
 
-/** The bundled model is small, and takes a higher rate. */
+/** The defaults of the bundled model, which is small and takes a higher rate. */
 const BUNDLED: RateAndEpochs = { learningRate: 5e-4, epochs: 3 };
 
-/** 5e-5 takes a model this small only a third of the way. */
+/** The defaults from random weights; 5e-5 takes a model this small only a third of the way. */
 const FROM_RANDOM: Record<ScratchSize, RateAndEpochs> = {
   tiny: { learningRate: 1e-3, epochs: 8 },
   mini: { learningRate: 5e-4, epochs: 8 },

@@ -35,7 +35,7 @@ export interface LoraConfig extends PeftConfig {
   r: number;
   lora_alpha: number;
   lora_dropout: number;
-  /** The ends of layers' names, or a regular expression for whole names, or `all-linear`. */
+  /** The ends of layers' names, a regular expression for whole names, or `all-linear`. */
   target_modules: string[] | string;
   /** Whether products are divided by the root of the rank (Kalajdzievski, 2023). */
   use_rslora: boolean;
@@ -52,7 +52,7 @@ const ALL_LINEAR = "all-linear";
 
 const unsupported = (what: string) => ({ error: `must be left out: Graft knows no ${what}` });
 
-/** Fields that would change the meaning of the matrices are refused. */
+/** The stored configuration; fields that would change the meaning of the matrices are refused. */
 const StoredConfig = z.object({
   peft_type: z.literal("LORA"),
   r: size,

@@ -28,7 +28,7 @@ import {
 /** A prefix, or the embeddings behind it; keys are those of PEFT's `PrefixTuningConfig`. */
 export interface PrefixConfig extends VirtualTokenConfig {
   peft_type: "PREFIX_TUNING";
-  /** Whether a network with one hidden layer (tanh) computes it. */
+  /** Whether the prefix is computed by a network with one hidden layer (tanh). */
   prefix_projection: boolean;
   /** The width of that layer. */
   encoder_hidden_size: number;

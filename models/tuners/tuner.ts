@@ -19,7 +19,7 @@ import { VIRTUAL_TOKEN_SETTINGS } from "./virtual_tokens.ts";
 /** The settings of a run that belong to one or more tuners. */
 export const TUNER_SETTINGS = { ...VIRTUAL_TOKEN_SETTINGS, ...LORA_SETTINGS };
 
-/** The settings of a run that tuners look at. */
+/** The settings of a run that tuners use. */
 export interface TunerSettings extends z.infer<z.ZodObject<typeof TUNER_SETTINGS>> {
   model: string;
   seed: number;
@@ -56,13 +56,13 @@ export interface KnownBase {
 export interface Tuner {
   /** The value of `--mode`. */
   readonly mode: string;
-  /** The weights it trains, in the help of `--mode`. */
+  /** The weights that it trains, in the help of `--mode`. */
   readonly trains: string;
-  /** The settings that do not go with it. */
+  /** The settings that it rules out. */
   faults(settings: TunerSettings): SettingFault[];
   /** The defaults that suit it. */
   defaults(settings: TunerSettings, family: Pick<Family, "defaults">): RateAndEpochs;
-  /** Absent if every weight is trained and the result is a whole model. */
+  /** The method behind its adapters; absent if it trains every weight, into a whole model. */
   readonly method?: AdapterMethod;
 }
 
@@ -103,7 +103,7 @@ export interface AdapterMethod<Config extends PeftConfig = PeftConfig> {
   misfit(config: Config, base: ModelConfig): string | undefined;
   /** The number of positions that it takes from a text. */
   virtualTokens(config: Config): number;
-  /** Appends its parameters, and changes the graph by them. */
+  /** Appends its parameters, and returns its changes to the graph. */
   changes(config: Config, options: GraphOptions): GraphChanges;
   /**
    * The values from which training starts.
@@ -112,7 +112,7 @@ export interface AdapterMethod<Config extends PeftConfig = PeftConfig> {
    */
   initialWeights(config: Config, base: KnownBase, settings: TunerSettings): Promise<Weights>;
 
-  /** Reads `adapter_config.json`. */
+  /** The schema of `adapter_config.json`. */
   readonly stored: z.ZodType<Config>;
   /** The entries of `adapter_config.json` beside those of all adapters. */
   storedConfig(config: Config): Record<string, unknown>;
@@ -164,7 +164,7 @@ export function methodOf({ peft_type }: PeftConfig): AdapterMethod {
 
 /**
  * The options of a graph with the changes of an adapter, if there is one. A layer that is used
- * twice is changed by the same parameters.
+ * twice is changed with the same parameters.
  */
 export function tuned<Options extends GraphOptions>(
   options: Options,

@@ -76,7 +76,7 @@ export function sizeMisfit(config: VirtualTokenConfig, base: ModelConfig): strin
  * The virtual tokens of another adapter.
  *
  * @param shape `[num_virtual_tokens, size]`
- * @throws {UserError} If it has none of this shape.
+ * @throws {UserError} If it has none, or of another shape.
  */
 export async function storedTokens(path: string, shape: readonly number[]): Promise<Float32Array> {
   const inFolder = join(path, ADAPTER_WEIGHTS_FILE);

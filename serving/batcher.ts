@@ -1,19 +1,19 @@
 /**
- * The queue of texts in front of the device. There is no timer: while the device works texts
- * gather, and the next batch takes what is there.
+ * The queue of texts in front of the device. There is no timer: texts gather while the device
+ * works, and the next batch takes those that are there.
  *
  * @module
  */
 import { ExecutorEndedError } from "../onnx/runtime/executor.ts";
 import type { EncodedText } from "../models/inference/inference.ts";
 
-/** The time that a batch is to take where its size is not given. */
+/** The duration aimed at for batches whose size is not given. */
 const TARGET_BATCH_MS = 100;
-/** Padded tokens of a batch before any was timed. */
+/** The padded tokens of a batch before any has been timed. */
 const FIRST_BATCH_TOKENS = 512;
 const MAX_BATCH_TOKENS = 16_384;
 
-/** Runs batches. Rows that name the same object may share one. */
+/** Runs batches; rows of the same group may share one. */
 export interface BatchGroup<Row extends EncodedText = EncodedText> {
   /** The logits of rows that go through a model together, in their order. */
   logits(rows: readonly Row[]): Promise<Float32Array[]>;
@@ -21,18 +21,18 @@ export interface BatchGroup<Row extends EncodedText = EncodedText> {
 
 /** The logits of one request, and the time that they took. */
 export interface BatchedLogits {
-  /** In the order of the rows. */
+  /** The logits of each row, in the order of the rows. */
   logits: Float32Array[];
-  /** From the request's arrival until the last of its batches began, without those before. */
+  /** The time from the request's arrival to its last batch's start, without its earlier ones. */
   queueMs: number;
-  /** The sum over its batches. */
+  /** The total time of its batches. */
   inferenceMs: number;
 }
 
 /** A batch that has run. */
 export interface BatchReport {
   rows: number;
-  /** With padding. */
+  /** The number of tokens, with padding. */
   tokens: number;
   durationMs: number;
 }
@@ -41,14 +41,14 @@ export interface BatchReport {
 export interface BatcherOptions {
   /**
    * The most padded tokens of a batch; a longer text goes alone. By default as many as the device
-   * does in about 100 ms.
+   * handles in about 100 ms.
    */
   maxBatchTokens?: number | undefined;
-  /** Told of each batch that has run. */
+  /** Called with each batch that has run. */
   onBatch?: (report: BatchReport) => void;
 }
 
-/** The rows of one call, on their way. */
+/** A call whose rows are not all done. */
 interface Request {
   group: BatchGroup;
   arrivedAt: number;
@@ -64,17 +64,17 @@ interface Waiting {
   request: Request;
   index: number;
   row: EncodedText;
-  /** In tokens, with virtual ones. */
+  /** The number of tokens, with virtual ones. */
   length: number;
 }
 
-/** Puts rows of many requests together, one batch at a time. */
+/** Combines rows of many requests into batches, which run one at a time. */
 export class Batcher {
   readonly #maxBatchTokens: number | undefined;
   readonly #onBatch: (report: BatchReport) => void;
-  /** How many tokens a group does in {@link TARGET_BATCH_MS}. */
+  /** The number of tokens that a group handles in {@link TARGET_BATCH_MS}. */
   readonly #measured = new WeakMap<BatchGroup, number>();
-  /** In the order of arrival. */
+  /** The waiting rows, in the order of arrival. */
   #queue: Waiting[] = [];
   #working = false;
 
@@ -83,17 +83,19 @@ export class Batcher {
     this.#onBatch = onBatch;
   }
 
-  /** How many rows wait. */
+  /** The number of rows that wait. */
   get queueLength(): number {
     return this.#queue.length;
   }
 
   /**
-   * The logits of rows, which may travel in several batches and with rows of other requests.
+   * Computes the logits of rows, which may be in several batches and share them with other
+   * requests.
    *
-   * A batch that fails is run again request by request, so that none fails by another's fault.
+   * A batch that fails is run again request by request, so that no request fails by another's
+   * fault.
    *
-   * @param signal Aborted when nobody waits any more; rows that have not begun are dropped then.
+   * @param signal Aborts when nobody waits any more; rows that have not begun are then dropped.
    * @throws The group's error, or the signal's reason.
    */
   run<Row extends EncodedText>(
@@ -130,7 +132,7 @@ export class Batcher {
     this.#working = false;
   }
 
-  /** The batch that holds the row which has waited longest. */
+  /** Takes the batch with the row that has waited longest out of the queue. */
   #takeBatch(): Waiting[] | undefined {
     const [oldest] = this.#queue;
     if (oldest === undefined) return undefined;
@@ -149,7 +151,7 @@ export class Batcher {
       const parts = Map.groupBy(batch, ({ request }) => request);
       for (const [request, rows] of parts) {
         if (request.finished) continue;
-        // An executor that has ended runs nothing any more.
+        // An executor that has ended runs nothing more.
         if (parts.size > 1 && !(error instanceof ExecutorEndedError)) await this.#run(rows);
         else this.#fail(request, error);
       }
@@ -173,7 +175,7 @@ export class Batcher {
     }
   }
 
-  /** Ends a request, whose other rows need not be run. */
+  /** Rejects a request, whose other rows are then not run. */
   #fail(request: Request, error: unknown): void {
     this.#queue = this.#queue.filter((waiting) => waiting.request !== request);
     request.finished = true;
@@ -185,7 +187,7 @@ export class Batcher {
   }
 
   #measure(group: BatchGroup, tokens: number, durationMs: number): void {
-    // A batch that is small tells less of the device than of the way to it.
+    // The time of a small batch says more about its overhead than about the device.
     if (tokens < this.#budget(group) / 2) return;
     const budget = Math.round(tokens * TARGET_BATCH_MS / durationMs);
     this.#measured.set(group, Math.min(budget, MAX_BATCH_TOKENS));
@@ -193,9 +195,9 @@ export class Batcher {
 }
 
 /**
- * Cuts rows into batches, the longest first, so that little is padded.
+ * Cuts rows into batches, the longest first, so that there is little padding.
  *
- * @param maxTokens The most padded tokens of a batch; a row that is longer goes alone.
+ * @param maxTokens The most padded tokens of a batch; a longer row goes alone.
  */
 export function cutBatches<Row extends { length: number }>(
   rows: readonly Row[],

@@ -50,7 +50,7 @@ Deno.test("cutBatches() puts each row into one batch within the budget, the long
     deepStrictEqual(inOrder, inOrder.toSorted((a, b) => b - a));
     for (const [i, batch] of batches.entries()) {
       ok(batch.length === 1 || batch[0]!.length * batch.length <= maxTokens);
-      // A batch ends only where another row would be too much.
+      // A batch ends only if another row would be too much.
       if (i < batches.length - 1) ok(batch[0]!.length * (batch.length + 1) > maxTokens);
     }
   }));
@@ -131,7 +131,7 @@ Deno.test("Batcher lets a client go at once, in the queue and in a batch", async
   await Promise.resolve();
   const waiting = batcher.run(gate, [text(2, 1)], gone.signal);
   gone.abort(new Error("the client has gone"));
-  // The device has not answered, and does not before the end.
+  // The device has not answered, and will not before the end.
   await rejects(running, /the client has gone/);
   await rejects(waiting, /the client has gone/);
   await rejects(batcher.run(gate, [text(2)], gone.signal), /the client has gone/);
@@ -192,7 +192,7 @@ Deno.test("Batcher fills batches with what the device did in 100 ms, where it wa
     await batcher.run(group, Array.from({ length: 100 }, () => text(16)));
     // At 4 tokens a millisecond 400 take 100 ms; the first batch is a guess.
     deepStrictEqual(sizes, [512, 400, 400, 288]);
-    // A small batch says nothing of the device.
+    // A small batch says nothing about the device.
     await batcher.run(group, [text(16)]);
     await batcher.run(group, Array.from({ length: 26 }, () => text(16)));
     deepStrictEqual(sizes.slice(4), [16, 400, 16]);

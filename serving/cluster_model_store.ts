@@ -8,7 +8,7 @@ import type { PublishedModels } from "../orchestration/cluster/published_models.
 import { DEFAULT_ALIAS } from "./model_registry.ts";
 import type { ModelStore, SharedModels, StoredAlias, StoredVersion } from "./model_store.ts";
 
-/** Gives a registry the models of a cluster. */
+/** Stores versions and aliases among the models of a cluster. */
 export class ClusterModelStore implements ModelStore {
   readonly shared: SharedModels;
   readonly #models: PublishedModels;
@@ -45,7 +45,7 @@ export class ClusterModelStore implements ModelStore {
   }
 
   async putVersion({ name, version, deleted }: StoredVersion): Promise<void> {
-    // Those that come are numbered where they are published.
+    // New versions get their numbers where they are published.
     if (deleted) await this.#models.remove(name, version);
   }
 

@@ -1,5 +1,5 @@
 /**
- * Models that say why, loaded beside those that answer.
+ * Models that explain answers, loaded beside those that give them.
  *
  * @module
  */
@@ -11,11 +11,11 @@ import type { ModelCache } from "./model_cache.ts";
 import type { ModelVersion } from "./model_registry.ts";
 import { InferenceError } from "./predictor.ts";
 
-/** A model is unloaded when nobody has asked it why for this time. */
+/** The time without requests after which a model is unloaded. */
 const IDLE_MS = 60_000;
 /**
- * A text that is twice as long takes four times the time: the tokens of all its beginnings are
- * counted.
+ * The characters from which a text is cut into tokens in another thread: a text twice as long takes
+ * four times the time, as the tokens of all its beginnings are counted.
  */
 const MAX_LENGTH_HERE = 500;
 
@@ -25,7 +25,7 @@ interface Loaded {
   explainer: Explainer;
 }
 
-/** Explains answers, one after the other; one model is in memory at a time, with float32 weights. */
+/** Explains answers, one after another; one model is in memory at a time, with float32 weights. */
 export class Explainers {
   readonly #cache: ModelCache;
   readonly #longTexts: LongTexts;
@@ -34,7 +34,7 @@ export class Explainers {
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   /**
-   * @param cache Whose executor is used.
+   * @param cache The cache whose executor is used.
    * @param longTexts Cuts texts into tokens away from this thread.
    */
   constructor(cache: ModelCache, longTexts: LongTexts) {
@@ -43,9 +43,9 @@ export class Explainers {
   }
 
   /**
-   * Tells how much each word of a text adds to a class.
+   * Explains how much each word of a text adds to a class.
    *
-   * @param label By default the class with the highest score.
+   * @param label The class; by default the one with the highest score.
    * @throws {InferenceError} If the model cannot be loaded or run.
    * @throws {RangeError} If the model has no such class.
    * @throws {SlowTextError} If the text takes too long to be cut into tokens.
@@ -87,7 +87,7 @@ export class Explainers {
   async #unload(): Promise<void> {
     const loaded = this.#loaded;
     this.#loaded = undefined;
-    // One whose executor has ended holds nothing.
+    // A model whose executor has ended holds no memory.
     if (loaded?.executor.ended === false) await loaded.explainer.release();
   }
 }

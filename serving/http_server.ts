@@ -1,30 +1,30 @@
 /**
- * The server's side of HTTP: as many connections as there are file descriptors for, and none that
- * only takes up room.
+ * The server's side of HTTP: as many connections as there are file descriptors for, none of which
+ * holds its place without need.
  *
- * Deno's own server ends when it cannot accept a connection, and holds those that say nothing for
- * ever (Deno 2.9). It listens on a port that this process alone uses, and here each connection is
- * accepted, counted and joined to one of its.
+ * Deno's own server ends when it cannot accept a connection, and keeps silent connections for ever
+ * (Deno 2.9). So it listens on a port that only this process uses; here each client's connection is
+ * accepted, counted and joined to one to that port.
  *
  * @module
  */
 import { UserError } from "../lib/user_error.ts";
 
-/** Descriptors that connections leave for files, the state and subprocesses. */
+/** The descriptors that connections leave for files, the state and subprocesses. */
 const RESERVED_DESCRIPTORS = 128;
-/** A connection from a client, and both ends of one to Deno's server. */
+/** The descriptors of a connection: the client's, and both ends of the one to Deno's server. */
 const DESCRIPTORS_PER_CONNECTION = 3;
 const BUFFER_BYTES = 65_536;
-/** The time until a system that had no room for a connection is asked again. */
+/** The pause before accepting again after the system had no room for a connection. */
 const ACCEPT_PAUSE_MS = 100;
-/** The time that every connection has to send something, whoever else waits. */
+/** The time that every connection has to send something, even while others wait. */
 const GRACE_MS = 100;
 
 /** A request's connection, as its handler sees it. */
 export interface RequestEnv {
   /**
-   * The body is there, so that it is no longer the client that is waited for. A request without a
-   * body has said so already.
+   * Reports that the body has arrived, so that the client is no longer waited for. A request
+   * without a body needs no such report.
    */
   bodyReceived(): void;
 }
@@ -35,26 +35,26 @@ export type RequestHandler = (request: Request, env: RequestEnv) => Response | P
 /** Settings of {@link HttpServer}. */
 export interface HttpServerOptions {
   hostname: string;
-  /** 0 takes a free one. */
+  /** The port; 0 takes a free one. */
   port: number;
-  /** For another connection the one leaves that has waited longest for its client. */
+  /** The most connections; beyond them, the one that waits longest for its client is closed. */
   maxConnections: number;
-  /** A connection is closed when its client has sent no byte for this time. */
+  /** The time without a byte from its client after which a connection is closed. */
   idleTimeoutMs?: number;
 }
 
 /** Serves HTTP. */
 export class HttpServer {
-  /** Where it listens. */
+  /** The address on which the server listens. */
   readonly address: Deno.NetAddr;
   readonly #handler: RequestHandler;
   readonly #maxConnections: number;
   readonly #listener: Deno.Listener;
   readonly #connections = new Set<Connection>();
-  /** By the port from which Deno's server hears of it. */
+  /** Connections by the port that Deno's server sees. */
   readonly #byPort = new Map<number, Connection>();
   readonly #finished = Promise.withResolvers<void>();
-  /** Settles when a connection is closed, or its client is waited for. */
+  /** Resolves when a connection is closed, or begins to wait for its client. */
   #change = Promise.withResolvers<void>();
   #server: Deno.HttpServer<Deno.NetAddr>;
   #closing = false;
@@ -77,7 +77,7 @@ export class HttpServer {
   }
 
   /**
-   * Starts to listen.
+   * Starts listening.
    *
    * @throws {UserError} If the port is in use.
    */
@@ -92,24 +92,24 @@ export class HttpServer {
     }
   }
 
-  /** Settles when it has ended. */
+  /** Resolves when the server has ended. */
   get finished(): Promise<void> {
     return this.#finished.promise;
   }
 
   /**
-   * Takes no more connections, closes those that wait for their clients, and ends when the others
+   * Accepts no more connections, closes those that wait for their clients, and ends once the others
    * have their answers.
    */
   async shutdown(): Promise<void> {
     this.#close();
     await this.#server.shutdown();
-    // Their last answers may be on the way to the clients.
+    // The last answers may still be on their way to the clients.
     while (this.#connections.size > 0) await this.#change.promise;
     this.abort();
   }
 
-  /** Ends at once, whatever is still to be answered. */
+  /** Ends at once, and drops unfinished answers. */
   abort(): void {
     this.#close();
     clearInterval(this.#idleTimer);
@@ -136,14 +136,14 @@ export class HttpServer {
         void this.#join(client);
       } catch (error) {
         if (this.#closing) return;
-        // There are no descriptors for it, or the client has gone already.
+        // There are no descriptors for it, or the client has already gone.
         console.error(`Cannot accept a connection: ${message(error)}`);
         await new Promise((resolve) => setTimeout(resolve, ACCEPT_PAUSE_MS));
       }
     }
   }
 
-  /** Waits until there is room for another connection, and makes it where that is possible. */
+  /** Waits until there is room for another connection, and closes an idle one if possible. */
   async #makeRoom(): Promise<void> {
     while (this.#connections.size >= this.#maxConnections) {
       const before = performance.now() - GRACE_MS;
@@ -185,7 +185,7 @@ export class HttpServer {
     const options = { hostname: "127.0.0.1", port: 0, onListen() {} };
     const server = Deno.serve(options, async (request, { remoteAddr, completed }) => {
       const connection = this.#byPort.get(remoteAddr.port);
-      // It did not come through the door.
+      // The connection was not accepted here.
       if (connection === undefined) return new Response(null, { status: 421 });
       const answered = connection.begin(request.body === null);
       completed.catch(() => {}).finally(answered);
@@ -195,7 +195,7 @@ export class HttpServer {
     return server;
   }
 
-  /** Takes another of Deno's servers, as one that could not accept a connection takes no more. */
+  /** Starts another of Deno's servers, as one that failed to accept once accepts no more. */
   async #restart(error: unknown): Promise<void> {
     console.error(`The HTTP server starts again: ${message(error)}`);
     for (const it of this.#connections) if (it.waitsForClient) it.close();
@@ -210,26 +210,26 @@ export class HttpServer {
   }
 }
 
-/** A client's connection, and that to Deno's server. */
+/** A client's connection, and the one to Deno's server. */
 class Connection {
-  /** When the client sent something last; by `performance.now()`. */
+  /** The time at which the client last sent something, by `performance.now()`. */
   receivedAt = performance.now();
   readonly #client: Deno.Conn;
   #server: Deno.Conn | undefined;
   readonly #onWait: () => void;
-  /** Requests whose answers are to be given or sent. */
+  /** The number of requests whose answers have not been sent. */
   #requests = 0;
-  /** Whether the body of the last request is on its way. */
+  /** Whether the body of the last request is still arriving. */
   #receiving = false;
   #isClosed = false;
 
-  /** @param onWait Called when its client is waited for. */
+  /** @param onWait Called when the connection begins to wait for its client. */
   constructor(client: Deno.Conn, onWait: () => void) {
     this.#client = client;
     this.#onWait = onWait;
   }
 
-  /** Whether all that was asked has been answered, and there is nothing to do but wait for more. */
+  /** Whether only the client can act: all requests are answered, or a body is on its way. */
   get waitsForClient(): boolean {
     return this.#requests === 0 || this.#receiving;
   }
@@ -237,8 +237,8 @@ class Connection {
   /**
    * Counts a request.
    *
-   * @param isWhole Whether no body is to come.
-   * @returns To be called when its answer has been sent.
+   * @param isWhole Whether the request has no body.
+   * @returns A function to call when the answer has been sent.
    */
   begin(isWhole: boolean): () => void {
     this.#requests++;
@@ -250,12 +250,12 @@ class Connection {
     };
   }
 
-  /** The request is whole. */
+  /** Records that the request has arrived completely. */
   bodyReceived(): void {
     this.#receiving = false;
   }
 
-  /** Connects to Deno's server; gives the port from which that hears of it. */
+  /** Connects to Deno's server, and returns the port that the server sees. */
   async join({ hostname, port }: Deno.NetAddr): Promise<number> {
     const server = await Deno.connect({ hostname, port });
     if (this.#isClosed) server.close();
@@ -268,7 +268,7 @@ class Connection {
     const received = () => this.receivedAt = performance.now();
     const requests = copy(this.#client, this.#server!, received).catch(() => this.close());
     await copy(this.#server!, this.#client).catch(() => {});
-    // After its last answer nothing is heard any more.
+    // After the last answer, nothing more is read from the client.
     this.close();
     await requests;
   }
@@ -294,11 +294,12 @@ async function copy(from: Deno.Conn, to: Deno.Conn, onBytes = () => {}): Promise
 }
 
 /**
- * How many connections there are file descriptors for, beside those that everything else needs.
+ * The number of connections that there are file descriptors for, beside those needed for everything
+ * else.
  *
- * @param path A file that can be read, which is opened as often as it can be.
- * @param most No more are looked for.
- * @throws {UserError} If there are descriptors for none.
+ * @param path A readable file, which is opened as often as possible.
+ * @param most The most connections to look for.
+ * @throws {UserError} If there are descriptors for no connection.
  */
 export function connectionsPossible(path: string, most: number): number {
   const wanted = most * DESCRIPTORS_PER_CONNECTION + RESERVED_DESCRIPTORS;

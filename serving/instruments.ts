@@ -1,5 +1,5 @@
 /**
- * Instruments that Prometheus reads and that OpenTelemetry is told of. Deno sends the latter where
+ * Instruments that Prometheus reads and OpenTelemetry receives. Deno sends the latter if
  * `OTEL_DENO=true`; otherwise they do nothing.
  *
  * @module
@@ -9,7 +9,7 @@ import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 
 type Labels<Label extends string> = Record<Label, string | number>;
 
-/** The name of an instrument, and a sentence on what it measures. */
+/** The name of an instrument, and a sentence that says what it measures. */
 export interface Instrument {
   name: string;
   help: string;
@@ -19,7 +19,7 @@ const meter = () => openTelemetry.getMeter("graft");
 
 /** A sum that only grows. */
 export class Count<Label extends string> {
-  /** As Prometheus has it. */
+  /** Prometheus' counter. */
   readonly prometheus: Counter<Label>;
   readonly #openTelemetry;
 
@@ -28,16 +28,16 @@ export class Count<Label extends string> {
     this.#openTelemetry = meter().createCounter(name, { description: help });
   }
 
-  /** Adds to it. */
+  /** Adds a value. */
   add(labels: Labels<Label>, value: number = 1): void {
     this.prometheus.inc(labels, value);
     this.#openTelemetry.add(value, labels);
   }
 }
 
-/** How often values fell into which bucket. */
+/** A distribution of values over buckets. */
 export class Distribution<Label extends string = never> {
-  /** As Prometheus has it. */
+  /** Prometheus' histogram. */
   readonly prometheus: Histogram<Label>;
   readonly #openTelemetry;
 
@@ -62,7 +62,7 @@ export class Distribution<Label extends string = never> {
 /** A value for each set of labels. */
 export type Observation<Label extends string> = [labels: Labels<Label>, value: number];
 
-/** Values that are asked for when the metrics are read, or sent. */
+/** Measures values when the metrics are read or sent. */
 export function observe<Label extends string>(
   registry: Registry,
   { name, help }: Instrument,
@@ -79,7 +79,7 @@ export function observe<Label extends string>(
       for (const [labels, value] of await values()) this.set(labels, value);
     },
   });
-  // The last time is when the server has ended, and its state is closed.
+  // The last time is after the end of the server, when its state is closed.
   let latest: Observation<Label>[] = [];
   meter().createObservableGauge(name, { description: help }).addCallback(async (result) => {
     latest = await Promise.try(values).catch(() => latest);

@@ -1,6 +1,6 @@
 /**
- * Long texts on their way to tokens. They take time that grows with them, and are cut in a Worker: the
- * thread that answers has others to answer.
+ * Cuts long texts into tokens. The time grows with the text, so it is done in a Worker: the thread
+ * that answers has other requests to answer.
  *
  * @module
  */
@@ -12,10 +12,10 @@ import type { Encoding } from "../models/text/tokenizer.ts";
 import type { workerApi } from "./long_texts_worker.ts";
 import type { ModelVersion } from "./model_registry.ts";
 
-/** The characters from which on a text is long; cutting a shorter one takes some milliseconds. */
+/** The characters from which a text is long; cutting a shorter one takes some milliseconds. */
 const LONG_TEXT = 5000;
 
-/** The time in which the Worker and the tokenizer of a model must be there. */
+/** The time within which the Worker and a model's tokenizer must be loaded. */
 const LOADING_TIMEOUT_MS = 60_000;
 
 /** A text takes too long to be cut into tokens. */
@@ -28,13 +28,13 @@ export function isLong(text: string, pair = ""): boolean {
   return text.length + pair.length >= LONG_TEXT;
 }
 
-/** Cuts long texts into tokens, one after the other, in a Worker that starts with the first of them. */
+/** Cuts long texts into tokens, one after another, in a Worker that starts with the first. */
 export class LongTexts implements Disposable {
   readonly #timeoutMs: number;
   readonly #queue = new SerialQueue();
   #worker: Worker | undefined;
 
-  /** @param timeoutMs A text that takes longer is given up. */
+  /** @param timeoutMs The time after which a text is given up. */
   constructor(timeoutMs = 10_000) {
     this.#timeoutMs = timeoutMs;
   }
@@ -42,9 +42,9 @@ export class LongTexts implements Disposable {
   /**
    * Encodes a text, or a pair, as a model takes it.
    *
-   * @param maxLength The most tokens that it is to have.
+   * @param maxLength The most tokens of the text.
    * @throws {SlowTextError} If it takes too long.
-   * @throws The signal's reason, if nobody waits any more when it is its turn.
+   * @throws The signal's reason, if it has aborted when it is the text's turn.
    */
   encode(
     { dir, version }: ModelVersion,
@@ -80,13 +80,13 @@ export class LongTexts implements Disposable {
       signal?.throwIfAborted();
       const worker = this.#worker ??= startWorker();
       const api = Comlink.wrap<typeof workerApi>(worker as unknown as Comlink.Endpoint);
-      // A busy machine takes long to start it, which is no text's fault.
+      // A busy machine takes long to start it, which is not the text's fault.
       await this.#inTime(worker, LOADING_TIMEOUT_MS, api.load(dir, version));
       return await this.#inTime(worker, this.#timeoutMs, work(api));
     });
   }
 
-  /** Ends the Worker where it fails, or takes longer for some work. */
+  /** Awaits the Worker's answer, and ends the Worker if it fails or takes too long. */
   async #inTime<Result>(worker: Worker, timeoutMs: number, work: Promise<Result>): Promise<Result> {
     const { promise: failed, reject } = Promise.withResolvers<never>();
     const giveUp = (message: string) => {
@@ -110,7 +110,7 @@ export class LongTexts implements Disposable {
     }
   }
 
-  /** Ends the Worker; another starts when it is needed. */
+  /** Ends the Worker; another starts when needed. */
   [Symbol.dispose](): void {
     this.#worker?.terminate();
     this.#worker = undefined;

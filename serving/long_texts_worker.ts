@@ -16,7 +16,7 @@ import type { Encoding, Tokenizer } from "../models/text/tokenizer.ts";
 /** The most models that are kept. */
 const MAX_MODELS = 4;
 
-/** By the model's folder and version; the last used last. */
+/** Tokenizers and partners by the model's folder and version, the most recently used last. */
 const models = new Map<string, { tokenizer: Tokenizer; partner: PooledPartner | undefined }>();
 
 async function modelOf(dir: string, key: string) {
@@ -35,7 +35,7 @@ async function modelOf(dir: string, key: string) {
 
 /** The functions of the Worker that `long_texts.ts` calls. */
 export const workerApi = {
-  /** Loads what the model of a folder needs to encode texts. */
+  /** Loads the tokenizer and partner of the model of a folder. */
   async load(dir: string, version: number): Promise<void> {
     await modelOf(dir, `${version} ${dir}`);
   },

@@ -14,9 +14,9 @@ const TOKENS = [16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16_384];
 
 /** The work of a version of a model since the server started. */
 export interface VersionFigures {
-  /** Texts that were classified. */
+  /** The number of texts that were classified. */
   texts: number;
-  /** Texts that were not, by a fault of the model or the device. */
+  /** The number of texts that failed because of the model or the device. */
   failures: number;
   /** The mean time from a request's texts to their scores; `null` before the first. */
   meanMs: number | null;
@@ -24,7 +24,7 @@ export interface VersionFigures {
 
 /** The metrics of one server. */
 export class Metrics {
-  /** All of them, to be printed. */
+  /** All metrics, to be printed. */
   readonly registry: Registry = new Registry();
   readonly #requests = new Count(this.registry, {
     name: "graft_requests_total",
@@ -77,7 +77,7 @@ export class Metrics {
   );
 
   constructor() {
-    // The library's own metrics of the process are of Node.js; most are 0 or wrong here.
+    // The library's own metrics of the process are for Node.js; most are 0 or wrong here.
     this.gauge(
       "process_resident_memory_bytes",
       "Memory of the process, executor included",
@@ -95,12 +95,12 @@ export class Metrics {
     });
   }
 
-  /** Adds a value that is asked for when the metrics are read. */
+  /** Adds a metric whose value is computed when the metrics are read. */
   gauge(name: string, help: string, value: () => number): void {
     observe(this.registry, { name, help }, [], () => [[{}, value()]]);
   }
 
-  /** Adds a value for each value of a label, which are asked for when the metrics are read. */
+  /** Adds a metric with a value for each value of a label, computed when the metrics are read. */
   gauges<Label extends string>(
     name: string,
     help: string,
@@ -117,29 +117,29 @@ export class Metrics {
     );
   }
 
-  /** A request was answered. */
+  /** Counts and times a request that was answered. */
   request(method: string, route: string, status: number, durationMs: number): void {
     this.#requests.add({ method, route, status });
     this.#requestSeconds.record(durationMs / 1000, { route });
   }
 
-  /** A request failed. */
+  /** Counts a request that failed. */
   failure(errorType: string): void {
     this.#failures.add({ error_type: errorType });
   }
 
-  /** A request's texts for one version were classified. */
+  /** Counts and times a request's texts for one version. */
   prediction(model: string, version: number, texts: number, durationMs: number): void {
     this.#predictions.add({ model, version }, texts);
     this.#predictionSeconds.record(durationMs / 1000, { model, version });
   }
 
-  /** A version failed to classify a request's texts. */
+  /** Counts a request's texts that a version failed to classify. */
   predictionFailure(model: string, version: number, texts: number): void {
     this.#predictionFailures.add({ model, version }, texts);
   }
 
-  /** The work of each version, by `name@version`; those that have done nothing are left out. */
+  /** The work of each version, by `name@version`, without those that have done nothing. */
   async versions(): Promise<Map<string, VersionFigures>> {
     const figures = new Map<string, VersionFigures & { seconds: number; requests: number }>();
     const add = (
@@ -172,13 +172,13 @@ export class Metrics {
     );
   }
 
-  /** The texts of a request became tokens and passed the queue. */
+  /** Times the encoding and the queueing of a request's texts. */
   stages(tokenizationMs: number, queueMs: number): void {
     this.#tokenizationSeconds.record(tokenizationMs / 1000);
     this.#queueSeconds.record(queueMs / 1000);
   }
 
-  /** A batch has run. */
+  /** Counts and times a batch. */
   batch({ rows, tokens, durationMs }: BatchReport): void {
     this.#batchRows.record(rows);
     this.#batchTokens.record(tokens);

@@ -28,29 +28,29 @@ import { SerialQueue } from "../lib/serial_queue.ts";
 import type { ModelVersion } from "./model_registry.ts";
 import { servedAdapter, servedClassifier, type ServedModel } from "./served_model.ts";
 
-/** The time until a model is tried again for which an executor had to be ended. */
+/** The time until a model that made an executor end is tried again. */
 const REFUSAL_MS = 600_000;
 
-/** There is no room for a model beside those that are in use. */
+/** The models in use leave no room for another. */
 export class NoRoomError extends Error {
   override name = "NoRoomError";
 }
 
 /** Settings of {@link ModelCache}. */
 export interface ModelCacheOptions {
-  /** Called at the start, and again after an executor has ended. */
+  /** Starts an executor; called at the start, and again after one has ended. */
   startExecutor: () => Promise<Executor>;
-  /** How the weights of models are held; float32 by default. */
+  /** The type of the models' weights; float32 by default. */
   dtype?: Dtype | undefined;
-  /** The most that the weights of the loaded models may take together. */
+  /** The most memory for the weights of all loaded models, in bytes. */
   maxBytes?: number | undefined;
-  /** A model is unloaded when nobody has used it for this time. */
+  /** The time without use after which a model is unloaded. */
   idleMs?: number | undefined;
-  /** How long a model waits for others to be in use no more; 5 seconds by default. */
+  /** How long a model waits for others to be released; 5 seconds by default. */
   roomTimeoutMs?: number | undefined;
 }
 
-/** A model in use; dispose of it when that is over. */
+/** A model in use, which must be disposed of afterwards. */
 export interface BorrowedModel extends Disposable {
   model: ServedModel;
 }
@@ -59,51 +59,51 @@ interface Entry {
   version: ModelVersion;
   executor: Executor;
   model: Promise<ServedModel>;
-  /** Of an adapter. */
+  /** The base of an adapter. */
   base: Base | undefined;
   bytes: number;
   users: number;
   lastUsedAt: number;
-  /** Whether it leaves when it is in use no more. */
+  /** Whether the model is unloaded as soon as it is no longer in use. */
   forgotten: boolean;
 }
 
-/** A base that is loaded for its adapters, and leaves with the last of them. */
+/** A base that is loaded for its adapters, and unloaded with the last of them. */
 interface Base {
   dir: string;
   executor: Executor;
   bank: Promise<AdapterBank>;
-  /** The tables that its bank has for them. */
+  /** The tables of its bank. */
   tables: ReadonlyMap<string, number>;
   bytes: number;
 }
 
-/** The memory that a model will take. */
+/** The memory that a model needs. */
 interface Sizes {
   bytes: number;
-  /** Of an adapter's base. */
+  /** The base of an adapter. */
   base?: { dir: string; bytes: number; tables: ReadonlyMap<string, number> };
 }
 
-/** Loads models when they are asked for, and unloads those that were not for the longest time. */
+/** Loads models on demand, and unloads the least recently used ones. */
 export class ModelCache implements AsyncDisposable {
   readonly #startExecutor: () => Promise<Executor>;
-  /** How the weights of models are held. */
+  /** The type of the models' weights. */
   readonly dtype: Dtype;
   readonly #maxBytes: number;
   readonly #idleMs: number | undefined;
   readonly #roomTimeoutMs: number;
   #executor: Promise<Executor> | undefined;
-  /** The last that has started. */
+  /** The last executor that has started. */
   #running: Executor | undefined;
   #disposed = false;
   #entries: Entry[] = [];
-  /** Models for which executors were ended, with the reason and when they are tried again. */
+  /** The models that made executors end, with the reason and the time of the next try. */
   readonly #refused: { version: ModelVersion; reason: string; until: number }[] = [];
   readonly #admissions = new SerialQueue();
-  /** How many wait for their turn or have it. */
+  /** The number of models being admitted or waiting for it. */
   #admitting = 0;
-  /** Settles when a model is in use no more. */
+  /** Resolves when a model is released. */
   #released = Promise.withResolvers<void>();
   #idleTimer: ReturnType<typeof setInterval> | undefined;
 
@@ -120,7 +120,7 @@ export class ModelCache implements AsyncDisposable {
     this.#idleTimer = setInterval(() => void this.unloadIdle(), Math.max(idleMs / 4, 10));
   }
 
-  /** The models that are loaded or being loaded, how many bytes their weights take, and when each was last used. */
+  /** The loaded and loading models, with their weights' size in bytes and their last use. */
   get loaded(): { version: ModelVersion; bytes: number; lastUsedAt: Date }[] {
     return this.#living().map(({ version, bytes, lastUsedAt }) => ({
       version,
@@ -129,12 +129,12 @@ export class ModelCache implements AsyncDisposable {
     }));
   }
 
-  /** Whether the executor has started and answers. */
+  /** Whether the executor has started and has not ended. */
   get isRunning(): boolean {
     return this.#running?.ended === false;
   }
 
-  /** The executor; a new one where the last has ended or did not start. */
+  /** The executor; a new one if the last has ended or did not start. */
   async executor(): Promise<Executor> {
     const current = this.#executor;
     if (current !== undefined && !(await current).ended) return await current;
@@ -143,7 +143,7 @@ export class ModelCache implements AsyncDisposable {
     this.#executor = started;
     started.then((executor) => {
       this.#running = executor;
-      // At once, not when somebody asks: until then the server would not be ready.
+      // A new one starts at once, not on demand: until then the server would not be ready.
       void executor.whenEnded.then(() => {
         if (!this.#disposed) this.executor().catch(() => {});
       });
@@ -154,18 +154,18 @@ export class ModelCache implements AsyncDisposable {
   }
 
   /**
-   * A model, which is loaded unless it is, and stays so while it is in use.
+   * Borrows a model, which is loaded if necessary and stays loaded while it is in use.
    *
    * @throws {NoRoomError} If models in use leave no room for it.
-   * @throws {UserError} If its folder holds no model that can be used, one that is larger than all
-   * room there is, or one that took too long a while ago.
+   * @throws {UserError} If its folder holds no usable model, the model is larger than the whole
+   * memory for models, or it took too long a while ago.
    * @throws {ExecutorEndedError} If the executor ends meanwhile.
    */
   async borrow(version: ModelVersion): Promise<BorrowedModel> {
     this.#checkRefused(version);
     const executor = await this.executor();
-    // Where somebody waits for room all others queue: else models that are always in use would never
-    // leave.
+    // While one model waits for room all others queue; otherwise models that are always in use
+    // would never be unloaded.
     const loaded = this.#admitting === 0 ? this.#find(version, executor) : undefined;
     if (loaded !== undefined) loaded.users++;
     const entry = loaded ?? await this.#admit(version, executor);
@@ -178,7 +178,7 @@ export class ModelCache implements AsyncDisposable {
     }
   }
 
-  /** Unloads what was not used for `idleMs`. */
+  /** Unloads the models that have not been used for `idleMs`. */
   async unloadIdle(): Promise<void> {
     if (this.#idleMs === undefined) return;
     const before = performance.now() - this.#idleMs;
@@ -186,7 +186,7 @@ export class ModelCache implements AsyncDisposable {
     await Promise.all(idle.map((entry) => this.#unload(entry)));
   }
 
-  /** Unloads these versions, those in use when they are so no more. */
+  /** Unloads these versions; those in use are unloaded when they are released. */
   forget(versions: readonly ModelVersion[]): void {
     for (const entry of this.#entries) {
       if (!versions.some((version) => isSame(entry.version, version))) continue;
@@ -212,13 +212,13 @@ export class ModelCache implements AsyncDisposable {
     );
   }
 
-  /** Others would wait for the executor again and again. */
+  /** Refuses a model for a while, so that others need not wait for a new executor each time. */
   #refuse(version: ModelVersion, { message: reason }: ExecutorTimeoutError): void {
     console.error(`Left model '${version.name}@${version.version}' alone for a while: ${reason}`);
     this.#refused.push({ version, reason, until: performance.now() + REFUSAL_MS });
   }
 
-  /** Loads a model unless it is, in its turn, and counts a user. */
+  /** Loads a model in its turn, unless it is loaded, and counts a user. */
   async #admit(version: ModelVersion, executor: Executor): Promise<Entry> {
     this.#admitting++;
     try {
@@ -250,7 +250,7 @@ export class ModelCache implements AsyncDisposable {
     return this.#entries.find((it) => it.executor === executor && isSame(it.version, version));
   }
 
-  /** Without those whose executor has ended. */
+  /** The models whose executor has not ended. */
   #living(): Entry[] {
     return this.#entries = this.#entries.filter(({ executor }) => !executor.ended);
   }
@@ -281,7 +281,7 @@ export class ModelCache implements AsyncDisposable {
     return entry;
   }
 
-  /** A base that is loaded, unless an adapter changes what no adapter before it has changed. */
+  /** The loaded base, or a new one if an adapter changes layers that none before it changed. */
   #base(executor: Executor, { dir, bytes, tables: own }: Required<Sizes>["base"]): Base {
     const loaded = this.#bases(executor).filter((base) => base.dir === dir);
     const suitable = loaded.find((base) => holdsAll(base.tables, own));
@@ -294,14 +294,14 @@ export class ModelCache implements AsyncDisposable {
   async #loadAdapter({ dir }: ModelVersion, base: Base): Promise<ServedModel> {
     const bank = await base.bank;
     const stored = await readAdapter(dir);
-    // The same adapter may be on its way out under another name.
+    // The same adapter may still be leaving under another name.
     const name = crypto.randomUUID();
     const adapter = await this.#addTo(bank, name, stored, base);
     // deno-lint-ignore require-await
     return servedAdapter(bank, name, adapter, async () => bank.remove(name));
   }
 
-  /** Adds an adapter to a bank; if that is full others leave, the least recently used first. */
+  /** Adds an adapter to a bank; if that is full, the least recently used ones are unloaded. */
   async #addTo(
     bank: AdapterBank,
     name: string,
@@ -320,13 +320,13 @@ export class ModelCache implements AsyncDisposable {
     }
   }
 
-  /** The bases that adapters in memory stand on. */
+  /** The bases of the adapters in memory. */
   #bases(executor: Executor): Base[] {
     const bases = this.#living().flatMap(({ base }) => base ?? []);
     return [...new Set(bases)].filter((base) => base.executor === executor);
   }
 
-  /** Unloads what is in no use, the least recently used first, until there is room. */
+  /** Unloads models that are not in use, the least recently used first, until there is room. */
   async #makeRoom({ name }: ModelVersion, { bytes, base }: Sizes): Promise<void> {
     const whole = bytes + (base?.bytes ?? 0);
     if (whole > this.#maxBytes) {
@@ -362,7 +362,7 @@ export class ModelCache implements AsyncDisposable {
     const { base, executor } = entry;
     this.#entries = this.#entries.filter((it) => it !== entry);
     const isLast = base !== undefined && !this.#bases(executor).includes(base);
-    // One that could not be loaded, or whose executor has ended, holds nothing.
+    // A model that could not be loaded, or whose executor has ended, holds no memory.
     await entry.model.then((model) => model.release()).catch(() => {});
     if (isLast) await base.bank.then((bank) => bank.release()).catch(() => {});
   }
@@ -388,7 +388,7 @@ function holdsAll(
   tables: ReadonlyMap<string, number>,
   wanted: ReadonlyMap<string, number>,
 ): boolean {
-  // Every bank has those of prefixes and prompts.
+  // Every bank has the tables of prefixes and prompts.
   return [...wanted.keys()].every((table) => tables.has(table) || COMMON_TABLES.includes(table));
 }
 

@@ -8,7 +8,7 @@ import { Executor } from "../onnx/runtime/executor.ts";
 import { ModelCache, type ModelCacheOptions } from "./model_cache.ts";
 import type { ModelVersion } from "./model_registry.ts";
 
-/** Runs a test on a cache with room for so many of the models `a`, `b` and `c`. */
+/** Runs a test on a cache with room for this many of the models `a`, `b` and `c`. */
 async function withCache(
   room: number,
   options: Partial<ModelCacheOptions>,
@@ -91,7 +91,7 @@ Deno.test("ModelCache never unloads a model in use, and refuses what has no room
 Deno.test("ModelCache gives a model its turn where another is always in use", async () => {
   await withCache(1, { roomTimeoutMs: 60_000 }, async (cache, { a, b }) => {
     let isLoaded = false;
-    // Each begins before the last has ended.
+    // Each one begins before the last has ended.
     let borrowed = await cache.borrow(a);
     const busy = (async () => {
       while (!isLoaded) {

@@ -20,19 +20,19 @@ import type { Run, RunStore } from "../orchestration/run_store.ts";
 import { StateError } from "../orchestration/store.ts";
 import type { ModelStore, StoredAlias, StoredVersion, WeightedVersion } from "./model_store.ts";
 
-/** The alias of the model that answers requests which name none; one model has it at a time. */
+/** The alias of the model that answers requests that name none; only one model has it at a time. */
 export const DEFAULT_ALIAS = "default";
 
 /**
- * The alias that the name alone stands for. It is set when a second version appears, to the one that
- * answered until then: a version takes another's requests where that was asked for.
+ * The alias that a name alone stands for. It is set when a second version appears, to the version
+ * that answered until then: a new version takes over the requests only if that was asked for.
  */
 export const CURRENT_ALIAS = "current";
 
-/** The time until folders are looked through again. */
+/** The time after which the folders are scanned again. */
 const SCAN_INTERVAL_MS = 1000;
 
-/** So many are looked through at the same time: each is a few short waits for the disk. */
+/** The number of folders scanned at the same time, each with a few short waits for the disk. */
 const FOLDERS_AT_ONCE = 32;
 
 /** A name that belongs to no model, version or alias. */
@@ -40,12 +40,12 @@ export class UnknownModelError extends Error {
   override name = "UnknownModelError";
 }
 
-/** A change that something else rules out. */
+/** Something else rules out the change. */
 export class ModelConflictError extends Error {
   override name = "ModelConflictError";
 }
 
-/** A model at one state of its training. */
+/** A model in one state of its training. */
 export interface ModelVersion {
   name: string;
   /** Counted from 1. */
@@ -54,65 +54,65 @@ export interface ModelVersion {
   finishedAt: Date;
 }
 
-/** A model with all that can be asked of it. */
+/** A model with its versions and aliases. */
 export interface Model {
   name: string;
-  /** The oldest first; there is at least one. */
+  /** The versions, the oldest first; there is at least one. */
   versions: ModelVersion[];
   aliases: Map<string, WeightedVersion[]>;
 }
 
-/** The versions among which requests are divided that name a model alone. */
+/** The versions that share the requests for a model's name alone. */
 export function currentVersions({ aliases, versions }: Model): WeightedVersion[] {
   return aliases.get(CURRENT_ALIAS) ?? [{ version: versions.at(-1)!.version, weight: 1 }];
 }
 
-/** Where models are found. */
+/** Options of {@link ModelRegistry}. */
 export interface ModelRegistryOptions {
   store: ModelStore;
-  /** Knows the names that runs were given. */
+  /** The runs, which have names. */
   runs: RunStore;
-  /** Folder of runs; those that are finished can be served. */
+  /** The folder of the runs; the finished ones can be served. */
   runsDir: string;
-  /** Folder of models, which are served under the names of their folders. */
+  /** The folder of further models, which are served under the names of their folders. */
   modelsDir?: string | undefined;
   /**
-   * Folders, and names on the hub, that adapters may have as their base beside those models and what
-   * comes with Graft.
+   * Folders, and names on the hub, that adapters may use as their base, beside those models and the
+   * models that come with Graft.
    */
   allowedBases?: readonly string[];
 }
 
-/** A model's files, as the folders have them. */
+/** A model's files in a folder. */
 interface Found {
   name: string;
   dir: string;
   finishedAt: Date;
   identity: string;
-  /** Whether it is to take the requests of its name. */
+  /** Whether the model is to take over the requests of its name. */
   promote: boolean;
 }
 
 /** The run of a folder. */
 type KnownRun = Pick<Run, "name" | "promote">;
 
-/** Knows every model by name, `name@version` and `name:alias`. */
+/** The models by name, `name@version` and `name:alias`. */
 export class ModelRegistry {
   readonly #options: ModelRegistryOptions;
   #versions: StoredVersion[];
   #aliases: StoredAlias[];
-  /** Where the files of versions are, by {@link keyOf}. */
+  /** The folders of versions, by {@link keyOf}. */
   #dirs = new Map<string, string>();
   #models = new Map<string, Model>();
-  /** Changes wait for each other: each begins from what the one before has stored. */
+  /** Changes run one after another: each starts from the state that the one before has stored. */
   readonly #changes = new SerialQueue();
-  /** Versions that the store has not taken yet. */
+  /** Versions that the store has not accepted yet. */
   readonly #unsaved = new Set<StoredVersion>();
-  /** The same of aliases, which it gets first: without its alias a name stands for the newest version. */
+  /** Aliases that the store lacks, written first: without one a name means the newest version. */
   readonly #unsavedAliases = new Set<StoredAlias>();
-  /** The messages on folders and the store that have been logged. */
+  /** The messages about folders and the store that have been logged. */
   readonly #reported = new Set<string>();
-  /** Runs by their ids, as the store gave them last. */
+  /** Runs by id, as the store last returned them. */
   readonly #knownRuns = new Map<string, KnownRun>();
   /** The identities of folders, with the time of their files. */
   readonly #identities = new Map<string, { finishedAt: number; identity: string }>();
@@ -127,25 +127,25 @@ export class ModelRegistry {
     this.#options = options;
     this.#versions = versions;
     this.#aliases = aliases;
-    // At once: a change that was made elsewhere is in force here, too.
+    // At once, so that a change made elsewhere takes effect here too.
     options.store.shared?.listen(() => {
       this.#refresh().catch((error) => this.#report("Cannot read the models", error));
     });
   }
 
-  /** Reads what is known of models. */
+  /** Reads the stored versions and aliases. */
   static async open(options: ModelRegistryOptions): Promise<ModelRegistry> {
     const { store } = options;
     try {
       return new ModelRegistry(options, await store.versions(), await store.aliases());
     } catch (error) {
       if (!(error instanceof StateError)) throw error;
-      // The models of the folders can be served all the same.
+      // The models in the folders can be served all the same.
       return new ModelRegistry(options, [], []);
     }
   }
 
-  /** All models by name, as they are now. */
+  /** All models by name, as of now. */
   async list(): Promise<Model[]> {
     await this.#refresh();
     return [...this.#models.values()].sort((a, b) => a.name < b.name ? -1 : 1);
@@ -162,11 +162,12 @@ export class ModelRegistry {
   }
 
   /**
-   * The version that a request means.
+   * The version for a reference in a request.
    *
-   * @param reference A name, which stands for its alias {@link CURRENT_ALIAS}, or where it has none
-   * for its newest version, `name@version`, `name:alias` or a run's id. Without one, the alias {@link DEFAULT_ALIAS}, or the only model where there is one only.
-   * @param key Requests of one key get one version of an alias that divides them.
+   * @param reference A name, which stands for its alias {@link CURRENT_ALIAS} or, without that, for
+   * its newest version; `name@version`, `name:alias` or a run's id. Without a reference, the alias
+   * {@link DEFAULT_ALIAS}, or the only model if there is just one.
+   * @param key Requests with the same key get the same version of an alias that divides them.
    * @throws {UnknownModelError} If there is none.
    */
   async resolve(reference?: string, key?: string): Promise<ModelVersion> {
@@ -175,13 +176,13 @@ export class ModelRegistry {
       return await this.#brought(this.#resolve(reference, key));
     } catch (error) {
       if (!(error instanceof UnknownModelError)) throw error;
-      // It may have been trained just now.
+      // The model may have just been trained.
       await this.#refresh();
       return await this.#brought(this.#resolve(reference, key));
     }
   }
 
-  /** A version whose files are here. */
+  /** A version whose files have been brought to this machine. */
   async #brought(version: ModelVersion): Promise<ModelVersion> {
     await this.#options.store.shared?.bring(basename(version.dir));
     return version;
@@ -190,10 +191,10 @@ export class ModelRegistry {
   /**
    * Points an alias at versions, for all requests from now on.
    *
-   * @param otherClasses Whether its classes may become others.
+   * @param otherClasses Whether the classes of the alias may change.
    * @throws {UnknownModelError} If there is no such model or version.
-   * @throws {ModelConflictError} If the versions, or those at which it points, are for other classes
-   * than each other, and that may not be.
+   * @throws {ModelConflictError} If the versions differ in their classes, or from those that the
+   * alias points at, and this is not allowed.
    */
   setAlias(
     name: string,
@@ -236,9 +237,9 @@ export class ModelRegistry {
   }
 
   /**
-   * A version for which a name stands, and which is for other classes than these, if there is one.
+   * The version that a name stands for, if its classes differ from these.
    *
-   * @param spellings The classes; by any of these lists they may be known.
+   * @param spellings The classes, in any of the lists by which they may be known.
    */
   async otherClasses(
     name: string,
@@ -260,10 +261,10 @@ export class ModelRegistry {
   }
 
   /**
-   * Takes an alias away.
+   * Removes an alias.
    *
    * @throws {UnknownModelError} If there is no such alias.
-   * @throws {ModelConflictError} If the name alone would come to stand for another version.
+   * @throws {ModelConflictError} If the name alone would then stand for another version.
    */
   deleteAlias(name: string, alias: string): Promise<void> {
     return this.#changes.run(async () => {
@@ -287,10 +288,10 @@ export class ModelRegistry {
   }
 
   /**
-   * Serves a model, or one version of it, no more; the files stay.
+   * Stops serving a model, or one version of it; the files stay.
    *
    * @param reference A name or `name@version`.
-   * @returns The versions that are gone.
+   * @returns The removed versions.
    * @throws {UnknownModelError} If there is none.
    * @throws {ModelConflictError} If an alias points at the version.
    */
@@ -357,7 +358,7 @@ export class ModelRegistry {
     );
   }
 
-  /** Runs that were given a name are known by their ids, too, which are the names of their folders. */
+  /** The version of a run's id, which is the name of its folder, even if the run has a name. */
   #ofRun(id: string): ModelVersion {
     for (const { versions } of this.#models.values()) {
       const found = versions.find(({ dir }) => basename(dir) === id);
@@ -366,7 +367,7 @@ export class ModelRegistry {
     throw new UnknownModelError(`there is no model '${id}'`);
   }
 
-  /** Looks through the folders; calls that overlap share the next look that begins. */
+  /** Scans the folders; overlapping calls share the next scan that begins. */
   async #refresh(): Promise<void> {
     await this.#scan;
     await (this.#scan ??= this.#findModels().finally(() => this.#scan = undefined));
@@ -405,15 +406,15 @@ export class ModelRegistry {
   }
 
   /**
-   * Gives a folder's files a number, unless they have one.
+   * Gives the files of a folder a version number, unless they have one.
    *
-   * @param served The model for which its name stood before this look.
+   * @param served The model that its name stood for before this scan.
    */
   async #add({ name, dir, finishedAt, identity, promote }: Found, served?: Model): Promise<void> {
     const known = this.#known({ dir, finishedAt, identity });
     if (known !== undefined) {
       if (known.identity !== undefined) return;
-      // It was written down when there was none.
+      // The version was stored before there were identities.
       known.identity = identity;
       this.#unsaved.add(known);
       return;
@@ -428,7 +429,7 @@ export class ModelRegistry {
     this.#unsaved.add(stored);
   }
 
-  /** The number that a folder's files have, if they have one. */
+  /** The version of a folder's files, if they have one. */
   #known(
     { dir, finishedAt, identity }: Omit<Found, "name" | "promote">,
   ): StoredVersion | undefined {
@@ -440,7 +441,7 @@ export class ModelRegistry {
     );
   }
 
-  /** Sees to it that a name goes on to stand for what it stood for, or for a version that is promoted. */
+  /** Keeps a name for the version that it stood for, or gives it to one that is promoted. */
   async #pin(served: Model, added: ModelVersion, promote: boolean): Promise<void> {
     const { name } = served;
     let versions = currentVersions(served);
@@ -479,7 +480,7 @@ export class ModelRegistry {
     }
   }
 
-  /** Writes down new versions; where that cannot be they are served, and it is tried again. */
+  /** Stores new versions; if that fails they are served all the same, and it is tried again. */
   async #save(): Promise<void> {
     const { store } = this.#options;
     try {
@@ -500,7 +501,7 @@ export class ModelRegistry {
     this.#report(`Left '${path}' out of the models`, error);
   }
 
-  /** Says what is wrong with something, once. */
+  /** Logs an error, once. */
   #report(what: string, error: unknown): void {
     const message = `${what}: ${error instanceof Error ? error.message : error}`;
     if (this.#reported.has(message)) return;
@@ -508,7 +509,7 @@ export class ModelRegistry {
     console.error(message);
   }
 
-  /** Makes {@link #models} from what is stored and what the folders hold. */
+  /** Rebuilds {@link #models} from the stored versions and the folders. */
   #index(): void {
     const models = new Map<string, Model>();
     for (const { name, version, folder, finished_at, identity, deleted } of this.#versions) {
@@ -525,7 +526,7 @@ export class ModelRegistry {
     this.#models = models;
   }
 
-  /** The models of the folders, the oldest first. */
+  /** The models in the folders, the oldest first. */
   async #foundModels(): Promise<Found[]> {
     const { runsDir, modelsDir } = this.#options;
     const onBad = (path: string, error: unknown) => this.#reportBad(path, error);
@@ -562,7 +563,7 @@ export class ModelRegistry {
   /**
    * Checks that an adapter's base is one that this server may read.
    *
-   * @throws {UserError} If not: what an adapter says of itself may come from anyone.
+   * @throws {UserError} If it is not: an adapter's description may come from anyone.
    */
   async #checkBase(dir: string): Promise<void> {
     if (!await isAdapter(dir)) return;
@@ -576,7 +577,7 @@ export class ModelRegistry {
         [runsDir, ...modelsDir === undefined ? [] : [modelsDir]].map(realPath),
       );
       if (allowed.includes(path) || own.includes(dirname(path))) return;
-      // A checkpoint of a run is a folder further in.
+      // A checkpoint of a run is one folder deeper.
       if (own.includes(dirname(dirname(path)))) return;
     }
     throw new UserError(
@@ -584,7 +585,7 @@ export class ModelRegistry {
     );
   }
 
-  /** Reads the runs of folders; what is of interest stays as it is, and is read once. */
+  /** Reads the runs of folders, each once: the fields that matter here never change. */
   async #readRuns(ids: readonly string[]): Promise<void> {
     try {
       const unknown = ids.filter((id) => !this.#knownRuns.has(id));
@@ -603,7 +604,7 @@ async function realPath(path: string): Promise<string | undefined> {
 }
 
 /**
- * Two of several versions whose classes differ, if there are such. Versions that do not name their
+ * Two of the versions whose classes differ, if there are any. Versions that do not name their
  * classes are left out.
  */
 async function differing(
@@ -663,7 +664,7 @@ function versionOf({ name, versions }: Model, number: number | undefined): Model
   throw new UnknownModelError(`model '${name}' has no such version; it has ${known}`);
 }
 
-/** Divides requests among versions: one key always gets the same as long as the weights stay. */
+/** Divides requests among versions: a key always gets the same version while the weights stay. */
 function choose(versions: readonly WeightedVersion[], alias: string, key?: string): number {
   const share = key === undefined
     ? Math.random()

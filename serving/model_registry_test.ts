@@ -9,7 +9,7 @@ import { newRun, type RunStore } from "../orchestration/run_store.ts";
 import { ModelRegistry } from "./model_registry.ts";
 import { KvModelStore, type ModelStore } from "./model_store.ts";
 
-/** A folder of runs, and registries over it as a server that starts again and again has them. */
+/** A folder of runs, with registries like those of a server that is started again and again. */
 class Fixture implements AsyncDisposable {
   readonly #runs: RunStore;
   readonly #kv: string;
@@ -38,7 +38,7 @@ class Fixture implements AsyncDisposable {
     return new Fixture(dir, runs, kv, store, registry);
   }
 
-  /** Finishes a run of this name in a folder, at so many seconds after 1970. */
+  /** Finishes a run of this name in a folder, this many seconds after 1970. */
   async finish(
     folder: string,
     name: string,
@@ -67,7 +67,7 @@ class Fixture implements AsyncDisposable {
     });
   }
 
-  /** Names with the numbers of their versions. */
+  /** The version numbers of each name. */
   async versions(): Promise<Record<string, number[]>> {
     const models = await this.registry.list();
     return Object.fromEntries(
@@ -101,7 +101,7 @@ Deno.test("ModelRegistry counts versions in the order in which they finished, fo
   await Deno.remove(join(fixture.dir, "first"), { recursive: true });
   await fixture.restart();
   deepStrictEqual(await fixture.versions(), { titles: [2, 3] });
-  // The same folder trained anew.
+  // The same folder is trained again.
   await fixture.finish("second", "titles", 300);
   deepStrictEqual(await fixture.versions(), { titles: [3, 4] });
   deepStrictEqual(await fixture.resolve("titles@4"), "titles@4 in second");
@@ -124,7 +124,7 @@ Deno.test("ModelRegistry leaves a name at the version that answers, until anothe
   await fixture.registry.setAlias("a", "current", [{ version: 3, weight: 1 }]);
   deepStrictEqual(await fixture.resolve("a"), "a@3 in a3");
 
-  // While no server runs.
+  // No server runs meanwhile.
   await fixture.finish("a4", "a", 400, { promote: true });
   await fixture.restart();
   deepStrictEqual(await fixture.resolve("a"), "a@4 in a4");
@@ -148,7 +148,7 @@ Deno.test("ModelRegistry gives a name other classes where that is said alone", a
   await rejects(registry.setAlias("a", "stable", [first]), { name: "ModelConflictError" });
   await registry.setAlias("a", "current", [second], { otherClasses: true });
   deepStrictEqual(await fixture.resolve("a"), "a@2 in a2");
-  // The same classes in another order are no others.
+  // The same classes in another order count as the same.
   await fixture.finish("a3", "a", 300, { promote: true, labels: ["z", "x"] });
   await fixture.versions();
   deepStrictEqual(await fixture.resolve("a"), "a@3 in a3");
@@ -182,14 +182,14 @@ Deno.test("ModelRegistry keeps aliases and what was deleted when the server star
   await fixture.restart();
   deepStrictEqual(await fixture.versions(), { a: [1], b: [1] });
   deepStrictEqual(await fixture.resolve("a:stable"), "a@1 in a1");
-  // One model has it at a time.
+  // Only one model has it at a time.
   deepStrictEqual(await fixture.resolve(), "b@1 in b1");
   await rejects(fixture.resolve("a:default"), { name: "UnknownModelError" });
 
   await fixture.registry.delete("a");
   await fixture.restart();
   deepStrictEqual(await fixture.versions(), { b: [1] });
-  // The number of a version that is gone is not given again.
+  // The number of a removed version is not used again.
   await fixture.finish("a3", "a", 400);
   deepStrictEqual(await fixture.versions(), { a: [3], b: [1] });
   await rejects(fixture.resolve("a:stable"), { name: "UnknownModelError" });
@@ -215,7 +215,7 @@ Deno.test("ModelRegistry divides the keys of an alias by weight, and moves no mo
       fc.integer({ min: 0, max: 100 }),
       async (a, b) => {
         const [few, many] = [await split(Math.min(a, b)), await split(Math.max(a, b))];
-        // A canary that grows keeps those that it has.
+        // A growing canary keeps the keys that it has.
         deepStrictEqual([...few].filter((key) => !many.has(key)), []);
         const expected = Math.max(a, b) / 100 * keys.length;
         deepStrictEqual(Math.abs(many.size - expected) < 50, true, `${many.size} for ${expected}`);

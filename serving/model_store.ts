@@ -1,5 +1,5 @@
 /**
- * The versions and aliases of models. The server is the only process that writes them.
+ * The store of models' versions and aliases. The server is the only process that writes it.
  *
  * @module
  */
@@ -8,15 +8,15 @@ import { type Key, KvStore, type Store } from "../orchestration/store.ts";
 /** One trained state of a model. */
 export interface StoredVersion {
   name: string;
-  /** Counted from 1. */
+  /** The version number, from 1. */
   version: number;
-  /** The name of the folder of its files, not its place, which may change. */
+  /** The name of its files' folder, not its path, which may change. */
   folder: string;
-  /** When the files were finished, by the time that they had when they were found. */
+  /** The time at which the files were finished, as found in the folder. */
   finished_at: string;
-  /** A digest of what tells the files from others; a folder that is trained anew gets another. */
+  /** A digest that tells the files from others; a folder that is trained again gets another. */
   identity?: string;
-  /** Whether it is served no more; its number is not given again. */
+  /** Whether the version is no longer served; its number is not used again. */
   deleted?: true;
 }
 
@@ -26,16 +26,16 @@ export interface WeightedVersion {
   weight: number;
 }
 
-/** A name for a version, or for several among which requests are divided. */
+/** A name for a version, or for several that share the requests. */
 export interface StoredAlias {
   name: string;
   alias: string;
   versions: WeightedVersion[];
 }
 
-/** Keeps what the folders of models do not say. */
+/** Stores the facts about models that their folders do not hold. */
 export interface ModelStore extends Disposable {
-  /** Those who share a store find models in it, and not in folders of their own. */
+  /** The models of a shared store, found there and not in folders of the server's own. */
   readonly shared?: SharedModels;
   /** All versions, by name and number. */
   versions(): Promise<StoredVersion[]>;
@@ -43,19 +43,19 @@ export interface ModelStore extends Disposable {
   aliases(): Promise<StoredAlias[]>;
   /** Writes a version. */
   putVersion(version: StoredVersion): Promise<void>;
-  /** Writes an alias and takes others away. */
+  /** Writes an alias and removes others. */
   putAlias(alias: StoredAlias, instead?: readonly StoredAlias[]): Promise<void>;
-  /** Takes an alias away. */
+  /** Removes an alias. */
   deleteAlias(alias: StoredAlias): Promise<void>;
   /** Closes the store. */
   close(): void;
 }
 
-/** Models that others publish, too. */
+/** Models that others publish too. */
 export interface SharedModels {
-  /** Sees to it that the files of a version are in its folder. */
+  /** Makes sure that the files of a version are in its folder. */
   bring(folder: string): Promise<void>;
-  /** Calls a function after each change, wherever it was made. */
+  /** Calls a function after each change, whichever process made it. */
   listen(listener: () => void): Disposable;
 }
 
@@ -63,7 +63,7 @@ export interface SharedModels {
 export class KvModelStore implements ModelStore {
   readonly #store: Store;
 
-  /** @param store Where it is kept; it is closed with this. */
+  /** @param store The underlying store, which is closed with this. */
   constructor(store: Store) {
     this.#store = store;
   }

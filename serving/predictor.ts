@@ -1,5 +1,5 @@
 /**
- * From texts, each of which may name a model of its own, to scores.
+ * Computes the scores of texts, each of which may name a model of its own.
  *
  * @module
  */
@@ -16,33 +16,33 @@ import { type BorrowedModel, type ModelCache, NoRoomError } from "./model_cache.
 import type { ServedModel } from "./served_model.ts";
 import { type ModelRegistry, type ModelVersion, UnknownModelError } from "./model_registry.ts";
 
-/** The functions that make scores of logits, under transformers' names. */
+/** The functions that turn logits into scores, under transformers' names. */
 export const SCORE_FUNCTIONS = ["sigmoid", "softmax", "none"] as const;
 
 /** One of {@link SCORE_FUNCTIONS}. */
 export type ScoreFunction = (typeof SCORE_FUNCTIONS)[number];
 
-/** After this time other requests go first, and then the texts that are still to be encoded. */
+/** The time after which the encoding of texts lets other requests go first. */
 const ENCODING_SLICE_MS = 10;
 
-/** A text that is to be classified. */
+/** A text to classify. */
 export interface PredictInput {
   text: string;
   /** The second text of a pair. */
   pair?: string | undefined;
-  /** As `ModelRegistry.resolve` takes it. */
+  /** The model, as `ModelRegistry.resolve` takes it. */
   model?: string | undefined;
 }
 
-/** How texts are classified. */
+/** Options of {@link Predictor.predict}. */
 export interface PredictOptions {
   /** Whether a text that is too long loses its end; otherwise it is refused. */
   truncate?: boolean | undefined;
-  /** By default what suits the model's kind of problem. */
+  /** The function for the scores; by default the one that suits the model's kind of problem. */
   scoreFunction?: ScoreFunction | undefined;
-  /** Requests of one key get one version of an alias that divides them. */
+  /** Requests with the same key get the same version of an alias that divides them. */
   key?: string | undefined;
-  /** Aborted when nobody waits any more. */
+  /** Aborts when nobody waits any more. */
   signal?: AbortSignal | undefined;
 }
 
@@ -51,25 +51,25 @@ export interface PredictedRow {
   model: ModelVersion;
   /** The model's classes in the order of its logits. */
   labels: readonly string[];
-  /** All classes, the highest score first. */
+  /** The scores of all classes, the highest first. */
   scores: LabelScore[];
 }
 
-/** The time and tokens that a request took. */
+/** The time and tokens of a request. */
 export interface PredictTiming {
   totalMs: number;
   tokenizationMs: number;
   queueMs: number;
   inferenceMs: number;
-  /** Without padding. */
+  /** The number of tokens, without padding. */
   tokens: number;
   characters: number;
 }
 
-/** What {@link Predictor.predict} gives, in the order of the texts. */
+/** The result of {@link Predictor.predict}, in the order of the texts. */
 export interface Predictions {
   rows: PredictedRow[];
-  /** The kind of device that worked on them. */
+  /** The kind of device that computed them. */
   computeType: "cpu" | "gpu";
   timing: PredictTiming;
 }
@@ -77,9 +77,9 @@ export interface Predictions {
 /** A text that cannot be classified, by its place in the request. */
 export class InputError extends Error {
   override name = "InputError";
-  /** Counted from 0. */
+  /** The index of the text, from 0. */
   readonly index: number;
-  /** The part of the input that is at fault. */
+  /** The part of the input at fault. */
   readonly field: "text" | "model";
 
   constructor(index: number, field: InputError["field"], message: string) {
@@ -99,7 +99,7 @@ export class InferenceError extends Error {
   override name = "InferenceError";
 }
 
-/** Rows of one model, by their places in the request. */
+/** The rows of one model, by their places in the request. */
 interface ModelRows {
   version: ModelVersion;
   indices: number[];
@@ -151,14 +151,14 @@ export class Predictor implements Disposable {
     const abort = () => reject(signal.reason);
     signal.addEventListener("abort", abort, { once: true });
     try {
-      // Not all that is waited for can be stopped, such as a model that is loaded for others, too.
+      // Some work cannot be stopped, such as loading a model that others also wait for.
       return await Promise.race([this.#predict(inputs, options), aborted]);
     } finally {
       signal.removeEventListener("abort", abort);
     }
   }
 
-  /** Ends what it has started. */
+  /** Ends the Worker that it has started. */
   [Symbol.dispose](): void {
     this.longTexts[Symbol.dispose]();
   }
@@ -193,7 +193,7 @@ export class Predictor implements Disposable {
     return { rows, computeType: choice.device === "webgpu" ? "gpu" : "cpu", timing };
   }
 
-  /** Counts what became of rows of one model, and times it. */
+  /** Counts and times the work on rows of one model. */
   async #measured<Result>(
     { version: { name, version }, indices }: ModelRows,
     work: Promise<Result>,
@@ -228,7 +228,7 @@ export class Predictor implements Disposable {
     return [...parts.values()];
   }
 
-  /** Tries again where another's work has ended the executor. */
+  /** Tries again if another model's work has ended the executor. */
   async #predictPart(part: ModelRows, inputs: readonly PredictInput[], options: PredictOptions) {
     try {
       return await this.#tryPart(part, inputs, options);
@@ -313,7 +313,7 @@ export class Predictor implements Disposable {
 }
 
 /**
- * A model of the cache.
+ * Borrows a model from the cache.
  *
  * @throws {NoRoomError} If it cannot be loaded beside those in use.
  * @throws {InferenceError} If it cannot be loaded for another reason.
@@ -331,7 +331,7 @@ export async function borrowModel(
 }
 
 /**
- * The description of a model, which is not loaded for it.
+ * The description of a model, which is not loaded for this.
  *
  * @throws {InferenceError} If it could not be loaded.
  */
@@ -345,7 +345,7 @@ export async function describeModel(
   }
 }
 
-/** The kind of problem for which a function is the usual one. */
+/** The kind of problem for which a function is the default. */
 const PROBLEM_TYPE_OF = {
   sigmoid: "multi_label_classification",
   softmax: "single_label_classification",

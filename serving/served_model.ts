@@ -1,6 +1,6 @@
 /**
- * A model in memory as the predictor sees it, whether it has the device's memory to itself or is an
- * adapter among others on one base.
+ * A loaded model as the predictor sees it, whether it has the device's memory to itself or is one
+ * of several adapters on a base.
  *
  * @module
  */
@@ -20,31 +20,31 @@ import { ExecutorTimeoutError } from "../onnx/runtime/executor.ts";
 import type { Encoding } from "../models/text/tokenizer.ts";
 import type { BatchGroup } from "./batcher.ts";
 
-/** A model that is loaded. */
+/** A loaded model. */
 export interface ServedModel {
   readonly problemType: ProblemType;
   /** The names of the classes in the order of the logits. */
   readonly labels: readonly string[];
   /** The most tokens that a text may have. */
   readonly maxLength: number;
-  /** Runs its rows; models with the same one may share a batch. */
+  /** The group that runs its rows; models of the same group may share a batch. */
   readonly group: BatchGroup;
-  /** How the logits of a text's rows become its own. */
+  /** How the logits of a text's rows are joined. */
   readonly chunkJoin: ChunkJoin;
-  /** A text, or a pair of texts, as rows of the group: a long text may have several. */
+  /** Encodes a text, or a pair of texts, as rows of the group: a long text may have several. */
   encode(text: string, pair?: string): Encoding[];
   /** The rows of a text that was encoded elsewhere. */
   rowsOf(encoded: readonly (Encoding & EncodedText)[]): Encoding[];
   /** The scores of each text, in the order of the labels. */
   scores(texts: readonly string[]): Promise<number[][]>;
-  /** Frees its memory. */
+  /** Frees the model's memory. */
   release(): Promise<void>;
 }
 
 /**
- * A model that has a graph of its own.
+ * A model with a graph of its own.
  *
- * @param onTimeout Told that a batch took too long, whose executor was ended for it.
+ * @param onTimeout Called when a batch took too long and its executor was ended.
  */
 export function servedClassifier(
   classifier: TextClassifier,
@@ -74,8 +74,8 @@ export function servedClassifier(
 /**
  * An adapter of a bank.
  *
- * @param name Its name there.
- * @param release Takes it out.
+ * @param name Its name in the bank.
+ * @param release Removes it from the bank.
  */
 export function servedAdapter(
   bank: AdapterBank,
@@ -93,7 +93,7 @@ export function servedAdapter(
     labels,
     maxLength,
     chunkJoin: join,
-    // It is given no rows but those of its adapters.
+    // The bank is given rows of its own adapters only.
     group: bank as BatchGroup<EncodedText & BankRow> as BatchGroup,
     encode,
     rowsOf,

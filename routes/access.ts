@@ -1,5 +1,5 @@
 /**
- * Who may do what: API keys with scopes, how often each may ask, and pages of other sites.
+ * Access control: API keys with scopes, limits on their requests, and pages of other sites.
  *
  * @module
  */
@@ -10,13 +10,13 @@ import { HTTPException } from "hono/http-exception";
 import { z } from "zod";
 import { retryLater } from "./errors.ts";
 
-/** The scopes that a key may have: to predict and look, or to train and change models. */
+/** The scopes of a key: to predict and read, or to train and change models. */
 export const SCOPES = ["predict", "manage"] as const;
 
 /** One of {@link SCOPES}. */
 export type Scope = (typeof SCOPES)[number];
 
-/** Someone who may use the server. */
+/** A key that may use the server. */
 export interface ApiKey {
   /** The key's name in logs. */
   name: string;
@@ -26,10 +26,10 @@ export interface ApiKey {
   requestsPerMinute?: number | undefined;
 }
 
-/** Where a cluster keeps the keys that hold for all its servers. */
+/** The name under which a cluster keeps the keys for all its servers. */
 export const API_KEYS = "api_keys";
 
-/** A file of keys: the keys themselves are not in it. */
+/** The schema of a file of keys, which holds their hashes rather than the keys. */
 export const ApiKeyFile = z.strictObject({
   keys: z.array(z.strictObject({
     name: z.string().min(1),
@@ -49,23 +49,23 @@ export function apiKeysOf({ keys }: z.infer<typeof ApiKeyFile>): ApiKey[] {
   }));
 }
 
-/** The variable with a key that may do everything. */
+/** The variable that holds a key with all scopes. */
 export const API_KEY_VARIABLE = "GRAFT_API_KEY";
 
-/** A key that may do everything. */
+/** A key with all scopes. */
 export function apiKey(name: string, key: string): ApiKey {
   return { name, sha256: sha256(key), scopes: SCOPES };
 }
 
 /**
- * Lets requests through whose key, `Authorization: Bearer KEY`, may do what their route asks;
- * without any keys, all. The key's name is `apiKey` in the context.
+ * Admits requests whose key, `Authorization: Bearer KEY`, has the scope of their route; without any
+ * keys, all requests. The key's name is `apiKey` in the context.
  *
- * @param requestsPerMinute For each key that has no limit of its own, and for all requests together
- * where there are no keys.
- * @param sessionKey The key of a request that bears none, where its session has one.
- * @returns A function that throws an HTTPException: 401 without a key that is known, 403 if it
- * lacks the scope, 429 if it asks too often.
+ * @param requestsPerMinute The limit of each key that has none of its own, and of all requests
+ * together if there are no keys.
+ * @param sessionKey The key of a request that has none of its own, if its session has one.
+ * @returns A function that throws an HTTPException: 401 without a known key, 403 if the key lacks
+ * the scope, 429 if it has used up its requests.
  */
 export function accessCheck(
   keys: readonly ApiKey[],
@@ -74,7 +74,7 @@ export function accessCheck(
 ): (context: Context, scope: Scope) => Promise<void> {
   const wrongKeys = new WrongKeys();
   const limits = new Map<ApiKey | undefined, RateLimit>();
-  // Keys may come and go.
+  // Keys may be added and removed.
   const limitOf = (key: ApiKey | undefined) => {
     const perMinute = key?.requestsPerMinute ?? requestsPerMinute;
     if (perMinute === undefined) return undefined;
@@ -119,21 +119,21 @@ function requestKey(
 }
 
 /**
- * The wrong keys of a minute that are answered at once; others wait longer and longer, in case
- * somebody tries keys out.
+ * The number of wrong keys per minute that are answered at once; further ones wait longer and
+ * longer, in case somebody tries keys out.
  */
 const FREE_MISTAKES = 60;
 const DELAY_MS = 100;
 const MAX_DELAY_MS = 2000;
-/** The most that wait at once, as each holds a connection. */
+/** The most requests that wait at once, as each holds a connection. */
 const MAX_DELAYED = 50;
 
-/** Those who gave a key that nobody has. */
+/** Slows down requests with unknown keys. */
 export class WrongKeys {
   #givenAt: number[] = [];
   #delayed = 0;
 
-  /** Settles when the answer may be given. */
+  /** Resolves when the answer may be given. */
   async slowDown(): Promise<void> {
     const now = performance.now();
     this.#givenAt = [...this.#givenAt.filter((at) => at > now - 60_000), now].slice(-1000);
@@ -145,15 +145,15 @@ export class WrongKeys {
   }
 }
 
-/** The key that was given, if there is one like that. */
+/** The key with this secret, if there is one. */
 export function keyOf(keys: readonly ApiKey[], given: string): ApiKey | undefined {
   const hash = sha256(given);
-  // All are compared, each in constant time: how long it takes tells nothing of a key.
+  // All keys are compared, each in constant time, so that the time reveals nothing about a key.
   const [found] = keys.filter((key) => timingSafeEqual(key.sha256, hash));
   return given === "" ? undefined : found;
 }
 
-/** A bucket that fills evenly and holds a minute's requests. */
+/** A token bucket that fills evenly and holds a minute's requests. */
 export class RateLimit {
   readonly #perMinute: number;
   #left: number;
@@ -168,7 +168,7 @@ export class RateLimit {
    * Takes a request out of the bucket.
    *
    * @param nowMs The time, by a clock that never goes back.
-   * @returns The seconds until there is one to take; 0 if it was taken.
+   * @returns The seconds until a request is available; 0 if one was taken.
    */
   take(nowMs: number): number {
     const filled = (nowMs - this.#filledAt) / 60_000 * this.#perMinute;
@@ -183,7 +183,7 @@ export class RateLimit {
 /**
  * Keeps web pages of other sites from using a server that their visitors can reach.
  *
- * @param allowed The origins that may; `*` stands for all.
+ * @param allowed The origins that may use it; `*` stands for all.
  */
 export function refuseForeignOrigins(allowed: readonly string[]): MiddlewareHandler {
   return async (context, next) => {
@@ -200,7 +200,7 @@ export function refuseForeignOrigins(allowed: readonly string[]): MiddlewareHand
 
 const HOST = /^(?:\[[\da-f:.]+\]|[\w.-]*)(?::\d{1,5})?$/i;
 
-/** Refuses a malformed `Host`, as no URL can be made of it. */
+/** Refuses a malformed `Host`, from which no URL can be made. */
 export const refuseMalformedHost: MiddlewareHandler = async (context, next) => {
   const host = context.req.header("Host") ?? "";
   if (!HOST.test(host) || !URL.canParse(context.req.url)) {
@@ -210,8 +210,9 @@ export const refuseMalformedHost: MiddlewareHandler = async (context, next) => {
 };
 
 /**
- * Keeps web pages from a server that listens on this machine alone by a name of their own that has
- * come to mean this machine (DNS rebinding): to the browser such a page and the server are one site.
+ * Keeps web pages from a server that listens only on this machine if they reach it by a name of
+ * their own that now resolves to this machine (DNS rebinding): to the browser such a page and the
+ * server are one site.
  */
 export const refuseForeignHost: MiddlewareHandler = async (context, next) => {
   const { hostname } = new URL(context.req.url);
@@ -221,7 +222,7 @@ export const refuseForeignHost: MiddlewareHandler = async (context, next) => {
   await next();
 };
 
-/** Whether an address is reached from this machine alone. */
+/** Whether an address can only be reached from this machine. */
 export function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || /^127\.\d+\.\d+\.\d+$/.test(host);
 }

@@ -44,27 +44,27 @@ import { vllmRoutes } from "./vllm.ts";
 /** The most items of a list or object in a body of JSON, unless a request may have more texts. */
 const MAX_ITEMS = 1000;
 
-/** The parts of a server that the routes work on. */
+/** Options of {@link createApp}. */
 export interface AppOptions
   extends Omit<RunRoutesOptions, "budget">, StorageOptions, EvaluationRoutesOptions {
   predictor: Predictor;
   metrics: Metrics;
   limits: Limits;
-  /** The most bytes of a data set that is sent; 500 MB by default. */
+  /** The most bytes of an uploaded data set; 500 MB by default. */
   datasetLimitBytes?: number;
   isReady: IsReady;
   drain: Drain;
-  /** Who may use the server; without any, everyone who reaches it. */
+  /** The keys that may use the server; without any, everyone may. */
   apiKeys?: readonly ApiKey[];
   requestsPerMinute?: number | undefined;
   /** The sites whose pages may use the server; `*` stands for all. */
   corsOrigins?: readonly string[];
-  /** Whether the server listens on this machine alone, and is to be known by no other name. */
+  /** Whether the server listens only on this machine, so that other host names are refused. */
   loopbackOnly?: boolean;
   log?: Log;
-  /** Keeps the folders of the server from clients; by default those of the program alone. */
+  /** Hides the server's folders from clients; by default only those of the program. */
   hideFolders?: HideFolders;
-  /** Whether there is a page for people; so by default. */
+  /** Whether to serve the page for people; true by default. */
   page?: boolean;
 }
 

@@ -1,6 +1,6 @@
 /**
- * The binary form of the Open Inference Protocol: JSON, and after it the tensors' bytes one after
- * the other; a header tells how long the JSON is.
+ * The binary form of the Open Inference Protocol: JSON, followed by the bytes of the tensors; a
+ * header gives the length of the JSON.
  * https://github.com/kserve/open-inference-protocol/blob/main/specification/protocol/inference_rest.md
  *
  * @module
@@ -13,7 +13,7 @@ import { parseJson, readBody } from "./body.ts";
 import { invalidField } from "./errors.ts";
 import { admissionOf, readJsonBody, replaceBody } from "./router.ts";
 
-/** The header that tells how many bytes of a body are JSON. */
+/** The header with the length of a body's JSON in bytes. */
 export const HEADER_LENGTH = "Inference-Header-Content-Length";
 
 /** A tensor's values. */
@@ -22,7 +22,7 @@ export interface TensorValues {
   data: readonly (string | number)[];
 }
 
-/** The bytes of a tensor: each text with its length before it, numbers with their lowest byte first. */
+/** The bytes of a tensor: each text after its length, numbers in little-endian order. */
 export function encodeTensor({ datatype, data }: TensorValues): Uint8Array<ArrayBuffer> {
   if (datatype === "BYTES") {
     return Buffer.concat(data.flatMap((text) => {
@@ -38,9 +38,9 @@ export function encodeTensor({ datatype, data }: TensorValues): Uint8Array<Array
 }
 
 /**
- * The elements of a BYTES tensor, each with its length before it in 4 bytes, the lowest first.
+ * Decodes a BYTES tensor, whose elements each follow their length in 4 bytes, little-endian.
  *
- * @returns Nothing if the lengths are not those of the elements.
+ * @returns The elements; `undefined` if the lengths do not match the bytes.
  */
 export function decodeBytesTensor(bytes: Uint8Array): Uint8Array[] | undefined {
   const elements: Uint8Array[] = [];
@@ -55,14 +55,14 @@ export function decodeBytesTensor(bytes: Uint8Array): Uint8Array[] | undefined {
   return elements;
 }
 
-/** As much of a request as tells where the bytes of its tensors are; the route checks the rest. */
+/** The part of a request that gives the places of its tensors' bytes; the route checks the rest. */
 const Head = z.looseObject({
   inputs: z.array(z.looseObject({
     parameters: z.looseObject({ binary_data_size: z.int().min(0).optional() }).optional(),
   })),
 });
 
-/** Reads a body in JSON, or in the binary form, which becomes JSON with its texts in `data`. */
+/** Reads a body in JSON, or in the binary form, turned into JSON with the texts in `data`. */
 export const readInferenceBody: MiddlewareHandler = async (context, next) => {
   const length = context.req.header(HEADER_LENGTH);
   if (length === undefined) return await readJsonBody(context, next);

@@ -1,11 +1,11 @@
 /**
- * Bodies of requests: what they may be called, how they may be compressed, how long they may be.
+ * Bodies of requests: their media types, compression and limits.
  *
  * @module
  */
 import { HTTPException } from "hono/http-exception";
 
-/** Names of compressions in `Content-Encoding`, as `DecompressionStream` knows them. */
+/** The compressions in `Content-Encoding`, under the names of `DecompressionStream`. */
 const COMPRESSIONS: Record<string, "gzip" | "deflate" | undefined> = {
   "": undefined,
   identity: undefined,
@@ -14,10 +14,10 @@ const COMPRESSIONS: Record<string, "gzip" | "deflate" | undefined> = {
   deflate: "deflate",
 };
 
-/** The time in which a body must have come that is held whole. */
+/** The time within which a body that is read into memory must arrive. */
 const BODY_TIMEOUT_MS = 30_000;
 
-/** A small piece of a compressed body may become a thousand times as much at once. */
+/** The size of the pieces of a compressed body: each may expand a thousandfold at once. */
 const COMPRESSED_PIECE_BYTES = 1024;
 
 /** The media type of a request's body, in lower case and without parameters; "" if it has none. */
@@ -25,7 +25,7 @@ export function mediaTypeOf({ headers }: Request): string {
   return (headers.get("Content-Type") ?? "").split(";")[0]!.trim().toLowerCase();
 }
 
-/** Refuses a body that is called something else, with 415. */
+/** Refuses a body of another media type, with 415. */
 export function refuseMediaType(request: Request, accepted: string): HTTPException {
   const given = request.headers.get("Content-Type");
   const message = `The body must be ${accepted}, and its Content-Type is '${given}'`;
@@ -36,9 +36,9 @@ export function refuseMediaType(request: Request, accepted: string): HTTPExcepti
  * The bytes of a request's body, decompressed, as they come.
  *
  * @param what The subject of the message if there are more than `maxBytes`, decompressed.
- * @param timeoutMs The time in which all of it must have come.
- * @throws {HTTPException} 400 if it is not compressed as it is said to be, 408 if it does not come,
- * 413 if it is longer, 415 if it is compressed in another way.
+ * @param timeoutMs The time within which the whole body must arrive.
+ * @throws {HTTPException} 400 if it is not compressed as declared, 408 if it does not arrive in
+ * time, 413 if it is longer, 415 if its compression is not supported.
  */
 export async function* decodedBody(
   request: Request,
@@ -95,7 +95,7 @@ async function* inTime(
   try {
     for (let chunk; (chunk = (await reader.read()).value) !== undefined;) yield chunk;
   } catch (error) {
-    // Deno knows no better name for it.
+    // Deno has no more specific error for it.
     if (!(error instanceof Error && /invalid HTTP/.test(error.message))) throw error;
     throw new HTTPException(400, { message: "The body is not in chunks, as it is said to be" });
   } finally {
@@ -116,7 +116,7 @@ async function* inPieces(
   }
 }
 
-/** A whole body, as {@link decodedBody} gives it. */
+/** Reads a whole body, as {@link decodedBody} yields it. */
 export async function readBody(
   request: Request,
   maxBytes: number,
@@ -127,13 +127,13 @@ export async function readBody(
 }
 
 /**
- * The media types of JSON as clients send them: `curl -d` calls them a form, `fetch` plain text,
- * and Triton's client bytes.
+ * The media types that clients send for JSON: `curl -d` declares a form, `fetch` plain text, and
+ * Triton's client bytes.
  */
 const JSON_TYPES =
   /^(|(application|text)\/json|application\/[^/]+\+json|text\/plain|application\/(octet-stream|x-www-form-urlencoded))$/;
 
-/** How large a body of JSON may be. */
+/** The limits of a body of JSON. */
 export interface JsonLimits {
   /** The most bytes, decompressed. */
   payloadLimitBytes: number;
@@ -142,10 +142,10 @@ export interface JsonLimits {
 }
 
 /**
- * A whole body of JSON in UTF-8.
+ * Reads a whole body of JSON in UTF-8.
  *
- * @throws {HTTPException} 415 if it is called something else, 400 if it is something else, 413 if it
- * is too large.
+ * @throws {HTTPException} 415 if it has another media type, 400 if it is not JSON, 413 if it is too
+ * large.
  */
 export async function readJson(
   request: Request,
@@ -162,9 +162,9 @@ export async function readJson(
 }
 
 /**
- * Refuses what would take long to be checked: each wrong item is a fault to be described.
+ * Refuses a body that would take long to check: each wrong item is a fault to be described.
  *
- * @throws {HTTPException} 413 if a list or object has more items than it may have.
+ * @throws {HTTPException} 413 if a list or object has too many items.
  */
 function checkItems(json: unknown, maxItems: number): void {
   const rest = [json];
@@ -182,9 +182,9 @@ function checkItems(json: unknown, maxItems: number): void {
 }
 
 /**
- * The value of JSON in UTF-8.
+ * Parses JSON in UTF-8.
  *
- * @throws {HTTPException} 400 if it is something else.
+ * @throws {HTTPException} 400 if it is not JSON.
  */
 export function parseJson(bytes: Uint8Array): unknown {
   try {

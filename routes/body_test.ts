@@ -16,7 +16,7 @@ function requestOf(body: BodyInit, headers: HeadersInit = {}): Request {
   return new Request("http://localhost/", { method: "POST", body, headers });
 }
 
-/** Fails unless a promise is refused with a status. */
+/** Fails unless a promise is rejected with this status. */
 async function refused(promise: Promise<unknown>, status: number, message: RegExp) {
   await rejects(promise, (error) => {
     ok(error instanceof HTTPException, String(error));

@@ -1,5 +1,5 @@
 /**
- * `/v1/datasets`: data sets that runs are trained on.
+ * `/v1/datasets`: the data sets that runs are trained on.
  *
  * @module
  */
@@ -150,8 +150,8 @@ const FILES = {
   description: "One file, which is split, or the three files of a split",
 };
 
-// Not schemas of zod, with which a body would be read before its size is known. JSON Lines are taken,
-// too, and not named: clients would send whatever they have under that name.
+// These are not schemas of zod, with which a body would be read before its size is known. JSON
+// Lines are accepted too, but not listed: clients would send anything under that name.
 const TABLE_BODY = {
   "text/csv": { schema: BINARY },
   "text/tab-separated-values": { schema: BINARY },
@@ -253,10 +253,10 @@ const remove = declareRoute({
   responses: { 204: { description: "It is gone" }, ...errorAnswers(404, 409) },
 });
 
-/** A data set may be long on its way. */
+/** The time within which an upload must arrive. */
 const UPLOAD_TIMEOUT_MS = 3600_000;
 
-/** The parts of a server that the routes work on. */
+/** Options of {@link datasetRoutes}. */
 export interface DatasetRoutesOptions {
   datasets: DatasetLibrary;
   store: RunStore;
@@ -276,7 +276,7 @@ export function datasetRoutes(
   /**
    * Makes a function that writes a request's body into a folder and describes it.
    *
-   * @param room The room on the disk that it takes.
+   * @param room The reserved disk space that it uses.
    */
   const receive = (
     context: Context,
@@ -379,7 +379,7 @@ export function datasetRoutes(
   return router;
 }
 
-/** Says what is wrong with a file, in terms of the request. */
+/** Reports a fault of a file, in terms of the request. */
 function refuseBadFile(error: unknown): never {
   if (error instanceof DatasetExistsError) throw new HTTPException(409, { message: error.message });
   if (error instanceof UserError && !isDiskFull(error)) {
@@ -388,7 +388,7 @@ function refuseBadFile(error: unknown): never {
   throw error;
 }
 
-/** The columns of a table, what they seem to be, and its first rows. */
+/** The columns of a table, their probable meanings, and its first rows. */
 async function columnsOf(
   file: string,
   format: TableFormat,
@@ -410,7 +410,7 @@ async function columnsOf(
   return { columns: [...table.columns], text: guess("text"), label: guess("label"), rows };
 }
 
-/** A message about a file, without where the server has put it, and with parameters for flags. */
+/** A message about a file, without its path on the server, and with parameters instead of flags. */
 function inTermsOfHttp(message: string): string {
   return message
     .replaceAll(/'([^']*\/[^']*)'/g, (_, path: string) => `'${basename(path)}'`)

@@ -1,5 +1,5 @@
 /**
- * `/openapi.json` and `/docs`: the routes described, for machines and for people.
+ * `/openapi.json` and `/docs`: the description of the routes, for machines and for people.
  *
  * @module
  */
@@ -49,16 +49,16 @@ interface Operation {
   responses?: unknown;
 }
 
-/** Adds the descriptions of an application's routes to it. */
+/** Adds the routes' descriptions to an application. */
 export function addDocs(app: OpenAPIHono): void {
   app.openAPIRegistry.registerComponent("securitySchemes", "bearer", {
     type: "http",
     scheme: "bearer",
   });
-  // Made when they are first asked for, and once: they cost as much as some predictions.
+  // The description is made on first demand, and once: it costs as much as some predictions.
   let made: ReturnType<typeof app.getOpenAPI31Document> | undefined;
   let documentation: string | undefined;
-  // A value is of one kind alone, and clients know more of a choice that says so.
+  // Each value is of exactly one kind, and clients can do more with a choice declared so.
   const describe = () => made ??= app.getOpenAPI31Document(INFO, { unionPreferredType: "oneOf" });
   app.openapi(descriptionRoute, (context) => {
     const description: z.infer<typeof Description> = { ...describe() };

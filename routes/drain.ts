@@ -1,12 +1,12 @@
 /**
- * The end of a server: what it took is answered, and nothing more is taken.
+ * The end of a server: accepted requests are answered, and no more are accepted.
  *
  * @module
  */
 import type { MiddlewareHandler } from "hono";
 import { aboutToStop } from "./errors.ts";
 
-/** Knows how many requests are being answered. */
+/** Counts the requests that are being answered. */
 export class Drain {
   #open = 0;
   #draining = false;
@@ -28,8 +28,8 @@ export class Drain {
   };
 
   /**
-   * Takes no more requests, and waits for responses to those that were taken. A response that is
-   * a stream may still be on its way then.
+   * Accepts no more requests, and waits for the responses to accepted ones. A response that is a
+   * stream may still be on its way then.
    */
   drain(): Promise<void> {
     this.#draining = true;

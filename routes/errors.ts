@@ -1,5 +1,5 @@
 /**
- * Errors as the routes answer them: JSON with `error` and `error_type`.
+ * The JSON of errors, with `error` and `error_type`.
  *
  * @module
  */
@@ -36,15 +36,15 @@ const ERROR_TYPES: Partial<Record<ContentfulStatusCode, string>> = {
 
 const MAX_MESSAGE_LENGTH = 1000;
 
-/** The status where a client has gone; logs and metrics alone read it. */
+/** The status of a request whose client has gone; it only appears in logs and metrics. */
 const CLIENT_CLOSED_REQUEST = 499 as ContentfulStatusCode;
 
-/** A request whose value of one field is not allowed. */
+/** An error for a field with a value that is not allowed. */
 export function invalidField(field: string, rule: string): HTTPException {
   return new HTTPException(422, { message: `'${field}': ${rule}` });
 }
 
-/** A request that may be made again after a while. */
+/** An error for a request that may be repeated after a while. */
 export function retryLater(
   status: 429 | 503,
   message: string,
@@ -54,15 +54,15 @@ export function retryLater(
   return new HTTPException(status, { message, res });
 }
 
-/** The answer of a server that is told to stop. */
+/** The error of a server that has been told to stop. */
 export function aboutToStop(): HTTPException {
   return retryLater(503, "The server is about to stop", 1);
 }
 
 /**
- * Answers errors that routes throw.
+ * Answers requests whose routes throw errors.
  *
- * @param hideFolders Keeps the folders of the server from clients.
+ * @param hideFolders Hides the server's folders from clients.
  */
 export function answerErrors(hideFolders: HideFolders): ErrorHandler {
   return (error, context) => {
@@ -82,7 +82,7 @@ export function answerErrors(hideFolders: HideFolders): ErrorHandler {
   };
 }
 
-/** A message names values of the request, which may be of any length. */
+/** Shortens a message, as it contains values of the request, which may have any length. */
 function shortened(message: string): string {
   if (message.length <= MAX_MESSAGE_LENGTH) return message;
   const half = MAX_MESSAGE_LENGTH / 2;
@@ -104,19 +104,19 @@ function httpError(error: Error, context: Context): HTTPException | undefined {
   }
   if (error instanceof NoRoomError) return retryLater(503, message, 1);
   if (error instanceof InferenceError) return new HTTPException(424, { message });
-  // A body that ends too early is such an error.
+  // A body that ends too early causes such an error.
   if (context.req.raw.signal.aborted || error instanceof Deno.errors.BadResource) {
     return new HTTPException(CLIENT_CLOSED_REQUEST, { message: "The client has gone" });
   }
   return undefined;
 }
 
-/** Answers a path that is not there, or is there for other methods alone. */
+/** Answers a request for an unknown path, or for a known one with another method. */
 export function answerNoRoute({ router }: Pick<OpenAPIHono, "router">): NotFoundHandler {
   return (context) => {
     const { method, path } = context.req;
     const allowed = ["GET", "POST", "PUT", "DELETE"].filter((method) =>
-      // Middleware is for all methods.
+      // Middleware matches all methods.
       router.match(method, path)[0].some(([[, route]]) => route.method !== "ALL")
     );
     if (allowed.length === 0) {

@@ -1,5 +1,5 @@
 /**
- * `/v1/evaluations`: models measured on data sets, each in a subprocess.
+ * `/v1/evaluations`: evaluations of models on data sets, each in a subprocess.
  *
  * @module
  */
@@ -59,7 +59,7 @@ const Part = Figures.partial().extend({ n: z.int(), majority: z.number().optiona
 
 const Report = Figures.extend({
   n: z.int(),
-  // Their texts were in training, or were not; null if that is not known.
+  // The texts that were in training, and those that were not; null if that is not known.
   seen: Part.nullable(),
   unseen: Part.nullable(),
   interval: z.record(z.string(), z.array(z.number()).length(2)).describe("95 % intervals"),
@@ -274,13 +274,13 @@ const compare = declareRoute({
   },
 });
 
-/** The parts of a server that the routes work on. */
+/** Options of {@link evaluationRoutes}. */
 export interface EvaluationRoutesOptions {
   store: RunStore;
   supervisor: Supervisor;
   models: ModelRegistry;
   datasets: DatasetLibrary;
-  /** How the server predicts, and so evaluates. */
+  /** The device and weights that the server predicts with, and so evaluates with. */
   prediction: Pick<EvaluateJob, "device" | "dtype">;
 }
 

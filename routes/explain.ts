@@ -1,5 +1,5 @@
 /**
- * `POST /v1/explain`: tells how much each word of a text adds to a class.
+ * `POST /v1/explain`: explains how much each word of a text adds to a class.
  *
  * @module
  */

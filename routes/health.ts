@@ -1,5 +1,5 @@
 /**
- * `/health`: whether the server lives, and whether it can predict.
+ * `/health`: whether the server is alive, and whether it can predict.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * `/info`: what the server serves and its limits, in text-embeddings-inference's shape.
+ * `/info`: the server's models and limits, in text-embeddings-inference's shape.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import { createRouter, declareRoute, errorAnswers, jsonContent } from "./router.
 
 /** The limits that the server was started with. */
 export interface Limits {
-  /** By default what the device does in about 100 ms. */
+  /** The most tokens of a batch; by default as many as the device handles in about 100 ms. */
   maxBatchTokens?: number | undefined;
   maxClientBatchSize: number;
   maxConcurrentRequests: number;

@@ -18,9 +18,9 @@ export interface LogEntry {
   path: string;
   status: number;
   duration_ms: number;
-  /** The name of the API key, where there was one. */
+  /** The name of the API key, if there was one. */
   key?: string;
-  /** The type of its error, where a request failed. */
+  /** The type of the error, if the request failed. */
   error_type?: string;
 }
 
@@ -40,13 +40,13 @@ export function observeRequests(metrics: Metrics, log: Log): MiddlewareHandler {
     const { status } = context.res;
     const errorType: string | undefined = context.get("errorType");
     const key: string | undefined = context.get("apiKey");
-    // Paths without a route are counted as one, as clients may make up any.
+    // Paths without a route are counted as one, as clients may invent any.
     const matched = routePath(context, -1);
     const route = matched.endsWith("*") ? "none" : matched;
     const span = trace.getActiveSpan();
     span?.updateName(`${METHODS.has(method) ? method : "HTTP"} ${route}`);
     span?.setAttribute("http.route", route);
-    // A client may make up methods without end.
+    // A client may invent any number of methods.
     metrics.request(METHODS.has(method) ? method : "other", route, status, durationMs);
     if (errorType !== undefined) metrics.failure(errorType);
     log({

@@ -1,5 +1,5 @@
 /**
- * `/metrics`: what the server counts and times, as Prometheus reads it.
+ * `/metrics`: the server's counts and times, for Prometheus.
  *
  * @module
  */
@@ -25,7 +25,7 @@ const route = declareRoute({
   },
 });
 
-/** The parts of a server whose state is counted beside its work. */
+/** Options of {@link metricsRoutes}. */
 export type MetricsRoutesOptions = StorageOptions & { metrics: Metrics };
 
 /** The route. */

@@ -1,6 +1,6 @@
 /**
- * `/v2`: the Open Inference Protocol, as KServe, Triton and others speak it, with its extensions for
- * binary tensors and the repository of models. Texts go as BYTES.
+ * `/v2`: the Open Inference Protocol of KServe, Triton and others, with its extensions for binary
+ * tensors and the repository of models. Texts are sent as BYTES.
  *
  * @module
  */
@@ -110,7 +110,7 @@ const RepositoryIndex = z.array(
   }).meta({ id: "RepositoryEntry" }),
 ).meta({ id: "RepositoryIndex" });
 
-/** Models are what their folders hold; Triton's `config` and files in their place are not taken. */
+/** Models are loaded from their folders; Triton's `config` and files in their place are refused. */
 const LoadRequest = z.object({
   parameters: z.strictObject({ unload_dependents: z.boolean().optional() })
     .meta({ id: "LoadParameters" }).optional(),
@@ -119,7 +119,7 @@ const LoadRequest = z.object({
 const ModelParams = z.object({ model: z.string() });
 const VersionParams = z.object({ model: z.string(), version: z.string() });
 
-/** The parts of a server that the routes work on. */
+/** Options of {@link openInferenceRoutes}. */
 export interface OpenInferenceRoutesOptions extends PredictRoutesOptions {
   models: ModelRegistry;
   cache: ModelCache;

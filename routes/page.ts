@@ -1,6 +1,6 @@
 /**
- * `GET /`: the page for people, with its script, style and icon. It asks the other routes for
- * everything that it shows.
+ * `GET /`: the page for people, with its script, style and icon. It gets all its data from the
+ * other routes.
  *
  * @module
  */
@@ -17,7 +17,7 @@ const FILES = {
   "/ui/icon.svg": ["icon.svg", "image/svg+xml"],
 } as const;
 
-/** Nothing comes from elsewhere, and nothing that stands in the page itself is run. */
+/** Nothing is loaded from elsewhere, and no code in the page itself is run. */
 const CONTENT_SECURITY_POLICY = [
   "default-src 'none'",
   "script-src 'self'",
@@ -35,7 +35,7 @@ export function pageRoutes(): OpenAPIHono {
   const router = createRouter();
   router.use("/ui/*", compress());
   for (const [path, [file, type]] of Object.entries(FILES)) {
-    // Read when somebody asks: a server that nobody looks at starts no later.
+    // Read on demand: a server whose page nobody opens starts no later.
     let content: Promise<{ bytes: Uint8Array<ArrayBuffer>; etag: string }> | undefined;
     router.get(path, async (context) => {
       const { bytes, etag } = await (content ??= readFile(file));

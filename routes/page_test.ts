@@ -3,7 +3,7 @@ import { createRouter } from "./router.ts";
 import { pageRoutes } from "./page.ts";
 import { LocalServer } from "../tests/local_server.ts";
 
-/** Most bytes of the first page as they are sent. */
+/** The most bytes that the first page may send. */
 const MAX_BYTES = 250_000;
 
 Deno.test("the page and its files come compressed, from here alone, and are not sent twice", async () => {

@@ -24,11 +24,11 @@ export const PredictHeaders = z.object({
 
 const MAX_TEXT_LENGTH = 100_000;
 
-/** A text that can be classified. */
+/** A text to classify. */
 export const Text = z.string().max(MAX_TEXT_LENGTH)
   .refine((text) => text.trim() !== "", "must not be empty");
 
-/** How many classes of a text are given. */
+/** The number of classes in the answer for a text. */
 export const TopK = z.int().min(1)
   .describe("How many classes of each text are given; by default all");
 
@@ -36,24 +36,24 @@ export const TopK = z.int().min(1)
 export const LabelScore = z.object({ label: z.string(), score: z.number() })
   .meta({ id: "LabelScore" });
 
-/** The parts of a server that the routes that predict work on. */
+/** Options of the routes that predict. */
 export interface PredictRoutesOptions {
   predictor: Predictor;
   /** The most texts of a request. */
   maxClientBatchSize: number;
 }
 
-/** A request that is to be answered with predictions. */
+/** A request for predictions. */
 export interface PredictRequest extends Omit<PredictOptions, "key" | "signal"> {
   inputs: PredictInput[];
-  /** The field of a text, by its place in `inputs`. */
+  /** The field of a text, by its index in `inputs`. */
   textField?: (index: number) => string;
-  /** The field that named the model of a text; by default the path did, or nothing. */
+  /** The field that named the model of a text; by default the path named it, or nothing did. */
   modelField?: (index: number) => string;
 }
 
 /**
- * Classifies a request's texts, and tells in its headers how long that took, as
+ * Classifies a request's texts, and gives the times in the headers of the answer, as
  * text-embeddings-inference does.
  *
  * @throws {HTTPException} 413 if there are too many texts or one is too long.
@@ -98,7 +98,7 @@ export async function predictions(
   }
 }
 
-/** Refuses requests while the most that may be are being answered. */
+/** Refuses requests while the maximum number are being answered. */
 export function limitConcurrency(max: number): MiddlewareHandler {
   let count = 0;
   return async (_context, next) => {

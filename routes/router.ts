@@ -1,5 +1,5 @@
 /**
- * The common part of the routes: how they are declared, and how a request is let in to them.
+ * The common part of the routes: their declaration, and the admission of requests to them.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import type { Scope } from "./access.ts";
 import { readJson } from "./body.ts";
 import { invalidField } from "./errors.ts";
 
-/** Routes of one resource; a request that breaks a rule of theirs gets 422 with the field's name. */
+/** Makes a router for one resource; a request that breaks a rule gets 422 with the field's name. */
 export function createRouter(): OpenAPIHono {
   return new OpenAPIHono({
     defaultHook: (result) => {
@@ -22,13 +22,13 @@ export function createRouter(): OpenAPIHono {
   });
 }
 
-/** The checks of an application that each request has to pass before a route answers it. */
+/** An application's checks, which each request must pass before a route answers it. */
 export interface Admission {
-  /** Counts a request until it is answered, and refuses it where the server is about to stop. */
+  /** Counts a request until it is answered, and refuses it if the server is about to stop. */
   takeRequest: MiddlewareHandler;
-  /** Throws unless the request's key has the scope, and may ask again by now. */
+  /** Throws unless the request's key has the scope, and has requests left. */
   checkAccess: (context: Context, scope: Scope) => Promise<void>;
-  /** Refuses a prediction while there are as many as may be. */
+  /** Refuses a prediction while the maximum number are being made. */
   limitPredictions: MiddlewareHandler;
   /** The most bytes of a body, decompressed; data sets have a limit of their own. */
   payloadLimitBytes: number;
@@ -36,7 +36,7 @@ export interface Admission {
   maxItems: number;
 }
 
-/** Gives the routes the checks of requests. */
+/** Gives an application's checks to its routes. */
 export function admitBy(admission: Admission): MiddlewareHandler {
   return async (context, next) => {
     context.set("admission", admission);
@@ -44,26 +44,26 @@ export function admitBy(admission: Admission): MiddlewareHandler {
   };
 }
 
-/** The checks of a request's application. */
+/** The checks of the application of a request. */
 export function admissionOf(context: Context): Admission {
   return context.get("admission");
 }
 
-/** A route, and who may use it when. */
+/** A route, with the rules for its use. */
 export interface RouteDeclaration extends Omit<RouteConfig, "middleware" | "security" | "hide"> {
-  /** Its name in clients that are made from the description. */
+  /** The name of the operation in clients generated from the description. */
   operationId: string;
-  /** The scope that a key must have; null if no key is needed. */
+  /** The required scope of a key; null if no key is needed. */
   scope: Scope | null;
-  /** Whether it counts among the predictions that are answered at once. */
+  /** Whether the route counts as a prediction, of which only some are made at once. */
   predicts?: true;
-  /** Whether it is answered by a server that is about to stop, too. */
+  /** Whether the route also answers while the server is about to stop. */
   whileStopping?: true;
-  /** Another media type that its body may have, and the function that makes JSON of it. */
+  /** Another media type that the body may have, and the function that turns it into JSON. */
   otherBody?: { mediaType: string; read: MiddlewareHandler };
 }
 
-/** Declares a route: what it takes and answers, and, where it stands, who may use it. */
+/** Declares a route: its request and answers, and, in the same place, who may use it. */
 export function declareRoute<
   Path extends string,
   Declaration extends RouteDeclaration & { path: Path },
@@ -84,7 +84,7 @@ export function declareRoute<
     const readJson = body?.required === true ? readJsonBody : readOptionalJsonBody;
     middleware.push(otherBody?.read ?? readJson);
   }
-  // A request takes its place when all of it is there.
+  // A request takes its place once its body has arrived.
   if (predicts === true) {
     middleware.push((context, next) => admissionOf(context).limitPredictions(context, next));
   }
@@ -112,11 +112,11 @@ export function declareRoute<
       ...route.responses,
     },
   };
-  // The types of the route's own answers are those that its handler has to keep to.
+  // The types of the route's own answers are those that bind its handler.
   return createRoute<Path, Declaration>(declared as unknown as Declaration);
 }
 
-/** A body that is no text, as a route declares it. */
+/** A binary body, as a route declares it. */
 export const BINARY = { type: "string" as const, format: "binary" };
 
 /** The body of every error. */
@@ -135,7 +135,7 @@ export function jsonBody<Schema extends z.ZodType>(schema: Schema) {
   return { required: true as const, content: { "application/json": { schema } } };
 }
 
-/** A body in JSON that may be left out where `{}` would do. */
+/** A body in JSON that may be left out, where `{}` would do. */
 export function optionalJsonBody<Schema extends z.ZodType>(schema: Schema) {
   return { required: false as const, content: { "application/json": { schema } } };
 }
@@ -164,20 +164,20 @@ const ERRORS = {
   507: "There is no room on the disk",
 } as const;
 
-/** Reads a body of JSON, whatever it is called and however it is compressed. */
+/** Reads a body of JSON, whatever its media type and compression. */
 export const readJsonBody: MiddlewareHandler = async (context, next) => {
   replaceBody(context, await readJson(context.req.raw, admissionOf(context)));
   await next();
 };
 
-/** The same where a body may be left out. */
+/** Reads a body of JSON that may be left out. */
 const readOptionalJsonBody: MiddlewareHandler = async (context, next) => {
   const json = await readJson(context.req.raw, admissionOf(context));
   replaceBody(context, json.length === 0 ? new TextEncoder().encode("{}") : json);
   await next();
 };
 
-/** Gives a request whose body has been read another, of JSON. */
+/** Replaces the body of a request that has been read with JSON. */
 export function replaceBody(context: Context, json: Uint8Array<ArrayBuffer>): void {
   bodyReceived(context);
   const { raw } = context.req;
@@ -187,7 +187,7 @@ export function replaceBody(context: Context, json: Uint8Array<ArrayBuffer>): vo
   context.req.raw = new Request(raw, { headers, body: json });
 }
 
-/** Says that no more is to come from the client. */
+/** Reports that the request has arrived completely. */
 export function bodyReceived(context: Context): void {
   // In tests there may be no connection.
   (context.env as Partial<RequestEnv> | undefined)?.bodyReceived?.();

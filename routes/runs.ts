@@ -39,7 +39,7 @@ import { aboutToStop, invalidField } from "./errors.ts";
 import { createRouter, declareRoute, errorAnswers, jsonBody, jsonContent } from "./router.ts";
 import type { DiskBudget } from "./storage.ts";
 
-/** Names of runs, which become names of models, and of data sets: folders on every system. */
+/** The names of runs, which become those of models, and of data sets: folders on any system. */
 export const Name = z.string().regex(
   /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9_-])?$/,
   "must be 1 to 64 of A-Z a-z 0-9 . _ -, the first a letter or digit, the last no dot",
@@ -52,7 +52,7 @@ const MAX_PAGE = 200;
 const MAX_KEY_LENGTH = 200;
 const STATES = ["queued", "running", "lost", "succeeded", "failed", "cancelled"] as const;
 
-/** Data sets of the server are tables of the usual kind, with the usual columns. */
+/** The server's data sets are tables in the default format, with the default columns. */
 const { columnMapping: _, delimiter: __, encoding: ___, normalizeLabels: ____, ...SETTINGS } =
   TrainSettings.shape;
 
@@ -61,7 +61,7 @@ const Promote = z.boolean().describe(
     "by default those of a name that is served stay where they are",
 );
 
-/** The settings of `train` in snake_case; what is a path there is none here. */
+/** The settings of `train` in snake_case; those that are paths there are none here. */
 const Settings = {
   ...mapKeys<z.ZodType>(SETTINGS, snakeCase),
   problem_type: z.enum(PROBLEM_TYPES).optional().describe("That of the data set, if it is given"),
@@ -84,7 +84,7 @@ const RunRequest = z.strictObject({
   worker_label: Label.optional(),
 }).meta({ id: "RunRequest" });
 
-/** The same without defaults: what is not given stays as it was. */
+/** The same settings without defaults: a setting that is left out stays as it was. */
 const RetryRequest = z.strictObject(
   Object.fromEntries(
     Object.entries({
@@ -94,7 +94,7 @@ const RetryRequest = z.strictObject(
   ),
 ).meta({ id: "RetryRequest" });
 
-/** Metrics by their names, of a kind of problem. */
+/** The metrics of a kind of problem, by name. */
 export const Figures = z.object({
   problem_type: z.enum(PROBLEM_TYPES),
   ...Object.fromEntries(
@@ -134,7 +134,7 @@ const RunResult = z.object({
   }).meta({ id: "RunMetrics" }),
 }).meta({ id: "RunResult" });
 
-/** The type says all of it; the schema describes what a client relies on. */
+/** The type is complete; the schema describes the part that clients rely on. */
 const RunAnswer = z.looseObject({
   id: z.string(),
   name: z.string(),
@@ -165,7 +165,7 @@ const RunAnswer = z.looseObject({
 
 const numbers = z.array(z.number());
 
-/** The events of a run's stream that are no points of a curve. */
+/** The events of a run's stream that are not points of a curve. */
 const LogEvent = z.union([
   z.object({
     type: z.literal("state"),
@@ -371,7 +371,7 @@ const history = declareRoute({
   responses: { 200: jsonContent(RunHistoryAnswer, "The history"), ...errorAnswers(404, 422) },
 });
 
-/** The parts of a server that the routes work on. */
+/** Options of {@link runRoutes}. */
 export interface RunRoutesOptions {
   store: RunStore;
   supervisor: Supervisor;
@@ -380,9 +380,9 @@ export interface RunRoutesOptions {
   models: ModelRegistry;
   cache: ModelCache;
   datasets: DatasetLibrary;
-  /** Bases beside the server's own models: folders, known by their names, and names on the hub. */
+  /** The bases beside the server's own models: folders, by their names, and names on the hub. */
   allowedBases?: readonly string[];
-  /** Whether runs are trained on other machines, whose devices are not known here. */
+  /** Whether runs are trained on other machines, whose devices are unknown here. */
   trainsElsewhere?: boolean;
   budget: DiskBudget;
 }
@@ -391,14 +391,14 @@ export interface RunRoutesOptions {
 export function runRoutes(options: RunRoutesOptions): OpenAPIHono {
   const { store, supervisor, datasets } = options;
   const histories = new RunHistories(store);
-  // What stands on one machine of a cluster the others do not see.
+  // The other machines of a cluster do not see the folders of this one.
   const folder = options.trainsElsewhere === true ? undefined : new FolderRuns(options.runsDir);
   const find = async (id: string): Promise<Run | FolderRun> => {
     const run = await store.get(id) ?? await folder?.get(id);
     if (run === undefined) throw new HTTPException(404, { message: `There is no run '${id}'` });
     return run;
   };
-  /** A run that the server has begun. */
+  /** A run that the server itself has started. */
   const findOwn = async (id: string): Promise<Run> => {
     const run = await find(id);
     if (!isReadOnly(run)) return run;
@@ -413,7 +413,7 @@ export function runRoutes(options: RunRoutesOptions): OpenAPIHono {
     return { ...run, state: "lost", silent_seconds: Math.round(lostForMs / 1000) };
   };
 
-  /** Refuses a promotion that would be refused when the model is there. */
+  /** Refuses a promotion that would be refused once the model exists. */
   const checkPromotion = async (name: string, dataset: string, problemType: ProblemType) => {
     const { labels, label_names } = await datasets.audit(dataset);
     const other = await options.models.otherClasses(name, problemType, [labels, label_names]);
@@ -425,7 +425,7 @@ export function runRoutes(options: RunRoutesOptions): OpenAPIHono {
     );
   };
 
-  /** Checks everything that can be before a run is queued. */
+  /** Checks everything that can be checked before a run is queued. */
   const check = async (request: Record<string, unknown>) => {
     const { dataset, name, promote, worker_label, ...settings } = RunRequest.parse(request);
     if (worker_label !== undefined && options.trainsElsewhere !== true) {
@@ -487,7 +487,7 @@ export function runRoutes(options: RunRoutesOptions): OpenAPIHono {
     if (created === undefined) {
       const run = await submit(context, request, { created: idempotent });
       if (run !== undefined) return context.json(run, 202);
-      // The same request has come a second time, and was faster.
+      // The same request came a second time, and was faster.
       created = (await store.created(idempotent))!;
     }
     if (created.sha256 !== sha256) {
@@ -499,7 +499,7 @@ export function runRoutes(options: RunRoutesOptions): OpenAPIHono {
   });
   router.openapi(settingsOf, async (context) => {
     const { known, base } = await check(context.req.valid("json"));
-    // A model on the hub is known when it has been downloaded.
+    // A model on the hub is known once it has been downloaded.
     const suiting = await exists(join(base, CONFIG_FILE))
       ? { defaults: tuningDefaults(await readConfig(base)) }
       : undefined;
@@ -525,7 +525,7 @@ export function runRoutes(options: RunRoutesOptions): OpenAPIHono {
         continue;
       }
       const run = answer(found);
-      // One that runs may be lost.
+      // A running run may be lost.
       if (state !== undefined && run.state !== state) continue;
       if (page.length === limit) {
         next = page.at(-1)!.id;
@@ -596,7 +596,7 @@ function isReadOnly(run: Run | FolderRun): run is FolderRun {
   return "read_only" in run;
 }
 
-/** The runs of two generators, each the newest first, in that order. */
+/** Merges the runs of two generators, each the newest first, in that order. */
 async function* newestOf(
   a: AsyncGenerator<Run>,
   b: AsyncGenerator<FolderRun>,
@@ -621,15 +621,15 @@ async function* newestOf(
   }
 }
 
-/** The name of a request's API key; "" where there is none. */
+/** The name of a request's API key; "" if there is none. */
 function apiKeyName(context: Context): string {
   return context.get("apiKey") ?? "";
 }
 
 /**
- * Where a base is that a request names: never a path.
+ * Resolves the base that a request names, which is never a path.
  *
- * @throws {HTTPException} 422 if it is none that the server knows or allows.
+ * @throws {HTTPException} 422 if the server does not know or allow it.
  */
 async function baseOf(
   name: string,

@@ -1,5 +1,5 @@
 /**
- * A server without its socket: the models, runs and data sets of a folder, and the routes to them.
+ * A server without its socket: the models, runs and data sets of a folder, and their routes.
  *
  * @module
  */
@@ -51,23 +51,23 @@ export interface ServiceOptions extends
   runsDir?: string;
   /** A folder of other models, each in a folder. */
   modelsDir?: string | undefined;
-  /** A file or KV database (URL) for the state; `state.kv` in the folder of the runs by default. */
+  /** The file or KV database (URL) of the state; `state.kv` in the runs' folder by default. */
   kv?: string | undefined;
-  /** Where predictions are made; `auto` by default. */
+  /** The device for predictions; `auto` by default. */
   device?: Device | "auto";
-  /** How weights are held; `fp32` by default. */
+  /** The type of the models' weights; `fp32` by default. */
   dtype?: Dtype;
-  /** The most that loaded models may hold. */
+  /** The most memory for loaded models, in bytes. */
   modelMemoryBytes?: number | undefined;
-  /** After how long a model is unloaded that nobody asks for. */
+  /** The time without requests after which a model is unloaded. */
   idleUnloadMs?: number | undefined;
   /**
-   * A model is stopped when one batch, or its loading, keeps the device for longer; a minute by
-   * default.
+   * The time after which a model is stopped because one batch, or its loading, keeps the device; a
+   * minute by default.
    */
   deviceTimeoutMs?: number | undefined;
   /**
-   * The most tokens of a batch, with padding; by default as many as the device does in about 100
+   * The most tokens of a batch, with padding; by default as many as the device handles in about 100
    * ms.
    */
   maxBatchTokens?: number | undefined;
@@ -75,19 +75,19 @@ export interface ServiceOptions extends
   maxClientBatchSize?: number;
   /** The most predictions at once; 512 by default. */
   maxConcurrentRequests?: number;
-  /** The largest body but of data sets; 2 MB by default. */
+  /** The most bytes of a body, other than a data set; 2 MB by default. */
   payloadLimitBytes?: number;
-  /** The cluster that it belongs to, whose workers train; by default none. */
+  /** The cluster of the server, whose workers train; none by default. */
   cluster?: Omit<MemberOptions, "runsDir"> | undefined;
-  /** How many processes train; one by default, 0 for none. */
+  /** The number of processes that train; one by default, 0 for none. */
   workers?: number;
-  /** After how long a training process that is silent is replaced; two minutes by default. */
+  /** The silence after which a training process is replaced; two minutes by default. */
   heartbeatTimeoutMs?: number;
-  /** Models that are loaded before the service is ready. */
+  /** The models to load before the service is ready. */
   preload?: readonly string[];
 }
 
-/** A folder that is served. */
+/** The server of a folder. */
 export class Service implements AsyncDisposable {
   /** The routes. */
   readonly app: OpenAPIHono;
@@ -95,7 +95,7 @@ export class Service implements AsyncDisposable {
   readonly hasKeys: boolean;
   /** This process's hold on the folder. */
   readonly folder: OwnedFolder;
-  /** Resolves when predictions are made at once; rejects if the device or a preloaded model fails. */
+  /** Resolves when it can predict at once; rejects if the device or a preloaded model fails. */
   readonly ready: Promise<void>;
   readonly #supervisor: Supervisor;
   readonly #drain: Drain;
@@ -150,7 +150,7 @@ export class Service implements AsyncDisposable {
   }
 
   /**
-   * Opens a folder, which then belongs to this process until the service is disposed of.
+   * Opens a folder, which belongs to this process until the service is disposed of.
    *
    * @throws {UserError} If another process has it.
    */
@@ -167,7 +167,7 @@ export class Service implements AsyncDisposable {
         idleMs: options.idleUnloadMs,
       }),
     );
-    // It starts while everything else does.
+    // The executor starts while everything else does.
     cache.executor().catch(() => {});
 
     const { heartbeatTimeoutMs = 120_000, cluster } = options;
@@ -191,7 +191,7 @@ export class Service implements AsyncDisposable {
         store,
         runsDir,
         datasetDir: (name) => datasets.dirOf(name),
-        // Those of a cluster train elsewhere.
+        // The runs of a cluster are trained elsewhere.
         ...cluster === undefined ? { workers: options.workers ?? 1 } : { workers: 0, files },
         ...cluster !== undefined && { maxQueued: MAX_QUEUED_IN_CLUSTER },
         heartbeatTimeoutMs,
@@ -204,7 +204,7 @@ export class Service implements AsyncDisposable {
       modelsDir,
       allowedBases,
     });
-    // Predicting does not wait for it, as where the disk is full.
+    // Predicting does not wait for it, for example on a full disk.
     if (cluster === undefined) {
       supervisor.recover().catch((error) =>
         console.error(`Cannot go on with runs: ${error.message}`)
@@ -217,10 +217,11 @@ export class Service implements AsyncDisposable {
   }
 
   /**
-   * Takes no more requests, waits for responses to those that were taken, and ends what trains, to
-   * be gone on with.
+   * Accepts no more requests, waits for the responses to accepted ones, and stops training, which
+   * can be resumed.
    *
-   * @param onAnswered Called as soon as all responses are there; event streams end with their runs.
+   * @param onAnswered Called as soon as all responses have been made; event streams end with their
+   * runs.
    */
   async stop(onAnswered: () => Promise<void> = () => Promise.resolve()): Promise<void> {
     this.#stopping = true;
@@ -228,7 +229,7 @@ export class Service implements AsyncDisposable {
     await Promise.all([this.#drain.drain().then(onAnswered), this.#supervisor.close()]);
   }
 
-  /** Stops, and gives the folder back. */
+  /** Stops the server, and releases the folder. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
     await this.#resources.disposeAsync();
@@ -257,7 +258,7 @@ interface ServiceState {
   clusterKeys?: SharedConfig;
 }
 
-/** The state in a folder, which has one owner. */
+/** Opens the state in a folder, which has one owner. */
 async function ownState(
   opened: AsyncDisposableStack,
   { kv: given }: ServiceOptions,
@@ -271,13 +272,13 @@ async function ownState(
   return { store, modelStore, datasets: new DatasetLibrary(join(runsDir, "datasets"), ingest) };
 }
 
-/** The state that a cluster shares. */
+/** Opens the state that a cluster shares. */
 async function clusterState(
   opened: AsyncDisposableStack,
   options: MemberOptions,
   ingest: Ingest,
 ): Promise<ServiceState> {
-  // Only here, so that a server without a cluster loads nothing of it.
+  // Imported here, so that a server without a cluster loads none of it.
   const { ClusterMember } = await import("../orchestration/cluster/member.ts");
   const member = opened.use(await ClusterMember.join(options, ingest));
   const { store, datasets, files, config } = member;
@@ -285,7 +286,7 @@ async function clusterState(
   return { store, modelStore, datasets, files, clusterKeys: config };
 }
 
-/** Keeps keys as the cluster has them, after those that are there by now. */
+/** Adds the keys of a cluster to those that are there already, and keeps them up to date. */
 function followKeys(config: SharedConfig, keys: ApiKey[]): Disposable {
   const own = [...keys];
   const update = () => {
@@ -297,7 +298,7 @@ function followKeys(config: SharedConfig, keys: ApiKey[]): Disposable {
   return config.listen(update);
 }
 
-/** The state, or, where that cannot be read, a stand-in: predicting needs none. */
+/** Opens the state, or a stand-in if it cannot be read: predicting needs no state. */
 async function openState(kv: string): Promise<Store> {
   try {
     return await KvStore.open(kv);

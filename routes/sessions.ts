@@ -1,7 +1,6 @@
 /**
- * `/v1/session`: a key that was given once to the page stays with the server. The browser gets a
- * cookie that no script can read and that is sent from the server's own pages alone.
- *
+ * `/v1/session`: keeps a key that was given once to the page on the server. The browser gets a
+ * cookie that no script can read and that is sent from the server's own pages only.
  * @module
  */
 import type { OpenAPIHono } from "@hono/zod-openapi";
@@ -15,15 +14,15 @@ import { createRouter, declareRoute, errorAnswers, jsonBody, jsonContent } from 
 
 const COOKIE = "graft_session";
 const SESSION_SECONDS = 12 * 3600;
-/** The oldest session ends where there would be more. */
+/** The most sessions; beyond them the oldest ends. */
 const MAX_SESSIONS = 10_000;
 
-/** Knows whose page a cookie belongs to. */
+/** The sessions of the page, by their cookies. */
 export class Sessions {
-  /** By the hash of the cookie, so that what is in memory opens nothing. */
+  /** The sessions by the hash of the cookie, so that the memory's content opens nothing. */
   readonly #sessions = new Map<string, { key: ApiKey; endsAt: number }>();
 
-  /** Begins a session, whose secret goes into the cookie. */
+  /** Begins a session, and returns the secret for its cookie. */
   begin(key: ApiKey): string {
     const secret = randomBytes(32).toString("base64url");
     const [oldest] = this.#sessions.keys();
@@ -35,7 +34,7 @@ export class Sessions {
     return secret;
   }
 
-  /** The key of a session that lasts. */
+  /** The key of a session that has not ended. */
   keyOf(secret: string): ApiKey | undefined {
     const session = this.#sessions.get(hash("sha256", secret));
     return session !== undefined && session.endsAt > performance.now() ? session.key : undefined;
@@ -50,8 +49,8 @@ export class Sessions {
 /**
  * The key of a request's session, if it has one.
  *
- * @throws {HTTPException} 403 if the request would change something and does not come from a page of
- * this server: cookies are sent along by themselves.
+ * @throws {HTTPException} 403 if the request would change something and does not come from a page
+ * of this server: browsers send cookies along automatically.
  */
 export function sessionKey(context: Context, sessions: Sessions): ApiKey | undefined {
   const secret = getCookie(context, COOKIE);

@@ -1,5 +1,5 @@
 /**
- * `GET /v1/storage`: what the server's files take.
+ * `GET /v1/storage`: the disk space of the server's files.
  *
  * @module
  */
@@ -33,7 +33,7 @@ const route = declareRoute({
   responses: { 200: jsonContent(Storage, "Bytes by run and data set, the largest first") },
 });
 
-/** The parts of a server whose files are counted. */
+/** Options of {@link storageRoutes}. */
 export interface StorageOptions {
   store: RunStore;
   supervisor: Supervisor;
@@ -50,13 +50,13 @@ export function storageRoutes(options: StorageOptions): OpenAPIHono {
   );
 }
 
-/** Room on the disk that something is to take. */
+/** Reserved disk space. */
 export interface ReservedRoom extends Disposable {
-  /** Bytes on their way to the disk; those beyond what was reserved are reserved as they come. */
+  /** Counts bytes on their way to the disk, and reserves those beyond the reserved space. */
   count<Bytes extends Uint8Array>(bytes: AsyncIterable<Bytes>): AsyncGenerator<Bytes>;
 }
 
-/** The most that runs and data sets may take, those included that are on their way. */
+/** The most disk space for runs and data sets, including those still being written. */
 export class DiskBudget {
   readonly #options: StorageOptions;
   #reservedBytes = 0;
@@ -66,9 +66,9 @@ export class DiskBudget {
   }
 
   /**
-   * Reserves room.
+   * Reserves disk space.
    *
-   * @throws {HTTPException} 507 if there is not so much, or none at all.
+   * @throws {HTTPException} 507 if there is not that much, or none at all.
    */
   async reserve(bytes = 0): Promise<ReservedRoom> {
     const { diskBudgetBytes = Infinity } = this.#options;
@@ -77,10 +77,10 @@ export class DiskBudget {
       reserved += bytes;
       this.#reservedBytes += bytes;
     };
-    // At once: whoever comes meanwhile is to see it.
+    // At once, so that requests that come meanwhile see it.
     take(bytes);
     const free = () => take(-reserved);
-    // Those that come later are no reason to refuse this one.
+    // Later reservations are no reason to refuse this one.
     const reservedByNow = this.#reservedBytes;
     try {
       const used = diskBudgetBytes === Infinity ? 0 : (await storage(this.#options)).total_bytes;
@@ -115,7 +115,7 @@ export class DiskBudget {
   }
 }
 
-/** The bytes that they take. */
+/** The disk space of runs and data sets, in bytes. */
 export async function storage(
   { store, supervisor, datasets, diskBudgetBytes }: StorageOptions,
 ): Promise<z.infer<typeof Storage>> {

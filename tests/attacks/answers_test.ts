@@ -1,6 +1,6 @@
 /**
- * Answers to what fails: one line that a client can use, whatever it sent. They do not grow with the
- * request, and tell nothing of where the server keeps its files.
+ * Answers to requests that fail: one line that a client can use, whatever it sent. They do not grow
+ * with the request, and reveal nothing about the server's folders.
  *
  * @module
  */
@@ -18,11 +18,11 @@ const MAX_ANSWER_LENGTH = 5000;
 const LONG = "x".repeat(70_000);
 const CSV = { "Content-Type": "text/csv" };
 
-/** Answers of one server that are as they should be. */
+/** Checks the answers of one server. */
 class Answers {
   constructor(readonly server: LocalServer) {}
 
-  /** Checks an answer, and gives its status and error. */
+  /** Checks an answer, and returns its status and error. */
   async check(what: string, response: Response): Promise<[number, string]> {
     const text = await response.text();
     ok(response.status < 500 || response.status === 503, `${what}: ${response.status} ${text}`);
@@ -52,7 +52,7 @@ async function damage(dir: string, file: string, content: string | Uint8Array): 
     : Deno.writeFile(join(dir, file), content));
 }
 
-/** Damages of a model's files; all are found when it is loaded. */
+/** Damages to a model's files, all of which are found when it is loaded. */
 const DAMAGES: Record<string, (dir: string) => Promise<void>> = {
   garbage: (dir) => damage(dir, "model.safetensors", crypto.getRandomValues(new Uint8Array(999))),
   "no-weights": async (dir) => {

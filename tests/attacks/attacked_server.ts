@@ -1,5 +1,5 @@
 /**
- * `serve` as a process that can be attacked, and the means to do so.
+ * Runs `serve` as a process that can be attacked, with the means to do so.
  *
  * @module
  */
@@ -9,15 +9,15 @@ import { address } from "../server_process.ts";
 const MAIN = fileURLToPath(new URL("../../main.ts", import.meta.url));
 const PERMISSIONS = "--allow-read --allow-write --allow-net --allow-run=deno --allow-env";
 
-/** How {@link AttackedServer.start} starts. */
+/** Options of {@link AttackedServer.start}. */
 export interface AttackedServerOptions {
   /** Options of the command. */
   options?: readonly string[];
-  /** What the shell does first, as `ulimit -n 256`. */
+  /** A command that the shell runs first, such as `ulimit -n 256`. */
   before?: string;
 }
 
-/** A server in a process and folder of its own, which are gone afterwards. */
+/** A server in a process and folder of its own, both of which are removed afterwards. */
 export class AttackedServer implements AsyncDisposable {
   readonly url: string;
   readonly runsDir: string;
@@ -32,7 +32,7 @@ export class AttackedServer implements AsyncDisposable {
   /**
    * Starts a server and waits until it can predict.
    *
-   * @param prepare Fills the folder of its runs.
+   * @param prepare Fills the folder of the server's runs.
    */
   static async start(
     { options = [], before = ":" }: AttackedServerOptions = {},
@@ -62,26 +62,26 @@ export class AttackedServer implements AsyncDisposable {
     return response.status;
   }
 
-  /** What a POST of JSON answers. */
+  /** The answer to a POST of JSON. */
   async post(path: string, body: unknown): Promise<{ status: number; answer: unknown }> {
     const response = await fetch(this.url + path, { method: "POST", body: JSON.stringify(body) });
     return { status: response.status, answer: await response.json() };
   }
 
-  /** Connections that have sent some text and say no more. */
+  /** Connections that have sent a text and then stay silent. */
   async connect(count: number, text = ""): Promise<Deno.Conn[]> {
     const { hostname, port } = new URL(this.url);
     const connections: Deno.Conn[] = [];
     for (let i = 0; i < count; i++) {
       const connection = await Deno.connect({ hostname, port: Number(port) });
-      // The server may have closed it to make room.
+      // The server may have closed the connection to make room.
       await connection.write(new TextEncoder().encode(text)).catch(() => {});
       connections.push(connection);
     }
     return connections;
   }
 
-  /** The memory that the process has, in MB. */
+  /** The resident memory of the process, in MB. */
   async residentMb(): Promise<number> {
     const { stdout } = await new Deno.Command("sh", {
       args: ["-c", `ps -o rss= -p ${this.process.pid}`],
@@ -93,25 +93,25 @@ export class AttackedServer implements AsyncDisposable {
     try {
       this.process.kill("SIGKILL");
     } catch {
-      // It has ended, which its test has said.
+      // The process has ended already, which its test reports.
     }
     await this.process.status;
     await Deno.remove(this.runsDir, { recursive: true });
   }
 }
 
-/** Waits. */
+/** Waits for a time. */
 export function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-/** Closes connections, those too that are closed already. */
+/** Closes connections, even if some are closed already. */
 export function closeAll(connections: readonly Deno.Conn[]): void {
   for (const connection of connections) {
     try {
       connection.close();
     } catch {
-      // It was.
+      // The connection was closed already.
     }
   }
 }

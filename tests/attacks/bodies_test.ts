@@ -1,5 +1,5 @@
 /**
- * Bodies that are promised and do not come: they take no memory and nobody's place.
+ * Bodies that are announced and do not arrive: they take up neither memory nor anybody's place.
  *
  * @module
  */

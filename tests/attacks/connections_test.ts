@@ -1,5 +1,5 @@
 /**
- * Connections that ask nothing, or only begin to: they keep nobody else out, and end nothing.
+ * Connections without a complete request: they neither keep others out nor end the server.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * Models that keep the device for ever: they are stopped, and harm nobody else.
+ * Models that occupy the device for ever: they are stopped, and harm nobody else.
  *
  * @module
  */
@@ -32,7 +32,7 @@ Deno.test("a model whose graph has no end is stopped, and harms nobody else", as
   strictEqual(bad!.status, 424);
   match(bad!.error, /^Cannot run the model: it took more than 3 seconds on the device$/);
   for (const { status, error } of good) strictEqual(status, 200, error);
-  // It is not tried again.
+  // The model is not tried again.
   const again = await predict("endless");
   strictEqual(again.status, 424);
   match(again.error, /took more than 3 seconds.*; it is tried again in 10 minutes$/);

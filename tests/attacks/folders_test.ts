@@ -1,5 +1,5 @@
 /**
- * Things in the server's folders that are none of its own, or damaged: they harm nothing else.
+ * Foreign or damaged entries in the server's folders: they harm nothing else.
  *
  * @module
  */
@@ -13,7 +13,7 @@ async function shell(command: string): Promise<void> {
   ok(success, new TextDecoder().decode(stderr));
 }
 
-/** Fills a folder with a good model and much that is none. */
+/** Fills a folder with a good model and many entries that are not models. */
 async function fill(dir: string): Promise<void> {
   await writeModel(join(dir, "good"), 1);
   await shell(`cd ${dir} && ln -s itself itself && mkdir lost+found && mkfifo pipe && touch file`);

@@ -1,5 +1,5 @@
 /**
- * A disk without room: predictions go on, and the state of runs is told as it is.
+ * A full disk: predictions go on, and the reported state of runs stays true.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { KvRunStore } from "../../orchestration/kv_run_store.ts";
 import { LocalServer } from "../local_server.ts";
 import { pause } from "./attacked_server.ts";
 
-/** A store that takes nothing while the disk is full. */
+/** A store that accepts nothing while the disk is full. */
 class FullStore implements Store {
   isFull = false;
   readonly #store: Store;

@@ -1,5 +1,5 @@
 /**
- * Requests of the same moment: a limit holds for all of them together.
+ * Simultaneous requests: a limit holds for all of them together.
  *
  * @module
  */

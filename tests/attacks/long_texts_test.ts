@@ -1,5 +1,5 @@
 /**
- * Long texts of every kind: cut elsewhere, they get the answers that they would get here.
+ * Long texts of every kind: cut in the Worker, they get the same answers as in the main thread.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * A folder and a state that go by several names, or whose locks somebody has removed.
+ * A folder and a state that have several names, or whose locks somebody has removed.
  *
  * @module
  */

@@ -14,17 +14,17 @@ import { TEXTS, writeModel } from "../local_server.ts";
 import { AttackedServer, closeAll, pause } from "./attacked_server.ts";
 
 const MODELS = ["first", "second"];
-/** Rows of other requests in a batch may change the last bits of a score. */
+/** The largest difference of scores: other requests' rows in a batch may change the last bits. */
 const TOLERANCE = 1e-5;
 const HEALTH_LIMIT_MS = 100;
-/** Memory is compared with what it was when all parts had run for a while. */
+/** The share of the time that is warm-up: later memory is compared with that until then. */
 const WARM_UP_SHARE = 0.5;
 const GROWTH_LIMIT = 1.2;
-/** Room for the models, some data sets and runs. */
+/** The size of the disk, with room for the models, some data sets and runs. */
 const DISK_SIZE = "100m";
-/** What has been begun is to be over after so long. */
+/** The time within which everything begun must be over. */
 const SETTLING_MS = 60_000;
-/** Short ones, and those that are cut into tokens elsewhere. */
+/** Texts to classify: short ones, and long ones that are cut into tokens in the Worker. */
 const ASKED = [
   ...TEXTS,
   ...Array.from({ length: 50 }, (_, i) => Array.from({ length: i + 1 }, pickWord).join(" ")),
@@ -57,7 +57,7 @@ async function predict(model: string, text: string): Promise<Scores | number> {
   return status;
 }
 
-/** A connection that was kept may end as it is used again, and clients ask once more. */
+/** Sends a request, and repeats it if a kept connection ends as it is used again, as clients do. */
 async function request(url: string, init?: RequestInit): Promise<Response> {
   return await fetch(url, init).catch(() => fetch(url, init));
 }
@@ -66,7 +66,7 @@ async function post(path: string, body: unknown): ReturnType<AttackedServer["pos
   return await server.post(path, body).catch(() => server.post(path, body));
 }
 
-/** What a shell command prints, as a number. */
+/** The output of a shell command, as a number. */
 async function shell(command: string): Promise<number> {
   const { stdout } = await new Deno.Command("sh", { args: ["-c", command] }).output();
   return Number(new TextDecoder().decode(stdout));
@@ -195,7 +195,7 @@ await Promise.all(parts.map(async (part) => {
   }
 }));
 
-/** How many runs are not over, though nothing keeps them from it any more. */
+/** The number of runs that are not over, although nothing stops them any more. */
 async function stuckRuns(): Promise<number> {
   const endsAt = performance.now() + SETTLING_MS;
   for (let running = 1;; await pause(500)) {

@@ -1,5 +1,5 @@
 /**
- * What the subprocesses of a server may do, and the environment that they find.
+ * The permissions and the environment of a server's subprocesses.
  *
  * @module
  */
@@ -25,7 +25,7 @@ Deno.test("runs and evaluations succeed on a host with LD_LIBRARY_PATH", async (
   };
   const run = { dataset: "sample", model: "scratch:tiny", max_steps: 2, name: "titles", ...FEW };
   strictEqual(String(await until("/v1/runs", run)), "succeeded,");
-  // It says that its data are somewhere else.
+  // The model names another folder for its data.
   const [{ run: id }] = (await (await fetch(`${server.url}/v1/models/titles`)).json()).versions;
   const file = join(server.runsDir, id, "training_args.json");
   const args = JSON.parse(await Deno.readTextFile(file));

@@ -1,6 +1,6 @@
 /**
- * Data sets that are large, or come at the same moment: they take no memory of the server, and no
- * more of the disk than they may.
+ * Large and simultaneous uploads of data sets: they take none of the server's memory, and no more
+ * of the disk than allowed.
  *
  * @module
  */
@@ -14,7 +14,7 @@ const ROWS = Array.from({ length: 60 }, (_, i) => {
 });
 const RAW = `text,label\n${ROWS.join("")}`;
 
-/** The bytes of a form with a file of many times the same. */
+/** The bytes of a form whose file repeats the same content. */
 async function* form(boundary: string, times: number): AsyncGenerator<Uint8Array> {
   const encoder = new TextEncoder();
   const part = (name: string) =>
@@ -23,7 +23,7 @@ async function* form(boundary: string, times: number): AsyncGenerator<Uint8Array
         "Content-Type: text/csv\r\n\r\n",
     );
   yield part("train");
-  // It lacks a column, so that the rest of it need not be read.
+  // The file lacks a column, so that the rest of it need not be read.
   yield encoder.encode("text,number\n");
   const block = encoder.encode("word,a\n".repeat(10_000));
   for (let i = 0; i < times; i++) yield block;
@@ -63,7 +63,7 @@ Deno.test("uploads of the same moment share the budget of the disk", async () =>
     const response = await server.app.request(`/v1/datasets?name=set${i}`, {
       method: "POST",
       body: RAW,
-      // One that says how long it is, and one that does not.
+      // One upload declares its length, the other does not.
       headers: {
         "Content-Type": "text/csv",
         ...i % 2 === 0 && { "Content-Length": String(RAW.length) },
@@ -77,7 +77,7 @@ Deno.test("uploads of the same moment share the budget of the disk", async () =>
   ok(counts.get(201)!.length <= 2);
   const { total_bytes } = await (await server.app.request("/v1/storage")).json();
   ok(total_bytes <= 2.5 * RAW.length, `${total_bytes}`);
-  // What was refused has left nothing, and keeps no room.
+  // Refused uploads leave no files, and reserve no room.
   for (const { name } of (await (await server.app.request("/v1/datasets")).json()).datasets) {
     if (name !== "sample") await server.app.request(`/v1/datasets/${name}`, { method: "DELETE" });
   }

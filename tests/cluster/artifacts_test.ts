@@ -11,10 +11,10 @@ import {
 import { Cluster } from "../../orchestration/cluster/connection.ts";
 import { clusterTest, NatsServers } from "./nats_servers.ts";
 
-/** More than a message of NATS may hold. */
+/** The size of parts, more than a message of NATS may hold. */
 const PART_BYTES = 3 * 2 ** 20;
 
-/** Runs a test with blobs of each kind, and a folder that is gone afterwards. */
+/** Runs a test with blobs of each kind, and a temporary folder. */
 function testBlobs(name: string, fn: (blobs: Blobs, dir: string) => Promise<void>): void {
   const inDir = async (work: (dir: string) => Promise<void>) => {
     const dir = await Deno.makeTempDir();
@@ -82,7 +82,7 @@ testBlobs(
     await writeFolder(from);
     const artifacts = new Artifacts(flipped, PART_BYTES, [1]);
     const name = await artifacts.store(from, "models/1");
-    // Once, as on the way: it is fetched again.
+    // Once only, as if it happened on the way: it is fetched again.
     flips = 1;
     await artifacts.fetch(name, to);
     await Deno.remove(to, { recursive: true });
@@ -113,7 +113,7 @@ Deno.test("FetchedFolders.bring() fetches once, and another artifact in its plac
     deepStrictEqual(await read(), "first");
     await folders.bring(second, to);
     deepStrictEqual(await read(), "second");
-    // A process that starts again finds what is there.
+    // A process that starts again finds the fetched folder.
     await new FetchedFolders(artifacts).bring(first, to);
     deepStrictEqual(await read(), "first");
   } finally {

@@ -12,23 +12,23 @@ import { isOver, newRun, type Run } from "../../orchestration/run_store.ts";
 import { Supervisor } from "../../orchestration/supervisor.ts";
 import { MAIN, QUICK_START } from "../graft.ts";
 import { NatsServers } from "./nats_servers.ts";
-/** How much is done, and how badly it is disturbed. */
+/** The amount of work, and how badly it is disturbed. */
 export interface Disturbance {
   runs: number;
   workers: number;
   maxSteps: number;
   /**
-   * After about this many checkpoints of all runs a worker is killed, and started again: by the
-   * clock a slow machine would be disturbed more than it can do.
+   * The approximate number of checkpoints, of all runs, after which a worker is killed and started
+   * again: by the clock, a slow machine would be disturbed too often to get anything done.
    */
   checkpointsPerWorkerKill: number;
-  /** How many workers are killed before they are left alone; by default there is no end. */
+  /** The number of workers to kill; unlimited by default. */
   workerKills?: number;
-  /** After this many checkpoints a NATS node is killed, and started again; by default none is. */
+  /** The number of checkpoints before a NATS node is killed and restarted; by default never. */
   checkpointsPerNatsKill?: number;
-  /** How many NATS nodes are killed; by default there is no end. */
+  /** The number of NATS nodes to kill; unlimited by default. */
   natsKills?: number;
-  /** A worker that is silent for longer loses its tasks to another. */
+  /** The silence after which a worker loses its tasks to another. */
   leaseSeconds: number;
   log?: (line: string) => void;
 }
@@ -46,7 +46,7 @@ export class WorkerProcesses implements AsyncDisposable {
     this.#leaseSeconds = leaseSeconds;
   }
 
-  /** Starts a worker; gives its process. */
+  /** Starts a worker, and returns its process. */
   start(name: string, ...flags: string[]): Deno.ChildProcess {
     const args = [
       ...["run", "--quiet", "-A", MAIN, "worker", "--cluster", this.#servers],
@@ -63,14 +63,14 @@ export class WorkerProcesses implements AsyncDisposable {
     return worker;
   }
 
-  /** Ends a worker with a signal, and waits until it has ended. */
+  /** Ends a worker with a signal, and waits for its end. */
   async end(name: string, signal: "SIGKILL" | "SIGTERM" = "SIGKILL"): Promise<void> {
     const worker = this.#workers.get(name);
     this.#workers.delete(name);
     try {
       worker?.kill(signal);
     } catch {
-      // It has ended.
+      // The worker has ended already.
     }
     await worker?.status;
   }
@@ -80,7 +80,7 @@ export class WorkerProcesses implements AsyncDisposable {
   }
 }
 
-/** A cluster without servers, whose runs are submitted by the test itself. */
+/** A cluster without servers, to which the test itself submits runs. */
 export class TestCluster implements AsyncDisposable {
   readonly dir: string;
   readonly nats: NatsServers;
@@ -103,7 +103,7 @@ export class TestCluster implements AsyncDisposable {
     });
   }
 
-  /** Starts NATS nodes, and joins them. */
+  /** Starts NATS nodes, and joins their cluster. */
   static async start({ nodes = 3, leaseSeconds = 4 } = {}): Promise<TestCluster> {
     const dir = await Deno.makeTempDir();
     const nats = await NatsServers.start(nodes);
@@ -115,7 +115,7 @@ export class TestCluster implements AsyncDisposable {
     return new TestCluster(dir, nats, member, leaseSeconds);
   }
 
-  /** Submits a small run; gives its id. */
+  /** Submits a small run, and returns its id. */
   async submit(
     name: string,
     settings: Record<string, unknown>,
@@ -138,9 +138,9 @@ export class TestCluster implements AsyncDisposable {
   }
 
   /**
-   * A run when it is over.
+   * Waits until a run is over.
    *
-   * @param onCheckpoint Called when it has another checkpoint.
+   * @param onCheckpoint Called at each new checkpoint.
    */
   async over(id: string, onCheckpoint = () => {}): Promise<Run> {
     let step = 0;
@@ -153,11 +153,11 @@ export class TestCluster implements AsyncDisposable {
     throw new Error(`the run '${id}' is gone`);
   }
 
-  /** Measures the model of a run on a worker; gives the report. */
+  /** Evaluates the model of a run on a worker, and returns the report. */
   async evaluate(run: string): Promise<{ accuracy: number }> {
     const { store, files } = this.member;
     const id = crypto.randomUUID();
-    // Where these are on the machine that asks is of no use to the one that works.
+    // The paths of the machine that asks are of no use to the worker.
     const elsewhere = { modelDir: join("/nowhere", run), file: "/nowhere/test.csv" };
     await store.createEvaluation({
       ...{ id, state: "queued", model: run, dataset: "sample" },
@@ -177,7 +177,7 @@ export class TestCluster implements AsyncDisposable {
     }
   }
 
-  /** Waits until all NATS nodes are there, and each has everything. */
+  /** Waits until all NATS nodes are there and up to date. */
   async allCurrent(): Promise<void> {
     const { cluster } = this.member;
     while (true) {
@@ -203,7 +203,7 @@ export class TestCluster implements AsyncDisposable {
   }
 }
 
-/** Counts what has been reached, and lets others wait for it. */
+/** A count that others can wait for. */
 class Progress {
   #count = 0;
   #next = Promise.withResolvers<void>();
@@ -214,7 +214,7 @@ class Progress {
     this.#next = Promise.withResolvers();
   }
 
-  /** Waits until there are more, or the signal aborts. */
+  /** Waits until the count is higher, or the signal aborts. */
   async more(count: number, signal: AbortSignal): Promise<void> {
     const { promise: aborted, resolve } = Promise.withResolvers<void>();
     signal.addEventListener("abort", () => resolve(), { once: true });
@@ -225,7 +225,7 @@ class Progress {
   }
 }
 
-/** Trains under a disturbance, and checks that each run ends once with the bytes of the first, undisturbed one. */
+/** Trains while disturbed; each run must end once, with the bytes of the undisturbed first one. */
 export async function disturbRuns(
   { runs, workers, maxSteps, leaseSeconds, log = () => {}, ...kills }: Disturbance,
 ): Promise<void> {
@@ -253,7 +253,7 @@ export async function disturbRuns(
     if (checkpoints === undefined) return;
     for (let i = 0; i < (count ?? Infinity); i++) {
       await progress.more(1 + random.integer(2 * checkpoints - 1), done.signal);
-      // Somewhere between two checkpoints.
+      // At any moment between two checkpoints.
       await pause(random.integer(1000), done.signal);
       if (done.signal.aborted) return;
       await kill();
@@ -275,7 +275,7 @@ export async function disturbRuns(
       await pause(3000, done.signal);
       cluster.nats.startNode(node);
       log(`killed and started NATS node ${node}`);
-      // Two of three have to have everything when the next is killed.
+      // Two of the three nodes must be up to date when the next is killed.
       await cluster.allCurrent();
     }),
   ]);
@@ -306,7 +306,7 @@ export async function disturbRuns(
   );
 }
 
-/** Waits, but no longer than until the signal aborts. */
+/** Waits for a time, or until the signal aborts. */
 export async function pause(ms: number, signal?: AbortSignal): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   const timer = setTimeout(resolve, ms);

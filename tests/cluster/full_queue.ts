@@ -1,5 +1,5 @@
 /**
- * A queue of many runs, and how long it takes to look at it.
+ * A queue of many runs, and the time that its operations take.
  *
  * @module
  */
@@ -7,7 +7,7 @@ import { deepStrictEqual } from "node:assert";
 import { TestCluster } from "./disturbed_runs.ts";
 import { JetStreamRunStore } from "../../orchestration/cluster/jetstream_run_store.ts";
 
-/** Queues runs, lists pages of them, claims some, and prints how long each took. */
+/** Queues runs, lists pages of them, claims some, and prints the times of each. */
 export async function fillQueue(
   { runs, log }: { runs: number; log: (line: string) => void },
 ): Promise<void> {

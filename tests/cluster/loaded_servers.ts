@@ -16,7 +16,7 @@ const MAIN = fileURLToPath(new URL("../../main.ts", import.meta.url));
 const INPUTS = ["a duet for two pianos", "bread from sour dough"];
 const CLIENTS = 4;
 const PUBLISH_EVERY_MS = 4000;
-/** A change is in force everywhere after so long. */
+/** The time after which a change is in force on all servers. */
 const IN_FORCE_MS = 1000;
 
 interface Answer {
@@ -47,7 +47,7 @@ export async function loadServers(
       { servers: nats.servers, runsDir: join(dir, "publisher") },
       () => Promise.resolve(),
     );
-    /** When the publishing of each version began, and when it was over. */
+    /** The times at which the publishing of each version began and ended. */
     const since: number[] = [];
     const published: number[] = [];
     const publish = async () => {
@@ -133,7 +133,7 @@ export async function loadServers(
       try {
         server.kill("SIGKILL");
       } catch {
-        // It has ended.
+        // The server has ended already.
       }
       await server.status;
     }

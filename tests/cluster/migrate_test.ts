@@ -5,7 +5,7 @@ import { Service, type ServiceOptions } from "../../routes/service.ts";
 import { writeModel } from "../local_server.ts";
 import { clusterTest, NatsServers } from "./nats_servers.ts";
 
-/** What a server says of everything that it has. */
+/** Everything that a server reports of its state. */
 async function inventory(service: Service): Promise<unknown> {
   const get = async (path: string) => {
     const response = await service.app.request(`http://127.0.0.1${path}`);

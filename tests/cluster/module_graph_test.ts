@@ -2,7 +2,7 @@ import { deepStrictEqual } from "node:assert";
 import { fileURLToPath } from "node:url";
 
 const ROOT = new URL("../../", import.meta.url);
-/** Imported where a cluster was asked for, and nowhere else. */
+/** The modules that may be loaded only where a cluster is asked for. */
 const CLUSTER_MODULES = /\/orchestration\/cluster\/|\/cli\/cluster_worker\.ts$/;
 
 interface Module {
@@ -10,7 +10,7 @@ interface Module {
   dependencies?: { code?: { specifier: string }; isDynamic?: boolean }[];
 }
 
-/** The modules that are loaded with one, those that belong to a cluster only where it is asked for. */
+/** The modules that a root module loads; those of a cluster only if `withCluster` is set. */
 async function loadedWith(root: string, withCluster: boolean): Promise<string[]> {
   const file = fileURLToPath(new URL(root, ROOT));
   const { stdout } = await new Deno.Command("deno", { args: ["info", "--json", file] }).output();

@@ -9,12 +9,12 @@ import { join } from "node:path";
 const PROGRAM = "nats-server";
 
 /**
- * How tests of clusters are declared: they are skipped where there is no `nats-server`, but for where
- * `GRAFT_NATS=required` says that there has to be one.
+ * Options of tests of clusters, which are skipped if there is no `nats-server`, unless
+ * `GRAFT_NATS=required` demands one.
  */
 export const clusterTest = {
   ignore: !hasNatsServer(),
-  // Connections are closed when the servers are gone.
+  // Connections are closed once the servers are gone.
   sanitizeOps: false,
   sanitizeResources: false,
 };
@@ -29,9 +29,9 @@ function hasNatsServer(): boolean {
   }
 }
 
-/** Nodes with JetStream. */
+/** NATS nodes with JetStream. */
 export class NatsServers implements AsyncDisposable {
-  /** As `--cluster` takes them. */
+  /** The addresses, as `--cluster` takes them. */
   readonly servers: string;
   readonly #dir: string;
   readonly #ports: number[];
@@ -49,14 +49,14 @@ export class NatsServers implements AsyncDisposable {
     this.servers = this.#ports.map((port) => `nats://127.0.0.1:${port}`).join(",");
   }
 
-  /** Starts nodes, with what else they are to be told. */
+  /** Starts nodes, with a further configuration file if there is one. */
   static async start(count = 3, configFile?: string): Promise<NatsServers> {
     const nats = new NatsServers(await Deno.makeTempDir(), count, configFile);
     for (let node = 0; node < count; node++) nats.startNode(node);
     return nats;
   }
 
-  /** Starts a node that does not run. */
+  /** Starts a node that is not running. */
   startNode(node: number): void {
     const routes = this.#clusterPorts.map((port) => `nats-route://127.0.0.1:${port}`).join(",");
     const clustered = this.#nodes.length === 1 ? [] : [

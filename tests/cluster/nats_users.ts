@@ -5,7 +5,7 @@
  */
 import { nkeys } from "@nats-io/transport-node";
 
-/** What a server that knows one account is told, and a user of it. */
+/** A server's configuration with one account, and a user of that account. */
 export interface NatsUsers {
   /** A part of the server's configuration. */
   config: string;
@@ -49,7 +49,7 @@ ${seed}
   };
 }
 
-/** What one says of another, signed. */
+/** A signed token with an issuer's claims about a subject. */
 function token(issuer: nkeys.KeyPair, subject: nkeys.KeyPair, nats: object): string {
   const base64 = (bytes: Uint8Array) =>
     bytes.toBase64({ alphabet: "base64url", omitPadding: true });

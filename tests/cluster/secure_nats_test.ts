@@ -6,7 +6,7 @@ import { graft } from "../graft.ts";
 import { clusterTest, NatsServers } from "./nats_servers.ts";
 import { natsUsers } from "./nats_users.ts";
 
-/** An authority, and a certificate of it for this machine. */
+/** A certificate authority, and its certificate for this machine. */
 const CERTIFICATES = `
 new="-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
 openssl req -x509 $new -subj /CN=authority -keyout authority.key -out authority.pem
@@ -32,7 +32,7 @@ Deno.test({
     await Deno.writeTextFile(file("user.creds"), users.credentials);
     await Deno.writeTextFile(file("stranger.creds"), strangers.credentials);
     await using nats = await NatsServers.start(1, file("nats.conf"));
-    // A certificate is for a name.
+    // A certificate is issued for a name.
     const servers = nats.servers.replaceAll("127.0.0.1", "localhost");
     const right = { tlsCaFile: file("authority.pem"), credentialsFile: file("user.creds") };
     {

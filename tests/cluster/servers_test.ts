@@ -6,7 +6,7 @@ import { Service } from "../../routes/service.ts";
 import { writeModel } from "../local_server.ts";
 import { clusterTest, NatsServers } from "./nats_servers.ts";
 
-/** Two servers of a cluster, and one who publishes models. */
+/** Two servers of a cluster, and a member that publishes models. */
 class TwoServers implements AsyncDisposable {
   readonly nats: NatsServers;
   readonly servers: [Service, Service];
@@ -44,12 +44,12 @@ class TwoServers implements AsyncDisposable {
     await this.#member.files.publishFolder(name, crypto.randomUUID(), dir, promote);
   }
 
-  /** Where a worker would write down how its runs go. */
+  /** The store into which a worker would write the course of its runs. */
   get store(): RunStore {
     return this.#member.store;
   }
 
-  /** What both answer to the same request, the first server first. */
+  /** The answers of both servers to the same request, the first server's first. */
   async ask(method: string, path: string, body?: unknown): Promise<[Response, Response]> {
     const [first, second] = this.servers;
     return [await request(first, method, path, body), await request(second, method, path, body)];
@@ -140,7 +140,7 @@ Deno.test({
   },
 });
 
-/** The ids of some events of a run, from the one after `last` on; ends the connection then. */
+/** The ids of a run's next events after `last`; closes the connection afterwards. */
 async function eventIds(
   server: Service,
   run: string,

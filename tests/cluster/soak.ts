@@ -1,5 +1,5 @@
 /**
- * The whole of the faults that a cluster has to survive, by hand: it takes many minutes.
+ * All the faults that a cluster must survive, to be run by hand: it takes many minutes.
  *
  * ```sh
  * deno task soak:cluster runs      # 40 runs on 4 workers, which are killed again and again

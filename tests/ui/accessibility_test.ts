@@ -38,7 +38,7 @@ for (const colorScheme of ["light", "dark"] as const) {
       await fill(server);
       const http = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, server.app.fetch);
       const url = `http://127.0.0.1:${http.addr.port}`;
-      // Trusted Types of the page would keep axe out, which is put in by the debugger.
+      // The page's Trusted Types would keep axe out, which is injected by the debugger.
       await using watched = await WatchedPage.open(url, { colorScheme, bypassCSP: true });
       const { page } = watched;
       const axe = await Deno.readTextFile(AXE);

@@ -22,7 +22,7 @@ fs.existsSync = (path) => {
 export const hasBrowser = existsSync(CHROMIUM);
 if (!hasBrowser) console.error(`Tests of the page are skipped: there is no ${CHROMIUM}`);
 
-/** A page, and what went wrong in it. */
+/** A page, with the faults that occur in it. */
 export class WatchedPage implements AsyncDisposable {
   readonly page: Page;
   /** Errors, dialogs and violations of the content security policy. */
@@ -38,7 +38,7 @@ export class WatchedPage implements AsyncDisposable {
       void dialog.dismiss();
     });
     page.on("console", (message) => {
-      // The browser says so of every answer that is an error, and of a server that is gone.
+      // The browser reports every answer that is an error, and a server that is gone.
       const isAnswer = /Failed to load resource|net::ERR_/.test(message.text());
       if (message.type() === "error" && !isAnswer) this.faults.push(message.text());
     });
@@ -47,7 +47,7 @@ export class WatchedPage implements AsyncDisposable {
   /** Opens an address. */
   static async open(url: string, options: BrowserContextOptions = {}): Promise<WatchedPage> {
     const { chromium } = await import("playwright-core");
-    // The sandbox needs rights that a container seldom gives; what is opened is our own page.
+    // The sandbox needs rights that a container seldom gives; only our own page is opened.
     const browser = await chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox"] });
     const context = await browser.newContext({
       viewport: { width: 1280, height: 900 },

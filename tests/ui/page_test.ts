@@ -1,5 +1,5 @@
 /**
- * The page in a browser: the way from a file to a model, and what must hold when things go wrong.
+ * The page in a browser: the way from a file to a model, and its behaviour when something fails.
  *
  * @module
  */
@@ -22,14 +22,14 @@ async function serve(options: LocalServerOptions = {}) {
     server,
     url,
     async [Symbol.asyncDispose]() {
-      // Streams of events go on as long as the page looks at them.
+      // Streams of events go on as long as the page follows them.
       void http.shutdown();
       await server[Symbol.asyncDispose]();
     },
   };
 }
 
-/** A test that needs a browser; what it leaves running belongs to that. */
+/** A test that needs a browser; resources that remain belong to the browser. */
 function testPage(name: string, fn: (t: Deno.TestContext) => Promise<void>): void {
   const ignore = !hasBrowser;
   Deno.test({ name, ignore, sanitizeOps: false, sanitizeResources: false, fn });

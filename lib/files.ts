@@ -61,7 +61,7 @@ export function isDiskFull(error: unknown): boolean {
       );
 }
 
-/** Whether the operating system refused something, such as a write to a full disk. */
+/** Whether the operating system refused an operation, such as a write to a full disk. */
 export function isSystemError(error: unknown): error is Error {
   return error instanceof Deno.errors.NotCapable ||
     error instanceof Error && "code" in error && /^E[A-Z]+$/.test(String(error.code));
@@ -91,14 +91,14 @@ export class PartialFile implements AsyncDisposable {
     return new PartialFile(path, partial, file);
   }
 
-  /** Appends to it. */
+  /** Appends bytes to the file. */
   async write(bytes: Uint8Array): Promise<void> {
     for (let written = 0; written < bytes.length;) {
       written += await named(this.#path, this.#file.write(bytes.subarray(written)));
     }
   }
 
-  /** Gives it its name. */
+  /** Gives the file its final name. */
   async publish(): Promise<void> {
     await named(this.#path, this.#file.sync());
     this.#close();
@@ -147,7 +147,7 @@ export async function writeJson(path: string, value: unknown): Promise<void> {
   await writeFileAtomically(path, JSON.stringify(value, null, 2) + "\n");
 }
 
-/** The rule that a file breaks which Git LFS has left in the place of another. */
+/** The rule that a file breaks if it is a pointer left by Git LFS. */
 export const LFS_FAULT =
   "it is the pointer that Git LFS leaves in the place of a file; fetch the file itself by " +
   "'git lfs pull' in its folder";
@@ -181,7 +181,7 @@ export async function readJson<Schema extends z.ZodType>(
   return checkJson(path, json, schema);
 }
 
-/** The rule that a text breaks which is not JSON: it may be what a failed download has left. */
+/** The rule that a text breaks if it is not JSON, for example the remains of a failed download. */
 function faultOfText(text: string): string {
   if (text.startsWith("version https://git-lfs")) return LFS_FAULT;
   if (/^\s*<(!doctype|html)/i.test(text)) return "it is a web page; download the file itself";
@@ -209,13 +209,13 @@ function parsed<Schema extends z.ZodType>(path: string, json: unknown, schema: S
   try {
     return schema.safeParse(json);
   } catch (error) {
-    // The stack is full.
+    // The stack overflowed.
     if (!(error instanceof RangeError)) throw error;
     throw new UserError(`Cannot read '${path}': its values are nested too deep`);
   }
 }
 
-/** Removes those of the files that a folder holds. */
+/** Removes those of the files that exist in a folder. */
 export async function removeFiles(dir: string, names: readonly string[]): Promise<void> {
   for (const name of names) {
     if (await exists(join(dir, name))) await Deno.remove(join(dir, name));
@@ -239,7 +239,7 @@ export async function checkRegular(path: string): Promise<void> {
     if (info.isFile) return;
     ({ isDirectory } = info);
   } catch (error) {
-    // Opening it reports this.
+    // Opening the file reports this.
     if (error instanceof Deno.errors.NotFound) return;
     throw new UserError(`Cannot read '${path}': ${error instanceof Error ? error.message : error}`);
   }

@@ -20,7 +20,7 @@ export class IdleTimer implements Disposable {
     return this.#controller.signal;
   }
 
-  /** Restarts the time, as something has come. */
+  /** Restarts the timer, as data has arrived. */
   restart(): void {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#controller.abort(), this.#timeoutMs);

@@ -1,13 +1,13 @@
 /**
- * Does the same with each of many things, several at once.
+ * Applies a function to many items, several at once.
  *
  * @module
  */
 
 /**
- * What comes of each of some things, in their order; at most so many are in work at a time.
+ * The results of a function for some items, in their order; at most `atOnce` calls run at a time.
  *
- * @throws What the first failure throws; those that are in work then go on to their ends.
+ * @throws The error of the first call that fails; those that are running then go on to their ends.
  */
 export async function mapAtOnce<Item, Result>(
   items: readonly Item[],
@@ -15,7 +15,7 @@ export async function mapAtOnce<Item, Result>(
   map: (item: Item) => Promise<Result>,
 ): Promise<Result[]> {
   const results = new Array<Result>(items.length);
-  // All take from the same one.
+  // All workers take items from the same iterator.
   const entries = items.entries();
   const work = async () => {
     for (const [i, item] of entries) results[i] = await map(item);

@@ -1,5 +1,5 @@
 /**
- * Messages for clients, who are not to learn where the server keeps its files.
+ * Messages for clients, which must not reveal where the server keeps its files.
  *
  * @module
  */
@@ -7,12 +7,12 @@ import { basename, dirname, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { packagesDir } from "./permissions.ts";
 
-/** Makes paths in a message relative to the folder of this program that they lead into. */
+/** Makes paths in a message relative to the folder of this program that they are in. */
 export type HideFolders = (message: string) => string;
 
 const PROGRAM_DIR = fileURLToPath(new URL("..", import.meta.url));
 
-/** Hides folders, and those of the program, its packages and the process, which are always hidden. */
+/** Hides these folders, and always those of the program, its packages and the process. */
 export function folderHider(folders: readonly string[]): HideFolders {
   const dirs = [...folders, PROGRAM_DIR, packagesDir(), "."].map((dir) => resolve(dir));
   const hidden = [...new Set(dirs.flatMap((dir) => [dir, realPath(dir)]))]

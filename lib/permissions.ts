@@ -7,21 +7,21 @@ import { join, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 
 /**
- * Allows reading or writing some files and folders. Deno separates paths by commas, and takes none that
- * has one: then all are allowed.
+ * The permission to read or write some files and folders. Deno separates paths by commas, and
+ * allows none in a path: for such a path, all files are allowed.
  */
 export function pathPermission(name: "read" | "write", paths: readonly string[]): string {
   if (paths.some((path) => path.includes(","))) return `--allow-${name}`;
   return `--allow-${name}=${[...new Set(paths)]}`;
 }
 
-/** The folder of the packages from npm, some of which read files of their own. */
+/** The folder of the npm packages, some of which read files of their own. */
 export function packagesDir(): string {
   const path = fileURLToPath(import.meta.resolve("onnxruntime-web"));
   return path.slice(0, path.lastIndexOf(join(sep, "onnxruntime-web", sep)));
 }
 
-/** The variables of the environment that Deno itself and the driver of a device go by. */
+/** The environment variables that Deno itself and the driver of a device read. */
 export const SYSTEM_VARIABLES: readonly string[] = [
   "PATH",
   "DENO_DIR",

@@ -9,8 +9,8 @@ const LOOKS = 20;
 const MIN_INTERVAL_MS = 10;
 
 /**
- * Measures how long another has been silent while this thread listened: time when this thread was
- * busy, stopped or asleep does not count.
+ * Measures how long a thread or process has been silent while this thread listened: time when this
+ * thread was busy, stopped or asleep does not count.
  */
 export class Silence implements Disposable {
   #ms = 0;
@@ -41,7 +41,7 @@ export class Silence implements Disposable {
     this.#ms = 0;
   }
 
-  /** Waits for something during which nothing is heard. */
+  /** Waits for work during which nothing can be heard. */
   async suspend(work: Promise<void>): Promise<void> {
     this.#isListening = false;
     await work;

@@ -13,7 +13,7 @@ export function writeLine(
   try {
     while (bytes.length > 0) bytes = bytes.subarray(stream.writeSync(bytes));
   } catch (error) {
-    // Nobody reads it; as with console, that is no reason to stop.
+    // Nobody reads the output; as with console, that is no reason to stop.
     if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
   }
 }

@@ -19,7 +19,7 @@ export function abstainOption(consequence: string): Option {
   });
 }
 
-/** @throws {UserError} If a model does not predict one class for each text. */
+/** @throws {UserError} If a model does not predict exactly one class for each text. */
 export function checkAbstain(
   abstain: number | undefined,
   dir: string,

@@ -1,12 +1,12 @@
 /**
- * The key of a server, which no command line holds: all on a machine can read those.
+ * The key of a server, which is never on a command line: all users of a machine can read those.
  *
  * @module
  */
 import { UserError } from "../lib/user_error.ts";
 import { API_KEY_VARIABLE } from "../routes/access.ts";
 
-/** A shorter one can be guessed. */
+/** The least length of a key; a shorter one can be guessed. */
 const MIN_LENGTH = 16;
 
 /**

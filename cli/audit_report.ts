@@ -13,7 +13,7 @@ import type {
 import { type Side, SIDES } from "../data/preparation/split.ts";
 import { MUCH_UNKNOWN, percent, unknownLine } from "./report.ts";
 
-/** Tables of more classes are cut. */
+/** The most classes in a table. */
 const MAX_CLASSES = 30;
 
 /** An audit as text: the leakage, then tables of the files, classes and baselines. */

@@ -57,7 +57,7 @@ export async function runClusterWorker(flags: ClusterWorkerFlags): Promise<void>
     runsDir,
     datasetDir: (name) => datasets.dirOf(name),
     workers: tasks,
-    // No server is on this machine, or the worker was started with `nice`.
+    // There is no server on this machine, or the worker was started with `nice`.
     spawn: (job) => spawnWorker(job, { lowPriority: false }),
     heartbeatTimeoutMs: heartbeatTimeout * 1000,
     files,

@@ -40,7 +40,7 @@ import {
   showNote,
 } from "./table_options.ts";
 
-/** Tables of more classes are cut. */
+/** The most classes in a table. */
 const MAX_CLASSES = 30;
 
 /** The command and its subcommands. */
@@ -97,7 +97,7 @@ interface AuditCommandOptions extends Record<string, unknown>, ColumnOptions {
   json?: boolean;
 }
 
-/** As in `train`, so that the audit shows its effect. */
+/** The setting as in `train`, so that the audit shows its effect. */
 const AuditSettings = z.object({ maxLength: TrainSettings.shape.maxLength });
 
 function auditCommand(): Command {
@@ -144,7 +144,7 @@ async function runAudit(dir: string, options: AuditCommandOptions): Promise<void
       ? scratchWordPieces
       : () => (text) => tokenizer.countTokens(text) - tokenizer.specialTokenCount,
   });
-  // First, as the folder may not be writable.
+  // The report is printed first, as the folder may not be writable.
   console.log(json ? JSON.stringify(report) : formatAudit(report));
   const isSample = await Deno.realPath(dir) === await Deno.realPath(SAMPLE_DIR);
   const page = html ?? join(isSample ? "." : dir, "audit.html");

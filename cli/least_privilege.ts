@@ -1,6 +1,6 @@
 /**
- * Starts `serve` with the permissions that its flags ask for, and no others: its folders, the cache of
- * the hub where a base may come from there, and its address. The task `serve` runs this file.
+ * Starts `serve` with only the permissions that its flags require: its folders, the hub's cache if
+ * a base may come from there, and its address. The task `serve` runs this file.
  *
  * @module
  */
@@ -60,16 +60,16 @@ export function servePermissions(
   const address = host.includes(":") ? `[${host}]` : host;
   const net = [
     port === "0" ? address : `${address}:${port}`,
-    // Deno's own server, to which connections are handed over.
+    // Connections are handed over to Deno's own server.
     "127.0.0.1",
     ...isUrl ? [new URL(kv).host] : [],
     ...usesHub ? [...HUB_HOSTS, URL.parse(environment.get("HF_ENDPOINT") ?? "")?.host ?? ""] : [],
   ].filter((host) => host !== "");
   return [
     pathPermission("read", read),
-    // Models of 8 bits and digests are kept where models are.
+    // Models of 8 bits and digests are kept where the models are.
     pathPermission("write", [runs, ...folders, ...state, ...hub]),
-    // The servers of a cluster tell each other's addresses.
+    // The servers of a cluster tell each other their addresses.
     ...isCluster
       ? ["--allow-net", "--allow-sys=systemMemoryInfo"]
       : [`--allow-net=${[...new Set(net)]}`],
@@ -89,7 +89,7 @@ if (import.meta.main) {
       try {
         server.kill(signal);
       } catch {
-        // It has ended already.
+        // The process has ended already.
       }
     });
   }

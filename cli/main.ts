@@ -38,7 +38,7 @@ export async function main(args: readonly string[]): Promise<number> {
     .description("Fine-tune BERT text classifiers and serve them, on Deno, with no Python.")
     .usage("<command> [options]");
   const [name = ""] = args;
-  // The help lists them all, and so does the search for what a mistyped name may mean.
+  // The help lists all commands, and a mistyped name is compared with all of them.
   const loaders = Object.hasOwn(COMMANDS, name) ? [COMMANDS[name]!] : Object.values(COMMANDS);
   for (const load of loaders) program.addCommand(await load());
   for (
@@ -48,8 +48,8 @@ export async function main(args: readonly string[]): Promise<number> {
       ...program.commands.flatMap((it) => it.commands),
     ]
   ) {
-    // Commander would read environment variables to decide on colours. Its help is wrapped on a
-    // narrow terminal, too, beside options with long names.
+    // Commander would read environment variables to decide on colours. Its help is also wrapped on
+    // a narrow terminal, even beside options with long names.
     command.exitOverride().configureHelp({ minWidthToWrap: 20 }).configureOutput({
       getOutHasColors: () => false,
       getErrHasColors: () => false,

@@ -1,5 +1,5 @@
 /**
- * `migrate`: carries what one server has, its state and its folders, into a cluster.
+ * `migrate`: copies a server's state and folders into a cluster.
  *
  * @module
  */
@@ -73,7 +73,7 @@ async function migrate(options: Options): Promise<void> {
   );
 }
 
-/** Shares the data sets that the cluster lacks; gives how many there are. */
+/** Shares the data sets that the cluster lacks, and returns their number. */
 async function migrateDatasets(runsDir: string, { datasets }: ClusterMember): Promise<number> {
   const own = new DatasetLibrary(join(runsDir, "datasets"), () => Promise.resolve());
   const names = (await own.names()).filter((name) => name !== SAMPLE);
@@ -82,7 +82,7 @@ async function migrateDatasets(runsDir: string, { datasets }: ClusterMember): Pr
   return names.length;
 }
 
-/** Publishes the models with their numbers and aliases; gives the artifacts of their folders. */
+/** Publishes the models with their numbers and aliases; returns the artifacts of their folders. */
 async function migrateModels(
   runsDir: string,
   store: KvModelStore,
@@ -112,7 +112,7 @@ async function migrateModels(
   return artifacts;
 }
 
-/** Writes a run with its events; one that is not over is queued, with what it has left. */
+/** Writes a run with its events; an unfinished one is queued, with its last checkpoint. */
 async function migrateRun(
   runsDir: string,
   run: Run,

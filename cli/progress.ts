@@ -17,11 +17,11 @@ import { decimals, describeMetrics } from "../training/metrics.ts";
 import type { TableProgress } from "../training/predict_table.ts";
 import { formatMetric, percent, unknownLine } from "./report.ts";
 
-/** The most important figures come first, as a narrow terminal cuts the end. */
+/** The format of the bar, with the most important figures first: a narrow terminal cuts the end. */
 const FORMAT = "  {bar} {value}/{total} steps | {left} left | loss {loss} | {rate} tokens/s";
 const DOWNLOAD_FORMAT = "  {bar} {percentage} % | {file}";
 const ENCODING_FORMAT = "  {bar} {value}/{total} texts encoded";
-/** In columns, so that all of it fits into 80. */
+/** The width of the bar in columns, so that the line fits into 80. */
 const BAR_SIZE = 14;
 /** The weight of the earlier losses in the bar's smoothed loss. */
 const SMOOTHING = 0.95;
@@ -123,7 +123,7 @@ export class TrainProgress {
 
   #encoding({ texts, total }: EncodingEvent): void {
     if (total !== undefined) {
-      // Before the run has its own bar the texts are few.
+      // Until the run has its own bar, there are only few texts.
       if (this.#bar === undefined) return;
       this.#encodingBar ??= this.#bars.create(total, texts, {}, { format: ENCODING_FORMAT });
       this.#encodingBar.update(texts);

@@ -17,11 +17,11 @@ import {
   metricEntries,
 } from "../training/metrics.ts";
 
-/** Tables are at most as wide as a usual terminal, in columns. */
+/** The width of tables in columns, as on a usual terminal. */
 const WIDTH = 80;
 /** The least width that columns of names are cut to. */
 const MIN_NAME_WIDTH = 16;
-/** With more classes only the worst are shown. */
+/** The most classes to show; of more, only the worst are shown. */
 const MAX_CLASSES = 20;
 /** The shares of the surest texts to report. */
 const SHOWN_COVERAGE = [0.8, 0.5];
@@ -169,7 +169,7 @@ function formatP(p: number): string {
 /** All classes in a table, or the worst of many. */
 function classLines(classes: readonly ClassReport[]): string[] {
   const rows = classes.map((report, index) => ({ ...report, number: index + 1 }));
-  // A class without texts cannot be predicted rightly.
+  // A class without texts cannot be predicted correctly.
   const [present, absent] = [
     rows.filter(({ support }) => support > 0),
     rows.filter(({ support }) => support === 0),
@@ -250,7 +250,7 @@ function tableOf(head: string[]): Table.Table {
  */
 function fitted(table: Table.Table, names: readonly number[] = [0]): string {
   const excess = table.width - WIDTH;
-  // Known once the table has been drawn.
+  // The widths are known once the table has been drawn.
   const widths = table.options.colWidths as number[];
   for (let cut = 0; cut < excess; cut++) {
     const widest = names.reduce((a, b) => widths[b]! > widths[a]! ? b : a);
@@ -268,7 +268,7 @@ function count(value: number): string {
   return value.toLocaleString("en");
 }
 
-/** A larger share of unknown word pieces leaves too little of a text. */
+/** The share of unknown word pieces beyond which too little of a text is left. */
 export const MUCH_UNKNOWN = 0.1;
 
 /** The share of some texts that a model cannot read; `undefined` if it is negligible. */

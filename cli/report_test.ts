@@ -37,7 +37,7 @@ Deno.test("formatReport() says no figures of unseen texts where there are none",
   match(report, /^ {2}seen in training: 4 texts, .*\n {2}unseen: no text\n {2}expected/m);
 });
 
-/** Texts of `count` classes; those with an even number are taken for the next. */
+/** Texts of `count` classes; those of even classes are mistaken for the next class. */
 function manyClasses(count: number, name = (index: number) => `class ${index}`) {
   const oneHot = (index: number) => Array.from({ length: count }, (_, i) => Number(i === index));
   const labels = Array.from({ length: count }, (_, index) => name(index));

@@ -1,6 +1,6 @@
 /**
  * `runs`: a server's training runs on the command line. It asks the running server; without one it
- * reads the state from the file, which has one owner.
+ * reads the state from its file, which only one process may own.
  *
  * @module
  */
@@ -136,7 +136,7 @@ function print(run: Run, { json }: Options): void {
   console.log(`${table}`);
 }
 
-/** An event in a line. */
+/** An event as one line of text. */
 function describe(event: RunEvent): string {
   const { type, ...rest } = event;
   const values = Object.entries(rest)

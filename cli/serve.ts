@@ -57,7 +57,7 @@ interface Options extends ClusterFlags {
   ui: boolean;
 }
 
-/** A busy process may miss some of its heartbeats, one every two seconds. */
+/** The least timeout in seconds; a busy process may miss some of its heartbeats, one every two. */
 const MIN_HEARTBEAT_TIMEOUT = 10;
 
 /** The command and its options. */
@@ -154,7 +154,7 @@ async function run(options: Options): Promise<void> {
   if (modelsDir !== undefined && !await exists(modelsDir)) {
     throw new UserError(`Cannot serve the models of '${modelsDir}': no such folder`);
   }
-  // Held until the process ends: the state has one owner.
+  // The service is held until the process ends: the state has one owner.
   await using service = await Service.open({
     runsDir,
     modelsDir,
@@ -179,7 +179,7 @@ async function run(options: Options): Promise<void> {
     apiKeys,
     requestsPerMinute: options.rateLimit,
     corsOrigins: options.corsOrigin ?? [],
-    // OpenTelemetry, where it is on, takes the severity from the function.
+    // OpenTelemetry, if it is on, takes the severity from the function.
     log: (entry) => console[entry.level](JSON.stringify(entry)),
     page: options.ui,
   });
@@ -199,7 +199,7 @@ async function run(options: Options): Promise<void> {
   const stop = () => {
     // A server that shuts down cuts off bodies that it still reads: https://github.com/denoland/deno/issues/36809
     stopping ??= service.stop(() => server.shutdown());
-    // Cuts off requests that take longer; the timer does not keep the process alive.
+    // The timer cuts off requests that take longer, and does not keep the process alive.
     setTimeout(() => Deno.exit(0), options.drainTimeout * 1000).unref();
   };
   Deno.addSignalListener("SIGINT", stop);

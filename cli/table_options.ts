@@ -1,5 +1,5 @@
 /**
- * Options that say how tables are read.
+ * Options for reading tables.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import { DELIMITER, ENCODING } from "../data/preparation/prepare_settings.ts";
 import type { TableFormat } from "../data/table.ts";
 import { addSettingsOptions, parseSettings } from "./settings_options.ts";
 
-/** How a table is written, as flags. */
+/** The format of a table, as flags. */
 const FormatSettings = z.object({ delimiter: DELIMITER, encoding: ENCODING });
 
 /** Commander's values of the flags that name columns. */
@@ -20,7 +20,7 @@ export interface ColumnOptions {
   columnMapping?: string | undefined;
 }
 
-/** Adds the flags that name the column of the texts and that of the labels. */
+/** Adds the flags that name the columns of the texts and the labels. */
 export function addColumnOptions(command: Command): void {
   command
     .option(
@@ -33,7 +33,7 @@ export function addColumnOptions(command: Command): void {
     );
 }
 
-/** Adds all flags that say how a table is read. */
+/** Adds all flags for reading a table. */
 export function addTableOptions(command: Command): void {
   addColumnOptions(command);
   command.option("--column-mapping <text>", "The same in one: text=title,label=category");
@@ -51,7 +51,7 @@ export function formatOf(options: object): TableFormat {
   return parseSettings(FormatSettings, { ...options });
 }
 
-/** Shows a note on data, apart from the result. */
+/** Prints a note on the data, separate from the result. */
 export function showNote(note: string): void {
   console.error(note);
 }

@@ -139,7 +139,7 @@ function nextSteps({ run, model_dir, metrics }: TrainResult, dataset: Dataset): 
   const { text, label } = dataset[metrics.split][0]!;
   const words = text.replaceAll(/\s+/g, " ").trim();
   const start = words.length > MAX_TEXT ? words.slice(0, MAX_TEXT).replace(/ [^ ]*$/, "") : words;
-  // The server finds models in its own folder.
+  // The server only finds models in its own folder.
   const serves = dirname(resolve(model_dir)) === resolve(RUNS_DIR);
   const request = JSON.stringify({ model: run, inputs: [start] });
   return [
@@ -155,7 +155,7 @@ function nextSteps({ run, model_dir, metrics }: TrainResult, dataset: Dataset): 
   ].join("\n");
 }
 
-/** How a run can be watched in a browser. */
+/** The way to watch a run in a browser. */
 function howToWatch(outDir: string): string {
   const runsDir = nearPath(dirname(resolve(outDir)));
   const runs = runsDir === RUNS_DIR ? "" : ` --runs ${quoted(runsDir === "" ? "." : runsDir)}`;
@@ -186,6 +186,6 @@ async function runToResume(options: Options, command: Command): Promise<RunToTra
   const given = Object.entries(parseSettings(TrainSettings, options))
     .filter(([key]) => command.getOptionValueSource(key) === "cli");
   const settings = await resumedSettings(outDir, args.settings, Object.fromEntries(given));
-  // Data that have moved are recognised by their content.
+  // Data that has moved is recognised by its content.
   return { outDir, settings, dataDir: options.data ?? args.dataDir };
 }

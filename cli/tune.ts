@@ -85,7 +85,7 @@ async function run(options: Options, command: Command): Promise<void> {
     minutes,
     size: { examples: data.dataset.train.length, labels: data.dataset.labels.length },
   });
-  // A table was split; a resumed search must use the same parts.
+  // A table has been split; a resumed search must use the same parts.
   await Deno.mkdir(outDir, { recursive: true });
   if (stored === undefined) await data.keepData();
   const { metric } = comparisonOf(search.settings);

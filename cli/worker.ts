@@ -1,6 +1,6 @@
 /**
- * `worker`: with `--cluster` trains and evaluates for the servers of a cluster. Without it is the
- * process that a server or worker starts for one job, not for use by people.
+ * `worker`: trains and evaluates for the servers of a cluster with `--cluster`. Without it, it is
+ * the process that a server or worker starts for one job, and is not for use by people.
  *
  * @module
  */
@@ -64,7 +64,7 @@ export function workerCommand(): Command {
     )
     .action(async (flags: Partial<ClusterWorkerFlags>) => {
       if (flags.cluster === undefined) return await runOneJob();
-      // Only here, as a subprocess does not need it.
+      // Imported here, as a subprocess does not need it.
       const { runClusterWorker } = await import("./cluster_worker.ts");
       await runClusterWorker(flags as ClusterWorkerFlags);
     });
@@ -82,13 +82,13 @@ function parseLabels(text: string): string[] {
   });
 }
 
-/** Does the job that comes on standard input; events go to the output. */
+/** Does the job from standard input; events go to standard output. */
 async function runOneJob(): Promise<void> {
   const lines = textLines(Deno.stdin.readable)[Symbol.asyncIterator]();
   const job: Job = JSON.parse((await lines.next()).value);
   const stopping = new AbortController();
   void listen(lines, stopping);
-  // A server allows it, as its requests have priority.
+  // Only a server grants this permission, as its requests have priority.
   const permission = await Deno.permissions.query({ name: "sys", kind: "setPriority" });
   if (permission.state === "granted") setPriority(constants.priority.PRIORITY_LOW);
   // Ctrl-C in a terminal reaches all its processes; the server decides what to do.
@@ -149,7 +149,7 @@ async function runEvaluation(
   await using executor = await Executor.start({ device });
   const classifier = await TextClassifier.load(executor, modelDir, dtype);
   const seenTexts = await trainingTextsOf(modelDir).catch((error) => {
-    // A model may say where its data are, and that is no reason to read there.
+    // A model may name another folder for its data, which is no reason to read there.
     if (error instanceof Deno.errors.NotCapable) return undefined;
     throw error;
   });
@@ -161,7 +161,7 @@ async function runEvaluation(
   send({ type: "report", report });
 }
 
-/** Not by `console`, whose lines would be logs where OpenTelemetry is on. */
+/** Sends a message without `console`, whose lines would be logs if OpenTelemetry is on. */
 function send(message: JobMessage): void {
   writeLine(Deno.stdout, JSON.stringify(message));
 }

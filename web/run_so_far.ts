@@ -6,10 +6,10 @@
 import { keptPoints } from "../lib/thinning.ts";
 import type { RunHistory } from "./api.ts";
 
-/** Curves are thinned out at this number of points. */
+/** The number of points at which curves are thinned out. */
 const MAX_POINTS = 4000;
 
-/** About this many points are left then. */
+/** The approximate number of points that are left after that. */
 export const POINTS = 2000;
 
 /** The history of a run before any event. */

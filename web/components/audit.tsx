@@ -16,7 +16,7 @@ const SIDES = ["train", "validation", "test"] as const;
 
 type Side = (typeof SIDES)[number];
 
-/** Further classes are counted, not drawn. */
+/** The most classes to draw; further ones are counted. */
 const MAX_CLASSES = 40;
 
 const LEAKAGE_NAMES = {

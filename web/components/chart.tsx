@@ -35,7 +35,7 @@ export interface ChartProps {
   format?: (value: number) => string;
 }
 
-/** The cursor is at the same step in all charts of a view. */
+/** Synchronises the cursor at the same step in all charts of a view. */
 const SYNC = uPlot.sync("steps");
 
 /** The number of colours of curves. */

@@ -1,5 +1,5 @@
 /**
- * The confusion matrix: which classes are taken for which.
+ * The confusion matrix: the classes that are mistaken for each other.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { count, percent } from "../format.ts";
 import { colour, coloursChanged } from "../theme.ts";
 import { Choice } from "./basics.tsx";
 
-/** With more classes the matrix is a picture, one point per cell. */
+/** The most classes of a table; with more the matrix is a picture, one point per cell. */
 const MAX_TABLE = 24;
 const MAX_CONFUSIONS = 12;
 

@@ -9,7 +9,7 @@ import { count, decimals, digits } from "../format.ts";
 const SIZE = 260;
 const MARGIN = 48;
 
-/** The picture, and a table of ranges; `onChoose` is told of one, without an end where it is the last. */
+/** The picture, and a table of ranges; `onChoose` gets one, without an end if it is the last. */
 export function ResidualsFigure(
   { residuals: { points, ranges }, onChoose }: {
     residuals: Schemas["Residuals"];

@@ -14,7 +14,7 @@ import { decimals } from "../format.ts";
 import { href, route } from "../route.ts";
 import { distinctNames } from "./runs.tsx";
 
-/** As many as there are colours. */
+/** The most runs to compare, as many as there are colours. */
 export const MAX_COMPARED = 8;
 
 const INTERVAL_MS = 2000;

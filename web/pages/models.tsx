@@ -258,11 +258,11 @@ export function ModelPage({ name }: { name: string }) {
   );
 }
 
-/** Asks whether a model, or one of its versions, is served no more, and whether its files go. */
+/** Asks whether to stop serving a model, or one version, and whether to delete its files. */
 function Removal(
   { reference, runs, onClose, onDone }: {
     reference: string;
-    /** Those of its versions; `null` of a version that no run of the server trained. */
+    /** The runs of the model's versions; `null` for a version that no run of the server trained. */
     runs: readonly (string | null)[];
     onClose: () => void;
     onDone: () => void;

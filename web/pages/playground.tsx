@@ -13,9 +13,9 @@ import { href, route, setParameters } from "../route.ts";
 
 const TYPING_PAUSE_MS = 150;
 const MAX_MODELS = 6;
-/** Further classes are counted, not drawn. */
+/** The most classes to draw; further ones are counted. */
 const MAX_CLASSES = 8;
-/** A longer list to choose from is no help. */
+/** The most classes to choose from; a longer list is no help. */
 const MAX_EXPLAINED = 50;
 
 const EXAMPLES = [

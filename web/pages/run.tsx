@@ -210,7 +210,7 @@ function Standing({ run, followed }: { run: Run; followed: FollowedRun }) {
   if (progress === undefined) return null;
   const { steps } = followed;
   const last = steps.step.length - 1;
-  // The stream leaves out steps that come fast, perhaps the last one, too.
+  // The stream leaves out steps that follow each other fast, perhaps even the last one.
   const step = run.result?.steps ?? Math.max(progress.step, steps.step[last] ?? 0);
   const seconds = secondsOf(run);
   return (

@@ -1,5 +1,5 @@
 /**
- * Finds what makes the scores of a network believable, on texts that it was not trained on.
+ * Fits the calibration and the thresholds of a network, on texts that it was not trained on.
  *
  * @module
  */
@@ -11,8 +11,8 @@ import { lossOf } from "./loss.ts";
 import { fitLine, fitScales, LEAST_GAIN, type LogitRows } from "./pooling.ts";
 
 /**
- * A temperature for one class a text (Guo et al., 2017); for several a factor and a constant for each
- * (Platt, 1999).
+ * Fits a temperature for one class a text (Guo et al., 2017), or a factor and a constant for each
+ * of several (Platt, 1999).
  *
  * @param logits `[texts][labels]`
  * @param labels `[texts][labels]`, rows as `labelRow` makes them
@@ -47,15 +47,15 @@ export function fitCalibration(
   }
 }
 
-/** A class gets a threshold of its own if so many texts have it, and so many have not. */
+/** The fewest texts with a class, and without it, that give it a threshold of its own. */
 const MIN_TEXTS = 10;
-/** Texts whose threshold is found on the others. */
+/** The number of parts of the texts; the threshold for each is found on the others. */
 const FOLDS = 5;
 
 /**
- * The score of each class from which on it counts as predicted where a text may have several: the one
- * with the best F1, where it also does better than {@link THRESHOLD} on texts that it was not chosen
- * on.
+ * Finds the threshold of each class, from which on it counts as predicted where a text may have
+ * several: the score with the best F1, if it also does better than {@link THRESHOLD} on texts that
+ * it was not chosen on.
  *
  * @param scores `[texts][labels]`
  * @param labels `[texts][labels]`, rows as `labelRow` makes them
@@ -82,7 +82,7 @@ export function fitThresholds(
   });
 }
 
-/** Counts of which F1 is made. */
+/** The counts for F1. */
 class Hits {
   #right = 0;
   #sum = 0;
@@ -97,7 +97,7 @@ class Hits {
   }
 }
 
-/** Half-way between the scores where F1 is best; the first of equal ones from above. */
+/** The threshold with the best F1, half-way between two scores; of equal ones the highest. */
 function bestThreshold(texts: readonly { score: number; is: boolean }[]): number {
   const sorted = texts.toSorted((a, b) => b.score - a.score);
   const having = texts.filter(({ is }) => is).length;

@@ -68,7 +68,7 @@ Deno.test("fitThresholds() finds where F1 is best, and keeps to one half where l
   const random = new Random(4);
   const texts = Array.from({ length: 1000 }, () => {
     const score = random.uniform();
-    // The first class is there from 0.2 on, the second is rare, the third has the usual threshold.
+    // The first class is true from 0.2 on, the second is rare, the third has the usual threshold.
     return {
       scores: [score, score, score],
       labels: [Number(score >= 0.2), Number(score > 0.997), Number(score >= 0.5)],

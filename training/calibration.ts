@@ -1,5 +1,5 @@
 /**
- * Whether scores are what they say: of the texts that get 0.8, eight in ten should be right.
+ * The calibration of scores: of the texts that get 0.8, eight in ten should be right.
  *
  * @module
  */
@@ -24,7 +24,7 @@ export interface CalibrationBin {
 
 /** The surest predictions of some texts. */
 export interface CoveragePoint {
-  /** The share of the texts that they are. */
+  /** Their share of the texts. */
   coverage: number;
   /** The lowest score among them. */
   score: number;
@@ -34,14 +34,14 @@ export interface CoveragePoint {
 
 /** The reliability diagram, and its gap in one number. */
 export interface Calibration {
-  /** The mean distance of score and accuracy over the bins, weighted by their sizes. */
+  /** The mean distance between score and accuracy over the bins, weighted by their sizes. */
   expected_calibration_error: number;
   bins: CalibrationBin[];
 }
 
 /**
- * The expected calibration error (Guo et al., 2017), over bins of equal width, each with its upper
- * end.
+ * Computes the expected calibration error (Guo et al., 2017), over bins of equal width, each with
+ * its upper end.
  */
 export function calibrationOf(predictions: readonly ScoredPrediction[], bins = 10): Calibration {
   const sums = Array.from({ length: bins }, () => ({ n: 0, score: 0, right: 0 }));
@@ -64,7 +64,7 @@ export function calibrationOf(predictions: readonly ScoredPrediction[], bins = 1
   };
 }
 
-/** How accurate the surest predictions are, for each tenth of the texts more; all of them come first. */
+/** The accuracy of the surest predictions, by tenths of the texts; that of all comes first. */
 export function coverageOf(predictions: readonly ScoredPrediction[]): CoveragePoint[] {
   const sorted = predictions.toSorted((a, b) => b.score - a.score);
   return [10, 9, 8, 7, 6, 5, 4, 3, 2, 1].flatMap((tenths) => {

@@ -1,12 +1,12 @@
 /**
- * How much the texts of each class count in the loss.
+ * The weights of the classes in the loss.
  *
  * @module
  */
 import { z } from "zod";
 import { UserError } from "../lib/user_error.ts";
 
-/** Weights that follow from how common the classes are, by the power of their frequency. */
+/** The settings whose weights are a power of the classes' frequencies, with the power. */
 const POWERS: Readonly<Record<string, number>> = { balanced: -1, sqrt: -0.5 };
 
 const RULE = "must be balanced, sqrt, or NAME=WEIGHT,… with weights above 0";
@@ -21,7 +21,7 @@ export const CLASS_WEIGHTS = z.string().refine(
  * The weight of each class: `[labels]`. Their mean over the texts is 1, so that a learning rate means
  * the same as without them.
  *
- * @param setting As {@link CLASS_WEIGHTS} takes it.
+ * @param setting The value of `--class-weights`, as {@link CLASS_WEIGHTS} takes it.
  * @param classes The place of each training text's class among the labels.
  * @throws {UserError} If it names a class that the texts do not have.
  */
@@ -55,7 +55,7 @@ function unscaledWeights(
   return labels.map((label) => named.get(label) ?? 1);
 }
 
-/** The weights in `NAME=WEIGHT,…`; `undefined` if that is not what it is. */
+/** The weights in `NAME=WEIGHT,…`; `undefined` for any other text. */
 function namedWeights(text: string): Map<string, number> | undefined {
   const entries = text.split(",").map((entry): [string, number] => {
     const end = entry.lastIndexOf("=");

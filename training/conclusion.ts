@@ -1,6 +1,6 @@
 /**
- * What a run makes of its best weights: scores that can be believed, a partner where it helps, and the
- * verdict beside other models.
+ * The end of a run, with its best weights: calibrates the scores, adds a partner where it helps,
+ * and compares the model with others.
  *
  * @module
  */
@@ -20,7 +20,7 @@ import { linearBaseline } from "./linear_baseline.ts";
 import { fitPartner } from "./partner.ts";
 import { rivalOf } from "./verdict.ts";
 
-/** Labelled texts, and what the network says to them. */
+/** Labelled texts, and the logits of the network for them. */
 export interface Answered {
   rows: readonly Example[];
   examples: readonly EncodedExample[];
@@ -28,12 +28,12 @@ export interface Answered {
   logits: readonly Float32Array[];
 }
 
-/** What {@link conclude} needs. */
+/** Options of {@link conclude}. */
 export interface ConclusionOptions {
   train: Examples;
-  /** On these the rest is fitted. */
+  /** The texts on which the rest is fitted. */
   validation: Answered;
-  /** On these the model is measured. */
+  /** The texts on which the model is measured. */
   measured: Answered;
   problem: Problem;
   partner: "ngrams" | "none";
@@ -41,7 +41,7 @@ export interface ConclusionOptions {
   calibrates: boolean;
 }
 
-/** What {@link conclude} finds. */
+/** The result of {@link conclude}. */
 export interface Conclusion extends Pick<TrainResult, "linear_baseline" | "network_alone"> {
   calibration: Calibration | undefined;
   partner: PooledPartner | undefined;
@@ -50,7 +50,10 @@ export interface Conclusion extends Pick<TrainResult, "linear_baseline" | "netwo
   metrics: ReturnType<typeof evaluate>;
 }
 
-/** Fits what is fitted on the validation texts, and measures the model beside others. */
+/**
+ * Fits the calibration, the partner and the thresholds on the validation texts, and measures the
+ * model beside others.
+ */
 export function conclude(
   { train, validation, measured, problem, partner, calibrates }: ConclusionOptions,
 ): Conclusion {

@@ -1,5 +1,5 @@
 /**
- * Texts as the tokens of all in one array, to be handed from thread to thread and written to files.
+ * Encoded texts with all tokens in one array, to hand from thread to thread and to write to files.
  *
  * @module
  */
@@ -14,11 +14,11 @@ import {
 export interface EncodedBatch {
   /** The tokens of all texts, one after the other. */
   ids: Uint32Array<ArrayBuffer>;
-  /** How many tokens each text has. */
+  /** The number of tokens of each text. */
   lengths: Uint32Array<ArrayBuffer>;
-  /** What the texts lose on the way into the model. */
+  /** The loss of tokens on the way into the model. */
   loss: TextLoss;
-  /** Those of the vocabulary, and those that it does not have. */
+  /** The number of tokens, and of those that the vocabulary does not have. */
   counts: TokenCounts;
 }
 

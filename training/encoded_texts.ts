@@ -1,6 +1,7 @@
 /**
- * The training texts of a run as tokens: those of a small data set at once and in memory, those of a
- * large one in a file, while the run goes on, in the order in which its steps need them.
+ * The training texts of a run as tokens. Those of a small data set are encoded at once, into
+ * memory; those of a large one while the run goes on, into a file, in the order in which its steps
+ * need them.
  *
  * @module
  */
@@ -12,7 +13,7 @@ import type { EncodedBatch } from "./encoded_batch.ts";
 
 /** Texts whose tokens are known, or will be. */
 export interface EncodedTexts {
-  /** The tokens of each text; 0 while they are not known. */
+  /** The number of tokens of each text; 0 while it is not known. */
   readonly lengths: ArrayLike<number>;
   /** Waits until the tokens of some texts are known. */
   ready(rows: readonly number[]): Promise<void>;
@@ -29,19 +30,19 @@ export function encodedTexts(rows: readonly { ids: TokenIds }[]): EncodedTexts {
   };
 }
 
-/** What {@link GrowingTexts} needs. */
+/** Options of {@link GrowingTexts}. */
 export interface GrowingTextsOptions {
   /** The file for the tokens. */
   file: string;
   /** Encodes texts, each to one row. */
   encode(texts: readonly string[]): Promise<EncodedBatch>;
-  /** How many calls of it are made at once. */
+  /** The number of calls of `encode` at the same time. */
   parallel: number;
-  /** Called with the number of texts that are encoded. */
+  /** Called with the number of texts encoded so far. */
   onProgress(texts: number): void;
 }
 
-/** How many texts are encoded with one call. */
+/** The most texts that one call encodes. */
 const CALL_TEXTS = 800;
 const BYTES = Uint32Array.BYTES_PER_ELEMENT;
 
@@ -51,14 +52,14 @@ const BYTES = Uint32Array.BYTES_PER_ELEMENT;
  */
 export class GrowingTexts implements EncodedTexts, Disposable {
   readonly lengths: Uint32Array;
-  /** What those that are encoded lose on the way into the model. */
+  /** The loss of tokens on the way into the model, in the texts encoded so far. */
   readonly loss: TextLoss = { texts: 0, long: 0, tokens: 0, lost: 0 };
-  /** The tokens of those that are encoded. */
+  /** The tokens of the texts encoded so far. */
   readonly counts: TokenCounts = { tokens: 0, unknown: 0 };
   readonly #examples: Examples;
   readonly #options: GrowingTextsOptions;
   readonly #file: Deno.FsFile;
-  /** Where the tokens of each text stand in the file, in bytes. */
+  /** The place of each text's tokens in the file, in bytes. */
   readonly #starts: Float64Array;
   /** The call that encodes each text, counted from 1; 0 while there is none. */
   readonly #callOf: Uint32Array;
@@ -90,8 +91,8 @@ export class GrowingTexts implements EncodedTexts, Disposable {
   }
 
   /**
-   * Encodes texts, those first that are wanted first, while other work goes on. An error is thrown by
-   * {@link ready}.
+   * Encodes texts in the order in which they are wanted, while other work goes on. {@link ready}
+   * throws the errors.
    */
   async encodeAhead(wanted: Iterable<readonly number[]>): Promise<void> {
     const going = new Set<Promise<void>>();

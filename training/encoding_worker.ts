@@ -1,5 +1,5 @@
 /**
- * The Worker behind `encoding_workers.ts`: what makes tokens of texts, away from the thread that trains.
+ * The Worker behind `encoding_workers.ts`: encodes texts, away from the thread that trains.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { Tokenizer } from "../models/text/tokenizer.ts";
 
 let tokenizer: Tokenizer | undefined;
 
-/** What the Worker offers to `encoding_workers.ts`. */
+/** The interface of the Worker to `encoding_workers.ts`. */
 export const workerApi = {
   /** Reads the tokenizer of a folder. */
   async open(dir: string): Promise<void> {

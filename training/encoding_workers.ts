@@ -1,5 +1,5 @@
 /**
- * Makes tokens of texts in Workers, beside the training.
+ * Encodes texts in Workers, beside the training.
  *
  * @module
  */
@@ -10,17 +10,17 @@ import type { Tokenizer } from "../models/text/tokenizer.ts";
 import type { EncodedBatch } from "./encoded_batch.ts";
 import type { workerApi } from "./encoding_worker.ts";
 
-/** More would only wait for one another's memory. */
+/** The most Workers: more would only wait for one another's memory. */
 const MOST_WORKERS = 4;
 
-/** One of the Workers. */
+/** A Worker, and the calls to it. */
 interface EncodingWorker {
   worker: Worker;
   api: Comlink.Remote<typeof workerApi>;
   /** Rejects if the Worker breaks down. */
   failed: Promise<never>;
   queue: SerialQueue;
-  /** Calls that it has not answered. */
+  /** The number of calls that it has not answered. */
   waiting: number;
 }
 
@@ -35,7 +35,7 @@ export class EncodingWorkers implements Disposable {
   /**
    * Starts the Workers.
    *
-   * @param dir An empty folder for what they need of the tokenizer.
+   * @param dir An empty folder for the tokenizer's files.
    */
   static async start(tokenizer: Tokenizer, dir: string): Promise<EncodingWorkers> {
     await Deno.mkdir(dir, { recursive: true });
@@ -56,7 +56,7 @@ export class EncodingWorkers implements Disposable {
     }
   }
 
-  /** How many Workers there are. */
+  /** The number of Workers. */
   get count(): number {
     return this.#workers.length;
   }
@@ -80,7 +80,7 @@ export class EncodingWorkers implements Disposable {
 function startWorker(): EncodingWorker {
   const worker = new Worker(new URL("./encoding_worker.ts", import.meta.url), { type: "module" });
   const { promise: failed, reject } = Promise.withResolvers<never>();
-  // Whoever waits for the Worker is told.
+  // The error reaches whoever waits for the Worker.
   failed.catch(() => {});
   worker.addEventListener("error", (event) => {
     event.preventDefault();

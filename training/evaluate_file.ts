@@ -13,20 +13,20 @@ import { predictedClasses } from "../models/inference/inference.ts";
 import type { TextClassifier } from "../models/inference/text_classifier.ts";
 import { evaluate, type EvaluationReport } from "./evaluation.ts";
 
-/** So many labels are named in an error. */
+/** The most labels that an error names. */
 const NAMED_LABELS = 10;
 
 /** One row of `predict.csv`. */
 export interface PredictionRow {
   text: string;
   label: string;
-  /** As a label is written: a class, classes joined by `|`, or a number. */
+  /** The prediction as a label is written: a class, classes joined by `|`, or a number. */
   predicted: string;
-  /** The probability of the predicted class, or of all that was predicted at once; none of a number. */
+  /** The probability of the predicted class, or of all predicted at once; none for a number. */
   score: number | undefined;
 }
 
-/** What {@link evaluateFile} finds. */
+/** The result of {@link evaluateFile}. */
 export interface FileEvaluation {
   report: EvaluationReport & { samples_per_second: number };
   rows: PredictionRow[];
@@ -35,7 +35,7 @@ export interface FileEvaluation {
 }
 
 /**
- * Predicts every text of a CSV file and compares with its labels.
+ * Predicts every text of a CSV file and compares the predictions with its labels.
  *
  * @param seenTexts The texts that the model was trained on, where they are known.
  * @throws {UserError} If the file cannot be read or has a label that the model cannot give.
@@ -99,7 +99,7 @@ function named(names: readonly string[]): string {
   return names.length > NAMED_LABELS ? `${first}, …` : first;
 }
 
-/** What scores predict, as a label is written, and its probability. */
+/** The prediction by scores, as a label is written, and its probability. */
 export function answer(
   scores: readonly number[],
   problem: Problem,

@@ -1,5 +1,5 @@
 /**
- * What a model's predictions are worth.
+ * Measures how good a model's predictions are.
  *
  * @module
  */
@@ -21,11 +21,11 @@ export interface Prediction {
   labels: readonly number[];
   /** `[labels]`, as `scoresOf` makes it. */
   scores: readonly number[];
-  /** Those that the network alone gave before it was calibrated, `[labels]`, where that is known. */
+  /** The scores of the network alone before calibration, `[labels]`, where they are known. */
   uncalibrated?: readonly number[];
 }
 
-/** How well one class is found. */
+/** The metrics of one class. */
 export interface ClassReport {
   label: string;
   precision: number;
@@ -34,14 +34,14 @@ export interface ClassReport {
   support: number;
 }
 
-/** Metrics of some texts, and how many there are. */
+/** The metrics on some texts, and the number of texts. */
 type Part<Name extends Metric> = { n: number } & Record<Name, number>;
 
-/** What every report has beside its metrics. */
+/** The part of every report beside its metrics. */
 interface Context<Name extends Metric> {
-  /** The texts that the model was trained on; `null` where those are not known. */
+  /** The metrics on the texts that the model was trained on; `null` if those are not known. */
   seen: Part<Name> | null;
-  /** The others. */
+  /** The metrics on the other texts. */
   unseen: Part<Name> | null;
   /** 95 % bootstrap intervals, resampling distinct texts. */
   interval: Record<Name, [number, number]>;
@@ -52,17 +52,17 @@ type Report<Type extends ProblemType> =
   & Part<MetricOf<Type>>
   & Context<MetricOf<Type>>;
 
-/** How far scores are from what they say. */
+/** The calibration errors of scores. */
 interface Believable {
-  /** The mean distance of scores and the share that is right. */
+  /** The mean distance between scores and the share that is right. */
   expected_calibration_error: number;
-  /** The same of the network alone before it was calibrated; `null` where that is not known. */
+  /** The same for the network alone before calibration; `null` where it is not known. */
   uncalibrated_error: number | null;
 }
 
 /** A report on one class a text. */
 export interface SingleLabelReport extends Report<"single_label_classification">, Believable {
-  /** How accurate the surest predictions are, by the share of the texts that they are. */
+  /** The accuracy of the surest predictions, by their share of the texts. */
   coverage: CoveragePoint[];
   f1_micro: number;
   per_class: ClassReport[];
@@ -70,15 +70,15 @@ export interface SingleLabelReport extends Report<"single_label_classification">
   confusion_matrix: number[][];
   /** The accuracy of always predicting the commonest class. */
   majority: number;
-  /** The others, and what always predicting their commonest class would give. */
+  /** The metrics on the other texts, with the accuracy of predicting their commonest class. */
   unseen: (Part<MetricOf<"single_label_classification">> & { majority: number }) | null;
 }
 
 /** A report on any number of classes a text; a text counts as right if all its classes are. */
 export interface MultiLabelReport extends Report<"multi_label_classification">, Believable {
-  /** The score from which on a class counts as predicted, where it has none of its own. */
+  /** The score from which on a class counts as predicted, if it has no threshold of its own. */
   threshold: number;
-  /** The score of each class from which on it counts as predicted, if they have their own. */
+  /** The thresholds of the classes, if they have their own. */
   thresholds: readonly number[] | null;
   per_class: ClassReport[];
 }
@@ -86,7 +86,7 @@ export interface MultiLabelReport extends Report<"multi_label_classification">, 
 /** A report on predicted numbers. */
 export type RegressionReport = Report<"regression">;
 
-/** What {@link evaluate} finds; the keys are those of `eval --json`. */
+/** The result of {@link evaluate}; the keys are those of `eval --json`. */
 export type EvaluationReport = SingleLabelReport | MultiLabelReport | RegressionReport;
 
 const RESAMPLES = 1000;
@@ -110,7 +110,7 @@ export function headline(predictions: readonly Prediction[], problem: Problem): 
 }
 
 /**
- * Compares predictions with the truth. Ratios with nothing to divide by are 0. Macro averages are as
+ * Compares predictions with the truth. A ratio with a denominator of 0 is 0. Macro averages are as
  * in scikit-learn: over the classes that are predicted or true at least once where a text has one
  * class, over all classes where it may have several.
  *
@@ -184,7 +184,7 @@ export function intervalsOf(
   }
 }
 
-/** Metrics of all rows, of those that were seen and that were not, and their intervals. */
+/** Measures all rows, with intervals, and separately those that were seen and the others. */
 function measure<Row extends { text: string }, Name extends Metric>(
   rows: readonly Row[],
   metrics: (rows: readonly Row[]) => Record<Name, number>,
@@ -236,7 +236,7 @@ interface Classified {
 /** The true labels of a text, `[labels]`, and scores for them. */
 type Scored = [labels: readonly number[], scores: readonly number[]];
 
-/** The class with the highest score of each text. */
+/** The class with the highest score for each text. */
 function topPredictions(rows: readonly Scored[]): ScoredPrediction[] {
   return rows.map(([labels, scores]) => {
     const top = argMax(scores);
@@ -290,7 +290,7 @@ function multiLabelMetrics(
   return { accuracy: tally.accuracy(), f1_macro: tally.macroF1(), f1_micro: tally.microF1() };
 }
 
-/** How many predictions are right, in all and by class. */
+/** Counts the predictions that are right, in all and by class. */
 class Tally {
   readonly #correct: Uint32Array;
   readonly #support: Uint32Array;
@@ -332,12 +332,12 @@ class Tally {
     return ratio(Math.max(...this.#support), this.#total);
   }
 
-  /** Over all classes. */
+  /** The macro-F1 over all classes. */
   macroF1(): number {
     return ratio(sum(this.#f1s()), this.#support.length);
   }
 
-  /** Over the classes that are predicted or true at least once. */
+  /** The macro-F1 over the classes that are predicted or true at least once. */
   macroF1OfUsed(): number {
     let used = 0;
     for (let index = 0; index < this.#support.length; index++) {
@@ -365,7 +365,7 @@ class Tally {
   }
 
   #f1s(): Float64Array {
-    // As it runs for each resample of an interval, it is a plain loop.
+    // A plain loop, as it runs for each resample of an interval.
     const f1s = new Float64Array(this.#correct.length);
     for (let index = 0; index < f1s.length; index++) {
       f1s[index] = ratio(

@@ -1,5 +1,5 @@
 /**
- * What a run reports while it goes: to the progress bar, to the server and to its event stream.
+ * The events that a run reports: to the progress bar, to the server and to its event stream.
  *
  * @module
  */
@@ -13,9 +13,9 @@ export interface StartEvent {
   type: "start";
   model: string;
   device: string;
-  /** Why there. */
+  /** The reason for the device. */
   device_reason: string;
-  /** How many numbers are trained. */
+  /** The number of parameters that are trained. */
   parameters: number;
   steps: number;
   /** Steps that are done already, by the run that this one resumes. */
@@ -23,17 +23,17 @@ export interface StartEvent {
   epochs: number;
   train_examples: number;
   validation_examples: number;
-  /** Texts that are longer than the limit and lose a part. */
+  /** The number of texts that are longer than the limit and lose a part. */
   truncated: number;
-  /** The share of the tokens of the training texts that is lost with it. */
+  /** The share of the training texts' tokens that is lost by this. */
   lost_share: number;
-  /** How many chunks texts that are longer than the limit make, where they go in chunks. */
+  /** The number of chunks of texts that are longer than the limit, where these go in chunks. */
   chunks: number;
   /** The share of the tokens of the training texts that the vocabulary does not have. */
   unknown_share: number;
-  /** How many held-out texts are in the training file, as `data audit` says it. */
+  /** The number of held-out texts in the training file, in a sentence like that of `data audit`. */
   leakage: string;
-  /** What a user should know of the base. */
+  /** Notes for the user on the base, the parts of steps and the encoding. */
   notes: string[];
 }
 
@@ -42,7 +42,7 @@ export interface StepEvent {
   type: "step";
   /** Counted from 1. */
   step: number;
-  /** How much of the training file has been seen, such as 1.5. */
+  /** The passes over the training file so far, such as 1.5. */
   epoch: number;
   loss: number;
   grad_norm: number;
@@ -50,7 +50,7 @@ export interface StepEvent {
   /** Tokens without padding, since the start. */
   tokens_per_second: number;
   seconds_left: number;
-  /** What the process that trains holds in memory, where it says so. */
+  /** The memory of the process that trains, in bytes, where it is known. */
   memory_bytes?: number;
 }
 
@@ -64,11 +64,11 @@ export type EvaluationEvent = Headline & {
   best: boolean;
 };
 
-/** Everything is saved that is needed to go on from here. */
+/** A checkpoint has been saved, with all that is needed to go on from here. */
 export interface CheckpointEvent {
   type: "checkpoint";
   step: number;
-  /** Its folder. */
+  /** The folder of the checkpoint. */
   dir: string;
 }
 
@@ -77,7 +77,7 @@ export interface FinishEvent extends TrainResult {
   type: "finish";
 }
 
-/** What a finished run gives; the keys are those of `train --json`. */
+/** The result of a finished run; the keys are those of `train --json`. */
 export interface TrainResult {
   run: string;
   model_dir: string;
@@ -86,14 +86,14 @@ export interface TrainResult {
   best_epoch: number;
   device: string;
   tokens_per_second: number;
-  /** Of the test file, or of the validation file where there is no test file. */
+  /** The metrics on the test file, or on the validation file where there is no test file. */
   metrics: EvaluationReport & { split: "test" | "validation" };
   /**
-   * How good a linear model on the same texts is; `null` where that would take long, or a text has
-   * not one class.
+   * The figures of a linear model on the same texts; `null` where it would take long, or the
+   * problem is not one class a text.
    */
   linear_baseline: Extract<Rival, { problem_type: "single_label_classification" }> | null;
-  /** How good the network is without its partner; `null` where it has none. */
+  /** The figures of the network without its partner; `null` where it has none. */
   network_alone: Rival | null;
 }
 
@@ -110,9 +110,9 @@ export type TrainEvent =
 /** Texts are being encoded, before pretraining or beside the training on a large data set. */
 export interface EncodingEvent {
   type: "encoding";
-  /** How many there were so far. */
+  /** The number of texts so far. */
   texts: number;
-  /** How many there are, where that is known. */
+  /** The number of all texts, where it is known. */
   total?: number;
 }
 
@@ -121,10 +121,10 @@ export interface PretrainStartEvent {
   type: "pretrain_start";
   model: string;
   device: string;
-  /** Why there. */
+  /** The reason for the device. */
   device_reason: string;
   parameters: number;
-  /** How many word pieces there are. */
+  /** The number of word pieces. */
   vocabulary: number;
   steps: number;
   /** Steps that are done already, by the run that this one resumes. */
@@ -135,7 +135,7 @@ export interface PretrainStartEvent {
   held_out_rows: number;
 }
 
-/** The texts that are held out have been measured. */
+/** The model has been measured on the held-out texts. */
 export interface PretrainEvaluationEvent {
   type: "pretrain_evaluation";
   step: number;
@@ -149,14 +149,14 @@ export interface PretrainFinishEvent extends PretrainResult {
   type: "pretrain_finish";
 }
 
-/** What pretraining gives; the keys are those of `pretrain --json`. */
+/** The result of pretraining; the keys are those of `pretrain --json`. */
 export interface PretrainResult {
   model_dir: string;
   steps: number;
   epochs: number;
   device: string;
   tokens_per_second: number;
-  /** The mean cross-entropy of masked tokens in the texts that are held out, if any are. */
+  /** The mean cross-entropy of masked tokens in the held-out texts, if there are any. */
   held_out_loss: number | null;
 }
 

@@ -38,7 +38,7 @@ export interface EncodedExample {
   target: readonly number[];
 }
 
-/** What a step needs of an example. */
+/** The part of an example that a step needs. */
 export type TrainedExample = Pick<EncodedExample, "ids" | "target">;
 
 /** The rows of the training file that a run is trained on. */
@@ -49,12 +49,12 @@ export function trainingRows(
   return stratifiedSample(rows, { count: maxTrainSamples, seed, problemType });
 }
 
-/** Texts that are ready for the model, and what they have lost on the way. */
+/** Texts that are ready for the model, with their loss of tokens on the way. */
 export interface EncodedExamples {
   examples: EncodedExample[];
-  /** What the texts lose on the way into the model. */
+  /** The loss of tokens on the way into the model. */
   loss: TextLoss;
-  /** The share of the tokens, those around a text not counted, that the vocabulary does not have. */
+  /** The share of the tokens, without those around a text, that the vocabulary does not have. */
   unknownShare: number;
 }
 
@@ -104,9 +104,9 @@ function labelRow(target: readonly number[], { problemType, labels }: Problem): 
 }
 
 /**
- * What a step takes, in the parts in which its batch comes.
+ * Makes the feeds of a step, one for each part of its batch.
  *
- * @param classWeights How much examples of each class weigh, `[labels]`; by default all the same.
+ * @param classWeights The weight of each class's examples, `[labels]`; by default all the same.
  */
 export function stepFeeds(
   parts: readonly (readonly TrainedExample[])[],
@@ -121,9 +121,9 @@ export function stepFeeds(
 }
 
 /**
- * What a part of a step takes.
+ * Makes the feeds of a part of a step.
  *
- * @param weights Of each example in the loss.
+ * @param weights The weight of each example in the loss.
  */
 function trainingFeeds(
   examples: readonly TrainedExample[],
@@ -149,9 +149,9 @@ function trainingFeeds(
 /**
  * Predicts examples with a session's present weights, and gives their mean loss.
  *
- * @param options.chunkJoin How the logits of a long text's chunks become its own.
- * @returns Beside them the logits, `[examples][labels]`.
- * @throws What the signal says, if it aborts.
+ * @param options.chunkJoin The way in which the logits of a long text's chunks are joined.
+ * @returns The predictions, the mean loss, and the logits, `[examples][labels]`.
+ * @throws The signal's reason, if it aborts.
  */
 export async function predictExamples(
   session: Pick<InferenceSession, "run">,
@@ -175,7 +175,7 @@ export async function predictExamples(
   };
 }
 
-/** Examples beside what logits, `[examples][labels]`, predict for them. */
+/** Makes the predictions for examples from their logits, `[examples][labels]`. */
 export function predictionsOf(
   examples: readonly EncodedExample[],
   logits: readonly ArrayLike<number>[],

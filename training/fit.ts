@@ -1,6 +1,6 @@
 /**
- * The loop of training: steps, epoch by epoch, on a device. It knows no disk; what is measured, saved
- * and told is its caller's.
+ * The training loop: steps, epoch by epoch, on a device. It knows no disk; the caller measures,
+ * saves and reports.
  *
  * @module
  */
@@ -9,41 +9,41 @@ import type { PlannedBatch } from "../data/batches.ts";
 import { type EpochSettings, partsOf, type StepPlan, stepsLeft } from "./step_plan.ts";
 import type { PreparedStep, StepRunner } from "./step_runner.ts";
 
-/** What {@link fit} needs. */
+/** Options of {@link fit}. */
 export interface FitOptions {
   runner: Pick<StepRunner, "run">;
-  /** Where the run stands. */
+  /** The state of the run. */
   state: { readonly step: number };
   plan: StepPlan;
   settings: EpochSettings;
-  /** The tokens of each example, as far as they are known. */
+  /** The number of tokens of each example, as far as it is known. */
   lengths: ArrayLike<number>;
   /** Waits until the lengths and tokens of examples are known. */
   ready?(examples: readonly number[]): Promise<void>;
-  /** Called with the steps of an epoch before the first. */
+  /** Called before the first step of an epoch, with the steps of the epoch. */
   beforeEpoch?(steps: readonly (readonly PlannedBatch[])[]): void;
-  /** Counted from 0; its steps may be done. */
+  /** The epoch to begin with, counted from 0; its steps may be done. */
   firstEpoch: number;
   /** Makes the feeds of a step from the examples of its parts. */
   prepare(parts: number[][], epoch: number): PreparedStep | Promise<PreparedStep>;
   /** Called after each step that the device was given. */
   afterStep(step: number): Promise<void>;
-  /** Called when all results of an epoch are known; whether another may follow. */
+  /** Called when all results of an epoch are known; returns whether another epoch may follow. */
   afterEpoch?(): Promise<boolean>;
   signal?: AbortSignal | undefined;
 }
 
 /**
- * Runs the steps of a run that are left.
+ * Runs the remaining steps of a run.
  *
- * @throws {UserError} If a loss is no number.
- * @throws What the signal says, if it aborts.
+ * @throws {UserError} If a loss is not a number.
+ * @throws The signal's reason, if it aborts.
  */
 export async function fit(options: FitOptions): Promise<void> {
   const { runner, state, plan, settings, lengths, firstEpoch, signal } = options;
   const epochs = Math.ceil(plan.totalSteps / plan.stepsPerEpoch);
   for (let epoch = firstEpoch; epoch < epochs; epoch++) {
-    // A run that was stopped while it was measured may have no step left.
+    // A run that was stopped in an evaluation may have no step left.
     const steps = stepsLeft(lengths.length, settings, plan, epoch, state.step);
     options.beforeEpoch?.(steps);
     await runner.run(steps, {
@@ -58,17 +58,17 @@ export async function fit(options: FitOptions): Promise<void> {
   }
 }
 
-/** What {@link interruptible} needs to know of a run. */
+/** The parts of a run that {@link interruptible} needs. */
 export interface InterruptibleRun {
   outDir: string;
   state: { readonly step: number };
-  /** Keeps what was done since the last checkpoint. */
+  /** Saves the work since the last checkpoint. */
   save?(): Promise<void>;
   signal?: AbortSignal | undefined;
 }
 
 /**
- * Does a part of a run, which its signal may stop.
+ * Does a part of a run that the run's signal may stop.
  *
  * @throws {TrainingInterrupted} If the signal aborts.
  */

@@ -1,12 +1,12 @@
 /**
- * Which parameters are trained and which stay as they are.
+ * Chooses the parameters that are not trained.
  *
  * @module
  */
 import { UserError } from "../lib/user_error.ts";
 
 /**
- * The parameters that patterns choose; none without patterns.
+ * Finds the parameters that patterns choose; none without patterns.
  *
  * @param patterns Names separated by commas; `*` stands for anything, as in
  * `*.embeddings.*,*.layer.0.*`.

@@ -24,7 +24,7 @@ import { appendLoss } from "./loss.ts";
  * losses times their weights, so that weights of `1 / batch` give the mean.
  *
  * @param frozen The names of the parameters that are not trained; they cost no gradient.
- * @param peft What is tuned beside a frozen base, if not the whole model is.
+ * @param peft The adapter that is tuned on a frozen base, unless the whole model is.
  * @param gradientCheckpointing Whether only the inputs of layers are kept for the backward pass.
  */
 export function trainingGraphs(
@@ -65,7 +65,7 @@ export function trainingGraphs(
   };
 }
 
-/** The logits as a function of the same parameters, without dropout. */
+/** The graph of the logits as a function of the same parameters, without dropout. */
 function inferenceGraph(config: ModelConfig, peft: PeftConfig | undefined): Uint8Array {
   const graph = new Graph();
   const parameter: ParameterSource = (name, shape) => graph.input(name, "float32", shape);

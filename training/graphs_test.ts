@@ -9,7 +9,7 @@ import { trainingGraphs } from "./graphs.ts";
 const CONFIG = scratchConfig("tiny", 100, "classifier");
 const HEAD = ["classifier.weight", "classifier.bias"];
 
-/** The matrix products of a training step, forward and backward, and what has a gradient. */
+/** The number of matrix products of a training step, and the parameters that have a gradient. */
 function step(peft?: PrefixConfig | PromptConfig) {
   const frozen = peft && frozenBase(CONFIG);
   const { training, gradients } = trainingGraphs(CONFIG, frozen, peft);
@@ -29,16 +29,16 @@ const PREFIX: PrefixConfig = {
 
 Deno.test("trainingGraphs() computes no weight gradient of a frozen base", () => {
   // Forward: six products a layer, the pooler and the head. A full step has two more for each, and
-  // one for each of the layer normalisations, of which the input has one, too.
+  // one for each of the layer normalisations; the input has one, too.
   const forward = 6 * CONFIG.num_hidden_layers + 2;
   const normalizations = 2 * CONFIG.num_hidden_layers;
   deepStrictEqual(step().products, 3 * forward + normalizations + 1);
-  // A prompt has one more for each, on the way to the input, and that of the head's weight.
+  // A prompt has one more for each, on the way to the input, and one for the head's weight.
   deepStrictEqual(step({ ...PREFIX, peft_type: "PROMPT_TUNING" }), {
     products: 2 * forward + 1 + normalizations + 1,
     trained: ["prompt_encoder.embedding.weight", ...HEAD],
   });
-  // A prefix ends at the first layer's keys and values: what makes these from the input is spared.
+  // A prefix ends at the first layer's keys and values; the products before these are spared.
   deepStrictEqual(step(PREFIX), {
     products: 2 * forward + 1 - 3 + normalizations,
     trained: ["prompt_encoder.embedding.weight", ...HEAD],

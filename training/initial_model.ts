@@ -1,5 +1,5 @@
 /**
- * A model before its first step, by what is trained of it.
+ * A model before its first step: a whole one, or an adapter on a frozen base.
  *
  * @module
  */
@@ -27,10 +27,10 @@ import {
 import { parameterShapes, type Weights } from "../models/weights.ts";
 import type { TrainSettings } from "./settings.ts";
 
-/** What is trained where the base stays as it is. */
+/** The adapter that is trained where the base is frozen. */
 export type Tuning = Pick<Adapter, "base" | "peft" | "maxLength">;
 
-/** A classifier that is ready to be trained, and what a user should know of how it was made. */
+/** A classifier that is ready to be trained, with notes for the user on how it was made. */
 export interface InitialModel extends Classifier {
   /** Present where the base is frozen. */
   tuning?: Tuning;
@@ -40,7 +40,7 @@ export interface InitialModel extends Classifier {
 /**
  * Makes the model that the settings describe.
  *
- * @param texts What the vocabulary of a model from random weights is learned from.
+ * @param texts The texts from which a model with random weights learns its vocabulary.
  * @throws {UserError} If the base cannot be used.
  */
 export async function initialModel(
@@ -67,9 +67,9 @@ export async function initialModel(
 }
 
 /**
- * A base with an adapter.
+ * Loads a base and gives it an adapter.
  *
- * @param weightsOf Gives what is trained beside the base, and perhaps a head.
+ * @param weightsOf Gives the weights that are trained beside the base, and perhaps a head.
  */
 async function adaptedModel(
   dir: string,
@@ -96,7 +96,7 @@ async function adaptedModel(
 }
 
 /**
- * The model of a checkpoint.
+ * Loads the model of a checkpoint.
  *
  * @throws {UserError} If it is damaged, or the base has changed since.
  */

@@ -1,5 +1,5 @@
 /**
- * How a run ends that was told to stop.
+ * The error with which a run ends that was told to stop.
  *
  * @module
  */
@@ -7,7 +7,7 @@
 /** A run was told to stop; it can be resumed. */
 export class TrainingInterrupted extends Error {
   override name = "TrainingInterrupted";
-  /** Steps that are done. */
+  /** The number of steps that are done. */
   readonly step: number;
 
   constructor(step: number, outDir: string) {

@@ -1,5 +1,5 @@
 /**
- * The figure that a fine-tuned model has to beat.
+ * The linear model whose figure a fine-tuned model has to beat.
  *
  * @module
  */
@@ -13,10 +13,10 @@ import type { Prediction } from "./evaluation.ts";
 const MAX_WORK = 1e5;
 
 /**
- * What a linear model predicts that is trained on the same texts.
+ * Predicts with a linear model that is trained on the same texts as the other model.
  *
  * @param measured The texts on which the other model is measured.
- * @returns `undefined` where that would take long, or a text has not one class.
+ * @returns `undefined` where that would take long, or the problem is not one class a text.
  */
 export function linearBaseline(
   train: Examples,

@@ -1,6 +1,6 @@
 /**
  * The losses of transformers' `BertForSequenceClassification`, by the kind of problem: as nodes of a
- * graph, which training differentiates, and of logits in hand, for evaluation.
+ * graph, which training differentiates, and as functions of known logits, for evaluation.
  *
  * @module
  */

@@ -1,10 +1,10 @@
 /**
- * Whether two models that were asked about the same texts differ by more than chance.
+ * McNemar's test: whether two models differ on the same texts by more than chance.
  *
  * @module
  */
 
-/** Texts by who was right. */
+/** The numbers of texts by which of two models is right. */
 export interface Contingency {
   both: number;
   first_only: number;
@@ -12,7 +12,7 @@ export interface Contingency {
   neither: number;
 }
 
-/** Counts texts by who was right. */
+/** Counts texts by which of two models is right. */
 export function contingencyOf(
   first: readonly boolean[],
   second: readonly boolean[],
@@ -26,8 +26,8 @@ export function contingencyOf(
 }
 
 /**
- * The two-sided p-value of McNemar's exact test (1947): how probable it is that texts on which just
- * one of two equal models is right are divided so unevenly.
+ * The two-sided p-value of McNemar's exact test (1947): the probability that the texts on which
+ * just one of two equal models is right are divided at least as unevenly.
  */
 export function mcnemarP({ first_only, second_only }: Contingency): number {
   const n = first_only + second_only;

@@ -1,5 +1,5 @@
 /**
- * The metrics of each kind of problem: what they are called, and by which of them epochs are compared.
+ * The metrics of each kind of problem: their names, and those by which epochs are compared.
  *
  * @module
  */
@@ -47,7 +47,7 @@ export const DEFAULT_METRIC = {
   regression: "mse",
 } as const satisfies Record<ProblemType, Metric>;
 
-/** What epochs can be compared by: a metric on the validation file, or the loss there. */
+/** The measures by which epochs can be compared: metrics and the loss on the validation file. */
 export const COMPARED = [
   ...METRICS.multi_label_classification,
   ...METRICS.regression,
@@ -59,13 +59,13 @@ export type Compared = (typeof COMPARED)[number];
 
 const LESS_IS_BETTER: readonly Compared[] = ["loss", "mse", "rmse", "mae"];
 
-/** By what the epochs of a run are compared. */
+/** The measure by which the epochs of a run are compared. */
 export interface Comparison {
   metric: Compared;
   greaterIsBetter: boolean;
 }
 
-/** By what the epochs of a run with these settings are compared. */
+/** The measure by which the epochs of a run with these settings are compared. */
 export function comparisonOf(
   { problemType, metric = DEFAULT_METRIC[problemType] }: {
     problemType: ProblemType;
@@ -80,7 +80,7 @@ export function isBetter(value: number, other: number, { greaterIsBetter }: Comp
   return greaterIsBetter ? value > other : value < other;
 }
 
-/** The values of a problem's metrics, or their intervals, out of something that holds them. */
+/** The values of a problem's metrics, or their intervals, from an object that holds them. */
 export function metricEntries<Value>(
   values: Partial<Record<Metric, Value>>,
   problemType: ProblemType,
@@ -88,7 +88,7 @@ export function metricEntries<Value>(
   return METRICS[problemType].map((metric) => [metric, values[metric]!]);
 }
 
-/** A problem's metrics in a sentence: `accuracy 0.931, macro-F1 0.912`. */
+/** Describes a problem's metrics in a sentence: `accuracy 0.931, macro-F1 0.912`. */
 export function describeMetrics(
   values: Partial<Record<Metric, number>>,
   problemType: ProblemType,
@@ -99,7 +99,7 @@ export function describeMetrics(
     .join(", ");
 }
 
-/** Three decimals, or four digits of an error so small or large that those would tell nothing. */
+/** Three decimals, or four digits of an error so small or large that decimals tell nothing. */
 export function decimals(value: number): string {
   const size = Math.abs(value);
   return size === 0 || (size >= 1e-3 && size < 1e6) ? value.toFixed(3) : value.toPrecision(4);

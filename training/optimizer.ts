@@ -5,7 +5,7 @@
  */
 import type { AdamWOptions } from "../onnx/runtime/optimizer/adamw.ts";
 
-/** AdamW as a run's settings have it. */
+/** The options of AdamW from a run's settings. */
 export function optimizerOf(
   { weightDecay, maxGradNorm }: { weightDecay: number; maxGradNorm: number },
 ): AdamWOptions {

@@ -1,11 +1,11 @@
 /**
- * How fast a run goes.
+ * The pace of a run.
  *
  * @module
  */
 import type { StepEvent } from "./events.ts";
 
-/** How fast this process trains, evaluations included. */
+/** Measures how fast this process trains, evaluations included. */
 export class Pace {
   readonly #started = performance.now();
   readonly #firstStep: number;
@@ -23,7 +23,7 @@ export class Pace {
    * Counts steps that have just ended.
    *
    * @param step The last of them.
-   * @param tokens What all of them had, without padding.
+   * @param tokens The tokens of all of them, without padding.
    */
   after(
     step: number,

@@ -1,5 +1,5 @@
 /**
- * Whether a network gets a partner, and how much each of the two counts.
+ * Decides whether a network gets a partner, and how much each of the two counts.
  *
  * @module
  */
@@ -10,17 +10,17 @@ import { Partner } from "../models/partner/partner.ts";
 import { PooledPartner } from "../models/partner/partner_file.ts";
 import { fitScales, LEAST_GAIN, type LogitRows } from "./pooling.ts";
 
-/** What the values of `--partner` stand for. */
+/** The values of `--partner`. */
 export const PARTNERS = ["ngrams", "none"] as const;
 
-/** Texts times labels with which a second partner takes seconds. */
+/** The most texts times labels with which a second partner takes only seconds. */
 const MAX_TRIED = 500_000;
 
 /**
  * Trains partners on the texts of a network, and weighs the better one and the network on the
  * validation texts.
  *
- * @param logits What the network says to the validation texts, `[texts][labels]`.
+ * @param logits The logits of the network for the validation texts, `[texts][labels]`.
  * @returns `undefined` if the validation texts do not show that it helps.
  */
 export function fitPartner(
@@ -42,7 +42,7 @@ export function fitPartner(
   return new PooledPartner(best.partner, { network, partner: ngrams });
 }
 
-/** With n-grams of characters and without, where that takes no minutes. */
+/** Trains a partner with n-grams of characters, and one without where that takes no minutes. */
 function partners(train: Examples, problem: Problem): Partner[] {
   const whole = Partner.fit(train, problem);
   const isQuick = train.length * problem.labels.length <= MAX_TRIED;
@@ -50,7 +50,7 @@ function partners(train: Examples, problem: Problem): Partner[] {
   return [whole, Partner.fit(train, problem, { characters: false })];
 }
 
-/** A mean loss as a mean negative log-likelihood, but for constants. */
+/** A mean loss as a mean negative log-likelihood, up to constants. */
 function logLoss(loss: number, { problemType, labels }: Problem): number {
   switch (problemType) {
     case "single_label_classification":
@@ -59,7 +59,7 @@ function logLoss(loss: number, { problemType, labels }: Problem): number {
       // The loss is the mean over the labels.
       return loss * labels.length;
     case "regression":
-      // Of errors that are normal, with the variance that fits best.
+      // That of normal errors, with the variance that fits best.
       return Math.log(Math.max(loss, Number.MIN_VALUE)) / 2;
   }
 }

@@ -15,7 +15,7 @@ function examples(count: number, seed: number): { text: string; label: string }[
   });
 }
 
-/** Logits that are right in so many of ten cases. */
+/** Logits that are right in `rightOfTen` of ten cases. */
 function logitsOf(texts: { label: string }[], rightOfTen: number): number[][] {
   return texts.map(({ label }, i) => {
     const isFood = (label === "food") === (i % 10 < rightOfTen);

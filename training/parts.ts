@@ -1,6 +1,7 @@
 /**
- * The parts of a step: a batch is what the user says, a part is what the device holds. A batch that
- * takes more memory than a part may is cut; the losses and gradients of its parts add up to its own.
+ * The parts of a step: the user says how large a batch is, the device how large a part. A batch
+ * that takes more memory than a part may is cut; the losses and gradients of its parts add up to
+ * its own.
  *
  * @module
  */
@@ -10,53 +11,53 @@ import type { Device } from "../onnx/runtime/device.ts";
 import type { TrainingGraphs } from "../onnx/runtime/executor.ts";
 import { deviceMemory, type OutOfMemoryError } from "../onnx/runtime/device_memory.ts";
 
-/** The graphs of a model in training, and what its memory is planned by. */
+/** The graphs of a model in training, and the tensors by which its memory is planned. */
 export interface PlannedGraphs extends TrainingGraphs {
   /** The tensors of the training graph. */
   lifetimes: Lifetime[];
 }
 
-/** What {@link planParts} goes by. */
+/** Options of {@link planParts}. */
 export interface PartsOptions {
   device: Device;
   /** The tensors of the training graph. */
   lifetimes: readonly Lifetime[];
-  /** The symbols of their shapes in a part of so many texts of so many tokens. */
+  /** The values of the symbols in their shapes, for `batch` texts of `length` tokens. */
   dimensions: (batch: number, length: number) => Record<string, number>;
-  /** The tokens of each text. */
+  /** The number of tokens of each text. */
   lengths: readonly number[];
   batchSize: number;
-  /** The most that a part may take beside the parameters, MiB; by default what suits the device. */
+  /** The most memory of a part beside the parameters, MiB; by default as it suits the device. */
   stepMemory: number | undefined;
   /** Whether the graph keeps only the inputs of layers. */
   gradientCheckpointing: boolean;
-  /** How many bytes the device can hold; by default what it has. */
+  /** The memory of the device, in bytes; by default all that it has. */
   capacity?: number;
 }
 
-/** How batches are cut. */
+/** The plan by which batches are cut. */
 export interface PartsPlan {
-  /** The most that a part of several texts takes beside the parameters, MiB. */
+  /** The most memory of a part of several texts beside the parameters, MiB. */
   stepMemory: number;
-  /** How many texts of at most so many tokens a part may have, 1 at least. */
+  /** The most texts of a part, by the tokens of its longest; at least 1. */
   textsOf(length: number): number;
-  /** The largest parts that may come, as the symbols of the graph's shapes. */
+  /** The largest parts that may come, as values of the symbols in the graph's shapes. */
   largest: Record<string, number>[];
-  /** What a user should know of it; `undefined` if no batch is cut. */
+  /** A note for the user on the cuts; `undefined` if no batch is cut. */
   note: string | undefined;
 }
 
 const MIB = 2 ** 20;
-/** On CPUs where this was timed, larger parts were no faster. */
+/** The default memory, MiB: on CPUs where this was timed, larger parts were no faster. */
 const DEFAULT_STEP_MEMORY = 1024;
-/** A smaller default would cut all but single texts. */
+/** The least default, MiB: a smaller one would cut all but single texts. */
 const LEAST_STEP_MEMORY = 64;
-/** The share of a device's memory that is planned with: the rest lies between what was freed. */
+/** The share of a device's memory that a plan may use: the rest is lost to fragmentation. */
 const USABLE = 0.75;
 
 /**
- * Plans the parts by the sizes of what a step keeps. The plan depends on the machine only where that
- * has too little memory for the default, which is then halved until it fits.
+ * Plans the parts by the sizes of the tensors that a step keeps. The plan depends on the machine
+ * only where that has too little memory for the default, which is then halved until it fits.
  *
  * @throws {UserError} If the longest text alone does not fit.
  */
@@ -90,7 +91,7 @@ export async function planParts(options: PartsOptions): Promise<PartsPlan> {
 
   const known = new Map<number, number>();
   const textsOf = (length: number) => {
-    // So many texts take at most so many times as much as one.
+    // Several texts take at most their number times the memory of one.
     const texts = known.get(length) ??
       Math.max(1, Math.min(batchSize, Math.floor(stepMemory * MIB / bytesOf(1, length))));
     known.set(length, texts);
@@ -112,7 +113,7 @@ export async function planParts(options: PartsOptions): Promise<PartsPlan> {
 }
 
 /**
- * The smaller memory to go on with, MiB, after what was planned has not fitted.
+ * The smaller memory to go on with, MiB, after the planned one was too much for the device.
  *
  * @throws {UserError} If it was the least already.
  */

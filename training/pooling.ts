@@ -1,5 +1,5 @@
 /**
- * How much each of several models counts where their logits are added up.
+ * Weighs several models whose logits are added up.
  *
  * @module
  */
@@ -13,18 +13,18 @@ export type LogitRows = readonly ArrayLike<number>[];
 
 const MAX_STEPS = 50;
 const MAX_HALVINGS = 30;
-/** Keeps what cannot be told from the texts near zero. */
+/** Keeps factors that the texts do not determine near zero. */
 const RIDGE = 1e-6;
 const TOLERANCE = 1e-10;
 
 /**
- * How much less the loss of all texts together must be for one more number to be worth having. Twice
- * a gain in log-likelihood by one more parameter is larger than 4 by chance in one case of twenty
- * (Wilks, 1938).
+ * The least decrease in the loss of all texts together that makes one more parameter worth having.
+ * Twice the gain in log-likelihood by one more parameter is larger than 4 by chance in one case of
+ * twenty (Wilks, 1938).
  */
 export const LEAST_GAIN = 2;
 
-/** What {@link fitScales} finds. */
+/** The result of {@link fitScales}. */
 export interface FittedScales {
   /** The factor of each model's logits, none below zero. */
   scales: number[];
@@ -54,7 +54,7 @@ export function fitScales(
     fitted = minimum(used.map((model) => models[model]!), targets, problemType);
     const least = Math.min(...fitted);
     if (least >= 0) break;
-    // A model that does best upside down has nothing to say.
+    // A model that does best with a negative factor has nothing to say.
     used = used.filter((_, i) => fitted[i] !== least);
   }
   const scales = models.map((_, model) => fitted[used.indexOf(model)] ?? 0);
@@ -62,11 +62,11 @@ export function fitScales(
 }
 
 /**
- * Finds the factor and the constant with which one logit is the most probable (Platt, 1999).
+ * Finds the factor and the constant with which one logit predicts the labels best (Platt, 1999).
  *
  * @param labels 1 or 0 a text.
- * @returns `undefined` if all labels are the same, if less of the logit would mean more of the label,
- * or if the texts do not show that it helps.
+ * @returns `undefined` if all labels are the same, if the factor would not be positive, or if the
+ * texts do not show that it helps.
  */
 export function fitLine(
   logits: readonly number[],
@@ -86,9 +86,9 @@ export function fitLine(
 }
 
 /**
- * The labels as probabilities that stay off 0 and 1 by as much as the number of texts leaves open
- * (Platt, 1999, "Probabilistic outputs for support vector machines"): where all are predicted right
- * no factor would be large enough otherwise.
+ * Turns labels into probabilities that stay off 0 and 1 by as much as the number of texts leaves
+ * open (Platt, 1999, "Probabilistic outputs for support vector machines"): otherwise no factor
+ * would be large enough where all are predicted right.
  */
 function smoothed(
   labels: readonly (readonly number[])[],
@@ -115,7 +115,7 @@ function meanLoss(
   return losses.reduce((sum, loss) => sum + loss, 0) / losses.length;
 }
 
-/** The logits of one text by each model, each times the model's scale, added up: `[labels]`. */
+/** Adds up the logits of one text by each model, times the model's scale: `[labels]`. */
 export function pooledLogits(
   logits: readonly ArrayLike<number>[],
   scales: readonly number[],
@@ -127,7 +127,7 @@ export function pooledLogits(
   );
 }
 
-/** The factors with the least loss, whatever their signs. */
+/** Finds the factors with the least loss, whatever their signs. */
 function minimum(
   models: readonly LogitRows[],
   labels: readonly (readonly number[])[],
@@ -152,7 +152,7 @@ function minimum(
   return scales;
 }
 
-/** The gradient of the loss in the scales, through the inverse of its second derivatives. */
+/** The gradient of the loss in the scales, times the inverse of its second derivatives. */
 function newtonStep(
   models: readonly LogitRows[],
   labels: readonly (readonly number[])[],
@@ -164,7 +164,7 @@ function newtonStep(
   for (const [text, row] of labels.entries()) {
     const logits = models.map((rows) => Array.from(rows[text]!));
     const predicted = scoresOf(pooledLogits(logits, scales, row.length), problemType);
-    // Of the mean over labels where each is a question of its own.
+    // The loss is the mean over labels where each is a question of its own.
     const weight = problemType === "single_label_classification" ? 1 : 1 / row.length;
     const means = logits.map((z) => dot(z, predicted));
     for (const [m, z] of logits.entries()) {
@@ -179,7 +179,7 @@ function newtonStep(
   return inverse(hessian).mmul(gradient).to1DArray();
 }
 
-/** Σ z z' times the derivative of each score by its own logit, but for what a softmax adds. */
+/** Σ z z' times the derivative of each score by its own logit, without a softmax's other term. */
 function curvatureOf(
   z: readonly number[],
   other: readonly number[],

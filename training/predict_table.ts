@@ -12,25 +12,25 @@ import type { TextClassifier } from "../models/inference/text_classifier.ts";
 import { addLoss, type TextLoss, unknownShare } from "../models/text/tokenizer.ts";
 import { answer } from "./evaluate_file.ts";
 
-/** How far a table is. */
+/** The progress of {@link predictTable}. */
 export interface TableProgress {
-  /** Classified so far. */
+  /** The rows classified so far. */
   rows: number;
-  /** In all. */
+  /** All rows of the table. */
   total: number;
   /** The share of the tokens so far that the model does not know. */
   unknownShare: number;
-  /** What the texts so far lose on the way into the model. */
+  /** The loss of tokens on the way into the model, in the texts so far. */
   loss: TextLoss;
 }
 
-/** What {@link predictTable} may be told. */
+/** Options of {@link predictTable}. */
 export interface PredictTableOptions extends TableFormat {
-  /** The column of the texts; by default `text`, or what is plainly meant. */
+  /** The column of the texts; by default `text`, or the one that is plainly meant. */
   text?: string | undefined;
-  /** Below this highest score nothing is predicted. */
+  /** The threshold of a text's highest score, below which nothing is predicted. */
   abstain?: number | undefined;
-  /** Called with what a user should know of how the file was read. */
+  /** Called with notes for the user on how the file was read. */
   onNote?: (note: string) => void;
   /** Called as rows are classified. */
   onProgress?: (progress: TableProgress) => void;
@@ -39,13 +39,13 @@ export interface PredictTableOptions extends TableFormat {
 
 /** The columns that are added. */
 const ADDED = ["predicted", "score"] as const;
-/** So many rows are in memory at a time. */
+/** The most rows in memory at a time. */
 const CHUNK_ROWS = 512;
 
 /**
- * The table as CSV, in pieces, with two more columns: `predicted`, as a label is written, and
- * `score`, the probability of all that would be predicted, which is empty for a number. All of the file
- * is read before the first row is classified, so that a bad row costs no time.
+ * Gives a table as CSV, in pieces, with two more columns: `predicted`, as a label is written, and
+ * `score`, the probability of all that would be predicted, which is empty for a number. The whole
+ * file is read before the first row is classified, so that a bad row costs no time.
  *
  * @throws {UserError} If the file cannot be read, lacks the column, or has bad rows or rows without a
  * text; the message names their lines.
@@ -57,7 +57,7 @@ export async function* predictTable(
   { text, abstain = 0, onProgress = () => {}, signal, ...options }: PredictTableOptions = {},
 ): AsyncGenerator<Uint8Array> {
   const { total, columns, textColumn } = await check(file, text, options);
-  // Its notes have been given.
+  // The first reading has given the notes.
   await using table = await openTable(file, { ...options, wanted: [textColumn], onNote: () => {} });
   const encoder = new TextEncoder();
   let rows = 0;

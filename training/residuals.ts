@@ -1,5 +1,5 @@
 /**
- * How far predicted numbers are from the true ones, and where.
+ * The residuals of predicted numbers, by ranges of the true ones.
  *
  * @module
  */
@@ -13,23 +13,23 @@ export interface PredictedNumber {
 /** The texts whose true numbers lie in one range. */
 export interface ResidualRange {
   from: number;
-  /** It belongs to the next range, and to this one only if this is the last. */
+  /** The upper end, which belongs to the next range, and to this one only if it is the last. */
   to: number;
   n: number;
-  /** The mean of what is predicted too much; below 0 it is too little. */
+  /** The mean of prediction less true number: above 0 too much is predicted, below 0 too little. */
   mean_error: number;
   mean_absolute_error: number;
 }
 
 /** The residuals of a regression. */
 export interface Residuals {
-  /** Some of the texts: the true number, and the predicted one. */
+  /** The true number and the predicted one of some of the texts. */
   points: [label: number, predicted: number][];
-  /** Those that hold a text, from the lowest on. */
+  /** The ranges that hold a text, from the lowest on. */
   ranges: ResidualRange[];
 }
 
-/** The residuals over ranges of equal width, and about so many points to draw. */
+/** Computes the residuals over ranges of equal width, with about `points` points to draw. */
 export function residualsOf(
   numbers: readonly PredictedNumber[],
   { ranges = 8, points = 1000 }: { ranges?: number; points?: number } = {},

@@ -6,7 +6,7 @@
 
 /**
  * The factor of the learning rate: it rises linearly over the warm-up steps and falls linearly to
- * zero over the others, as transformers' `get_linear_schedule_with_warmup` has it.
+ * zero over the others, as in transformers' `get_linear_schedule_with_warmup`.
  *
  * @param step The optimizer steps done before this one, from 0.
  */

@@ -25,13 +25,13 @@ import { CLASS_WEIGHTS } from "./class_weights.ts";
 import { COMPARED, isMetricOf, METRICS } from "./metrics.ts";
 import { PARTNERS } from "./partner.ts";
 
-/** The name of a model, of which those that begin with `scratch:` are known. */
+/** The name of a model; one that begins with `scratch:` must be a known one. */
 export const MODEL = z.string().refine(
   (model) => !model.startsWith("scratch:") || scratchSizeOf(model) !== undefined,
   `there are ${SCRATCH_MODELS.join(", ")}`,
 );
 
-/** The tuners that need a base, or those that do not, each with what it trains. */
+/** Describes the tuners that need a base, or those that do not, each with what it trains. */
 function describeTuners(needBase: boolean): string {
   return TUNERS.filter(({ mode }) => needsBase(mode) === needBase)
     .map(({ mode, trains }) => `${mode} = ${trains}`)
@@ -165,20 +165,20 @@ export const TrainSettings = z.strictObject({
   }
 });
 
-/** What a caller may say of a run; everything has a default. */
+/** The settings of a run as a caller gives them; all have defaults. */
 export type TrainSettingsInput = z.input<typeof TrainSettings>;
 
 /** The settings of a run with the defaults filled in. */
 export type TrainSettings = z.infer<typeof TrainSettings>;
 
-/** What becomes of texts that are too long. */
+/** The options for texts that are too long, from the settings. */
 export function longTextsOf(
   { longTexts: strategy, stride, chunkJoin: join, maxLength }: TrainSettings,
 ): LongTexts {
   return { strategy, stride: stride ?? Math.floor(maxLength / 8), join };
 }
 
-/** The size of a data set, as far as it matters to defaults. */
+/** The size of a data set, as far as defaults depend on it. */
 export interface DataSize {
   /** Texts for training. */
   examples: number;
@@ -186,18 +186,18 @@ export interface DataSize {
   labels: number;
 }
 
-/** A pretrained base that is trained whole takes this many steps at least. */
+/** The fewest steps of a pretrained base that is trained whole. */
 const LEAST_STEPS = 200;
-/** And this many for each label: on 44 classes of 23 texts 3 epochs were far too few. */
+/** The fewest steps for each label: on 44 classes of 23 texts 3 epochs were far too few. */
 const LEAST_STEPS_A_LABEL = 20;
-/** Few texts are gone through no more often. */
+/** The most epochs over few texts. */
 const MOST_EPOCHS = 20;
 
 /**
  * The settings with the learning rate and number of epochs that suit the mode, the model and the
  * data. Few texts, or few for each label, need more epochs: steps count.
  *
- * @param family The model's, where it is known already.
+ * @param family The family of the model, where it is known already.
  * @param data The size of the data, where it is known already.
  */
 export function withModelDefaults(

@@ -7,9 +7,9 @@ import type { EvaluationReport } from "./evaluation.ts";
 import type { TrainResult } from "./events.ts";
 
 /**
- * What is plainly wrong with a model, a sentence each; none where nothing is.
+ * Lists the plain faults of a model, a sentence each; none where nothing is wrong.
  *
- * @param linear How good a linear model on the same texts is, where that is known.
+ * @param linear The accuracy of a linear model on the same texts, where it is known.
  */
 export function shortcomings(
   report: EvaluationReport,
@@ -49,7 +49,7 @@ export function shortcomings(
       break;
     }
     case "regression":
-      // It is 0 where all numbers are the same.
+      // R² is 0 where all numbers are the same.
       if (report.r2 < 0) {
         found.push("It is no better than giving every text the mean of the numbers.");
       }

@@ -1,5 +1,5 @@
 /**
- * The steps of a run: how many there are, and what goes into each.
+ * The steps of a run: their number, and the batches of each.
  *
  * @module
  */
@@ -9,11 +9,11 @@ import { batchOf, chunks, cutBatch, type PlannedBatch, plannedBatches } from "..
 export interface StepPlan {
   stepsPerEpoch: number;
   totalSteps: number;
-  /** Over so many the learning rate rises. */
+  /** The number of steps over which the learning rate rises. */
   warmupSteps: number;
 }
 
-/** What the steps depend on beside the number of examples. */
+/** The settings that the steps depend on, beside the number of examples. */
 export interface StepPlanSettings {
   epochs: number;
   batchSize: number;
@@ -24,7 +24,7 @@ export interface StepPlanSettings {
   warmupRatio: number;
 }
 
-/** The steps of a run over so many examples. */
+/** Plans the steps of a run. */
 export function stepPlan(
   examples: number,
   { epochs, batchSize, gradientAccumulationSteps, maxSteps, warmupRatio }: StepPlanSettings,
@@ -34,22 +34,22 @@ export function stepPlan(
   return { stepsPerEpoch, totalSteps, warmupSteps: Math.ceil(warmupRatio * totalSteps) };
 }
 
-/** What goes into the steps of an epoch. */
+/** The settings of the steps of an epoch. */
 export interface EpochSettings {
   batchSize: number;
   gradientAccumulationSteps: number;
   seed: number;
   shuffle: boolean;
-  /** How many texts of at most so many tokens a part may have; all of a batch by default. */
+  /** The most texts of a part, by the tokens of its longest; by default all texts of a batch. */
   textsOf?: (length: number) => number;
 }
 
 /**
  * The steps of an epoch that are still to be done, each with its batches.
  *
- * @param examples How many there are.
+ * @param examples The number of examples.
  * @param epoch Counted from 0.
- * @param stepsDone Those of the whole run.
+ * @param stepsDone The steps that are done, of the whole run.
  */
 export function stepsLeft(
   examples: number,
@@ -67,7 +67,7 @@ export function stepsLeft(
 /**
  * The parts of a step, as indices into `lengths`.
  *
- * @param lengths The tokens of each example; those of the step's chunks are known.
+ * @param lengths The number of tokens of each example; those of the step's chunks are known.
  */
 export function partsOf(
   step: readonly PlannedBatch[],

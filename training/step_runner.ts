@@ -1,6 +1,5 @@
 /**
- * The steps of a run on their way through a device, which may take the next before it tells what the
- * last one gave.
+ * Runs steps on a device, which may take the next one before it gives the result of the last.
  *
  * @module
  */
@@ -11,12 +10,12 @@ import { Pace } from "./pace.ts";
 import { linearSchedule } from "./schedule.ts";
 import type { StepPlan } from "./step_plan.ts";
 
-/** What {@link StepRunner} needs. */
+/** Options of {@link StepRunner}. */
 export interface StepRunnerOptions extends StepPlan {
   session: Pick<RemoteTrainingSession, "submit" | "results">;
-  /** Where the run stands; its step is the last whose result is known. */
+  /** The state of the run; its step is the last whose result is known. */
   state: { readonly step: number; addStep(event: StepEvent): void };
-  /** The highest of the schedule. */
+  /** The highest learning rate of the schedule. */
   learningRate: number;
   /** Names the last checkpoint, if there is one, when the loss stops being a number. */
   lastCheckpoint: () => Promise<string | undefined>;
@@ -27,11 +26,11 @@ export interface StepRunnerOptions extends StepPlan {
 export interface PreparedStep {
   /** The feeds of its parts, whose losses and gradients add up. */
   parts: Tensors[];
-  /** How many it has, without padding. */
+  /** The number of its tokens, without padding. */
   tokens: number;
 }
 
-/** What {@link StepRunner.run} needs beside the steps. */
+/** Options of {@link StepRunner.run}. */
 export interface RunStepsOptions<Step> {
   prepare: (step: Step) => PreparedStep | Promise<PreparedStep>;
   /**
@@ -42,7 +41,7 @@ export interface RunStepsOptions<Step> {
   signal?: AbortSignal | undefined;
 }
 
-/** Runs steps, and takes note of each as soon as its result is known. */
+/** Runs steps, and records each as soon as its result is known. */
 export class StepRunner {
   readonly #options: StepRunnerOptions;
   readonly #pace: Pace;
@@ -54,7 +53,7 @@ export class StepRunner {
     this.#pace = new Pace(options.state.step, options.totalSteps);
   }
 
-  /** How fast this process trains, evaluations included; padding does not count. */
+  /** The tokens per second of this process, evaluations included; padding does not count. */
   get tokensPerSecond(): number {
     return this.#pace.tokensPerSecond;
   }
@@ -63,8 +62,8 @@ export class StepRunner {
    * Runs steps one after the other, and prepares the next while the device works. When it returns all
    * results are known.
    *
-   * @throws {UserError} If a loss is no number.
-   * @throws What the signal says, if it aborts.
+   * @throws {UserError} If a loss is not a number.
+   * @throws The signal's reason, if it aborts.
    */
   async run<Step>(
     steps: readonly Step[],
@@ -76,7 +75,7 @@ export class StepRunner {
       signal?.throwIfAborted();
       const submitting = this.#submit((await next)!);
       next = prepared(i);
-      // If the run ends before this step is wanted, its own error is told.
+      // If the run ends before this step is wanted, the run's own error is thrown.
       next.catch(() => {});
       await submitting;
       await after(this.#submitted);
@@ -87,13 +86,13 @@ export class StepRunner {
   /**
    * Waits until all results are known, so that the state is that of the weights.
    *
-   * @throws {UserError} If a loss is no number.
+   * @throws {UserError} If a loss is not a number.
    */
   async settle(): Promise<void> {
     await this.#takeNote(await this.#options.session.results());
   }
 
-  /** Steps that the device has done or was given. */
+  /** The number of steps that the device has done or was given. */
   get #submitted(): number {
     return this.#options.state.step + this.#running.length;
   }

@@ -3,7 +3,7 @@ import type { StepResult } from "../onnx/runtime/executor.ts";
 import type { StepEvent } from "./events.ts";
 import { StepRunner } from "./step_runner.ts";
 
-/** A device that tells of so many steps at a time; a step's loss is its number. */
+/** A device that gives the results of several steps at a time; a step's loss is its number. */
 function lateSession(stepsPerAnswer: number, loss = (step: number) => step) {
   let unread: StepResult[] = [];
   const results = () => {
@@ -76,7 +76,7 @@ Deno.test("StepRunner tells the same pace of all steps whose results come togeth
     { tokens_per_second, seconds_left },
   ) => [tokens_per_second, seconds_left]);
   deepStrictEqual(pace, [pace[0], pace[0], pace[0], pace[3], pace[3]]);
-  // Whatever the time, their product is what a step has by the steps that are left.
+  // Whatever the time, their product is the tokens of a step times the steps that are left.
   const tokensLeft = [pace[0], pace[3]].map((both) => Math.round(both![0]! * both![1]!));
   deepStrictEqual(tokensLeft, [7 * (8 - 3), 7 * (8 - 5)]);
 });

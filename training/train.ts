@@ -62,21 +62,21 @@ import { TrainerState } from "./folder/trainer_state.ts";
 import { trainingTexts } from "./training_texts.ts";
 import { writeTrainingArgs } from "./folder/training_args.ts";
 
-/** How often a run writes down how far it is, for those who watch its folder. */
+/** The time between two writes of a run's state, for those who watch its folder. */
 const SHOW_INTERVAL_MS = 2000;
 
-/** What {@link train} needs beside the data. */
+/** Options of {@link train}. */
 export interface TrainOptions {
   settings: TrainSettings;
   /** The folder that becomes the model's. */
   outDir: string;
-  /** What the run is called; by default as its folder. */
+  /** The name of the run; by default that of its folder. */
   name?: string;
-  /** Whether the folder may hold a run already, which is replaced. */
+  /** Whether to replace a run that the folder holds already. */
   overwrite?: boolean;
-  /** Writes the data into the folder, where they stand nowhere else as they are trained on. */
+  /** Writes the data into the folder, if they stand nowhere else as they are trained on. */
   keepData?: () => Promise<void>;
-  /** Whether the folder holds an unfinished run of these settings, which goes on. */
+  /** Whether to go on with the unfinished run of these settings that the folder holds. */
   resume?: boolean;
   /** Called as the run goes on. */
   onEvent?: (event: TrainEvent) => void;
@@ -89,8 +89,8 @@ export interface TrainOptions {
  * writes the model and its metrics into a folder.
  *
  * A run that is resumed ends with the same bytes of weights as one that was never stopped, on the
- * same device with as many threads. One for which memory proves too little goes on from its last
- * checkpoint with half of its `stepMemory`.
+ * same device with as many threads. A run that runs out of memory goes on from its last checkpoint
+ * with half of its `stepMemory`.
  *
  * @throws {UserError} If the folder is taken, the loss stops being a number, or one text alone is too
  * much for the device.
@@ -113,7 +113,7 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
 }
 
 /**
- * Refuses what can be refused before the data are read, which may take minutes.
+ * Checks what can be checked before the data are read, which may take minutes.
  *
  * @throws {UserError} If the folder is taken, or that of the base holds no model.
  * @throws {DeviceError} If the device is not there.
@@ -132,14 +132,14 @@ export async function checkBeforeData(
   if (!isElsewhere || await exists(model)) await readConfig(await modelDir(model));
 }
 
-/** Does what {@link train} does, in parts of one size. */
+/** Trains as {@link train} does, with parts of one size. */
 async function runTraining(dataset: Dataset, options: TrainOptions): Promise<TrainResult> {
   const { outDir, overwrite = false, resume = false, onEvent = () => {}, signal } = options;
   const { problemType } = options.settings;
 
   await using locks = new AsyncDisposableStack();
   if (!resume) await checkOutDir(outDir, { overwrite });
-  // The device takes seconds to start, in which the data are gone through.
+  // The device takes seconds to start; the data are gone through meanwhile.
   const starting = Executor.start(options.settings);
   locks.defer(async () => await (await starting.catch(() => undefined))?.[Symbol.asyncDispose]());
   const trainRows = trainingRows(dataset.train, options.settings);
@@ -167,7 +167,7 @@ async function runTraining(dataset: Dataset, options: TrainOptions): Promise<Tra
     problem,
     onProgress: (texts) => onEvent({ type: "encoding", texts, total: trainRows.length }),
   });
-  // In the time in which the device and the Workers start.
+  // While the device and the Workers start.
   const data = dataNow();
   const texts = locks.use(await encoding);
   const { lengths, loss: textLoss, unknownShare } = texts;
@@ -202,7 +202,7 @@ async function runTraining(dataset: Dataset, options: TrainOptions): Promise<Tra
     dropoutSeed: settings.seed,
     largestDimensions: parts.largest,
   });
-  // What fails is told where it is awaited.
+  // An error is thrown where it is awaited.
   loading.catch(() => {});
   const leakage = leakageLine({ ...dataset, train: trainRows });
   const session = await loading;
@@ -257,7 +257,7 @@ async function runTraining(dataset: Dataset, options: TrainOptions): Promise<Tra
   let shownAt = performance.now();
   const show = async () => {
     shownAt = performance.now();
-    // Where there is no room the run is not seen, and goes on.
+    // On a full disk the run goes on unseen.
     await writeTrainerState(outDir, state).catch((error) => {
       if (!isDiskFull(error)) throw error;
     });
@@ -385,7 +385,7 @@ async function runTraining(dataset: Dataset, options: TrainOptions): Promise<Tra
   });
   await writeFileAtomically(join(outDir, "README.md"), card);
   await writeJson(join(outDir, METRICS_FILE), result.metrics);
-  // Only now: what is not finished goes on from them.
+  // Only now: an unfinished run goes on from them.
   if (!settings.keepOptimizer) await removeOptimizerStates(outDir);
   onEvent({ type: "finish", ...result });
   return result;
@@ -395,13 +395,14 @@ function* textsOf(rows: Examples): Generator<string> {
   for (const { text } of rows) yield text;
 }
 
-/** How many numbers there are in all parameters together. */
+/** Counts the numbers in all parameters together. */
 function count(parameters: readonly ParameterShape[]): number {
   return parameters.reduce((sum, { shape }) => sum + elementCount(shape), 0);
 }
 
 /**
- * The checkpoint from which a run goes on; `undefined` if it was stopped before its first.
+ * Locks a run's folder and finds the checkpoint from which the run goes on; `undefined` if it was
+ * stopped before its first.
  *
  * @throws {UserError} If there is nothing to resume, or the data are not those of the run.
  */

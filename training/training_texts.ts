@@ -14,44 +14,45 @@ import { type EncodedTexts, encodedTexts, GrowingTexts } from "./encoded_texts.t
 import { EncodingWorkers } from "./encoding_workers.ts";
 import { type EncodedExample, encodeExamples, inChunks, targets } from "./examples.ts";
 
-/** More texts are encoded while the run goes on, and not before. */
+/** The most texts that are encoded before the run begins; more are encoded while it goes on. */
 const MOST_AT_ONCE = 20_000;
-/** Texts by which those of a large data set are described. */
+/** The number of texts in the sample that describes a large data set. */
 const SAMPLE = 1000;
-/** Texts of one call to the Workers. */
+/** The most texts in one call to the Workers. */
 const CALL_TEXTS = 800;
 
 /** The texts that a run is trained on. */
 export interface TrainingTexts extends EncodedTexts, AsyncDisposable {
   /** The places of a text's classes among the labels, or its number. */
   target(row: number): readonly number[];
-  /** How many tokens texts may have: all numbers that occur, or all that are possible. */
+  /** The numbers of tokens that texts may have: all that occur, or all that are possible. */
   possibleLengths: readonly number[];
-  /** What the texts lose on the way into the model, all of them or a sample. */
+  /** The loss of tokens on the way into the model, in all texts or in a sample. */
   loss: TextLoss;
   /** The share of the tokens that the vocabulary does not have. */
   unknownShare: number;
-  /** What a user should know of how they are encoded; `undefined` where all were at once. */
+  /** A note for the user on how they are encoded; `undefined` if all were encoded at once. */
   note: string | undefined;
-  /** Encodes texts in the order in which steps want them, beside other work. */
+  /** Encodes texts in the order in which steps want them, while other work goes on. */
   encodeAhead(steps: readonly (readonly PlannedBatch[])[]): void;
   /** Encodes texts that are not trained on. */
   encode(rows: readonly Example[]): Promise<EncodedExample[]>;
 }
 
-/** What {@link trainingTexts} needs beside the texts. */
+/** Options of {@link trainingTexts}. */
 export interface TrainingTextsOptions {
   tokenizer: Tokenizer;
   problem: Problem;
-  /** Called with the number of texts that are encoded, where that takes long. */
+  /** Called with the number of texts encoded so far, where encoding takes long. */
   onProgress?: (texts: number) => void;
-  /** How many texts are encoded at once. */
+  /** The most texts that are encoded before the run begins. */
   mostAtOnce?: number;
 }
 
 /**
- * The texts of a run. Those of a small data set, or in chunks, are all encoded when it returns. Those
- * of a large one are encoded in Workers while the run goes on, which changes nothing of what it does.
+ * Prepares the texts of a run. Those of a small data set, or in chunks, are all encoded when it
+ * returns. Those of a large one are encoded in Workers while the run goes on; the run does the same
+ * either way.
  */
 export async function trainingTexts(
   rows: Examples,
@@ -59,7 +60,7 @@ export async function trainingTexts(
 ): Promise<TrainingTexts> {
   const { tokenizer, problem, mostAtOnce = MOST_AT_ONCE } = options;
   const isLarge = rows.length > mostAtOnce && tokenizer.longTexts.strategy !== "chunk";
-  // Where a data set is large, a run does the same whether its texts are in memory or not.
+  // A run on a large data set does the same whether its texts are in memory or not.
   const possibleLengths = isLarge
     ? Array.from({ length: tokenizer.maxLength }, (_, i) => i + 1)
     : undefined;
@@ -127,7 +128,7 @@ async function growingTexts(
   };
 }
 
-/** The texts of steps, in the order in which these want them. */
+/** The texts of steps, in the order in which the steps want them. */
 function* chunksOf(steps: readonly (readonly PlannedBatch[])[]): Generator<readonly number[]> {
   for (const step of steps) for (const { chunk } of step) yield chunk;
 }

@@ -35,7 +35,7 @@ Deno.test("trainingTexts() makes the same steps of a large data set as of a smal
         deepStrictEqual(large.target(row), small.target(row));
       }
     }
-    // By a sample.
+    // The large one is estimated from a sample.
     const share = large.loss.lost / large.loss.tokens;
     ok(Math.abs(share - small.loss.lost / small.loss.tokens) < 0.02);
     deepStrictEqual(await large.encode(ROWS.slice(0, 9)), await small.encode(ROWS.slice(0, 9)));

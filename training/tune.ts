@@ -21,7 +21,7 @@ import { stepPlan } from "./step_plan.ts";
 import { train } from "./train.ts";
 import { tunePicture } from "./tune_picture.ts";
 
-/** The file that holds how far a search is, in its folder. */
+/** The file that holds the state of a search, in its folder. */
 export const TUNE_FILE = "tune.json";
 /** The picture of a search, in its folder. */
 export const TUNE_PICTURE = "tune.svg";
@@ -30,11 +30,11 @@ export const BEST_DIR = "best";
 
 /** The shares of the steps that trials get, one after the other. */
 const RUNGS = [0.25, 0.5, 1] as const;
-/** Rates lie within this factor of the default. */
+/** The largest factor between a rate and the default. */
 const RATE_RANGE = 4;
 const EPOCH_FACTORS = [0.5, 1, 1.5, 2];
 const SIZES = [4, 8, 16, 32];
-/** What the last run takes beside its steps: tests, and writing the model. */
+/** The time of the last run as a multiple of its steps': it also tests and writes the model. */
 const LAST_RUN_FACTOR = 1.2;
 
 const Trial = z.object({
@@ -48,17 +48,17 @@ const Trial = z.object({
 export type Trial = z.infer<typeof Trial>;
 
 const TrialResult = z.object({
-  /** The place of the trial. */
+  /** The index of the trial. */
   trial: z.number(),
   /** The share of its steps that it got. */
   share: z.number(),
   steps: z.number(),
   seconds: z.number(),
-  /** Its best value on validation, of what epochs are compared by. */
+  /** Its best validation value of the measure by which epochs are compared. */
   value: z.number(),
 });
 
-/** What a trial gave. */
+/** The result of a trial. */
 export type TrialResult = z.infer<typeof TrialResult>;
 
 const Search = z.object({
@@ -72,30 +72,30 @@ const Search = z.object({
 /** A search as {@link TUNE_FILE} holds it. */
 export type Search = z.infer<typeof Search>;
 
-/** What {@link tune} needs beside the data. */
+/** Options of {@link tune}. */
 export interface TuneOptions {
   outDir: string;
   search: Search;
   /** Called as the last run goes on. */
   onEvent: (event: TrainEvent) => void;
-  /** Called with each trial before it begins, and with what it gave. */
+  /** Called for each trial before it begins, and again with its result. */
   onTrial: (search: Search, trial: number, share: number, result?: TrialResult) => void;
   signal?: AbortSignal | undefined;
 }
 
-/** What {@link tune} finds. */
+/** The result of {@link tune}. */
 export interface TuneResult {
   search: Search;
-  /** The place of the trial that was trained again with all steps. */
+  /** The index of the trial that was trained again with all steps. */
   best: number;
-  /** Of that run, on the test file if there is one. */
+  /** The result of that run, on the test file if there is one. */
   result: TrainResult;
 }
 
 /**
- * A search that has not begun. Settings that are given are not searched.
+ * Makes a search that has not begun. Settings that are given are not searched.
  *
- * @param options How many trials there are, the minutes for all, and the texts of the training file.
+ * @param options The number of trials, the minutes for all, and the size of the training data.
  */
 export async function newSearch(
   settings: TrainSettings,
@@ -134,17 +134,17 @@ async function defaultsOf(
   return tuningDefaults(await readConfig(await modelDir(model)));
 }
 
-/** Reads how far a search in a folder is; `undefined` if there is none. */
+/** Reads the state of the search in a folder; `undefined` if there is none. */
 export async function readSearch(outDir: string): Promise<Search | undefined> {
   const file = join(outDir, TUNE_FILE);
   return await exists(file) ? await readJson(file, Search) : undefined;
 }
 
 /**
- * Searches, goes on where the search was left, and trains the best again with all of its steps: that
+ * Searches, from where the search was left, and trains the best again with all of its steps: that
  * run alone sees the test file.
  *
- * @throws What `train` throws.
+ * @throws The errors of `train`.
  */
 export async function tune(dataset: Dataset, options: TuneOptions): Promise<TuneResult> {
   const { outDir, onEvent, onTrial, signal } = options;
@@ -223,7 +223,7 @@ function withTrial(
   };
 }
 
-/** Whether a trial of so many steps, and the last run after it, end within the minutes. */
+/** Whether a trial of `steps` steps, and the last run after it, end within the minutes. */
 function hasTime(search: Search, steps: number, planOf: (trial: number) => number): boolean {
   const { minutes, results } = search;
   if (minutes === undefined || results.length === 0) return true;
@@ -243,9 +243,9 @@ function rankedAt({ settings, results }: Search, share: number): number[] {
     .map(({ trial }) => trial);
 }
 
-/** The best of those that got most steps. */
+/** The best of the trials that got the largest share of their steps. */
 export function bestOf(search: Search): number {
   const most = search.results.reduce((most, { share }) => Math.max(most, share), 0);
-  // A step that not all have reached compares few.
+  // A share that not all trials have reached compares only a few.
   return rankedAt(search, most)[0] ?? 0;
 }

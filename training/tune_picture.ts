@@ -9,10 +9,10 @@ import type { Search } from "./tune.ts";
 const WIDTH = 640;
 const HEIGHT = 400;
 const MARGIN = 56;
-/** The larger the share of its steps that a trial got, the darker its dot. */
+/** The colour of a dot by the share of its steps that the trial got: darker for a larger one. */
 const COLOURS: Readonly<Record<number, string>> = { 0.25: "#9ecae1", 0.5: "#4292c6", 1: "#08306b" };
 
-/** The value of each trial over its learning rate, as SVG. */
+/** Draws the value of each trial over its learning rate, as SVG. */
 export function tunePicture(
   { settings, trials, results }: Pick<Search, "settings" | "trials" | "results">,
 ): string {
@@ -46,7 +46,7 @@ ${[...ends, ...dots].join("\n")}
 `;
 }
 
-/** Places of values between two ends; in the middle where all are equal. */
+/** A function that places values between two ends; in the middle where all are equal. */
 function scale(values: readonly number[], from: number, to: number): (value: number) => number {
   const [low, high] = [Math.min(...values), Math.max(...values)];
   return (value) => {

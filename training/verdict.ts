@@ -1,5 +1,5 @@
 /**
- * How a model does beside others on the same texts.
+ * Compares a model with others on the same texts.
  *
  * @module
  */
@@ -9,13 +9,13 @@ import { headline, intervalsOf, type Prediction } from "./evaluation.ts";
 import { contingencyOf, mcnemarP } from "./mcnemar.ts";
 import type { Headline, Metric } from "./metrics.ts";
 
-/** Another model on the texts of the result. */
+/** The figures of another model on the texts of the result. */
 export type Rival = Headline & {
-  /** 95 % bootstrap intervals, as the result has them. */
+  /** 95 % bootstrap intervals, like those of the result. */
   interval: Partial<Record<Metric, [number, number]>>;
   /**
-   * How probable it is that two equal models differ as much as this one and the result, on the same
-   * texts: by McNemar's exact test, or of numbers by the sign test of the errors.
+   * The probability that two equal models differ as much as this one and the result, on the same
+   * texts: by McNemar's exact test, or for numbers by the sign test of the errors.
    */
   p_value: number;
 };
@@ -23,8 +23,8 @@ export type Rival = Headline & {
 /**
  * Measures a model beside the result.
  *
- * @param predictions The model's.
- * @param result The result's, of the same texts in the same order.
+ * @param predictions The predictions of the model.
+ * @param result The predictions of the result, for the same texts in the same order.
  */
 export function rivalOf(
   predictions: readonly Prediction[],
@@ -38,7 +38,7 @@ export function rivalOf(
   };
 }
 
-/** Where each of two is right; of numbers, where each is nearer. */
+/** Whether each of two models is right on each text; for numbers, whether it is nearer. */
 function whoIsRight(
   first: readonly Prediction[],
   second: readonly Prediction[],

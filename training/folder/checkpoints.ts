@@ -1,9 +1,10 @@
 /**
- * The checkpoints of a run: `checkpoints/checkpoint-N/` holds what step N has left, so that a run
- * which was stopped anywhere goes on from there to the same weights.
+ * The checkpoints of a run: `checkpoints/checkpoint-N/` holds the state after step N, so that a run
+ * that was stopped anywhere goes on from there to the same weights.
  *
  * Each is a model's or an adapter's folder of its own, with the optimizer's moments beside the
- * weights. That of an adapter holds `model.safetensors` too: what is trained, under its own names.
+ * weights. That of an adapter holds `model.safetensors` too: the trained parameters, under their
+ * own names.
  *
  * @module
  */
@@ -42,10 +43,10 @@ export function checkpointName(step: number): string {
   return `${CHECKPOINTS_DIR}/checkpoint-${step}`;
 }
 
-/** How long a run goes without a checkpoint if it is not told otherwise. */
+/** The default time between two checkpoints. */
 const INTERVAL_MS = 5 * 60_000;
 
-/** Says when the next checkpoint is due: every so many steps, or by time. */
+/** Says when the next checkpoint is due: after a number of steps, or by time. */
 export class CheckpointClock {
   readonly #saveSteps: number | undefined;
   #savedAt = performance.now();
@@ -54,20 +55,20 @@ export class CheckpointClock {
     this.#saveSteps = saveSteps;
   }
 
-  /** Whether one is due after a step. */
+  /** Whether a checkpoint is due after a step. */
   isDue(step: number): boolean {
     return this.#saveSteps === undefined
       ? performance.now() - this.#savedAt > INTERVAL_MS
       : step % this.#saveSteps === 0;
   }
 
-  /** Begins anew, as one has been written. */
+  /** Begins anew after a checkpoint was written. */
   restart(): void {
     this.#savedAt = performance.now();
   }
 }
 
-/** What {@link saveCheckpoint} writes. */
+/** The content of a checkpoint that {@link saveCheckpoint} writes. */
 export interface CheckpointContent {
   model: Omit<Classifier, "weights"> & { tuning?: Tuning | undefined };
   /** The parameters of a whole model; by default those of a classifier. */
@@ -76,13 +77,13 @@ export interface CheckpointContent {
   /** The names of the parameters that are trained. */
   trained: readonly string[];
   state: Pick<TrainerState, "step" | "toJSON"> & Partial<Pick<TrainerState, "best">>;
-  /** How many of the newest are kept, this one among them; 1 by default. */
+  /** The number of newest checkpoints to keep, this one included; 1 by default. */
   totalLimit?: number;
 }
 
 /**
- * Writes the checkpoint of the present step. It takes its name when all of it is there; then older
- * ones are removed, except for the best.
+ * Writes the checkpoint of the present step. The folder takes its name when it is complete; then
+ * older ones are removed, except for the best.
  */
 export async function saveCheckpoint(
   outDir: string,
@@ -91,7 +92,7 @@ export async function saveCheckpoint(
   const { state, totalLimit = 1 } = content;
   const dir = join(outDir, checkpointName(state.step));
   if (await exists(dir)) {
-    // Evaluation has come after it; weights and moments are the same.
+    // An evaluation has come after the checkpoint; weights and moments are the same.
     await writeTrainerState(dir, state);
   } else {
     const partial = `${dir}.partial`;
@@ -146,7 +147,7 @@ async function writeCheckpoint(
 }
 
 /**
- * The parts of a file, each of which gives its memory back when the next one is asked for: garbage
+ * Passes on the parts of a file and frees the memory of each when the next is asked for: garbage
  * collection, which counts objects, would free it late.
  */
 async function* freedWhenWritten(parts: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
@@ -163,7 +164,7 @@ export async function lastCheckpoint(outDir: string): Promise<string | undefined
 }
 
 /**
- * Where a checkpoint has left its run.
+ * Reads the state of a run from a checkpoint.
  *
  * @throws {UserError} If its file is damaged.
  */
@@ -206,7 +207,7 @@ export async function restoreMoments(
   }
 }
 
-/** Writes down how far a run is, in its own folder or in that of a checkpoint. */
+/** Writes the state of a run into its own folder or that of a checkpoint. */
 export async function writeTrainerState(
   dir: string,
   state: Pick<TrainerState, "toJSON">,
@@ -214,18 +215,18 @@ export async function writeTrainerState(
   await writeJson(join(dir, TRAINER_STATE_FILE), state.toJSON(checkpointName));
 }
 
-/** Removes the optimizer's moments, which nothing goes on from, out of the checkpoints of a run. */
+/** Removes the optimizer's moments from the checkpoints of a run that will not go on. */
 export async function removeOptimizerStates(outDir: string): Promise<void> {
   for (const { dir } of await checkpoints(outDir)) await removeFiles(dir, [OPTIMIZER_FILE]);
 }
 
-/** Removes all checkpoints, of a run that is over and has none to choose from. */
+/** Removes all checkpoints of a run that is over and keeps no best one. */
 export async function removeCheckpoints(outDir: string): Promise<void> {
   const parent = join(outDir, CHECKPOINTS_DIR);
   await removeFolder(parent);
 }
 
-/** The checkpoints that are whole. */
+/** Lists the checkpoints that are complete. */
 async function checkpoints(outDir: string): Promise<{ step: number; dir: string }[]> {
   const parent = join(outDir, CHECKPOINTS_DIR);
   if (!await exists(parent)) return [];
@@ -236,7 +237,7 @@ async function checkpoints(outDir: string): Promise<{ step: number; dir: string 
   });
 }
 
-/** Removes what a folder holds beside some entries: older checkpoints, and parts of some. */
+/** Removes all entries of a folder but some: older checkpoints, and incomplete ones. */
 async function removeOthers(dir: string, kept: readonly string[]): Promise<void> {
   for (const { name } of await Array.fromAsync(Deno.readDir(dir))) {
     if (!kept.includes(name)) await Deno.remove(join(dir, name), { recursive: true });

@@ -1,5 +1,5 @@
 /**
- * The `README.md` of a model's folder: what it is, what it was trained on, what it is worth.
+ * The `README.md` of a model's folder: the model, its training and its metrics.
  *
  * @module
  */
@@ -28,32 +28,32 @@ import { shortcomings } from "../shortcomings.ts";
 
 /** The model that another was trained from. */
 export interface CardBase {
-  /** As a hub or a person calls it. */
+  /** The name by which a hub or a person calls it. */
   name: string;
-  /** What `from_pretrained` takes: a name on the hub, or a folder. */
+  /** The argument of `from_pretrained`: a name on the hub, or a folder. */
   source: string;
-  /** Of the hub. */
+  /** The revision on the hub. */
   revision?: string | undefined;
-  /** As its own card names it, where that is known. */
+  /** The license that its own card names, where it is known. */
   license?: string | undefined;
 }
 
-/** What a model card tells of. */
+/** The content of a model card. */
 export interface ModelCard {
   result: TrainResult;
   settings: TrainSettings;
   /** Absent where the model began with random weights. */
   base?: CardBase | undefined;
   dataset: Pick<Dataset, "dir" | "labels" | "train" | "validation" | "test">;
-  /** How many numbers the model has, with those that were only needed for training. */
+  /** The number of parameters, with those that were only needed for training. */
   parameterCount: number;
-  /** How many of them were trained. */
+  /** The number of them that were trained. */
   trainedCount: number;
-  /** Of the file of weights, in bytes. */
+  /** The size of the file of weights, in bytes. */
   size: number;
 }
 
-/** So many classes are named. */
+/** The most classes that a card names. */
 const MAX_CLASSES = 20;
 
 /** The names of metrics in the metadata of the Hugging Face hub, where they differ. */
@@ -65,9 +65,9 @@ const HUB_METRICS: Partial<Record<Metric, string>> = {
 };
 
 /**
- * What a card tells of the base of a run; nothing of random weights.
+ * Describes the base of a run for its card; `undefined` for random weights.
  *
- * @param model As the settings name it.
+ * @param model The model as the settings name it.
  */
 export async function cardBase(model: string): Promise<CardBase | undefined> {
   if (scratchSizeOf(model) !== undefined) return undefined;
@@ -89,7 +89,7 @@ async function licenseOf(dir: string): Promise<string | undefined> {
   return /^license:\s*([\w.+-]+)\s*$/m.exec(metadata)?.[1];
 }
 
-/** The card in Markdown, with the metadata that the Hugging Face hub reads. */
+/** Writes the card in Markdown, with the metadata that the Hugging Face hub reads. */
 export function modelCard(card: ModelCard): string {
   const { result, settings, base, dataset, parameterCount, trainedCount, size } = card;
   const { metrics } = result;
@@ -160,7 +160,7 @@ With Graft: \`deno task --quiet predict --model FOLDER "a text"\`, where FOLDER 
 ${longTextsNote(settings)}`;
 }
 
-/** What Graft alone does with long texts, where it is more than to cut them. */
+/** A note on how Graft alone treats long texts, unless it only cuts them. */
 function longTextsNote({ longTexts, maxLength }: TrainSettings): string {
   if (longTexts === "truncate") return "";
   const way = longTexts === "chunk"
@@ -171,7 +171,7 @@ Graft takes texts of more than ${maxLength} tokens ${way}; transformers sees onl
 `;
 }
 
-/** What the Hugging Face hub reads of a card. */
+/** The metadata of a card, which the Hugging Face hub reads. */
 function metadata({ result, settings, base, dataset }: ModelCard): string {
   const { metrics, run } = result;
   const data = basename(dataset.dir);
@@ -200,7 +200,7 @@ function metadata({ result, settings, base, dataset }: ModelCard): string {
   return metadataLines(entries);
 }
 
-/** Lines of YAML. JSON is YAML, too, and keeps any name whole. */
+/** Writes entries as lines of YAML. JSON is YAML, too, and keeps any name whole. */
 export function metadataLines(entries: Readonly<Record<string, unknown>>): string {
   return Object.entries(entries).map(([key, value]) => `${key}: ${JSON.stringify(value)}`)
     .join("\n");
@@ -218,7 +218,7 @@ function percent(share: number): string {
   return `${(100 * share).toLocaleString("en", { maximumSignificantDigits: 3 })} %`;
 }
 
-/** How to use a whole model in Python. */
+/** Tells how to use a whole model in Python. */
 function wholeModel(problemType: ProblemType): string {
   const all = problemType === "multi_label_classification" ? ", top_k=None" : "";
   return `In this folder, with transformers:
@@ -231,7 +231,7 @@ print(classify("a text"))
 \`\`\``;
 }
 
-/** What an adapter is, and how to use it in Python. */
+/** Describes an adapter, and how to use it in Python. */
 function adapter({ settings, result }: ModelCard, base: CardBase): string {
   const { mode, model } = settings;
   const method = tunerOf(mode).method!;
@@ -280,7 +280,7 @@ function answers(problemType: ProblemType): string {
   }
 }
 
-/** What the model tells of a text. */
+/** Describes the outputs of the model. */
 function outputs(metrics: TrainResult["metrics"], labels: readonly string[]): string {
   const first = labels.slice(0, MAX_CLASSES).map((label) => `\`${label}\``).join(", ");
   const names = labels.length > MAX_CLASSES
@@ -296,7 +296,7 @@ function outputs(metrics: TrainResult["metrics"], labels: readonly string[]): st
   }
 }
 
-/** How many of the measured texts the model was trained on. */
+/** Tells how many of the measured texts the model was trained on. */
 function leakage({ metrics }: TrainResult): string {
   const { seen, unseen } = metrics;
   if (seen === null || unseen === null || seen.n === 0) {

@@ -166,7 +166,7 @@ Deno.test("modelCard() says what an adapter's folder holds and how PEFT loads it
   match(card, /transformers<5\.24/);
 });
 
-/** What stands between the lines of hyphens. */
+/** The metadata between the lines of hyphens. */
 function metadataOf(card: string): Record<string, unknown> {
   const lines = card.split("\n---\n")[0]!.split("\n").slice(1);
   return Object.fromEntries(lines.map((line) => {

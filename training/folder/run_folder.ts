@@ -25,13 +25,13 @@ import {
   type TrainingArgs,
 } from "./training_args.ts";
 
-/** Where runs go that were given no folder. */
+/** The folder for runs that were given none of their own. */
 export const RUNS_DIR = "runs";
 
-/** Written last, so that a folder that has it holds a finished run. */
+/** The file that is written last, so that a folder that has it holds a finished run. */
 export const METRICS_FILE = "metrics.json";
 
-/** Locked by the process that trains in the folder. */
+/** The file that the process that trains in the folder locks. */
 const LOCK_FILE = "lock";
 const LOCK_TRIES = 5;
 
@@ -69,7 +69,7 @@ export async function checkOutDir(
 }
 
 /**
- * Makes the folder of a run and writes down what was asked for.
+ * Makes the folder of a run and writes the run's arguments.
  *
  * A folder that is overwritten counts as unfinished from now on; its checkpoints go, and its files
  * are replaced one by one when the new model is there.
@@ -85,7 +85,7 @@ export async function prepareOutDir(
   await checkOutDir(dir, { overwrite });
   await Deno.mkdir(dir, { recursive: true });
   const names = await namesIn(dir);
-  // In one step, as some of the old checkpoints would be taken for those of the new run.
+  // In one step: old checkpoints that stayed would be taken for those of the new run.
   const replaced = join(dir, `${CHECKPOINTS_DIR}.replaced`);
   // Left there by a process that was killed.
   await removeFolder(replaced);
@@ -95,7 +95,7 @@ export async function prepareOutDir(
   await removeFolder(replaced);
 }
 
-/** What a run's folder holds, if it is there, without what others leave in it. */
+/** The names in a run's folder, if it is there, without the lock and hidden files. */
 async function namesIn(dir: string): Promise<string[]> {
   if (!await exists(dir)) return [];
   const names = (await Array.fromAsync(Deno.readDir(dir))).map(({ name }) => name);
@@ -113,7 +113,7 @@ export async function lockRun(dir: string): Promise<AsyncDisposable> {
   await Deno.mkdir(dir, { recursive: true });
   const path = join(dir, LOCK_FILE);
   const file = await Deno.open(path, { write: true, create: true });
-  // Whoever looks whether it is locked has it for a moment.
+  // A process that checks for the lock holds it for a moment.
   for (let tries = 1; !await file.tryLock(true); tries++) {
     if (tries < LOCK_TRIES) {
       await new Promise((resolve) => setTimeout(resolve, 20));
@@ -139,7 +139,7 @@ export async function isLocked(dir: string): Promise<boolean> {
 }
 
 /**
- * What was asked of a run that is not finished.
+ * Reads the arguments of a run that is not finished.
  *
  * @throws {UserError} If the folder holds no run, or a finished one.
  */
@@ -156,7 +156,7 @@ export async function checkUnfinished(dir: string): Promise<void> {
 }
 
 /**
- * The folder of the run that was started last, is not finished, and has been stopped.
+ * Finds the folder of the run that was started last, is not finished, and has been stopped.
  *
  * @throws {UserError} If there is none.
  */
@@ -175,10 +175,10 @@ export async function lastUnfinishedRun(runsDir: string = RUNS_DIR): Promise<str
   throw new UserError(`Cannot find an unfinished run in '${runsDir}': name one with --out`);
 }
 
-/** So many are looked at at the same time. */
+/** The most folders that are looked at at the same time. */
 const FOLDERS_AT_ONCE = 32;
 
-/** A finished run's folder. */
+/** The folder of a finished run. */
 export interface FinishedRun {
   /** The folder's own name. */
   name: string;
@@ -187,9 +187,9 @@ export interface FinishedRun {
 }
 
 /**
- * The runs of a folder that are finished, the last first.
+ * Lists the finished runs of a folder, the last first.
  *
- * @param onBad Told of what cannot be looked at, which is left out.
+ * @param onBad Called for each entry that cannot be read, which is left out.
  */
 export async function finishedRuns(
   runsDir: string,
@@ -215,7 +215,7 @@ export async function finishedRuns(
 }
 
 /**
- * The folder of the run that finished last.
+ * Finds the folder of the run that finished last.
  *
  * @throws {UserError} If there is none.
  */
@@ -245,7 +245,7 @@ export async function evaluationFileOf(modelDir: string): Promise<string> {
   throw new UserError(`Cannot tell what '${modelDir}' was trained on: use --file`);
 }
 
-/** How the data of a model are read that it was trained on. */
+/** The columns and options by which the training data of a model are read. */
 export async function readingOf(
   modelDir: string,
 ): Promise<{ columns: Columns; options: DatasetOptions }> {
@@ -253,7 +253,7 @@ export async function readingOf(
   return { columns: parseColumnMapping(settings?.columnMapping), options: readOptions(settings) };
 }
 
-/** How a run reads its data, by its settings. */
+/** The options by which a run reads its data, from its settings. */
 export function readOptions(settings: Partial<TrainSettings> = {}): DatasetOptions {
   const { delimiter, encoding, normalizeLabels = false } = settings;
   return { delimiter, encoding, normalizeLabels };
@@ -271,7 +271,7 @@ export async function trainingTextsOf(modelDir: string): Promise<Set<string> | u
   return new Set(Array.from(trainingRows(examples, settings), ({ text }) => text));
 }
 
-/** What was asked of the run that a model comes from; a checkpoint belongs to its run. */
+/** The arguments of the run that a model comes from; a checkpoint belongs to its run. */
 async function trainingArgsOf(modelDir: string): Promise<TrainingArgs | undefined> {
   for (const dir of [modelDir, join(modelDir, "..", "..")]) {
     if (await exists(join(dir, TRAINING_ARGS_FILE))) return await readTrainingArgs(dir);

@@ -5,22 +5,22 @@
  */
 import type { StepEvent } from "../events.ts";
 
-/** Between two entries, in steps. */
+/** The number of steps between two entries. */
 const LOGGING_STEPS = 50;
 
-/** One entry, under transformers' keys. */
+/** An entry of the log, under transformers' keys. */
 export type LogEntry = Record<string, number | null>;
 
-/** Where a run stands, and how it came there. */
+/** The state of a run, and its course so far. */
 export class RunLog {
-  /** Optimizer steps that are done. */
+  /** The number of optimizer steps that are done. */
   step: number;
   readonly #entries: LogEntry[];
   readonly #stepsPerEpoch: number;
   /** The losses since the last entry. */
   #losses: number[] = [];
 
-  /** @param stored Where an earlier process has left the run. */
+  /** @param stored The state in which an earlier process has left the run. */
   constructor(
     stepsPerEpoch: number,
     stored: { global_step: number; log_history: readonly LogEntry[] } = {
@@ -33,12 +33,12 @@ export class RunLog {
     this.#entries = [...stored.log_history];
   }
 
-  /** How often the texts have been seen, such as 1.5. */
+  /** The passes over the texts so far, such as 1.5. */
   get epoch(): number {
     return this.step / this.#stepsPerEpoch;
   }
 
-  /** Takes note of a step. */
+  /** Adds a step. */
   addStep({ step, epoch, loss, grad_norm, learning_rate, tokens_per_second }: StepEvent): void {
     this.step = step;
     this.#losses.push(loss);
@@ -48,7 +48,7 @@ export class RunLog {
     this.#losses = [];
   }
 
-  /** Takes note of what was measured after the present step. */
+  /** Adds an entry of measurements after the present step. */
   protected addEntry(values: LogEntry): void {
     this.#entries.push({ epoch: this.epoch, step: this.step, ...values });
   }

@@ -1,6 +1,6 @@
 /**
- * The course of a run as far as it matters to what comes next: `trainer_state.json`, with
- * transformers' keys and no others, which its `TrainerState` would refuse.
+ * The state from which a run goes on: `trainer_state.json`, with transformers' keys and no others,
+ * which its `TrainerState` would refuse.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import { mapKeys } from "../../lib/snake_case.ts";
 /** The file that tells the course of a run, in its folder and in those of its checkpoints. */
 export const TRAINER_STATE_FILE = "trainer_state.json";
 
-/** Before the names of what is measured on the validation file. */
+/** The prefix of the names of measures on the validation file. */
 export const EVALUATION_PREFIX = "eval_";
 
 /** The part of `trainer_state.json` from which a run goes on. */
@@ -34,19 +34,19 @@ export interface BestEvaluation {
   /** Counted from 1. */
   epoch: number;
   metrics: Headline;
-  /** Of what epochs are compared by. */
+  /** The value of the measure by which epochs are compared. */
   value: number;
 }
 
-/** Where a run stands. */
+/** The state of a training run. */
 export class TrainerState extends RunLog {
-  /** Epochs that are done, their evaluation included. */
+  /** The number of epochs that are done, their evaluation included. */
   epochsDone = 0;
   best: BestEvaluation | undefined;
   readonly #settings: TrainSettings & { epochs: number };
   readonly #comparison: Comparison;
 
-  /** @param stored Where an earlier process has left the run. */
+  /** @param stored The state in which an earlier process has left the run. */
   constructor(
     settings: TrainSettings & { epochs: number },
     stepsPerEpoch: number,
@@ -67,7 +67,7 @@ export class TrainerState extends RunLog {
     }
   }
 
-  /** Takes note of the evaluation that ends an epoch; whether it is the best so far. */
+  /** Adds the evaluation that ends an epoch; returns whether it is the best so far. */
   addEvaluation(loss: number, metrics: Headline): boolean {
     this.epochsDone++;
     const { problem_type: _type, ...values } = metrics;
@@ -104,7 +104,7 @@ export class TrainerState extends RunLog {
   }
 }
 
-/** The metrics of an entry that is an evaluation's; `undefined` for one of a step. */
+/** The metrics of an evaluation's entry; `undefined` for a step's. */
 export function headlineOf(entry: LogEntry, problemType: ProblemType): Headline | undefined {
   const metrics = METRICS[problemType].map((metric) => [metric, entry[EVALUATION_PREFIX + metric]]);
   if (metrics.some(([, value]) => value == null)) return undefined;

@@ -1,5 +1,5 @@
 /**
- * `training_args.json`: what was asked of a run.
+ * The arguments of a run, in `training_args.json`.
  *
  * @module
  */
@@ -15,10 +15,10 @@ import { camelCase, mapKeys, snakeCase } from "../../lib/snake_case.ts";
 /** The file's name, in the folder of a run. */
 export const TRAINING_ARGS_FILE = "training_args.json";
 
-/** The folder in that of a run in which data stand that were split for it. */
+/** The folder of the data that were split for a run, within the run's folder. */
 export const KEPT_DATA_DIR = "data";
 
-/** What a run was asked for. */
+/** The arguments of a run. */
 export interface TrainingArgs {
   settings: TrainSettings;
   /** The folder of the data. */
@@ -36,7 +36,7 @@ const FREE_SETTINGS = [
   "license",
 ] as const;
 
-/** Writes down what is asked of a run: the settings, the data, and by what epochs are compared. */
+/** Writes the arguments of a run: settings, data, and the measure by which epochs are compared. */
 export async function writeTrainingArgs(
   dir: string,
   settings: TrainSettings,
@@ -55,17 +55,17 @@ export async function writeTrainingArgs(
 const Stored = z.looseObject({ data: z.string(), data_sha256: z.string().optional() });
 const Objective = z.looseObject({ objective: z.string().optional() });
 
-/** Whether a folder is that of a base, which is pretrained and no classifier. */
+/** Whether a folder is that of a pretrained base, which is no classifier. */
 export async function isPretraining(dir: string): Promise<boolean> {
   const file = join(dir, TRAINING_ARGS_FILE);
   if (!await exists(file)) return false;
-  // A file that is damaged tells nothing, and who reads it next says so.
+  // A damaged file tells nothing; whoever reads it next says so.
   const args = await readJson(file, Objective).catch(() => undefined);
   return args?.objective !== undefined;
 }
 
 /**
- * Reads what a run was asked for.
+ * Reads the arguments of a run.
  *
  * @throws {UserError} If the folder is not that of a run, or the file breaks a rule.
  */
@@ -102,10 +102,10 @@ interface Places {
 }
 
 /**
- * The settings with which a run goes on: its own, but for those that may change.
+ * The settings with which a run goes on: its own, except for those that may change.
  *
- * @param given What the caller has said, which may not differ otherwise.
- * @throws {UserError} If something differs; the message names what.
+ * @param given The settings that the caller gives, which may not differ otherwise.
+ * @throws {UserError} If other settings differ; the message names them.
  */
 export async function resumedSettings<Settings extends Places>(
   dir: string,
@@ -124,7 +124,7 @@ export async function resumedSettings<Settings extends Places>(
   return { ...settings, ...wanted };
 }
 
-/** Settings whose models' folders are found wherever the process is that resumes. */
+/** Makes the paths of models absolute, so that a process elsewhere can resume. */
 export async function absolutePlaces<Settings extends Partial<Places>>(
   settings: Settings,
 ): Promise<Settings> {
@@ -136,7 +136,7 @@ export async function absolutePlaces<Settings extends Partial<Places>>(
   };
 }
 
-/** A model's folder; other models' names as they are. */
+/** The absolute path of a model's folder; other models' names as they are. */
 async function absolute(model: string): Promise<string> {
   return model !== BUNDLED_MODEL && await exists(model) ? resolve(model) : model;
 }

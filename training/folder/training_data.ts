@@ -13,7 +13,7 @@ import type { TrainSettings } from "../settings.ts";
 import { readOptions } from "./run_folder.ts";
 import { KEPT_DATA_DIR } from "./training_args.ts";
 
-/** How {@link readTrainingData} reads. */
+/** Options of {@link readTrainingData}. */
 export interface TrainingDataOptions {
   settings: TrainSettings;
   /** The run's folder. */
@@ -21,14 +21,14 @@ export interface TrainingDataOptions {
   columns?: Columns;
   /** Whether bad rows of a table that is to be split are left out. */
   skipBadRows?: boolean;
-  /** Called with what a user should know of the table and its labels. */
+  /** Called with notes for the user on the table and its labels. */
   onNote: (note: string) => void;
 }
 
 /** Data that are ready to be trained on; a split that was made for the run is removed at the end. */
 export interface TrainingData extends AsyncDisposable {
   dataset: Dataset;
-  /** As they were given, but for how the files are to be read that {@link keepData} keeps. */
+  /** The given settings, except for how to read the files that {@link keepData} writes. */
   settings: TrainSettings;
   /** Writes the parts of a table into the run's folder. */
   keepData: () => Promise<void>;

@@ -1,5 +1,5 @@
 /**
- * `training_args.json` of a pretraining run: what was asked of it.
+ * The arguments of a pretraining run, in `training_args.json`.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import { camelCase, mapKeys, snakeCase } from "../../lib/snake_case.ts";
 import { absolutePlaces, isPretraining, TRAINING_ARGS_FILE } from "../folder/training_args.ts";
 import { PretrainSettings } from "./settings.ts";
 
-/** What was asked of a run. */
+/** The arguments of a pretraining run. */
 export interface PretrainingArgs {
   settings: PretrainSettings;
   /** Files with one text a line. */
@@ -25,7 +25,7 @@ const StoredArgs = z.looseObject({
   texts: z.array(z.string()),
 });
 
-/** Writes down what is asked of a run. */
+/** Writes the arguments of a run. */
 export async function writePretrainingArgs(
   dir: string,
   { settings, texts }: PretrainingArgs,
@@ -38,7 +38,7 @@ export async function writePretrainingArgs(
 }
 
 /**
- * Reads what was asked of a run that is not finished.
+ * Reads the arguments of a run that is not finished.
  *
  * @throws {UserError} If the folder is not that of such a run.
  */

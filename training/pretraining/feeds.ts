@@ -1,5 +1,5 @@
 /**
- * Rows of tokens on their way into a model that is pretrained.
+ * Turns rows of tokens into feeds for a model in pretraining.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import { Random } from "../../lib/random.ts";
 import type { PreparedStep } from "../step_runner.ts";
 import type { MaskedText, TokenMasker } from "./masking.ts";
 
-/** What steps are made from. */
+/** The data and settings from which {@link pretrainingStep} makes steps. */
 export interface StepSource {
   /** The texts. */
   rows: Pick<TokenFile, "row">;
@@ -20,17 +20,17 @@ export interface StepSource {
   maskProbability: number;
   padId: number;
   seed: number;
-  /** With the same texts in its own tokens. */
+  /** The teacher, with the same texts in its own tokens. */
   teacher?:
     | { embedder: Pick<SentenceEmbedder, "embed" | "size">; rows: Pick<TokenFile, "row"> }
     | undefined;
 }
 
 /**
- * One step of pretraining, whose masks are a function of seed, epoch and rows.
+ * Prepares one step of pretraining. The masks are a function of seed, epoch and rows.
  *
- * Where there is a teacher every second text of a batch is left whole, as the teacher sees it and as
- * the model will be used.
+ * With a teacher, every second text of a batch is left whole, as the teacher sees it and as the
+ * model will be used.
  *
  * @param parts The rows of each part.
  * @param epoch Counted from 0.
@@ -69,10 +69,10 @@ function whole(ids: TokenIds): MaskedText {
 }
 
 /**
- * What the graphs of `graphs.ts` take, but for what the teacher gives.
+ * Makes the feeds of the graphs of `graphs.ts`, except for the teacher's embeddings.
  *
- * @param maskedCount By which the losses of masked tokens are divided: those of a whole step.
- * @param textCount The same for the distances of texts.
+ * @param maskedCount The masked tokens of a whole step, by whose number their losses are divided.
+ * @param textCount The texts of a whole step, by whose number their distances are divided.
  */
 export function maskedFeeds(
   texts: readonly MaskedText[],
@@ -94,7 +94,7 @@ export function maskedFeeds(
   };
 }
 
-/** How many tokens have to be guessed. */
+/** The number of tokens to be guessed. */
 function countMasked(texts: readonly MaskedText[]): number {
   return texts.reduce((sum, { positions }) => sum + positions.length, 0);
 }

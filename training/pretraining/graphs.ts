@@ -18,11 +18,11 @@ import type { PlannedGraphs } from "../parts.ts";
 import { LOSS } from "../../onnx/runtime/optimizer/parameters.ts";
 import { encodeModel } from "../../onnx/graph/proto.ts";
 
-/** What a model in pretraining learns beside the masked tokens. */
+/** The teacher's embeddings that a model in pretraining learns beside the masked tokens. */
 export interface Distillation {
   /** The size of the teacher's embeddings. */
   size: number;
-  /** How much their squared distance weighs beside the loss of the masked tokens. */
+  /** The weight of their squared distance beside the loss of the masked tokens. */
   weight: number;
 }
 

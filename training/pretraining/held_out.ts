@@ -1,5 +1,5 @@
 /**
- * How well a model guesses words of texts that it is not trained on.
+ * Measures how well a model guesses words of texts that it is not trained on.
  *
  * @module
  */
@@ -11,13 +11,13 @@ import { Random } from "../../lib/random.ts";
 import { maskedFeeds } from "./feeds.ts";
 import type { TokenMasker } from "./masking.ts";
 
-/** Rows that are measured at most, taken evenly from those that are held out. */
+/** The most rows that are measured, taken evenly from those that are held out. */
 export const MAX_ROWS = 2000;
 const BATCH_SIZE = 32;
-/** In the place of an epoch: rows are masked in the same way whenever they are measured. */
+/** Stands for the epoch in the seed of the masks: rows are always masked in the same way. */
 const MASKS = -1;
 
-/** What {@link heldOutLoss} needs. */
+/** Options of {@link heldOutLoss}. */
 export interface HeldOutOptions {
   rows: TokenFile;
   masker: TokenMasker;
@@ -28,10 +28,10 @@ export interface HeldOutOptions {
 }
 
 /**
- * The mean cross-entropy of masked tokens, if there are any.
+ * Measures the mean cross-entropy of masked tokens, if there are any.
  *
- * @param session That of the graph for evaluation in `graphs.ts`.
- * @throws What the signal says, if it aborts.
+ * @param session The session of the graph for evaluation in `graphs.ts`.
+ * @throws The signal's reason, if it aborts.
  */
 export async function heldOutLoss(
   session: Pick<InferenceSession, "run">,

@@ -19,7 +19,7 @@ import type { ParameterShape } from "../../onnx/runtime/optimizer/adamw.ts";
 import type { PretrainSettings } from "./settings.ts";
 import { taughtEmbeddings } from "./taught_embeddings.ts";
 
-/** What is pretrained, before its weights are read. */
+/** A model to pretrain, before its weights are read. */
 export interface MaskedModel {
   config: ModelConfig;
   tokenizer: Tokenizer;
@@ -28,11 +28,11 @@ export interface MaskedModel {
 }
 
 /**
- * The model that the settings describe; one that begins with random weights learns its vocabulary
- * from the texts.
+ * Prepares the model that the settings describe. A model that begins with random weights learns its
+ * vocabulary from the texts.
  *
  * @throws {UserError} If it cannot be used.
- * @throws What the signal says, if it aborts.
+ * @throws The signal's reason, if it aborts.
  */
 export async function maskedModel(
   { model, vocabularySize }: Pick<PretrainSettings, "model" | "vocabularySize">,
@@ -66,19 +66,19 @@ export async function maskedModel(
   };
 }
 
-/** What {@link maskedModelWeights} needs beside the model. */
+/** Options of {@link maskedModelWeights}. */
 export interface MaskedModelWeightsOptions {
   seed: number;
-  /** Gives random weights their word embeddings. */
+  /** The teacher that gives random weights their word embeddings. */
   teacher?: SentenceEmbedder | undefined;
 }
 
 /**
- * The weights from which pretraining starts. Those of the encoder must be in the folder, if there is
- * one; what predicts masked tokens, or what only a teacher needs, is drawn where it is missing. The
- * pooler of a base stays with it though it may not be trained.
+ * Reads or draws the weights from which pretraining starts. Those of the encoder must be in the
+ * folder, if there is one; those that predict masked tokens, or that only a teacher needs, are
+ * drawn where they are missing. A base keeps its pooler even if that is not trained.
  *
- * @param trained What pretraining trains.
+ * @param trained The parameters that pretraining trains.
  * @throws {UserError} If the folder lacks weights of the encoder.
  */
 export async function maskedModelWeights(

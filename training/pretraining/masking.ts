@@ -1,5 +1,5 @@
 /**
- * Which tokens of a text a model has to guess while it is pretrained.
+ * Chooses the tokens of a text that a model has to guess while it is pretrained.
  *
  * @module
  */
@@ -7,17 +7,17 @@ import { UserError } from "../../lib/user_error.ts";
 import type { Tokenizer } from "../../models/text/tokenizer.ts";
 import type { Random } from "../../lib/random.ts";
 
-/** A text of which some tokens are hidden. */
+/** A text with hidden tokens. */
 export interface MaskedText {
-  /** What the model sees. */
+  /** The tokens that the model sees. */
   ids: number[];
   /** The places of the tokens that it has to guess, ascending. */
   positions: number[];
-  /** What stands at these places. */
+  /** The true tokens at these places. */
   labels: number[];
 }
 
-/** Of the tokens to guess, how many are replaced by `[MASK]`, and how many by a random token. */
+/** The shares of the tokens to guess that become `[MASK]` and a random token. */
 const MASKED_SHARE = 0.8;
 const RANDOM_SHARE = 0.1;
 

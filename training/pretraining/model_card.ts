@@ -10,7 +10,7 @@ import { decimals } from "../metrics.ts";
 import { MAX_ROWS } from "./held_out.ts";
 import type { PretrainSettings } from "./settings.ts";
 
-/** What the card tells of. */
+/** The content of the card. */
 export interface PretrainedCard {
   result: PretrainResult;
   settings: PretrainSettings;
@@ -18,11 +18,11 @@ export interface PretrainedCard {
   base?: CardBase | undefined;
   /** The names of the files of texts. */
   files: readonly string[];
-  /** Of the file of weights, in bytes. */
+  /** The size of the file of weights, in bytes. */
   size: number;
 }
 
-/** The card in Markdown, with the metadata that the Hugging Face hub reads. */
+/** Writes the card in Markdown, with the metadata that the Hugging Face hub reads. */
 export function pretrainedCard(card: PretrainedCard): string {
   const { result, settings, files, size } = card;
   const { held_out_loss: loss } = result;
@@ -75,7 +75,7 @@ deno task --quiet train --model FOLDER --data YOUR_FOLDER
 `;
 }
 
-/** What the Hugging Face hub reads of a card. */
+/** The metadata of a card, which the Hugging Face hub reads. */
 function metadata({ result, settings, base, files }: PretrainedCard): string {
   const { held_out_loss: loss } = result;
   const figures = loss === null ? [] : [

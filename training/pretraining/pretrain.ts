@@ -52,13 +52,13 @@ import { pretrainingRate } from "./settings.ts";
 import { PretrainingState } from "./state.ts";
 import { pretrainingTexts, removePretrainingTexts } from "./texts.ts";
 
-/** What {@link pretrain} needs. */
+/** Options of {@link pretrain}. */
 export interface PretrainOptions extends PretrainingArgs {
   /** The folder that becomes the model's. */
   outDir: string;
-  /** Whether the folder may hold a run already, which is replaced. */
+  /** Whether to replace a run that the folder holds already. */
   overwrite?: boolean;
-  /** Whether the folder holds an unfinished run of these settings, which goes on. */
+  /** Whether to go on with the unfinished run of these settings that the folder holds. */
   resume?: boolean;
   /** Called as the run goes on. */
   onEvent?: (event: PretrainEvent) => void;
@@ -71,8 +71,8 @@ export interface PretrainOptions extends PretrainingArgs {
  * `train` as a base.
  *
  * A run that is resumed ends with the same bytes of weights as one that was never stopped, on the
- * same device with as many threads. One for which memory proves too little goes on from its last
- * checkpoint with half of its `stepMemory`.
+ * same device with as many threads. A run that runs out of memory goes on from its last checkpoint
+ * with half of its `stepMemory`.
  *
  * @throws {UserError} If a file or model cannot be used, the folder is taken, or the loss stops being
  * a number.
@@ -95,7 +95,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   }
 }
 
-/** Does what {@link pretrain} does, in parts of one size. */
+/** Pretrains as {@link pretrain} does, with parts of one size. */
 async function runPretraining(options: PretrainOptions): Promise<PretrainResult> {
   const { settings, texts: files, outDir, overwrite = false, resume = false, signal } = options;
   const { onEvent = () => {} } = options;
@@ -138,7 +138,7 @@ async function runPretraining(options: PretrainOptions): Promise<PretrainResult>
     resources.use(await lockRun(outDir));
     await prepareOutDir(outDir, () => writePretrainingArgs(outDir, options), { overwrite });
   }
-  // What an earlier process has encoded with a vocabulary that is not kept is of no use.
+  // Texts that an earlier process has encoded with a vocabulary that is not kept are of no use.
   if (checkpoint === undefined) await removePretrainingTexts(outDir);
   const texts = resources.use(
     await pretrainingTexts(outDir, files, {
@@ -255,7 +255,7 @@ async function runPretraining(options: PretrainOptions): Promise<PretrainResult>
     signal,
   };
   const finalLoss = await interruptible(async () => {
-    // What was counted and encoded is kept from here on, whatever happens.
+    // From here on the vocabulary and the encoded texts are kept, whatever happens.
     if (checkpoint === undefined) await save();
     await fit(fitting);
     if (settings.float16) await roundWeights(session, trained);
@@ -288,7 +288,7 @@ async function runPretraining(options: PretrainOptions): Promise<PretrainResult>
   const card = pretrainedCard({ result, settings, base, files: names, size });
   await writeFileAtomically(join(outDir, "README.md"), card);
   await writeJson(join(outDir, METRICS_FILE), { held_out_loss: result.held_out_loss });
-  // Nothing goes on from here.
+  // No run goes on from these.
   texts[Symbol.dispose]();
   await removePretrainingTexts(outDir);
   await removeCheckpoints(outDir);

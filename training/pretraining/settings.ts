@@ -69,7 +69,7 @@ export const PretrainSettings = z.strictObject({
   threads,
 });
 
-/** What a caller may say of pretraining; everything has a default. */
+/** The settings of pretraining as a caller gives them; all have defaults. */
 export type PretrainSettingsInput = z.input<typeof PretrainSettings>;
 
 /** The settings of pretraining with the defaults filled in. */

@@ -5,9 +5,9 @@
  */
 import { RunLog } from "../folder/run_log.ts";
 
-/** Where a run stands. */
+/** The state of a pretraining run. */
 export class PretrainingState extends RunLog {
-  /** Takes note of the loss on the texts that are held out. */
+  /** Adds an entry with the loss on the held-out texts. */
   addEvaluation(loss: number): void {
     this.addEntry({ eval_loss: loss });
   }

@@ -1,6 +1,6 @@
 /**
- * Word embeddings to begin with, from what a teacher makes of each word piece alone, as Model2Vec
- * does (Tulkens and van Dongen, 2024).
+ * Initial word embeddings from a teacher's embeddings of each word piece alone, as in Model2Vec
+ * (Tulkens and van Dongen, 2024).
  *
  * @module
  */
@@ -12,7 +12,7 @@ import { Random } from "../../lib/random.ts";
 /** Word pieces that go through the teacher together. */
 const BATCH_SIZE = 256;
 
-/** What the embeddings of a vocabulary are made from. */
+/** Options of {@link taughtEmbeddings}. */
 export interface TaughtEmbeddingOptions {
   /** The length of an embedding. */
   size: number;
@@ -23,7 +23,7 @@ export interface TaughtEmbeddingOptions {
 }
 
 /**
- * The teacher's embedding of each word piece as a text of its own, reduced to its principal
+ * Takes the teacher's embedding of each word piece as a text of its own, reduced to its principal
  * components, or filled up with noise where the teacher has fewer.
  *
  * @param tokens The vocabulary in id order.
@@ -62,7 +62,7 @@ export async function taughtEmbeddings(
   return result;
 }
 
-/** Rows, centred and turned so that their first columns hold most of the variance; the others go. */
+/** Centres and turns rows so that their first columns hold most of the variance; drops the rest. */
 function principalComponents(rows: readonly (readonly number[])[], count: number): number[][] {
   const matrix = new Matrix(rows as number[][]);
   const centred = matrix.subRowVector(matrix.mean("column"));

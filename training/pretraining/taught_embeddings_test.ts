@@ -9,7 +9,7 @@ const PIECES = [...Array.from({ length: 299 }, (_, i) => `word${i}`), "##ing"];
 const TOKENS = [...SPECIAL_TOKENS, ...PIECES];
 const DEVIATION = 0.02;
 
-/** In a plane, and together around its origin. */
+/** A point for each word piece, in a plane; together they lie around its origin. */
 const POINTS = PIECES.map((_, i): [x: number, y: number] => {
   const angle = 2 * Math.PI * i / PIECES.length;
   const radius = 1 + (i % (PIECES.length / 2)) / PIECES.length;

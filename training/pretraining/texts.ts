@@ -1,6 +1,6 @@
 /**
- * The texts of a pretraining run, encoded once into files of its folder: what is trained on, what is
- * held out, and, where there is a teacher, the same texts in the teacher's tokens.
+ * The texts of a pretraining run, encoded once into files of its folder: the training texts, the
+ * held-out texts and, with a teacher, the training texts in the teacher's tokens.
  *
  * @module
  */
@@ -16,7 +16,7 @@ const TRAIN_FILE = "train";
 const HELD_OUT_FILE = "heldOut";
 const TEACHER_FILE = "teacher";
 
-/** How texts become rows. */
+/** Options of {@link pretrainingTexts}. */
 export interface PretrainingTextsOptions {
   tokenizer: Tokenizer;
   /** The teacher's tokenizer; with one each text is a row of its own, otherwise rows are filled. */
@@ -33,19 +33,19 @@ export interface PretrainingTextsOptions {
 export interface PretrainingTexts extends Disposable {
   train: TokenFile;
   heldOut: TokenFile;
-  /** Of the rows of `train`. */
+  /** The rows of `train` in the teacher's tokens. */
   teacher: TokenFile | undefined;
 }
 
-/** How many texts are read between two reports. */
+/** The number of texts that are read between two reports. */
 const PROGRESS_TEXTS = 10_000;
 
 /**
- * Encodes texts, or takes what an earlier process has encoded in the same folder.
+ * Encodes texts, or opens those that an earlier process has encoded in the same folder.
  *
  * @param dir The folder of the run.
  * @throws {UserError} If a file cannot be read, or nothing is left to train on.
- * @throws What the signal says, if it aborts.
+ * @throws The signal's reason, if it aborts.
  */
 export async function pretrainingTexts(
   dir: string,
@@ -68,7 +68,7 @@ export async function pretrainingTexts(
   return { train, heldOut, teacher, [Symbol.dispose]: () => kept.dispose() };
 }
 
-/** Removes what {@link pretrainingTexts} has written, if it has. */
+/** Removes the files that {@link pretrainingTexts} has written, if there are any. */
 export async function removePretrainingTexts(dir: string): Promise<void> {
   const tokensDir = join(dir, TOKENS_DIR);
   await removeFolder(tokensDir);
@@ -132,7 +132,7 @@ export class RowPacker {
     return full;
   }
 
-  /** The row that is not full, if there is one. */
+  /** Takes the row that is not full, if there is one. */
   rest(): number[][] {
     const row = this.#row;
     this.#row = [];

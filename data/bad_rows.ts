@@ -5,7 +5,7 @@
  */
 import { readError } from "./text_blocks.ts";
 
-/** How many are named. */
+/** The most rows that are named. */
 const NAMED_ROWS = 10;
 
 /** A row that breaks a rule. */
@@ -24,22 +24,22 @@ export class BadRows {
     this.#file = file;
   }
 
-  /** How many there are. */
+  /** The number of bad rows. */
   get count(): number {
     return this.#count;
   }
 
-  /** The first ten. */
+  /** The first ten bad rows. */
   get first(): readonly BadRow[] {
     return this.#first;
   }
 
-  /** Adds one. */
+  /** Adds a bad row. */
   add(line: number, fault: string): void {
     if (this.#count++ < NAMED_ROWS) this.#first.push({ line, fault });
   }
 
-  /** That they were left out, in a line. */
+  /** A note, in a line, that the bad rows were left out. */
   note(): string {
     const named = this.#first.map(({ line, fault }) => `line ${line}: ${fault}`).join("; ");
     const more = this.#count > NAMED_ROWS ? "; …" : "";
@@ -48,8 +48,8 @@ export class BadRows {
   }
 
   /**
-   * @param wayOn What a user can do about many: the end of the error's sentence.
-   * @throws {UserError} If there is any; the message names the first ten and says how many.
+   * @param wayOn The advice to the user on several bad rows: the end of the error's sentence.
+   * @throws {UserError} If there is a bad row; the message names the first ten and says how many.
    */
   check(
     wayOn = ": with --skip-bad-rows 'data prepare', and 'train' on one table, leave them out",

@@ -10,17 +10,17 @@ import { Random } from "../lib/random.ts";
 /** A text as token ids, with `[CLS]` and `[SEP]`. */
 export type TokenIds = readonly number[];
 
-/** How many batches are sorted by length together: more pad less, fewer shuffle better. */
+/** The number of batches sorted by length together: more pad less, fewer shuffle better. */
 const BATCHES_PER_CHUNK = 50;
 
-/** A batch takes as long as so many tokens do, before it has any, on CPUs where this was timed. */
+/** The fixed cost of a batch, in tokens that take as long, on CPUs where this was timed. */
 const BATCH_COST_TOKENS = 16;
 
 /** Settings of {@link trainingBatches}. */
 export interface TrainingBatchOptions {
   batchSize: number;
   seed: number;
-  /** Counted from 0; each has an order of its own. */
+  /** The epoch, counted from 0; each has an order of its own. */
   epoch: number;
   /** Whether to shuffle; without it the examples keep their order. */
   shuffle: boolean;
@@ -30,18 +30,19 @@ export interface TrainingBatchOptions {
 export interface PlannedBatch {
   /** The texts that it is taken from. */
   chunk: readonly number[];
-  /** Which of the chunk's batches it is, counted from the shortest texts; by default all of it. */
+  /** Its index among the chunk's batches, the shortest texts first; by default it is all of it. */
   place?: number;
 }
 
 /**
- * The batches of one epoch: a pure function of its arguments. Each example stands in one batch.
+ * Plans the batches of one epoch, as a pure function of its arguments. Each example is in one
+ * batch.
  *
  * Examples are shuffled, cut into chunks, sorted by length within a chunk and cut into batches,
  * which are shuffled again, as transformers' `group_by_length` does. The lengths matter only within a
- * chunk, so that the first batch can be had when those of one chunk are known.
+ * chunk, so that the first batch is known as soon as those of one chunk are.
  *
- * @param count How many examples there are.
+ * @param count The number of examples.
  */
 export function plannedBatches(
   count: number,
@@ -60,7 +61,7 @@ export function plannedBatches(
   return random.shuffle(batches);
 }
 
-/** The examples of a batch. @param lengths Those of its chunk are known. */
+/** The examples of a batch. @param lengths Those of its chunk must be known. */
 export function batchOf(
   { chunk, place }: PlannedBatch,
   lengths: ArrayLike<number>,
@@ -80,10 +81,10 @@ export function trainingBatches(
 }
 
 /**
- * A batch in parts. One that fits stays as it is; of another, the longest texts go together.
+ * Cuts a batch into parts. One that fits stays as it is; in others the longest texts go together.
  *
  * @param batch Indices into `lengths`.
- * @param textsOf How many texts of at most so many tokens a part may have.
+ * @param textsOf The most texts of a part, by the tokens of its longest.
  */
 export function cutBatch(
   batch: readonly number[],
@@ -102,7 +103,7 @@ export function cutBatch(
 
 /**
  * Batches for evaluation: all examples sorted by length, as indices into `lengths`. They are cut
- * where padding, and what each batch costs by itself, are least together.
+ * so that padding and the cost of each batch by itself are least together.
  *
  * @param batchTokens The most tokens of a batch of several examples, padding included.
  */
@@ -112,7 +113,7 @@ export function evaluationBatches(
   batchTokens: number = Infinity,
 ): number[][] {
   const order = byLength(lengths.map((_, index) => index), lengths);
-  /** What the first so many examples cost at least, and where the last of their batches starts. */
+  /** The least cost of the first examples, by their number, and the start of their last batch. */
   const best = [{ cost: 0, start: 0 }];
   for (let end = 1; end <= order.length; end++) {
     const longest = lengths[order[end - 1]!]!;
@@ -161,7 +162,7 @@ function byLength(indices: readonly number[], lengths: ArrayLike<number>): numbe
   return indices.toSorted((a, b) => lengths[a]! - lengths[b]!);
 }
 
-/** Consecutive pieces of a list, all of one size but for the last. */
+/** Cuts a list into consecutive pieces, all of one size except the last. */
 export function chunks<T>(items: readonly T[], size: number): T[][] {
   return Array.from(
     { length: Math.ceil(items.length / size) },

@@ -1,5 +1,5 @@
 /**
- * Which columns of a data file hold the texts and the labels.
+ * Finds the columns of a data file that hold the texts and the labels.
  *
  * @module
  */
@@ -12,13 +12,13 @@ export interface Columns {
   label: string;
 }
 
-/** The names where nothing else is said. */
+/** The default names of the columns. */
 export const DEFAULT_COLUMNS: Columns = { text: "text", label: "label" };
 
 /**
- * Reads a column mapping, such as `text=title,label=category`; what it leaves out keeps its name.
+ * Reads a column mapping, such as `text=title,label=category`; a column left out keeps its name.
  *
- * @throws {UserError} If it is not one.
+ * @throws {UserError} If it is no such mapping.
  */
 export function parseColumnMapping(mapping: string | undefined): Columns {
   const columns = { ...DEFAULT_COLUMNS };
@@ -64,10 +64,10 @@ const USUAL_NAMES: Record<keyof Columns, readonly string[]> = {
 };
 
 /**
- * Finds the columns in the header of a table. A column that no one has named and that is not called
- * by its default is guessed, where one of its usual names stands there alone.
+ * Finds the columns in the header of a table. A column that was not named and does not have its
+ * default name is guessed, if just one of its usual names stands there.
  *
- * @throws {UserError} If a column is not there and cannot be told.
+ * @throws {UserError} If a column is not there and cannot be guessed.
  */
 export function findColumns(
   file: string,
@@ -93,7 +93,7 @@ function usualColumns(header: readonly string[], kind: keyof Columns): string[] 
   return header.filter((name) => USUAL_NAMES[kind].includes(name.toLowerCase()));
 }
 
-/** As {@link findColumns}, one of them. */
+/** Finds one column, as {@link findColumns} does. */
 export function findColumn(
   file: string,
   header: readonly string[],
@@ -132,7 +132,7 @@ function listed(names: readonly string[]): string {
   return first.join(", ") + (rest === 0 ? "" : ` and ${rest.toLocaleString("en")} more`);
 }
 
-/** What else may help where no column is found: a table without a header, or of one column. */
+/** More advice where no column is found: for a table without a header, or with one column. */
 function otherWay(header: readonly string[]): string {
   if (header.length === 1 && /[^\w\s-]/.test(header[0]!)) {
     return ", or what stands between the columns with --delimiter";
@@ -142,7 +142,7 @@ function otherWay(header: readonly string[]): string {
     : "";
 }
 
-/** Which columns were taken, in a line, where their names are not the defaults. */
+/** A note on the columns that were taken, in a line, if their names are not the defaults. */
 export function columnsNote({ text, label }: Columns): string | undefined {
   if (text === DEFAULT_COLUMNS.text && label === DEFAULT_COLUMNS.label) return undefined;
   return `Texts are in the column '${text}', labels in '${label}'`;

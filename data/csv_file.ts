@@ -7,7 +7,7 @@ import { PartialFile } from "../lib/files.ts";
 import { type Examples, labelsOf, utf8Texts } from "./example_file.ts";
 
 const QUOTE = 0x22;
-/** What makes quotes around a field necessary. */
+/** The characters that make quotes around a field necessary. */
 const SPECIAL = ['"', ",", "\r", "\n"].map((character) => character.charCodeAt(0));
 const BLOCK_BYTES = 2 ** 20;
 

@@ -21,7 +21,7 @@ import { openTable, type Table, TABLE_EXTENSIONS } from "./table.ts";
 /** The bundled sample's folder. */
 export const SAMPLE_DIR: string = fileURLToPath(new URL("./sample", import.meta.url));
 
-/** The file names of a data set, by what they are for. */
+/** The file names of a data set, by split. */
 export const SPLIT_FILES = {
   train: "train_simple.csv",
   validation: "val_simple.csv",
@@ -39,8 +39,8 @@ const OTHER_STEMS: Record<Split, readonly string[]> = {
 export type Split = keyof typeof SPLIT_FILES;
 
 /**
- * The file of a data set for some use, whether it is there or not. Other names count only where
- * nothing has the usual ones.
+ * Finds the file of a data set for a split, whether it is there or not. Other names count only
+ * where no training file has a usual one.
  *
  * @throws {UserError} If it is there in more than one format, or under more than one name.
  */
@@ -65,7 +65,7 @@ async function existing(files: readonly string[]): Promise<string[]> {
   return found;
 }
 
-/** What the file of a data set for some use may be called, the usual first. */
+/** The usual paths of a data set's file for a split, by format, the commonest first. */
 export function splitFiles(dir: string, split: Split): string[] {
   return TABLE_EXTENSIONS.map((extension) =>
     join(dir, SPLIT_FILES[split].replace(/\.csv$/, extension))
@@ -89,7 +89,7 @@ export interface Dataset {
   test: readonly Example[];
 }
 
-/** What {@link readDataset} may be told. */
+/** Options of {@link readDataset}. */
 export interface DatasetOptions extends Omit<ReadOptions, "spelling"> {
   /** The file into which the training rows go as they are read; by default memory holds them. */
   rowsFile?: string;
@@ -134,9 +134,9 @@ export async function readDataset(
 }
 
 /**
- * A data set of rows that were read.
+ * Makes a data set of rows that were read.
  *
- * @param files What errors name the rows by.
+ * @param files The files that errors name.
  * @throws {UserError} If all training rows have the same label, or the others have a class that these
  * lack.
  */
@@ -195,7 +195,7 @@ export async function readTraining(
   return withLabels(examples, (label) => spelling.apply(label));
 }
 
-/** How many rows have each label. */
+/** Counts the rows of each label. */
 export function labelCounts(...parts: readonly Examples[]): Map<string, number> {
   const counts = new Map<string, number>();
   for (const examples of parts) {
@@ -205,8 +205,8 @@ export function labelCounts(...parts: readonly Examples[]): Map<string, number> 
 }
 
 /**
- * The test file of a data set, where there is one with labels: those of competitions have no such
- * column, or one word in it that says so.
+ * Finds the test file of a data set, if there is one with labels: test files of competitions have
+ * no column of labels, or one word in it that stands for none.
  *
  * @throws {UserError} If it is malformed.
  */
@@ -233,7 +233,7 @@ export async function labelledTestFile(
 /** The word that stands for no label in every row; else `undefined`. */
 async function labelOfAll(table: Table, column: string, file: string): Promise<string | undefined> {
   let word: string | undefined;
-  // Whoever reads the texts, too, names the bad rows.
+  // The bad rows are named when the texts are read, too.
   const options = { badRows: new BadRows(file), lists: [column] };
   for await (const { values } of table.rows([column], options)) {
     const label = values[column]!.trim();
@@ -243,7 +243,7 @@ async function labelOfAll(table: Table, column: string, file: string): Promise<s
   return word;
 }
 
-/** Writes files of a data set as CSV under their usual names, those that are not empty. */
+/** Writes the files of a data set that are not empty as CSV under their usual names. */
 export async function writeDataset(
   dir: string,
   dataset: Partial<Record<Split, Examples>>,
@@ -254,7 +254,7 @@ export async function writeDataset(
   }
 }
 
-/** The SHA-256 of what a data set gives to train on, in hexadecimal. */
+/** The SHA-256 of a data set's training and validation rows, in hexadecimal. */
 export function digestOf({ train, validation }: Dataset): string {
   const digest = new RowsDigest();
   for (const examples of [train, validation]) {
@@ -269,7 +269,7 @@ export function digestOf({ train, validation }: Dataset): string {
 }
 
 const encoder = new TextEncoder();
-/** Stands in no text: it is no byte of UTF-8. */
+/** The byte after each field, which no text holds: it is no byte of UTF-8. */
 const FIELD_END = 0xFF;
 
 /** Digests fields, many at a time: each call of the hash costs as much as some hundred bytes. */
@@ -301,8 +301,8 @@ class RowsDigest {
 }
 
 /**
- * The file of a data set that a model is measured on: the test file, or where there is none the
- * validation file.
+ * Finds the file of a data set that a model is measured on: the test file, or the validation file
+ * where there is none.
  */
 export async function evaluationFile(
   dir: string,
@@ -312,7 +312,7 @@ export async function evaluationFile(
   return await labelledTestFile(dir, columns, options) ?? await splitFile(dir, "validation");
 }
 
-/** The classes of labels. */
+/** The classes that labels name; for numbers the one output. */
 function outputLabels(labels: readonly string[], problemType: ProblemType): string[] {
   if (problemType === "regression") return [...REGRESSION_LABELS];
   return inClassOrder(labels.flatMap((label) => classNames(label, problemType)));

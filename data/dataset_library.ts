@@ -17,7 +17,7 @@ const AUDIT_FILE = "audit.json";
 
 const DEFAULT_PROBLEM_TYPE = "single_label_classification";
 
-/** What is called so is coming or going, and no data set. */
+/** The names of folders that are coming or going, and are no data sets. */
 const UNFINISHED = /^\..+\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /** There is a data set of that name already, or one is coming. */
@@ -32,19 +32,19 @@ export class DatasetExistsError extends Error {
 /** A data set as lists show it. */
 export interface DatasetEntry {
   name: string;
-  /** Of the bundled one there is none. */
+  /** The time of its creation; `null` for the bundled one. */
   created_at: string | null;
   problem_type: ProblemType;
   labels: string[];
   /** Rows by file. */
   rows: Record<string, number>;
-  /** Whether held-out texts stand in the training file. */
+  /** A sentence on held-out texts that stand in the training file. */
   leakage: string;
-  /** What a user should know of how the files were read, and of their labels. */
+  /** Notes for the user on how the files were read, and on their labels. */
   notes: string[];
 }
 
-/** What the audit of a data set found, and what its labels are. */
+/** The audit of a data set, and the type of its labels. */
 interface DatasetAudit extends AuditReport {
   problem_type: ProblemType;
 }
@@ -56,7 +56,7 @@ export type Ingest = (dataset: IncomingDataset, signal?: AbortSignal) => Promise
 export class DatasetLibrary {
   readonly #dir: string;
   readonly #ingest: Ingest;
-  /** Names in lower case: on some disks a folder is known by either. */
+  /** The names of data sets that are coming, in lower case: some disks do not tell cases apart. */
   readonly #coming = new Set<string>();
   #sampleAudit: Promise<DatasetAudit> | undefined;
 
@@ -65,7 +65,7 @@ export class DatasetLibrary {
     this.#ingest = ingest;
   }
 
-  /** Removes what a process that was killed has left unfinished; no other may use the folder. */
+  /** Removes the unfinished folders of a process that was killed; no other may use the folder. */
   async removeLeftovers(): Promise<void> {
     if (!await exists(this.#dir)) return;
     for await (const { name } of Deno.readDir(this.#dir)) {
@@ -89,13 +89,13 @@ export class DatasetLibrary {
     if (!await exists(this.#dir)) return names;
     for await (const { name } of Deno.readDir(this.#dir)) {
       if (UNFINISHED.test(name)) continue;
-      // What cannot be looked at, such as a link to itself, is no data set.
+      // An entry that cannot be read, such as a link to itself, is no data set.
       if (await exists(join(this.#dir, name, AUDIT_FILE)).catch(() => false)) names.push(name);
     }
     return names.sort();
   }
 
-  /** What the audit found when the data set came. */
+  /** The audit of a data set from when it came. */
   async audit(name: string): Promise<DatasetAudit> {
     if (name === SAMPLE) return await this.#auditOfSample();
     return await readAudit(join(this.#dir, name, AUDIT_FILE));
@@ -120,12 +120,12 @@ export class DatasetLibrary {
     }
   }
 
-  /** What the labels of a data set are. */
+  /** The type of a data set's labels. */
   async problemType(name: string): Promise<ProblemType> {
     return name === SAMPLE ? DEFAULT_PROBLEM_TYPE : (await this.audit(name)).problem_type;
   }
 
-  /** A data set in short. */
+  /** A data set as lists show it. */
   async entry(name: string): Promise<DatasetEntry> {
     const created = name === SAMPLE
       ? undefined
@@ -134,10 +134,10 @@ export class DatasetLibrary {
   }
 
   /**
-   * Adds a data set, which is there when it is whole and good, or not at all.
+   * Adds a data set. It is there when it is whole and good, or not at all.
    *
-   * @param problemType What its labels are.
-   * @param write Writes what has come into a folder, and says what that is.
+   * @param problemType The type of its labels.
+   * @param write Writes the upload into a folder, and describes it.
    * @param signal Aborted when nobody waits for it any more.
    * @throws {UserError} If a file is bad; the message names it and the line.
    * @throws {DatasetExistsError} If the name is taken.
@@ -180,7 +180,7 @@ export class DatasetLibrary {
   }
 
   /**
-   * What {@link add} would give, and the audit; nothing is kept.
+   * Gives the entry that {@link add} would give, and the audit; keeps nothing.
    *
    * @throws {UserError} If a file is bad; the message names it and the line.
    */
@@ -210,7 +210,7 @@ export class DatasetLibrary {
     }
   }
 
-  /** Writes a data set into a folder and audits it; gives the audit's file. */
+  /** Writes a data set into a folder and audits it; returns the audit's file. */
   async #write(
     dir: string,
     name: string,
@@ -227,7 +227,7 @@ export class DatasetLibrary {
 
   /** Removes a data set. */
   async delete(name: string): Promise<void> {
-    // In one step, so that half of one is never there.
+    // In one step, so that half of a data set is never there.
     const leaving = this.#unfinished(name);
     await Deno.rename(this.dirOf(name), leaving);
     await Deno.remove(leaving, { recursive: true });
@@ -249,6 +249,6 @@ function entryOf(
 
 async function readAudit(file: string): Promise<DatasetAudit> {
   await checkRegular(file);
-  // Those that came when there was no other kind do not say which they are.
+  // Audits from when there was only one type do not name it.
   return { problem_type: DEFAULT_PROBLEM_TYPE, ...JSON.parse(await Deno.readTextFile(file)) };
 }

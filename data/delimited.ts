@@ -2,8 +2,8 @@
  * Cuts text into the rows of a delimited table: RFC 4180, with any delimiter and line end, and the
  * quotes of tab-separated files.
  *
- * The parser is Graft's own as a table may have bad rows: all of them are to be named, by their
- * lines, and whatever a stray quote opens must not swallow the rows after it.
+ * The parser is Graft's own, as a table may have bad rows: it names all of them, by their lines,
+ * and a stray quote does not swallow the rows after it.
  *
  * @module
  */
@@ -14,20 +14,20 @@ export const DELIMITERS: readonly string[] = [",", ";", "\t", "|"];
 
 /** A row as it stands in the text. */
 export interface DelimitedRow {
-  /** Empty where the row is bad. */
+  /** Its fields; none where the row is bad. */
   fields: string[];
   /** The line on which it begins, counted from 1. */
   line: number;
-  /** How many lines it takes. */
+  /** The number of lines that it takes. */
   lines: number;
   /** The rule that it breaks, where it does. */
   fault?: string;
 }
 
-/** A row, and where in the text it ends. */
+/** A row, and its end in the text. */
 type ParsedRow = Omit<DelimitedRow, "line"> & { end: number };
 
-/** How far the end of a quoted field may be in tab-separated text, where most quotes are text. */
+/** The distance in which a quoted field of tab-separated text must end, as most quotes are text. */
 const MAX_TABBED_FIELD = 2 ** 20;
 
 const STRAY_QUOTE =
@@ -35,20 +35,20 @@ const STRAY_QUOTE =
 const OPEN_QUOTE = "a quote is opened and never closed";
 const LONG_ROW = "the row is longer than 16 MiB; a quote may be opened and never closed";
 
-/** Cuts a table into rows; blank lines are none. */
+/** Cuts a table into rows; skips blank lines. */
 export class DelimitedRows {
-  /** Between two fields. */
+  /** The delimiter between two fields. */
   readonly delimiter: string;
   readonly #blocks: AsyncIterator<string>;
-  /** What a field without quotes ends before. */
+  /** The next places of the characters that end a field without quotes. */
   readonly #fieldEnds: readonly [NextPlace, NextPlace, NextPlace];
-  /** Read, and from `#at` on not cut yet. */
+  /** The text that has been read; from `#at` on it is not cut yet. */
   #text = "";
   #at = 0;
   /** Whether there is no more to read. */
   #isWhole = false;
   #line: number;
-  /** How many fields the first row has, by which tab-separated rows are told from lines of text. */
+  /** The number of fields of the first row, which tells tab-separated rows from lines of text. */
   #width: number | undefined;
 
   /**
@@ -77,7 +77,7 @@ export class DelimitedRows {
     }
   }
 
-  /** The next row of those that have been read whole, which spares a million rows the waiting. */
+  /** The next row, if it has been read whole; spares a million rows the waiting. */
   take(): DelimitedRow | undefined {
     while (this.#at < this.#text.length) {
       const isBlank = isLineEnd(this.#text, this.#at);
@@ -153,8 +153,8 @@ export class DelimitedRows {
 
   /**
    * A row of a tab-separated table, where a quote is text unless a whole field is properly quoted.
-   * Such a field goes over several lines only where these are not rows by themselves: texts of which
-   * one begins with a quote and another ends with one stay apart.
+   * Such a field goes over several lines only where these are not rows by themselves: a text that
+   * begins with a quote and another that ends with one stay apart.
    */
   #tabbedRow(): ParsedRow | undefined {
     const { opensQuote, ...row } = this.#tabbedLine(this.#at);
@@ -198,7 +198,7 @@ export class DelimitedRows {
   }
 }
 
-/** Where a character comes next: a text is searched once, however often its fields are. */
+/** Finds the next place of a character, and searches a text for it only once. */
 class NextPlace {
   readonly #character: string;
   #from = Infinity;
@@ -224,7 +224,7 @@ class NextPlace {
   }
 }
 
-/** Where the quote is closed that is opened at some place: quotes inside are doubled; else -1. */
+/** The place of the quote that closes the one at `open`, or -1; quotes inside are doubled. */
 function closingQuote(text: string, open: number): number {
   let close = text.indexOf('"', open + 1);
   while (close >= 0 && text[close + 1] === '"') close = text.indexOf('"', close + 2);
@@ -237,13 +237,13 @@ function isLineEnd(text: string, at: number): boolean {
 
 const LINE_END = /\r\n|\n|\r/g;
 
-/** Where the line ends, before its `\r\n`, `\n` or `\r`. */
+/** The end of the line, before its `\r\n`, `\n` or `\r`. */
 function lineEnd(text: string, from: number): number {
   LINE_END.lastIndex = from;
   return LINE_END.exec(text)?.index ?? text.length;
 }
 
-/** Where the next line begins after a line that ends at some place. */
+/** The start of the next line after a line that ends at `at`. */
 function afterLineEnd(text: string, at: number): number {
   return text[at] === "\r" && text[at + 1] === "\n" ? at + 2 : Math.min(at + 1, text.length);
 }

@@ -1,5 +1,5 @@
 /**
- * Texts and labels in a file of their own, of which memory holds a few bytes a row, so that a table of
+ * Texts and labels in a file of their own. Memory holds a few bytes a row, so that a table of
  * millions of texts can be trained on.
  *
  * @module
@@ -13,16 +13,16 @@ export interface Examples extends Iterable<Example> {
   at(index: number): Example | undefined;
 }
 
-/** Where texts stand. */
+/** The places of texts in a file. */
 interface TextPlaces {
   file: string;
-  /** Where each text begins, in bytes, and where the last ends: `[texts + 1]`. */
+  /** The start of each text, in bytes, and the end of the last: `[texts + 1]`. */
   starts: Float64Array;
 }
 
-/** How many bytes are read or written at once. */
+/** The number of bytes that are read or written at once. */
 const BLOCK_BYTES = 2 ** 20;
-/** No character takes more bytes of UTF-8 for each of its code units. */
+/** The most bytes of UTF-8 that a character takes for each of its code units. */
 const MOST_BYTES_PER_UNIT = 3;
 
 const encoder = new TextEncoder();
@@ -111,7 +111,7 @@ interface RowLabels {
 export class ExampleFile implements Examples {
   readonly #places: TextPlaces;
   readonly #labels: RowLabels;
-  /** Which of the file's texts these rows are; all of them by default. */
+  /** The indices of these rows among the file's texts; by default all of them. */
   readonly #texts: Uint32Array | undefined;
 
   private constructor(places: TextPlaces, labels: RowLabels, texts: Uint32Array | undefined) {
@@ -129,13 +129,13 @@ export class ExampleFile implements Examples {
     return this.#texts?.length ?? this.#labels.rowLabels.length;
   }
 
-  /** Some of the rows. @param indices Their places among these. */
+  /** Selects some of the rows. @param indices Their places among these. */
   select(indices: Uint32Array): ExampleFile {
     const texts = indices.map((index) => this.#textOf(index));
     return new ExampleFile(this.#places, this.#labels, texts);
   }
 
-  /** The same rows with other labels. @param labelOf Gives that of rows with a label of these. */
+  /** The same rows with other labels. @param labelOf Gives the new label for an old one. */
   withLabels(labelOf: (label: string) => string): ExampleFile {
     const { labels, rowLabels } = this.#labels;
     return new ExampleFile(
@@ -161,7 +161,7 @@ export class ExampleFile implements Examples {
     return this.#labels.labels[this.#labels.rowLabels[this.#textOf(index)]!]!;
   }
 
-  /** Where the text of a row stands in {@link path}, in bytes. */
+  /** The place of a row's text in {@link path}, in bytes. */
   range(index: number): { start: number; size: number } {
     const text = this.#textOf(index);
     const { starts } = this.#places;
@@ -174,7 +174,7 @@ export class ExampleFile implements Examples {
     return this.#places.file;
   }
 
-  /** The texts one after the other as UTF-8, each good until the next is taken. */
+  /** The texts one after the other as UTF-8, each valid until the next is taken. */
   *utf8Texts(): Generator<Uint8Array> {
     let block = new Uint8Array(0);
     let blockStart = 0;
@@ -185,7 +185,7 @@ export class ExampleFile implements Examples {
     for (let index = 0; index < this.length; index++) {
       const { start, size } = this.range(index);
       if (start < blockStart || start + size > blockStart + block.length) {
-        // What follows is read with a text only where texts are taken in order.
+        // Bytes after a text are read with it only where texts are taken in order.
         const isInOrder = start >= before && start - before < BLOCK_BYTES / 4;
         const ahead = isInOrder ? Math.min(BLOCK_BYTES, total - start) : 0;
         block = new Uint8Array(Math.max(size, ahead));
@@ -218,21 +218,21 @@ export function* labelsOf(examples: Examples): Generator<string> {
   }
 }
 
-/** The same rows with other labels. @param labelOf Gives that of rows with a label of these. */
+/** The same rows with other labels. @param labelOf Gives the new label for an old one. */
 export function withLabels(examples: Examples, labelOf: (label: string) => string): Examples {
   return examples instanceof ExampleFile
     ? examples.withLabels(labelOf)
     : Array.from(examples, ({ text, label }) => ({ text, label: labelOf(label) }));
 }
 
-/** Some of the rows, in the order of their places. */
+/** Selects some of the rows, in the order of their places. */
 export function selectExamples(examples: Examples, indices: readonly number[]): Examples {
   return examples instanceof ExampleFile
     ? examples.select(Uint32Array.from(indices))
     : indices.map((index) => examples.at(index)!);
 }
 
-/** The texts of rows as UTF-8, each good until the next is taken. */
+/** The texts of rows as UTF-8, each valid until the next is taken. */
 export function* utf8Texts(examples: Examples): Generator<Uint8Array> {
   if (examples instanceof ExampleFile) yield* examples.utf8Texts();
   else for (const { text } of examples) yield encoder.encode(text);

@@ -10,24 +10,24 @@ import { labelFault, type ProblemType } from "./labels.ts";
 import { type ExampleFile, ExampleFileWriter } from "./example_file.ts";
 import { openTable, type TableFormat } from "./table.ts";
 
-/** One row of a data file. */
+/** A row of a data file. */
 export interface Example {
   text: string;
-  /** As the file has it; `labels.ts` says what it means. */
+  /** The label as the file has it; `labels.ts` says what it means. */
   label: string;
 }
 
-/** What {@link readExamples} may be told. */
+/** Options of {@link readExamples}. */
 export interface ReadOptions extends TableFormat {
-  /** Called with what a user should know of how the file was read. */
+  /** Called with notes for the user on how the file was read. */
   onNote?: (note: string) => void;
-  /** How labels are written, where not as they stand there. */
+  /** Gives labels another spelling than they have in the file. */
   spelling?: Pick<LabelNormaliser, "apply"> | undefined;
 }
 
 /**
- * Reads the text and the label of each row; {@link openTable} says of which files, and
- * {@link findColumns} from which columns.
+ * Reads the text and the label of each row, from the files that {@link openTable} reads and the
+ * columns that {@link findColumns} finds.
  *
  * @throws {UserError} If the file is missing, empty or malformed, lacks a column, or has rows
  * without a text or with a label that the kind of problem does not allow.
@@ -46,7 +46,7 @@ export async function readExamples(
 /**
  * Reads rows as {@link readExamples} does, into a file of their own, so that memory does not hold them.
  *
- * @param path The file that is written.
+ * @param path The file to write.
  */
 export async function readExampleFile(
   file: string,

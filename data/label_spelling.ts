@@ -6,16 +6,16 @@
  */
 import { classNames, joinClassNames, labelFault, type ProblemType } from "./labels.ts";
 
-/** What files have where there is no value. */
+/** The words that files have where there is no value. */
 const NULL_WORDS: ReadonlySet<string> = new Set([
   ...["nan", "none", "null", "nil", "na", "n/a", "<na>", "#n/a", "undefined"],
   ...["-", "--", "–", "—", "?"],
 ]);
 
-/** How many groups or examples are named. */
+/** The most groups or examples that are named. */
 const NAMED = 10;
 
-/** How many rows have each label. */
+/** The number of rows of each label. */
 export type LabelCounts = ReadonlyMap<string, number>;
 
 /**
@@ -41,11 +41,11 @@ export function isNullWord(name: string): boolean {
   return NULL_WORDS.has(foldName(name));
 }
 
-/** What GLUE, SNLI and the `datasets` library have where a row has no label. */
+/** The label that GLUE, SNLI and the `datasets` library give to a row without one. */
 const NO_LABEL = "-1";
 
 /**
- * The word that all labels of a file are, where it says that there is none, as in the test files of
+ * The word for no label, if all labels of a file are this word, as in the test files of
  * competitions; else `undefined`.
  */
 export function wordForNoLabels(labels: Iterable<string>): string | undefined {
@@ -116,7 +116,7 @@ export class LabelNormaliser {
   }
 }
 
-/** The rule that a label breaks which is to be normalised; `undefined` for a sound one. */
+/** The rule that a label to be normalised breaks; `undefined` for a sound one. */
 export function normalisedLabelFault(label: string, problemType: ProblemType): string | undefined {
   const listed = problemType === "regression" ? undefined : listedNames(label);
   if (listed === undefined || listed.length === 1) return labelFault(label, problemType);
@@ -127,14 +127,14 @@ export function normalisedLabelFault(label: string, problemType: ProblemType): s
   return joined === undefined ? undefined : `'${joined}' in the label holds a |, which joins names`;
 }
 
-/** Names that are of one class in the end. */
+/** The same key for names of one class. */
 function keyOf(name: string): string {
   return isNullWord(name) ? "null" : foldName(name);
 }
 
 /**
- * What a user should know of labels before training on them, with the rows of each: classes that seem
- * to be the same, words for no value, lists. Nothing where labels are numbers.
+ * Notes for the user on labels before training on them, with the rows of each: classes that seem to
+ * be the same, words for no value, lists. None where labels are numbers.
  */
 export function labelNotes(counts: LabelCounts, problemType: ProblemType): string[] {
   if (problemType === "regression") return [];
@@ -161,7 +161,7 @@ export function labelNotes(counts: LabelCounts, problemType: ProblemType): strin
     );
   }
   const unlabelled = names.get(NO_LABEL);
-  // Of -1, 0 and 1 all may be classes.
+  // All of -1, 0 and 1 may be classes.
   if (unlabelled !== undefined && [...names.keys()].some((name) => /^([2-9]|\d\d+)$/.test(name))) {
     notes.push(
       `The label '${NO_LABEL}' of ${count(unlabelled)} ${unlabelled === 1 ? "row" : "rows"} is a ` +
@@ -197,7 +197,7 @@ function listOf(items: readonly string[], separator = ", "): string {
   return items.slice(0, NAMED).join(separator) + (left > 0 ? ` and ${count(left)} more` : "");
 }
 
-/** Which labels are lists such as `a,b`: those of parts that all stand in other labels, too. */
+/** A test for labels that are lists such as `a,b`: all their parts stand in other labels, too. */
 function commaLists(
   counts: LabelCounts,
   problemType: ProblemType,

@@ -1,5 +1,5 @@
 /**
- * What the label of a row means, by the kind of problem: the name of one class, the names of several
+ * The meaning of a row's label, by the kind of problem: the name of one class, the names of several
  * joined by `|`, or a number.
  *
  * @module
@@ -15,19 +15,19 @@ export const PROBLEM_TYPES = [
 /** One of {@link PROBLEM_TYPES}. */
 export type ProblemType = (typeof PROBLEM_TYPES)[number];
 
-/** What a model has to tell of a text. */
+/** The problem that a model solves: its kind, and the outputs for a text. */
 export interface Problem {
   problemType: ProblemType;
   /** The names of the model's outputs in their order: the classes, or {@link REGRESSION_LABELS}. */
   labels: readonly string[];
-  /** Where a text may have several classes, the score of each from which on it counts as predicted. */
+  /** The score from which on each class counts as predicted, where a text may have several. */
   thresholds?: readonly number[] | undefined;
 }
 
 /** The one output of a regression, under transformers' name. */
 export const REGRESSION_LABELS: readonly string[] = ["LABEL_0"];
 
-/** Between the classes of a label. */
+/** The separator between the classes of a label. */
 const SEPARATOR = "|";
 
 /** The rule that a label breaks, with its value; `undefined` for a sound one. */
@@ -48,7 +48,7 @@ export function labelFault(label: string, problemType: ProblemType): string | un
   return undefined;
 }
 
-/** The classes that a label names: for several labels none or more, for a number none. */
+/** The classes that a label names: none or more where it may name several, none for a number. */
 export function classNames(label: string, problemType: ProblemType): string[] {
   switch (problemType) {
     case "single_label_classification":

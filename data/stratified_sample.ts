@@ -1,5 +1,5 @@
 /**
- * A part of the training rows, in which the classes have the shares that they have in all.
+ * Samples training rows, so that the classes have the shares that they have in all.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { canonicalLabel, type ProblemType } from "./labels.ts";
 
 /** Settings of {@link stratifiedSample}. */
 export interface SampleOptions {
-  /** How many rows; all, where there are no more. */
+  /** The number of rows; all, if there are no more. */
   count: number | undefined;
   seed: number;
   problemType: ProblemType;
@@ -29,7 +29,7 @@ export function stratifiedSample(
     problemType === "regression" ? "" : canonicalLabel(labels[row]!, problemType);
   const random = new Random(seed);
   const strata = [...Map.groupBy(random.shuffle([...labels.keys()]), stratumOf).values()];
-  // By largest remainders (Hamilton), but that a class has at least one row where that can be.
+  // Largest remainders (Hamilton), except that a class has at least one row where that can be.
   const least = count >= strata.length ? 1 : 0;
   const shares = strata.map((members) => count * members.length / rows.length);
   const sizes = shares.map((share) => Math.max(least, Math.floor(share)));

@@ -11,7 +11,7 @@ import { joinClassNames } from "./labels.ts";
 import { readError, textBlocks } from "./text_blocks.ts";
 import { UserError } from "../lib/user_error.ts";
 
-/** One row of a table. */
+/** A row of a table. */
 export interface TableRow {
   /** The fields by column. */
   values: Record<string, string>;
@@ -19,27 +19,27 @@ export interface TableRow {
   line: number;
 }
 
-/** How a table is written, where the file alone does not tell. */
+/** The format of a table, where the file alone does not tell it. */
 export interface TableFormat {
-  /** Between two fields: one character or `tab`; by default it is found. */
+  /** The delimiter between two fields: one character or `tab`; by default it is found. */
   delimiter?: string | undefined;
-  /** By default UTF-8, or as the byte-order mark says. */
+  /** The encoding; by default UTF-8, or that of the byte-order mark. */
   encoding?: string | undefined;
 }
 
-/** What {@link openTable} may be told. */
+/** Options of {@link openTable}. */
 export interface TableOptions extends TableFormat {
   /** The columns that are wanted, where they are known: a delimiter that gives them is right. */
   wanted?: readonly string[];
   /** Called with each piece of the file as it is read. */
   onBytes?: (bytes: Uint8Array) => void;
-  /** Called with what a user should know of how the file was read. */
+  /** Called with notes for the user on how the file was read. */
   onNote?: (note: string) => void;
 }
 
-/** What {@link Table.rows} may be told. */
+/** Options of {@link Table.rows}. */
 export interface RowsOptions {
-  /** Where rows go that break a rule; without it they are an error when all have been read. */
+  /** Collects the rows that break a rule; without it they are an error when all have been read. */
   badRows?: BadRows;
   /** Columns in which JSON Lines may have lists: they become names joined by `|`. */
   lists?: readonly string[];
@@ -50,7 +50,7 @@ export interface Table extends AsyncDisposable {
   /** The names of its columns; in JSON Lines those of the first row. */
   readonly columns: readonly string[];
   /**
-   * The rows, of which only the wanted columns are kept. May be called once.
+   * Reads the rows and keeps only their wanted columns. May be called once.
    *
    * @throws {UserError} If the table has no row, a bad row, or lacks a column.
    */
@@ -60,10 +60,10 @@ export interface Table extends AsyncDisposable {
 const JSON_EXTENSIONS = [".jsonl", ".ndjson", ".json"];
 const TAB_EXTENSIONS = [".tsv", ".tab"];
 
-/** How the names of tables end, the first being the usual. */
+/** The extensions of tables' names, the usual first. */
 export const TABLE_EXTENSIONS: readonly string[] = [".csv", ...TAB_EXTENSIONS, ...JSON_EXTENSIONS];
 
-/** How many rows are read to find the delimiter. */
+/** The most rows that are read to find the delimiter. */
 const SNIFFED_ROWS = 100;
 
 /**
@@ -120,7 +120,7 @@ class Delimited implements Table {
     { delimiter, wanted = [], onNote = () => {} }: TableOptions,
   ): Promise<Delimited> {
     const first: string = (await blocks.next()).value ?? "";
-    // Excel's own line for a delimiter that is not the country's.
+    // Excel's own line for a delimiter other than the locale's.
     const [separatorLine = "", separator] = /^"?sep=(.)"?\r?\n/i.exec(first) ?? [];
     const start = first.slice(separatorLine.length);
     const usual = TAB_EXTENSIONS.includes(extname(file).toLowerCase()) ? "\t" : ",";
@@ -221,7 +221,7 @@ function parseDelimiter(delimiter: string): string {
 }
 
 /**
- * The delimiter that gives the wanted columns, or else the most rows that are as wide as the header.
+ * Finds the delimiter that gives the wanted columns, or else the most rows as wide as the header.
  *
  * @param text The first lines of a table.
  * @param usual The delimiter by the file's name, which is taken where others are no better.
@@ -298,7 +298,7 @@ class JsonLines implements Table {
     let line = 0;
     let isEmpty = true;
     for await (const block of startingWith(this.#first, this.#blocks)) {
-      // A block ends with its last line's end, but for the last block.
+      // Every block but the last ends with a line end.
       for (const text of block.replace(/\n$/, "").split("\n")) {
         line++;
         if (text.trim() === "") continue;
@@ -359,7 +359,7 @@ function isScalar(value: unknown): boolean {
   return ["string", "number", "boolean"].includes(typeof value);
 }
 
-/** A number that a float64 would round, such as a long id, stays the text that it is. */
+/** Keeps a number that a float64 would round, such as a long id, as the text that it is. */
 function keepDigits(_key: string, value: unknown, context?: { source?: string }): unknown {
   const isExact = typeof value !== "number" || Number.isSafeInteger(value) ||
     !/^-?\d+$/.test(context?.source ?? "");

@@ -144,7 +144,7 @@ Deno.test("readRows() refuses two columns of a name that is wanted", async () =>
   deepStrictEqual((await read("a,b,c,c\n1,2,3,4\n")).length, 1);
 });
 
-/** What comes of reading a file: the values of its rows, and the notes. */
+/** Reads a file; returns the values of its rows, and the notes. */
 async function readWithNotes(
   content: string | Uint8Array,
   columns: string[],

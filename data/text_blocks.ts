@@ -6,7 +6,7 @@
 import { checkRegular, isSystemError, LFS_FAULT } from "../lib/files.ts";
 import { UserError } from "../lib/user_error.ts";
 
-/** A line, or a row of several, that is longer is a fault of the file, as a quote that never ends. */
+/** The longest line, or row of several; more is a fault of the file, as a quote that never ends. */
 export const MAX_LINE_BYTES = 2 ** 24;
 const BLOCK_BYTES = 2 ** 20;
 const NEWLINE = 0x0a;
@@ -18,21 +18,21 @@ export function readError(file: string, rule: string, line?: number): UserError 
   );
 }
 
-/** What {@link textBlocks} may be told. */
+/** Options of {@link textBlocks}. */
 export interface TextBlocksOptions {
   /**
-   * A name of the WHATWG Encoding Standard, such as `windows-1252`; by default UTF-8. A byte-order
-   * mark comes before it.
+   * The encoding, by its name in the WHATWG Encoding Standard, such as `windows-1252`; by default
+   * UTF-8. A byte-order mark takes precedence.
    */
   encoding?: string | undefined;
-  /** What a user can do about a file that is not UTF-8: the end of the error's sentence. */
+  /** The advice to the user on a file that is not UTF-8: the end of the error's sentence. */
   hint?: string;
   /** Called with each piece of the file as it is read. */
   onBytes?: (bytes: Uint8Array) => void;
 }
 
 /**
- * Whole lines of a file at a time, decoded, without a byte-order mark.
+ * Reads whole lines of a file at a time, decoded, without a byte-order mark.
  *
  * @throws {UserError} If the file cannot be read, is not in its encoding, or has a line of more than
  * 16 MiB.
@@ -62,7 +62,7 @@ export async function* textBlocks(
   };
   // Cut at line ends, so that no character is cut and a fault has a line.
   let rest = new Uint8Array(0);
-  // A pipe tells of no size.
+  // A pipe has no size.
   const buffer = new Uint8Array(Math.min((await source.stat()).size || BLOCK_BYTES, BLOCK_BYTES));
   for (let size; (size = await named(file, source.read(buffer))) !== null;) {
     const read = buffer.subarray(0, size);
@@ -97,7 +97,7 @@ function markedEncoding(bytes: Uint8Array): string | undefined {
   return undefined;
 }
 
-/** How files begin that are taken for tables and are none. */
+/** The first bytes of files that are taken for tables and are none, with the message for each. */
 const OTHER_KINDS: readonly (readonly [string, string])[] = [
   ["PK\x03\x04", "it is a ZIP archive, as Excel's workbooks are; save the table as CSV"],
   ["\xD0\xCF\x11\xE0", "it is a workbook of an older Excel; save the table as CSV"],
@@ -116,7 +116,7 @@ const OTHER_KINDS: readonly (readonly [string, string])[] = [
   ["\xFF\xFE\0\0", "it is UTF-32; save it as UTF-8"],
   ["\0\0\xFE\xFF", "it is UTF-32; save it as UTF-8"],
 ];
-/** So many bytes tell the kind of a file. */
+/** The number of bytes that tell the kind of a file. */
 const KIND_BYTES = 24;
 
 /** @throws {UserError} If the first bytes are not those of text in some encoding. */
@@ -134,7 +134,7 @@ function checkKind(file: string, bytes: Uint8Array, encoding: string): void {
 /**
  * Opens a file for reading.
  *
- * @throws {UserError} If it is missing, a folder, or not to be read.
+ * @throws {UserError} If it is missing, a folder, or cannot be read.
  */
 export async function openTextFile(file: string): Promise<Deno.FsFile> {
   await checkRegular(file);
@@ -155,7 +155,7 @@ async function named<T>(file: string, work: Promise<T>): Promise<T> {
   }
 }
 
-/** How many lines of a piece come before the one that cannot be decoded. */
+/** The number of lines of a piece before the one that cannot be decoded. */
 function lineOfFault(bytes: Uint8Array, decoder: TextDecoder): number {
   let line = 0;
   for (let start = 0; start < bytes.length; line++) {
@@ -170,7 +170,7 @@ function lineOfFault(bytes: Uint8Array, decoder: TextDecoder): number {
   return line;
 }
 
-/** Where the first line ends, after its line feed; all bytes where there is none. */
+/** The length of the first line, with its line feed; that of all bytes where there is none. */
 function firstLineLength(bytes: Uint8Array, encoding: string): number {
   for (let at = bytes.indexOf(NEWLINE); at >= 0; at = bytes.indexOf(NEWLINE, at + 1)) {
     if (isLineFeed(bytes, at, encoding)) return at + (encoding === "utf-16le" ? 2 : 1);
@@ -178,7 +178,7 @@ function firstLineLength(bytes: Uint8Array, encoding: string): number {
   return bytes.length;
 }
 
-/** Where the last line feed ends, or 0. */
+/** The end of the last line feed, or 0. */
 function lastLineEnd(bytes: Uint8Array, encoding: string): number {
   for (let at = bytes.lastIndexOf(NEWLINE); at >= 0; at = bytes.lastIndexOf(NEWLINE, at - 1)) {
     if (isLineFeed(bytes, at, encoding)) return at + (encoding === "utf-16le" ? 2 : 1);

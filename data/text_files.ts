@@ -7,7 +7,7 @@ import { createHash } from "node:crypto";
 import { openTextFile, textBlocks } from "./text_blocks.ts";
 
 /**
- * The lines of files, one file after the other, without those that are blank.
+ * Reads the lines of files, one file after the other, without blank ones.
  *
  * @throws {UserError} If a file cannot be read, is not UTF-8, or has a line of more than 16 MiB.
  */
@@ -22,16 +22,16 @@ export async function* readLines(files: readonly string[]): AsyncGenerator<strin
   }
 }
 
-/** @throws {UserError} If a file is not there, is a folder, or is not to be read. */
+/** @throws {UserError} If a file is not there, is a folder, or cannot be read. */
 export async function checkTextFile(file: string): Promise<void> {
   (await openTextFile(file)).close();
 }
 
 /**
- * Whether a text belongs to those that are kept apart for measuring: a function of the text alone,
- * so that one which comes again is on the same side.
+ * Whether a text is kept apart for measuring: a function of the text alone, so that one that comes
+ * again is on the same side.
  *
- * @param share How many of all texts are, from 0 to 1.
+ * @param share The share of all texts that are kept apart, from 0 to 1.
  */
 export function isHeldOut(text: string, share: number): boolean {
   const digest = createHash("sha256").update(text).digest();

@@ -1,7 +1,7 @@
 /**
  * Encoded texts on disk, so that there may be more of them than memory holds: `NAME.ids` has the
- * token ids of all rows one after the other, `NAME.lengths` how many each row has, both as unsigned
- * 32-bit integers.
+ * token ids of all rows one after the other, `NAME.lengths` the number of ids of each row, both
+ * as unsigned 32-bit integers.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { PartialFile } from "../lib/files.ts";
 import { UserError } from "../lib/user_error.ts";
 
 const BYTES = Uint32Array.BYTES_PER_ELEMENT;
-/** How many ids are gathered before they are written. */
+/** The number of ids that are gathered before they are written. */
 const BUFFERED_IDS = 2 ** 18;
 
 /** Writes rows of token ids; the files take their names when {@link finish} is called. */
@@ -30,7 +30,7 @@ export class TokenFileWriter implements AsyncDisposable {
     return new TokenFileWriter(path, await PartialFile.create(`${path}.ids`));
   }
 
-  /** How many rows there are. */
+  /** The number of rows. */
   get rows(): number {
     return this.#lengths.length;
   }
@@ -65,7 +65,7 @@ export class TokenFileWriter implements AsyncDisposable {
 
 /** Reads rows of token ids in any order. */
 export class TokenFile implements Disposable {
-  /** How many tokens each row has. */
+  /** The number of tokens of each row. */
   readonly lengths: readonly number[];
   readonly #path: string;
   readonly #file: Deno.FsFile;

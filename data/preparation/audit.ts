@@ -48,7 +48,7 @@ export interface FileAudit {
   /** Rows by class; a text with several counts for each of them. */
   classes: Record<string, number>;
   words: Lengths;
-  /** Without `[CLS]` and `[SEP]`. */
+  /** The lengths in word pieces, without `[CLS]` and `[SEP]`. */
   word_pieces: Lengths;
   /** Rows whose text is cut at {@link AuditReport.max_length}. */
   truncated_rows: number;
@@ -106,7 +106,7 @@ export interface AuditReport {
     /** The rows that the linear model learned. */
     trained_on: number;
     results: Baseline[];
-    /** Why a baseline was not measured. */
+    /** The reasons why baselines were not measured. */
     left_out: string[];
   };
 }
@@ -119,7 +119,7 @@ export interface AuditOptions {
   unknownShare?: (texts: readonly string[]) => number;
   /** The most tokens of a text, `[CLS]` and `[SEP]` included; by default no text is cut. */
   maxLength?: number;
-  /** One class per text by default, the only type with baselines. */
+  /** The type of the labels; by default one class per text, the only type with baselines. */
   problemType?: ProblemType;
   columns?: Columns;
   format?: TableFormat;
@@ -151,7 +151,7 @@ export async function audit(
     format = {},
   }: AuditOptions,
 ): Promise<AuditReport> {
-  // The files of a folder are mostly alike, and what is true of all is said once.
+  // The files of a folder are mostly alike: a note on all of them is given once.
   const notes = new Set<string>();
   const options = { ...format, onNote: (note: string) => void notes.add(note) };
   const read = async (file: string): Promise<Example[]> =>
@@ -253,7 +253,7 @@ class NearDuplicates {
     return (this.#found.get(text)! & bitOf(within)) !== 0;
   }
 
-  /** How many rows have only a near duplicate in another file. */
+  /** Counts the rows that have only a near duplicate in another file. */
   rowsOf(rows: readonly Example[], others: readonly Example[], within: Side): number {
     const exact = new Set(others.map(({ text }) => text));
     return rows.filter(({ text }) => !exact.has(text) && this.has(text, within)).length;
@@ -363,13 +363,13 @@ function baselines(
   return { results, left_out: [], trained_on: sample.length };
 }
 
-/** As in `eval`: macro-F1 is over the classes that are predicted or true at least once. */
+/** Accuracy and, as in `eval`, macro-F1 over the classes predicted or true at least once. */
 function accuracyAndMacroF1(
   gold: readonly number[],
   predicted: readonly number[],
 ): Pick<BaselineFigures, "accuracy" | "f1_macro"> {
   if (gold.length === 0) return { accuracy: null, f1_macro: null };
-  /** By class: how often it was predicted rightly, and how often it is true or predicted. */
+  /** The counts of each class: right predictions, and times that it is true or predicted. */
   const counts = new Map<number, { right: number; named: number }>();
   const countsOf = (label: number) =>
     counts.getOrInsertComputed(label, () => ({ right: 0, named: 0 }));

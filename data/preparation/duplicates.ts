@@ -23,12 +23,12 @@ export class DuplicateNumbers {
     return this.#numbers[place] = this.#size++;
   }
 
-  /** How many different texts there are. */
+  /** The number of different texts. */
   get size(): number {
     return this.#size;
   }
 
-  /** Where a digest stands, or may be put. */
+  /** The place of a digest, or a free one for it. */
   #placeOf(digest: number): number {
     const last = this.#digests.length - 1;
     let place = digest & last;

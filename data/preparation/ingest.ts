@@ -64,7 +64,7 @@ export const EXTENSIONS: ReadonlyMap<string, string> = new Map([
 /** The part of a form that is split. */
 const WHOLE = "file";
 
-/** Ample for a form of three files. */
+/** The limits of a form, ample for one of three files. */
 const FORM_LIMITS = { fields: 16, fieldSize: 1000, files: 16, headerPairs: 16, parts: 32 };
 
 /**

@@ -8,12 +8,12 @@ import type { Dataset } from "../dataset.ts";
 import { ExampleFile, type Examples, utf8Texts } from "../example_file.ts";
 import type { Example } from "../examples.ts";
 
-/** How much of a held-out file was seen in training. */
+/** The part of a held-out file that was seen in training. */
 export interface Leakage {
   rows: number;
   /** Rows whose text stands in the training file, word for word. */
   seen: number;
-  /** Those of them whose text has the same label there. */
+  /** Rows among these whose text has the same label there. */
   same_label: number;
 }
 
@@ -82,10 +82,10 @@ export function* rowsThatMayBe(
   }
 }
 
-/** How many bytes of a text are looked at. */
+/** The number of bytes of a text that its sketch looks at. */
 const SKETCHED = 16;
 
-/** A number that texts share which are the same, and few others. */
+/** A number that equal texts share, and few others. */
 function sketchOf(bytes: Uint8Array): number {
   let sketch = bytes.length;
   for (let i = 0; i < SKETCHED; i++) {

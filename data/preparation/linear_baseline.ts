@@ -10,7 +10,7 @@ import { wordsOf } from "./normalise.ts";
 /** Weight of the training error against that of the squared norm; scikit-learn's `C`. */
 const ERROR_WEIGHT = 1;
 const MAX_PASSES = 300;
-/** The optimum is found when gradients differ by less. */
+/** The difference of gradients below which the optimum is found. */
 const TOLERANCE = 1e-2;
 const SEED = 1;
 
@@ -22,7 +22,7 @@ interface SparseVectors {
   /** The terms of all texts in sequence. */
   terms: Int32Array;
   weights: Float64Array;
-  /** Where each text's terms begin, and the last text's end. */
+  /** The start of each text's terms, and the end of the last text's. */
   starts: Uint32Array;
 }
 
@@ -38,14 +38,15 @@ interface Hyperplanes {
 /** The terms of the training texts. */
 interface Vocabulary {
   numbers: ReadonlyMap<string, number>;
-  /** By number. */
+  /** The inverse document frequency of each term, by number. */
   idf: Float64Array;
   /**
-   * By number: the row in {@link Hyperplanes.planes}. A term that one text has, like most pairs of
-   * words, has -1 minus the text: its weight follows from the text's coefficient, without a row.
+   * The row of each term in {@link Hyperplanes.planes}, by number. A term that one text has, like
+   * most pairs of words, has -1 minus the text: its weight follows from the text's coefficient,
+   * without a row.
    */
   places: Int32Array;
-  /** By number: the weight in the only text that has it. */
+  /** The weight of each term in the only text that has it, by number. */
   ownWeights: Float64Array;
 }
 
@@ -120,7 +121,7 @@ function termsOf(text: string): string[] {
   return [...words, ...words.slice(1).map((word, i) => `${words[i]} ${word}`)];
 }
 
-/** How often each text has each numbered term. */
+/** Counts the numbered terms of each text. */
 function termCounts(
   texts: readonly string[],
   numberOf: (term: string) => number | undefined,

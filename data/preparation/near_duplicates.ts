@@ -82,7 +82,7 @@ class Shingles {
   readonly count: number;
   /** The hashes of all texts in sequence, each text's in ascending order. */
   readonly #hashes: Uint32Array;
-  /** Where each text's hashes begin, and the last text's end. */
+  /** The start of each text's hashes, and the end of the last text's. */
   readonly #starts: Uint32Array;
 
   constructor(texts: readonly string[]) {
@@ -152,7 +152,7 @@ function distinct(numbers: Uint32Array): number {
   return count;
 }
 
-/** For each band the hash of each text's rows in it. */
+/** The hash of each text's rows in each band. */
 function* bandHashes(shingles: Shingles): Generator<Uint32Array> {
   const random = new Random(SEED);
   for (let band = 0; band < BANDS; band++) {

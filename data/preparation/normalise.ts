@@ -24,7 +24,7 @@ const SPACE =
 const LETTERS_AND_NUMBERS = "\\p{L}\\p{N}";
 
 const SPACES = new RegExp(`[${SPACE}]+`, "u");
-/** What joining the words of a text by one space would change. */
+/** The spaces that would change if the words of a text were joined by one space. */
 const UNTIDY = new RegExp(`^ | $|  |(?! )[${SPACE}]`);
 const PUNCTUATION = new RegExp(`[^${LETTERS_AND_NUMBERS}${SPACE}]`, "gu");
 const LATIN_WORDS = new RegExp(`\\p{Nd}*[a-zA-Z][${LETTERS_AND_NUMBERS}_]*`, "gu");

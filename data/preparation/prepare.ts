@@ -97,11 +97,11 @@ export interface PreparedDataset {
   };
   /** The first ten rows that were left out. */
   bad_rows: readonly BadRow[];
-  /** None where labels are numbers. */
+  /** The classes; none where labels are numbers. */
   classes: PreparedClass[];
   /** Notes for the user on the table and its labels. */
   notes: string[];
-  /** The test file may be left out. */
+  /** The files written; the test file may be left out. */
   files: Record<Exclude<Side, "test">, PreparedFile> & { test?: PreparedFile };
 }
 
@@ -119,15 +119,15 @@ export async function prepare(rawFile: string, options: PrepareOptions): Promise
 /** A prepared data set, and its rows if they were kept. */
 interface PreparedRows {
   dataset: PreparedDataset;
-  /** Of each side, which may have none. */
+  /** The rows of each side, which may have none. */
   rows: Record<Side, ExampleFile> | undefined;
 }
 
 /**
- * Prepares a data set as {@link prepare} does, but for the tables: the rows stand in a file of their
- * own, and the raw table is read once.
+ * Prepares a data set as {@link prepare} does, but without its tables: the rows stand in a file of
+ * their own, and the raw table is read once.
  *
- * @param rowsFile The file.
+ * @param rowsFile The file for the rows.
  */
 export async function prepareRowsFile(
   rawFile: string,
@@ -301,9 +301,9 @@ class RawTable implements AsyncDisposable {
   readonly settings: FullPrepareSettings;
   readonly #table: Table;
   readonly #read: ReadBytes;
-  /** When all has been read, if it is wanted. */
+  /** The SHA-256 of the file when all has been read, if it is wanted. */
   digest: { sha256?: string } = {};
-  /** When all has been read. */
+  /** The size of the file when all has been read. */
   bytes = 0;
 
   private constructor(file: string, settings: FullPrepareSettings, table: Table, read: ReadBytes) {
@@ -408,7 +408,7 @@ interface Survey {
   distinctTexts: number;
 }
 
-/** @param keep Is given each row that has a text. */
+/** @param keep Called with each row that has a text. */
 async function surveyRows(table: RawTable, keep: (row: Example) => void): Promise<Survey> {
   const badRows = new BadRows(table.file);
   const labels = new Numbering();
@@ -466,9 +466,9 @@ function digestOf(text: string): string {
 /** The classes, and the raw labels' places in them. */
 interface Classes {
   list: PreparedClass[];
-  /** By index into {@link Survey.labels}: the label as it is written. */
+  /** The written label of each raw one, by index into {@link Survey.labels}. */
   labelOfRaw: string[];
-  /** By index into {@link Survey.labels}: the classes that it names, as indices into `list`. */
+  /** The classes of each raw label, by index into {@link Survey.labels}, as indices into `list`. */
   classesOfRaw: number[][];
 }
 

@@ -80,7 +80,7 @@ export interface SplitForRunOptions {
  * Splits a table as `data prepare` does by default. A labelled test file in the table's folder stays
  * the test file.
  *
- * @param outDir Where it is recorded how the table was split.
+ * @param outDir The folder for the record of how the table was split.
  * @throws {UserError} As `prepare` and {@link datasetOf} do.
  */
 export async function splitForRun(

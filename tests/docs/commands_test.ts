@@ -7,6 +7,7 @@
 import { deepStrictEqual, match, ok } from "node:assert";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
+import { exists } from "../../lib/files.ts";
 import { type Command, commandsOf } from "./blocks.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
@@ -64,16 +65,20 @@ class Shell implements AsyncDisposable {
     }
   }
 
-  /** Leaves a run behind as one that was stopped before its first checkpoint. */
+  /** Leaves a run as the last one that finished was before its first checkpoint. */
   async #stopRun(): Promise<void> {
     const runs = join(this.#dir, "runs");
-    const entries = await Array.fromAsync(Deno.readDir(runs));
-    const finished = entries.find(({ isDirectory }) => isDirectory)!.name;
+    const finished: { dir: string; at: number }[] = [];
+    for await (const { name, isDirectory } of Deno.readDir(runs)) {
+      if (!isDirectory) continue;
+      const { mtime } = await Deno.stat(join(runs, name, "metrics.json"));
+      finished.push({ dir: join(runs, name), at: mtime!.getTime() });
+    }
+    const { dir } = finished.sort((a, b) => b.at - a.at)[0]!;
     const stopped = join(runs, "stopped");
     await Deno.mkdir(stopped);
-    for await (const { name } of Deno.readDir(join(runs, finished))) {
-      if (name !== "training_args.json" && name !== "data") continue;
-      await copy(join(runs, finished, name), join(stopped, name));
+    for (const name of ["training_args.json", "data"]) {
+      if (await exists(join(dir, name))) await copy(join(dir, name), join(stopped, name));
     }
   }
 

@@ -43,10 +43,10 @@ export function residualsOf(
   const edge = (i: number) => i === ranges ? highest : lowest + width * i;
   const sums = Array.from({ length: ranges }, () => ({ n: 0, error: 0, size: 0 }));
   for (const { label, predicted } of numbers) {
-    // The division may round across an edge.
+    // The division may round across an edge, and across several where the numbers hardly differ.
     let i = width === 0 ? 0 : Math.min(ranges - 1, Math.floor((label - lowest) / width));
-    if (label < edge(i)) i--;
-    else if (i < ranges - 1 && label >= edge(i + 1)) i++;
+    while (i > 0 && label < edge(i)) i--;
+    while (i < ranges - 1 && label >= edge(i + 1)) i++;
     const sum = sums[i]!;
     sum.n++;
     sum.error += predicted - label;

@@ -6,7 +6,7 @@
  * @module
  */
 import { join } from "node:path";
-import { csvField } from "../data/csv_file.ts";
+import { CsvBlocks } from "../data/csv_file.ts";
 import { PartialFile } from "../lib/files.ts";
 import { Random } from "../lib/random.ts";
 import { BUNDLED_MODEL } from "../models/formats/config.ts";
@@ -26,7 +26,8 @@ async function writeTexts(path: string, rows: number): Promise<void> {
   const known = vocabulary.split("\n").filter((token) => /^[a-z]{2,}$/.test(token));
   await using file = await PartialFile.create(path);
   const encoder = new TextEncoder();
-  let block = "text,label\n";
+  const blocks = new CsvBlocks();
+  blocks.add(["text", "label"]);
   for (let row = 0; row < rows; row++) {
     const words = Array.from(
       { length: WORDS - 1 },
@@ -34,12 +35,10 @@ async function writeTexts(path: string, rows: number): Promise<void> {
     );
     const label = LABELS[random.integer(LABELS.length)]!;
     const text = `${row}${row % 3 === 0 ? "," : ""} ${words.join(" ")} ${label}`;
-    block += `${csvField(text)},${label}\n`;
-    if (block.length < 2 ** 20) continue;
-    await file.write(encoder.encode(block));
-    block = "";
+    const block = blocks.add([text, label]);
+    if (block !== undefined) await file.write(encoder.encode(block));
   }
-  await file.write(encoder.encode(block));
+  await file.write(encoder.encode(blocks.rest()));
   await file.publish();
 }
 

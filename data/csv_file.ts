@@ -3,67 +3,50 @@
  *
  * @module
  */
+import { stringify } from "csv-stringify/sync";
 import { PartialFile } from "../lib/files.ts";
-import { type Examples, labelsOf, utf8Texts } from "./example_file.ts";
+import type { Examples } from "./example_file.ts";
 
-const QUOTE = 0x22;
-/** The characters that make quotes around a field necessary. */
-const SPECIAL = ['"', ",", "\r", "\n"].map((character) => character.charCodeAt(0));
-const BLOCK_BYTES = 2 ** 20;
+/** The number of characters after which rows are written. */
+const BLOCK_CHARACTERS = 2 ** 20;
 
-/** A field as it stands in CSV, by RFC 4180. */
-export function csvField(text: string): string {
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+/** Rows as CSV by RFC 4180. */
+function csvRows(rows: string[][]): string {
+  // csv-stringify takes a carriage return for a part of the field unless it is told otherwise.
+  return stringify(rows, { quoted_match: /\r/ });
+}
+
+/** Joins rows into blocks of CSV of about a million characters. */
+export class CsvBlocks {
+  #rows: string[][] = [];
+  #characters = 0;
+
+  /** Adds a row. @returns The block that it completes, if any. */
+  add(row: string[]): string | undefined {
+    this.#rows.push(row);
+    for (const field of row) this.#characters += field.length;
+    return this.#characters < BLOCK_CHARACTERS ? undefined : this.rest();
+  }
+
+  /** Returns the rows that are in no block yet. */
+  rest(): string {
+    const block = csvRows(this.#rows);
+    this.#rows = [];
+    this.#characters = 0;
+    return block;
+  }
 }
 
 /** Writes rows under the columns `text` and `label`; the file takes its name when it is complete. */
 export async function writeExamples(path: string, examples: Examples): Promise<void> {
   await using file = await PartialFile.create(path);
   const encoder = new TextEncoder();
-  const block = new Uint8Array(BLOCK_BYTES);
-  let end = encoder.encodeInto("text,label\n", block).written;
-  const labels = labelsOf(examples);
-  const endings = new Map<string, Uint8Array>();
-  for (const text of utf8Texts(examples)) {
-    const label = labels.next().value!;
-    const ending = endings.getOrInsertComputed(
-      label,
-      () => encoder.encode(`,${csvField(label)}\n`),
-    );
-    const most = 2 * text.length + 2 + ending.length;
-    if (end + most > block.length) {
-      await file.write(block.subarray(0, end));
-      end = 0;
-    }
-    if (most > block.length) {
-      const row = new Uint8Array(most);
-      await file.write(row.subarray(0, addRow(row, 0, text, ending)));
-    } else {
-      end = addRow(block, end, text, ending);
-    }
+  const blocks = new CsvBlocks();
+  blocks.add(["text", "label"]);
+  for (const { text, label } of examples) {
+    const block = blocks.add([text, label]);
+    if (block !== undefined) await file.write(encoder.encode(block));
   }
-  await file.write(block.subarray(0, end));
+  await file.write(encoder.encode(blocks.rest()));
   await file.publish();
-}
-
-/** Adds a row to bytes; returns where it ends. */
-function addRow(bytes: Uint8Array, start: number, text: Uint8Array, ending: Uint8Array): number {
-  let end = start;
-  if (SPECIAL.some((character) => text.includes(character))) {
-    bytes[end++] = QUOTE;
-    let done = 0;
-    for (let at; (at = text.indexOf(QUOTE, done)) >= 0; done = at + 1) {
-      bytes.set(text.subarray(done, at + 1), end);
-      end += at + 1 - done;
-      bytes[end++] = QUOTE;
-    }
-    bytes.set(text.subarray(done), end);
-    end += text.length - done;
-    bytes[end++] = QUOTE;
-  } else {
-    bytes.set(text, end);
-    end += text.length;
-  }
-  bytes.set(ending, end);
-  return end + ending.length;
 }

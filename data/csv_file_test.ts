@@ -1,34 +1,26 @@
-import { deepStrictEqual, strictEqual } from "node:assert";
+import { deepStrictEqual } from "node:assert";
 import { join } from "node:path";
 import { parse } from "csv-parse/sync";
-import { stringify } from "csv-stringify/sync";
 import fc from "fast-check";
-import { csvField, writeExamples } from "./csv_file.ts";
+import { writeExamples } from "./csv_file.ts";
 
 const field = fc.string({
   unit: fc.constantFrom("a", "é", '"', ",", "\n", "\r", " ", "\uFEFF"),
   minLength: 1,
 });
 
-Deno.test("csvField() quotes as RFC 4180 says", () => {
-  fc.assert(fc.property(field, (text) => {
-    const [[read]] = parse(`x,${csvField(text)}\n`, { columns: false, record_delimiter: "\n" })
-      .map(([, second]: string[]) => [second]) as [[string]];
-    strictEqual(read, text);
-  }));
-});
-
-Deno.test("writeExamples() writes what csv-stringify does", async () => {
+Deno.test("writeExamples() writes rows that are read as they were", async () => {
   const dir = await Deno.makeTempDir();
   try {
     const path = join(dir, "t.csv");
-    const label = fc.constantFrom("a", "b,c", "");
-    const rows = fc.array(fc.record({ text: field, label }, { noNullPrototype: true }));
+    const label = fc.constantFrom("a", "b,c", 'd"');
+    const rows = fc.array(fc.record({ text: field, label }, { noNullPrototype: true }), {
+      minLength: 1,
+    });
     await fc.assert(fc.asyncProperty(rows, async (rows) => {
-      const quoted = rows.map(({ text, label }) => ({ text: text.replaceAll("\r", " "), label }));
-      await writeExamples(path, quoted);
-      const expected = stringify(quoted, { header: true, columns: ["text", "label"] });
-      strictEqual(await Deno.readTextFile(path), expected.replace(/^\uFEFF/, ""));
+      await writeExamples(path, rows);
+      const written = await Deno.readTextFile(path);
+      deepStrictEqual(parse(written, { columns: true, record_delimiter: ["\n", "\r"] }), rows);
     }));
   } finally {
     await Deno.remove(dir, { recursive: true });

@@ -13,7 +13,7 @@ import { BadRows } from "./bad_rows.ts";
 import { exists } from "../lib/files.ts";
 import { canonicalLabel, classNames, type ProblemType, REGRESSION_LABELS } from "./labels.ts";
 import { UserError } from "../lib/user_error.ts";
-import { type Examples, labelsOf, utf8Texts, withLabels } from "./example_file.ts";
+import { type Examples, labelsOfRows, utf8Texts, withLabels } from "./example_file.ts";
 import { type Example, readExampleFile, readExamples, type ReadOptions } from "./examples.ts";
 import { LabelNormaliser, labelNotes, wordForNoLabels } from "./label_spelling.ts";
 import { openTable, type Table, TABLE_EXTENSIONS } from "./table.ts";
@@ -199,7 +199,7 @@ export async function readTraining(
 export function labelCounts(...parts: readonly Examples[]): Map<string, number> {
   const counts = new Map<string, number>();
   for (const examples of parts) {
-    for (const label of labelsOf(examples)) counts.set(label, (counts.get(label) ?? 0) + 1);
+    for (const label of labelsOfRows(examples)) counts.set(label, (counts.get(label) ?? 0) + 1);
   }
   return counts;
 }
@@ -258,7 +258,7 @@ export async function writeDataset(
 export function digestOf({ train, validation }: Dataset): string {
   const digest = new RowsDigest();
   for (const examples of [train, validation]) {
-    const labels = labelsOf(examples);
+    const labels = labelsOfRows(examples);
     for (const text of utf8Texts(examples)) {
       digest.add(text);
       digest.add(encoder.encode(labels.next().value!));

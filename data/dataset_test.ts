@@ -1,6 +1,6 @@
 import { deepStrictEqual, rejects } from "node:assert";
 import { basename, join } from "node:path";
-import { ExampleFileWriter, type Examples, labelsOf } from "./example_file.ts";
+import { ExampleFileWriter, type Examples, labelsOfRows } from "./example_file.ts";
 import type { Example } from "./examples.ts";
 import { type Dataset, digestOf, labelledTestFile, readDataset, SPLIT_FILES } from "./dataset.ts";
 import type { ProblemType } from "./labels.ts";
@@ -153,7 +153,7 @@ Deno.test("readDataset() finds the classes of several labels in their parts", as
   await read({ train: ["b|a", "", "c"], validation: ["a|c"] }, async (reading) => {
     const { labels, train } = await reading;
     deepStrictEqual(labels, ["a", "b", "c"]);
-    deepStrictEqual([...labelsOf(train)], ["b|a", "", "c"]);
+    deepStrictEqual([...labelsOfRows(train)], ["b|a", "", "c"]);
   }, "multi_label_classification");
 });
 

@@ -210,7 +210,7 @@ export class ExampleFile implements Examples {
 }
 
 /** The labels of rows, without reading their texts. */
-export function* labelsOf(examples: Examples): Generator<string> {
+export function* labelsOfRows(examples: Examples): Generator<string> {
   if (examples instanceof ExampleFile) {
     for (let index = 0; index < examples.length; index++) yield examples.label(index);
   } else {

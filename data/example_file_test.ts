@@ -5,7 +5,7 @@ import type { Example } from "./examples.ts";
 import {
   type ExampleFile,
   ExampleFileWriter,
-  labelsOf,
+  labelsOfRows,
   selectExamples,
   utf8Texts,
   withLabels,
@@ -31,7 +31,7 @@ Deno.test("ExampleFile gives the rows that were written, one by one and in turn"
       await withRows(rows, (file) => {
         deepStrictEqual([...file], rows);
         deepStrictEqual(rows.map((_, i) => file.at(i)), rows);
-        deepStrictEqual([...labelsOf(file)], rows.map(({ label }) => label));
+        deepStrictEqual([...labelsOfRows(file)], rows.map(({ label }) => label));
         deepStrictEqual(
           Array.from(
             utf8Texts(file),

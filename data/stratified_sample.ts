@@ -4,7 +4,7 @@
  * @module
  */
 import { Random } from "../lib/random.ts";
-import { type Examples, labelsOf, selectExamples } from "./example_file.ts";
+import { type Examples, labelsOfRows, selectExamples } from "./example_file.ts";
 import { canonicalLabel, type ProblemType } from "./labels.ts";
 
 /** Settings of {@link stratifiedSample}. */
@@ -24,7 +24,7 @@ export function stratifiedSample(
   { count = Infinity, seed, problemType }: SampleOptions,
 ): Examples {
   if (count >= rows.length) return rows;
-  const labels = [...labelsOf(rows)];
+  const labels = [...labelsOfRows(rows)];
   const stratumOf = (row: number) =>
     problemType === "regression" ? "" : canonicalLabel(labels[row]!, problemType);
   const random = new Random(seed);

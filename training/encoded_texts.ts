@@ -7,8 +7,7 @@
  */
 import { type Examples, readFully, selectExamples } from "../data/example_file.ts";
 import type { TokenIds } from "../data/batches.ts";
-import type { TextLoss, TokenCounts } from "../models/text/tokenizer.ts";
-import { addLoss } from "../models/text/tokenizer.ts";
+import { addLoss, type TextLoss, type TokenCounts } from "../models/text/tokenizer.ts";
 import type { EncodedBatch } from "./encoded_batch.ts";
 
 /** Texts whose tokens are known, or will be. */
@@ -43,7 +42,7 @@ export interface GrowingTextsOptions {
 }
 
 /** The most texts that one call encodes. */
-const CALL_TEXTS = 800;
+export const CALL_TEXTS = 800;
 const BYTES = Uint32Array.BYTES_PER_ELEMENT;
 
 /**

@@ -4,13 +4,12 @@
  * @module
  */
 import { dirname, join } from "node:path";
-import type { TokenIds } from "../data/batches.ts";
+import type { PlannedBatch, TokenIds } from "../data/batches.ts";
 import { ExampleFile, type Examples } from "../data/example_file.ts";
 import type { Example } from "../data/examples.ts";
 import type { Problem } from "../data/labels.ts";
-import type { PlannedBatch } from "../data/batches.ts";
 import { type TextLoss, type Tokenizer, unknownShare } from "../models/text/tokenizer.ts";
-import { type EncodedTexts, encodedTexts, GrowingTexts } from "./encoded_texts.ts";
+import { CALL_TEXTS, type EncodedTexts, encodedTexts, GrowingTexts } from "./encoded_texts.ts";
 import { EncodingWorkers } from "./encoding_workers.ts";
 import { type EncodedExample, encodeExamples, inChunks, targets } from "./examples.ts";
 
@@ -18,9 +17,6 @@ import { type EncodedExample, encodeExamples, inChunks, targets } from "./exampl
 const MOST_AT_ONCE = 20_000;
 /** The number of texts in the sample that describes a large data set. */
 const SAMPLE = 1000;
-/** The most texts in one call to the Workers. */
-const CALL_TEXTS = 800;
-
 /** The texts that a run is trained on. */
 export interface TrainingTexts extends EncodedTexts, AsyncDisposable {
   /** The places of a text's classes among the labels, or its number. */

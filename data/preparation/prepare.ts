@@ -11,7 +11,7 @@ import { type BadRow, BadRows } from "../bad_rows.ts";
 import { columnsNote, findColumn } from "../columns.ts";
 import { type ExampleFile, ExampleFileWriter } from "../example_file.ts";
 import type { Example } from "../examples.ts";
-import { csvField } from "../csv_file.ts";
+import { CsvBlocks } from "../csv_file.ts";
 import { inClassOrder, labelCounts, LABELS_FILE, SPLIT_FILES, splitFiles } from "../dataset.ts";
 import { exists, PartialFile, readJson } from "../../lib/files.ts";
 import { LabelNormaliser, labelNotes, normalisedLabelFault } from "../label_spelling.ts";
@@ -41,7 +41,6 @@ export const DATASET_FILE = "dataset.json";
 
 /** The class of pooled labels. */
 const OTHER = "other";
-const WRITE_CHARACTERS = 2 ** 20;
 /** The side of a row that goes into no file. */
 const DROPPED = 255;
 
@@ -600,21 +599,22 @@ class SideWriter {
   readonly #file: PartialFile;
   readonly #digest = createHash("sha256");
   readonly #classes = new Map<string, number>();
-  #pending = "text,label\n";
+  readonly #blocks = new CsvBlocks();
 
   constructor(name: string, file: PartialFile) {
     this.#name = name;
     this.#file = file;
+    this.#blocks.add(["text", "label"]);
   }
 
   async add(text: string, label: string): Promise<void> {
-    this.#pending += `${csvField(text)},${csvField(label)}\n`;
     this.#classes.set(label, (this.#classes.get(label) ?? 0) + 1);
-    if (this.#pending.length >= WRITE_CHARACTERS) await this.#flush();
+    const block = this.#blocks.add([text, label]);
+    if (block !== undefined) await this.#write(block);
   }
 
   async finish(): Promise<PreparedFile> {
-    await this.#flush();
+    await this.#write(this.#blocks.rest());
     return { ...describe(this.#name, this.#classes), sha256: this.#digest.digest("hex") };
   }
 
@@ -622,9 +622,8 @@ class SideWriter {
     await this.#file.publish();
   }
 
-  async #flush(): Promise<void> {
-    const bytes = new TextEncoder().encode(this.#pending);
-    this.#pending = "";
+  async #write(block: string): Promise<void> {
+    const bytes = new TextEncoder().encode(block);
     this.#digest.update(bytes);
     await this.#file.write(bytes);
   }

@@ -39,7 +39,9 @@ export function residualsOf(
     lowest = Math.min(lowest, label);
     highest = Math.max(highest, label);
   }
-  const width = (highest - lowest) / ranges;
+  const span = highest - lowest;
+  // The largest numbers lie further apart than a number can say.
+  const width = Number.isFinite(span) ? span / ranges : highest / ranges - lowest / ranges;
   const edge = (i: number) => i === ranges ? highest : lowest + width * i;
   const sums = Array.from({ length: ranges }, () => ({ n: 0, error: 0, size: 0 }));
   for (const { label, predicted } of numbers) {

@@ -23,7 +23,7 @@ Deno.test("residualsOf() puts every text into the range that its label lies in",
       }
       strictEqual(ranges.reduce((sum, { n }) => sum + n, 0), labels.length);
     }),
-    { examples: [[[999999.9999999988, 999999.999999999]]] },
+    { examples: [[[999999.9999999988, 999999.999999999]], [[1e308, -1e308, 0]]] },
   );
 });
 

@@ -89,9 +89,10 @@ export async function readTrainingArgs(dir: string): Promise<TrainingArgs> {
     const { path, message } = settings.error.issues[0]!;
     throw new UserError(`Cannot read '${file}': '${snakeCase(String(path[0]))}' ${message}`);
   }
-  // A run may have moved with the data that it keeps.
+  // Data that were split for the run lie in its folder, which may have moved. Other data are not
+  // looked for, as a server may read its own folders only.
   const kept = join(dir, KEPT_DATA_DIR);
-  const dataDir = !await exists(data) && await exists(kept) ? kept : data;
+  const dataDir = await exists(kept) ? kept : data;
   return { settings: settings.data, dataDir, dataSha256: data_sha256 };
 }
 

@@ -27,6 +27,12 @@ async function fill(dir: string): Promise<void> {
     await writeModel(join(dir, name), 2);
     await Deno.writeTextFile(join(dir, name, "config.json"), content);
   }
+  await Deno.mkdir(join(dir, "fifo-lock"));
+  await Deno.writeTextFile(
+    join(dir, "fifo-lock", "training_args.json"),
+    JSON.stringify({ data: "/elsewhere", model: "scratch:tiny" }),
+  );
+  await shell(`mkfifo ${join(dir, "fifo-lock", "lock")}`);
   await writeModel(join(dir, "weightless"), 3);
   await Deno.writeTextFile(join(dir, "weightless", "model.safetensors"), "");
 }

@@ -134,6 +134,7 @@ export async function lockRun(dir: string): Promise<AsyncDisposable> {
 export async function isLocked(dir: string): Promise<boolean> {
   const path = join(dir, LOCK_FILE);
   if (!await exists(path)) return false;
+  await checkRegular(path);
   using file = await Deno.open(path, { write: true });
   return !await file.tryLock(true);
 }

@@ -44,7 +44,7 @@ export interface HubOptions {
    */
   environment?: { get(name: string): string | undefined };
   /** Called as files are downloaded. */
-  onDownload?: (event: DownloadEvent) => void;
+  onDownload?: ((event: DownloadEvent) => void) | undefined;
   /** Further files to get, if the model has them. */
   optionalFiles?: readonly string[];
   /** Aborts a download. */

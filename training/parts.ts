@@ -28,7 +28,7 @@ export interface PartsOptions {
   lengths: readonly number[];
   batchSize: number;
   /** The most memory of a part beside the parameters, MiB; by default as it suits the device. */
-  stepMemory: number | undefined;
+  stepMemory?: number | undefined;
   /** Whether the graph keeps only the inputs of layers. */
   gradientCheckpointing: boolean;
   /** The memory of the device, in bytes; by default all that it has. */

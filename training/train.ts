@@ -3,86 +3,45 @@
  *
  * @module
  */
-import { basename, join } from "node:path";
-import { type Dataset, digestOf } from "../data/dataset.ts";
-import type { Examples } from "../data/example_file.ts";
+import { join } from "node:path";
+import type { Dataset } from "../data/dataset.ts";
 import type { Example } from "../data/examples.ts";
 import { exists, isDiskFull, writeFileAtomically, writeJson } from "../lib/files.ts";
-import { leakageLine } from "../data/preparation/leakage.ts";
-import { UserError } from "../lib/user_error.ts";
+import { readConfig } from "../models/family.ts";
 import { saveAdapter } from "../models/formats/adapter.ts";
 import { ADAPTER_WEIGHTS_FILE } from "../models/formats/adapter_files.ts";
-import { readWeights, WEIGHTS_FILE } from "../models/formats/weight_files.ts";
 import { saveClassifier } from "../models/formats/classifier.ts";
-import { savePartner } from "../models/partner/partner_file.ts";
-import { familyOf, readConfig, tuningDefaults } from "../models/family.ts";
-import { problemOf, scratchSizeOf } from "../models/formats/config.ts";
-import { isHubName, modelDir } from "../models/hub.ts";
+import { scratchSizeOf } from "../models/formats/config.ts";
+import { readWeights, WEIGHTS_FILE } from "../models/formats/weight_files.ts";
 import { outputParameters, withCalibration } from "../models/heads/calibration.ts";
-import { frozenBase } from "../models/weights.ts";
-import type { ParameterShape } from "../onnx/runtime/optimizer/adamw.ts";
+import { isHubName, modelDir } from "../models/hub.ts";
+import { savePartner } from "../models/partner/partner_file.ts";
 import { chooseDevice } from "../onnx/runtime/device.ts";
-import { Executor } from "../onnx/runtime/executor.ts";
 import { OutOfMemoryError } from "../onnx/runtime/device_memory.ts";
-import { elementCount } from "../onnx/graph/shape.ts";
+import { parameterCount } from "../onnx/runtime/optimizer/adamw.ts";
+import { conclude, type Conclusion } from "./conclusion.ts";
+import { headline } from "./evaluation.ts";
+import type { StartEvent, TrainResult } from "./events.ts";
+import { type EncodedExample, predictExamples, stepFeeds } from "./examples.ts";
+import { fit, interruptible } from "./fit.ts";
 import {
   CheckpointClock,
   checkpointName,
   lastCheckpoint,
-  readTrainerState,
   removeOptimizerStates,
-  restoreMoments,
   restoreWeights,
   saveCheckpoint,
   writeTrainerState,
 } from "./folder/checkpoints.ts";
-import { headline } from "./evaluation.ts";
-import type { TrainEvent, TrainResult } from "./events.ts";
-import { type EncodedExample, predictExamples, stepFeeds, trainingRows } from "./examples.ts";
-import { fit, interruptible } from "./fit.ts";
-import { frozenParameters } from "./freeze.ts";
-import { trainingGraphs } from "./graphs.ts";
-import { initialModel, resumedModel } from "./initial_model.ts";
 import { cardBase, modelCard } from "./folder/model_card.ts";
-import { classWeights } from "./class_weights.ts";
-import { conclude } from "./conclusion.ts";
-import { optimizerOf } from "./optimizer.ts";
-import {
-  checkOutDir,
-  lockRun,
-  METRICS_FILE,
-  prepareOutDir,
-  readUnfinishedRun,
-} from "./folder/run_folder.ts";
-import { lessStepMemory, planParts } from "./parts.ts";
-import { longTextsOf, type TrainSettings, withModelDefaults } from "./settings.ts";
-import { stepPlan } from "./step_plan.ts";
-import { StepRunner } from "./step_runner.ts";
-import { TrainerState } from "./folder/trainer_state.ts";
-import { trainingTexts } from "./training_texts.ts";
-import { writeTrainingArgs } from "./folder/training_args.ts";
+import { checkOutDir, METRICS_FILE, readUnfinishedRun } from "./folder/run_folder.ts";
+import { lessStepMemory } from "./parts.ts";
+import { type PreparedRun, prepareRun, type TrainOptions } from "./prepared_run.ts";
+import type { TrainSettings } from "./settings.ts";
+import { type PreparedStep, StepRunner } from "./step_runner.ts";
 
 /** The time between two writes of a run's state, for those who watch its folder. */
 const SHOW_INTERVAL_MS = 2000;
-
-/** Options of {@link train}. */
-export interface TrainOptions {
-  settings: TrainSettings;
-  /** The folder that becomes the model's. */
-  outDir: string;
-  /** The name of the run; by default that of its folder. */
-  name?: string;
-  /** Whether to replace a run that the folder holds already. */
-  overwrite?: boolean;
-  /** Writes the data into the folder, if they stand nowhere else as they are trained on. */
-  keepData?: () => Promise<void>;
-  /** Whether to go on with the unfinished run of these settings that the folder holds. */
-  resume?: boolean;
-  /** Called as the run goes on. */
-  onEvent?: (event: TrainEvent) => void;
-  /** Stops the run after the present step, with a checkpoint. */
-  signal?: AbortSignal;
-}
 
 /**
  * Fine-tunes a classifier on a data set, keeps the weights that did best on the validation file, and
@@ -134,118 +93,53 @@ export async function checkBeforeData(
 
 /** Trains as {@link train} does, with parts of one size. */
 async function runTraining(dataset: Dataset, options: TrainOptions): Promise<TrainResult> {
-  const { outDir, overwrite = false, resume = false, onEvent = () => {}, signal } = options;
-  const { problemType } = options.settings;
+  await using resources = new AsyncDisposableStack();
+  const run = await prepareRun(dataset, options, resources);
+  run.onEvent(startEvent(run));
+  const runner = await trainEpochs(run);
+  const conclusion = await concludeBest(run);
+  // The export needs much memory too.
+  await run.session.release();
+  await run.executor.close();
+  const result = resultOf(run, conclusion, runner);
+  await saveFinished(run, conclusion, result);
+  run.onEvent({ type: "finish", ...result });
+  return result;
+}
 
-  await using locks = new AsyncDisposableStack();
-  if (!resume) await checkOutDir(outDir, { overwrite });
-  // The device takes seconds to start; the data are gone through meanwhile.
-  const starting = Executor.start(options.settings);
-  locks.defer(async () => await (await starting.catch(() => undefined))?.[Symbol.asyncDispose]());
-  const trainRows = trainingRows(dataset.train, options.settings);
-  let sha256: string | undefined;
-  const dataNow = () => ({ dir: dataset.dir, sha256: sha256 ??= digestOf(dataset) });
-  const checkpoint = resume ? await checkpointOf(outDir, dataNow(), locks) : undefined;
-  const downloads = { onDownload: onEvent, signal };
-  const { notes, tuning, ...base } = checkpoint === undefined
-    ? await initialModel(options.settings, dataset.labels, textsOf(trainRows), downloads)
-    : await resumedModel(checkpoint, options.settings, dataset.labels, downloads);
-  const suiting = { defaults: tuningDefaults(base.config) };
-  const settings = withModelDefaults(options.settings, suiting, {
-    examples: trainRows.length,
-    labels: dataset.labels.length,
-  });
-  const config = {
-    ...familyOf(base.config).withDropout(base.config, settings.dropout),
-    problem_type: problemType,
-  };
-  const problem = problemOf(config);
-  const tokenizer = base.tokenizer.withLongTexts(longTextsOf(settings));
-
-  const encoding = trainingTexts(trainRows, {
-    tokenizer,
-    problem,
-    onProgress: (texts) => onEvent({ type: "encoding", texts, total: trainRows.length }),
-  });
-  // While the device and the Workers start.
-  const data = dataNow();
-  const texts = locks.use(await encoding);
-  const { lengths, loss: textLoss, unknownShare } = texts;
-  const classOf = (_: number, row: number) => texts.target(row)[0]!;
-  const lossWeights = settings.classWeights === undefined
-    ? undefined
-    : classWeights(settings.classWeights, Array.from(lengths, classOf), dataset.labels);
-  const plan = stepPlan(lengths.length, settings);
-  const { stepsPerEpoch, totalSteps } = plan;
-
-  const frozen = tuning === undefined
-    ? frozenParameters(settings.freeze, Object.keys(base.weights))
-    : frozenBase(config);
-  const graphs = trainingGraphs(config, frozen, tuning?.peft, settings.gradientCheckpointing);
-  const trained = graphs.gradients.map(({ parameter }) => parameter);
-  const parameterCount = count(graphs.parameters);
-  const trainedCount = count(graphs.parameters.filter(({ name }) => !frozen.has(name)));
-
-  const executor = await starting;
-  const parts = await planParts({
-    device: executor.choice.device,
-    lifetimes: graphs.lifetimes,
-    dimensions: (batch, length) => ({ batch, length }),
-    lengths: texts.possibleLengths,
-    batchSize: settings.batchSize,
-    stepMemory: settings.stepMemory,
-    gradientCheckpointing: settings.gradientCheckpointing,
-  });
-  const planned = { ...settings, stepMemory: parts.stepMemory };
-  const loading = executor.loadTrainingSession(graphs, base.weights, {
-    optimizer: optimizerOf(settings),
-    dropoutSeed: settings.seed,
-    largestDimensions: parts.largest,
-  });
-  // An error is thrown where it is awaited.
-  loading.catch(() => {});
-  const leakage = leakageLine({ ...dataset, train: trainRows });
-  const session = await loading;
-  if (!resume) {
-    // Only now: a mistake in the settings must not cost the run that is overwritten.
-    locks.use(await lockRun(outDir));
-    const writeArgs = async () => {
-      await options.keepData?.();
-      await writeTrainingArgs(outDir, planned, data);
-    };
-    await prepareOutDir(outDir, writeArgs, { overwrite });
-  } else {
-    // The data may have moved.
-    await writeTrainingArgs(outDir, planned, data);
-  }
-  const state = new TrainerState(
-    settings,
-    stepsPerEpoch,
-    checkpoint === undefined ? undefined : await readTrainerState(checkpoint),
-  );
-  if (checkpoint !== undefined) await restoreMoments(checkpoint, session, trained);
-
-  onEvent({
+/** The event that tells how the run begins. */
+function startEvent(run: PreparedRun): StartEvent {
+  const { settings, dataset: { train, validation }, texts, executor } = run;
+  const { loss } = texts;
+  const inChunks = settings.longTexts === "chunk";
+  return {
     type: "start",
     model: settings.model,
     device: executor.choice.device,
     device_reason: executor.choice.reason,
-    parameters: trainedCount,
-    steps: totalSteps,
-    steps_done: state.step,
+    parameters: trainedCount(run),
+    steps: run.plan.totalSteps,
+    steps_done: run.state.step,
     epochs: settings.epochs,
-    train_examples: trainRows.length,
-    validation_examples: dataset.validation.length,
-    truncated: settings.longTexts === "chunk"
-      ? 0
-      : Math.round(textLoss.long * trainRows.length / textLoss.texts),
-    lost_share: textLoss.lost / Math.max(1, textLoss.tokens),
-    chunks: settings.longTexts === "chunk" ? lengths.length - trainRows.length + textLoss.long : 0,
-    unknown_share: unknownShare,
-    leakage,
-    notes: [...notes, parts.note ?? [], texts.note ?? []].flat(),
-  });
+    train_examples: train.length,
+    validation_examples: validation.length,
+    truncated: inChunks ? 0 : Math.round(loss.long * train.length / loss.texts),
+    lost_share: loss.lost / Math.max(1, loss.tokens),
+    chunks: inChunks ? texts.lengths.length - train.length + loss.long : 0,
+    unknown_share: texts.unknownShare,
+    leakage: run.leakage,
+    notes: [...run.notes, run.parts.note ?? [], texts.note ?? []].flat(),
+  };
+}
 
+/** The number of values that are trained. */
+function trainedCount({ parameters, frozen }: PreparedRun): number {
+  return parameterCount(parameters.filter(({ name }) => !frozen.has(name)));
+}
+
+/** Trains epoch by epoch; each ends with a measurement on the validation file and a checkpoint. */
+async function trainEpochs(run: PreparedRun): Promise<StepRunner> {
+  const { settings, outDir, texts, plan, session, state, onEvent, signal } = run;
   const runner = new StepRunner({
     session,
     state,
@@ -265,11 +159,10 @@ async function runTraining(dataset: Dataset, options: TrainOptions): Promise<Tra
   const clock = new CheckpointClock(settings.saveSteps);
   const save = async () => {
     await runner.settle();
-    const model = { config, tokenizer, tuning };
     const dir = await saveCheckpoint(outDir, {
-      model,
+      model: run,
       session,
-      trained,
+      trained: run.trained,
       state,
       totalLimit: settings.saveTotalLimit,
     });
@@ -277,93 +170,123 @@ async function runTraining(dataset: Dataset, options: TrainOptions): Promise<Tra
     await show();
     onEvent({ type: "checkpoint", step: state.step, dir });
   };
-  const prepare = (rows: readonly number[][]) => {
-    const parts = rows.map((part) =>
-      part.map((row) => ({ ids: texts.ids(row), target: texts.target(row) }))
-    );
-    const tokens = parts.flat().reduce((sum, { ids }) => sum + ids.length, 0);
-    return { parts: stepFeeds(parts, config, lossWeights), tokens };
-  };
   const afterStep = async (step: number) => {
     if (performance.now() - shownAt > SHOW_INTERVAL_MS) await show();
-    const evaluationFollows = step === totalSteps || step % stepsPerEpoch === 0;
+    const evaluationFollows = step === plan.totalSteps || step % plan.stepsPerEpoch === 0;
     if (!evaluationFollows && clock.isDue(step)) await save();
   };
-
-  const predicting = { signal, chunkJoin: settings.chunkJoin };
-  let validation: EncodedExample[] | undefined;
-  const encodedValidation = async () => validation ??= await texts.encode(dataset.validation);
   const afterEpoch = async () => {
-    const { loss, predictions } = await predictExamples(
-      session,
-      await encodedValidation(),
-      config,
-      predicting,
-    );
-    const metrics = headline(predictions, problem);
-    const best = state.addEvaluation(loss, metrics);
-    onEvent({ type: "evaluation", step: state.step, epoch: state.epoch, loss, ...metrics, best });
+    await evaluateEpoch(run);
     await save();
     return !state.outOfPatience;
   };
-  const run = { outDir, state, signal };
+  const fitting = {
+    runner,
+    state,
+    plan,
+    settings: { ...settings, ...run.parts },
+    lengths: texts.lengths,
+    ready: texts.ready,
+    beforeEpoch: texts.encodeAhead,
+    firstEpoch: state.epochsDone,
+    prepare: (parts: number[][]) => prepareStep(parts, run),
+    afterStep,
+    afterEpoch,
+    signal,
+  };
   if (!state.outOfPatience) {
-    const fitting = {
-      runner,
-      state,
-      plan,
-      settings: { ...settings, ...parts },
-      lengths,
-      ready: texts.ready,
-      beforeEpoch: texts.encodeAhead,
-      firstEpoch: state.epochsDone,
-      prepare,
-      afterStep,
-      afterEpoch,
-      signal,
-    };
-    await interruptible(() => fit(fitting), { ...run, save });
+    await interruptible(() => fit(fitting), { outDir, state, save, signal });
   }
+  return runner;
+}
 
-  const best = state.best!;
-  const bestDir = join(outDir, checkpointName(best.step));
-  await restoreWeights(bestDir, session);
-  const split = dataset.test.length > 0 ? "test" : "validation";
+/** Makes the feeds of a step from the rows of its parts. */
+function prepareStep(
+  parts: readonly number[][],
+  { texts, config, lossWeights }: PreparedRun,
+): PreparedStep {
+  const examples = parts.map((part) =>
+    part.map((row) => ({ ids: texts.ids(row), target: texts.target(row) }))
+  );
+  const tokens = examples.flat().reduce((sum, { ids }) => sum + ids.length, 0);
+  return { parts: stepFeeds(examples, config, lossWeights), tokens };
+}
+
+/** Measures the model on the validation file after an epoch. */
+async function evaluateEpoch(run: PreparedRun): Promise<void> {
+  const { state } = run;
+  const { loss, predictions } = await predict(run, await run.encodedValidation());
+  const metrics = headline(predictions, run.problem);
+  const best = state.addEvaluation(loss, metrics);
+  run.onEvent({ type: "evaluation", step: state.step, epoch: state.epoch, loss, ...metrics, best });
+}
+
+function predict(run: PreparedRun, examples: readonly EncodedExample[]) {
+  const { session, config, settings, signal } = run;
+  return predictExamples(session, examples, config, { signal, chunkJoin: settings.chunkJoin });
+}
+
+/** Goes back to the best epoch, and concludes with its answers. */
+async function concludeBest(run: PreparedRun): Promise<Conclusion> {
+  const { dataset, config } = run;
+  await restoreWeights(bestCheckpoint(run), run.session);
   const answered = async (rows: readonly Example[], examples: readonly EncodedExample[]) => {
-    const predict = () => predictExamples(session, examples, config, predicting);
-    return { rows, examples, logits: (await interruptible(predict, run)).logits };
+    const { logits } = await interruptible(() => predict(run, examples), run);
+    return { rows, examples, logits };
   };
-  const measured = await texts.encode(dataset[split]);
-  const { calibration, partner, problem: { thresholds }, ...verdict } = conclude({
-    train: trainRows,
-    validation: await answered(dataset.validation, await encodedValidation()),
-    measured: await answered(dataset[split], measured),
-    problem,
-    partner: settings.partner,
-    calibrates: !outputParameters(config).some((name) => frozen.has(name)),
+  const measured = dataset[measuredSplit(run)];
+  const encoded = await run.texts.encode(measured);
+  return conclude({
+    train: dataset.train,
+    validation: await answered(dataset.validation, await run.encodedValidation()),
+    measured: await answered(measured, encoded),
+    problem: run.problem,
+    partner: run.settings.partner,
+    calibrates: !outputParameters(config).some((name) => run.frozen.has(name)),
   });
-  // The export needs much memory too.
-  await session.release();
-  await executor.close();
+}
 
-  const result: TrainResult = {
-    run: options.name ?? basename(outDir),
-    model_dir: outDir,
-    steps: state.step,
-    epochs: state.epoch,
-    best_epoch: best.epoch,
-    device: executor.choice.device,
-    tokens_per_second: runner.tokensPerSecond,
-    ...verdict,
-    metrics: { split, ...verdict.metrics },
+/** The folder of the best epoch's checkpoint. */
+function bestCheckpoint({ outDir, state }: PreparedRun): string {
+  return join(outDir, checkpointName(state.best!.step));
+}
+
+/** The file that the result is measured on. */
+function measuredSplit({ dataset }: PreparedRun): "test" | "validation" {
+  return dataset.test.length > 0 ? "test" : "validation";
+}
+
+function resultOf(
+  run: PreparedRun,
+  { metrics, linear_baseline, network_alone }: Conclusion,
+  { tokensPerSecond }: StepRunner,
+): TrainResult {
+  return {
+    run: run.name,
+    model_dir: run.outDir,
+    steps: run.state.step,
+    epochs: run.state.epoch,
+    best_epoch: run.state.best!.epoch,
+    device: run.executor.choice.device,
+    tokens_per_second: tokensPerSecond,
+    metrics: { split: measuredSplit(run), ...metrics },
+    linear_baseline,
+    network_alone,
   };
-  const bestWeights = await readWeights(bestDir, config, graphs.parameters);
+}
+
+/** Writes the model of the best epoch into the run's folder, with its card and metrics. */
+async function saveFinished(
+  run: PreparedRun,
+  { calibration, partner, problem: { thresholds } }: Conclusion,
+  result: TrainResult,
+): Promise<void> {
+  const { outDir, settings, config, tokenizer, tuning, parameters } = run;
+  const weights = await readWeights(bestCheckpoint(run), config, parameters);
   const finished = {
     config: { ...config, calibration, ...thresholds && { thresholds: [...thresholds] } },
     tokenizer,
-    weights: calibration === undefined
-      ? bestWeights
-      : withCalibration(config, bestWeights, calibration),
+    weights: calibration === undefined ? weights : withCalibration(config, weights, calibration),
   };
   if (tuning === undefined) {
     await saveClassifier(outDir, { ...finished, partner });
@@ -371,50 +294,19 @@ async function runTraining(dataset: Dataset, options: TrainOptions): Promise<Tra
     await saveAdapter(outDir, { ...tuning, ...finished });
     await savePartner(outDir, partner);
   }
-  await writeTrainerState(outDir, state);
+  await writeTrainerState(outDir, run.state);
   const { size } = await Deno.stat(join(outDir, tuning ? ADAPTER_WEIGHTS_FILE : WEIGHTS_FILE));
-  const cardOf = await cardBase(settings.model);
   const card = modelCard({
     result,
     settings,
-    base: cardOf,
-    dataset,
-    parameterCount,
-    trainedCount,
+    base: await cardBase(settings.model),
+    dataset: run.dataset,
+    parameterCount: parameterCount(parameters),
+    trainedCount: trainedCount(run),
     size,
   });
   await writeFileAtomically(join(outDir, "README.md"), card);
   await writeJson(join(outDir, METRICS_FILE), result.metrics);
   // Only now: an unfinished run goes on from them.
   if (!settings.keepOptimizer) await removeOptimizerStates(outDir);
-  onEvent({ type: "finish", ...result });
-  return result;
-}
-
-function* textsOf(rows: Examples): Generator<string> {
-  for (const { text } of rows) yield text;
-}
-
-/** Counts the numbers in all parameters together. */
-function count(parameters: readonly ParameterShape[]): number {
-  return parameters.reduce((sum, { shape }) => sum + elementCount(shape), 0);
-}
-
-/**
- * Locks a run's folder and finds the checkpoint from which the run goes on; `undefined` if it was
- * stopped before its first.
- *
- * @throws {UserError} If there is nothing to resume, or the data are not those of the run.
- */
-async function checkpointOf(
-  outDir: string,
-  data: { dir: string; sha256: string },
-  locks: AsyncDisposableStack,
-): Promise<string | undefined> {
-  const { dataSha256 } = await readUnfinishedRun(outDir);
-  locks.use(await lockRun(outDir));
-  if (dataSha256 !== data.sha256) {
-    throw new UserError(`Cannot resume '${outDir}': the data in '${data.dir}' have changed`);
-  }
-  return await lastCheckpoint(outDir);
 }

@@ -6,7 +6,6 @@
 import { basename, join, resolve } from "node:path";
 import type { Dataset } from "../../data/dataset.ts";
 import type { ProblemType } from "../../data/labels.ts";
-import { trainingRows } from "../examples.ts";
 import { leakageLine } from "../../data/preparation/leakage.ts";
 import { exists } from "../../lib/files.ts";
 import { BUNDLED_MODEL, scratchSizeOf } from "../../models/formats/config.ts";
@@ -44,6 +43,7 @@ export interface ModelCard {
   settings: TrainSettings;
   /** Absent where the model began with random weights. */
   base?: CardBase | undefined;
+  /** The data set, with the rows of its training file that the model was trained on. */
   dataset: Pick<Dataset, "dir" | "labels" | "train" | "validation" | "test">;
   /** The number of parameters, with those that were only needed for training. */
   parameterCount: number;
@@ -93,7 +93,6 @@ async function licenseOf(dir: string): Promise<string | undefined> {
 export function modelCard(card: ModelCard): string {
   const { result, settings, base, dataset, parameterCount, trainedCount, size } = card;
   const { metrics } = result;
-  const train = trainingRows(dataset.train, settings);
   const { problem_type } = metrics;
   const intervals = new Map(metricEntries(metrics.interval, problem_type));
   const rows = metricEntries(metrics, problem_type).map(([metric, value]) => {
@@ -138,8 +137,8 @@ ${[leakage(result), ...shortcomings(metrics, linear)].join("\n")}
 
 ## Training
 
-${train.length} texts for training, ${dataset.validation.length} for validation, ${dataset.test.length} for testing.
-${leakageLine({ ...dataset, train })}
+${dataset.train.length} texts for training, ${dataset.validation.length} for validation, ${dataset.test.length} for testing.
+${leakageLine(dataset)}
 ${result.steps} steps, the weights of epoch ${result.best_epoch} by validation ${
     comparedName(comparisonOf({ problemType: problem_type, metric: settings.metric }).metric)
   }; the settings are in

@@ -14,6 +14,11 @@ export interface ParameterShape {
   shape: readonly number[];
 }
 
+/** The number of values in all parameters together. */
+export function parameterCount(parameters: readonly ParameterShape[]): number {
+  return parameters.reduce((sum, { shape }) => sum + elementCount(shape), 0);
+}
+
 /** The settings of AdamW that stay the same for a run, under PyTorch's names. */
 export interface AdamWOptions {
   beta1: number;
@@ -174,7 +179,7 @@ export class AdamW {
     const layout = layOut(parameters, tables);
     const { pages } = layout;
     if (pages > MAX_PAGES) {
-      const count = parameters.reduce((sum, { shape }) => sum + elementCount(shape), 0);
+      const count = parameterCount(parameters);
       const most = Math.floor(MAX_PAGES * PAGE_BYTES / REGIONS / BYTES);
       throw new DeviceError(
         `Cannot train ${count.toLocaleString("en")} parameters on the CPU: ` +

@@ -6,65 +6,34 @@
  */
 import { basename, join } from "node:path";
 import { writeFileAtomically, writeJson } from "../../lib/files.ts";
-import { checkTextFile } from "../../data/text_files.ts";
 import { saveModel } from "../../models/formats/classifier.ts";
-import { familyOf } from "../../models/family.ts";
-import { TEACHER_PROJECTION } from "../../models/heads/masked_language_model.ts";
 import { safetensorsParts } from "../../models/formats/safetensors.ts";
-import { SentenceEmbedder } from "../../models/inference/sentence_embedder.ts";
 import { WEIGHTS_FILE } from "../../models/formats/weight_files.ts";
-import type { ParameterShape } from "../../onnx/runtime/optimizer/adamw.ts";
-import { Executor, type RemoteTrainingSession } from "../../onnx/runtime/executor.ts";
+import { TEACHER_PROJECTION } from "../../models/heads/masked_language_model.ts";
 import { OutOfMemoryError } from "../../onnx/runtime/device_memory.ts";
-import { elementCount } from "../../onnx/graph/shape.ts";
+import type { RemoteTrainingSession } from "../../onnx/runtime/executor.ts";
+import { parameterCount, type ParameterShape } from "../../onnx/runtime/optimizer/adamw.ts";
+import type { PretrainResult, PretrainStartEvent } from "../events.ts";
+import { fit, interruptible } from "../fit.ts";
 import {
   CheckpointClock,
   lastCheckpoint,
-  readTrainerState,
   removeCheckpoints,
-  restoreMoments,
   saveCheckpoint,
 } from "../folder/checkpoints.ts";
-import type { PretrainEvent, PretrainResult } from "../events.ts";
-import { fit, interruptible } from "../fit.ts";
 import { cardBase } from "../folder/model_card.ts";
-import { TrainingInterrupted } from "../interrupted.ts";
-import { optimizerOf } from "../optimizer.ts";
-import {
-  checkOutDir,
-  checkUnfinished,
-  lockRun,
-  METRICS_FILE,
-  prepareOutDir,
-} from "../folder/run_folder.ts";
-import { stepPlan } from "../step_plan.ts";
-import { StepRunner } from "../step_runner.ts";
+import { METRICS_FILE } from "../folder/run_folder.ts";
 import { TRAINER_STATE_FILE } from "../folder/trainer_state.ts";
-import { type PretrainingArgs, readUnfinishedPretraining, writePretrainingArgs } from "./args.ts";
-import { lessStepMemory, planParts } from "../parts.ts";
+import { lessStepMemory } from "../parts.ts";
+import { StepRunner } from "../step_runner.ts";
+import { readUnfinishedPretraining } from "./args.ts";
 import { pretrainingStep } from "./feeds.ts";
-import { pretrainingGraphs } from "./graphs.ts";
 import { heldOutLoss } from "./held_out.ts";
-import { maskedModel, maskedModelWeights } from "./initial_model.ts";
 import { TokenMasker } from "./masking.ts";
 import { pretrainedCard } from "./model_card.ts";
+import { type PreparedRun, prepareRun, type PretrainOptions } from "./prepared_run.ts";
 import { pretrainingRate } from "./settings.ts";
-import { PretrainingState } from "./state.ts";
-import { pretrainingTexts, removePretrainingTexts } from "./texts.ts";
-
-/** Options of {@link pretrain}. */
-export interface PretrainOptions extends PretrainingArgs {
-  /** The folder that becomes the model's. */
-  outDir: string;
-  /** Whether to replace a run that the folder holds already. */
-  overwrite?: boolean;
-  /** Whether to go on with the unfinished run of these settings that the folder holds. */
-  resume?: boolean;
-  /** Called as the run goes on. */
-  onEvent?: (event: PretrainEvent) => void;
-  /** Stops the run after the present step, with a checkpoint. */
-  signal?: AbortSignal;
-}
+import { removePretrainingTexts } from "./texts.ts";
 
 /**
  * Pretrains a model and writes it into a folder that transformers loads as `BertForMaskedLM`, and
@@ -97,113 +66,48 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
 
 /** Pretrains as {@link pretrain} does, with parts of one size. */
 async function runPretraining(options: PretrainOptions): Promise<PretrainResult> {
-  const { settings, texts: files, outDir, overwrite = false, resume = false, signal } = options;
-  const { onEvent = () => {} } = options;
-  const { seed, maskProbability } = settings;
-
   await using resources = new AsyncDisposableStack();
-  if (resume) {
-    resources.use(await lockRun(outDir));
-    await checkUnfinished(outDir);
-  } else {
-    await checkOutDir(outDir, { overwrite });
-  }
-  const checkpoint = resume ? await lastCheckpoint(outDir) : undefined;
-  if (checkpoint === undefined) {
-    for (const file of files) await checkTextFile(file);
-  }
-  const start = checkpoint === undefined ? settings : { ...settings, model: checkpoint };
-  const model = await maskedModel(start, files, { onDownload: onEvent, signal });
-  const { config, tokenizer } = model;
-  const masker = new TokenMasker(tokenizer);
-  const executor = resources.use(await Executor.start(settings));
-  const embedder = settings.teacher === undefined
-    ? undefined
-    : await SentenceEmbedder.load(executor, settings.teacher, settings.maxLength, {
-      onDownload: onEvent,
-      signal,
-    });
-  const graphs = pretrainingGraphs(
-    familyOf(config).withDropout(config, settings.dropout),
-    embedder && { size: embedder.size, weight: settings.teacherWeight },
-    settings.gradientCheckpointing,
-  );
-  const { parameters, weights } = await maskedModelWeights(model, graphs.parameters, {
-    seed,
-    teacher: embedder,
-  });
+  const run = await prepareRun(options, resources);
+  run.onEvent(startEvent(run));
+  const { loss, tokensPerSecond } = await trainSteps(run);
+  const result: PretrainResult = {
+    model_dir: run.outDir,
+    steps: run.state.step,
+    epochs: run.state.epoch,
+    device: run.executor.choice.device,
+    tokens_per_second: tokensPerSecond,
+    held_out_loss: loss ?? null,
+  };
+  await saveFinished(run, result);
+  run.onEvent({ type: "pretrain_finish", ...result });
+  return result;
+}
 
-  if (!resume) {
-    // Only now: a mistake in the settings must not cost the run that is overwritten.
-    resources.use(await lockRun(outDir));
-    await prepareOutDir(outDir, () => writePretrainingArgs(outDir, options), { overwrite });
-  }
-  // Texts that an earlier process has encoded with a vocabulary that is not kept are of no use.
-  if (checkpoint === undefined) await removePretrainingTexts(outDir);
-  const texts = resources.use(
-    await pretrainingTexts(outDir, files, {
-      tokenizer: tokenizer.withMaxLength(
-        Math.min(settings.maxLength, familyOf(config).positions(config).count),
-      ),
-      teacher: embedder?.tokenizer,
-      heldOut: settings.heldOut,
-      onProgress: (count) => onEvent({ type: "encoding", texts: count }),
-      signal,
-    }).catch((error) => {
-      if (error !== signal?.reason) throw error;
-      throw new TrainingInterrupted(0, outDir);
-    }),
-  );
-  const { lengths } = texts.train;
-  const plan = stepPlan(lengths.length, settings);
-  const { stepsPerEpoch, totalSteps } = plan;
-
-  const parts = await planParts({
-    device: executor.choice.device,
-    lifetimes: graphs.lifetimes,
-    dimensions: (batch, length) => ({
-      batch,
-      length,
-      masked: Math.ceil(maskProbability * length) * batch,
-    }),
-    lengths,
-    batchSize: settings.batchSize,
-    stepMemory: settings.stepMemory,
-    gradientCheckpointing: settings.gradientCheckpointing,
-  });
-  const { stepMemory } = parts;
-  await writePretrainingArgs(outDir, { settings: { ...settings, stepMemory }, texts: files });
-  const session = await executor.loadTrainingSession(
-    { ...graphs, parameters },
-    weights,
-    {
-      optimizer: optimizerOf(settings),
-      dropoutSeed: seed,
-      largestDimensions: parts.largest,
-    },
-  );
-  const trained = graphs.gradients.map(({ parameter }) => parameter);
-  const state = new PretrainingState(
-    stepsPerEpoch,
-    checkpoint === undefined ? undefined : await readTrainerState(checkpoint),
-  );
-  if (checkpoint !== undefined) await restoreMoments(checkpoint, session, trained);
-
-  onEvent({
+/** The event that tells how the run begins. */
+function startEvent(run: PreparedRun): PretrainStartEvent {
+  const { settings, executor, rows } = run;
+  const { lengths } = rows.train;
+  return {
     type: "pretrain_start",
     model: settings.model,
     device: executor.choice.device,
     device_reason: executor.choice.reason,
-    parameters: exported(parameters).reduce((sum, { shape }) => sum + elementCount(shape), 0),
-    vocabulary: tokenizer.vocabularySize,
-    steps: totalSteps,
-    steps_done: state.step,
+    parameters: parameterCount(exported(run.parameters)),
+    vocabulary: run.tokenizer.vocabularySize,
+    steps: run.plan.totalSteps,
+    steps_done: run.state.step,
     epochs: settings.epochs,
     rows: lengths.length,
     tokens: lengths.reduce((sum, length) => sum + length, 0),
-    held_out_rows: texts.heldOut.lengths.length,
-  });
+    held_out_rows: rows.heldOut.lengths.length,
+  };
+}
 
+/** Trains step by step, with measurements and checkpoints between; gives the final loss. */
+async function trainSteps(
+  run: PreparedRun,
+): Promise<{ loss: number | undefined; tokensPerSecond: number }> {
+  const { settings, outDir, config, tokenizer, rows, plan, session, state, onEvent, signal } = run;
   const runner = new StepRunner({
     session,
     state,
@@ -217,60 +121,61 @@ async function runPretraining(options: PretrainOptions): Promise<PretrainResult>
     await runner.settle();
     const dir = await saveCheckpoint(outDir, {
       model: { config, tokenizer },
-      parameters,
+      parameters: run.parameters,
       session,
-      trained,
+      trained: run.trained,
       state,
       totalLimit: settings.saveTotalLimit,
     });
     clock.restart();
     onEvent({ type: "checkpoint", step: state.step, dir });
   };
-  const source = { masker, maskProbability, padId: config.pad_token_id, seed };
-  const teacher = embedder && { embedder, rows: texts.teacher! };
+  const masking = {
+    masker: new TokenMasker(tokenizer),
+    maskProbability: settings.maskProbability,
+    padId: config.pad_token_id,
+    seed: settings.seed,
+  };
   const measure = async () => {
     await runner.settle();
-    const loss = await heldOutLoss(session, { ...source, rows: texts.heldOut, signal });
+    const loss = await heldOutLoss(session, { ...masking, rows: rows.heldOut, signal });
     if (loss === undefined) return undefined;
     state.addEvaluation(loss);
     onEvent({ type: "pretrain_evaluation", step: state.step, epoch: state.epoch, loss });
     return loss;
   };
   const afterStep = async (step: number) => {
-    if (step === totalSteps) return;
+    if (step === plan.totalSteps) return;
     if (step % settings.evalSteps === 0) await measure();
     if (clock.isDue(step)) await save();
   };
-
+  const teacher = run.embedder && { embedder: run.embedder, rows: rows.teacher! };
   const fitting = {
     runner,
     state,
     plan,
-    settings: { ...settings, ...parts, shuffle: true },
-    lengths,
-    firstEpoch: Math.floor(state.step / stepsPerEpoch),
+    settings: { ...settings, ...run.parts, shuffle: true },
+    lengths: rows.train.lengths,
+    firstEpoch: Math.floor(state.step / plan.stepsPerEpoch),
     prepare: (parts: number[][], epoch: number) =>
-      pretrainingStep(parts, epoch, { ...source, rows: texts.train, teacher }),
+      pretrainingStep(parts, epoch, { ...masking, rows: rows.train, teacher }),
     afterStep,
     signal,
   };
-  const finalLoss = await interruptible(async () => {
+  const loss = await interruptible(async () => {
     // From here on the vocabulary and the encoded texts are kept, whatever happens.
-    if (checkpoint === undefined) await save();
+    if (!run.isResumed) await save();
     await fit(fitting);
-    if (settings.float16) await roundWeights(session, trained);
+    if (settings.float16) await roundWeights(session, run.trained);
     return await measure();
   }, { outDir, state, save, signal });
+  return { loss, tokensPerSecond: runner.tokensPerSecond };
+}
 
-  const result: PretrainResult = {
-    model_dir: outDir,
-    steps: state.step,
-    epochs: state.epoch,
-    device: executor.choice.device,
-    tokens_per_second: runner.tokensPerSecond,
-    held_out_loss: finalLoss ?? null,
-  };
-  const sources = exported(parameters).map(({ name, shape }) => ({
+/** Writes the model into the run's folder, with its card and metrics. */
+async function saveFinished(run: PreparedRun, result: PretrainResult): Promise<void> {
+  const { settings, outDir, config, tokenizer, session } = run;
+  const sources = exported(run.parameters).map(({ name, shape }) => ({
     name,
     shape,
     read: () => session.values("weights", name),
@@ -281,19 +186,17 @@ async function runPretraining(options: PretrainOptions): Promise<PretrainResult>
     { config, tokenizer },
     safetensorsParts(sources, { format: "pt" }, dtype),
   );
-  await writeJson(join(outDir, TRAINER_STATE_FILE), state.toJSON());
+  await writeJson(join(outDir, TRAINER_STATE_FILE), run.state.toJSON());
   const { size } = await Deno.stat(join(outDir, WEIGHTS_FILE));
-  const names = files.map((file) => basename(file));
+  const files = run.texts.map((file) => basename(file));
   const base = await cardBase(settings.model);
-  const card = pretrainedCard({ result, settings, base, files: names, size });
+  const card = pretrainedCard({ result, settings, base, files, size });
   await writeFileAtomically(join(outDir, "README.md"), card);
   await writeJson(join(outDir, METRICS_FILE), { held_out_loss: result.held_out_loss });
   // No run goes on from these.
-  texts[Symbol.dispose]();
+  run.rows[Symbol.dispose]();
   await removePretrainingTexts(outDir);
   await removeCheckpoints(outDir);
-  onEvent({ type: "pretrain_finish", ...result });
-  return result;
 }
 
 /** The parameters of a model, without what only its teacher needs. */

@@ -28,11 +28,17 @@ export function isLong(text: string, pair = ""): boolean {
   return text.length + pair.length >= LONG_TEXT;
 }
 
+/** The Worker and its functions. Comlink ends its service when these are collected as garbage. */
+interface TextsWorker {
+  worker: Worker;
+  api: Comlink.Remote<typeof workerApi>;
+}
+
 /** Cuts long texts into tokens, one after another, in a Worker that starts with the first. */
 export class LongTexts implements Disposable {
   readonly #timeoutMs: number;
   readonly #queue = new SerialQueue();
-  #worker: Worker | undefined;
+  #worker: TextsWorker | undefined;
 
   /** @param timeoutMs The time after which a text is given up. */
   constructor(timeoutMs = 10_000) {
@@ -78,8 +84,7 @@ export class LongTexts implements Disposable {
   ): Promise<Result> {
     return this.#queue.run(async () => {
       signal?.throwIfAborted();
-      const worker = this.#worker ??= startWorker();
-      const api = Comlink.wrap<typeof workerApi>(worker as unknown as Comlink.Endpoint);
+      const { worker, api } = this.#worker ??= startWorker();
       // A busy machine takes long to start it, which is not the text's fault.
       await this.#inTime(worker, LOADING_TIMEOUT_MS, api.load(dir, version));
       return await this.#inTime(worker, this.#timeoutMs, work(api));
@@ -112,11 +117,12 @@ export class LongTexts implements Disposable {
 
   /** Ends the Worker; another starts when needed. */
   [Symbol.dispose](): void {
-    this.#worker?.terminate();
+    this.#worker?.worker.terminate();
     this.#worker = undefined;
   }
 }
 
-function startWorker(): Worker {
-  return new Worker(new URL("./long_texts_worker.ts", import.meta.url), { type: "module" });
+function startWorker(): TextsWorker {
+  const worker = new Worker(new URL("./long_texts_worker.ts", import.meta.url), { type: "module" });
+  return { worker, api: Comlink.wrap(worker as unknown as Comlink.Endpoint) };
 }

@@ -66,3 +66,28 @@ Deno.test("LongTexts gives up a text that takes too long, and goes on with other
   const [row] = await patient.encode(version, 32, "a duet for two pianos");
   ok(row!.ids.length > 2);
 });
+
+Deno.test("LongTexts goes on after garbage was collected", async () => {
+  await using server = await LocalServer.start({ seeds: { titles: 1 } });
+  const version = await server.models.resolve("titles");
+  using texts = new LongTexts();
+  const before = await texts.encode(version, 32, "a duet");
+  await collectGarbage();
+  const { promise: late, resolve } = Promise.withResolvers<string>();
+  const timer = setTimeout(resolve, 20_000, "no answer");
+  const after = await Promise.race([texts.encode(version, 32, "a duet"), late]);
+  clearTimeout(timer);
+  deepStrictEqual(after, before);
+});
+
+/** Waits until an object that nothing refers to is gone, and time for what follows from that. */
+async function collectGarbage(): Promise<void> {
+  let isCollected = false;
+  const registry = new FinalizationRegistry(() => isCollected = true);
+  registry.register({}, undefined);
+  while (!isCollected) {
+    new Uint8Array(50_000_000).fill(1);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  await new Promise((resolve) => setTimeout(resolve, 100));
+}

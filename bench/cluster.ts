@@ -1,6 +1,6 @@
 /**
  * Predictions of two servers of a cluster on this machine, beside those of one server without:
- * `deno task bench:cluster`. The clients run here, too.
+ * `deno task bench:cluster`. Each of the two has half of the threads; the clients run here, too.
  *
  * @module
  */
@@ -70,13 +70,15 @@ try {
   const modelDir = join(dir, "one", "titles");
   await saveClassifier(
     modelDir,
-    scratchClassifier("small", TEXTS, ["a", "b"], { seed: 1, maxLength: 32 }),
+    scratchClassifier("tiny", TEXTS, ["a", "b"], { seed: 1, maxLength: 32 }),
   );
   await Deno.writeTextFile(join(modelDir, METRICS_FILE), "{}");
   const one = await throughput([await serve("one")]);
   await stop();
   const cluster = ["--cluster", nats.servers];
-  const urls = [await serve("first", ...cluster), await serve("second", ...cluster)];
+  const half = String(Math.max(1, Math.floor(navigator.hardwareConcurrency / 2)));
+  const share = [...cluster, "--threads", half];
+  const urls = [await serve("first", ...share), await serve("second", ...share)];
   {
     await using member = await ClusterMember.join(
       { servers: nats.servers, runsDir: join(dir, "publisher") },

@@ -35,6 +35,7 @@ interface Options extends ClusterFlags {
   kv?: string;
   device: Device | "auto";
   dtype: Dtype;
+  threads?: number;
   preload?: string[];
   modelMemory?: number;
   idleUnload?: number;
@@ -71,6 +72,11 @@ export function serveCommand(): Command {
     .option("--kv <file>", "File or KV database (URL) for the state; default: state.kv in --runs")
     .addOption(deviceOption())
     .addOption(dtypeOption())
+    .option(
+      "--threads <number>",
+      "CPU threads of predictions; default: all cores, which servers on one machine should share",
+      parseCount,
+    )
     .option("--preload <model>", "Load a model before the server is ready; repeatable", collect)
     .option("--model-memory <size>", "Most that loaded models may hold, as 500MB", parseSize)
     .option("--idle-unload <seconds>", "Unload models that nobody asks for", parseSeconds)
@@ -162,6 +168,7 @@ async function run(options: Options): Promise<void> {
     kv: options.kv,
     device: options.device,
     dtype: options.dtype,
+    threads: options.threads,
     modelMemoryBytes: options.modelMemory,
     deviceTimeoutMs: options.deviceTimeout * 1000,
     idleUnloadMs: options.idleUnload === undefined ? undefined : options.idleUnload * 1000,

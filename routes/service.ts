@@ -57,6 +57,8 @@ export interface ServiceOptions extends
   device?: Device | "auto";
   /** The type of the models' weights; `fp32` by default. */
   dtype?: Dtype;
+  /** Threads on the CPU for predictions; by default one for each logical core. */
+  threads?: number | undefined;
   /** The most memory for loaded models, in bytes. */
   modelMemoryBytes?: number | undefined;
   /** The time without requests after which a model is unloaded. */
@@ -156,12 +158,12 @@ export class Service implements AsyncDisposable {
    */
   static async open(options: ServiceOptions = {}): Promise<Service> {
     const { runsDir = RUNS_DIR, modelsDir, device = "auto", dtype = "fp32" } = options;
-    const { deviceTimeoutMs = 60_000, allowedBases = [] } = options;
+    const { threads, deviceTimeoutMs = 60_000, allowedBases = [] } = options;
     await using opened = new AsyncDisposableStack();
     const folder = opened.use(await OwnedFolder.take(runsDir));
     const cache = opened.use(
       new ModelCache({
-        startExecutor: () => Executor.start({ device, timeoutMs: deviceTimeoutMs }),
+        startExecutor: () => Executor.start({ device, threads, timeoutMs: deviceTimeoutMs }),
         dtype,
         maxBytes: options.modelMemoryBytes,
         idleMs: options.idleUnloadMs,

@@ -39,8 +39,11 @@ for (const [i, port] of NATS_PORTS.entries()) {
     ...["--routes", routes],
   );
 }
+// Servers that each use all cores would wait for one another.
+const threads = Math.max(1, Math.floor(navigator.hardwareConcurrency / SERVER_PORTS.length));
 for (const [i, port] of SERVER_PORTS.entries()) {
-  graft("serve", "--port", String(port), "--runs", join(DIR, `server-${i + 1}`));
+  const dir = join(DIR, `server-${i + 1}`);
+  graft("serve", "--port", String(port), "--runs", dir, "--threads", String(threads));
 }
 for (const name of WORKERS) graft("worker", "--name", name, "--runs", join(DIR, name));
 

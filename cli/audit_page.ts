@@ -6,6 +6,7 @@
 import { basename, resolve } from "node:path";
 import type { AuditReport } from "../data/preparation/audit.ts";
 import { SIDES } from "../data/preparation/split.ts";
+import { count } from "../lib/format.ts";
 import { auditDocument } from "../web/audit_document.tsx";
 import { classCount } from "./audit_report.ts";
 
@@ -20,7 +21,7 @@ export async function auditPage(report: AuditReport): Promise<string> {
   );
   return auditDocument(report, {
     name: basename(resolve(dir)),
-    lead: `${rows.toLocaleString("en")} rows${classCount(report)}. ${leakage}`,
+    lead: `${count(rows)} rows${classCount(report)}. ${leakage}`,
     footer: `Made by deno task data audit. Near duplicates: ${method} of at least ${threshold}.`,
     style: styles.join("\n"),
   });

@@ -11,7 +11,8 @@ import type {
   Lengths,
 } from "../data/preparation/audit.ts";
 import { type Side, SIDES } from "../data/preparation/split.ts";
-import { MUCH_UNKNOWN, percent, unknownLine } from "./report.ts";
+import { count, percent } from "../lib/format.ts";
+import { MUCH_UNKNOWN, unknownLine } from "./report.ts";
 
 /** The most classes in a table. */
 const MAX_CLASSES = 30;
@@ -138,8 +139,4 @@ function someOf(names: readonly string[]): string {
   const first = names.slice(0, MAX_CLASSES).join(", ");
   const left = names.length - MAX_CLASSES;
   return left > 0 ? `${first} and ${count(left)} more` : first;
-}
-
-function count(value: number): string {
-  return value.toLocaleString("en");
 }

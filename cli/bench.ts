@@ -11,6 +11,7 @@ import { machine } from "../bench/machine.ts";
 import { benchOverload, type OverloadBenchOptions } from "../bench/overload.ts";
 import { benchServe, PLAIN_BATCH_SIZE, type ServeBench } from "../bench/serve.ts";
 import { BENCH_SIZES, benchTrain, MAX_LENGTH, type TrainBench } from "../bench/train.ts";
+import { count } from "../lib/format.ts";
 import { type Mode, MODES } from "../models/tuners/tuner.ts";
 import { ADAPTER_MODES, type AdapterMode } from "../bench/server.ts";
 import { chooseDevice, type Device, DEVICES } from "../onnx/runtime/device.ts";
@@ -341,7 +342,7 @@ function formatBench({ machine, results }: TrainBench): string {
       milliseconds(result.step_ms),
       milliseconds(result.forward_backward_ms),
       milliseconds(result.optimizer_ms),
-      Math.round(result.tokens_per_second).toLocaleString("en"),
+      count(Math.round(result.tokens_per_second)),
       result.parts,
       `${(result.peak_resident_bytes / 1e9).toFixed(1)} GB`,
       result.gflops.toFixed(1),

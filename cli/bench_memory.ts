@@ -6,6 +6,7 @@
 import { Command } from "commander";
 import { benchMemory, type MemoryBench, type MemoryBenchOptions } from "../bench/memory.ts";
 import { SAMPLE_DIR } from "../data/dataset.ts";
+import { count } from "../lib/format.ts";
 import { chooseDevice, type Device } from "../onnx/runtime/device.ts";
 import { deviceOption } from "./device_option.ts";
 import { parseCount } from "./parse_count.ts";
@@ -29,15 +30,13 @@ export function benchMemoryCommand(): Command {
 
 async function run({ data = SAMPLE_DIR, ...options }: Options): Promise<void> {
   const { device } = await chooseDevice(options.device);
-  console.error(`Training for ${options.steps.toLocaleString("en")} steps on ${device}`);
+  console.error(`Training for ${count(options.steps)} steps on ${device}`);
   const bench = await benchMemory({ ...options, data, device });
   console.log(options.json ? JSON.stringify(bench) : format(bench));
 }
 
 function format({ model, device, resident, peak_resident_bytes }: MemoryBench): string {
-  const steps = resident.map(({ step, bytes }) =>
-    `${megabytes(bytes)} after step ${step.toLocaleString("en")}`
-  );
+  const steps = resident.map(({ step, bytes }) => `${megabytes(bytes)} after step ${count(step)}`);
   return `${model} on ${device}: ${[steps[0], steps.at(-1)].join(", ")}
 At most ${megabytes(peak_resident_bytes)}, checkpoints, evaluation and export included.`;
 }

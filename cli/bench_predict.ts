@@ -7,6 +7,7 @@ import { Command } from "commander";
 import Table from "cli-table3";
 import { benchPredict } from "../bench/predict.ts";
 import type { PredictionBench } from "../bench/prediction.ts";
+import { count } from "../lib/format.ts";
 import type { Device } from "../onnx/runtime/device.ts";
 import { Executor } from "../onnx/runtime/executor.ts";
 import { lastFinishedRun } from "../training/folder/run_folder.ts";
@@ -51,7 +52,7 @@ function formatBench({ device, model, results }: PredictionBench): string {
     style: { head: [], border: [], compact: true },
   });
   for (const { dtype, batch1_p50_ms, batch32_texts_per_second } of results) {
-    const throughput = `${Math.round(batch32_texts_per_second).toLocaleString("en")} texts/s`;
+    const throughput = `${count(Math.round(batch32_texts_per_second))} texts/s`;
     table.push([dtype, `${batch1_p50_ms.toFixed(2)} ms`, throughput]);
   }
   return `${model} on ${device}, from texts to classes\n${table}`;

@@ -21,6 +21,7 @@ import { prepare, type PreparedDataset } from "../data/preparation/prepare.ts";
 import { PrepareSettings } from "../data/preparation/prepare_settings.ts";
 import { SAMPLE_DIR } from "../data/dataset.ts";
 import { SIDES } from "../data/preparation/split.ts";
+import { count } from "../lib/format.ts";
 import { readTokenizer } from "../models/formats/classifier.ts";
 import { readConfig } from "../models/family.ts";
 import { BUNDLED_MODEL } from "../models/formats/config.ts";
@@ -190,7 +191,6 @@ function formatPrepared(
   dir: string,
 ): string {
   const sides = SIDES.filter((side) => files[side] !== undefined);
-  const count = (value: number) => value.toLocaleString("en");
   const table = new Table({
     head: ["class", ...sides, "raw labels"],
     colAligns: ["left", ...sides.map(() => "right" as const), "left"],

@@ -7,6 +7,7 @@ import { Command } from "commander";
 import { stringify } from "csv-stringify/sync";
 import type { ProblemType } from "../data/labels.ts";
 import { writeFileAtomically } from "../lib/files.ts";
+import { count, percent } from "../lib/format.ts";
 import { TextClassifier } from "../models/inference/text_classifier.ts";
 import type { Dtype } from "../models/weights.ts";
 import type { Device } from "../onnx/runtime/device.ts";
@@ -15,7 +16,7 @@ import { evaluateFile, type PredictionRow } from "../training/evaluate_file.ts";
 import { UserError } from "../lib/user_error.ts";
 import { evaluationFileOf, readingOf, trainingTextsOf } from "../training/folder/run_folder.ts";
 import { lastRun } from "./last_run.ts";
-import { confusions, formatComparison, formatReport, lossLine, percent } from "./report.ts";
+import { confusions, formatComparison, formatReport, lossLine } from "./report.ts";
 import { abstainOption, checkAbstain } from "./abstain_option.ts";
 import { deviceOption } from "./device_option.ts";
 import { dtypeOption } from "./dtype_option.ts";
@@ -123,8 +124,8 @@ async function run(options: Options): Promise<void> {
     if ("abstained" in report && options.json !== true) {
       const { below, answered, accuracy } = report.abstained;
       console.log(
-        `\nWith --abstain ${below} it answers ${answered.toLocaleString("en")} of ` +
-          `${rows.length.toLocaleString("en")} texts, ${percent(accuracy)} of them right.`,
+        `\nWith --abstain ${below} it answers ${count(answered)} of ` +
+          `${count(rows.length)} texts, ${percent(accuracy)} of them right.`,
       );
     }
     return;

@@ -6,6 +6,7 @@
 import { Command, InvalidArgumentError } from "commander";
 import { buffer } from "node:stream/consumers";
 import { chunks } from "../data/batches.ts";
+import { count, percent } from "../lib/format.ts";
 import { UserError } from "../lib/user_error.ts";
 import { writeFileAtomically } from "../lib/files.ts";
 import { DELIMITER, ENCODING } from "../data/preparation/prepare_settings.ts";
@@ -23,7 +24,7 @@ import { dtypeOption } from "./dtype_option.ts";
 import { Interruption } from "./interruption.ts";
 import { lastRun } from "./last_run.ts";
 import { RowsBar } from "./progress.ts";
-import { lossLine, percent, unknownLine } from "./report.ts";
+import { lossLine, unknownLine } from "./report.ts";
 
 interface Options {
   model: string[];
@@ -233,7 +234,7 @@ async function runFile(
     tell(unknownLine(last.unknownShare));
     tell(lossLine(last.loss));
   }
-  if (out !== undefined) console.error(`${bar.total.toLocaleString("en")} rows are in ${out}`);
+  if (out !== undefined) console.error(`${count(bar.total)} rows are in ${out}`);
 }
 
 function formatResult(

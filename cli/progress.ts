@@ -4,6 +4,7 @@
  * @module
  */
 import cliProgress from "cli-progress";
+import { count, percent } from "../lib/format.ts";
 import type { DownloadEvent } from "../models/hub.ts";
 import type {
   EncodingEvent,
@@ -15,7 +16,7 @@ import type {
 } from "../training/events.ts";
 import { decimals, describeMetrics } from "../training/metrics.ts";
 import type { TableProgress } from "../training/predict_table.ts";
-import { formatMetric, percent, unknownLine } from "./report.ts";
+import { formatMetric, unknownLine } from "./report.ts";
 
 /** The format of the bar, with the most important figures first: a narrow terminal cuts the end. */
 const FORMAT = "  {bar} {value}/{total} steps | {left} left | loss {loss} | {rate} tokens/s";
@@ -56,7 +57,7 @@ export class TrainProgress {
         this.#smoothedLoss = SMOOTHING * before + (1 - SMOOTHING) * event.loss;
         this.#bar?.update(event.step, {
           loss: this.#smoothedLoss.toFixed(3),
-          rate: Math.round(event.tokens_per_second).toLocaleString("en"),
+          rate: count(Math.round(event.tokens_per_second)),
           left: formatDuration(event.seconds_left),
         });
         return;
@@ -193,10 +194,6 @@ function evaluationLine(event: EvaluationEvent): string {
   const metrics = describeMetrics(event, problem_type, formatMetric);
   return `epoch ${epochs}: validation loss ${decimals(loss)}, ${metrics}` +
     (best ? ", the best so far" : "");
-}
-
-function count(value: number): string {
-  return value.toLocaleString("en");
 }
 
 /** `75` -> `1:15` */

@@ -4,6 +4,7 @@
  * @module
  */
 import Table from "cli-table3";
+import { count, percent } from "../lib/format.ts";
 import type { TextLoss } from "../models/text/tokenizer.ts";
 import type { FileEvaluation } from "../training/evaluate_file.ts";
 import type { ClassReport, EvaluationReport, SingleLabelReport } from "../training/evaluation.ts";
@@ -264,10 +265,6 @@ function oneLine(name: string): string {
   return name.replaceAll(/[\p{Cc}\u2028\u2029]+/gu, " ");
 }
 
-function count(value: number): string {
-  return value.toLocaleString("en");
-}
-
 /** The share of unknown word pieces beyond which too little of a text is left. */
 export const MUCH_UNKNOWN = 0.1;
 
@@ -290,9 +287,4 @@ export function lossLine({ texts, long, tokens, lost }: TextLoss): string | unde
 /** Shares in percent, other metrics as they are. */
 export function formatMetric(value: number, metric: Metric): string {
   return metric === "accuracy" ? percent(value) : decimals(value);
-}
-
-/** `0.9346` -> `93.5 %` */
-export function percent(share: number): string {
-  return `${(100 * share).toFixed(1)} %`;
 }

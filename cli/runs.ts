@@ -8,6 +8,7 @@ import { Command } from "commander";
 import Table from "cli-table3";
 import { join } from "node:path";
 import { exists } from "../lib/files.ts";
+import { percent } from "../lib/format.ts";
 import { UserError } from "../lib/user_error.ts";
 import { API_KEY_VARIABLE } from "../routes/access.ts";
 import { apiKeyVariable } from "./api_key.ts";
@@ -82,7 +83,7 @@ async function list(options: Options): Promise<void> {
   });
   for (const { id, name, state, dataset, attempt, created_at, result } of runs) {
     const accuracy = result?.metrics !== undefined && "accuracy" in result.metrics
-      ? `${(100 * result.metrics.accuracy).toFixed(1)} %`
+      ? percent(result.metrics.accuracy)
       : "";
     const created = created_at.slice(0, 16).replace("T", " ");
     table.push([id, name === id ? "" : name, state, dataset, attempt, created, accuracy]);

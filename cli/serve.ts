@@ -22,6 +22,7 @@ import { Service } from "../routes/service.ts";
 import { connectionsPossible, HttpServer } from "../serving/http_server.ts";
 import { RUNS_DIR } from "../training/folder/run_folder.ts";
 import { addClusterOptions, type ClusterFlags, memberOptions } from "./cluster_options.ts";
+import { collect } from "./collect.ts";
 import { parseSize } from "./parse_size.ts";
 import { deviceOption } from "./device_option.ts";
 import { dtypeOption } from "./dtype_option.ts";
@@ -230,10 +231,6 @@ async function readKeys({ apiKeyFile }: Options): Promise<ApiKey[]> {
   const given = key === undefined ? [] : [apiKey(API_KEY_VARIABLE, key)];
   if (apiKeyFile === undefined) return given;
   return [...given, ...apiKeysOf(await readJson(apiKeyFile, ApiKeyFile))];
-}
-
-function collect(value: string, values: string[] = []): string[] {
-  return [...values, value];
 }
 
 function parsePort(text: string): number {

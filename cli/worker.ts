@@ -10,6 +10,7 @@ import { parseColumnMapping } from "../data/columns.ts";
 import { readDataset } from "../data/dataset.ts";
 import { ingest } from "../data/preparation/ingest.ts";
 import { isDiskFull } from "../lib/files.ts";
+import { messageOf } from "../lib/format.ts";
 import { UserError } from "../lib/user_error.ts";
 import { writeLine } from "../lib/write_line.ts";
 import { TextClassifier } from "../models/inference/text_classifier.ts";
@@ -19,6 +20,7 @@ import { WorkerLabel } from "../orchestration/worker_label.ts";
 import { writeRows } from "../orchestration/evaluation_rows.ts";
 import type { ClusterWorkerFlags } from "./cluster_worker.ts";
 import { addClusterOptions } from "./cluster_options.ts";
+import { collect } from "./collect.ts";
 import { parseCount } from "./parse_count.ts";
 import { evaluateFile } from "../training/evaluate_file.ts";
 import {
@@ -70,10 +72,6 @@ export function workerCommand(): Command {
     });
 }
 
-function collect(value: string, values: string[] = []): string[] {
-  return [...values, value];
-}
-
 function parseLabels(text: string): string[] {
   return text.split(",").map((part) => {
     const { data: label, error } = WorkerLabel.safeParse(part.trim());
@@ -104,7 +102,7 @@ async function runOneJob(): Promise<void> {
       Deno.exit(0);
     }
     const fault = isDiskFull(error) ? "disk_full" : error instanceof UserError ? "user" : undefined;
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     send({ type: "error", message, ...fault !== undefined && { fault } });
     Deno.exit(1);
   }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { count } from "../lib/format.ts";
 import { readError } from "./text_blocks.ts";
 
 /** The most rows that are named. */
@@ -64,8 +65,4 @@ export class BadRows {
       line,
     );
   }
-}
-
-function count(value: number): string {
-  return value.toLocaleString("en");
 }

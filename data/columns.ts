@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { count } from "../lib/format.ts";
 import { readError } from "./text_blocks.ts";
 import { UserError } from "../lib/user_error.ts";
 
@@ -129,7 +130,7 @@ function listed(names: readonly string[]): string {
     name.length <= MAX_NAME_LENGTH ? `'${name}'` : `'${name.slice(0, MAX_NAME_LENGTH)}…'`
   );
   const rest = names.length - first.length;
-  return first.join(", ") + (rest === 0 ? "" : ` and ${rest.toLocaleString("en")} more`);
+  return first.join(", ") + (rest === 0 ? "" : ` and ${count(rest)} more`);
 }
 
 /** More advice where no column is found: for a table without a header, or with one column. */

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { count } from "../lib/format.ts";
 import { classNames, joinClassNames, labelFault, type ProblemType } from "./labels.ts";
 
 /** The words that files have where there is no value. */
@@ -217,8 +218,4 @@ function commaLists(
 
 function partsOf(label: string): string[] {
   return label.split(/[,;]/).map((part) => part.trim());
-}
-
-function count(value: number): string {
-  return value.toLocaleString("en");
 }

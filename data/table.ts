@@ -5,6 +5,7 @@
  * @module
  */
 import { basename, extname } from "node:path";
+import { count } from "../lib/format.ts";
 import { BadRows } from "./bad_rows.ts";
 import { DelimitedRows, DELIMITERS } from "./delimited.ts";
 import { joinClassNames } from "./labels.ts";
@@ -204,9 +205,9 @@ function isHeader(fields: readonly string[], header: readonly string[]): boolean
 }
 
 function inLines(lines: readonly number[]): string {
-  const shown = lines.slice(0, 10).map((line) => line.toLocaleString("en")).join(", ");
+  const shown = lines.slice(0, 10).map((line) => count(line)).join(", ");
   const left = lines.length - 10;
-  return `in line ${shown}${left > 0 ? ` and ${left.toLocaleString("en")} more` : ""}`;
+  return `in line ${shown}${left > 0 ? ` and ${count(left)} more` : ""}`;
 }
 
 function delimiterName(delimiter: string): string {

@@ -5,6 +5,7 @@
  */
 import { dirname, join } from "node:path";
 import type { z } from "zod";
+import { messageOf } from "./format.ts";
 import { UserError } from "./user_error.ts";
 
 /**
@@ -241,7 +242,7 @@ export async function checkRegular(path: string): Promise<void> {
   } catch (error) {
     // Opening the file reports this.
     if (error instanceof Deno.errors.NotFound) return;
-    throw new UserError(`Cannot read '${path}': ${error instanceof Error ? error.message : error}`);
+    throw new UserError(`Cannot read '${path}': ${messageOf(error)}`);
   }
   const found = isDirectory ? "a folder" : "not a regular file";
   throw new UserError(`Cannot read '${path}': it is ${found}`);
@@ -255,6 +256,16 @@ export async function exists(path: string): Promise<boolean> {
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return false;
     if (error instanceof Deno.errors.NotADirectory) return false;
+    throw error;
+  }
+}
+
+/** The place that a path leads to, behind all links; `undefined` if it leads nowhere. */
+export async function realPath(path: string): Promise<string | undefined> {
+  try {
+    return await Deno.realPath(path);
+  } catch (error) {
+    if (isSystemError(error)) return undefined;
     throw error;
   }
 }

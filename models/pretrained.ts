@@ -6,8 +6,9 @@
 import { UserError } from "../lib/user_error.ts";
 import { readWeights } from "./formats/weight_files.ts";
 import { type Classifier, readTokenizer } from "./formats/classifier.ts";
-import { familyOf, isHeadParameter, isPoolerParameter, readConfig, withLabels } from "./family.ts";
-import { labelsOf, type ModelConfig } from "./formats/config.ts";
+import { isHeadParameter, isPoolerParameter, readConfig, withLabels } from "./family.ts";
+import { labelsOf } from "./formats/config.ts";
+import { outputParameters } from "./heads/calibration.ts";
 import { initialWeights, parameterShapes } from "./weights.ts";
 
 /** A base, with notes for the user on how it was read. */
@@ -70,12 +71,6 @@ export async function pretrainedClassifier(
     `The base has no ${part} for these classes: a new one is drawn from seed ${seed}`
   );
   return { config, tokenizer, weights, notes };
-}
-
-/** The parameters with a row for each class. */
-function outputParameters(config: ModelConfig): string[] {
-  const { output } = familyOf(config).names;
-  return [`${output}.weight`, `${output}.bias`];
 }
 
 /** Rows in another order: row `i` is the former row `order[i]`. */

@@ -4,6 +4,7 @@
  * @module
  */
 import { basename, dirname, join } from "node:path";
+import { realPath } from "../lib/files.ts";
 import { UserError } from "../lib/user_error.ts";
 
 /** The name of the state's file, in the folder of the runs. */
@@ -67,18 +68,10 @@ export class OwnedFolder implements Disposable {
  */
 export async function lockState(kv: string): Promise<Disposable> {
   if (/^https?:/.test(kv)) return { [Symbol.dispose]() {} };
-  const file = await Deno.open(`${await realPath(kv)}.lock`, { write: true, create: true });
+  // Behind all links, whether the file exists or not.
+  const path = await realPath(kv) ?? join(await Deno.realPath(dirname(kv)), basename(kv));
+  const file = await Deno.open(`${path}.lock`, { write: true, create: true });
   if (await file.tryLock(true)) return file;
   file.close();
   throw new UserError(`Cannot keep state in '${kv}': another server uses it`);
-}
-
-/** The real path of a file, behind all links, whether it exists or not. */
-async function realPath(file: string): Promise<string> {
-  try {
-    return await Deno.realPath(file);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-    return join(await Deno.realPath(dirname(file)), basename(file));
-  }
 }

@@ -6,6 +6,7 @@
  */
 import { basename, dirname, join, resolve } from "node:path";
 import { isDiskFull, writeJson } from "../lib/files.ts";
+import { messageOf } from "../lib/format.ts";
 import { folderHider, type HideFolders } from "../lib/own_folders.ts";
 import { Attempts } from "./attempts.ts";
 import type { FinishEvent } from "../training/events.ts";
@@ -342,7 +343,7 @@ export class Supervisor implements AsyncDisposable {
         run = await this.#attempt(own, run, resume);
       } catch (error) {
         if (error instanceof RunStateError) throw error;
-        run = await this.#fail(own, error instanceof Error ? error.message : String(error));
+        run = await this.#fail(own, messageOf(error));
       }
     }
     if (isOver(run)) return true;

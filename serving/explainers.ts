@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { messageOf } from "../lib/format.ts";
 import { SerialQueue } from "../lib/serial_queue.ts";
 import { Explainer, type Explanation } from "../models/inference/explanation.ts";
 import type { Executor } from "../onnx/runtime/executor.ts";
@@ -61,7 +62,7 @@ export class Explainers {
         return await explainer.explain(tokenized, label);
       } catch (error) {
         if (error instanceof RangeError || error instanceof SlowTextError) throw error;
-        const reason = error instanceof Error ? error.message : String(error);
+        const reason = messageOf(error);
         throw new InferenceError(`Cannot explain an answer of '${version.name}': ${reason}`, {
           cause: error,
         });

@@ -8,6 +8,7 @@
  *
  * @module
  */
+import { messageOf } from "../lib/format.ts";
 import { UserError } from "../lib/user_error.ts";
 
 /** The descriptors that connections leave for files, the state and subprocesses. */
@@ -137,7 +138,7 @@ export class HttpServer {
       } catch (error) {
         if (this.#closing) return;
         // There are no descriptors for it, or the client has already gone.
-        console.error(`Cannot accept a connection: ${message(error)}`);
+        console.error(`Cannot accept a connection: ${messageOf(error)}`);
         await new Promise((resolve) => setTimeout(resolve, ACCEPT_PAUSE_MS));
       }
     }
@@ -167,7 +168,7 @@ export class HttpServer {
       this.#byPort.set(port, connection);
       await connection.relay();
     } catch (error) {
-      if (!this.#closing) console.error(`Cannot serve a connection: ${message(error)}`);
+      if (!this.#closing) console.error(`Cannot serve a connection: ${messageOf(error)}`);
     } finally {
       connection.close();
       if (port !== undefined) this.#byPort.delete(port);
@@ -197,7 +198,7 @@ export class HttpServer {
 
   /** Starts another of Deno's servers, as one that failed to accept once accepts no more. */
   async #restart(error: unknown): Promise<void> {
-    console.error(`The HTTP server starts again: ${message(error)}`);
+    console.error(`The HTTP server starts again: ${messageOf(error)}`);
     for (const it of this.#connections) if (it.waitsForClient) it.close();
     while (!this.#closing) {
       try {
@@ -317,8 +318,4 @@ export function connectionsPossible(path: string, most: number): number {
     `Cannot serve: this process may open ${files.length} more files at once, and needs ` +
       `${RESERVED_DESCRIPTORS + DESCRIPTORS_PER_CONNECTION}; raise the limit (ulimit -n)`,
   );
-}
-
-function message(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

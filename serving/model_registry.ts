@@ -7,7 +7,8 @@ import { createHash } from "node:crypto";
 import { basename, dirname, join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import type { ProblemType } from "../data/labels.ts";
-import { checkRegular, exists } from "../lib/files.ts";
+import { checkRegular, exists, realPath } from "../lib/files.ts";
+import { messageOf } from "../lib/format.ts";
 import { UserError } from "../lib/user_error.ts";
 import { baseNameOf, isAdapter } from "../models/formats/adapter.ts";
 import { BUNDLED_MODEL, CONFIG_FILE, problemOf } from "../models/formats/config.ts";
@@ -503,7 +504,7 @@ export class ModelRegistry {
 
   /** Logs an error, once. */
   #report(what: string, error: unknown): void {
-    const message = `${what}: ${error instanceof Error ? error.message : error}`;
+    const message = `${what}: ${messageOf(error)}`;
     if (this.#reported.has(message)) return;
     this.#reported.add(message);
     console.error(message);
@@ -597,10 +598,6 @@ export class ModelRegistry {
       this.#report("Cannot read the names of runs", error);
     }
   }
-}
-
-async function realPath(path: string): Promise<string | undefined> {
-  return await Deno.realPath(path).catch(() => undefined);
 }
 
 /**

@@ -4,6 +4,7 @@
  * @module
  */
 import type { ProblemType } from "../data/labels.ts";
+import { messageOf } from "../lib/format.ts";
 import { type Classifier, describeClassifier } from "../models/formats/classifier.ts";
 import { byText, joinLogits, scoresOf } from "../models/inference/inference.ts";
 import { type LabelScore, labelScores } from "../models/inference/text_classifier.ts";
@@ -365,6 +366,6 @@ function scoresOfRows(
 }
 
 function inferenceError(what: string, cause: unknown): InferenceError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
+  const reason = messageOf(cause);
   return new InferenceError(`${what}: ${reason}`, { cause });
 }

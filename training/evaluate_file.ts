@@ -8,6 +8,7 @@ import type { DatasetOptions } from "../data/dataset.ts";
 import { readExamples } from "../data/examples.ts";
 import { LabelNormaliser, wordForNoLabels } from "../data/label_spelling.ts";
 import { classNames, joinClassNames, labelRow, type Problem } from "../data/labels.ts";
+import { count } from "../lib/format.ts";
 import { UserError } from "../lib/user_error.ts";
 import { predictedClasses } from "../models/inference/inference.ts";
 import type { TextClassifier } from "../models/inference/text_classifier.ts";
@@ -71,7 +72,7 @@ export async function evaluateFile(
   if (unknown !== undefined) {
     throw new UserError(
       `Cannot evaluate '${file}': label '${unknown}' is not one of the model's ${
-        labels.length.toLocaleString("en")
+        count(labels.length)
       }, ${named(labels)}`,
     );
   }

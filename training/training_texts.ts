@@ -8,6 +8,7 @@ import type { PlannedBatch, TokenIds } from "../data/batches.ts";
 import { ExampleFile, type Examples } from "../data/example_file.ts";
 import type { Example } from "../data/examples.ts";
 import type { Problem } from "../data/labels.ts";
+import { count } from "../lib/format.ts";
 import { type TextLoss, type Tokenizer, unknownShare } from "../models/text/tokenizer.ts";
 import { CALL_TEXTS, type EncodedTexts, encodedTexts, GrowingTexts } from "./encoded_texts.ts";
 import { EncodingWorkers } from "./encoding_workers.ts";
@@ -107,7 +108,7 @@ async function growingTexts(
     loss,
     unknownShare: unknownShare(texts.counts),
     note: `Texts are encoded beside the training; how many are too long, and how many tokens are ` +
-      `unknown, ${SAMPLE.toLocaleString("en")} of them told`,
+      `unknown, ${count(SAMPLE)} of them told`,
     encodeAhead: (steps) => {
       texts.encodeAhead(chunksOf(steps));
     },

@@ -5,6 +5,7 @@
  */
 import { basename, join } from "node:path";
 import { z } from "zod";
+import { count } from "../../lib/format.ts";
 import { type Columns, DEFAULT_COLUMNS } from "../columns.ts";
 import { type Example, readExamples } from "../examples.ts";
 import { inClassOrder, labelCounts, labelledTestFile, LABELS_FILE, splitFile } from "../dataset.ts";
@@ -386,10 +387,6 @@ function accuracyAndMacroF1(
     accuracy: right / gold.length,
     f1_macro: f1s.reduce((sum, f1) => sum + f1, 0) / f1s.length,
   };
-}
-
-function count(value: number): string {
-  return value.toLocaleString("en");
 }
 
 /** The most frequent value; of equally frequent ones the first to appear. */

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { count, percent } from "../../lib/format.ts";
 import type { Dataset } from "../dataset.ts";
 import { ExampleFile, type Examples, utf8Texts } from "../example_file.ts";
 import type { Example } from "../examples.ts";
@@ -57,7 +58,7 @@ export function leakageLine(
     return `No ${parts.map(({ name }) => name).join(" or ")} text was seen in training.`;
   }
   const counts = parts.map(({ name, rows, seen }) =>
-    `${count(seen)} of ${count(rows)} ${name} texts (${(100 * seen / rows).toFixed(1)} %)`
+    `${count(seen)} of ${count(rows)} ${name} texts (${percent(seen / rows)})`
   );
   return `Seen in training: ${counts.join(", ")}.`;
 }
@@ -93,8 +94,4 @@ function sketchOf(bytes: Uint8Array): number {
     sketch = Math.imul(sketch ^ byte, 0x01000193) ^ (sketch >>> 15);
   }
   return sketch;
-}
-
-function count(value: number): string {
-  return value.toLocaleString("en");
 }

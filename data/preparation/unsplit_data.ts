@@ -4,6 +4,7 @@
  * @module
  */
 import { basename, extname, join } from "node:path";
+import { count } from "../../lib/format.ts";
 import { type Columns, DEFAULT_COLUMNS } from "../columns.ts";
 import {
   type Dataset,
@@ -126,8 +127,4 @@ function splitLine(
   if (test !== undefined) parts.push(`${count(test.rows)} to test`);
   return `Split '${name}' by text, with seed ${settings["seed"]}: ${parts.join(", ")}` +
     (testFile === undefined ? "" : `; '${basename(testFile)}' is for testing`);
-}
-
-function count(value: number): string {
-  return value.toLocaleString("en");
 }

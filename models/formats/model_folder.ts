@@ -5,7 +5,7 @@
  */
 import { createHash } from "node:crypto";
 import { basename, dirname, join, relative } from "node:path";
-import { checkRegular, exists, isSystemError } from "../../lib/files.ts";
+import { checkRegular, exists, isSystemError, realPath } from "../../lib/files.ts";
 import { UserError } from "../../lib/user_error.ts";
 
 /** The files that a model is read from, and the folders of such files. */
@@ -85,16 +85,6 @@ export async function modelIdentity(dir: string): Promise<string> {
 async function readInto(block: Uint8Array, file: Deno.FsFile): Promise<void> {
   for (let read = 0, count; read < block.length; read += count) {
     count = await file.read(block.subarray(read)) ?? block.length - read;
-  }
-}
-
-/** The target of a path; `undefined` if it leads to nothing. */
-async function realPath(path: string): Promise<string | undefined> {
-  try {
-    return await Deno.realPath(path);
-  } catch (error) {
-    if (isSystemError(error)) return undefined;
-    throw error;
   }
 }
 

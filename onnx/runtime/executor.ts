@@ -5,6 +5,7 @@
  * @module
  */
 import * as Comlink from "comlink";
+import { messageOf } from "../../lib/format.ts";
 import { sendsMetrics } from "../../lib/telemetry.ts";
 import { Silence } from "../../lib/silence.ts";
 import { chooseDevice, type Device, type DeviceChoice, DeviceError } from "./device.ts";
@@ -144,7 +145,7 @@ export class Executor implements AsyncDisposable {
       executor.onnxruntimeVersion = await executor.#answer(version);
     } catch (error) {
       executor.#end("the executor did not start");
-      const reason = error instanceof Error ? error.message : error;
+      const reason = messageOf(error);
       const message = `Cannot use device '${choice.device}': onnxruntime did not load: ${reason}`;
       throw new DeviceError(message, { cause: error });
     }

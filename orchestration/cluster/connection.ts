@@ -27,6 +27,7 @@ import {
   type NatsConnection,
 } from "@nats-io/transport-node";
 import { isSystemError } from "../../lib/files.ts";
+import { messageOf } from "../../lib/format.ts";
 import { UserError } from "../../lib/user_error.ts";
 import { StoreUnavailableError } from "../store.ts";
 
@@ -120,7 +121,7 @@ export class Cluster implements AsyncDisposable {
         return new Cluster(connection, manager, options);
       } catch (error) {
         await connection?.close();
-        const reason = error instanceof Error ? error.message : String(error);
+        const reason = messageOf(error);
         if (!mayBeStarting(error) || performance.now() > deadline) {
           throw new UserError(`Cannot reach the cluster at '${servers}': ${reason}`);
         }

@@ -8,6 +8,7 @@ import type { Dataset } from "../../data/dataset.ts";
 import type { ProblemType } from "../../data/labels.ts";
 import { leakageLine } from "../../data/preparation/leakage.ts";
 import { exists } from "../../lib/files.ts";
+import { count } from "../../lib/format.ts";
 import { BUNDLED_MODEL, scratchSizeOf } from "../../models/formats/config.ts";
 import { modelDir } from "../../models/hub.ts";
 import { needsBase, tunerOf } from "../../models/tuners/tuner.ts";
@@ -144,11 +145,11 @@ ${result.steps} steps, the weights of epoch ${result.best_epoch} by validation $
   }; the settings are in
 \`training_args.json\`, the course of the run in \`trainer_state.json\`.
 
-${number(trainedCount)} of ${number(parameterCount)} numbers were trained (${
-    percent(trainedCount / parameterCount)
-  }), ${number(Math.round(result.tokens_per_second))} tokens a second on
+${count(trainedCount)} of ${count(parameterCount)} numbers were trained (${
+    (100 * trainedCount / parameterCount).toLocaleString("en", { maximumSignificantDigits: 3 })
+  } %), ${count(Math.round(result.tokens_per_second))} tokens a second on
 ${result.device}, evaluations included; the file of weights takes ${
-    number(Math.ceil(size / 1000))
+    count(Math.ceil(size / 1000))
   } kB.
 
 ## Use
@@ -207,14 +208,6 @@ export function metadataLines(entries: Readonly<Record<string, unknown>>): strin
 
 function comparedName(compared: Compared): string {
   return compared === "loss" ? compared : METRIC_NAMES[compared];
-}
-
-function number(value: number): string {
-  return value.toLocaleString("en");
-}
-
-function percent(share: number): string {
-  return `${(100 * share).toLocaleString("en", { maximumSignificantDigits: 3 })} %`;
 }
 
 /** Tells how to use a whole model in Python. */
@@ -283,7 +276,7 @@ function answers(problemType: ProblemType): string {
 function outputs(metrics: TrainResult["metrics"], labels: readonly string[]): string {
   const first = labels.slice(0, MAX_CLASSES).map((label) => `\`${label}\``).join(", ");
   const names = labels.length > MAX_CLASSES
-    ? `${first}, … (${number(labels.length)} in all)`
+    ? `${first}, … (${count(labels.length)} in all)`
     : first;
   switch (metrics.problem_type) {
     case "single_label_classification":

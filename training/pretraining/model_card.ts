@@ -4,6 +4,7 @@
  * @module
  */
 import { basename } from "node:path";
+import { count } from "../../lib/format.ts";
 import type { PretrainResult } from "../events.ts";
 import { type CardBase, metadataLines } from "../folder/model_card.ts";
 import { decimals } from "../metrics.ts";
@@ -42,20 +43,20 @@ words${lesson}; it is a base for fine-tuning and answers nothing itself.
 
 - Texts: ${files.map((file) => `\`${file}\``).join(", ")}.
 - ${
-    result.steps.toLocaleString("en")
+    count(result.steps)
   } steps of ${settings.batchSize} rows of at most ${settings.maxLength} tokens; the
   settings are in \`training_args.json\`, the course of the run in \`trainer_state.json\`.
 ${
     loss === null
       ? "- No text was held out."
       : `- A share of ${heldOut} of the texts was held out. On up to ${
-        MAX_ROWS.toLocaleString("en")
+        count(MAX_ROWS)
       } rows of these the cross-entropy of masked
   tokens (a share of ${maskProbability}, whole words) is ${decimals(loss)}, a perplexity of ${
         decimals(Math.exp(loss))
       }.`
   }
-- The weights take ${Math.ceil(size / 1000).toLocaleString("en")} kB.
+- The weights take ${count(Math.ceil(size / 1000))} kB.
 
 In this folder, with transformers:
 

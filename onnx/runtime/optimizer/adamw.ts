@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { count } from "../../../lib/format.ts";
 import { DeviceError } from "../device.ts";
 import { elementCount } from "../../graph/shape.ts";
 
@@ -179,11 +180,11 @@ export class AdamW {
     const layout = layOut(parameters, tables);
     const { pages } = layout;
     if (pages > MAX_PAGES) {
-      const count = parameterCount(parameters);
+      const asked = parameterCount(parameters);
       const most = Math.floor(MAX_PAGES * PAGE_BYTES / REGIONS / BYTES);
       throw new DeviceError(
-        `Cannot train ${count.toLocaleString("en")} parameters on the CPU: ` +
-          `its memory takes ${most.toLocaleString("en")}; freeze some`,
+        `Cannot train ${count(asked)} parameters on the CPU: ` +
+          `its memory takes ${count(most)}; freeze some`,
       );
     }
     const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });

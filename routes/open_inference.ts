@@ -10,6 +10,7 @@ import type { Context } from "hono";
 import { HTTPException } from "hono/http-exception";
 import { z } from "zod";
 import config from "../deno.json" with { type: "json" };
+import type { LabelScore } from "../models/inference/text_classifier.ts";
 import type { ModelCache } from "../serving/model_cache.ts";
 import type { ModelRegistry, ModelVersion } from "../serving/model_registry.ts";
 import { borrowModel, describeModel } from "../serving/predictor.ts";
@@ -128,8 +129,15 @@ export interface OpenInferenceRoutesOptions extends PredictRoutesOptions {
 
 /** The routes. */
 export function openInferenceRoutes(options: OpenInferenceRoutesOptions): OpenAPIHono {
-  const { models, cache, isReady } = options;
   const router = createRouter();
+  addServerRoutes(router, options);
+  addModelRoutes(router, options);
+  addRepositoryRoutes(router, options);
+  return router;
+}
+
+/** The server itself, and whether it lives. */
+function addServerRoutes(router: OpenAPIHono, { isReady }: OpenInferenceRoutesOptions): void {
   router.openapi(
     declareRoute({
       ...SHARED,
@@ -171,7 +179,11 @@ export function openInferenceRoutes(options: OpenInferenceRoutesOptions): OpenAP
       return context.json({ ready: true }, 200);
     },
   );
+}
 
+/** A model's tensors and answers, of one version or of that which is served. */
+function addModelRoutes(router: OpenAPIHono, options: OpenInferenceRoutesOptions): void {
+  const { models, isReady } = options;
   for (const [prefix, Model, params] of VARIANTS) {
     router.openapi(
       declareRoute({
@@ -254,7 +266,13 @@ export function openInferenceRoutes(options: OpenInferenceRoutesOptions): OpenAP
       },
     );
   }
+}
 
+/** The versions of all models, and which are in memory. */
+function addRepositoryRoutes(
+  router: OpenAPIHono,
+  { models, cache }: OpenInferenceRoutesOptions,
+): void {
   router.openapi(
     declareRoute({
       ...SHARED,
@@ -302,7 +320,6 @@ export function openInferenceRoutes(options: OpenInferenceRoutesOptions): OpenAP
       return context.body(null, 200);
     },
   );
-  return router;
 }
 
 const SHARED = { tags: ["open inference protocol"] };
@@ -327,7 +344,7 @@ async function infer(
   const texts = data.flat();
   const [n, width = 1] = shape;
   if (n !== texts.length || width !== 1 || shape.length > 2) {
-    const rule = `must be [${texts.length}] or [${texts.length}, 1], as there are so many texts`;
+    const rule = `must be [${texts.length}] or [${texts.length}, 1], the number of texts`;
     throw invalidField("inputs.0.shape", rule);
   }
   if (texts.length === 0) throw invalidField("inputs.0.data", "must hold a text");
@@ -343,24 +360,9 @@ async function infer(
     textField: field,
   });
   const { name, version }: ModelVersion = rows[0]!.model;
-  const scores = rows.map((row) => row.scores);
-  const count = scores[0]!.length;
-  const values = {
-    label: { datatype: "BYTES", shape: [n], data: scores.map(([best]) => best!.label) },
-    score: { datatype: "FP32", shape: [n], data: scores.map(([best]) => best!.score) },
-    labels: { datatype: "BYTES", shape: [n, count], data: scores.flat().map((it) => it.label) },
-    scores: { datatype: "FP32", shape: [n, count], data: scores.flat().map((it) => it.score) },
-  } as const;
-  const tensors: Uint8Array[] = [];
-  const wanted: z.infer<typeof RequestedOutput>[] = outputs ??
-    OUTPUTS.map((name) => ({ name, parameters: {} }));
-  const described = wanted.map(({ name, parameters: { binary_data } }) => {
-    const { datatype, shape, data } = values[name];
-    const tensor = { name, datatype, shape: [...shape] };
-    if (!(binary_data ?? parameters.binary_data_output)) return { ...tensor, data };
-    const bytes = encodeTensor({ datatype, data });
-    tensors.push(bytes);
-    return { ...tensor, parameters: { binary_data_size: bytes.length } };
+  const { described, tensors } = outputTensors(rows.map(({ scores }) => scores), {
+    wanted: outputs ?? OUTPUTS.map((name) => ({ name, parameters: {} })),
+    inBytes: parameters.binary_data_output,
   });
   const answer = {
     model_name: name,
@@ -369,4 +371,34 @@ async function infer(
     outputs: described,
   };
   return { answer, tensors };
+}
+
+/**
+ * The tensors of an answer, and the bytes of those that are not in its JSON.
+ *
+ * @param scores The scores of each text, highest first.
+ * @param inBytes Whether a tensor goes in bytes, unless the request says so itself.
+ */
+function outputTensors(
+  scores: readonly (readonly LabelScore[])[],
+  { wanted, inBytes }: { wanted: readonly z.infer<typeof RequestedOutput>[]; inBytes: boolean },
+): { described: z.infer<typeof OutputTensor>[]; tensors: Uint8Array[] } {
+  const n = scores.length;
+  const width = scores[0]!.length;
+  const values = {
+    label: { datatype: "BYTES", shape: [n], data: scores.map(([best]) => best!.label) },
+    score: { datatype: "FP32", shape: [n], data: scores.map(([best]) => best!.score) },
+    labels: { datatype: "BYTES", shape: [n, width], data: scores.flat().map((it) => it.label) },
+    scores: { datatype: "FP32", shape: [n, width], data: scores.flat().map((it) => it.score) },
+  } as const;
+  const tensors: Uint8Array[] = [];
+  const described = wanted.map(({ name, parameters: { binary_data = inBytes } }) => {
+    const { datatype, shape, data } = values[name];
+    const tensor = { name, datatype, shape: [...shape] };
+    if (!binary_data) return { ...tensor, data };
+    const bytes = encodeTensor({ datatype, data });
+    tensors.push(bytes);
+    return { ...tensor, parameters: { binary_data_size: bytes.length } };
+  });
+  return { described, tensors };
 }

@@ -250,12 +250,16 @@ export async function checkRegular(path: string): Promise<void> {
 
 /** Whether a file or folder exists. */
 export async function exists(path: string): Promise<boolean> {
+  return await fileInfo(path) !== undefined;
+}
+
+/** The size, times and kind of a file or folder; `undefined` if there is none. */
+export async function fileInfo(path: string): Promise<Deno.FileInfo | undefined> {
   try {
-    await Deno.stat(path);
-    return true;
+    return await Deno.stat(path);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    if (error instanceof Deno.errors.NotADirectory) return false;
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    if (error instanceof Deno.errors.NotADirectory) return undefined;
     throw error;
   }
 }

@@ -7,7 +7,7 @@
  */
 import { join } from "node:path";
 import { z } from "zod";
-import { exists, readJson } from "../lib/files.ts";
+import { checkJson, exists, readJson } from "../lib/files.ts";
 import { UserError } from "../lib/user_error.ts";
 import type { Graph, Tensor } from "../onnx/graph/graph.ts";
 import { bert } from "./families/bert.ts";
@@ -178,13 +178,14 @@ export async function readConfig(dir: string): Promise<ModelConfig> {
       `Cannot read a model from '${dir}': it holds no ${CONFIG_FILE}${await whatInstead(dir)}`,
     );
   }
-  const { model_type: modelType, ...config } = await readJson(file, TypedConfig);
+  const config = await readJson(file, TypedConfig);
+  const { model_type: modelType } = config;
   const family = FAMILIES.find((family) => family.modelType === modelType);
   if (family !== undefined && config.is_decoder) {
     throw new UserError(`Cannot read '${file}': 'is_decoder' is true, and Graft tunes encoders`);
   }
   if (family !== undefined) {
-    const known = await readJson(file, family.config);
+    const known = checkJson(file, config, family.config);
     if (known.pad_token_id < known.vocab_size) return known;
     throw new UserError(
       `Cannot read '${file}': 'pad_token_id' must be below 'vocab_size', ${known.vocab_size}, got ` +

@@ -102,6 +102,8 @@ export class Service implements AsyncDisposable {
   readonly #supervisor: Supervisor;
   readonly #drain: Drain;
   readonly #resources: AsyncDisposableStack;
+  /** The first look for models. */
+  readonly #found: Promise<unknown>;
   #isReady = false;
   #stopping = false;
 
@@ -147,6 +149,8 @@ export class Service implements AsyncDisposable {
       isReady: () => this.#isReady && cache.isRunning,
       drain: this.#drain,
     });
+    // Nobody waits for it; a request that needs the models before says what is wrong.
+    this.#found = models.list().catch(() => {});
     this.ready = this.#prepare(options.preload ?? [], models, cache);
     this.ready.catch(() => {});
   }
@@ -228,7 +232,11 @@ export class Service implements AsyncDisposable {
   async stop(onAnswered: () => Promise<void> = () => Promise.resolve()): Promise<void> {
     this.#stopping = true;
     this.#isReady = false;
-    await Promise.all([this.#drain.drain().then(onAnswered), this.#supervisor.close()]);
+    await Promise.all([
+      this.#drain.drain().then(onAnswered),
+      this.#supervisor.close(),
+      this.#found,
+    ]);
   }
 
   /** Stops the server, and releases the folder. */

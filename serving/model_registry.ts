@@ -7,12 +7,12 @@ import { createHash } from "node:crypto";
 import { basename, dirname, join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import type { ProblemType } from "../data/labels.ts";
-import { checkRegular, exists, realPath } from "../lib/files.ts";
+import { checkRegular, exists, fileInfo, realPath } from "../lib/files.ts";
 import { messageOf } from "../lib/format.ts";
 import { UserError } from "../lib/user_error.ts";
 import { baseNameOf, isAdapter } from "../models/formats/adapter.ts";
 import { BUNDLED_MODEL, CONFIG_FILE, problemOf } from "../models/formats/config.ts";
-import { modelIdentity } from "../models/formats/model_folder.ts";
+import { IDENTITY_LENGTH, modelIdentity } from "../models/formats/model_folder.ts";
 import { readConfig } from "../models/family.ts";
 import { mapAtOnce } from "../lib/map_at_once.ts";
 import { SerialQueue } from "../lib/serial_queue.ts";
@@ -390,6 +390,7 @@ export class ModelRegistry {
       return;
     }
     const found = await this.#foundModels();
+    for (const it of found) this.#adopt(it);
     this.#dirs = new Map(found.map((it) => [keyOf(basename(it.dir), it.identity), it.dir]));
     this.#index();
     const served = this.#models;
@@ -411,15 +412,9 @@ export class ModelRegistry {
    *
    * @param served The model that its name stood for before this scan.
    */
-  async #add({ name, dir, finishedAt, identity, promote }: Found, served?: Model): Promise<void> {
-    const known = this.#known({ dir, finishedAt, identity });
-    if (known !== undefined) {
-      if (known.identity !== undefined) return;
-      // The version was stored before there were identities.
-      known.identity = identity;
-      this.#unsaved.add(known);
-      return;
-    }
+  async #add(found: Found, served?: Model): Promise<void> {
+    if (this.#known(found) !== undefined) return;
+    const { name, dir, finishedAt, identity, promote } = found;
     const folder = basename(dir);
     const finished_at = finishedAt.toISOString();
     const numbers = this.#versions.filter((it) => it.name === name).map((it) => it.version);
@@ -430,16 +425,24 @@ export class ModelRegistry {
     this.#unsaved.add(stored);
   }
 
-  /** The version of a folder's files, if they have one. */
-  #known(
-    { dir, finishedAt, identity }: Omit<Found, "name" | "promote">,
-  ): StoredVersion | undefined {
+  /** Gives a version that an earlier version of Graft stored the identity of its files. */
+  #adopt({ dir, finishedAt, identity }: Found): void {
+    if (this.#known({ dir, identity }) !== undefined) return;
     const folder = basename(dir);
     const finished_at = finishedAt.toISOString();
-    return this.#versions.find((it) =>
-      it.folder === folder && (it.identity ?? identity) === identity &&
-      (it.identity !== undefined || it.finished_at === finished_at)
+    const old = this.#versions.find((it) =>
+      it.folder === folder && it.finished_at === finished_at &&
+      it.identity?.length !== IDENTITY_LENGTH
     );
+    if (old === undefined) return;
+    old.identity = identity;
+    this.#unsaved.add(old);
+  }
+
+  /** The version of a folder's files, if they have one. */
+  #known({ dir, identity }: Pick<Found, "dir" | "identity">): StoredVersion | undefined {
+    const folder = basename(dir);
+    return this.#versions.find((it) => it.folder === folder && it.identity === identity);
   }
 
   /** Keeps a name for the version that it stood for, or gives it to one that is promoted. */
@@ -639,10 +642,10 @@ async function modelFolders(
   for await (const { name } of Deno.readDir(dir)) {
     const config = join(dir, name, CONFIG_FILE);
     try {
-      if (!await exists(config)) continue;
+      const info = await fileInfo(config);
+      if (info === undefined) continue;
       await checkRegular(config);
-      const { mtime } = await Deno.stat(config);
-      found.push({ name, dir: join(dir, name), finishedAt: mtime ?? new Date(0) });
+      found.push({ name, dir: join(dir, name), finishedAt: info.mtime ?? new Date(0) });
     } catch (error) {
       onBad(join(dir, name), error);
     }

@@ -7,13 +7,13 @@ import { METRICS_FILE } from "../training/folder/run_folder.ts";
 import { KvRunStore } from "../orchestration/kv_run_store.ts";
 import { newRun, type RunStore } from "../orchestration/run_store.ts";
 import { ModelRegistry } from "./model_registry.ts";
-import { KvModelStore, type ModelStore } from "./model_store.ts";
+import { KvModelStore, type ModelStore, type StoredVersion } from "./model_store.ts";
 
 /** A folder of runs, with registries like those of a server that is started again and again. */
 class Fixture implements AsyncDisposable {
   readonly #runs: RunStore;
   readonly #kv: string;
-  #store: ModelStore;
+  store: ModelStore;
   registry: ModelRegistry;
 
   private constructor(
@@ -25,7 +25,7 @@ class Fixture implements AsyncDisposable {
   ) {
     this.#runs = runs;
     this.#kv = kv;
-    this.#store = store;
+    this.store = store;
     this.registry = registry;
   }
 
@@ -58,10 +58,10 @@ class Fixture implements AsyncDisposable {
   }
 
   async restart(): Promise<void> {
-    this.#store.close();
-    this.#store = await KvModelStore.open(this.#kv);
+    this.store.close();
+    this.store = await KvModelStore.open(this.#kv);
     this.registry = await ModelRegistry.open({
-      store: this.#store,
+      store: this.store,
       runs: this.#runs,
       runsDir: this.dir,
     });
@@ -82,7 +82,7 @@ class Fixture implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#store.close();
+    this.store.close();
     this.#runs.close();
     await Deno.remove(this.dir, { recursive: true });
   }
@@ -166,6 +166,28 @@ Deno.test("ModelRegistry takes no version for another because its files were tou
   deepStrictEqual(await fixture.versions(), { a: [1] });
   await fixture.restart();
   deepStrictEqual(await fixture.versions(), { a: [1] });
+});
+
+Deno.test("ModelRegistry knows the versions that an earlier version of Graft stored", async () => {
+  await using fixture = await Fixture.create();
+  await fixture.finish("a1", "a", 100);
+  await fixture.finish("a2", "a", 200);
+  await fixture.versions();
+  // Files were told from others by their time alone, then by longer digests.
+  const [{ identity: _, ...first }, second] = await fixture.store.versions() as [
+    StoredVersion,
+    StoredVersion,
+  ];
+  await fixture.store.putVersion(first);
+  await fixture.store.putVersion({ ...second, identity: "0".repeat(64) });
+  await fixture.restart();
+  await fixture.finish("a3", "a", 300);
+  deepStrictEqual(await fixture.versions(), { a: [1, 2, 3] });
+  deepStrictEqual(await fixture.resolve("a"), "a@2 in a2");
+  // From there on their time does not matter.
+  await Deno.utime(join(fixture.dir, "a1", METRICS_FILE), 500, 500);
+  await fixture.restart();
+  deepStrictEqual(await fixture.versions(), { a: [1, 2, 3] });
 });
 
 Deno.test("ModelRegistry keeps aliases and what was deleted when the server starts again", async () => {

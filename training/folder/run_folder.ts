@@ -11,7 +11,7 @@ import {
   readTraining,
   splitFile,
 } from "../../data/dataset.ts";
-import { checkRegular, exists, removeFiles, removeFolder } from "../../lib/files.ts";
+import { checkRegular, exists, fileInfo, removeFiles, removeFolder } from "../../lib/files.ts";
 import { mapAtOnce } from "../../lib/map_at_once.ts";
 import { UserError } from "../../lib/user_error.ts";
 import { trainingRows } from "../examples.ts";
@@ -202,8 +202,9 @@ export async function finishedRuns(
     const dir = join(runsDir, name);
     const metrics = join(dir, METRICS_FILE);
     try {
-      if (!await exists(metrics)) return [];
-      const { isFile, mtime } = await Deno.stat(metrics);
+      const info = await fileInfo(metrics);
+      if (info === undefined) return [];
+      const { isFile, mtime } = info;
       if (!isFile) await checkRegular(metrics);
       if (await isPretraining(dir)) return [];
       return [{ name, dir, finishedAt: mtime ?? new Date(0) }];

@@ -89,7 +89,7 @@ async function show(
     table.push([name, devices.join(", "), labels.join(", "), cores, memory, tasks]);
   }
   const { nats, queue } = status;
-  console.log(`NATS: ${nats.connected_to}, ${nats.nodes.join(", ")}`);
+  console.log(`NATS: ${nats.nodes.join(", ")}; connected to ${nats.connected_to}`);
   console.log(
     `Stored: ${(nats.bytes / 1e6).toFixed(1)} MB, of that artifacts ${
       (nats.artifact_bytes / 1e6).toFixed(1)

@@ -165,7 +165,8 @@ export class Cluster implements AsyncDisposable {
     return {
       nodes: queue === undefined || queue === null
         ? ["one node"]
-        : [`${queue.leader} (leader)`, ...replicas],
+        // While the nodes elect one there is no leader.
+        : [...queue.leader === undefined ? [] : [`${queue.leader} (leader)`], ...replicas],
       bytes: bytes(/./),
       artifact_bytes: bytes(/_artifacts$/),
     };

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { readExamples } from "../examples.ts";
 import { readDataset } from "../dataset.ts";
 import { duplicateKey } from "./normalise.ts";
-import { prepare, type PrepareOptions, quantile } from "./prepare.ts";
+import { prepare, type PrepareOptions } from "./prepare.ts";
 import type { PrepareSettings } from "./prepare_settings.ts";
 
 /** Runs a test in a folder with a raw file. */
@@ -345,12 +345,6 @@ Deno.test("prepare() leaves nothing half-written when it is interrupted or the d
       deepStrictEqual(await namesIn(out), []);
     }
   });
-});
-
-Deno.test("quantile() interpolates as pandas does", () => {
-  deepStrictEqual(quantile([4, 1, 3, 2], 0.7), 3.0999999999999996);
-  deepStrictEqual(quantile([5], 0.7), 5);
-  deepStrictEqual(quantile([1, 9], 0), 1);
 });
 
 Deno.test("prepare() takes classes of any name, and texts that normalising leaves empty", async () => {

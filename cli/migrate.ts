@@ -16,7 +16,7 @@ import type { PublishedModel } from "../orchestration/cluster/published_models.t
 import { KvRunStore } from "../orchestration/kv_run_store.ts";
 import { isOver, type Run } from "../orchestration/run_store.ts";
 import { lockState, OwnedFolder, STATE_FILE } from "../orchestration/server_state.ts";
-import { DEFAULT_ALIAS } from "../serving/model_registry.ts";
+import { DEFAULT_ALIAS } from "../serving/model_reference.ts";
 import { KvModelStore } from "../serving/model_store.ts";
 import { RUNS_DIR } from "../training/folder/run_folder.ts";
 import { addClusterOptions, type ClusterFlags, memberOptions } from "./cluster_options.ts";

@@ -11,11 +11,8 @@ import { z } from "zod";
 import type { DatasetLibrary } from "../data/dataset_library.ts";
 import { evaluationFile } from "../data/dataset.ts";
 import type { Problem } from "../data/labels.ts";
-import {
-  type ModelRegistry,
-  type ModelVersion,
-  UnknownModelError,
-} from "../serving/model_registry.ts";
+import { type ModelVersion, UnknownModelError } from "../serving/model_reference.ts";
+import type { ModelRegistry } from "../serving/model_registry.ts";
 import { describeModel } from "../serving/predictor.ts";
 import {
   type EvaluationRow,

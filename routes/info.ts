@@ -8,7 +8,8 @@ import { z } from "zod";
 import config from "../deno.json" with { type: "json" };
 import { labelsOf } from "../models/formats/config.ts";
 import type { ModelCache } from "../serving/model_cache.ts";
-import { type ModelRegistry, UnknownModelError } from "../serving/model_registry.ts";
+import { UnknownModelError } from "../serving/model_reference.ts";
+import type { ModelRegistry } from "../serving/model_registry.ts";
 import { describeModel } from "../serving/predictor.ts";
 import { createRouter, declareRoute, errorAnswers, jsonContent } from "./router.ts";
 

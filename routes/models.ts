@@ -13,9 +13,9 @@ import {
   CURRENT_ALIAS,
   currentVersions,
   type Model as ModelInfo,
-  type ModelRegistry,
   UnknownModelError,
-} from "../serving/model_registry.ts";
+} from "../serving/model_reference.ts";
+import type { ModelRegistry } from "../serving/model_registry.ts";
 import { invalidField } from "./errors.ts";
 import { createRouter, declareRoute, errorAnswers, jsonBody, jsonContent } from "./router.ts";
 

@@ -18,7 +18,8 @@ import { isAdapter } from "../models/formats/adapter.ts";
 import { BUNDLED_MODEL, CONFIG_FILE, OWN_MODELS } from "../models/formats/config.ts";
 import { chooseDevice, DeviceError } from "../onnx/runtime/device.ts";
 import type { ModelCache } from "../serving/model_cache.ts";
-import { type ModelRegistry, UnknownModelError } from "../serving/model_registry.ts";
+import { UnknownModelError } from "../serving/model_reference.ts";
+import type { ModelRegistry } from "../serving/model_registry.ts";
 import { type FolderRun, FolderRuns } from "../orchestration/folder_runs.ts";
 import { RunHistories } from "../orchestration/run_history.ts";
 import {

@@ -19,7 +19,8 @@ import { KvStore, type Store, UnreadableStore } from "../orchestration/store.ts"
 import { Supervisor } from "../orchestration/supervisor.ts";
 import { Metrics } from "../serving/metrics.ts";
 import { ModelCache, NoRoomError } from "../serving/model_cache.ts";
-import { ModelRegistry, UnknownModelError } from "../serving/model_registry.ts";
+import { UnknownModelError } from "../serving/model_reference.ts";
+import { ModelRegistry } from "../serving/model_registry.ts";
 import { KvModelStore, type ModelStore } from "../serving/model_store.ts";
 import { ClusterModelStore } from "../serving/cluster_model_store.ts";
 import type { RunFiles } from "../orchestration/run_files.ts";

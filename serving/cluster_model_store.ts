@@ -5,7 +5,7 @@
  */
 import type { ClusterFiles } from "../orchestration/cluster/cluster_files.ts";
 import type { PublishedModels } from "../orchestration/cluster/published_models.ts";
-import { DEFAULT_ALIAS } from "./model_registry.ts";
+import { DEFAULT_ALIAS } from "./model_reference.ts";
 import type { ModelStore, SharedModels, StoredAlias, StoredVersion } from "./model_store.ts";
 
 /** Stores versions and aliases among the models of a cluster. */

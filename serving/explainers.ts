@@ -9,7 +9,7 @@ import { Explainer, type Explanation } from "../models/inference/explanation.ts"
 import type { Executor } from "../onnx/runtime/executor.ts";
 import { type LongTexts, SlowTextError } from "./long_texts.ts";
 import type { ModelCache } from "./model_cache.ts";
-import type { ModelVersion } from "./model_registry.ts";
+import type { ModelVersion } from "./model_reference.ts";
 import { InferenceError } from "./predictor.ts";
 
 /** The time without requests after which a model is unloaded. */

@@ -10,7 +10,7 @@ import type { TokenizedText } from "../models/text/words.ts";
 import type { EncodedText } from "../models/inference/inference.ts";
 import type { Encoding } from "../models/text/tokenizer.ts";
 import type { workerApi } from "./long_texts_worker.ts";
-import type { ModelVersion } from "./model_registry.ts";
+import type { ModelVersion } from "./model_reference.ts";
 
 /** The characters from which a text is long; cutting a shorter one takes some milliseconds. */
 const LONG_TEXT = 5000;

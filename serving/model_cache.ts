@@ -25,7 +25,7 @@ import { partnerSize } from "../models/partner/partner_file.ts";
 import { type Dtype, weightBytes } from "../models/weights.ts";
 import { type Executor, ExecutorTimeoutError } from "../onnx/runtime/executor.ts";
 import { SerialQueue } from "../lib/serial_queue.ts";
-import type { ModelVersion } from "./model_registry.ts";
+import type { ModelVersion } from "./model_reference.ts";
 import { servedAdapter, servedClassifier, type ServedModel } from "./served_model.ts";
 
 /** The time until a model that made an executor end is tried again. */

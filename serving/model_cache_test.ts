@@ -6,7 +6,7 @@ import { scratchClassifier } from "../models/scratch.ts";
 import { weightBytes } from "../models/weights.ts";
 import { Executor } from "../onnx/runtime/executor.ts";
 import { ModelCache, type ModelCacheOptions } from "./model_cache.ts";
-import type { ModelVersion } from "./model_registry.ts";
+import type { ModelVersion } from "./model_reference.ts";
 
 /** Runs a test on a cache with room for this many of the models `a`, `b` and `c`. */
 async function withCache(

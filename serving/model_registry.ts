@@ -3,103 +3,52 @@
  *
  * @module
  */
-import { createHash } from "node:crypto";
-import { basename, dirname, join } from "node:path";
+import { basename, join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import type { ProblemType } from "../data/labels.ts";
-import { checkRegular, exists, fileInfo, realPath } from "../lib/files.ts";
 import { messageOf } from "../lib/format.ts";
-import { UserError } from "../lib/user_error.ts";
-import { baseNameOf, isAdapter } from "../models/formats/adapter.ts";
-import { BUNDLED_MODEL, CONFIG_FILE, problemOf } from "../models/formats/config.ts";
-import { IDENTITY_LENGTH, modelIdentity } from "../models/formats/model_folder.ts";
-import { readConfig } from "../models/family.ts";
 import { mapAtOnce } from "../lib/map_at_once.ts";
 import { SerialQueue } from "../lib/serial_queue.ts";
-import { type FinishedRun, finishedRuns } from "../training/folder/run_folder.ts";
-import type { Run, RunStore } from "../orchestration/run_store.ts";
+import { IDENTITY_LENGTH } from "../models/formats/model_folder.ts";
 import { StateError } from "../orchestration/store.ts";
+import { classesKey, classesOf, differing } from "./model_classes.ts";
+import {
+  FOLDERS_AT_ONCE,
+  type FoundModel,
+  ModelFolders,
+  type ModelFoldersOptions,
+} from "./model_folders.ts";
+import {
+  CURRENT_ALIAS,
+  currentVersions,
+  DEFAULT_ALIAS,
+  type Model,
+  modelOf,
+  type ModelVersion,
+  resolveReference,
+  UnknownModelError,
+  versionOf,
+} from "./model_reference.ts";
 import type { ModelStore, StoredAlias, StoredVersion, WeightedVersion } from "./model_store.ts";
-
-/** The alias of the model that answers requests that name none; only one model has it at a time. */
-export const DEFAULT_ALIAS = "default";
-
-/**
- * The alias that a name alone stands for. It is set when a second version appears, to the version
- * that answered until then: a new version takes over the requests only if that was asked for.
- */
-export const CURRENT_ALIAS = "current";
 
 /** The time after which the folders are scanned again. */
 const SCAN_INTERVAL_MS = 1000;
-
-/** The number of folders scanned at the same time, each with a few short waits for the disk. */
-const FOLDERS_AT_ONCE = 32;
-
-/** A name that belongs to no model, version or alias. */
-export class UnknownModelError extends Error {
-  override name = "UnknownModelError";
-}
 
 /** Something else rules out the change. */
 export class ModelConflictError extends Error {
   override name = "ModelConflictError";
 }
 
-/** A model in one state of its training. */
-export interface ModelVersion {
-  name: string;
-  /** Counted from 1. */
-  version: number;
-  dir: string;
-  finishedAt: Date;
-}
-
-/** A model with its versions and aliases. */
-export interface Model {
-  name: string;
-  /** The versions, the oldest first; there is at least one. */
-  versions: ModelVersion[];
-  aliases: Map<string, WeightedVersion[]>;
-}
-
-/** The versions that share the requests for a model's name alone. */
-export function currentVersions({ aliases, versions }: Model): WeightedVersion[] {
-  return aliases.get(CURRENT_ALIAS) ?? [{ version: versions.at(-1)!.version, weight: 1 }];
-}
-
 /** Options of {@link ModelRegistry}. */
-export interface ModelRegistryOptions {
+export interface ModelRegistryOptions extends ModelFoldersOptions {
   store: ModelStore;
-  /** The runs, which have names. */
-  runs: RunStore;
-  /** The folder of the runs; the finished ones can be served. */
-  runsDir: string;
-  /** The folder of further models, which are served under the names of their folders. */
-  modelsDir?: string | undefined;
-  /**
-   * Folders, and names on the hub, that adapters may use as their base, beside those models and the
-   * models that come with Graft.
-   */
-  allowedBases?: readonly string[];
 }
-
-/** A model's files in a folder. */
-interface Found {
-  name: string;
-  dir: string;
-  finishedAt: Date;
-  identity: string;
-  /** Whether the model is to take over the requests of its name. */
-  promote: boolean;
-}
-
-/** The run of a folder. */
-type KnownRun = Pick<Run, "name" | "promote">;
 
 /** The models by name, `name@version` and `name:alias`. */
 export class ModelRegistry {
-  readonly #options: ModelRegistryOptions;
+  readonly #store: ModelStore;
+  readonly #runsDir: string;
+  readonly #folders: ModelFolders;
   #versions: StoredVersion[];
   #aliases: StoredAlias[];
   /** The folders of versions, by {@link keyOf}. */
@@ -113,10 +62,6 @@ export class ModelRegistry {
   readonly #unsavedAliases = new Set<StoredAlias>();
   /** The messages about folders and the store that have been logged. */
   readonly #reported = new Set<string>();
-  /** Runs by id, as the store last returned them. */
-  readonly #knownRuns = new Map<string, KnownRun>();
-  /** The identities of folders, with the time of their files. */
-  readonly #identities = new Map<string, { finishedAt: number; identity: string }>();
   #scan: Promise<void> | undefined;
   #scannedAt = -Infinity;
 
@@ -125,7 +70,9 @@ export class ModelRegistry {
     versions: StoredVersion[],
     aliases: StoredAlias[],
   ) {
-    this.#options = options;
+    this.#store = options.store;
+    this.#runsDir = options.runsDir;
+    this.#folders = new ModelFolders(options, (what, error) => this.#report(what, error));
     this.#versions = versions;
     this.#aliases = aliases;
     // At once, so that a change made elsewhere takes effect here too.
@@ -159,33 +106,31 @@ export class ModelRegistry {
    */
   async model(name: string): Promise<Model> {
     await this.#refresh();
-    return this.#model(name);
+    return modelOf(this.#models, name);
   }
 
   /**
    * The version for a reference in a request.
    *
-   * @param reference A name, which stands for its alias {@link CURRENT_ALIAS} or, without that, for
-   * its newest version; `name@version`, `name:alias` or a run's id. Without a reference, the alias
-   * {@link DEFAULT_ALIAS}, or the only model if there is just one.
+   * @param reference As {@link resolveReference} takes it.
    * @param key Requests with the same key get the same version of an alias that divides them.
    * @throws {UnknownModelError} If there is none.
    */
   async resolve(reference?: string, key?: string): Promise<ModelVersion> {
     if (performance.now() - this.#scannedAt > SCAN_INTERVAL_MS) await this.#refresh();
     try {
-      return await this.#brought(this.#resolve(reference, key));
+      return await this.#brought(resolveReference(this.#models, reference, key));
     } catch (error) {
       if (!(error instanceof UnknownModelError)) throw error;
       // The model may have just been trained.
       await this.#refresh();
-      return await this.#brought(this.#resolve(reference, key));
+      return await this.#brought(resolveReference(this.#models, reference, key));
     }
   }
 
   /** A version whose files have been brought to this machine. */
   async #brought(version: ModelVersion): Promise<ModelVersion> {
-    await this.#options.store.shared?.bring(basename(version.dir));
+    await this.#store.shared?.bring(basename(version.dir));
     return version;
   }
 
@@ -232,7 +177,7 @@ export class ModelRegistry {
     const replaced = this.#aliases.filter((other) =>
       other.alias === alias && (other.name === name || alias === DEFAULT_ALIAS)
     );
-    await this.#options.store.putAlias(stored, replaced.filter((other) => other.name !== name));
+    await this.#store.putAlias(stored, replaced.filter((other) => other.name !== name));
     this.#aliases = [...this.#aliases.filter((other) => !replaced.includes(other)), stored];
     this.#index();
   }
@@ -283,7 +228,7 @@ export class ModelRegistry {
     if (stored === undefined) {
       throw new UnknownModelError(`model '${name}' has no alias '${alias}'`);
     }
-    await this.#options.store.deleteAlias(stored);
+    await this.#store.deleteAlias(stored);
     this.#aliases = this.#aliases.filter((other) => other !== stored);
     this.#index();
   }
@@ -303,7 +248,7 @@ export class ModelRegistry {
   async #delete(reference: string): Promise<ModelVersion[]> {
     await this.#refresh();
     const whole = this.#models.get(reference);
-    const versions = whole?.versions ?? [this.#resolve(reference)];
+    const versions = whole?.versions ?? [resolveReference(this.#models, reference)];
     const { name } = versions[0]!;
     const aliases = this.#aliases.filter((alias) => alias.name === name);
     if (whole === undefined) {
@@ -319,53 +264,10 @@ export class ModelRegistry {
     for (const stored of this.#versions) {
       if (stored.name !== name || !gone.has(stored.version)) continue;
       stored.deleted = true;
-      await this.#options.store.putVersion(stored);
+      await this.#store.putVersion(stored);
     }
     await this.#refresh();
     return versions;
-  }
-
-  #model(name: string): Model {
-    const model = this.#models.get(name);
-    if (model === undefined) throw new UnknownModelError(`there is no model '${name}'`);
-    return model;
-  }
-
-  #resolve(reference: string | undefined, key?: string): ModelVersion {
-    if (reference === undefined) return this.#default(key);
-    const model = this.#models.get(reference);
-    if (model !== undefined) {
-      return versionOf(model, choose(currentVersions(model), `${reference}:${CURRENT_ALIAS}`, key));
-    }
-    const [, name, sign, rest] = /^(.+)([@:])([^@:]+)$/.exec(reference) ?? [];
-    if (name === undefined) return this.#ofRun(reference);
-    const owner = this.#model(name);
-    if (sign === "@") return versionOf(owner, /^[1-9]\d*$/.test(rest!) ? Number(rest) : undefined);
-    const versions = owner.aliases.get(rest!);
-    if (versions !== undefined) return versionOf(owner, choose(versions, reference, key));
-    throw new UnknownModelError(`model '${name}' has no alias '${rest}'`);
-  }
-
-  #default(key: string | undefined): ModelVersion {
-    const models = [...this.#models.values()];
-    const [first, ...others] = models;
-    if (first === undefined) throw new UnknownModelError("there is no trained model yet");
-    const chosen = models.find(({ aliases }) => aliases.has(DEFAULT_ALIAS));
-    if (chosen !== undefined) return this.#resolve(`${chosen.name}:${DEFAULT_ALIAS}`, key);
-    if (others.length === 0) return this.#resolve(first.name, key);
-    const known = models.map(({ name }) => `'${name}'`).join(", ");
-    throw new UnknownModelError(
-      `one of ${known} must be named, or have the alias '${DEFAULT_ALIAS}'`,
-    );
-  }
-
-  /** The version of a run's id, which is the name of its folder, even if the run has a name. */
-  #ofRun(id: string): ModelVersion {
-    for (const { versions } of this.#models.values()) {
-      const found = versions.find(({ dir }) => basename(dir) === id);
-      if (found !== undefined) return found;
-    }
-    throw new UnknownModelError(`there is no model '${id}'`);
   }
 
   /** Scans the folders; overlapping calls share the next scan that begins. */
@@ -375,21 +277,21 @@ export class ModelRegistry {
   }
 
   async #findModels(): Promise<void> {
-    const { store, runsDir } = this.#options;
+    const store = this.#store;
     if (store.shared !== undefined) {
       this.#versions = await store.versions();
       this.#aliases = await store.aliases();
       this.#dirs = new Map(
         this.#versions.map(({ folder, identity = "" }) => [
           keyOf(folder, identity),
-          join(runsDir, folder),
+          join(this.#runsDir, folder),
         ]),
       );
       this.#index();
       this.#scannedAt = performance.now();
       return;
     }
-    const found = await this.#foundModels();
+    const found = await this.#folders.find();
     for (const it of found) this.#adopt(it);
     this.#dirs = new Map(found.map((it) => [keyOf(basename(it.dir), it.identity), it.dir]));
     this.#index();
@@ -397,7 +299,7 @@ export class ModelRegistry {
     const readable = await mapAtOnce(
       found,
       FOLDERS_AT_ONCE,
-      async (it) => this.#known(it) !== undefined || await this.#isReadable(it.dir),
+      async (it) => this.#known(it) !== undefined || await this.#folders.isReadable(it.dir),
     );
     for (const [i, it] of found.entries()) {
       if (readable[i]) await this.#add(it, served.get(it.name));
@@ -412,7 +314,7 @@ export class ModelRegistry {
    *
    * @param served The model that its name stood for before this scan.
    */
-  async #add(found: Found, served?: Model): Promise<void> {
+  async #add(found: FoundModel, served?: Model): Promise<void> {
     if (this.#known(found) !== undefined) return;
     const { name, dir, finishedAt, identity, promote } = found;
     const folder = basename(dir);
@@ -426,7 +328,7 @@ export class ModelRegistry {
   }
 
   /** Gives a version that an earlier version of Graft stored the identity of its files. */
-  #adopt({ dir, finishedAt, identity }: Found): void {
+  #adopt({ dir, finishedAt, identity }: FoundModel): void {
     if (this.#known({ dir, identity }) !== undefined) return;
     const folder = basename(dir);
     const finished_at = finishedAt.toISOString();
@@ -440,7 +342,7 @@ export class ModelRegistry {
   }
 
   /** The version of a folder's files, if they have one. */
-  #known({ dir, identity }: Pick<Found, "dir" | "identity">): StoredVersion | undefined {
+  #known({ dir, identity }: Pick<FoundModel, "dir" | "identity">): StoredVersion | undefined {
     const folder = basename(dir);
     return this.#versions.find((it) => it.folder === folder && it.identity === identity);
   }
@@ -472,21 +374,9 @@ export class ModelRegistry {
     this.#unsavedAliases.add(pin);
   }
 
-  /** Whether a folder's configuration can be read. */
-  async #isReadable(dir: string): Promise<boolean> {
-    try {
-      const hasConfig = await exists(join(dir, CONFIG_FILE));
-      if (hasConfig && !await isAdapter(dir)) await readConfig(dir);
-      return true;
-    } catch (error) {
-      this.#reportBad(dir, error);
-      return false;
-    }
-  }
-
   /** Stores new versions; if that fails they are served all the same, and it is tried again. */
   async #save(): Promise<void> {
-    const { store } = this.#options;
+    const store = this.#store;
     try {
       for (const alias of this.#unsavedAliases) {
         await store.putAlias(alias);
@@ -499,10 +389,6 @@ export class ModelRegistry {
     } catch (error) {
       this.#report("Cannot write down the version of a model", error);
     }
-  }
-
-  #reportBad(path: string, error: unknown): void {
-    this.#report(`Left '${path}' out of the models`, error);
   }
 
   /** Logs an error, once. */
@@ -529,151 +415,8 @@ export class ModelRegistry {
     }
     this.#models = models;
   }
-
-  /** The models in the folders, the oldest first. */
-  async #foundModels(): Promise<Found[]> {
-    const { runsDir, modelsDir } = this.#options;
-    const onBad = (path: string, error: unknown) => this.#reportBad(path, error);
-    const runs = await finishedRuns(runsDir, onBad);
-    await this.#readRuns(runs.map(({ name }) => name));
-    const folders = runs.map((run) => ({
-      ...run,
-      promote: false,
-      ...this.#knownRuns.get(run.name),
-    }));
-    const models = modelsDir === undefined ? [] : await modelFolders(modelsDir, onBad);
-    const all = [...folders, ...models.map((it) => ({ ...it, promote: false }))];
-    const found = await mapAtOnce(all, FOLDERS_AT_ONCE, async (folder): Promise<Found[]> => {
-      try {
-        const promote = folder.promote ?? false;
-        return [{ ...folder, promote, identity: await this.#identityOf(folder) }];
-      } catch (error) {
-        onBad(folder.dir, error);
-        return [];
-      }
-    });
-    return found.flat().sort((a, b) => a.finishedAt.getTime() - b.finishedAt.getTime());
-  }
-
-  async #identityOf({ dir, finishedAt }: Pick<Found, "dir" | "finishedAt">): Promise<string> {
-    const known = this.#identities.get(dir);
-    if (known?.finishedAt === finishedAt.getTime()) return known.identity;
-    await this.#checkBase(dir);
-    const identity = await modelIdentity(dir);
-    this.#identities.set(dir, { finishedAt: finishedAt.getTime(), identity });
-    return identity;
-  }
-
-  /**
-   * Checks that an adapter's base is one that this server may read.
-   *
-   * @throws {UserError} If it is not: an adapter's description may come from anyone.
-   */
-  async #checkBase(dir: string): Promise<void> {
-    if (!await isAdapter(dir)) return;
-    const base = await baseNameOf(dir);
-    const { allowedBases = [], runsDir, modelsDir } = this.#options;
-    if (base === BUNDLED_MODEL || allowedBases.includes(base)) return;
-    const path = await realPath(base);
-    if (path !== undefined) {
-      const allowed = await Promise.all(allowedBases.map(realPath));
-      const own = await Promise.all(
-        [runsDir, ...modelsDir === undefined ? [] : [modelsDir]].map(realPath),
-      );
-      if (allowed.includes(path) || own.includes(dirname(path))) return;
-      // A checkpoint of a run is one folder deeper.
-      if (own.includes(dirname(dirname(path)))) return;
-    }
-    throw new UserError(
-      `its base '${base}' is no model of this server; start it with --allow-base ${base}`,
-    );
-  }
-
-  /** Reads the runs of folders, each once: the fields that matter here never change. */
-  async #readRuns(ids: readonly string[]): Promise<void> {
-    try {
-      const unknown = ids.filter((id) => !this.#knownRuns.has(id));
-      await mapAtOnce(unknown, FOLDERS_AT_ONCE, async (id) => {
-        const { name = id, promote } = await this.#options.runs.get(id) ?? {};
-        this.#knownRuns.set(id, { name, promote });
-      });
-    } catch (error) {
-      this.#report("Cannot read the names of runs", error);
-    }
-  }
-}
-
-/**
- * Two of the versions whose classes differ, if there are any. Versions that do not name their
- * classes are left out.
- */
-async function differing(
-  versions: readonly ModelVersion[],
-): Promise<[ModelVersion, ModelVersion] | undefined> {
-  let first: { version: ModelVersion; classes: string } | undefined;
-  for (const version of versions) {
-    const classes = await classesOf(version.dir);
-    if (classes === undefined) continue;
-    first ??= { version, classes };
-    if (classes !== first.classes) return [first.version, version];
-  }
-  return undefined;
-}
-
-function classesKey(problemType: ProblemType, labels: readonly string[]): string {
-  return JSON.stringify([problemType, problemType === "regression" ? [] : labels.toSorted()]);
-}
-
-async function classesOf(dir: string): Promise<string | undefined> {
-  try {
-    const { problemType, labels } = problemOf(await readConfig(dir));
-    return classesKey(problemType, labels);
-  } catch (error) {
-    if (error instanceof UserError) return undefined;
-    throw error;
-  }
-}
-
-async function modelFolders(
-  dir: string,
-  onBad: (path: string, error: unknown) => void,
-): Promise<FinishedRun[]> {
-  const found: FinishedRun[] = [];
-  for await (const { name } of Deno.readDir(dir)) {
-    const config = join(dir, name, CONFIG_FILE);
-    try {
-      const info = await fileInfo(config);
-      if (info === undefined) continue;
-      await checkRegular(config);
-      found.push({ name, dir: join(dir, name), finishedAt: info.mtime ?? new Date(0) });
-    } catch (error) {
-      onBad(join(dir, name), error);
-    }
-  }
-  return found;
 }
 
 function keyOf(folder: string, identity: string): string {
   return `${identity} ${folder}`;
-}
-
-function versionOf({ name, versions }: Model, number: number | undefined): ModelVersion {
-  const found = versions.find(({ version }) => version === number);
-  if (found !== undefined) return found;
-  const known = versions.map(({ version }) => version).join(", ");
-  throw new UnknownModelError(`model '${name}' has no such version; it has ${known}`);
-}
-
-/** Divides requests among versions: a key always gets the same version while the weights stay. */
-function choose(versions: readonly WeightedVersion[], alias: string, key?: string): number {
-  const share = key === undefined
-    ? Math.random()
-    : createHash("sha256").update(`${alias} ${key}`).digest().readUInt32BE() / 2 ** 32;
-  const total = versions.reduce((sum, { weight }) => sum + weight, 0);
-  let rest = share * total;
-  for (const { version, weight } of versions) {
-    if (rest < weight) return version;
-    rest -= weight;
-  }
-  return versions.findLast(({ weight }) => weight > 0)!.version;
 }

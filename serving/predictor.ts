@@ -15,7 +15,8 @@ import { isLong, LongTexts, SlowTextError } from "./long_texts.ts";
 import type { Metrics } from "./metrics.ts";
 import { type BorrowedModel, type ModelCache, NoRoomError } from "./model_cache.ts";
 import type { ServedModel } from "./served_model.ts";
-import { type ModelRegistry, type ModelVersion, UnknownModelError } from "./model_registry.ts";
+import { type ModelVersion, UnknownModelError } from "./model_reference.ts";
+import type { ModelRegistry } from "./model_registry.ts";
 
 /** The functions that turn logits into scores, under transformers' names. */
 export const SCORE_FUNCTIONS = ["sigmoid", "softmax", "none"] as const;

@@ -161,12 +161,27 @@ class Delimited implements Table {
       const { fields, line, lines, fault } = row;
       if (fault !== undefined) bad.add(line, fault);
       else if (fields.length !== this.columns.length) {
-        bad.add(line, `expected ${this.columns.length} fields, got ${fields.length}`);
+        const rule = `expected ${this.columns.length} fields, got ${fields.length}`;
+        bad.add(line, fields.some(holdsNul) ? NUL_FAULT : rule);
       } else if (isHeader(fields, header)) headerLines.push(line);
-      else {
-        if (lines > 1 && this.#rows.delimiter === "\t") joinedLines.push(line);
+      else if (isReordered(fields, header)) {
+        const rule =
+          "the header comes again with its columns in another order; put the rows from " +
+          "there on into a table of their own";
+        throw readError(this.#file, rule, line);
+      } else {
         const values: Record<string, string> = {};
-        for (const [name, place] of places) values[name] = fields[place]!;
+        let isDamaged = false;
+        for (const [name, place] of places) {
+          const value = fields[place]!;
+          isDamaged ||= holdsNul(value);
+          values[name] = value;
+        }
+        if (isDamaged) {
+          bad.add(line, NUL_FAULT);
+          continue;
+        }
+        if (lines > 1 && this.#rows.delimiter === "\t") joinedLines.push(line);
         yield { values, line };
       }
     }
@@ -202,6 +217,23 @@ function isHeader(fields: readonly string[], header: readonly string[]): boolean
     const trimmed = field.trim();
     return trimmed.length <= name.length && trimmed.toLowerCase() === name;
   });
+}
+
+/**
+ * Whether a row has the names of the columns in another order.
+ *
+ * @param header The names, folded.
+ */
+function isReordered(fields: readonly string[], header: readonly string[]): boolean {
+  return fields.length > 1 && header.includes(folded(fields[0]!)) &&
+    new Set(fields.map(folded)).symmetricDifference(new Set(header)).size === 0;
+}
+
+/** The rule that a row of a damaged file breaks: no text has such a character. */
+const NUL_FAULT = "it holds a NUL character, which is no text";
+
+function holdsNul(field: string): boolean {
+  return field.includes("\0");
 }
 
 function inLines(lines: readonly number[]): string {
@@ -306,6 +338,7 @@ class JsonLines implements Table {
         isEmpty = false;
         const values = jsonValues(text, wanted, lists);
         if (typeof values === "string") bad.add(line, values);
+        else if (wanted.some((column) => holdsNul(values[column]!))) bad.add(line, NUL_FAULT);
         else yield { values, line };
       }
     }

@@ -42,7 +42,8 @@ for (
 }
 
 Deno.test("readRows() gives back whatever a CSV writer wrote", async () => {
-  const field = fc.string({ unit: "binary", maxLength: 20 });
+  const field = fc.string({ unit: "binary", maxLength: 20 })
+    .map((text) => text.replaceAll("\0", ""));
   const rows = fc.array(fc.record({ a: field, b: field }), { minLength: 1, maxLength: 20 });
   await fc.assert(
     fc.asyncProperty(rows, fc.boolean(), async (rows, crlf) => {
@@ -241,6 +242,27 @@ Deno.test("readRows() leaves out headers that come again, and says so", async ()
   deepStrictEqual(notes, ["The header of 'raw.csv' comes again in line 3, 5; it is no row"]);
 });
 
+Deno.test("readRows() refuses a header that comes again in another order", async () => {
+  for (const header of ["b,a", '"B", A']) {
+    await rejects(read(`a,b\n1,2\n${header}\n3,4\n`), {
+      name: "UserError",
+      message: / line 3: the header comes again with its columns in another order; /,
+    });
+  }
+  const { rows } = await readWithNotes("a,b\nb,b\na,1\n", ["a", "b"]);
+  deepStrictEqual(rows, [["b", "b"], ["a", "1"]]);
+});
+
+Deno.test("readRows() names rows that hold a NUL character as bad", async () => {
+  const message = / line \d: it holds a NUL character, which is no text$/;
+  for (const content of ["a,b\n1,2\n3\0,4\n", "a,b\n1,2\n\0\0\0", 'a,b\n1,"\0"\n']) {
+    await rejects(read(content), { name: "UserError", message });
+  }
+  await rejects(read('{"a": "\\u0000", "b": 1}', ["a", "b"], ".jsonl"), { message });
+  // Columns that nobody reads may hold anything.
+  deepStrictEqual((await read("a,b\n1,\0\n", ["a"])).length, 1);
+});
+
 Deno.test("readRows() counts lines where quoted fields hold line ends of any kind", async () => {
   const rows = await read('a,b\r\n"1\r\n2\n3\r4",x\r\n5,y\r\n');
   deepStrictEqual(rows.map(({ line }) => line), [2, 6]);
@@ -281,11 +303,19 @@ Deno.test("readRows() reads other encodings, told by a mark or by name", async (
   await rejects(readWithNotes(windows, ["a"], { encoding: "utf-9" }), {
     message: "Cannot use --encoding utf-9: expected a name such as utf-8, windows-1252 or utf-16le",
   });
-  const unmarked = Uint8Array.from(utf16.slice(2));
-  await rejects(
-    readWithNotes(unmarked, ["a"]),
-    /: it seems to be UTF-16 without a mark; try --enc/,
-  );
+});
+
+Deno.test("readRows() knows UTF-16 without a mark", async () => {
+  for (const text of ["a,b\n1,2\n", "текст;метка\r\nдва слова;да\n", "ą,ž\n1,2\n"]) {
+    const units = Array.from({ length: text.length }, (_, i) => text.charCodeAt(i));
+    const little = units.flatMap((unit) => [unit & 0xff, unit >> 8]);
+    const big = little.map((_, i) => little[i ^ 1]!);
+    for (const [bytes, name] of [[little, "utf-16le"], [big, "utf-16be"]] as const) {
+      await rejects(readWithNotes(Uint8Array.from(bytes), ["a"]), {
+        message: new RegExp(`: it seems to be UTF-16 without a mark; try --encoding ${name}$`),
+      });
+    }
+  }
 });
 
 for (

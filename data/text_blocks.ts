@@ -125,10 +125,26 @@ function checkKind(file: string, bytes: Uint8Array, encoding: string): void {
   const other = OTHER_KINDS.find(([magic]) => start.startsWith(magic));
   if (other !== undefined) throw readError(file, other[1]);
   if (encoding !== "utf-8") return;
-  const zeros = Array.from(bytes.subarray(0, 4), (byte) => Number(byte === 0)).join("");
-  const utf16 = { "0101": "utf-16le", "1010": "utf-16be" }[zeros];
+  const utf16 = unmarkedUtf16(bytes.subarray(0, 1000));
   if (utf16 === undefined) return;
   throw readError(file, `it seems to be UTF-16 without a mark; try --encoding ${utf16}`);
+}
+
+/**
+ * The kind of UTF-16 that bytes seem to be: one byte of each character of ASCII is zero, and be it a
+ * delimiter or a line end; `undefined` for other text.
+ */
+function unmarkedUtf16(bytes: Uint8Array): string | undefined {
+  let [first, second] = [0, 0];
+  for (const [i, byte] of bytes.entries()) {
+    if (byte !== 0) continue;
+    if (i % 2 === 0) first++;
+    else second++;
+  }
+  if (first + second < Math.max(2, bytes.length / 50)) return undefined;
+  // Other characters may have a zero in their other byte.
+  if (second > 4 * first) return "utf-16le";
+  return first > 4 * second ? "utf-16be" : undefined;
 }
 
 /**

@@ -202,7 +202,15 @@ for (
         await Deno.writeTextFile(join(dir, "tf_model.h5"), "");
         return new Map();
       },
-      /but tf_model.h5, which .*transformers below 5, .*from_pretrained\(".*", from_tf=True\)/,
+      /but tf_model.h5, which .*transformers 4.48, .*from_pretrained\(".*", from_tf=True\)/,
+    ],
+    [
+      "Flax's file alone",
+      async (_, dir) => {
+        await Deno.writeTextFile(join(dir, "flax_model.msgpack"), "");
+        return new Map();
+      },
+      /but flax_model.msgpack, which .*transformers 4.48, .*from_pretrained\(".*", from_flax=True\)/,
     ],
     [
       "an adapter's files alone",

@@ -208,12 +208,15 @@ export async function weightFiles(dir: string): Promise<string[]> {
   return names.map((name) => join(dir, name));
 }
 
-/** The files of weights that Graft does not read, with transformers' options for reading them. */
+/**
+ * The files of weights that Graft does not read, with the Python that does and transformers' options.
+ * transformers 5 reads PyTorch's alone, and 4.57 fails on the others.
+ */
 const OTHER_FORMS = [
-  ["pytorch_model.bin", ""],
-  ["pytorch_model.bin.index.json", ""],
-  ["tf_model.h5", ", from_tf=True"],
-  ["flax_model.msgpack", ", from_flax=True"],
+  ["pytorch_model.bin", "Python", ""],
+  ["pytorch_model.bin.index.json", "Python", ""],
+  ["tf_model.h5", "Python, with TensorFlow and transformers 4.48,", ", from_tf=True"],
+  ["flax_model.msgpack", "Python, with Flax and transformers 4.48,", ", from_flax=True"],
 ] as const;
 
 const Architectures = z.looseObject({
@@ -226,13 +229,12 @@ async function otherForm(dir: string): Promise<string> {
     return ", but an adapter; name its base instead, or make one model of both by " +
       "'deno task export --merge'";
   }
-  for (const [file, option] of OTHER_FORMS) {
+  for (const [file, python, option] of OTHER_FORMS) {
     if (!await exists(join(dir, file))) continue;
     const configFile = join(dir, CONFIG_FILE);
     const config = await exists(configFile) ? await readJson(configFile, Architectures) : undefined;
     const model = config?.architectures?.[0] ?? "AutoModel";
     const folder = JSON.stringify(dir);
-    const python = option === "" ? "Python" : "Python, with transformers below 5,";
     return `, but ${file}, which Graft does not read; in ${python} transformers.${model}` +
       `.from_pretrained(${folder}${option}).save_pretrained(${folder}) writes the other`;
   }

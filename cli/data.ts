@@ -211,6 +211,9 @@ function formatPrepared(
     ...counts.bad > 0
       ? [`${count(counts.bad)} bad ${counts.bad === 1 ? "row" : "rows"} left out`]
       : [],
+    ...counts.skipped > 0
+      ? [`${count(counts.skipped)} ${counts.skipped === 1 ? "row" : "rows"} left out by the label`]
+      : [],
     ...dropped > 0 ? [`${count(dropped)} training rows left out to balance the classes`] : [],
     "",
     `${table}`,

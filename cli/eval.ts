@@ -81,8 +81,8 @@ async function run(options: Options): Promise<void> {
     ? reading.columns
     : columnsOf(options);
   const format = options.file === undefined ? reading.options : formatOf(options);
-  const { normalizeLabels = false } = reading.options;
-  const readOptions = { ...format, normalizeLabels, onNote: showNote };
+  const { skipLabels, normalizeLabels = false } = reading.options;
+  const readOptions = { ...format, skipLabels, normalizeLabels, onNote: showNote };
   const evaluateAs = async (dtype: Dtype) => {
     const classifier = await TextClassifier.load(executor, modelDir, dtype);
     checkFiles(options, classifier.problemType);

@@ -170,7 +170,7 @@ export function datasetOf(
 }
 
 /** Passes each note on once: all files of a folder are mostly alike. */
-function once(onNote: (note: string) => void = () => {}): (note: string) => void {
+export function once(onNote: (note: string) => void = () => {}): (note: string) => void {
   const said = new Set<string>();
   return (note) => {
     if (!said.has(note)) onNote(note);

@@ -115,6 +115,21 @@ Deno.test("readDataset() says once how all files are read", async () => {
   }
 });
 
+Deno.test("readDataset() leaves rows out by their labels, and says so of each file", async () => {
+  const given = { train: ["x", "y", "-1"], validation: ["x", "-1", "-1"], test: ["y", "y"] };
+  await read(given, async (reading, dir) => {
+    await reading;
+    const notes: string[] = [];
+    const options = { skipLabels: "-1", onNote: (note: string) => void notes.push(note) };
+    const { labels, train, validation } = await readDataset(dir, undefined, undefined, options);
+    deepStrictEqual([labels, train.length, validation.length], [["x", "y"], 2, 1]);
+    deepStrictEqual(notes, [
+      `1 row of 'train_simple.csv' is left out by --skip-labels: "-1" (1)`,
+      `2 rows of 'val_simple.csv' are left out by --skip-labels: "-1" (2)`,
+    ]);
+  });
+});
+
 Deno.test("readDataset() refuses a single class", async () => {
   await read({ train: ["a", "a"], validation: ["a"] }, async (reading, dir) => {
     await rejects(reading, {

@@ -5,7 +5,7 @@
  */
 import { BadRows } from "./bad_rows.ts";
 import { type Columns, columnsNote, DEFAULT_COLUMNS, findColumns } from "./columns.ts";
-import { type LabelNormaliser, normalisedLabelFault } from "./label_spelling.ts";
+import { type LabelNormaliser, normalisedLabelFault, SkippedLabels } from "./label_spelling.ts";
 import { labelFault, type ProblemType } from "./labels.ts";
 import { type ExampleFile, ExampleFileWriter } from "./example_file.ts";
 import { openTable, type TableFormat } from "./table.ts";
@@ -21,6 +21,8 @@ export interface Example {
 export interface ReadOptions extends TableFormat {
   /** Called with notes for the user on how the file was read. */
   onNote?: (note: string) => void;
+  /** The labels of rows that are left out, as {@link SkippedLabels} takes them. */
+  skipLabels?: string | undefined;
   /** Gives labels another spelling than they have in the file. */
   spelling?: Pick<LabelNormaliser, "apply"> | undefined;
 }
@@ -74,14 +76,18 @@ async function forEachExample(
   const { spelling } = options;
   const faultOf = spelling === undefined ? labelFault : normalisedLabelFault;
   const badRows = new BadRows(file);
+  const skipped = new SkippedLabels(options.skipLabels);
   const lists = problemType === "multi_label_classification" ? [found.label] : [];
   const wanted = [found.text, found.label];
   for await (const { values, line } of table.rows(wanted, { badRows, lists })) {
     const text = values[found.text]!;
     const label = values[found.label]!.trim();
+    if (skipped.skips(label)) continue;
     const fault = text.trim() === "" ? "the text is empty" : faultOf(label, problemType);
     if (fault === undefined) take({ text, label: spelling?.apply(label) ?? label });
     else badRows.add(line, fault);
   }
   badRows.check();
+  const left = skipped.note(file);
+  if (left !== undefined) options.onNote?.(left);
 }

@@ -4,12 +4,15 @@
  *
  * @module
  */
+import { basename } from "node:path";
 import { count } from "../lib/format.ts";
 import { classNames, joinClassNames, labelFault, type ProblemType } from "./labels.ts";
 
-/** The words that files have where there is no value. */
+/** The words that files have where there is no value, folded. */
 const NULL_WORDS: ReadonlySet<string> = new Set([
-  ...["nan", "none", "null", "nil", "na", "n/a", "<na>", "#n/a", "undefined"],
+  ...["nan", "-nan", "nat", "none", "null", "nil", "na", "n/a", "undefined"],
+  ...["#na", "#n/a", "#n/a n/a", "#null!", "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"],
+  ...["<na>", "<none>", "<null>", "(none)", "(null)", "\\n"],
   ...["-", "--", "–", "—", "?"],
 ]);
 
@@ -25,16 +28,32 @@ export type LabelCounts = ReadonlyMap<string, number>;
  */
 export function foldName(name: string): string {
   const folded = name.normalize("NFKC")
+    .replaceAll(/\p{Default_Ignorable_Code_Point}|(?!\s)\p{Cc}/gu, "")
     .replaceAll(/[\s\p{Z}]+/gu, " ")
-    .replaceAll(/[\p{Default_Ignorable_Code_Point}\p{Cc}]/gu, "")
     .trim()
     .toLowerCase()
-    .normalize("NFKC");
-  const [, sign, whole, fraction = ""] = /^([+-]?)0*(\d+)(?:[.,](\d*))?$/.exec(folded) ?? [];
-  if (whole === undefined) return folded;
-  const decimals = fraction.replace(/0+$/, "");
-  const digits = decimals === "" ? whole : `${whole}.${decimals}`;
-  return sign === "-" && digits !== "0" ? `-${digits}` : digits;
+    .normalize("NFKC")
+    // Capitals have one form of these letters.
+    .replaceAll("ß", "ss")
+    .replaceAll("ς", "σ");
+  return foldNumber(folded) ?? folded;
+}
+
+/** The plainest form of a number: `1` of `+1.0`, `01`, `1,0` and `1e0`; `undefined` for other names. */
+function foldNumber(name: string): string | undefined {
+  // Three digits after a comma may belong to thousands.
+  if (/,\d{3}$/.test(name)) return undefined;
+  const [, sign, whole = "", fraction = "", exponent = "0"] =
+    /^([+-]?)(?=[.,]?\d)(\d*)(?:[.,](\d*))?(?:e([+-]?\d{1,2}))?$/.exec(name) ?? [];
+  if (sign === undefined) return undefined;
+  const shift = Number(exponent);
+  const point = Math.max(0, whole.length + shift);
+  const digits = ("0".repeat(Math.max(0, -whole.length - shift)) + whole + fraction)
+    .padEnd(point, "0");
+  const integer = digits.slice(0, point).replace(/^0+/, "") || "0";
+  const decimals = digits.slice(point).replace(/0+$/, "");
+  const folded = decimals === "" ? integer : `${integer}.${decimals}`;
+  return sign === "-" && folded !== "0" ? `-${folded}` : folded;
 }
 
 /** Whether a name is a word for no value, such as `NaN`. */
@@ -111,7 +130,8 @@ export class LabelNormaliser {
     if (this.#problemType === "single_label_classification") {
       return listed?.length === 1 ? listed : [label];
     }
-    const names = listed ?? (this.#isList(label) ? partsOf(label) : undefined) ??
+    const parts = this.#isList(label) ? namesBetween(label, this.#problemType) : undefined;
+    const names = listed ?? parts ??
       classNames(label, this.#problemType);
     return names.filter((name) => !isNullWord(name));
   }
@@ -126,6 +146,39 @@ export function normalisedLabelFault(label: string, problemType: ProblemType): s
   }
   const joined = listed.find((name) => name.includes("|"));
   return joined === undefined ? undefined : `'${joined}' in the label holds a |, which joins names`;
+}
+
+/** Finds the rows that are to be left out by their labels, and counts them. */
+export class SkippedLabels {
+  readonly #keys: ReadonlySet<string>;
+  /** Whether a label is one of them: a file has few labels and many rows. */
+  readonly #known = new Map<string, boolean>();
+  readonly #rows = new Map<string, number>();
+
+  /** @param labels Labels separated by commas; case, spaces and the format of numbers do not count. */
+  constructor(labels: string | undefined) {
+    this.#keys = new Set(labels?.split(",").map(foldName));
+  }
+
+  /** Whether a row with this label is left out. */
+  skips(label: string): boolean {
+    if (this.#keys.size === 0) return false;
+    const isSkipped = this.#known.getOrInsertComputed(label, () => this.#keys.has(foldName(label)));
+    if (isSkipped) this.#rows.set(label, (this.#rows.get(label) ?? 0) + 1);
+    return isSkipped;
+  }
+
+  /** The number of rows that are left out. */
+  get count(): number {
+    return this.#rows.values().reduce((sum, rows) => sum + rows, 0);
+  }
+
+  /** A note for the user on the rows that are left out; `undefined` if there are none. */
+  note(file: string): string | undefined {
+    if (this.#rows.size === 0) return undefined;
+    return `${count(this.count)} ${this.count === 1 ? "row" : "rows"} of '${basename(file)}' ` +
+      `${this.count === 1 ? "is" : "are"} left out by --skip-labels: ${rowsEach([...this.#rows])}`;
+  }
 }
 
 /** The same key for names of one class. */
@@ -158,16 +211,18 @@ export function labelNotes(counts: LabelCounts, problemType: ProblemType): strin
   if (nulls.length > 0) {
     notes.push(
       `Words that mean no label are ${nulls.length > 1 ? "classes" : "a class"}: ` +
-        `${rowsEach(nulls)}` + (nulls.length > 1 ? ". --normalize-labels merges them" : ""),
+        `${rowsEach(nulls)}. ` + (nulls.length > 1 ? "--normalize-labels merges them, " : "") +
+        `--skip-labels ${quotedForShell(nulls)} leaves these rows out`,
     );
   }
   const unlabelled = names.get(NO_LABEL);
   // All of -1, 0 and 1 may be classes.
-  if (unlabelled !== undefined && [...names.keys()].some((name) => /^([2-9]|\d\d+)$/.test(name))) {
+  const isOdd = [...names.keys()].some((name) => !["-1", "0", "1"].includes(foldName(name)));
+  if (unlabelled !== undefined && isOdd) {
     notes.push(
       `The label '${NO_LABEL}' of ${count(unlabelled)} ${unlabelled === 1 ? "row" : "rows"} is a ` +
         `class like any other; where it means that there is none, as in GLUE, SNLI and Python's ` +
-        `datasets, take these rows out`,
+        `datasets, --skip-labels ${NO_LABEL} leaves these rows out`,
     );
   }
   const isCommaList = commaLists(counts, problemType);
@@ -188,6 +243,12 @@ export function labelNotes(counts: LabelCounts, problemType: ProblemType): strin
   return notes;
 }
 
+/** Labels as a flag takes them, in a shell. */
+function quotedForShell(labels: readonly (readonly [string, number])[]): string {
+  const list = labels.slice(0, NAMED).map(([label]) => label).join(",");
+  return /^[\w,.-]+$/.test(list) ? list : `'${list}'`;
+}
+
 function rowsEach(labels: readonly (readonly [string, number])[], separator?: string): string {
   const items = labels.map(([label, rows]) => `${JSON.stringify(label)} (${count(rows)})`);
   return listOf(items, separator);
@@ -205,6 +266,7 @@ function commaLists(
 ): (label: string) => boolean {
   if (problemType === "regression") return () => false;
   const labelsWith = new Map<string, number>();
+  const partsOf = (label: string) => namesBetween(label, problemType);
   for (const label of counts.keys()) {
     for (const part of new Set(partsOf(label))) {
       labelsWith.set(part, (labelsWith.get(part) ?? 0) + 1);
@@ -216,6 +278,8 @@ function commaLists(
   };
 }
 
-function partsOf(label: string): string[] {
-  return label.split(/[,;]/).map((part) => part.trim());
+/** The names between the signs that join names in a label, other than the one that is meant to. */
+function namesBetween(label: string, problemType: ProblemType): string[] {
+  const signs = problemType === "single_label_classification" ? /[,;|]/ : /[,;]/;
+  return label.split(signs).map((part) => part.trim());
 }

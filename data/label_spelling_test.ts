@@ -7,6 +7,7 @@ import {
   labelNotes,
   listedNames,
   normalisedLabelFault,
+  SkippedLabels,
   wordForNoLabels,
 } from "./label_spelling.ts";
 
@@ -18,8 +19,13 @@ for (
     ["Food", "food", " FOOD ", "fo\u200bod", "\ufefffood", "ＦＯＯＤ"],
     ["customer service", "Customer  Service", "customer\u00a0service", "customer\tservice"],
     ["caf\u00e9", "cafe\u0301", "CAF\u00c9"],
-    ["1", "1.0", "1.", "01", "+1", "1,0", " 1 ", "１"],
+    ["1", "1.0", "1.", "01", "+1", "1,0", " 1 ", "１", "1e0", "1.00E+00", "10e-1", "0.1e1"],
     ["1.5", "1.50", "1,5"],
+    ["0.5", ".5", "0,50", "5e-1", "0.05E1"],
+    ["0.05", "5e-2", ".05"],
+    ["1200", "1.2e3", "12e2"],
+    ["straße", "STRASSE", "Strasse", "STRAẞE"],
+    ["ΟΔΟΣ", "οδος", "οδοσ"],
     ["-1", "-1.0"],
     ["0", "-0", "0.0"],
   ]
@@ -30,7 +36,8 @@ for (
 }
 
 Deno.test("foldName() keeps apart what differs", () => {
-  const names = ["1", "10", "-1", "1.5", "15", "v1", "a b", "ab", "a_b", "a-b", "c", "c++", "C#"];
+  const numbers = ["1", "10", "-1", "1.5", "15", "1,000", "1000", "1e", "e1", "", ".", "+"];
+  const names = [...numbers, "v1", "a b", "ab", "a_b", "a-b", "c", "c++", "C#", "kız", "kiz"];
   deepStrictEqual(new Set(names.map(foldName)).size, names.length);
 });
 
@@ -41,7 +48,21 @@ Deno.test("foldName() folds its own result no further", () => {
 });
 
 Deno.test("isNullWord() knows the words of other programs", () => {
-  const words = ["NaN", "nan", "None", "null", "NULL", "-", " N/A ", "<NA>", "?"];
+  const words = [
+    "NaN",
+    "nan",
+    "None",
+    "null",
+    "NULL",
+    "-",
+    " N/A ",
+    "<NA>",
+    "?",
+    "\\N",
+    "(null)",
+    "NaT",
+    "#NA",
+  ];
   deepStrictEqual(words.filter((word) => !isNullWord(word)), []);
   deepStrictEqual(["nano", "0", "a-", "none of these"].filter(isNullWord), []);
 });
@@ -95,18 +116,51 @@ Deno.test("labelNotes() points out what looks wrong, with the rows", () => {
   deepStrictEqual(labelNotes(counts, SINGLE), [
     "Labels that differ only in case, spaces or form are classes of their own: " +
     '"Food" (3) / "food" (1,200). --normalize-labels merges them',
-    'Words that mean no label are classes: "NaN" (5), "-" (1). --normalize-labels merges them',
+    'Words that mean no label are classes: "NaN" (5), "-" (1). --normalize-labels merges them, ' +
+    "--skip-labels NaN,- leaves these rows out",
     "11 rows have a list where the name of a class is wanted: " +
     `"['food']" (7), "a,b" (4). --problem-type multi_label_classification --normalize-labels ` +
     "takes lists apart",
   ]);
 });
 
+Deno.test("labelNotes() takes names between | for a list where a text has one class", () => {
+  const counts = new Map([["a|b", 3], ["a", 1], ["b", 2]]);
+  deepStrictEqual(labelNotes(counts, SINGLE), [
+    '3 rows have a list where the name of a class is wanted: "a|b" (3). ' +
+    "--problem-type multi_label_classification --normalize-labels takes lists apart",
+  ]);
+  deepStrictEqual(labelNotes(counts, MULTI), []);
+});
+
+Deno.test("labelNotes() names the flag that leaves out rows without a label", () => {
+  deepStrictEqual(labelNotes(new Map([["a", 1], ["b", 1], ["#N/A", 2]]), SINGLE), [
+    "Words that mean no label are a class: \"#N/A\" (2). --skip-labels '#N/A' leaves these rows out",
+  ]);
+});
+
+Deno.test("SkippedLabels leaves out rows by their labels, and counts them", () => {
+  const skipped = new SkippedLabels("-1, NaN");
+  const labels = ["-1", "a", "nan", "-1.0", "-1", "1", ""];
+  deepStrictEqual(labels.filter((label) => !skipped.skips(label)), ["a", "1", ""]);
+  deepStrictEqual(skipped.count, 4);
+  deepStrictEqual(
+    skipped.note("a/b.csv"),
+    `4 rows of 'b.csv' are left out by --skip-labels: "-1" (2), "nan" (1), "-1.0" (1)`,
+  );
+  const none = new SkippedLabels(undefined);
+  deepStrictEqual([none.skips(""), none.count, none.note("b.csv")], [false, 0, undefined]);
+});
+
 Deno.test("labelNotes() tells of -1 beside classes from 0, and not where it may be one of three", () => {
   const natural = new Map([["0", 5], ["1", 4], ["2", 3], ["-1", 785]]);
   deepStrictEqual(labelNotes(natural, SINGLE), [
     "The label '-1' of 785 rows is a class like any other; where it means that there is none, as " +
-    "in GLUE, SNLI and Python's datasets, take these rows out",
+    "in GLUE, SNLI and Python's datasets, --skip-labels -1 leaves these rows out",
+  ]);
+  deepStrictEqual(labelNotes(new Map([["-1", 1], ["neutral", 5], ["entailment", 4]]), SINGLE), [
+    "The label '-1' of 1 row is a class like any other; where it means that there is none, as in " +
+    "GLUE, SNLI and Python's datasets, --skip-labels -1 leaves these rows out",
   ]);
   deepStrictEqual(labelNotes(new Map([["-1", 2], ["0", 1], ["1", 3]]), SINGLE), []);
   deepStrictEqual(labelNotes(new Map([["-1", 2], ["2.5", 1]]), "regression"), []);

@@ -16,7 +16,12 @@ import { DatasetExistsError, type DatasetLibrary, SAMPLE } from "../data/dataset
 import { EXTENSIONS, type IncomingFile } from "../data/preparation/ingest.ts";
 import { isDiskFull, writeFileAtomically } from "../lib/files.ts";
 import { PROBLEM_TYPES } from "../data/labels.ts";
-import { DELIMITER, ENCODING, NORMALIZE_LABELS } from "../data/preparation/prepare_settings.ts";
+import {
+  DELIMITER,
+  ENCODING,
+  NORMALIZE_LABELS,
+  SKIP_LABELS,
+} from "../data/preparation/prepare_settings.ts";
 import { UserError } from "../lib/user_error.ts";
 import { isOver, type RunStore } from "../orchestration/run_store.ts";
 import { decodedBody, mediaTypeOf, refuseMediaType } from "./body.ts";
@@ -138,6 +143,7 @@ const FileQuery = z.object({
   delimiter: DELIMITER,
   encoding: ENCODING,
   skip_bad_rows: FLAG.describe("Leave bad rows of the one file out and count them"),
+  skip_labels: SKIP_LABELS,
   normalize_labels: FLAG.describe(NORMALIZE_LABELS.description!),
   seed: z.coerce.number().int().min(0).max(2 ** 32 - 1).default(11).describe(
     "The seed of the split",
@@ -303,6 +309,7 @@ export function datasetRoutes(
           label: query.label,
           delimiter: query.delimiter,
           encoding: query.encoding,
+          skipLabels: query.skip_labels,
           normalizeLabels: query.normalize_labels,
           skipBadRows: query.skip_bad_rows,
           seed: query.seed,

@@ -54,8 +54,13 @@ const MAX_KEY_LENGTH = 200;
 const STATES = ["queued", "running", "lost", "succeeded", "failed", "cancelled"] as const;
 
 /** The server's data sets are tables in the default format, with the default columns. */
-const { columnMapping: _, delimiter: __, encoding: ___, normalizeLabels: ____, ...SETTINGS } =
-  TrainSettings.shape;
+const SETTINGS = z.object(TrainSettings.shape).omit({
+  columnMapping: true,
+  delimiter: true,
+  encoding: true,
+  skipLabels: true,
+  normalizeLabels: true,
+}).shape;
 
 const Promote = z.boolean().describe(
   "Whether requests for the name go to this model when it is there, unless its classes are others; " +

@@ -7,7 +7,12 @@
 import { z } from "zod";
 import { DEVICES } from "../onnx/runtime/device.ts";
 import { PROBLEM_TYPES } from "../data/labels.ts";
-import { DELIMITER, ENCODING, NORMALIZE_LABELS } from "../data/preparation/prepare_settings.ts";
+import {
+  DELIMITER,
+  ENCODING,
+  NORMALIZE_LABELS,
+  SKIP_LABELS,
+} from "../data/preparation/prepare_settings.ts";
 import { between, positive, whole } from "../lib/number_schemas.ts";
 import { bert } from "../models/families/bert.ts";
 import type { Family } from "../models/family.ts";
@@ -87,6 +92,7 @@ export const TrainSettings = z.strictObject({
     .describe("The columns of the data where they have other names: text=title,label=category"),
   delimiter: DELIMITER,
   encoding: ENCODING,
+  skipLabels: SKIP_LABELS,
   normalizeLabels: NORMALIZE_LABELS,
   maxLength: whole(3, 512).default(256).describe("The most tokens that the model takes of a text"),
   longTexts: z.enum(LONG_TEXTS).default("truncate").describe(

@@ -27,7 +27,7 @@ export interface IncomingFile {
     & Columns
     & Pick<
       PrepareSettings,
-      "seed" | "delimiter" | "encoding" | "normalizeLabels" | "skipBadRows"
+      "seed" | "delimiter" | "encoding" | "skipLabels" | "normalizeLabels" | "skipBadRows"
     >;
 }
 
@@ -106,8 +106,8 @@ async function writeSplits(
       const rule = `'${side}' must be a file of it, or '${WHOLE}' be the only one`;
       throw new UserError(`Cannot read the form: ${rule}`);
     }
-    const { text, label, delimiter, encoding, normalizeLabels = false } = settings;
-    const options = { delimiter, encoding, normalizeLabels, onNote };
+    const { text, label, delimiter, encoding, skipLabels, normalizeLabels = false } = settings;
+    const options = { delimiter, encoding, skipLabels, normalizeLabels, onNote };
     const dataset = await readDataset(dir, problemType, { text, label }, options);
     for (const written of files.values()) await Deno.remove(written);
     await writeDataset(dir, dataset);

@@ -53,6 +53,8 @@ export interface PreparedDataset {
     read: number;
     /** Rows that broke a rule and were left out. */
     bad: number;
+    /** Rows that were left out by their label. */
+    skipped: number;
     /** Rows that normalising left without a text, dropped. */
     emptied: number;
     kept: number;
@@ -137,6 +139,8 @@ async function prepareRows(
   const survey = await surveyRows(first, (row) => writer?.add(row));
   if (!settings.skipBadRows) survey.badRows.check();
   if (survey.badRows.count > 0) onNote(survey.badRows.note());
+  const skippedNote = survey.skipped.note(rawFile);
+  if (skippedNote !== undefined) onNote(skippedNote);
   const classes = poolClasses(survey, settings, names, onNote);
   const { sides, trainBeforeBalance } = splitRows(rawFile, survey, classes, settings);
   const usedSides = SIDES.slice(0, settings.testRatio === 0 ? 2 : 3);
@@ -149,7 +153,8 @@ async function prepareRows(
   const writers: SideWriter[] = [];
   if (rows === undefined) {
     for (const side of usedSides) {
-      writers.push(new SideWriter(SPLIT_FILES[side], await partial(SPLIT_FILES[side])));
+      const name = SPLIT_FILES[side];
+      writers.push(new SideWriter(name, await partial(name), settings.problemType));
     }
     let row = 0;
     for await (const text of reread(rawFile, given, survey, signal)) {
@@ -160,14 +165,17 @@ async function prepareRows(
   }
   const [train, validation, test] = rows === undefined
     ? await Promise.all(writers.map((writer) => writer.finish()))
-    : usedSides.map((side) => describeFile(SPLIT_FILES[side], labelCounts(rows[side])));
+    : usedSides.map((side) =>
+      describeFile(SPLIT_FILES[side], labelCounts(rows[side]), settings.problemType)
+    );
 
   const dataset: PreparedDataset = {
     settings: settingsRecord(settings),
     input: { file: basename(rawFile), bytes: survey.bytes, ...survey.digest },
     counts: {
-      read: survey.read + survey.badRows.count,
+      read: survey.read + survey.badRows.count + survey.skipped.count,
       bad: survey.badRows.count,
+      skipped: survey.skipped.count,
       emptied: survey.read - rawLabels.length,
       kept: rawLabels.length,
       distinct_texts: survey.distinctTexts,
@@ -281,7 +289,11 @@ function splitRows(
   for (const [side, name] of SIDES.entries()) {
     const isWanted = name !== "test" || settings.testRatio > 0;
     if (isWanted && !sides.includes(side)) {
-      throw cannot(`no row would be left for the ${name} file`);
+      throw cannot(
+        `no row would be left for the ${name} file, as each class keeps a row in training` +
+          (isByRow ? "" : ` and rows of one ${settings.group ?? "text"} stay together`) +
+          "; 'data prepare --min-class-count 2' pools the classes of one row",
+      );
     }
   }
   if (settings.balance) {
@@ -300,6 +312,7 @@ function settingsRecord(settings: FullPrepareSettings): Record<string, unknown> 
     delimiter: settings.delimiter ?? null,
     encoding: settings.encoding ?? null,
     skip_bad_rows: settings.skipBadRows,
+    skip_labels: settings.skipLabels ?? null,
     normalize_labels: settings.normalizeLabels,
     group: settings.group ?? null,
     stopwords: settings.stopwords,

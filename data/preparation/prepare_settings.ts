@@ -19,6 +19,11 @@ export const DELIMITER = z.string().optional()
 export const ENCODING = z.string().optional()
   .describe("Of tables, such as windows-1252; default: utf-8, or as a byte-order mark says");
 
+/** The labels of rows that are left out, as {@link SkippedLabels} takes them. */
+export const SKIP_LABELS = z.string().optional().describe(
+  "Leave out the rows with these labels, separated by commas, such as -1 or NaN where there is none",
+);
+
 /** Whether labels go through {@link LabelNormaliser}. */
 export const NORMALIZE_LABELS = z.boolean().optional().describe(
   "Merge labels that differ only in case, spaces, Unicode form or the format of a number, and words " +
@@ -45,6 +50,7 @@ export const PrepareSettings = z.strictObject({
   delimiter: DELIMITER,
   encoding: ENCODING,
   skipBadRows: flag.describe("Leave bad rows out and count them, rather than refuse the file"),
+  skipLabels: SKIP_LABELS,
   normalizeLabels: NORMALIZE_LABELS,
   group: z.string().optional()
     .describe(
@@ -82,6 +88,7 @@ type WithoutDefault =
   | "group"
   | "delimiter"
   | "encoding"
+  | "skipLabels"
   | "minClassCount"
   | "topClasses"
   | "labelNames";

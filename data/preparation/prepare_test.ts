@@ -381,6 +381,29 @@ Deno.test("prepare() names all bad rows, or leaves them out and counts them", as
   });
 });
 
+Deno.test("prepare() leaves rows out by their labels and counts them", async () => {
+  await withRaw(`text,label\n${twelve}c,-1\nd,-1.0\ne,NaN\n`, async (raw, _, out) => {
+    const settings = { ...plain, skipLabels: "-1,nan" };
+    const { counts, notes } = await prepare(raw, { settings, outDir: out });
+    deepStrictEqual([counts.read, counts.skipped, counts.kept], [15, 3, 12]);
+    deepStrictEqual(notes, [
+      `3 rows of 'raw.csv' are left out by --skip-labels: "-1" (1), "-1.0" (1), "NaN" (1)`,
+    ]);
+    deepStrictEqual((await readDataset(out)).labels, ["0", "1"]);
+  });
+});
+
+Deno.test("prepare() counts the rows of each class where a text has several", async () => {
+  const rows = Array.from({ length: 24 }, (_, i) => `text ${i},${["a", "b", "a|b", ""][i % 4]}`);
+  await withRaw(["text,label", ...rows].join("\n"), async (raw, _, out) => {
+    const settings = { ...plain, problemType: "multi_label_classification" as const };
+    const { files } = await prepare(raw, { settings, outDir: out });
+    const { classes, rows: all } = files.train;
+    deepStrictEqual(Object.keys(classes), ["a", "b"]);
+    ok(classes["a"]! + classes["b"]! >= all * 0.75, JSON.stringify(files.train));
+  });
+});
+
 Deno.test("prepare() points out labels of several spellings, or merges them", async () => {
   const rows = Array.from(
     { length: 24 },

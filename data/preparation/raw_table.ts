@@ -6,7 +6,7 @@
 import { createHash, type Hash } from "node:crypto";
 import type { BadRows } from "../bad_rows.ts";
 import { columnsNote, findColumn } from "../columns.ts";
-import { normalisedLabelFault } from "../label_spelling.ts";
+import { normalisedLabelFault, SkippedLabels } from "../label_spelling.ts";
 import { labelFault } from "../labels.ts";
 import { openTable, type Table } from "../table.ts";
 import { normaliser } from "./normalise.ts";
@@ -46,6 +46,8 @@ export class RawTable implements AsyncDisposable {
   readonly file: string;
   /** The settings with the defaults and columns of this file. */
   readonly settings: FullPrepareSettings;
+  /** Counts the rows that are left out by their label. */
+  readonly skipped: SkippedLabels;
   readonly #table: Table;
   readonly #read: ReadBytes;
   /** The SHA-256 of the file when all has been read, if it is wanted. */
@@ -56,6 +58,7 @@ export class RawTable implements AsyncDisposable {
   private constructor(file: string, settings: FullPrepareSettings, table: Table, read: ReadBytes) {
     this.file = file;
     this.settings = settings;
+    this.skipped = new SkippedLabels(settings.skipLabels);
     this.#table = table;
     this.#read = read;
   }
@@ -107,6 +110,7 @@ export class RawTable implements AsyncDisposable {
     for await (const { values, line } of this.#table.rows(columns, { badRows, lists })) {
       const text = textColumns.map((column) => values[column]!).join(" ");
       const label = values[labelColumn]!.trim();
+      if (this.skipped.skips(label)) continue;
       const group = groupColumn === undefined ? undefined : values[groupColumn]!;
       const fault = text.trim() === "" ? "the text is empty" : labelFaultOf(label, problemType) ??
         (group === "" ? `'${groupColumn}' is empty` : undefined);

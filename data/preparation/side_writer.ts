@@ -6,12 +6,13 @@
 import { createHash } from "node:crypto";
 import type { PartialFile } from "../../lib/files.ts";
 import { CsvBlocks } from "../csv_file.ts";
+import { classNames, type ProblemType } from "../labels.ts";
 
 /** One of the files written. */
 export interface PreparedFile {
   file: string;
   rows: number;
-  /** Rows by label. */
+  /** The rows of each class; none where labels are numbers. */
   classes: Record<string, number>;
   /** Missing where the files are for one run, which has a digest of its data. */
   sha256?: string;
@@ -21,20 +22,22 @@ export interface PreparedFile {
 export class SideWriter {
   readonly #name: string;
   readonly #file: PartialFile;
+  readonly #problemType: ProblemType;
   readonly #digest = createHash("sha256");
-  readonly #classes = new Map<string, number>();
+  readonly #labels = new Map<string, number>();
   readonly #blocks = new CsvBlocks();
 
   /** @param name The file's name in the folder. */
-  constructor(name: string, file: PartialFile) {
+  constructor(name: string, file: PartialFile, problemType: ProblemType) {
     this.#name = name;
     this.#file = file;
+    this.#problemType = problemType;
     this.#blocks.add(["text", "label"]);
   }
 
   /** Adds a row. */
   async add(text: string, label: string): Promise<void> {
-    this.#classes.set(label, (this.#classes.get(label) ?? 0) + 1);
+    this.#labels.set(label, (this.#labels.get(label) ?? 0) + 1);
     const block = this.#blocks.add([text, label]);
     if (block !== undefined) await this.#write(block);
   }
@@ -42,7 +45,8 @@ export class SideWriter {
   /** Writes the last rows, and describes the file. */
   async finish(): Promise<PreparedFile> {
     await this.#write(this.#blocks.rest());
-    return { ...describeFile(this.#name, this.#classes), sha256: this.#digest.digest("hex") };
+    const described = describeFile(this.#name, this.#labels, this.#problemType);
+    return { ...described, sha256: this.#digest.digest("hex") };
   }
 
   /** Gives the file its name. */
@@ -60,12 +64,22 @@ export class SideWriter {
 /**
  * Describes a file of rows.
  *
- * @param classes The number of rows of each label.
+ * @param labels The number of rows of each label.
  */
-export function describeFile(file: string, classes: ReadonlyMap<string, number>): PreparedFile {
+export function describeFile(
+  file: string,
+  labels: ReadonlyMap<string, number>,
+  problemType: ProblemType,
+): PreparedFile {
+  const classes = new Map<string, number>();
+  for (const [label, rows] of labels) {
+    for (const name of classNames(label, problemType)) {
+      classes.set(name, (classes.get(name) ?? 0) + rows);
+    }
+  }
   return {
     file,
-    rows: classes.values().reduce((sum, rows) => sum + rows, 0),
+    rows: labels.values().reduce((sum, rows) => sum + rows, 0),
     classes: Object.fromEntries([...classes].sort(([a], [b]) => a < b ? -1 : 1)),
   };
 }

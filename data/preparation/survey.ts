@@ -6,6 +6,7 @@
 import { hash } from "node:crypto";
 import { BadRows } from "../bad_rows.ts";
 import type { Example } from "../examples.ts";
+import type { SkippedLabels } from "../label_spelling.ts";
 import { DuplicateNumbers } from "./duplicates.ts";
 import type { RawTable } from "./raw_table.ts";
 
@@ -14,6 +15,7 @@ export interface Survey {
   /** Sound rows. */
   read: number;
   badRows: BadRows;
+  skipped: SkippedLabels;
   bytes: number;
   digest: { sha256?: string };
   /** The distinct raw labels in order of appearance. */
@@ -51,6 +53,7 @@ export async function surveyRows(table: RawTable, keep: (row: Example) => void):
   return {
     read,
     badRows,
+    skipped: table.skipped,
     bytes: table.bytes,
     digest: table.digest,
     labels: labels.keys(),

@@ -11,6 +11,7 @@ import {
   datasetOf,
   labelCounts,
   labelledTestFile,
+  once,
   SPLIT_FILES,
   splitFile,
 } from "../dataset.ts";
@@ -67,7 +68,7 @@ export async function findUnsplitData(path: string): Promise<UnsplitData | undef
 export interface SplitForRunOptions {
   settings: Pick<
     PrepareSettings,
-    "problemType" | "delimiter" | "encoding" | "normalizeLabels" | "skipBadRows"
+    "problemType" | "delimiter" | "encoding" | "skipLabels" | "normalizeLabels" | "skipBadRows"
   >;
   /** The text may be several columns, separated by commas. */
   columns?: Columns;
@@ -87,13 +88,13 @@ export interface SplitForRunOptions {
 export async function splitForRun(
   { file, dir }: UnsplitData,
   outDir: string,
-  { settings, columns = DEFAULT_COLUMNS, rowsFile, onNote = () => {}, signal }: SplitForRunOptions,
+  { settings, columns = DEFAULT_COLUMNS, rowsFile, signal, ...options }: SplitForRunOptions,
 ): Promise<Dataset> {
   const { problemType = "single_label_classification", normalizeLabels = false } = settings;
-  const format = { delimiter: settings.delimiter, encoding: settings.encoding };
-  const testFile = dir === undefined
-    ? undefined
-    : await labelledTestFile(dir, columns, { ...format, onNote });
+  const { delimiter, encoding, skipLabels } = settings;
+  const onNote = once(options.onNote);
+  const reading = { delimiter, encoding, skipLabels, onNote };
+  const testFile = dir === undefined ? undefined : await labelledTestFile(dir, columns, reading);
   const { dataset, rows } = await prepareRowsFile(file, rowsFile, {
     settings: { ...settings, ...columns, ...(testFile !== undefined && { testRatio: 0 }) },
     outDir,
@@ -107,7 +108,7 @@ export async function splitForRun(
     const spelling = normalizeLabels
       ? new LabelNormaliser(labelCounts(train), problemType)
       : undefined;
-    test = await readExamples(testFile, problemType, columns, { ...format, spelling });
+    test = await readExamples(testFile, problemType, columns, { ...reading, spelling });
   }
   onNote(splitLine(basename(file), dataset, testFile));
   return datasetOf(outDir, { train, validation: [...validation], test }, problemType, {

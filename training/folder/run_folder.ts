@@ -257,8 +257,8 @@ export async function readingOf(
 
 /** The options by which a run reads its data, from its settings. */
 export function readOptions(settings: Partial<TrainSettings> = {}): DatasetOptions {
-  const { delimiter, encoding, normalizeLabels = false } = settings;
-  return { delimiter, encoding, normalizeLabels };
+  const { delimiter, encoding, skipLabels, normalizeLabels = false } = settings;
+  return { delimiter, encoding, skipLabels, normalizeLabels };
 }
 
 /** The texts that a model was trained on; `undefined` if they cannot be found. */

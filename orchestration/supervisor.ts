@@ -4,42 +4,29 @@
  *
  * @module
  */
-import { basename, dirname, join, resolve } from "node:path";
-import { isDiskFull, writeJson } from "../lib/files.ts";
-import { messageOf } from "../lib/format.ts";
+import { resolve } from "node:path";
 import { folderHider, type HideFolders } from "../lib/own_folders.ts";
-import { Attempts } from "./attempts.ts";
-import type { FinishEvent } from "../training/events.ts";
-import type { Job, JobMessage, TrainJob } from "./job.ts";
+import { needsBase } from "../models/tuners/tuner.ts";
+import type { Attempts } from "./attempts.ts";
+import { EvaluationWork } from "./evaluation_work.ts";
+import { type SpawnWorker, spawnWorker } from "./job_process.ts";
+import { JobProcesses } from "./job_processes.ts";
+import { retry } from "./retry.ts";
 import type { RunFiles } from "./run_files.ts";
-import { CheckpointStore, RunFollower } from "./run_follower.ts";
-import { JobProcess, type SpawnWorker, spawnWorker } from "./job_process.ts";
 import {
-  AttemptedRun,
   AttemptReplacedError,
   type Claim,
   type Evaluation,
   type IdempotentRequest,
   isOver,
-  MAX_ERROR_LENGTH,
   type Run,
-  type RunResult,
-  type RunState,
   RunStateError,
   type RunStore,
 } from "./run_store.ts";
-import { baseNameOf, isAdapter } from "../models/formats/adapter.ts";
-import { needsBase } from "../models/tuners/tuner.ts";
-import { StoreTimeoutError } from "./store.ts";
-import { TrainSettings } from "../training/settings.ts";
-import { camelCase, mapKeys } from "../lib/snake_case.ts";
+import { ended, RunWork } from "./run_work.ts";
 
 /** The silence after which a subprocess counts as lost, until it is replaced or speaks. */
 const LOST_AFTER_MS = 10_000;
-/** The longest pause before a change of the state that found the disk full is tried again. */
-const MAX_PAUSE_MS = 10_000;
-/** The number of deaths in a row without a new checkpoint after which a run fails. */
-const MAX_DEATHS = 3;
 /** The time after which a subprocess that was told to stop is killed. */
 const STOP_TIMEOUT_MS = 20_000;
 
@@ -75,41 +62,40 @@ export class QueueFullError extends Error {
 /** Takes runs and evaluations from the queue, and runs them to their end. */
 export class Supervisor implements AsyncDisposable {
   readonly #store: RunStore;
-  readonly #runsDir: string;
-  readonly #datasetDir: (name: string) => string;
-  readonly #spawn: SpawnWorker;
-  readonly #heartbeatTimeoutMs: number;
-  readonly #reportsDir: string;
   readonly #files: RunFiles | undefined;
   readonly #maxQueued: number;
-  readonly #hideFolders: HideFolders;
+  readonly #processes: JobProcesses;
+  readonly #runs: RunWork;
+  readonly #evaluations: EvaluationWork;
   /** The number of reserved places in the queue. */
   #reserved = 0;
   readonly #working: Promise<void>[];
-  readonly #processes = new Map<string, JobProcess>();
-  #closed = false;
-  readonly #closes = Promise.withResolvers<void>();
-  readonly #claiming = new AbortController();
+  readonly #stopping = new AbortController();
   readonly #closing = new AbortController();
 
   constructor(options: SupervisorOptions) {
     const { store, runsDir, datasetDir, workers = 1, spawn = spawnWorker } = options;
     const { heartbeatTimeoutMs = 120_000, files, maxQueued = 100 } = options;
     this.#store = store;
-    this.#runsDir = runsDir;
-    this.#datasetDir = datasetDir;
-    this.#spawn = spawn;
-    this.#heartbeatTimeoutMs = heartbeatTimeoutMs;
-    this.#reportsDir = join(runsDir, "evaluations");
     this.#files = files;
     this.#maxQueued = maxQueued;
-    this.#hideFolders = options.hideFolders ?? folderHider([runsDir]);
+    this.#processes = new JobProcesses(spawn, heartbeatTimeoutMs);
+    const shared = {
+      store,
+      runsDir,
+      processes: this.#processes,
+      files,
+      hideFolders: options.hideFolders ?? folderHider([runsDir]),
+      closing: this.#stopping.signal,
+    };
+    this.#runs = new RunWork({ ...shared, datasetDir });
+    this.#evaluations = new EvaluationWork(shared);
     this.#working = Array.from({ length: workers }, () => this.#workLoop());
   }
 
   /** Whether the supervisor takes no more tasks. */
   get closed(): boolean {
-    return this.#closed;
+    return this.#stopping.signal.aborted;
   }
 
   /** Aborts once the supervisor has stopped everything for the server's end. */
@@ -139,27 +125,22 @@ export class Supervisor implements AsyncDisposable {
 
   /** The folders of a run. */
   attempts(id: string): Attempts {
-    return new Attempts(this.#runsDir, id);
+    return this.#runs.attempts(id);
   }
 
-  /** The file of an evaluation's report, which may be too large for a value of the store. */
+  /** See {@link EvaluationWork.reportFile}. */
   reportFile(id: string): string {
-    return this.#files === undefined
-      ? join(this.#reportsDir, `${id}.json`)
-      : join(this.#reportsDir, id, "report.json");
+    return this.#evaluations.reportFile(id);
   }
 
-  /** The file of an evaluation's predictions. */
+  /** See {@link EvaluationWork.rowsFile}. */
   rowsFile(id: string): string {
-    return this.#files === undefined
-      ? join(this.#reportsDir, `${id}.rows.jsonl`)
-      : join(this.#reportsDir, id, "rows.jsonl");
+    return this.#evaluations.rowsFile(id);
   }
 
-  /** Makes sure that the files of an evaluation that has succeeded are on this machine. */
-  async bringReport({ id, artifact }: Evaluation): Promise<void> {
-    if (artifact === undefined) return;
-    await this.#files?.bringReport(artifact, join(this.#reportsDir, id));
+  /** See {@link EvaluationWork.bringReport}. */
+  async bringReport(evaluation: Evaluation): Promise<void> {
+    await this.#evaluations.bringReport(evaluation);
   }
 
   /** How long a run's subprocess has been silent, if that is long enough to count as lost. */
@@ -172,8 +153,10 @@ export class Supervisor implements AsyncDisposable {
   async recover(): Promise<void> {
     const runs = (await this.#store.list()).filter((run) => !isOver(run)).reverse();
     for (const run of runs) {
-      if (await this.#isSettled(run)) continue;
-      if (run.state !== "queued") await this.#retry(() => this.#store.setState(run.id, "queued"));
+      if (await this.#runs.isSettled(run)) continue;
+      if (run.state !== "queued") {
+        await retry(() => this.#store.setState(run.id, "queued"), this.#stopping.signal);
+      }
       await this.#store.enqueue({ kind: "run", id: run.id });
     }
     for (const evaluation of (await this.#store.listEvaluations()).reverse()) {
@@ -264,12 +247,9 @@ export class Supervisor implements AsyncDisposable {
 
   /** Stops all work, with checkpoints, and starts nothing more; all of it stays unfinished. */
   async close(): Promise<void> {
-    this.#closed = true;
-    this.#claiming.abort();
-    this.#closes.resolve();
-    for (const process of this.#processes.values()) process.stop();
-    const end = () => this.#processes.values().forEach((process) => process.kill());
-    const timer = setTimeout(end, STOP_TIMEOUT_MS);
+    this.#stopping.abort();
+    this.#processes.stop();
+    const timer = setTimeout(() => this.#processes.kill(), STOP_TIMEOUT_MS);
     await Promise.allSettled(this.#working);
     clearTimeout(timer);
     this.#closing.abort();
@@ -282,7 +262,7 @@ export class Supervisor implements AsyncDisposable {
   /** Runs one task after another. */
   async #workLoop(): Promise<void> {
     while (true) {
-      const claim = await this.#store.claim(this.#claiming.signal);
+      const claim = await this.#store.claim(this.#stopping.signal);
       if (claim === undefined) return;
       await this.#do(claim).catch((error) => {
         // The task belongs to another attempt now, or the next server resumes it.
@@ -298,291 +278,10 @@ export class Supervisor implements AsyncDisposable {
       claim.keepAlive().catch((error) => console.error(`Cannot keep '${id}': ${error.message}`));
     const timer = leaseMs === undefined ? undefined : setInterval(keepAlive, leaseMs / 3);
     try {
-      const isDone = kind === "run" ? await this.#runClaimed(id) : await this.#evaluate(id);
+      const isDone = kind === "run" ? await this.#runs.run(id) : await this.#evaluations.run(id);
       await (isDone ? claim.release() : claim.giveBack());
     } finally {
       clearInterval(timer);
     }
   }
-
-  /** Runs a claimed run, in whatever state an earlier claim left it; returns whether it is over. */
-  async #runClaimed(id: string): Promise<boolean> {
-    const run = await this.#retry(() => this.#store.get(id));
-    if (run === undefined || await this.#isSettled(run)) return true;
-    if (run.state !== "queued") await this.#retry(() => this.#store.setState(id, "queued"));
-    return await this.#seeThrough(id);
-  }
-
-  /** Whether a run is over; finishes a run that only lacks its final state. */
-  async #isSettled(run: Run): Promise<boolean> {
-    if (isOver(run)) return true;
-    const own = new AttemptedRun(this.#store, run.id, run.attempt);
-    if (run.cancelling) await this.#end(own, "cancelled");
-    else if (await this.#isPublished(run)) await this.#succeed(own, run);
-    else return false;
-    return true;
-  }
-
-  async #isPublished(run: Run): Promise<boolean> {
-    if (this.#files === undefined) return await this.attempts(run.id).isPublished();
-    return run.artifacts?.model !== undefined;
-  }
-
-  /** Attempts a run until it is over or the server closes, and returns whether it is over. */
-  async #seeThrough(id: string): Promise<boolean> {
-    let run = await this.#start(id);
-    while (!isOver(run) && !this.#closed) {
-      let own = new AttemptedRun(this.#store, id, run.attempt);
-      try {
-        const attempt = run.attempt + 1;
-        const resume = this.#files === undefined
-          ? await this.attempts(id).prepare(attempt)
-          : await this.#files.bringCheckpoint(run, this.attempts(id).dirOf(attempt));
-        run = await this.#retry(() => own.change({ attempt }));
-        own = new AttemptedRun(this.#store, id, attempt);
-        run = await this.#attempt(own, run, resume);
-      } catch (error) {
-        if (error instanceof RunStateError) throw error;
-        run = await this.#fail(own, messageOf(error));
-      }
-    }
-    if (isOver(run)) return true;
-    await new AttemptedRun(this.#store, id, run.attempt).setState("queued");
-    return false;
-  }
-
-  /** Starts a queued run; returns it unchanged if it was cancelled before. */
-  async #start(id: string): Promise<Run> {
-    try {
-      return await this.#retry(() =>
-        this.#store.setState(id, "running", { started_at: now() }, ["queued"])
-      );
-    } catch (error) {
-      const run = error instanceof RunStateError ? await this.#store.get(id) : undefined;
-      if (run === undefined || !isOver(run)) throw error;
-      return run;
-    }
-  }
-
-  /**
-   * Runs an operation of the store, and retries it while the disk is full or the store does not
-   * answer, so that the outcome of a run is not lost.
-   */
-  async #retry<Result>(change: () => Promise<Result>): Promise<Result> {
-    for (let pauseMs = 500;; pauseMs = Math.min(2 * pauseMs, MAX_PAUSE_MS)) {
-      try {
-        return await change();
-      } catch (error) {
-        const mayPass = isDiskFull(error) || error instanceof StoreTimeoutError;
-        if (!mayPass || this.#closed) throw error;
-        console.error(`${(error as Error).message}; it is tried again in ${pauseMs / 1000} s`);
-      }
-      await this.#pause(pauseMs);
-    }
-  }
-
-  /** Waits for a time, or until the server closes. */
-  async #pause(ms: number): Promise<void> {
-    const { promise: over, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, ms);
-    await Promise.race([over, this.#closes.promise]);
-    clearTimeout(timer);
-  }
-
-  /** Trains in a subprocess until it ends, and writes the outcome of the attempt. */
-  async #attempt(own: AttemptedRun, run: Run, resume: boolean): Promise<Run> {
-    const { id, name, attempt, base, dataset } = run;
-    const settings = TrainSettings.parse(mapKeys(run.settings, camelCase));
-    if (run.cancelling) return await this.#end(own, "cancelled");
-    const dir = this.attempts(id).dirOf(attempt);
-    const inputs = await this.#files?.bringInputs(run);
-    const job: TrainJob = {
-      type: "train",
-      settings: { ...settings, model: inputs?.base ?? base },
-      dataDir: inputs?.dataDir ?? this.#datasetDir(dataset),
-      outDir: dir,
-      name,
-      resume,
-    };
-    const follower = new RunFollower(
-      own,
-      this.#files && new CheckpointStore(this.#files, run, dir),
-    );
-    const work = this.#work(
-      id,
-      job,
-      (message) => follower.take(this.#withoutFolders(message, settings.model)),
-    );
-    const over = new AbortController();
-    const watching = this.#watch(own, over.signal);
-    await Promise.allSettled([work.finally(() => over.abort()), watching]);
-    await watching;
-    return await this.#finish(own, attempt, follower, await work);
-  }
-
-  /** Stops an attempt when it is cancelled, and kills it when another has begun. */
-  async #watch(own: AttemptedRun, signal: AbortSignal): Promise<void> {
-    const process = this.#processes.get(own.id);
-    try {
-      for await (const run of this.#store.watch(own.id, signal)) {
-        if (run !== undefined) own.check(run);
-        if (run?.cancelling) process?.stop();
-      }
-    } catch (error) {
-      process?.kill();
-      throw error;
-    }
-  }
-
-  /** Runs a job in a subprocess, and returns the reason for its end. */
-  async #work(
-    id: string,
-    job: Job,
-    onMessage: (message: JobMessage) => Promise<void>,
-  ): Promise<string> {
-    const process = new JobProcess(this.#spawn, job, onMessage, this.#heartbeatTimeoutMs);
-    this.#processes.set(id, process);
-    if (this.#closed) process.stop();
-    try {
-      return await process.end;
-    } finally {
-      this.#processes.delete(id);
-    }
-  }
-
-  async #finish(
-    own: AttemptedRun,
-    attempt: number,
-    { finish, stopped, error, checkpointed }: RunFollower,
-    reason: string,
-  ): Promise<Run> {
-    const { id } = own;
-    if (finish !== undefined) {
-      const result = { ...runResult(finish), model_dir: basename(this.attempts(id).modelDir) };
-      // The result is written first: a server that starts takes a finished model for the end of the
-      // run.
-      const artifacts = this.#files && await this.#storeModel(id, attempt);
-      const run = await this.#retry(() => own.change({ result, ...artifacts && { artifacts } }));
-      if (this.#files === undefined) await this.attempts(id).publish(attempt);
-      return await this.#succeed(own, run);
-    }
-    if (error !== undefined) return await this.#fail(own, error);
-    const run = (await this.#store.get(id))!;
-    if (run.cancelling) return await this.#end(own, "cancelled");
-    if (stopped || this.#closed) return run;
-    const deaths = checkpointed ? 0 : run.deaths + 1;
-    if (deaths < MAX_DEATHS) return await this.#retry(() => own.change({ deaths }));
-    const death = `the training process ended ${deaths} times without a new checkpoint`;
-    return await this.#fail(own, `${death}, the last time with ${reason}`);
-  }
-
-  /** Stores the model of an attempt, where it is served on other machines. */
-  async #storeModel(id: string, attempt: number): Promise<NonNullable<Run["artifacts"]>> {
-    const run = (await this.#store.get(id))!;
-    const model = await this.#files!.storeModel(run, this.attempts(id).dirOf(attempt));
-    return { ...run.artifacts, model };
-  }
-
-  async #succeed(own: AttemptedRun, run: Run): Promise<Run> {
-    const { result } = run;
-    await this.#files?.publish(run);
-    if (result !== undefined) {
-      await this.#retry(() => own.append({ type: "finish", ...result }));
-    }
-    const ended = await this.#end(own, "succeeded");
-    if (this.#files !== undefined) {
-      if (run.artifacts?.checkpoint !== undefined) {
-        await this.#files.dropCheckpoint(run.artifacts.checkpoint);
-      }
-      await this.attempts(run.id).removeAttempts();
-    }
-    return ended;
-  }
-
-  async #fail(own: AttemptedRun, error: string): Promise<Run> {
-    return await this.#end(own, "failed", { error: this.#shown(error) });
-  }
-
-  /**
-   * A message as clients see it.
-   *
-   * @param model The model that the run was asked to train on.
-   */
-  #withoutFolders(message: JobMessage, model: string): JobMessage {
-    switch (message.type) {
-      case "start":
-        return { ...message, model, notes: message.notes.map(this.#hideFolders) };
-      case "checkpoint":
-        return { ...message, dir: this.#hideFolders(message.dir) };
-      default:
-        return message;
-    }
-  }
-
-  /** An error as clients see it. */
-  #shown(error: string): string {
-    return this.#hideFolders(error).slice(0, MAX_ERROR_LENGTH);
-  }
-
-  async #end(own: AttemptedRun, state: RunState, change: Partial<Run> = {}): Promise<Run> {
-    return await this.#retry(() => own.setState(state, { ...ended(), ...change }));
-  }
-
-  /** Runs a claimed evaluation, unless the server closes, and returns whether it is over. */
-  async #evaluate(id: string): Promise<boolean> {
-    const claimed = await this.#retry(() => this.#store.getEvaluation(id));
-    if (claimed === undefined || isOver(claimed)) return true;
-    const attempt = (claimed.attempt ?? 0) + 1;
-    const change = (fields: Partial<Evaluation>, expected: number) =>
-      this.#retry(() =>
-        this.#store.updateEvaluation(id, ({ attempt = 0 }) => {
-          if (attempt === expected) return fields;
-          throw new AttemptReplacedError(`Cannot change evaluation '${id}': another has taken it`);
-        })
-      );
-    const { job: asked } = await change({ state: "running", attempt }, attempt - 1);
-    let failure: string | undefined;
-    let report: object | undefined;
-    const reportDir = dirname(this.reportFile(id));
-    await Deno.mkdir(reportDir, { recursive: true });
-    const work = async (onMessage: (message: JobMessage) => Promise<void>) => {
-      const inputs = await this.#files?.bringEvaluated(claimed);
-      const { modelDir } = { ...asked, ...inputs };
-      const base = await isAdapter(modelDir) ? await baseNameOf(modelDir) : undefined;
-      const rowsFile = this.rowsFile(id);
-      const job = { ...asked, ...inputs, ...base !== undefined && { base }, rowsFile };
-      return await this.#work(id, job, onMessage);
-    };
-    const reason = await work(async (message) => {
-      if (message.type === "error") failure = message.message;
-      if (message.type !== "report") return;
-      ({ report } = message);
-      await writeJson(this.reportFile(id), report);
-    }).catch((error) => String(error));
-    if (report === undefined && this.#closed) return false;
-    const error = failure ?? `the process ended with ${reason}`;
-    const artifact = report && await this.#files?.storeReport(claimed, reportDir);
-    await change({
-      finished_at: now(),
-      ...artifact !== undefined && { artifact },
-      ...report === undefined
-        ? { state: "failed", error: this.#shown(error) }
-        : { state: "succeeded" },
-    }, attempt);
-    return true;
-  }
-}
-
-function runResult({ type: _, metrics, ...result }: FinishEvent): RunResult {
-  const summary = Object.entries(metrics)
-    .filter(([key]) => key !== "per_class" && key !== "confusion_matrix");
-  return { ...result, metrics: Object.fromEntries(summary) as unknown as RunResult["metrics"] };
-}
-
-function now(): string {
-  return new Date().toISOString();
-}
-
-function ended(): { finished_at: string; cancelling: false } {
-  return { finished_at: now(), cancelling: false };
 }

@@ -9,9 +9,12 @@ import { type Family, withLabels } from "./family.ts";
 import { SCRATCH_SIZES, type ScratchSize } from "./formats/config.ts";
 import { Tokenizer } from "./text/tokenizer.ts";
 import { initialWeights } from "./weights.ts";
+import { remembered } from "./text/remembered.ts";
 import { learnVocabulary } from "./text/wordpiece.ts";
 
 const VOCABULARY_SIZE = 8000;
+/** The most parts of texts between spaces whose numbers of word pieces are remembered. */
+const REMEMBERED_PARTS = 2 ** 18;
 
 /** The configuration of a model that is trained from random weights. */
 export function scratchConfig(
@@ -80,5 +83,10 @@ export function scratchVocabulary(texts: Iterable<string>): string[] {
 export function scratchWordPieces(trainingTexts: readonly string[]): (text: string) => number {
   const vocabulary = scratchVocabulary(trainingTexts);
   const tokenizer = Tokenizer.fromVocabulary(vocabulary, { modelMaxLength: Infinity });
-  return (text) => tokenizer.countTokens(text) - tokenizer.specialTokenCount;
+  // The tokens of a text are those of its parts between spaces.
+  const countPart = remembered(
+    (part) => tokenizer.countTokens(part) - tokenizer.specialTokenCount,
+    REMEMBERED_PARTS,
+  );
+  return (text) => text.split(" ").reduce((count, part) => count + countPart(part), 0);
 }

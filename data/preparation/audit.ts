@@ -14,7 +14,13 @@ import type { TableFormat } from "../table.ts";
 import { UserError } from "../../lib/user_error.ts";
 import { exists, readJson } from "../../lib/files.ts";
 import { canonicalLabel, classNames, type ProblemType } from "../labels.ts";
-import { labelsByText, type Leakage, leakageLine, leakageOf } from "./leakage.ts";
+import {
+  type LabelsByText,
+  labelsByText,
+  type Leakage,
+  leakageLine,
+  leakageOf,
+} from "./leakage.ts";
 import { LinearBaseline } from "./linear_baseline.ts";
 import { NEAR_THRESHOLD, nearDuplicateSets } from "./near_duplicates.ts";
 import { type Side, SIDES } from "./split.ts";
@@ -129,7 +135,7 @@ export interface AuditOptions {
 const CONFLICT_EXAMPLES = 10;
 const MAX_BARS = 40;
 /** The linear baseline learns a sample of at most this many rows. */
-const MAX_LINEAR_ROWS = 200_000;
+const MAX_LINEAR_ROWS = 100_000;
 const LINEAR_SEED = 1;
 /** Classes times rows that the linear baseline can learn in a minute and a gigabyte. */
 const MAX_LINEAR_WORK = 1e7;
@@ -183,7 +189,9 @@ export async function audit(
   const files = new Map<Side, Example[]>([["train", train], ["validation", validation]]);
   if (test !== undefined) files.set("test", test);
 
-  const near = new NearDuplicates(files);
+  const labelsOf = new Map([...files].map(([side, rows]) => [side, labelsByText(rows)]));
+  const trainLabels = labelsOf.get("train")!;
+  const near = new NearDuplicates(labelsOf);
   const countPieces = wordPieceCounter(train.map(({ text }) => text));
   const labels = inClassOrder([...files.values()].flatMap(classesOf));
   const known = new Set(classesOf(train));
@@ -201,28 +209,29 @@ export async function audit(
     files: Object.fromEntries(
       [...files].map(([side, rows]) => [side, {
         file: basename(paths[side]!),
-        ...auditRows(side, rows, near, countPieces, maxLength),
+        ...auditRows(rows, countPieces, maxLength),
+        ...auditTexts(side, rows, labelsOf.get(side)!, near),
         unknown_share: unknownShare?.(rows.map(({ text }) => text)) ?? null,
         classes: countEach(labels, classesOf(rows)),
       }]),
     ),
-    leakage: leakageLine({ train, validation, test: test ?? [] }),
+    leakage: leakageLine({ train, validation, test: test ?? [] }, trainLabels),
     overlaps: pairs.filter(([of]) => files.has(of)).map(([of, within]) => ({
       of,
       in: within,
-      ...leakageOf(files.get(within)!, files.get(of)!),
-      near: near.rowsOf(files.get(of)!, files.get(within)!, within),
+      ...leakageOf(labelsOf.get(within)!, files.get(of)!),
+      near: near.rowsOf(files.get(of)!, labelsOf.get(within)!, within),
     })),
     near_duplicates: {
       method: "MinHash on character trigrams, Jaccard similarity",
       threshold: NEAR_THRESHOLD,
     },
     labels_not_in_training: labels.filter((label) => !known.has(label)),
-    conflict_examples: conflicts(train).slice(0, CONFLICT_EXAMPLES),
+    conflict_examples: conflicts(trainLabels).slice(0, CONFLICT_EXAMPLES),
     baselines: {
       measured_on: test === undefined ? "validation" : "test",
       ...problemType === "single_label_classification"
-        ? baselines(train, test ?? validation, labels)
+        ? baselines(train, trainLabels, test ?? validation, labels)
         : { results: [], left_out: [], trained_on: train.length },
     },
   };
@@ -237,27 +246,28 @@ async function labelNames(dir: string, labels: readonly string[]): Promise<strin
 
 /** The texts that are almost the same, over all files. */
 class NearDuplicates {
-  readonly #found: ReadonlyMap<string, number>;
+  readonly #numbers = new Map<string, number>();
+  readonly #found: Uint8Array;
 
-  constructor(files: ReadonlyMap<Side, readonly Example[]>) {
-    const sets = new Map<string, number>();
-    for (const [side, rows] of files) {
-      for (const { text } of rows) sets.set(text, (sets.get(text) ?? 0) | bitOf(side));
+  constructor(files: ReadonlyMap<Side, LabelsByText>) {
+    const sets: number[] = [];
+    for (const [side, texts] of files) {
+      for (const text of texts.keys()) {
+        const number = this.#numbers.getOrInsert(text, sets.length);
+        sets[number] = (sets[number] ?? 0) | bitOf(side);
+      }
     }
-    const texts = [...sets.keys()];
-    const found = nearDuplicateSets(texts, Uint8Array.from(sets.values()));
-    this.#found = new Map(texts.map((text, i) => [text, found[i]!]));
+    this.#found = nearDuplicateSets([...this.#numbers.keys()], Uint8Array.from(sets));
   }
 
   /** Whether a file has another text that is almost the same. */
   has(text: string, within: Side): boolean {
-    return (this.#found.get(text)! & bitOf(within)) !== 0;
+    return (this.#found[this.#numbers.get(text)!]! & bitOf(within)) !== 0;
   }
 
-  /** Counts the rows that have only a near duplicate in another file. */
-  rowsOf(rows: readonly Example[], others: readonly Example[], within: Side): number {
-    const exact = new Set(others.map(({ text }) => text));
-    return rows.filter(({ text }) => !exact.has(text) && this.has(text, within)).length;
+  /** Counts the rows that have only a near duplicate among the texts of another file. */
+  rowsOf(rows: readonly Example[], others: LabelsByText, within: Side): number {
+    return rows.filter(({ text }) => !others.has(text) && this.has(text, within)).length;
   }
 }
 
@@ -266,25 +276,34 @@ function bitOf(side: Side): number {
 }
 
 function auditRows(
-  side: Side,
   rows: readonly Example[],
-  near: NearDuplicates,
   countPieces: (text: string) => number,
   maxLength: number,
-): Omit<FileAudit, "file" | "classes" | "unknown_share"> {
-  const texts = rows.map(({ text }) => text);
-  const distinct = [...new Set(texts)];
-  const pieces = texts.map(countPieces);
+): Pick<FileAudit, "rows" | "non_text_rows" | "words" | "word_pieces" | "truncated_rows"> {
+  const pieces = rows.map(({ text }) => countPieces(text));
   return {
     rows: rows.length,
-    distinct_texts: distinct.length,
-    duplicate_rows: rows.length - distinct.length,
-    near_duplicate_texts: distinct.filter((text) => near.has(text, side)).length,
-    conflicting_texts: conflicts(rows).length,
-    non_text_rows: texts.filter((text) => !LETTER.test(text)).length,
-    words: lengthsOf(texts.map((text) => text.trim().split(/\s+/).length)),
+    non_text_rows: rows.filter(({ text }) => !LETTER.test(text)).length,
+    words: lengthsOf(rows.map(({ text }) => text.trim().split(/\s+/).length)),
     word_pieces: lengthsOf(pieces),
     truncated_rows: pieces.filter((count) => count + 2 > maxLength).length,
+  };
+}
+
+function auditTexts(
+  side: Side,
+  rows: readonly Example[],
+  labelsOf: LabelsByText,
+  near: NearDuplicates,
+): Pick<
+  FileAudit,
+  "distinct_texts" | "duplicate_rows" | "near_duplicate_texts" | "conflicting_texts"
+> {
+  return {
+    distinct_texts: labelsOf.size,
+    duplicate_rows: rows.length - labelsOf.size,
+    near_duplicate_texts: [...labelsOf.keys()].filter((text) => near.has(text, side)).length,
+    conflicting_texts: conflicts(labelsOf).length,
   };
 }
 
@@ -295,8 +314,8 @@ function countEach(labels: readonly string[], found: readonly string[]): Record<
 }
 
 /** Texts with more than one label. */
-function conflicts(rows: readonly Example[]): { text: string; labels: string[] }[] {
-  return [...labelsByText(rows)].filter(([, labels]) => labels.size > 1)
+function conflicts(labelsOf: LabelsByText): { text: string; labels: string[] }[] {
+  return [...labelsOf].filter(([, labels]) => labels.size > 1)
     .map(([text, labels]) => ({ text, labels: inClassOrder(labels) }));
 }
 
@@ -321,13 +340,13 @@ function lengthsOf(values: readonly number[]): Lengths {
 
 function baselines(
   train: readonly Example[],
+  trainLabels: LabelsByText,
   heldOut: readonly Example[],
   labels: readonly string[],
 ): Pick<AuditReport["baselines"], "results" | "left_out" | "trained_on"> {
-  const seen = new Set(train.map(({ text }) => text));
   const numberOf = new Map(labels.map((label, number) => [label, number]));
   const gold = heldOut.map(({ label }) => numberOf.get(label)!);
-  const unseen = [...heldOut.keys()].filter((row) => !seen.has(heldOut[row]!.text));
+  const unseen = [...heldOut.keys()].filter((row) => !trainLabels.has(heldOut[row]!.text));
   const figures = (rows: readonly number[], predicted: readonly number[]): BaselineFigures => ({
     n: rows.length,
     ...accuracyAndMacroF1(rows.map((row) => gold[row]!), rows.map((row) => predicted[row]!)),

@@ -18,15 +18,12 @@ export interface Leakage {
   same_label: number;
 }
 
-/** Compares a held-out file with the training file. */
-export function leakageOf(train: readonly Example[], heldOut: readonly Example[]): Leakage {
-  return seenIn(labelsByText(train), heldOut);
-}
-
-function seenIn(
-  labelsOf: ReadonlyMap<string, ReadonlySet<string>>,
-  heldOut: readonly Example[],
-): Leakage {
+/**
+ * Compares a held-out file with the training file.
+ *
+ * @param labelsOf The labels of each training text.
+ */
+export function leakageOf(labelsOf: LabelsByText, heldOut: readonly Example[]): Leakage {
   const seen = heldOut.filter(({ text }) => labelsOf.has(text));
   return {
     rows: heldOut.length,
@@ -36,24 +33,34 @@ function seenIn(
 }
 
 /** The labels of each distinct text. */
-export function labelsByText(rows: Iterable<Example>): Map<string, Set<string>> {
-  const labelsOf = new Map<string, Set<string>>();
+export type LabelsByText = ReadonlyMap<string, ReadonlySet<string>>;
+
+/** The labels of each distinct text, in order of appearance. */
+export function labelsByText(rows: Iterable<Example>): LabelsByText {
+  const labelsOf = new Map<string, ReadonlySet<string>>();
+  // Texts with one label share a set, as most have one.
+  const alone = new Map<string, ReadonlySet<string>>();
   for (const { text, label } of rows) {
     const labels = labelsOf.get(text);
-    if (labels === undefined) labelsOf.set(text, new Set([label]));
-    else labels.add(label);
+    if (labels?.has(label)) continue;
+    const own = alone.getOrInsertComputed(label, () => new Set([label]));
+    labelsOf.set(text, labels === undefined ? own : labels.union(own));
   }
   return labelsOf;
 }
 
-/** The leakage of a data set in a sentence. */
+/**
+ * The leakage of a data set in a sentence.
+ *
+ * @param labelsOf The labels of the training texts, where they are known.
+ */
 export function leakageLine(
   { train, validation, test }: Pick<Dataset, "train" | "validation" | "test">,
+  labelsOf: LabelsByText = labelsByText(rowsThatMayBe(train, validation, test)),
 ): string {
-  const labelsOf = labelsByText(rowsThatMayBe(train, validation, test));
   const parts = Object.entries({ test, validation })
     .filter(([, heldOut]) => heldOut.length > 0)
-    .map(([name, heldOut]) => ({ name, ...seenIn(labelsOf, heldOut) }));
+    .map(([name, heldOut]) => ({ name, ...leakageOf(labelsOf, heldOut) }));
   if (parts.every(({ seen }) => seen === 0)) {
     return `No ${parts.map(({ name }) => name).join(" or ")} text was seen in training.`;
   }

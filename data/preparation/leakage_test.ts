@@ -1,12 +1,12 @@
 import { deepStrictEqual } from "node:assert";
-import { leakageLine, leakageOf } from "./leakage.ts";
+import { labelsByText, leakageLine, leakageOf } from "./leakage.ts";
 
 const rows = (...pairs: [string, string][]) => pairs.map(([text, label]) => ({ text, label }));
 const train = rows(["a", "x"], ["a", "y"], ["b", "x"], ["c", "x"]);
 
 Deno.test("leakageOf() counts rows, and those whose label the text has in training", () => {
   const test = rows(["a", "y"], ["a", "y"], ["b", "y"], ["B", "x"], ["d", "x"]);
-  deepStrictEqual(leakageOf(train, test), { rows: 5, seen: 3, same_label: 2 });
+  deepStrictEqual(leakageOf(labelsByText(train), test), { rows: 5, seen: 3, same_label: 2 });
 });
 
 for (

@@ -10,6 +10,9 @@ import { wordsOf } from "./normalise.ts";
 /** Weight of the training error against that of the squared norm; scikit-learn's `C`. */
 const ERROR_WEIGHT = 1;
 const MAX_PASSES = 300;
+/** The rows that may be visited in all passes, and the passes that there are in any case. */
+const MAX_VISITS = 1_000_000;
+const MIN_PASSES = 10;
 /** The difference of gradients below which the optimum is found. */
 const TOLERANCE = 1e-2;
 const SEED = 1;
@@ -99,15 +102,18 @@ export class LinearBaseline {
     let [best, bestScore, first] = [0, -Infinity, 0];
     for (const { classCount, planes, duals } of this.#hyperplanes) {
       const scores = Float64Array.from(planes.subarray(planes.length - classCount));
-      for (const [i, term] of vector.terms.entries()) {
+      for (let i = 0; i < vector.terms.length; i++) {
+        const term = vector.terms[i]!;
         const place = places[term]!;
         const values = place >= 0 ? planes : duals;
         const weight = vector.weights[i]! * (place >= 0 ? 1 : ownWeights[term]!);
         const row = (place >= 0 ? place : -1 - place) * classCount;
         for (let c = 0; c < classCount; c++) scores[c]! += values[row + c]! * weight;
       }
-      for (const [c, score] of scores.entries()) {
-        if (score > bestScore) [best, bestScore] = [first + c, score];
+      for (let c = 0; c < classCount; c++) {
+        if (scores[c]! <= bestScore) continue;
+        best = first + c;
+        bestScore = scores[c]!;
       }
       first += classCount;
     }
@@ -233,8 +239,10 @@ function fitHyperplanes(
   const order = [...labels.keys()];
   const products = new Float32Array(classCount);
   const changes = new Float32Array(classCount);
+  const changed = new Uint32Array(classCount);
+  const passes = Math.max(MIN_PASSES, Math.min(MAX_PASSES, MAX_VISITS / labels.length));
   let active = Array.from({ length: classCount }, (_, c) => c);
-  for (let pass = 0; pass < MAX_PASSES && active.length > 0; pass++) {
+  for (let pass = 0; pass < passes && active.length > 0; pass++) {
     const lowest = new Float64Array(classCount).fill(Infinity);
     const highest = new Float64Array(classCount).fill(-Infinity);
     for (const text of random.shuffle(order)) {
@@ -248,7 +256,7 @@ function fitHyperplanes(
       const own = ownSquares[text]!;
       // The terms of a text have norm 1, and so has the constant.
       const curvature = (own === 0 && start === end ? 1 : 2) + diagonal;
-      const changed: number[] = [];
+      let changedCount = 0;
       for (const c of active) {
         const sign = labels[text] === first + c ? 1 : -1;
         const dual = duals[text * classCount + c]!;
@@ -261,12 +269,18 @@ function fitHyperplanes(
         const updated = sign * Math.max(alpha - gradient / curvature, 0);
         duals[text * classCount + c] = updated;
         changes[c] = updated - dual;
-        changed.push(c);
+        changed[changedCount++] = c;
       }
-      for (const c of changed) planes[constant + c]! += changes[c]!;
+      for (let k = 0; k < changedCount; k++) {
+        planes[constant + changed[k]!]! += changes[changed[k]!]!;
+      }
       for (let i = start; i < end; i++) {
         const row = terms[i]! * classCount;
-        for (const c of changed) planes[row + c]! += changes[c]! * weights[i]!;
+        const weight = weights[i]!;
+        for (let k = 0; k < changedCount; k++) {
+          const c = changed[k]!;
+          planes[row + c]! += changes[c]! * weight;
+        }
       }
     }
     active = active.filter((c) => highest[c]! - lowest[c]! >= TOLERANCE);

@@ -11,7 +11,6 @@ export const NEAR_THRESHOLD = 0.8;
 
 /** Pairs at the threshold share a band with probability 1 - (1 - 0.8 ** 5) ** 25 > 0.9999. */
 const BANDS = 25;
-const ROWS_PER_BAND = 5;
 const SEED = 1;
 /** The texts of each set to compare with in a shared band, lest a template cost a day. */
 const NEIGHBOURS = 8;
@@ -40,7 +39,7 @@ export function nearDuplicateSets(texts: readonly string[], sets: Uint8Array): U
   };
   const bands = Array.from(bandHashes(shingles));
   for (const [band, hashes] of bands.entries()) {
-    const order = sortedBy(hashes, sortedBy(bands[(band + 1) % BANDS]!));
+    const order = sortedBy(hashes, sortedBy(bands[(band + 1) % BANDS]!, withEqual(hashes)));
     for (let start = 0, end: number; start < order.length; start = end) {
       const hash = hashes[order[start]!];
       for (end = start + 1; end < order.length && hashes[order[end]!] === hash; end++);
@@ -111,17 +110,23 @@ class Shingles {
     this.#hashes = hashes.slice(0, end);
   }
 
-  /** The smallest hash of a text's set under the function of a mask and an odd factor. */
-  smallest(text: number, mask: number, factor: number): number {
+  /**
+   * A hash of the smallest values that some functions have on a text's set. All are found in one
+   * pass, as the time goes into reading the set.
+   */
+  hashOfSmallest(text: number, [one, two, three, four, five]: BandFunctions): number {
     const hashes = this.#hashes;
     const end = this.#starts[text + 1]!;
-    let smallest = 0xffffffff;
+    let [first, second, third, fourth, fifth] = [LARGEST, LARGEST, LARGEST, LARGEST, LARGEST];
     for (let i = this.#starts[text]!; i < end; i++) {
-      const mixed = Math.imul(hashes[i]! ^ mask, factor);
-      const value = (mixed ^ (mixed >>> 15)) >>> 0;
-      if (value < smallest) smallest = value;
+      const value = hashes[i]!;
+      first = Math.min(first, Math.imul(value ^ one.mask, one.factor));
+      second = Math.min(second, Math.imul(value ^ two.mask, two.factor));
+      third = Math.min(third, Math.imul(value ^ three.mask, three.factor));
+      fourth = Math.min(fourth, Math.imul(value ^ four.mask, four.factor));
+      fifth = Math.min(fifth, Math.imul(value ^ five.mask, five.factor));
     }
-    return smallest;
+    return hash(first, second, third, fourth, fifth);
   }
 
   /** Whether the intersection of two sets is large enough, compared with their union. */
@@ -152,31 +157,49 @@ function distinct(numbers: Uint32Array): number {
   return count;
 }
 
+/** A function from hashes to numbers of 32 bits: the product of an odd factor and the masked hash. */
+interface HashFunction {
+  mask: number;
+  factor: number;
+}
+
+/** The functions of a band. */
+type BandFunctions = [HashFunction, HashFunction, HashFunction, HashFunction, HashFunction];
+
+/** The largest number of 32 bits. */
+const LARGEST = 2 ** 31 - 1;
+
 /** The hash of each text's rows in each band. */
 function* bandHashes(shingles: Shingles): Generator<Uint32Array> {
   const random = new Random(SEED);
+  const next = () => ({ mask: random.integer(2 ** 31), factor: random.integer(2 ** 30) * 2 + 1 });
   for (let band = 0; band < BANDS; band++) {
-    const functions = Array.from({ length: ROWS_PER_BAND }, () => ({
-      mask: random.integer(2 ** 31),
-      factor: random.integer(2 ** 30) * 2 + 1,
-    }));
-    yield Uint32Array.from({ length: shingles.count }, (_, text) => {
-      let state = 0;
-      for (const { mask, factor } of functions) {
-        state = hash(state, shingles.smallest(text, mask, factor));
-      }
-      return state;
-    });
+    const functions: BandFunctions = [next(), next(), next(), next(), next()];
+    const hashes = new Uint32Array(shingles.count);
+    for (let text = 0; text < hashes.length; text++) {
+      hashes[text] = shingles.hashOfSmallest(text, functions);
+    }
+    yield hashes;
   }
+}
+
+/** The indices of numbers that occur more than once, and of some others. */
+function withEqual(numbers: Uint32Array): Uint32Array {
+  // Few different numbers share a place.
+  const last = 2 ** Math.ceil(Math.log2(4 * numbers.length + 1)) - 1;
+  const counts = new Uint8Array(last + 1);
+  for (const number of numbers) if (counts[number & last]! < 2) counts[number & last]!++;
+  const found = new Uint32Array(numbers.length);
+  let count = 0;
+  for (let i = 0; i < numbers.length; i++) if (counts[numbers[i]! & last] === 2) found[count++] = i;
+  return found.subarray(0, count);
 }
 
 const DIGIT_BITS = 11;
 
-/**
- * The indices that sort numbers, by a stable radix sort.
- */
-function sortedBy(numbers: Uint32Array, indices?: Uint32Array): Uint32Array {
-  let order = indices ?? new Uint32Array(numbers.length).map((_, i) => i);
+/** Sorts indices of numbers by these, by a stable radix sort. */
+function sortedBy(numbers: Uint32Array, indices: Uint32Array): Uint32Array {
+  let order = indices;
   for (let shift = 0; shift < 32; shift += DIGIT_BITS) {
     const starts = new Uint32Array(2 ** DIGIT_BITS + 1);
     const digitOf = (index: number) => (numbers[index]! >>> shift) & (2 ** DIGIT_BITS - 1);

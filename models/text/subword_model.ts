@@ -7,10 +7,7 @@
  */
 import { BPE, WordPiece } from "@huggingface/tokenizers";
 import { mergeOf, type ModelJson, type UnigramJson } from "../formats/tokenizer_json.ts";
-
-/** The most words whose tokens are remembered, and the most characters of one. */
-const MAX_REMEMBERED_WORDS = 2 ** 16;
-const MAX_REMEMBERED_CHARACTERS = 64;
+import { remembered } from "./remembered.ts";
 
 /** The logarithm by which an unknown character is less likely than the least likely token. */
 const UNKNOWN_PENALTY = 10;
@@ -33,18 +30,7 @@ export function unknownId(model: ModelJson, ids: ReadonlyMap<string, number>): n
 
 /** The function that a tokenizer's `model` describes. */
 export function subwordModel(model: ModelJson, ids: ReadonlyMap<string, number>): SubwordModel {
-  const split = model.type === "Unigram" ? unigram(model, ids) : librarySplit(model, ids);
-  const remembered = new Map<string, readonly number[]>();
-  return (word) => {
-    if (word.length > MAX_REMEMBERED_CHARACTERS) return split(word);
-    let tokens = remembered.get(word);
-    if (tokens === undefined) {
-      tokens = split(word);
-      if (remembered.size >= MAX_REMEMBERED_WORDS) remembered.clear();
-      remembered.set(word, tokens);
-    }
-    return tokens;
-  };
+  return remembered(model.type === "Unigram" ? unigram(model, ids) : librarySplit(model, ids));
 }
 
 function librarySplit(

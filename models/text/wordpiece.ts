@@ -11,8 +11,9 @@ import {
   SPECIAL_TOKENS,
   tokenIds,
 } from "../formats/tokenizer_files.ts";
-import { type Normalizer, normalizerOf } from "./normalizers.ts";
+import { normalizerOf } from "./normalizers.ts";
 import { preTokenizerOf } from "./pre_tokenizers.ts";
+import { remembered } from "./remembered.ts";
 
 /** Options of {@linkcode learnVocabulary}. */
 export interface LearnVocabularyOptions {
@@ -111,6 +112,9 @@ export interface WordCounterOptions {
   maxWords?: number;
 }
 
+/** The most parts of texts between spaces whose words are remembered. */
+const REMEMBERED_PARTS = 2 ** 18;
+
 /**
  * Counts the words of texts that come one at a time, in memory that does not grow with them.
  *
@@ -122,20 +126,26 @@ export class WordCounter {
   /** How often each word has occurred. */
   readonly counts = new Map<string, number>();
   readonly #maxWords: number;
-  readonly #normalize: Normalizer;
-  readonly #preTokenize = preTokenizerOf({ type: "BertPreTokenizer" });
+  /** The words of a part of a text between spaces. */
+  readonly #wordsOf: (part: string) => readonly string[];
 
   constructor({ lowercase = true, maxWords = 2 ** 21 }: WordCounterOptions = {}) {
     this.#maxWords = maxWords;
-    this.#normalize = normalizerOf(normalizerJson({ lowercase }));
+    const normalize = normalizerOf(normalizerJson({ lowercase }));
+    const preTokenize = preTokenizerOf({ type: "BertPreTokenizer" });
+    this.#wordsOf = remembered(
+      (part) => preTokenize([{ text: normalize(part), isFirst: true }]).map(({ text }) => text),
+      REMEMBERED_PARTS,
+    );
   }
 
   /** Counts the words of a text. */
   add(text: string): void {
-    const pieces = [{ text: this.#normalize(text), isFirst: true }];
-    for (const { text: word } of this.#preTokenize(pieces)) {
-      addCount(this.counts, word, 1);
-      if (this.counts.size > this.#maxWords) this.#forgetRarest();
+    for (const part of text.split(" ")) {
+      for (const word of this.#wordsOf(part)) {
+        addCount(this.counts, word, 1);
+        if (this.counts.size > this.#maxWords) this.#forgetRarest();
+      }
     }
   }
 

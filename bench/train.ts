@@ -119,6 +119,8 @@ const FEW_PAIRS = 2;
 /** Extra pairs of the second graph: `least`, for small products up to `most` to reach `flops`. */
 const MORE_PAIRS = { least: 8, most: 48, flops: 4e9 };
 const PRODUCT_RUNS = 10;
+/** Once products took this long together, three runs of them are enough. */
+const PRODUCTS_MS = 2000;
 
 /** Times steps of training, with dropout, on random weights and texts. */
 export async function benchTrain(
@@ -363,6 +365,8 @@ async function productsMs(executor: Executor, pairs: number, feeds: Tensors): Pr
     const started = performance.now();
     await session.run(feeds);
     if (run >= WARM_UP_STEPS) times.push(performance.now() - started);
+    const totalMs = times.reduce((sum, time) => sum + time, 0);
+    if (times.length >= 3 && totalMs > PRODUCTS_MS) break;
   }
   await session.release();
   return median(times);

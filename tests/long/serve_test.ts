@@ -6,11 +6,11 @@
 import { deepStrictEqual, match, ok } from "node:assert";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { LocalHub } from "./local_hub.ts";
-import { writeModel } from "./local_server.ts";
-import { address } from "./server_process.ts";
+import { LocalHub } from "../local_hub.ts";
+import { writeModel } from "../local_server.ts";
+import { address } from "../server_process.ts";
 
-const MAIN = fileURLToPath(new URL("../main.ts", import.meta.url));
+const MAIN = fileURLToPath(new URL("../../main.ts", import.meta.url));
 const PERMISSIONS = ["--allow-read", "--allow-write", "--allow-net", "--allow-run=deno"];
 
 function serve(runsDir: string, ...options: string[]): Deno.ChildProcess {

@@ -7,10 +7,10 @@ import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { writeModel } from "./local_server.ts";
-import { address } from "./server_process.ts";
+import { writeModel } from "../local_server.ts";
+import { address } from "../server_process.ts";
 
-const MAIN = fileURLToPath(new URL("../main.ts", import.meta.url));
+const MAIN = fileURLToPath(new URL("../../main.ts", import.meta.url));
 
 interface Attribute {
   key: string;

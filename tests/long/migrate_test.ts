@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { main } from "../../cli/main.ts";
 import { Service, type ServiceOptions } from "../../routes/service.ts";
 import { writeModel } from "../local_server.ts";
-import { clusterTest, NatsServers } from "./nats_servers.ts";
+import { clusterTest, NatsServers } from "../cluster/nats_servers.ts";
 
 /** Everything that a server reports of its state. */
 async function inventory(service: Service): Promise<unknown> {

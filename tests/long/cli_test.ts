@@ -5,7 +5,7 @@
  */
 import { deepStrictEqual, match } from "node:assert";
 import { fileURLToPath } from "node:url";
-import { graft, inEmptyFolder } from "./graft.ts";
+import { graft, inEmptyFolder } from "../graft.ts";
 
 Deno.test("a user's mistake is one line and a non-zero exit", async () => {
   await inEmptyFolder(async (dir) => {
@@ -67,11 +67,11 @@ Deno.test("a user's mistake is one line and a non-zero exit", async () => {
 
 Deno.test("predict takes several models, and lines that name theirs", async () => {
   await inEmptyFolder(async (dir) => {
-    const base = fileURLToPath(new URL("./peft/base", import.meta.url));
+    const base = fileURLToPath(new URL("../peft/base", import.meta.url));
     // PEFT takes a base's folder as relative to where it runs, too.
     await Deno.symlink(base, `${dir}/base`);
-    const prefix = fileURLToPath(new URL("./peft/prefix", import.meta.url));
-    const prompt = fileURLToPath(new URL("./peft/prompt", import.meta.url));
+    const prefix = fileURLToPath(new URL("../peft/prefix", import.meta.url));
+    const prompt = fileURLToPath(new URL("../peft/prompt", import.meta.url));
     const several = await graft(dir, [
       ...["predict", "--model", prefix, "--model", prompt, "--model", base, "--json"],
       ...["a bread", "a song"],
@@ -96,7 +96,7 @@ Deno.test("predict takes several models, and lines that name theirs", async () =
 
 Deno.test("predict gives a result for each line, or names the line that has none", async () => {
   await inEmptyFolder(async (dir) => {
-    const model = ["--model", fileURLToPath(new URL("./peft/base", import.meta.url))];
+    const model = ["--model", fileURLToPath(new URL("../peft/base", import.meta.url))];
     const predict = (input: string | Uint8Array) =>
       graft(dir, ["predict", ...model, "--json"], { input });
     for (const input of ["a bread\na song", "a bread\r\na song\r\n", "\uFEFFa bread\na song\n"]) {
@@ -125,7 +125,7 @@ Deno.test("predict gives a result for each line, or names the line that has none
 
 Deno.test("predict takes a table and writes it with what it predicts", async () => {
   await inEmptyFolder(async (dir) => {
-    const model = fileURLToPath(new URL("./peft/base", import.meta.url));
+    const model = fileURLToPath(new URL("../peft/base", import.meta.url));
     await Deno.writeTextFile(`${dir}/in.csv`, "id;Title\n7;a bread\n8;a song\n");
     const args = ["predict", "--model", model, "--file", "in.csv"];
     const written = await graft(dir, [...args, "--text", "Title", "--out", "out.csv"]);

@@ -7,7 +7,7 @@ import { match, strictEqual } from "node:assert";
 import { join } from "node:path";
 import { spawnWorker } from "../../orchestration/job_process.ts";
 import { TrainSettings } from "../../training/settings.ts";
-import { AttackedServer, pause } from "./attacked_server.ts";
+import { AttackedServer, pause } from "../attacks/attacked_server.ts";
 
 const FEW = { max_train_samples: 32, partner: "none" };
 

@@ -155,7 +155,8 @@ export class KvStore implements Store {
     } as Deno.KvListSelector;
     const options: Deno.KvListOptions = {
       reverse,
-      batchSize: BATCH_SIZE,
+      // A batch is read whole, whatever the limit.
+      batchSize: Math.min(BATCH_SIZE, limit ?? BATCH_SIZE),
       ...limit !== undefined && { limit },
     };
     const entries = await inTime(() => Array.fromAsync(this.#kv.list<Value>(selector, options)));

@@ -1,8 +1,9 @@
 /**
  * Times the page's views on a server with much data: 10,000 runs, one of them of 100,000 steps,
  * 1,000 models, and an evaluation of 500 classes. The server's time is that of each request of a
- * view, the page's time that from a click to the awaited element, the server's included. At last the
- * page is opened anew in a browser whose processor is throttled four times.
+ * view, the page's time that from a click to the awaited element, the server's included. Before them
+ * comes what a server does as it starts: it finds its models. At last the page is opened anew in a
+ * browser whose processor is throttled four times.
  *
  * @module
  */
@@ -28,6 +29,11 @@ await addRuns();
 await addSteps();
 await addModels();
 await addEvaluation();
+
+// A server looks for its models as it starts, whether anybody asks or not.
+const startedAt = performance.now();
+await server.models.list();
+console.log(`finding the models at the start, ms: ${written(performance.now() - startedAt)}`);
 
 const views = [
   ["runs", "table.runs tbody tr", ["/v1/runs?limit=50"]],
@@ -144,8 +150,19 @@ async function addSteps(): Promise<void> {
   await server.store.setState("long", "succeeded");
 }
 
+/** Adds one model under many names: the server tells its folders apart, and takes no bytes twice. */
 async function addModels(): Promise<void> {
-  for (let i = 0; i < MODELS; i++) await writeModel(join(server.runsDir, `model-${i}`), 1);
+  const first = join(server.runsDir, "model-0");
+  await writeModel(first, 1);
+  for (let i = 1; i < MODELS; i++) await linkFiles(first, join(server.runsDir, `model-${i}`));
+}
+
+async function linkFiles(from: string, to: string): Promise<void> {
+  await Deno.mkdir(to);
+  for await (const { name, isDirectory } of Deno.readDir(from)) {
+    if (isDirectory) await linkFiles(join(from, name), join(to, name));
+    else await Deno.link(join(from, name), join(to, name));
+  }
 }
 
 async function addEvaluation(): Promise<void> {

@@ -34,7 +34,7 @@ import {
   errorAnswers,
   jsonContent,
 } from "./router.ts";
-import { Name } from "./runs.ts";
+import { Name } from "./schemas.ts";
 import type { DiskBudget, ReservedRoom } from "./storage.ts";
 
 const Entry = z.object({

@@ -26,125 +26,18 @@ import { calibrationOf } from "../training/calibration.ts";
 import { contingencyOf, mcnemarP } from "../training/mcnemar.ts";
 import { residualsOf } from "../training/residuals.ts";
 import { aboutToStop, invalidField } from "./errors.ts";
+import {
+  EvaluationAnswer,
+  EvaluationRequest,
+  Page,
+  type Report,
+  Row,
+  RowQuery,
+  WholeEvaluation,
+} from "./evaluation_schemas.ts";
 import { createRouter, declareRoute, errorAnswers, jsonBody, jsonContent } from "./router.ts";
-import { Figures } from "./runs.ts";
-
-const EvaluationRequest = z.strictObject({
-  model: z.string().optional(),
-  dataset: z.string(),
-}).meta({ id: "EvaluationRequest" });
 
 const MAX_PAGE = 200;
-const MAX_ROWS = 1000;
-
-const EvaluationAnswer = z.object({
-  id: z.string(),
-  state: z.enum(["queued", "running", "succeeded", "failed", "cancelled"]),
-  model: z.string().describe("As name@version"),
-  dataset: z.string(),
-  split: z.enum(["test", "validation"]).describe("The file on which it is measured"),
-  created_at: z.string(),
-  finished_at: z.string().optional(),
-  error: z.string().optional(),
-  ...Figures.partial().shape,
-  n: z.int().optional(),
-  samples_per_second: z.number().optional(),
-}).meta({ id: "Evaluation" });
-
-const Part = Figures.partial().extend({ n: z.int(), majority: z.number().optional() })
-  .meta({ id: "EvaluationPart" });
-
-const Report = Figures.extend({
-  n: z.int(),
-  // The texts that were in training, and those that were not; null if that is not known.
-  seen: Part.nullable(),
-  unseen: Part.nullable(),
-  interval: z.record(z.string(), z.array(z.number()).length(2)).describe("95 % intervals"),
-  majority: z.number().optional(),
-  threshold: z.number().optional()
-    .describe("Where a text may have several classes, the score from which on each is predicted"),
-  thresholds: z.array(z.number()).nullable().optional()
-    .describe("The same of each class in the order of per_class, where they differ"),
-  per_class: z.array(
-    z.object({
-      label: z.string(),
-      precision: z.number(),
-      recall: z.number(),
-      f1: z.number(),
-      support: z.int(),
-    }).meta({ id: "ClassFigures" }),
-  ).optional(),
-  confusion_matrix: z.array(z.array(z.int())).optional()
-    .describe("Rows are true classes, columns predicted ones, in the order of per_class"),
-  samples_per_second: z.number(),
-}).meta({ id: "EvaluationReport" });
-
-const Calibration = z.object({
-  expected_calibration_error: z.number(),
-  bins: z.array(
-    z.object({
-      from: z.number(),
-      to: z.number(),
-      n: z.int(),
-      mean_score: z.number(),
-      accuracy: z.number(),
-    }).meta({ id: "CalibrationBin" }),
-  ),
-}).meta({ id: "Calibration" });
-
-const Residuals = z.object({
-  points: z.array(z.array(z.number()).length(2))
-    .describe("Some of the texts: the true number, and the predicted one"),
-  ranges: z.array(
-    z.object({
-      from: z.number(),
-      to: z.number().describe("It belongs to the next range; to this one only if it is the last"),
-      n: z.int(),
-      mean_error: z.number().describe("What is predicted too much"),
-      mean_absolute_error: z.number(),
-    }).meta({ id: "ResidualRange" }),
-  ).describe("Ranges of the true number"),
-}).meta({ id: "Residuals" });
-
-const WholeEvaluation = EvaluationAnswer.extend({
-  report: Report.optional(),
-  calibration: Calibration.optional(),
-  residuals: Residuals.optional(),
-}).meta({ id: "EvaluationWithReport" });
-
-const Row = z.object({
-  index: z.int().describe("Its place in the file, counted from 0"),
-  text: z.string(),
-  label: z.string(),
-  predicted: z.string(),
-  score: z.number().nullable().describe("The probability of what was predicted"),
-  seen: z.boolean().nullable().describe("Whether it was trained on; null if not known"),
-  right: z.boolean(),
-  error: z.number().nullable().describe("What a number was predicted too much; null of classes"),
-}).meta({ id: "EvaluationRow" });
-
-const bool = z.enum(["true", "false"]).transform((value) => value === "true").optional();
-
-const RowQuery = z.object({
-  label: z.string().optional().describe("Its label; where it may have several, one of them"),
-  predicted: z.string().optional(),
-  class: z.string().optional().describe(
-    "Where a text may have several classes, one that it has or got: score and right are then " +
-      "those of this class",
-  ),
-  min_label: z.coerce.number().optional().describe("The lowest number that the label is"),
-  max_label: z.coerce.number().optional().describe("A number that the label is below"),
-  right: bool,
-  seen: bool,
-  text: z.string().optional().describe("A part of the text, whatever its case"),
-  order: z.enum(["file", "highest_score", "lowest_score", "largest_error", "smallest_error"])
-    .default("file"),
-});
-
-const Page = {
-  limit: z.coerce.number().int().min(1).max(MAX_ROWS).default(50),
-  offset: z.coerce.number().int().min(0).default(0),
-};
 
 const tags = ["evaluations"];
 const params = z.object({ id: z.string() });

@@ -242,6 +242,8 @@ function LengthSection({ file, maxLength }: { file: FileAudit; maxLength: number
   );
 }
 
+/** The width of a text over a histogram. */
+const MARK_WIDTH = 80;
 const PLOT = { width: 440, height: 150, left: 4, top: 26, bottom: 22 };
 
 function Histogram({ title, lengths }: { title: string; lengths: Lengths }) {
@@ -251,6 +253,16 @@ function Histogram({ title, lengths }: { title: string; lengths: Lengths }) {
   const highest = Math.max(...counts);
   const base = top + height;
   const every = Math.ceil(counts.length / 10);
+  const place = (value: number) => left + Math.min(value / binWidth + 0.5, counts.length) * step;
+  const lines = [...new Set([place(p50), place(p95)])];
+  const [median, high] = [`median ${p50}`, `95 % ${p95}`];
+  const isNear = place(p95) - place(p50) < MARK_WIDTH;
+  const marks = p50 === p95
+    ? [{ text: `median and ${high}`, x: place(p50) }]
+    : isNear
+    ? [{ text: `${median}, ${high}`, x: (place(p50) + place(p95)) / 2 }]
+    : [{ text: median, x: place(p50) }, { text: high, x: place(p95) }];
+  const margin = (isNear ? 2 : 1) * MARK_WIDTH / 2;
   return (
     <figure>
       <figcaption>
@@ -293,26 +305,17 @@ function Histogram({ title, lengths }: { title: string; lengths: Lengths }) {
             </text>
           );
         })}
-        {(p50 === p95
-          ? [["median and 95 %", p50] as const]
-          : [["median", p50] as const, ["95 %", p95] as const]).map(([name, value]) => {
-            const place = left + Math.min((value / binWidth) + 0.5, counts.length) * step;
-            const x = place.toFixed(1);
-            const anchor = place > width - 70 ? "end" : "middle";
-            return (
-              <g key={name}>
-                <line x1={x} x2={x} y1={top - 8} y2={base} />
-                <text
-                  class="mark"
-                  x={anchor === "end" ? width : x}
-                  y={top - 13}
-                  style={{ textAnchor: anchor }}
-                >
-                  {`${name} ${value}`}
-                </text>
-              </g>
-            );
-          })}
+        {lines.map((x) => <line key={x} x1={x} x2={x} y1={top - 8} y2={base} />)}
+        {marks.map(({ text, x }) => (
+          <text
+            key={text}
+            class="mark"
+            x={Math.min(Math.max(x, margin), width - margin).toFixed(1)}
+            y={top - 13}
+          >
+            {text}
+          </text>
+        ))}
       </svg>
     </figure>
   );

@@ -68,8 +68,8 @@ async function migrate(options: Options): Promise<void> {
     if (!isOver(evaluation)) await member.store.enqueue({ kind: "evaluation", id });
   }
   console.log(
-    `The cluster has ${datasets} data sets, ${artifacts.size} versions of models, ` +
-      `${all.length} runs and ${evaluations.length} evaluations of '${runsDir}'`,
+    `The cluster has all of '${runsDir}': data sets: ${datasets}, model versions: ${artifacts.size}, ` +
+      `runs: ${all.length}, evaluations: ${evaluations.length}`,
   );
 }
 

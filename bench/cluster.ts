@@ -6,7 +6,7 @@
  */
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { saveClassifier } from "../models/formats/classifier.ts";
+import { saveClassifier } from "../models/formats/classifier_folder.ts";
 import { scratchClassifier } from "../models/scratch.ts";
 import { ClusterMember } from "../orchestration/cluster/member.ts";
 import { NatsServers } from "../tests/cluster/nats_servers.ts";

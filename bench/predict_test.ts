@@ -1,6 +1,6 @@
 import { deepStrictEqual, ok } from "node:assert";
 import { join } from "node:path";
-import { saveClassifier } from "../models/formats/classifier.ts";
+import { saveClassifier } from "../models/formats/classifier_folder.ts";
 import { scratchClassifier } from "../models/scratch.ts";
 import { Executor } from "../onnx/runtime/executor.ts";
 import { benchPredict } from "./predict.ts";

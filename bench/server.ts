@@ -6,7 +6,7 @@
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { baseOf, saveAdapter } from "../models/formats/adapter.ts";
-import { saveClassifier } from "../models/formats/classifier.ts";
+import { saveClassifier } from "../models/formats/classifier_folder.ts";
 import { familyOf, readConfig } from "../models/family.ts";
 import { labelsOf } from "../models/formats/config.ts";
 import { type Mode, tunerOf } from "../models/tuners/tuner.ts";

@@ -22,7 +22,7 @@ import { PrepareSettings } from "../data/preparation/prepare_settings.ts";
 import { SAMPLE_DIR } from "../data/dataset.ts";
 import { SIDES } from "../data/preparation/split.ts";
 import { count } from "../lib/format.ts";
-import { readTokenizer } from "../models/formats/classifier.ts";
+import { readTokenizer } from "../models/formats/classifier_folder.ts";
 import { readConfig } from "../models/family.ts";
 import { BUNDLED_MODEL } from "../models/formats/config.ts";
 import { modelDir } from "../models/hub.ts";

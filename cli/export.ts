@@ -5,7 +5,7 @@
  */
 import { Command } from "commander";
 import { UserError } from "../lib/user_error.ts";
-import { mergedClassifier, saveClassifier } from "../models/formats/classifier.ts";
+import { mergedClassifier, saveClassifier } from "../models/formats/classifier_folder.ts";
 import { lastRun } from "./last_run.ts";
 
 interface Options {

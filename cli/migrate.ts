@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { DatasetLibrary, SAMPLE } from "../data/dataset_library.ts";
 import { exists } from "../lib/files.ts";
 import { UserError } from "../lib/user_error.ts";
-import { describeClassifier } from "../models/formats/classifier.ts";
+import { describeClassifier } from "../models/formats/classifier_folder.ts";
 import { labelsOf } from "../models/formats/config.ts";
 import { Attempts } from "../orchestration/attempts.ts";
 import type { ClusterMember } from "../orchestration/cluster/member.ts";

@@ -5,7 +5,7 @@
  */
 import { UserError } from "../lib/user_error.ts";
 import { readWeights } from "./formats/weight_files.ts";
-import { type Classifier, readTokenizer } from "./formats/classifier.ts";
+import { type Classifier, readTokenizer } from "./formats/classifier_folder.ts";
 import { isHeadParameter, isPoolerParameter, readConfig, withLabels } from "./family.ts";
 import { labelsOf } from "./formats/config.ts";
 import { outputParameters } from "./heads/calibration.ts";

@@ -1,6 +1,6 @@
 import { deepStrictEqual, match, notDeepStrictEqual, rejects } from "node:assert";
 import { join } from "node:path";
-import { saveClassifier } from "./formats/classifier.ts";
+import { saveClassifier } from "./formats/classifier_folder.ts";
 import { readConfig } from "./family.ts";
 import { labelsOf } from "./formats/config.ts";
 import { pretrainedClassifier } from "./pretrained.ts";

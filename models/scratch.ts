@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Classifier } from "./formats/classifier.ts";
+import type { Classifier } from "./formats/classifier_folder.ts";
 import { bert, BertConfig } from "./families/bert.ts";
 import { type Family, withLabels } from "./family.ts";
 import { SCRATCH_SIZES, type ScratchSize } from "./formats/config.ts";

@@ -22,7 +22,7 @@ import {
 import type { EvaluateJob } from "../orchestration/job.ts";
 import type { Evaluation, RunStore } from "../orchestration/run_store.ts";
 import type { Supervisor } from "../orchestration/supervisor.ts";
-import { calibrationOf } from "../training/calibration.ts";
+import { calibrationOf } from "../training/calibration_error.ts";
 import { contingencyOf, mcnemarP } from "../training/mcnemar.ts";
 import { residualsOf } from "../training/residuals.ts";
 import { aboutToStop, invalidField } from "./errors.ts";

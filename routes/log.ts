@@ -6,7 +6,7 @@
 import type { MiddlewareHandler } from "hono";
 import { trace } from "@opentelemetry/api";
 import { routePath } from "hono/route";
-import type { Metrics } from "../serving/metrics.ts";
+import type { Metrics } from "../serving/server_metrics.ts";
 
 /** A request that was answered. */
 export interface LogEntry {

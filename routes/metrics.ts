@@ -6,7 +6,7 @@
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import { z } from "zod";
 import type { RunState } from "../orchestration/run_store.ts";
-import type { Metrics } from "../serving/metrics.ts";
+import type { Metrics } from "../serving/server_metrics.ts";
 import { createRouter, declareRoute } from "./router.ts";
 import { storage, type StorageOptions } from "./storage.ts";
 

@@ -7,7 +7,7 @@ import type { OpenAPIHono } from "@hono/zod-openapi";
 import { z } from "zod";
 import { basename } from "node:path";
 import type { RunStore } from "../orchestration/run_store.ts";
-import type { Metrics, VersionFigures } from "../serving/metrics.ts";
+import type { Metrics, VersionFigures } from "../serving/server_metrics.ts";
 import type { ModelCache } from "../serving/model_cache.ts";
 import {
   CURRENT_ALIAS,

@@ -17,7 +17,7 @@ import { KvRunStore } from "../orchestration/kv_run_store.ts";
 import { lockState, OwnedFolder, STATE_FILE } from "../orchestration/server_state.ts";
 import { KvStore, type Store, UnreadableStore } from "../orchestration/store.ts";
 import { Supervisor } from "../orchestration/supervisor.ts";
-import { Metrics } from "../serving/metrics.ts";
+import { Metrics } from "../serving/server_metrics.ts";
 import { ModelCache, NoRoomError } from "../serving/model_cache.ts";
 import { UnknownModelError } from "../serving/model_reference.ts";
 import { ModelRegistry } from "../serving/model_registry.ts";

@@ -5,7 +5,7 @@
  * @module
  */
 import * as Comlink from "comlink";
-import { describeClassifier } from "../models/formats/classifier.ts";
+import { describeClassifier } from "../models/formats/classifier_folder.ts";
 import { problemOf } from "../models/formats/config.ts";
 import { type TokenizedText, tokenizedText } from "../models/text/words.ts";
 import { TRUNCATE } from "../models/text/long_texts.ts";

@@ -1,6 +1,6 @@
 import { deepStrictEqual, notStrictEqual, ok, rejects, strictEqual } from "node:assert";
 import { join } from "node:path";
-import { saveClassifier } from "../models/formats/classifier.ts";
+import { saveClassifier } from "../models/formats/classifier_folder.ts";
 import { readConfig } from "../models/family.ts";
 import { scratchClassifier } from "../models/scratch.ts";
 import { weightBytes } from "../models/weights.ts";

@@ -5,14 +5,14 @@
  */
 import type { ProblemType } from "../data/labels.ts";
 import { messageOf } from "../lib/format.ts";
-import { type Classifier, describeClassifier } from "../models/formats/classifier.ts";
+import { type Classifier, describeClassifier } from "../models/formats/classifier_folder.ts";
 import { byText, joinLogits, scoresOf } from "../models/inference/inference.ts";
 import { type LabelScore, labelScores } from "../models/inference/text_classifier.ts";
 import type { Encoding } from "../models/text/tokenizer.ts";
 import { ExecutorBusyError } from "../onnx/runtime/executor.ts";
 import { type BatchedLogits, Batcher } from "./batcher.ts";
 import { isLong, LongTexts, SlowTextError } from "./long_texts.ts";
-import type { Metrics } from "./metrics.ts";
+import type { Metrics } from "./server_metrics.ts";
 import { type BorrowedModel, type ModelCache, NoRoomError } from "./model_cache.ts";
 import type { ServedModel } from "./served_model.ts";
 import { type ModelVersion, UnknownModelError } from "./model_reference.ts";

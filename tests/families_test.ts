@@ -10,7 +10,7 @@ import { FAMILIES, familyOf, readConfig, withLabels } from "../models/family.ts"
 import { collate } from "../data/batches.ts";
 import { Random } from "../lib/random.ts";
 import type { StoredAdapter } from "../models/formats/adapter.ts";
-import { saveClassifier } from "../models/formats/classifier.ts";
+import { saveClassifier } from "../models/formats/classifier_folder.ts";
 import type { ModelConfig } from "../models/formats/config.ts";
 import { AdapterBank, tablesOf } from "../models/inference/adapter_bank.ts";
 import { Tokenizer } from "../models/text/tokenizer.ts";

@@ -15,9 +15,9 @@ import type { PooledPartner } from "../models/partner/partner_file.ts";
 import { fitCalibration, fitThresholds } from "./calibrate.ts";
 import { evaluate, type Prediction } from "./evaluation.ts";
 import type { TrainResult } from "./events.ts";
-import { type EncodedExample, predictionsOf } from "./examples.ts";
-import { linearBaseline } from "./linear_baseline.ts";
-import { fitPartner } from "./partner.ts";
+import { type EncodedExample, predictionsOf } from "./encoded_examples.ts";
+import { linearBaseline } from "./baseline_predictions.ts";
+import { fitPartner } from "./fit_partner.ts";
 import { rivalOf } from "./verdict.ts";
 
 /** Labelled texts, and the logits of the network for them. */

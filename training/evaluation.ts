@@ -11,7 +11,7 @@ import {
   coverageOf,
   type CoveragePoint,
   type ScoredPrediction,
-} from "./calibration.ts";
+} from "./calibration_error.ts";
 import type { Headline, Metric, MetricOf } from "./metrics.ts";
 
 /** A prediction next to the truth. */

@@ -13,7 +13,7 @@ import {
   readAdapter,
 } from "../models/formats/adapter.ts";
 import { readWeights } from "../models/formats/weight_files.ts";
-import { type Classifier, loadClassifier } from "../models/formats/classifier.ts";
+import { type Classifier, loadClassifier } from "../models/formats/classifier_folder.ts";
 import { scratchSizeOf } from "../models/formats/config.ts";
 import { type HubOptions, modelDir } from "../models/hub.ts";
 import { pretrainedClassifier } from "../models/pretrained.ts";

@@ -19,7 +19,7 @@ import { Executor, type RemoteTrainingSession } from "../onnx/runtime/executor.t
 import type { ParameterShape } from "../onnx/runtime/optimizer/adamw.ts";
 import { classWeights } from "./class_weights.ts";
 import type { TrainEvent } from "./events.ts";
-import { type EncodedExample, trainingRows } from "./examples.ts";
+import { type EncodedExample, trainingRows } from "./encoded_examples.ts";
 import { lastCheckpoint, readTrainerState, restoreMoments } from "./folder/checkpoints.ts";
 import { checkOutDir, lockRun, prepareOutDir, readUnfinishedRun } from "./folder/run_folder.ts";
 import { TrainerState } from "./folder/trainer_state.ts";

@@ -28,7 +28,7 @@ import {
 } from "../models/tuners/tuner.ts";
 import { CLASS_WEIGHTS } from "./class_weights.ts";
 import { COMPARED, isMetricOf, METRICS } from "./metrics.ts";
-import { PARTNERS } from "./partner.ts";
+import { PARTNERS } from "./fit_partner.ts";
 
 /** The name of a model; one that begins with `scratch:` must be a known one. */
 export const MODEL = z.string().refine(

@@ -10,7 +10,7 @@ import { exists, isDiskFull, writeFileAtomically, writeJson } from "../lib/files
 import { readConfig } from "../models/family.ts";
 import { saveAdapter } from "../models/formats/adapter.ts";
 import { ADAPTER_WEIGHTS_FILE } from "../models/formats/adapter_files.ts";
-import { saveClassifier } from "../models/formats/classifier.ts";
+import { saveClassifier } from "../models/formats/classifier_folder.ts";
 import { scratchSizeOf } from "../models/formats/config.ts";
 import { readWeights, WEIGHTS_FILE } from "../models/formats/weight_files.ts";
 import { outputParameters, withCalibration } from "../models/heads/calibration.ts";
@@ -22,7 +22,7 @@ import { parameterCount } from "../onnx/runtime/optimizer/adamw.ts";
 import { conclude, type Conclusion } from "./conclusion.ts";
 import { headline } from "./evaluation.ts";
 import type { StartEvent, TrainResult } from "./events.ts";
-import { type EncodedExample, predictExamples, stepFeeds } from "./examples.ts";
+import { type EncodedExample, predictExamples, stepFeeds } from "./encoded_examples.ts";
 import { fit, interruptible } from "./fit.ts";
 import {
   CheckpointClock,

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import type { Dataset } from "../data/dataset.ts";
 import { exists, readJson } from "../lib/files.ts";
-import { loadClassifier, saveClassifier } from "../models/formats/classifier.ts";
+import { loadClassifier, saveClassifier } from "../models/formats/classifier_folder.ts";
 import { labelsOf } from "../models/formats/config.ts";
 import { scratchClassifier } from "../models/scratch.ts";
 import { type LabelScore, TextClassifier } from "../models/inference/text_classifier.ts";

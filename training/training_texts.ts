@@ -12,7 +12,7 @@ import { count } from "../lib/format.ts";
 import { type TextLoss, type Tokenizer, unknownShare } from "../models/text/tokenizer.ts";
 import { CALL_TEXTS, type EncodedTexts, encodedTexts, GrowingTexts } from "./encoded_texts.ts";
 import { EncodingWorkers } from "./encoding_workers.ts";
-import { type EncodedExample, encodeExamples, inChunks, targets } from "./examples.ts";
+import { type EncodedExample, encodeExamples, inChunks, targets } from "./encoded_examples.ts";
 
 /** The most texts that are encoded before the run begins; more are encoded while it goes on. */
 const MOST_AT_ONCE = 20_000;

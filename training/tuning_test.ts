@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { readConfig, tuningDefaults } from "../models/family.ts";
 import { readAdapter } from "../models/formats/adapter.ts";
-import { mergedClassifier, saveClassifier } from "../models/formats/classifier.ts";
+import { mergedClassifier, saveClassifier } from "../models/formats/classifier_folder.ts";
 import { TextClassifier } from "../models/inference/text_classifier.ts";
 import { Executor } from "../onnx/runtime/executor.ts";
 import type { TrainEvent, TrainResult } from "./events.ts";

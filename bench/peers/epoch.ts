@@ -7,7 +7,7 @@ import { trainingBatches } from "../../data/batches.ts";
 import { readDataset } from "../../data/dataset.ts";
 import { problemOf } from "../../models/formats/config.ts";
 import { Executor } from "../../onnx/runtime/executor.ts";
-import { encodeExamples, stepFeeds } from "../../training/examples.ts";
+import { encodeExamples, stepFeeds } from "../../training/encoded_examples.ts";
 import { trainingGraphs } from "../../training/graphs.ts";
 import { OPTIMIZER } from "../train.ts";
 import { inTurn, type Measured, type PeerBenchOptions } from "./part.ts";

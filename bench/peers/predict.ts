@@ -5,7 +5,7 @@
  */
 import { basename, join } from "node:path";
 import { readDataset } from "../../data/dataset.ts";
-import { saveClassifier } from "../../models/formats/classifier.ts";
+import { saveClassifier } from "../../models/formats/classifier_folder.ts";
 import { TextClassifier } from "../../models/inference/text_classifier.ts";
 import { type Dtype, DTYPES } from "../../models/weights.ts";
 import { Executor } from "../../onnx/runtime/executor.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Dataset } from "../../data/dataset.ts";
-import type { Classifier } from "../../models/formats/classifier.ts";
+import type { Classifier } from "../../models/formats/classifier_folder.ts";
 import { withLabels } from "../../models/family.ts";
 import { Tokenizer } from "../../models/text/tokenizer.ts";
 import { initialWeights } from "../../models/weights.ts";

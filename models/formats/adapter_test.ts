@@ -8,7 +8,7 @@ import { operatorsOf } from "../../onnx/testing.ts";
 import { Executor } from "../../onnx/runtime/executor.ts";
 import { type Adapter, baseOf, isAdapter, readAdapter, saveAdapter, withBase } from "./adapter.ts";
 import { ADAPTER_WEIGHTS_FILE } from "./adapter_files.ts";
-import { loadForInference, saveClassifier } from "./classifier.ts";
+import { loadForInference, saveClassifier } from "./classifier_folder.ts";
 import { readConfig, withLabels } from "../family.ts";
 import { labelsOf, type ModelConfig } from "./config.ts";
 import { TUNER_SETTINGS, tunerOf } from "../tuners/tuner.ts";

@@ -13,7 +13,7 @@ import { gather, mul, reduceSum } from "../../onnx/graph/operators.ts";
 import { encodeModel } from "../../onnx/graph/proto.ts";
 import { wordEmbeddings } from "../family.ts";
 import { isAdapter, readAdapter, withBase } from "../formats/adapter.ts";
-import { loadClassifier } from "../formats/classifier.ts";
+import { loadClassifier } from "../formats/classifier_folder.ts";
 import { labelsOf, type ModelConfig } from "../formats/config.ts";
 import { classifierLogits } from "../heads/classifier.ts";
 import type { ParameterSource } from "../layers.ts";

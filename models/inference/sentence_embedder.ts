@@ -13,7 +13,7 @@ import type { Executor, InferenceSession } from "../../onnx/runtime/executor.ts"
 import { Graph } from "../../onnx/graph/graph.ts";
 import { encodeModel } from "../../onnx/graph/proto.ts";
 import { familyOf, readConfig } from "../family.ts";
-import { readTokenizer } from "../formats/classifier.ts";
+import { readTokenizer } from "../formats/classifier_folder.ts";
 import type { ModelConfig } from "../formats/config.ts";
 import { type HubOptions, modelDir } from "../hub.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";

@@ -6,7 +6,7 @@
 import type { ProblemType } from "../../data/labels.ts";
 import { UserError } from "../../lib/user_error.ts";
 import type { Executor, InferenceSession } from "../../onnx/runtime/executor.ts";
-import { loadForInference } from "../formats/classifier.ts";
+import { loadForInference } from "../formats/classifier_folder.ts";
 import { calibrationOf, type ModelConfig, problemOf } from "../formats/config.ts";
 import { uncalibrated } from "../heads/calibration.ts";
 import {

@@ -15,7 +15,7 @@ import { evaluationFile } from "../../data/dataset.ts";
 import { exists, removeFolder } from "../../lib/files.ts";
 import { UserError } from "../../lib/user_error.ts";
 import { labelsOf } from "../../models/formats/config.ts";
-import { describeClassifier } from "../../models/formats/classifier.ts";
+import { describeClassifier } from "../../models/formats/classifier_folder.ts";
 import { CHECKPOINTS_DIR } from "../../training/folder/checkpoints.ts";
 import { TRAINING_ARGS_FILE } from "../../training/folder/training_args.ts";
 import type { RunFiles } from "../run_files.ts";

@@ -19,7 +19,7 @@ import {
 } from "../../lib/files.ts";
 import { saveAdapter } from "../../models/formats/adapter.ts";
 import { WEIGHTS_FILE } from "../../models/formats/weight_files.ts";
-import { type Classifier, saveModel } from "../../models/formats/classifier.ts";
+import { type Classifier, saveModel } from "../../models/formats/classifier_folder.ts";
 import { parameterShapes, type Weights } from "../../models/weights.ts";
 import {
   SafetensorsFile,

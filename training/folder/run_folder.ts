@@ -14,7 +14,7 @@ import {
 import { checkRegular, exists, fileInfo, removeFiles, removeFolder } from "../../lib/files.ts";
 import { mapAtOnce } from "../../lib/map_at_once.ts";
 import { UserError } from "../../lib/user_error.ts";
-import { trainingRows } from "../examples.ts";
+import { trainingRows } from "../encoded_examples.ts";
 import { TRAINER_STATE_FILE } from "./trainer_state.ts";
 import { CHECKPOINTS_DIR } from "./checkpoints.ts";
 import type { TrainSettings } from "../settings.ts";

@@ -5,7 +5,7 @@
  */
 import { readLines } from "../../data/text_files.ts";
 import { UserError } from "../../lib/user_error.ts";
-import { readTokenizer } from "../../models/formats/classifier.ts";
+import { readTokenizer } from "../../models/formats/classifier_folder.ts";
 import { familyOf, isPoolerParameter, readConfig, wordEmbeddings } from "../../models/family.ts";
 import { type ModelConfig, scratchSizeOf } from "../../models/formats/config.ts";
 import { scratchConfig } from "../../models/scratch.ts";

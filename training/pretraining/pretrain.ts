@@ -6,7 +6,7 @@
  */
 import { basename, join } from "node:path";
 import { writeFileAtomically, writeJson } from "../../lib/files.ts";
-import { saveModel } from "../../models/formats/classifier.ts";
+import { saveModel } from "../../models/formats/classifier_folder.ts";
 import { safetensorsParts } from "../../models/formats/safetensors.ts";
 import { WEIGHTS_FILE } from "../../models/formats/weight_files.ts";
 import { TEACHER_PROJECTION } from "../../models/heads/masked_language_model.ts";

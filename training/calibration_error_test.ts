@@ -1,6 +1,6 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import fc from "fast-check";
-import { calibrationOf, coverageOf } from "./calibration.ts";
+import { calibrationOf, coverageOf } from "./calibration_error.ts";
 
 Deno.test("calibrationOf() measures the distance of scores and accuracy", () => {
   const predictions = [

@@ -2,7 +2,12 @@ import { deepStrictEqual, notDeepStrictEqual, ok, rejects, strictEqual } from "n
 import { join } from "node:path";
 import { exists } from "../../lib/files.ts";
 import { Executor } from "../../onnx/runtime/executor.ts";
-import { type Classifier, loadClassifier, loadForInference, saveClassifier } from "./classifier.ts";
+import {
+  type Classifier,
+  loadClassifier,
+  loadForInference,
+  saveClassifier,
+} from "./classifier_folder.ts";
 import { decodeSafetensors, encodeSafetensors, type StoredTensor } from "./safetensors.ts";
 import { testOnDevices } from "../../onnx/testing.ts";
 import { scratchClassifier } from "../scratch.ts";

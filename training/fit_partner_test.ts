@@ -1,7 +1,7 @@
 import { deepStrictEqual, ok } from "node:assert";
 import type { Problem } from "../data/labels.ts";
 import { Random } from "../lib/random.ts";
-import { fitPartner } from "./partner.ts";
+import { fitPartner } from "./fit_partner.ts";
 
 const PROBLEM: Problem = { problemType: "single_label_classification", labels: ["food", "sport"] };
 

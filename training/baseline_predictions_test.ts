@@ -1,5 +1,5 @@
 import { deepStrictEqual } from "node:assert";
-import { linearBaseline } from "./linear_baseline.ts";
+import { linearBaseline } from "./baseline_predictions.ts";
 
 const ROWS = Array.from({ length: 20 }, (_, i) => ({
   text: i % 2 === 0 ? `a song ${i}` : `a recipe ${i}`,

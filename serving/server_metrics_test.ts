@@ -1,5 +1,5 @@
 import { deepStrictEqual, match, ok } from "node:assert";
-import { Metrics } from "./metrics.ts";
+import { Metrics } from "./server_metrics.ts";
 
 /** The lines of a metric, without its buckets. */
 async function samples(metrics: Metrics, name: string): Promise<string[]> {

@@ -179,7 +179,7 @@ function classLines(classes: readonly ClassReport[]): string[] {
   const shown = isLong ? present.toSorted((a, b) => a.f1 - b.f1).slice(0, MAX_CLASSES) : rows;
   const table = tableOf(["class", "precision", "recall", "F1", "texts"]);
   for (const { number, label, precision, recall, f1, support } of shown) {
-    const figures = [precision, recall, f1].map(decimals);
+    const figures = [precision, recall, f1].map((share) => share.toFixed(3));
     table.push([`${number} ${oneLine(label)}`, ...figures, count(support)]);
   }
   if (!isLong) return [fitted(table)];
@@ -225,13 +225,14 @@ export interface Confusion {
 export function confusions(
   { per_class, confusion_matrix }: Pick<SingleLabelReport, "per_class" | "confusion_matrix">,
 ): Confusion[] {
-  return confusion_matrix.flatMap((row, index) =>
-    row.flatMap((texts, other) =>
-      texts === 0 || other === index
-        ? []
-        : { label: per_class[index]!.label, predicted: per_class[other]!.label, texts }
-    )
-  ).sort((a, b) => b.texts - a.texts);
+  const found: Confusion[] = [];
+  for (const [index, row] of confusion_matrix.entries()) {
+    for (const [other, texts] of row.entries()) {
+      if (texts === 0 || other === index) continue;
+      found.push({ label: per_class[index]!.label, predicted: per_class[other]!.label, texts });
+    }
+  }
+  return found.sort((a, b) => b.texts - a.texts);
 }
 
 function tableOf(head: string[]): Table.Table {
@@ -284,7 +285,8 @@ export function lossLine({ texts, long, tokens, lost }: TextLoss): string | unde
     `model takes and lose a part, ${percent(lost / tokens)} of all tokens`;
 }
 
-/** Shares in percent, other metrics as they are. */
+/** Shares in percent, F1 with three decimals, errors of any size as they are. */
 export function formatMetric(value: number, metric: Metric): string {
-  return metric === "accuracy" ? percent(value) : decimals(value);
+  if (metric === "accuracy") return percent(value);
+  return metric === "f1_macro" || metric === "f1_micro" ? value.toFixed(3) : decimals(value);
 }

@@ -1,6 +1,6 @@
 import { deepStrictEqual, match, ok } from "node:assert";
 import { evaluate, type SingleLabelReport } from "../training/evaluation.ts";
-import { confusions, formatReport, unknownLine } from "./report.ts";
+import { confusions, formatMetric, formatReport, unknownLine } from "./report.ts";
 
 /** The width on a terminal: wide characters of East Asia take two columns. */
 function stringWidth(line: string): number {
@@ -90,6 +90,15 @@ Deno.test("formatReport() ends with what is wrong, and gives the linear model's 
   match(report, /│ linear model on TF-IDF │ +50\.0 % │ 45\.0 % to 55\.0 % │ +0\.400 │ 0\.031 │/);
   match(report, /│ this model /);
   match(report, /\nIt is no better than .*\nIt stays below a linear model .*\.$/);
+});
+
+Deno.test("formatMetric() gives shares of any size the same width", () => {
+  deepStrictEqual([1, 0.5, 4.9e-7].map((value) => formatMetric(value, "f1_macro")), [
+    "1.000",
+    "0.500",
+    "0.000",
+  ]);
+  deepStrictEqual(formatMetric(4.9e-7, "mse"), "4.900e-7");
 });
 
 Deno.test("unknownLine() names what a vocabulary lacks, and what to do where it is much", () => {

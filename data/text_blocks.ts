@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { checkRegular, isSystemError, LFS_FAULT } from "../lib/files.ts";
+import { checkRegular, isSystemError, LFS_FAULT, LFS_START } from "../lib/files.ts";
 import { UserError } from "../lib/user_error.ts";
 
 /** The longest line, or row of several; more is a fault of the file, as a quote that never ends. */
@@ -112,7 +112,7 @@ const OTHER_KINDS: readonly (readonly [string, string])[] = [
   ["<!DOCTYPE html", "it is a web page; download the file itself"],
   ["<!doctype html", "it is a web page; download the file itself"],
   ["<html", "it is a web page; download the file itself"],
-  ["version https://git-lfs", LFS_FAULT],
+  [LFS_START, LFS_FAULT],
   ["\xFF\xFE\0\0", "it is UTF-32; save it as UTF-8"],
   ["\0\0\xFE\xFF", "it is UTF-32; save it as UTF-8"],
 ];

@@ -148,6 +148,9 @@ export async function writeJson(path: string, value: unknown): Promise<void> {
   await writeFileAtomically(path, JSON.stringify(value, null, 2) + "\n");
 }
 
+/** The start of the pointer that Git LFS leaves in the place of a file. */
+export const LFS_START = "version https://git-lfs";
+
 /** The rule that a file breaks if it is a pointer left by Git LFS. */
 export const LFS_FAULT =
   "it is the pointer that Git LFS leaves in the place of a file; fetch the file itself by " +
@@ -184,7 +187,7 @@ export async function readJson<Schema extends z.ZodType>(
 
 /** The rule that a text breaks if it is not JSON, for example the remains of a failed download. */
 function faultOfText(text: string): string {
-  if (text.startsWith("version https://git-lfs")) return LFS_FAULT;
+  if (text.startsWith(LFS_START)) return LFS_FAULT;
   if (/^\s*<(!doctype|html)/i.test(text)) return "it is a web page; download the file itself";
   return "it is not JSON";
 }

@@ -187,7 +187,19 @@ for (
       (tensors, dir) => changedConfig(tensors, dir, { vocab_size: 9 }),
       /its tokenizer has \d+ tokens, its embeddings 9$/,
     ],
-    ["no weights", () => new Map(), /it holds no model.safetensors$/],
+    [
+      "no weights but its ONNX model",
+      () => new Map(),
+      /it holds no model.safetensors, but an ONNX model alone, which can predict and cannot be trained$/,
+    ],
+    [
+      "no weights at all",
+      async (_, dir) => {
+        await Deno.remove(join(dir, "onnx"), { recursive: true });
+        return new Map();
+      },
+      /it holds no model.safetensors$/,
+    ],
     [
       "PyTorch's pickle alone",
       async (_, dir) => {
@@ -211,6 +223,14 @@ for (
         return new Map();
       },
       /but flax_model.msgpack, which .*transformers 4.48, .*from_pretrained\(".*", from_flax=True\)/,
+    ],
+    [
+      "a file of llama.cpp alone",
+      async (_, dir) => {
+        await Deno.writeTextFile(join(dir, "model.gguf"), "");
+        return new Map();
+      },
+      /but model.gguf, which Graft does not read; look for the same model in the form/,
     ],
     [
       "an adapter's files alone",

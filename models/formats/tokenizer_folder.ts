@@ -6,7 +6,14 @@
  */
 import { join } from "node:path";
 import { z } from "zod";
-import { checkJson, checkRegular, exists, readJson } from "../../lib/files.ts";
+import {
+  checkJson,
+  checkRegular,
+  exists,
+  LFS_FAULT,
+  LFS_START,
+  readJson,
+} from "../../lib/files.ts";
 import { UserError } from "../../lib/user_error.ts";
 import { vocabularyOf } from "../text/subword_model.ts";
 import { AddedToken, type AddedTokenJson, TokenizerJson, Vocabulary } from "./tokenizer_json.ts";
@@ -94,6 +101,12 @@ const NamedTokens = z.looseObject({
 });
 type NamedTokens = z.infer<typeof NamedTokens>;
 
+/** The only value of a setting that Graft runs, which may be left out. */
+const onlyOf = (value: string) =>
+  z.literal(value, {
+    error: ({ input }) => `must be '${value}', the only one that Graft runs, got '${input}'`,
+  }).nullish();
+
 const otherWords = absent("names a way to find words that Graft does not run");
 
 const Config = NamedTokens.extend({
@@ -109,8 +122,8 @@ const Config = NamedTokens.extend({
     z.string().regex(/^\d+$/, "must be an id"),
     z.looseObject({ content: z.string() }),
   ).optional(),
-  word_tokenizer_type: z.literal("basic", "names words that Graft does not find").nullish(),
-  subword_tokenizer_type: z.literal("wordpiece", "names tokens that Graft does not find").nullish(),
+  word_tokenizer_type: onlyOf("basic"),
+  subword_tokenizer_type: onlyOf("wordpiece"),
   do_basic_tokenize: z.literal(true, "must be true").nullish(),
   do_word_tokenize: z.literal(true, "must be true").nullish(),
   do_subword_tokenize: z.literal(true, "must be true").nullish(),
@@ -245,8 +258,7 @@ async function readOlder(
   if (WORDPIECE_CLASSES.includes(tokenizerClass ?? "BertTokenizer") && await exists(file)) {
     const isMpnet = tokenizerClass === "MPNetTokenizer";
     const specialTokens = { ...isMpnet ? MPNET_TOKENS : SPECIAL_TOKENS_MAP, ...contentsOf(config) };
-    await checkRegular(file);
-    const vocabulary = (await Deno.readTextFile(file)).trimEnd().split("\n")
+    const vocabulary = (await readText(file)).trimEnd().split("\n")
       .map((line) => line.trimEnd());
     const lowercase = config.do_lower_case ?? true;
     const options = {
@@ -267,8 +279,7 @@ async function readOlder(
   }
   if (tokenizerClass === "RobertaTokenizer" && await exists(bpeFile) && await exists(mergesFile)) {
     const specialTokens = { ...ROBERTA_TOKENS, ...contentsOf(config) };
-    await checkRegular(mergesFile);
-    const merges = (await Deno.readTextFile(mergesFile)).split(/\r?\n/)
+    const merges = (await readText(mergesFile)).split(/\r?\n/)
       .filter((line) => line !== "" && !line.startsWith("#version"));
     return {
       file: bpeFile,
@@ -379,4 +390,12 @@ function namedTokens(named: NamedTokens): { content: string }[] {
   return [...purposes, ...listed].flatMap((token) =>
     token == null ? [] : typeof token === "string" ? { content: token } : token
   );
+}
+
+/** @throws {UserError} If it is not a regular file, or a pointer of Git LFS. */
+async function readText(file: string): Promise<string> {
+  await checkRegular(file);
+  const text = await Deno.readTextFile(file);
+  if (text.startsWith(LFS_START)) throw new UserError(`Cannot read '${file}': ${LFS_FAULT}`);
+  return text;
 }

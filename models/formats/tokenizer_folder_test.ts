@@ -281,7 +281,11 @@ const FAULTS: readonly [fault: string, files: Files, message: RegExp][] = [
     { "tokenizer.json": JSON_FILE, "config.json": { tokenizer_class: "BertJapaneseTokenizer" } },
     /config.json': 'tokenizer_class' must be one that Graft runs/,
   ],
-  ["other words", config({ word_tokenizer_type: "mecab" }), /'word_tokenizer_type' names words/],
+  [
+    "other words",
+    config({ word_tokenizer_type: "mecab" }),
+    /'word_tokenizer_type' must be 'basic', the only one that Graft runs, got 'mecab'/,
+  ],
   [
     "characters for tokens",
     config({ subword_tokenizer_type: "character" }),
@@ -295,6 +299,11 @@ const FAULTS: readonly [fault: string, files: Files, message: RegExp][] = [
     "SentencePiece alone",
     { "sentencepiece.bpe.model": "", "config.json": { model_type: "xlm-roberta" } },
     /sentencepiece.bpe.model': Graft reads tokenizer.json, .*from_pretrained\(".*"\).save_pretrained/,
+  ],
+  [
+    "a pointer of Git LFS for its words",
+    { "vocab.txt": "version https://git-lfs.github.com/spec/v1\n" },
+    /vocab.txt': it is the pointer that Git LFS leaves/,
   ],
   ["nothing", {}, /holds no tokenizer.json and no vocab.txt$/],
   [

@@ -219,6 +219,9 @@ const OTHER_FORMS = [
   ["flax_model.msgpack", "Python, with Flax and transformers 4.48,", ", from_flax=True"],
 ] as const;
 
+/** The names of files that other programs keep weights in: llama.cpp, TensorFlow 1, PyTorch, Keras. */
+const OTHER_WEIGHTS = /\.(gguf|ggml|ckpt|ckpt\.index|pt|pth|bin|h5|keras|npz|msgpack|onnx)$/;
+
 const Architectures = z.looseObject({
   architectures: z.array(z.string()).optional().catch(undefined),
 });
@@ -237,6 +240,14 @@ async function otherForm(dir: string): Promise<string> {
     const folder = JSON.stringify(dir);
     return `, but ${file}, which Graft does not read; in ${python} transformers.${model}` +
       `.from_pretrained(${folder}${option}).save_pretrained(${folder}) writes the other`;
+  }
+  for await (const { name } of Deno.readDir(dir)) {
+    if (!OTHER_WEIGHTS.test(name)) continue;
+    return `, but ${name}, which Graft does not read; look for the same model in the form that ` +
+      "transformers' save_pretrained writes";
+  }
+  if (await exists(join(dir, "onnx", "model.onnx"))) {
+    return ", but an ONNX model alone, which can predict and cannot be trained";
   }
   return "";
 }

@@ -13,7 +13,7 @@ const BLOCK_CHARACTERS = 2 ** 20;
 /** Rows as CSV by RFC 4180. */
 function csvRows(rows: string[][]): string {
   // csv-stringify takes a carriage return for a part of the field unless it is told otherwise.
-  return stringify(rows, { quoted_match: /\r/ });
+  return stringify(rows, { quoted_match: "\r" });
 }
 
 /** Joins rows into blocks of CSV of about a million characters. */

@@ -87,6 +87,8 @@ export interface Dataset {
   validation: readonly Example[];
   /** Empty where the folder has no test file. */
   test: readonly Example[];
+  /** Whether it was split such that no text stands on two sides. */
+  isSplitByText?: boolean;
 }
 
 /** Options of {@link readDataset}. */
@@ -257,11 +259,14 @@ export async function writeDataset(
 /** The SHA-256 of a data set's training and validation rows, in hexadecimal. */
 export function digestOf({ train, validation }: Dataset): string {
   const digest = new RowsDigest();
+  // A million rows have few labels.
+  const encoded = new Map<string, Uint8Array>();
+  const encode = (label: string) => encoder.encode(label);
   for (const examples of [train, validation]) {
     const labels = labelsOfRows(examples);
     for (const text of utf8Texts(examples)) {
       digest.add(text);
-      digest.add(encoder.encode(labels.next().value!));
+      digest.add(encoded.getOrInsertComputed(labels.next().value!, encode));
     }
     digest.add(new Uint8Array(0));
   }

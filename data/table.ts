@@ -225,7 +225,8 @@ function isHeader(fields: readonly string[], header: readonly string[]): boolean
  * @param header The names, folded.
  */
 function isReordered(fields: readonly string[], header: readonly string[]): boolean {
-  return fields.length > 1 && header.includes(folded(fields[0]!)) &&
+  const longest = Math.max(...header.map((name) => name.length));
+  return fields.length > 1 && fields.every((field) => field.trim().length <= longest) &&
     new Set(fields.map(folded)).symmetricDifference(new Set(header)).size === 0;
 }
 

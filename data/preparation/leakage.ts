@@ -24,7 +24,7 @@ export interface Leakage {
  * @param labelsOf The labels of each training text.
  */
 export function leakageOf(labelsOf: LabelsByText, heldOut: readonly Example[]): Leakage {
-  const seen = heldOut.filter(({ text }) => labelsOf.has(text));
+  const seen = labelsOf.size === 0 ? [] : heldOut.filter(({ text }) => labelsOf.has(text));
   return {
     rows: heldOut.length,
     seen: seen.length,
@@ -55,8 +55,13 @@ export function labelsByText(rows: Iterable<Example>): LabelsByText {
  * @param labelsOf The labels of the training texts, where they are known.
  */
 export function leakageLine(
-  { train, validation, test }: Pick<Dataset, "train" | "validation" | "test">,
-  labelsOf: LabelsByText = labelsByText(rowsThatMayBe(train, validation, test)),
+  { train, validation, test, isSplitByText = false }: Pick<
+    Dataset,
+    "train" | "validation" | "test" | "isSplitByText"
+  >,
+  labelsOf: LabelsByText = isSplitByText
+    ? new Map()
+    : labelsByText(rowsThatMayBe(train, validation, test)),
 ): string {
   const parts = Object.entries({ test, validation })
     .filter(([, heldOut]) => heldOut.length > 0)

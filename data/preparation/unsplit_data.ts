@@ -111,11 +111,13 @@ export async function splitForRun(
     test = await readExamples(testFile, problemType, columns, { ...reading, spelling });
   }
   onNote(splitLine(basename(file), dataset, testFile));
-  return datasetOf(outDir, { train, validation: [...validation], test }, problemType, {
+  const rowsOfSides = { train, validation: [...validation], test };
+  const made = datasetOf(outDir, rowsOfSides, problemType, {
     train: join(outDir, SPLIT_FILES.train),
     validation: join(outDir, SPLIT_FILES.validation),
     test: join(outDir, SPLIT_FILES.test),
   });
+  return { ...made, isSplitByText: testFile === undefined };
 }
 
 /** The numbers of rows by side, in a line. */

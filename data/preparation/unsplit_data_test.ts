@@ -1,6 +1,7 @@
 import { deepStrictEqual, rejects } from "node:assert";
 import { join } from "node:path";
 import { readDataset, writeDataset } from "../dataset.ts";
+import { leakageLine } from "./leakage.ts";
 import { findUnsplitData, splitForRun } from "./unsplit_data.ts";
 
 /** Runs a test in a folder with these files. */
@@ -104,6 +105,24 @@ Deno.test("splitForRun() splits a table, and repeats itself", async () => {
   });
 });
 
+Deno.test("splitForRun() tells that a table is split by text, which spares the comparison", async () => {
+  const repeated = Array.from({ length: 60 }, (_, i) => `the text ${i % 20},${"ab"[i % 2]}\n`);
+  const files = {
+    "t.csv": ["text,label\n", ...repeated].join(""),
+    "test.csv": "text,label\nx,a\n",
+  };
+  await withFiles(files, async (dir) => {
+    for (const [given, isSplitByText] of [[{}, true], [{ dir }, false]] as const) {
+      const split = await splitForRun({ file: join(dir, "t.csv"), ...given }, join(dir, "out"), {
+        settings: {},
+        rowsFile: join(dir, "rows"),
+      });
+      deepStrictEqual(split.isSplitByText, isSplitByText);
+      deepStrictEqual(leakageLine(split), leakageLine({ ...split, isSplitByText: false }));
+    }
+  });
+});
+
 Deno.test("splitForRun() keeps a test file that has labels, in the spelling of the others", async () => {
   const files = { "train.csv": table("text,label"), "test.csv": "text,label\nnew,A\nother,b\n" };
   await withFiles(files, async (dir) => {
@@ -149,7 +168,9 @@ for (
       });
       await writeDataset(out, split);
       const read = await readDataset(out, problemType);
-      deepStrictEqual({ ...split, train: [...split.train] }, read);
+      const { isSplitByText, ...rows } = split;
+      deepStrictEqual(isSplitByText, true);
+      deepStrictEqual({ ...rows, train: [...rows.train] }, read);
       const { train, validation, test } = read;
       deepStrictEqual([train.length, validation.length, test.length], [26, 4, 10]);
     });

@@ -31,14 +31,18 @@ export interface EncoderSizes {
   embedding_size?: number;
 }
 
-/** A linear layer of a classifier's head. */
+/** A linear layer between an encoder and the logits of a classifier. */
 export interface HeadLayer {
   /** The name of its parameters, `NAME.weight` and `NAME.bias`. */
   name: string;
-  /** The width of its input. */
+  /** The dropout of its input. */
   dropout: number;
+  /** Whether it has a bias; it has one by default. */
+  bias?: boolean;
   /** The function that its result goes through; none after the last layer. */
   activation?: (x: Tensor) => Tensor;
+  /** The normalisation behind that, with the name of its parameters. */
+  norm?: { name: string; epsilon: number; bias: boolean };
 }
 
 /** The head that predicts masked tokens, with the table of word embeddings as its decoder. */
@@ -57,7 +61,7 @@ export interface FamilyNames {
   layers: string;
   /** The name of the table of word embeddings, without `.weight`. */
   words: string;
-  /** The prefix of the names of the parameters that {@link Family.pooler} uses. */
+  /** The name of the module whose parameters {@link Family.pooler} uses: `bert.pooler`. */
   pooler?: string;
   /** The last layer of a classifier's head, which gives the logits. */
   output: string;
@@ -111,8 +115,11 @@ export interface Family<Config extends ModelConfig = ModelConfig> {
    * all.
    */
   pooling?(config: Config): "first" | "mean";
-  /** A part of the base between the encoder and the head, `[batch, hidden]` -> `[batch, hidden]`. */
-  pooler?(x: Tensor, options: GraphOptions<Config>): Tensor;
+  /**
+   * A layer of the base between the encoder and the head, `[batch, hidden]` -> `[batch, hidden]`.
+   * Not all bases of its family have its weights.
+   */
+  pooler?(config: Config): HeadLayer;
   /**
    * The layers of the classifier's head, which are also trained on a frozen base. The last gives
    * the logits, each of the others a vector as long as its input.
@@ -257,7 +264,7 @@ export function isHeadParameter(config: ModelConfig, name: string): boolean {
 /** Whether a parameter belongs to the part of a base between its encoder and the head. */
 export function isPoolerParameter(config: ModelConfig, name: string): boolean {
   const { pooler } = familyOf(config).names;
-  return pooler !== undefined && name.startsWith(pooler);
+  return pooler !== undefined && name.startsWith(`${pooler}.`);
 }
 
 /** The name of the table of word embeddings. */

@@ -31,6 +31,7 @@ import {
   transpose,
 } from "../onnx/graph/operators.ts";
 import { type Dimension, product, sum } from "../onnx/graph/shape.ts";
+import type { HeadLayer } from "./family.ts";
 import type { ModelConfig } from "./formats/config.ts";
 
 /** Returns the tensor of a parameter: a graph input in training, a constant when exported. */
@@ -111,7 +112,7 @@ export function linear(
   name: string,
   to: number,
   { parameter, project }: GraphOptions,
-  { bias = true }: { bias?: boolean } = {},
+  { bias = true }: { bias?: boolean | undefined } = {},
 ): Tensor {
   const from = x.shape.at(-1) as number;
   const weight = parameter(`${name}.weight`, [to, from]);
@@ -132,6 +133,20 @@ export function normalization(
   const weight = parameter(`${name}.weight`, [hidden]);
   const offset = bias ? parameter(`${name}.bias`, [hidden]) : expand(x.graph.scalar(0), [hidden]);
   return layerNormalization(x, weight, offset, epsilon);
+}
+
+/** A layer of a head: `x [rows, from]` -> `[rows, to]`. */
+export function headLayer(
+  x: Tensor,
+  { name, dropout, bias, activation, norm }: HeadLayer,
+  to: number,
+  options: GraphOptions,
+): Tensor {
+  const projected = linear(drop(x, dropout, options), name, to, options, { bias });
+  const activated = activation?.(projected) ?? projected;
+  return norm === undefined
+    ? activated
+    : normalization(activated, norm.name, norm.epsilon, options, norm);
 }
 
 /** The same options, but a parameter that is requested again is the tensor of the first time. */

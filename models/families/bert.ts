@@ -7,7 +7,6 @@
 import { z } from "zod";
 import { tanh } from "../../onnx/graph/operators.ts";
 import type { Family } from "../family.ts";
-import { linear } from "../layers.ts";
 import {
   BERT_SHAPE,
   bertEncoder,
@@ -32,7 +31,7 @@ export const bert: Family<BertConfig> = {
   modelType: "bert",
   config: BertConfig,
   architectures: { classifier: "BertForSequenceClassification", maskedLanguage: "BertForMaskedLM" },
-  names: { ...encoderNames("bert"), pooler: "bert.pooler.", output: "classifier" },
+  names: { ...encoderNames("bert"), pooler: "bert.pooler", output: "classifier" },
   tokenizers: ["BertTokenizer"],
   takesPrefix: true,
   defaults: { learningRate: 5e-5, epochs: 4 },
@@ -43,7 +42,7 @@ export const bert: Family<BertConfig> = {
 
   encoder: (graph, options, wanted) =>
     bertEncoder(graph, { base: "bert", firstPosition: 0 }, options, wanted),
-  pooler: (x, options) => tanh(linear(x, "bert.pooler.dense", options.config.hidden_size, options)),
+  pooler: () => ({ name: "bert.pooler.dense", dropout: 0, activation: tanh }),
   head: (config) => [{ name: "classifier", dropout: headDropout(config) }],
   maskedLanguageHead: {
     transform: (x, options) =>

@@ -104,7 +104,7 @@ export const debertaV2: Family<DebertaV2Config> = {
   },
   names: {
     ...encoderNames("deberta"),
-    pooler: "pooler.",
+    pooler: "pooler",
     output: "classifier",
     attention: { query: "query_proj", key: "key_proj", value: "value_proj" },
   },
@@ -124,10 +124,11 @@ export const debertaV2: Family<DebertaV2Config> = {
   }),
 
   encoder,
-  pooler: (x, options) => {
-    const { pooler_dropout, hidden_size } = options.config;
-    return gelu(linear(drop(x, pooler_dropout, options), "pooler.dense", hidden_size, options));
-  },
+  pooler: ({ pooler_dropout }) => ({
+    name: "pooler.dense",
+    dropout: pooler_dropout,
+    activation: gelu,
+  }),
   head: ({ cls_dropout, hidden_dropout_prob }) => [
     { name: "classifier", dropout: cls_dropout ?? hidden_dropout_prob },
   ],

@@ -22,7 +22,7 @@ import {
   slice,
   sub,
 } from "../../onnx/graph/operators.ts";
-import type { Family } from "../family.ts";
+import type { Family, HeadLayer } from "../family.ts";
 import { epsilon, layerCount, ModelConfig, probability, size, width } from "../formats/config.ts";
 import {
   attentionBias,
@@ -31,6 +31,7 @@ import {
   encodedLength,
   encoderLayers,
   type GraphOptions,
+  headLayer,
   linear,
   MASKED,
   normalization,
@@ -113,7 +114,7 @@ export const modernbert: Family<ModernBertConfig> = {
     base: "model",
     layers: "model.layers.",
     words: "model.embeddings.tok_embeddings",
-    pooler: "head.",
+    pooler: "head",
     output: "classifier",
     // One layer computes all three.
     attention: { query: "Wqkv", key: "Wqkv", value: "Wqkv" },
@@ -136,14 +137,22 @@ export const modernbert: Family<ModernBertConfig> = {
   pooling: ({ classifier_pooling }) => classifier_pooling === "mean" ? "mean" : "first",
   pooler: predictionHead,
   head: ({ classifier_dropout }) => [{ name: "classifier", dropout: classifier_dropout }],
-  maskedLanguageHead: { transform: predictionHead, bias: "decoder.bias" },
+  maskedLanguageHead: {
+    transform: (x, options) =>
+      headLayer(x, predictionHead(options.config), x.shape[1] as number, options),
+    bias: "decoder.bias",
+  },
 };
 
-/** A layer, GELU and a normalisation, for classifiers and masked tokens alike: `[rows, hidden]`. */
-function predictionHead(x: Tensor, options: GraphOptions<ModernBertConfig>): Tensor {
-  const { hidden_size, classifier_bias, norm_eps, norm_bias } = options.config;
-  const dense = linear(x, "head.dense", hidden_size, options, { bias: classifier_bias });
-  return normalization(gelu(dense), "head.norm", norm_eps, options, { bias: norm_bias });
+/** A layer, GELU and a normalisation, for classifiers and masked tokens alike. */
+function predictionHead({ classifier_bias, norm_eps, norm_bias }: ModernBertConfig): HeadLayer {
+  return {
+    name: "head.dense",
+    dropout: 0,
+    bias: classifier_bias,
+    activation: gelu,
+    norm: { name: "head.norm", epsilon: norm_eps, bias: norm_bias },
+  };
 }
 
 function encoder(

@@ -6,6 +6,7 @@
  */
 import { familyOf } from "../../models/family.ts";
 import type { ModelConfig } from "../../models/formats/config.ts";
+import { pooled } from "../../models/heads/classifier.ts";
 import { distillationLosses, maskedTokenLosses } from "../../models/heads/masked_language_model.ts";
 import { firstTokens, type ParameterSource } from "../../models/layers.ts";
 import type { ParameterShape } from "../../onnx/runtime/optimizer/adamw.ts";
@@ -52,11 +53,13 @@ export function pretrainingGraphs(
   let loss = reduceSum(mul(losses, weights), [0]);
   if (distillation !== undefined) {
     const { size, weight } = distillation;
-    const first = firstTokens(x, "length");
-    const pooled = family.pooler?.(first, options) ?? first;
     const targets = graph.input("teacher_embeddings", "float32", ["batch", size]);
     const textWeights = graph.input("text_weights", "float32", ["batch"]);
-    const distances = distillationLosses(pooled, targets, options);
+    const distances = distillationLosses(
+      pooled(firstTokens(x, "length"), options),
+      targets,
+      options,
+    );
     loss = add(loss, mul(reduceSum(mul(distances, textWeights), [0]), weight));
   }
   graph.output(LOSS, loss);

@@ -13,6 +13,8 @@ import { initialWeights, parameterShapes } from "./weights.ts";
 
 /** A base, with notes for the user on how it was read. */
 export interface PretrainedClassifier extends Classifier {
+  /** Whether the pooler was drawn, as the base has none. */
+  hasNewPooler: boolean;
   notes: string[];
 }
 
@@ -22,8 +24,8 @@ export interface PretrainedOptions {
   seed: number;
   /** The most tokens of a text, `[CLS]` and `[SEP]` included. */
   maxLength: number;
-  /** Whether the base stays unchanged; a pooler is then not drawn, as it would stay random. */
-  frozen?: boolean;
+  /** Whether a pooler that the base lacks is drawn; it would stay random if it is not trained. */
+  drawsPooler?: boolean;
 }
 
 /**
@@ -35,7 +37,7 @@ export interface PretrainedOptions {
 export async function pretrainedClassifier(
   dir: string,
   labels: readonly string[],
-  { seed, maxLength, frozen = false }: PretrainedOptions,
+  { seed, maxLength, drawsPooler = true }: PretrainedOptions,
 ): Promise<PretrainedClassifier> {
   const stored = await readConfig(dir);
   const config = withLabels(stored, labels);
@@ -57,20 +59,20 @@ export async function pretrainedClassifier(
   const missing = parameters.filter(({ name }) => !(name in found));
   const made = new Set<string>();
   for (const { name } of missing) {
-    if (isHeadParameter(config, name)) made.add("head");
-    else if (isPoolerParameter(config, name) && !frozen) made.add("pooler");
+    if (isHeadParameter(config, name)) made.add("head for these classes");
+    else if (isPoolerParameter(config, name) && drawsPooler) made.add("pooler");
     else if (isPoolerParameter(config, name)) {
       throw new UserError(
-        `Cannot leave '${dir}' as it is: its weights lack '${name}', and a pooler that is drawn ` +
-          "would never be trained; use --mode full",
+        `Cannot leave '${dir}' as it is: its weights lack '${name}', and PEFT has no place for a ` +
+          "trained pooler beside virtual tokens; use --mode lora or full",
       );
     } else throw new UserError(`Cannot read '${dir}': its weights lack '${name}'`);
   }
   const weights = { ...found, ...initialWeights(config, seed, missing) };
   const notes = [...made].map((part) =>
-    `The base has no ${part} for these classes: a new one is drawn from seed ${seed}`
+    `The base has no ${part}: a new one is drawn from seed ${seed}`
   );
-  return { config, tokenizer, weights, notes };
+  return { config, tokenizer, weights, hasNewPooler: made.has("pooler"), notes };
 }
 
 /** Rows in another order: row `i` is the former row `order[i]`. */

@@ -1,4 +1,4 @@
-import { deepStrictEqual, match, notDeepStrictEqual, rejects } from "node:assert";
+import { deepStrictEqual, match, notDeepStrictEqual, ok, rejects } from "node:assert";
 import { join } from "node:path";
 import { saveClassifier } from "./formats/classifier_folder.ts";
 import { readConfig } from "./family.ts";
@@ -149,12 +149,13 @@ for (
 
 Deno.test("pretrainedClassifier() draws the pooler that a checkpoint lacks", async () => {
   await withCheckpoint((tensors) => without(tensors, "bert.pooler."), async (dir) => {
-    const { weights, notes } = await pretrainedClassifier(dir, LABELS, OPTIONS);
+    const { weights, hasNewPooler, notes } = await pretrainedClassifier(dir, LABELS, OPTIONS);
+    ok(hasNewPooler);
     notDeepStrictEqual(weights["bert.pooler.dense.weight"], WEIGHTS["bert.pooler.dense.weight"]);
     deepStrictEqual(weights["classifier.weight"], WEIGHTS["classifier.weight"]);
     match(notes.join(), /no pooler/);
     await rejects(
-      pretrainedClassifier(dir, LABELS, { ...OPTIONS, frozen: true }),
+      pretrainedClassifier(dir, LABELS, { ...OPTIONS, drawsPooler: false }),
       /^UserError: Cannot leave '.*' as it is: its weights lack 'bert.pooler.dense.weight'/,
     );
   });

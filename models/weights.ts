@@ -10,10 +10,11 @@ import { encodeModel } from "../onnx/graph/proto.ts";
 import { quantizeWeights } from "../onnx/graph/quantize.ts";
 import { Random } from "../lib/random.ts";
 import { elementCount } from "../onnx/graph/shape.ts";
-import { familyOf, isHeadParameter, wordEmbeddings } from "./family.ts";
+import { familyOf, isHeadParameter, isPoolerParameter, wordEmbeddings } from "./family.ts";
 import type { ModelConfig } from "./formats/config.ts";
 import { classifierLogits } from "./heads/classifier.ts";
 import type { ParameterSource } from "./layers.ts";
+import { isSaved } from "./tuners/modules_to_save.ts";
 import { type PeftConfig, tuned } from "./tuners/tuner.ts";
 
 /** Values by parameter name. */
@@ -80,9 +81,30 @@ export function headParameters(config: ModelConfig): ParameterShape[] {
   return parameterShapes(config).filter(({ name }) => isHeadParameter(config, name));
 }
 
+/** The parameters of a base's pooler; none if its family has no pooler. */
+export function poolerParameters(config: ModelConfig): ParameterShape[] {
+  return parameterShapes(config).filter(({ name }) => isPoolerParameter(config, name));
+}
+
+/** Whether an adapter has a pooler of its own. */
+export function ownsPooler(config: ModelConfig, peft: PeftConfig): boolean {
+  const parameters = poolerParameters(config);
+  return parameters.length > 0 && parameters.every(({ name }) => isSaved(peft, name));
+}
+
+/** The parameters that an adapter trains whole: its head's, and those of a pooler of its own. */
+export function savedParameters(config: ModelConfig, peft: PeftConfig): ParameterShape[] {
+  const pooler = ownsPooler(config, peft) ? poolerParameters(config) : [];
+  return [...pooler, ...headParameters(config)];
+}
+
 /** The names of the parameters that a frozen base keeps as they are. */
-export function frozenBase(config: ModelConfig): Set<string> {
-  return new Set(baseParameters(config).map(({ name }) => name));
+export function frozenBase(config: ModelConfig, peft?: PeftConfig): Set<string> {
+  const frozen = new Set(baseParameters(config).map(({ name }) => name));
+  if (peft !== undefined) {
+    for (const { name } of savedParameters(config, peft)) frozen.delete(name);
+  }
+  return frozen;
 }
 
 /**

@@ -28,7 +28,13 @@ interface Golden {
   step_lrs: number[];
   num_virtual_tokens?: number;
   prefix_hidden_size?: number | null;
-  lora?: { r: number; lora_alpha: number; target_modules: string[]; use_rslora?: boolean };
+  lora?: {
+    r: number;
+    lora_alpha: number;
+    target_modules: string[];
+    use_rslora?: boolean;
+    modules_to_save?: string[];
+  };
 }
 
 function close(
@@ -53,7 +59,13 @@ function plainName(name: string): string {
 function peftConfig(name: string, golden: Golden, config: ModelConfig): PeftConfig | undefined {
   const { num_virtual_tokens, prefix_hidden_size, lora } = golden;
   if (lora !== undefined) {
-    const config: LoraConfig = { peft_type: "LORA", lora_dropout: 0, use_rslora: false, ...lora };
+    const config: LoraConfig = {
+      peft_type: "LORA",
+      lora_dropout: 0,
+      use_rslora: false,
+      modules_to_save: [],
+      ...lora,
+    };
     return config;
   }
   if (num_virtual_tokens === undefined) return undefined;
@@ -115,7 +127,7 @@ export async function compareWithPyTorch(
     [...group("initial/")].map(([name, { data }]) => [name, data as Float32Array]),
   );
   const peft = peftConfig(name, golden, config);
-  const graphs = trainingGraphs(config, peft && frozenBase(config), peft);
+  const graphs = trainingGraphs(config, peft && frozenBase(config, peft), peft);
 
   const integers = (key: string): Tensors[string] => ({
     type: "int64",

@@ -177,11 +177,16 @@ Deno.test("adapters of every kind share a batch on every family", async (t) => {
           });
           const peft = method?.configOf({ ...settings, prefixLength: 2 }, config);
           if (peft === undefined || method!.misfit(peft, config) !== undefined) return [];
-          const own = parameterShapes(config, peft).filter(({ name }) =>
-            !frozenBase(config).has(name)
-          );
-          const weights = randomWeights(own, mode.length);
-          return [{ dir: mode, base: { name: dir }, peft, labelCount: 3, config, weights }];
+          const { pooler } = familyOf(config).names;
+          const withPooler = pooler !== undefined && method!.savesModules
+            ? [method!.configOf({ ...settings, loraTargets: "all-linear" }, config, [pooler])]
+            : [];
+          return [peft, ...withPooler].map((peft, i) => {
+            const own = parameterShapes(config, peft)
+              .filter(({ name }) => !frozenBase(config, peft).has(name));
+            const weights = randomWeights(own, mode.length + i);
+            return { dir: mode + i, base: { name: dir }, peft, labelCount: 3, config, weights };
+          });
         });
         const bank = await AdapterBank.load(executor, dir, { tables: tablesOf(adapters, config) });
         for (const adapter of adapters) await bank.add(adapter.dir, adapter);

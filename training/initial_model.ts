@@ -12,6 +12,7 @@ import {
   checkPositions,
   readAdapter,
 } from "../models/formats/adapter.ts";
+import { familyOf } from "../models/family.ts";
 import { readWeights } from "../models/formats/weight_files.ts";
 import { type Classifier, loadClassifier } from "../models/formats/classifier_folder.ts";
 import { scratchSizeOf } from "../models/formats/config.ts";
@@ -79,9 +80,17 @@ async function adaptedModel(
   weightsOf: (peft: PeftConfig, base: KnownBase) => Promise<Weights>,
 ): Promise<InitialModel & { tuning: Tuning }> {
   const { mode, model, seed, maxLength } = settings;
-  const classifier = await pretrainedClassifier(dir, labels, { seed, maxLength, frozen: true });
+  const { hasNewPooler, ...classifier } = await pretrainedClassifier(dir, labels, {
+    seed,
+    maxLength,
+    drawsPooler: method.savesModules,
+  });
   const { config, tokenizer, weights } = classifier;
-  const peft = method.configOf(settings, config);
+  const peft = method.configOf(
+    settings,
+    config,
+    hasNewPooler ? [familyOf(config).names.pooler!] : [],
+  );
   const misfit = method.misfit(peft, config);
   if (misfit !== undefined) {
     throw new UserError(`Cannot use --mode ${mode} on '${model}': ${misfit}`);

@@ -244,7 +244,7 @@ async function startingModel(
     tokenizer: model.tokenizer.withLongTexts(longTextsOf(settings)),
     frozen: model.tuning === undefined
       ? frozenParameters(settings.freeze, Object.keys(model.weights))
-      : frozenBase(config),
+      : frozenBase(config, model.tuning.peft),
   };
 }
 

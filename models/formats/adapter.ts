@@ -18,7 +18,7 @@ import {
 import { UserError } from "../../lib/user_error.ts";
 import { finite, readWeights, WEIGHTS_FILE, weightsSha256 } from "./weight_files.ts";
 import { BUNDLED_MODEL, CONFIG_FILE, labelsOf, type ModelConfig } from "./config.ts";
-import { FAMILIES, familyOf, readConfig, withLabels } from "../family.ts";
+import { FAMILIES, familyOf, isPoolerParameter, readConfig, withLabels } from "../family.ts";
 import { elementCount } from "../../onnx/graph/shape.ts";
 import { modelDir } from "../hub.ts";
 import { checkLinks } from "./model_folder.ts";
@@ -32,9 +32,10 @@ import { MIN_LENGTH } from "./tokenizer_files.ts";
 import {
   baseParameters,
   frozenBase,
-  headParameters,
   ONNX_FILES,
+  ownsPooler,
   parameterShapes,
+  savedParameters,
   type Weights,
 } from "../weights.ts";
 
@@ -115,7 +116,7 @@ export async function saveAdapter(
   const [name, revision = null] = splitName(base.name);
   const tensors = new Map<string, StoredTensor>([
     ...method.toStored(peft, weights),
-    ...headParameters(config).map(({ name, shape }): [string, StoredTensor] => [
+    ...savedParameters(config, peft).map(({ name, shape }): [string, StoredTensor] => [
       method.baseModelPrefix + name,
       { shape, data: weights[name]! },
     ]),
@@ -202,8 +203,8 @@ export async function readAdapter(dir: string): Promise<StoredAdapter> {
     const names = labelsOf(named).length;
     throw new UserError(`Cannot read '${dir}': its head has ${labelCount} classes, not ${names}`);
   }
-  // The parameters of the head are unknown until the base is known, if PEFT wrote the adapter.
-  const parameters = named === undefined ? [] : headParameters(named);
+  // These parameters are unknown until the base is known, if PEFT wrote the adapter.
+  const parameters = named === undefined ? [] : savedParameters(named, peft);
   for (const { name, shape } of parameters) values(prefix + name, shape);
   const name = config.base_model_name_or_path;
   return {
@@ -260,7 +261,7 @@ export async function baseDirOf({ dir, base }: StoredAdapter): Promise<string> {
 export interface AdaptedClassifier {
   config: ModelConfig;
   tokenizer: Tokenizer;
-  /** The base's weights, and the adapter's in place of its head. */
+  /** The base's weights, and the adapter's in place of its head and perhaps its pooler. */
   weights: Weights;
   peft: PeftConfig;
 }
@@ -277,7 +278,9 @@ export async function withBase(adapter: StoredAdapter, dir?: string): Promise<Ad
   const baseDir = dir ?? await baseDirOf(adapter);
   const config = adaptedConfig(adapter, await readConfig(baseDir));
   await checkBase(adapter, baseDir);
-  const weights = await readBaseWeights(baseDir, config);
+  const weights = await readBaseWeights(baseDir, config, {
+    needsPooler: !ownsPooler(config, peft),
+  });
   return {
     config,
     tokenizer: adaptedTokenizer(adapter, await Tokenizer.load(baseDir, config.vocab_size), config),
@@ -321,12 +324,21 @@ export function adaptedConfig(
   if (misfit !== undefined) throw new UserError(`Cannot use '${dir}' on '${base.name}': ${misfit}`);
   checkPositions(peft, baseConfig, `'${dir}'`);
   const config = withClasses(adapter, baseConfig);
-  const ofBase = frozenBase(config);
-  for (const { name, shape } of parameterShapes(config, peft)) {
-    if (ofBase.has(name) || adapter.weights[name]?.length === elementCount(shape)) continue;
+  const ofBase = frozenBase(config, peft);
+  const own = parameterShapes(config, peft).filter(({ name }) => !ofBase.has(name));
+  for (const { name, shape } of own) {
+    if (adapter.weights[name]?.length === elementCount(shape)) continue;
     throw new UserError(
       `Cannot use '${dir}' on '${base.name}': on this base an adapter has '${name}' of [${shape}], ` +
         `and this one has ${name in adapter.weights ? "another" : "none"}`,
+    );
+  }
+  const known = new Set(own.map(({ name }) => name));
+  const unknown = Object.keys(adapter.weights).find((name) => !known.has(name));
+  if (unknown !== undefined) {
+    throw new UserError(
+      `Cannot use '${dir}' on '${base.name}': it also trained '${unknown}', and of a base's own ` +
+        "weights Graft takes only a head and a whole pooler from an adapter",
     );
   }
   return config;
@@ -380,11 +392,22 @@ export function checkPositions(
   );
 }
 
-/** Reads all weights of a base but its head's. */
-export async function readBaseWeights(baseDir: string, config: ModelConfig): Promise<Weights> {
+/**
+ * Reads all weights of a base but its head's.
+ *
+ * @param options Whether it must have a pooler, if its family has one; it must by default.
+ * @throws {UserError} If it lacks weights.
+ */
+export async function readBaseWeights(
+  baseDir: string,
+  config: ModelConfig,
+  { needsPooler = true }: { needsPooler?: boolean } = {},
+): Promise<Weights> {
   const parameters = baseParameters(config);
   const weights = await readWeights(baseDir, config, parameters);
-  const missing = parameters.find(({ name }) => !(name in weights));
+  const missing = parameters.find(({ name }) =>
+    !(name in weights) && (needsPooler || !isPoolerParameter(config, name))
+  );
   if (missing === undefined) return weights;
   throw new UserError(`Cannot read '${baseDir}': its weights lack '${missing.name}'`);
 }

@@ -15,6 +15,7 @@ import { TUNER_SETTINGS, tunerOf } from "../tuners/tuner.ts";
 import { decodeSafetensors, encodeSafetensors, type StoredTensor } from "./safetensors.ts";
 import { Tokenizer } from "../text/tokenizer.ts";
 import { exportModel, initialWeights } from "../weights.ts";
+import { copyWithoutPooler } from "../../tests/copy_without_pooler.ts";
 
 /** The files that PEFT wrote; their README says how. */
 const PEFT = fileURLToPath(new URL("../../tests/peft", import.meta.url));
@@ -96,7 +97,7 @@ async function withChanged(
   });
 }
 
-for (const name of ["prefix", "projection", "prompt", "lora", "lora_all"]) {
+for (const name of ["prefix", "projection", "prompt", "lora", "lora_all", "lora_pooler"]) {
   Deno.test(`readAdapter() reads PEFT's ${name}, and gives PEFT's logits`, async () => {
     await using executor = await Executor.start({ threads: 1 });
     const stored = await readAdapter(join(PEFT, name));
@@ -109,7 +110,7 @@ for (const name of ["prefix", "projection", "prompt", "lora", "lora_all"]) {
   });
 }
 
-for (const name of ["lora", "lora_all"]) {
+for (const name of ["lora", "lora_all", "lora_pooler"]) {
   Deno.test(`loadForInference() merges PEFT's ${name} into its base, and gives PEFT's logits`, async () => {
     await inTempDir(async (dir) => {
       await using executor = await Executor.start({ threads: 1 });
@@ -209,6 +210,46 @@ Deno.test("withBase() refuses a base of another shape, too few positions, and no
   await rejects(
     withBase({ ...stored, base: { name: "/nowhere" } }),
     /its base '\/nowhere' is not there/,
+  );
+});
+
+Deno.test("withBase() needs no pooler of a base where the adapter has its own", async () => {
+  await inTempDir(async (dir) => {
+    await copyWithoutPooler(BASE, dir);
+    const stored = await readAdapter(join(PEFT, "lora_pooler"));
+    const { config, weights, peft } = await withBase(stored, dir);
+    await using executor = await Executor.start({ threads: 1 });
+    close(
+      await logits(executor, exportModel(config, weights, { peft })),
+      PEFT_LOGITS.logits["lora_pooler"]!.flat(),
+    );
+    await rejects(
+      withBase(await readAdapter(join(PEFT, "lora")), dir),
+      /its weights lack 'bert.pooler.dense.weight'$/,
+    );
+  });
+});
+
+Deno.test("withBase() refuses trained weights that it would not use everywhere", async () => {
+  const stored = await readAdapter(join(PEFT, "lora"));
+  const name = "bert.embeddings.word_embeddings.weight";
+  await rejects(
+    withBase({ ...stored, weights: { ...stored.weights, [name]: new Float32Array(24 * 8) } }, BASE),
+    /'base': it also trained 'bert.embeddings.word_embeddings.weight', and of a base's own/,
+  );
+  const withPooler = await readAdapter(join(PEFT, "lora_pooler"));
+  const { weights: { "bert.pooler.dense.bias": bias, ...weights } } = withPooler;
+  // A pooler that adapter_config.json does not name.
+  await rejects(
+    withBase(
+      { ...stored, weights: { ...stored.weights, "bert.pooler.dense.bias": bias! } },
+      BASE,
+    ),
+    /it also trained 'bert.pooler.dense.bias'/,
+  );
+  await rejects(
+    withBase({ ...withPooler, weights }, BASE),
+    /an adapter has 'bert.pooler.dense.bias' of \[8\], and this one has none$/,
   );
 });
 

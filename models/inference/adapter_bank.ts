@@ -9,7 +9,16 @@ import { collate } from "../../data/batches.ts";
 import { UserError } from "../../lib/user_error.ts";
 import type { Executor, TableSession } from "../../onnx/runtime/executor.ts";
 import { Graph, type Tensor, type TensorData } from "../../onnx/graph/graph.ts";
-import { add, gather, matMul, mul, reshape, slice } from "../../onnx/graph/operators.ts";
+import {
+  add,
+  expand,
+  gather,
+  layerNormalization,
+  matMul,
+  mul,
+  reshape,
+  slice,
+} from "../../onnx/graph/operators.ts";
 import type { Dimension } from "../../onnx/graph/shape.ts";
 import { encodeModel } from "../../onnx/graph/proto.ts";
 import {
@@ -21,16 +30,23 @@ import {
 } from "../formats/adapter.ts";
 import { weightsSha256 } from "../formats/weight_files.ts";
 import { classifierLogits } from "../heads/classifier.ts";
-import { familyOf, readConfig } from "../family.ts";
+import { familyOf, type HeadLayer, readConfig } from "../family.ts";
 import { type ModelConfig, problemOf } from "../formats/config.ts";
 import { type EncodedText, logitRows, withPartner } from "./inference.ts";
 import type { PooledPartner } from "../partner/partner_file.ts";
+import type { Projection } from "../layers.ts";
 import { mixedProjection } from "../tuners/lora.ts";
 import { type BankRows, methodOf } from "../tuners/tuner.ts";
 import { prefixWidth } from "../tuners/prefix.ts";
 import { sizesOf } from "../tuners/virtual_tokens.ts";
 import { Tokenizer } from "../text/tokenizer.ts";
-import { type Dtype, quantizeEncoder, type Weights } from "../weights.ts";
+import {
+  type Dtype,
+  ownsPooler,
+  poolerParameters,
+  quantizeEncoder,
+  type Weights,
+} from "../weights.ts";
 
 /** A text, or a pair of texts, for one adapter of a bank. */
 export interface BankRow extends EncodedText {
@@ -68,6 +84,7 @@ const BYTES = Float32Array.BYTES_PER_ELEMENT;
 
 const PREFIXES = "prefixes";
 const PROMPTS = "prompts";
+const POOLERS = "poolers";
 
 /** The tables that every bank has beside those of its heads. */
 export const COMMON_TABLES: readonly string[] = [PREFIXES, PROMPTS];
@@ -104,6 +121,8 @@ export class AdapterBank {
   readonly #session: TableSession;
   readonly #tables: ByTable<Table>;
   readonly #budgetBytes: number;
+  /** The rows of the base's own pooler, for the adapters without one in a bank of poolers. */
+  #ownPooler: number[] | undefined;
   #baseSha256: string | undefined;
   readonly #entries = new Map<string, Entry>();
 
@@ -137,15 +156,23 @@ export class AdapterBank {
     const config = await readConfig(baseDir);
     const tokenizer = await Tokenizer.load(baseDir, config.vocab_size);
     const widths = new Map([...commonTables(config), ...own ?? []]);
+    const weights = await readBaseWeights(baseDir, config, { needsPooler: !widths.has(POOLERS) });
     const session = await executor.loadTableSession(
-      bankModel(config, await readBaseWeights(baseDir, config), dtype, widths),
+      bankModel(config, weights, dtype, widths),
       [...widths].map(([name, width]) => ({ name, width, indices: indicesOf(name) })),
     );
     const tables = new Map<string, Table>();
     for (const [name, width] of widths) {
       tables.set(name, { width, maxRows: await session.maxRows(name), rowCount: 1, free: [] });
     }
-    return new AdapterBank(baseDir, config, tokenizer, session, tables, memoryBudgetBytes);
+    const bank = new AdapterBank(baseDir, config, tokenizer, session, tables, memoryBudgetBytes);
+    const hasPooler = poolerParameters(config).every(({ name }) => name in weights);
+    if (widths.has(POOLERS) && hasPooler) {
+      const { width, values } = poolerRows(config, weights);
+      bank.#ownPooler = bank.#takeRows(POOLERS, values.length / width);
+      await session.writeRows(POOLERS, bank.#ownPooler, values);
+    }
+    return bank;
   }
 
   /** The number of adapters. */
@@ -175,8 +202,14 @@ export class AdapterBank {
     const method = methodOf(peft);
     const needed = new Map([
       ...Object.entries(method.bankRows(peft, this.#config, weights)),
+      ...ownsPooler(config, peft) ? [[POOLERS, poolerRows(config, weights)] as const] : [],
       ...headRows(config, weights),
     ]);
+    if (this.#tables.has(POOLERS) && !needed.has(POOLERS) && this.#ownPooler === undefined) {
+      throw new UserError(
+        `Cannot use '${adapter.dir}' on '${this.#baseDir}': neither of them has a pooler`,
+      );
+    }
     const counts = new Map(
       [...needed].map(([table, { width, values }]) => [table, values.length / width]),
     );
@@ -240,7 +273,10 @@ export class AdapterBank {
 
   /** A prompt's virtual tokens become the first of a row; a prefix moves a text's positions. */
   #feeds(batch: readonly BankRow[], entries: readonly Entry[]): Record<string, TensorData> {
-    const rowsOf = (table: string) => entries.map(({ rows }) => rows.get(table) ?? []);
+    const rowsOf = (table: string) =>
+      entries.map(({ rows }) =>
+        rows.get(table) ?? (table === POOLERS ? this.#ownPooler : undefined) ?? []
+      );
     const prompts = rowsOf(PROMPTS);
     const ids = batch.map(({ ids }, row) => [...prompts[row]!.map(() => 0), ...ids]);
     const feeds = collate(ids, this.#config.pad_token_id);
@@ -317,13 +353,14 @@ export function tablesOf(
   adapters: readonly StoredAdapter[],
   config: ModelConfig,
 ): Map<string, number> {
-  return new Map(
-    adapters
-      .flatMap(({ peft, weights }) =>
-        Object.entries(methodOf(peft).bankRows(peft, config, weights))
-      )
-      .map(([table, { width }]) => [table, width]),
-  );
+  const tables = adapters
+    .flatMap(({ peft, weights }) => Object.entries(methodOf(peft).bankRows(peft, config, weights)))
+    .map(([table, { width }]): [string, number] => [table, width]);
+  const pooler = familyOf(config).pooler?.(config);
+  if (pooler !== undefined && adapters.some(({ peft }) => ownsPooler(config, peft))) {
+    tables.push([POOLERS, rowWidth(config, pooler)]);
+  }
+  return new Map(tables);
 }
 
 /** The tables that every bank has, with the number of values of a row. */
@@ -334,7 +371,7 @@ function commonTables(config: ModelConfig): Map<string, number> {
     ...family.takesPrefix ? [[PREFIXES, prefixWidth(sizes)] as const] : [],
     [PROMPTS, family.sizes(config).embedding_size ?? sizes.token_dim],
     ...family.head(config)
-      .map((_, layer): [string, number] => [headTable(layer), sizes.token_dim + 1]),
+      .map((layer, index): [string, number] => [headTable(index), rowWidth(config, layer)]),
   ]);
 }
 
@@ -354,17 +391,18 @@ function bankModel(
     );
   const prefix = widths.has(PREFIXES) ? gathered(PREFIXES, "prefix") : undefined;
   const changes = new Map<string, Tensor>();
+  const project = mixedProjection(config, (table) => {
+    if (!widths.has(table)) return undefined;
+    const known = changes.get(table) ?? gathered(table, `${table}_rank`);
+    changes.set(table, known);
+    return known;
+  });
   const logits = classifierLogits(graph, {
     config,
     parameter: (name, shape) =>
       graph.initializer(name, { type: "float32", shape, data: weights[name]! }),
     virtualTokens: prefix && { prefix },
-    project: mixedProjection(config, (table) => {
-      if (!widths.has(table)) return undefined;
-      const known = changes.get(table) ?? gathered(table, `${table}_rank`);
-      changes.set(table, known);
-      return known;
-    }),
+    project,
     mixedRows: {
       positionIds: graph.input("position_ids", "int64", ["batch", "length"]),
       prefixMask: graph.input("prefix_mask", "float32", ["batch", "prefix"]),
@@ -372,15 +410,14 @@ function bankModel(
         const mask = graph.input("word_mask", "float32", ["batch", "length"]);
         return add(mul(words, reshape(mask, ["batch", "length", 1])), gathered(PROMPTS, "length"));
       },
+      pooler: widths.has(POOLERS)
+        ? (x, layer) => mixedLayer(x, layer, gathered(POOLERS, x.shape[1]!), project)
+        : undefined,
       heads: (pooled) => {
         const layers = familyOf(config).head(config);
-        return layers.reduce((x, { activation }, layer) => {
-          const from = x.shape[1] as number;
-          const to = layer === layers.length - 1 ? "labels" : from;
-          const rows = gathered(headTable(layer), to);
-          const products = matMul(slice(rows, 2, 0, from), reshape(x, ["batch", from, 1]));
-          const sums = reshape(add(products, slice(rows, 2, from, from + 1)), ["batch", to]);
-          return activation?.(sums) ?? sums;
+        return layers.reduce((x, layer, index) => {
+          const to = index === layers.length - 1 ? "labels" : x.shape[1]!;
+          return mixedLayer(x, layer, gathered(headTable(index), to));
         }, pooled);
       },
     },
@@ -390,19 +427,67 @@ function bankModel(
   return encodeModel(graph);
 }
 
-/** The layers of a head, with each output's bias after its weights, `[to, from+1]`. */
+/**
+ * A layer with the parameters of each text: `x [batch, from]` -> `[batch, to]`.
+ *
+ * @param rows As {@link layerRows} has them, `[batch, to, width]`.
+ * @param project Changes the output of the layer.
+ */
+function mixedLayer(
+  x: Tensor,
+  { name, activation, norm }: HeadLayer,
+  rows: Tensor,
+  project?: Projection,
+): Tensor {
+  const from = x.shape[1] as number;
+  const to = rows.shape[1]!;
+  const column = (place: number) => slice(rows, 2, from + place, from + place + 1);
+  const products = matMul(slice(rows, 2, 0, from), reshape(x, ["batch", from, 1]));
+  const sums = reshape(add(products, column(0)), ["batch", to]);
+  const projected = project?.(sums, x, name) ?? sums;
+  const activated = activation?.(projected) ?? projected;
+  if (norm === undefined) return activated;
+  const constants = (value: number) => expand(x.graph.scalar(value), [to]);
+  const normalized = layerNormalization(activated, constants(1), constants(0), norm.epsilon);
+  const [scales, offsets] = [column(1), column(2)].map((values) => reshape(values, ["batch", to]));
+  return add(mul(normalized, scales!), offsets!);
+}
+
+/** The number of values of a row of a layer's table. */
+function rowWidth(config: ModelConfig, { norm }: HeadLayer): number {
+  return familyOf(config).sizes(config).hidden_size + (norm === undefined ? 1 : 3);
+}
+
+/**
+ * A layer with a row for each output, `[to, width]`: its weights, its bias, and the scale and offset
+ * of the normalisation behind it, if there is one.
+ */
+function layerRows(config: ModelConfig, layer: HeadLayer, weights: Weights): BankRows {
+  const { name, norm } = layer;
+  const { hidden_size: from } = familyOf(config).sizes(config);
+  const weight = weights[`${name}.weight`]!;
+  const columns = [
+    weights[`${name}.bias`],
+    ...norm ? [weights[`${norm.name}.weight`], weights[`${norm.name}.bias`]] : [],
+  ];
+  const width = rowWidth(config, layer);
+  const to = weight.length / from;
+  const values = new Float32Array(to * width);
+  for (let output = 0; output < to; output++) {
+    const start = output * width;
+    values.set(weight.subarray(output * from, (output + 1) * from), start);
+    for (const [i, column] of columns.entries()) values[start + from + i] = column?.[output] ?? 0;
+  }
+  return { width, values };
+}
+
 function headRows(config: ModelConfig, weights: Weights): [table: string, rows: BankRows][] {
-  return familyOf(config).head(config).map(({ name }, layer) => {
-    const [weight, bias] = [weights[`${name}.weight`]!, weights[`${name}.bias`]!];
-    const from = weight.length / bias.length;
-    const values = new Float32Array(bias.length * (from + 1));
-    for (const [output, value] of bias.entries()) {
-      const start = output * (from + 1);
-      values.set(weight.subarray(output * from, (output + 1) * from), start);
-      values[start + from] = value;
-    }
-    return [headTable(layer), { width: from + 1, values }];
-  });
+  return familyOf(config).head(config)
+    .map((layer, index) => [headTable(index), layerRows(config, layer, weights)]);
+}
+
+function poolerRows(config: ModelConfig, weights: Weights): BankRows {
+  return layerRows(config, familyOf(config).pooler!(config), weights);
 }
 
 function padded(values: readonly number[], length: number, padding = 0): number[] {

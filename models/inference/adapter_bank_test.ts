@@ -8,6 +8,7 @@ import { testOnDevices } from "../../onnx/testing.ts";
 import { readAdapter, type StoredAdapter, withBase } from "../formats/adapter.ts";
 import { AdapterBank, type BankRow, tablesOf } from "./adapter_bank.ts";
 import { readConfig, withLabels } from "../family.ts";
+import { copyWithoutPooler } from "../../tests/copy_without_pooler.ts";
 import { exportModel } from "../weights.ts";
 
 /** A base with 20 positions, and adapters that PEFT tuned on it; its README says how. */
@@ -15,10 +16,10 @@ const PEFT = fileURLToPath(new URL("../../tests/peft", import.meta.url));
 const BASE = join(PEFT, "base");
 const TOLERANCE = 1e-5;
 
-/** Adapters of each kind, of different lengths, and one with fewer classes. */
+/** Adapters of each kind, of different lengths, one with a pooler, and one with fewer classes. */
 async function adapters(): Promise<Map<string, StoredAdapter>> {
   const found = new Map<string, StoredAdapter>();
-  for (const name of ["prefix", "projection", "prompt", "lora", "lora_all"]) {
+  for (const name of ["prefix", "projection", "prompt", "lora", "lora_all", "lora_pooler"]) {
     found.set(name, await readAdapter(join(PEFT, name)));
   }
   const prefix = found.get("prefix")!;
@@ -133,6 +134,33 @@ testOnDevices("adapters change while batches are under way", async (executor) =>
   }
   await Promise.all(checked);
   deepStrictEqual(bank.bytes, 0);
+});
+
+testOnDevices("a base without a pooler takes the adapters that have one", async (executor) => {
+  const dir = await Deno.makeTempDir();
+  try {
+    await copyWithoutPooler(BASE, dir);
+    const all = await adapters();
+    const own = all.get("lora_pooler")!;
+    const tables = tablesOf([...all.values()], await readConfig(dir));
+    const bank = await AdapterBank.load(executor, dir, { tables });
+    await bank.add("first", structuredClone(own));
+    await bank.add("second", structuredClone(own));
+    const ids = [2, 5, 8, 3];
+    const expected = await logitsAlone(await alone(executor, own), { adapter: "first", ids });
+    for (
+      const logits of await bank.logits([{ adapter: "first", ids }, { adapter: "second", ids }])
+    ) {
+      close(logits, expected, "a row");
+    }
+    await rejects(bank.add("third", structuredClone(all.get("lora_all")!)), {
+      name: "UserError",
+      message: `Cannot use '${join(PEFT, "lora_all")}' on '${dir}': neither of them has a pooler`,
+    });
+    await rejects(AdapterBank.load(executor, dir), /its weights lack 'bert.pooler.dense.weight'$/);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
 });
 
 testOnDevices("a bank on a device that is full takes no more", async (executor) => {

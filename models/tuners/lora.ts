@@ -16,6 +16,7 @@ import { classifierLogits } from "../heads/classifier.ts";
 import type { Projection } from "../layers.ts";
 import type { Weights } from "../weights.ts";
 import { frozenBaseFaults } from "./frozen_base.ts";
+import { HEAD_MODULES, isSaved } from "./modules_to_save.ts";
 import type { AdapterMethod, PeftConfig, Tuner } from "./tuner.ts";
 
 /** The settings of a run that concern LoRA. */
@@ -39,6 +40,7 @@ export interface LoraConfig extends PeftConfig {
   target_modules: string[] | string;
   /** Whether products are divided by the root of the rank (Kalajdzievski, 2023). */
   use_rslora: boolean;
+  modules_to_save: readonly string[];
 }
 
 /** A linear layer that LoRA can change. */
@@ -67,13 +69,17 @@ const StoredConfig = z.object({
   fan_in_fan_out: z.literal(false, unsupported("transposed layers")).default(false),
   rank_pattern: z.record(z.string(), z.never(unsupported("ranks by layer"))).default({}),
   alpha_pattern: z.record(z.string(), z.never(unsupported("alphas by layer"))).default({}),
-}).transform(({ peft_type, r, lora_alpha, lora_dropout, target_modules, use_rslora }) => ({
+  modules_to_save: z.array(z.string()).nullish().transform((modules) => modules ?? []),
+}).transform((
+  { peft_type, r, lora_alpha, lora_dropout, target_modules, use_rslora, modules_to_save },
+) => ({
   peft_type,
   r,
   lora_alpha,
   lora_dropout,
   target_modules,
   use_rslora,
+  modules_to_save,
 }));
 
 const method: AdapterMethod<LoraConfig> = {
@@ -81,18 +87,25 @@ const method: AdapterMethod<LoraConfig> = {
   describe: ({ loraRank, loraTargets }) =>
     `LoRA's matrices of rank ${loraRank} beside the layers ${loraTargets.replaceAll(",", ", ")}`,
   peftVersions: "this was checked with PEFT 0.21 and transformers 5.24",
+  savesModules: true,
 
-  configOf: ({ loraRank, loraAlpha, loraDropout, loraTargets }, base) => ({
-    peft_type: "LORA",
-    r: loraRank,
-    lora_alpha: loraAlpha,
-    lora_dropout: loraDropout,
-    target_modules: targetsOf(loraTargets, base),
-    use_rslora: false,
-  }),
+  configOf: ({ loraRank, loraAlpha, loraDropout, loraTargets }, base, modulesToSave = []) => {
+    const saved = {
+      peft_type: "LORA" as const,
+      modules_to_save: [...HEAD_MODULES, ...modulesToSave],
+    };
+    return {
+      ...saved,
+      r: loraRank,
+      lora_alpha: loraAlpha,
+      lora_dropout: loraDropout,
+      target_modules: targetsOf(loraTargets, base, saved),
+      use_rslora: false,
+    };
+  },
   misfit: (config, base) => {
     const { target_modules: targets } = config;
-    const names = linearLayers(base).map(({ name }) => name);
+    const names = adaptableLayers(base, config).map(({ name }) => name);
     const missing = typeof targets === "string"
       ? [targets].filter(() => !names.some((name) => isTarget(config, name)))
       : targets.filter((target) => !names.some((name) => endsWith(name, target)));
@@ -129,12 +142,12 @@ const method: AdapterMethod<LoraConfig> = {
   },
 
   stored: StoredConfig,
-  storedConfig: (config) => ({
+  storedConfig: ({ modules_to_save, ...config }) => ({
     ...config,
     bias: "none",
     fan_in_fan_out: false,
     init_lora_weights: true,
-    modules_to_save: ["classifier", "score"],
+    modules_to_save,
   }),
   baseModelPrefix: "base_model.model.",
   toStored: (config, weights) =>
@@ -201,15 +214,17 @@ function scaleOf({ r, lora_alpha, use_rslora }: LoraConfig): number {
 }
 
 /** The targets of `--lora-targets` under the base's own names. */
-function targetsOf(targets: string, base: ModelConfig): string[] {
-  if (targets === ALL_LINEAR) return linearLayers(base).map(({ name }) => name);
+function targetsOf(targets: string, base: ModelConfig, saved: PeftConfig): string[] {
+  if (targets === ALL_LINEAR) return adaptableLayers(base, saved).map(({ name }) => name);
   const { attention } = familyOf(base).names;
   const names: Partial<Record<string, string>> = { ...attention };
   return [...new Set(targets.split(",").map((target) => names[target.trim()] ?? target.trim()))];
 }
 
 /** Whether LoRA changes a layer, as PEFT reads `target_modules`. */
-function isTarget({ target_modules: targets }: LoraConfig, name: string): boolean {
+function isTarget(config: LoraConfig, name: string): boolean {
+  const { target_modules: targets } = config;
+  if (isSaved(config, name)) return false;
   if (typeof targets !== "string") return targets.some((target) => endsWith(name, target));
   return targets === ALL_LINEAR || new RegExp(`^(?:${targets})$`).test(name);
 }
@@ -231,6 +246,11 @@ function linearLayers(base: ModelConfig): LinearLayer[] {
     },
   });
   return layers;
+}
+
+/** The linear layers of a base that are not trained whole. */
+function adaptableLayers(base: ModelConfig, config: PeftConfig): LinearLayer[] {
+  return linearLayers(base).filter(({ name }) => !isSaved(config, name));
 }
 
 function targetLayers(config: LoraConfig, base: ModelConfig): LinearLayer[] {

@@ -43,6 +43,7 @@ const method: AdapterMethod<PrefixConfig> = {
     `${prefixLength} virtual tokens (keys and values for every layer)`,
   peftVersions:
     'PEFT 0.21 needs a transformers below 5.24 for prefix tuning: `pip install "transformers<5.24"`',
+  savesModules: false,
 
   configOf: ({ prefixLength, prefixProjection, prefixHiddenSize }, base) => ({
     peft_type: "PREFIX_TUNING",

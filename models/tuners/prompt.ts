@@ -29,6 +29,7 @@ const method: AdapterMethod<PromptConfig> = {
   peftType: "PROMPT_TUNING",
   describe: ({ prefixLength }) => `${prefixLength} virtual tokens (embeddings at the input)`,
   peftVersions: "this was checked with PEFT 0.21 and transformers 5.24",
+  savesModules: false,
 
   configOf: ({ prefixLength }, base) => ({
     peft_type: "PROMPT_TUNING",

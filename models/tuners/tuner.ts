@@ -41,6 +41,8 @@ export interface RateAndEpochs {
 /** The configuration of an adapter; keys are those of PEFT's `adapter_config.json`. */
 export interface PeftConfig {
   peft_type: string;
+  /** The modules of the base that are trained whole and kept with the adapter. */
+  modules_to_save?: readonly string[];
 }
 
 /** A tuner's changes to the graph of a base. */
@@ -92,9 +94,15 @@ export interface AdapterMethod<Config extends PeftConfig = PeftConfig> {
   describe(settings: TunerSettings): string;
   /** The versions of PEFT that load it, for its model card. */
   readonly peftVersions: string;
+  /** Whether PEFT keeps modules of the base with it that were trained whole. */
+  readonly savesModules: boolean;
 
-  /** The configuration for the settings of a run. */
-  configOf(settings: TunerSettings, base: ModelConfig): Config;
+  /**
+   * The configuration for the settings of a run.
+   *
+   * @param modulesToSave The modules of the base, beside the head, that are trained whole.
+   */
+  configOf(settings: TunerSettings, base: ModelConfig, modulesToSave?: readonly string[]): Config;
   /**
    * Checks that it fits a base.
    *
@@ -118,10 +126,10 @@ export interface AdapterMethod<Config extends PeftConfig = PeftConfig> {
   storedConfig(config: Config): Record<string, unknown>;
   /** The prefix of a base's own parameters in `adapter_model.safetensors`. */
   readonly baseModelPrefix: string;
-  /** The tensors of `adapter_model.safetensors`, without the head. */
+  /** The tensors of `adapter_model.safetensors`, without those of modules trained whole. */
   toStored(config: Config, weights: Weights): [name: string, tensor: StoredTensor][];
   /**
-   * The weights of a stored adapter, without the head.
+   * The weights of a stored adapter, without those of modules trained whole.
    *
    * @throws {UserError} If a tensor is missing, or has another shape.
    */

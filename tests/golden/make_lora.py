@@ -1,11 +1,13 @@
 """Writes lora_*.json and lora_*.safetensors beside this file: small classifiers of transformers with
 random weights and PEFT's LoRA on them, whose second matrices are random too, a batch of unequal
 lengths, logits, loss, the gradients of what is trained, and the weights after three AdamW steps.
-Also writes ../peft/lora and ../peft/lora_all, and their logits into ../peft/logits.json.
+Also writes ../peft/lora, ../peft/lora_all and ../peft/lora_pooler, and their logits into
+../peft/logits.json.
 
     pip install torch transformers peft safetensors && python make_lora.py
 """
 
+import copy
 import json
 import pathlib
 import sys
@@ -51,15 +53,27 @@ CASES = {
         DEBERTA,
         dict(r=2, lora_alpha=5, target_modules=["query_proj", "value_proj"], use_rslora=True),
     ),
+    # "dense" also ends the pooler's layer, which is trained whole.
+    "lora_pooler": (
+        "deberta-v2",
+        DEBERTA,
+        dict(r=2, lora_alpha=3, target_modules=["query_proj", "dense"], modules_to_save=["classifier", "pooler"]),
+    ),
     "lora_modernbert": ("modernbert", dict(MODERNBERT, num_hidden_layers=3), dict(r=2, lora_alpha=4, target_modules="all-linear")),
+}
+FOLDERS = {
+    **{name: settings for name, (model_type, _, settings) in CASES.items() if model_type == "bert"},
+    "lora_pooler": dict(r=2, lora_alpha=3, target_modules=["query", "dense"], modules_to_save=["classifier", "pooler"]),
 }
 
 
 def with_lora(model, settings):
-    model = get_peft_model(model, LoraConfig(task_type="SEQ_CLS", lora_dropout=0.0, **settings))
+    # PEFT adds to the list of modules.
+    model = get_peft_model(model, LoraConfig(task_type="SEQ_CLS", lora_dropout=0.0, **copy.deepcopy(settings)))
     for name, parameter in model.named_parameters():
-        # PEFT begins with zeros, which would hide the first matrix from the logits.
-        if "lora_B" in name:
+        # PEFT begins with zeros, which would hide the first matrix from the logits, and with the
+        # base's pooler.
+        if "lora_B" in name or "pooler.modules_to_save" in name:
             parameter.data.normal_(std=0.2)
     return model
 
@@ -135,9 +149,7 @@ def golden(name, model_type, sizes, settings):
 
 def folders():
     logits = json.loads((PEFT / "logits.json").read_text())
-    for name, (model_type, _, settings) in CASES.items():
-        if model_type != "bert":
-            continue
+    for name, settings in FOLDERS.items():
         torch.manual_seed(17)
         base = AutoModelForSequenceClassification.from_pretrained(PEFT / "base")
         model = with_lora(base, settings).eval()

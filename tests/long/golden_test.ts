@@ -17,6 +17,7 @@ for (
     ["tuning LoRA of RoBERTa agrees with PEFT", "lora_roberta"],
     ["tuning LoRA of DistilBERT's layers agrees with PEFT", "lora_distilbert"],
     ["tuning rsLoRA of DeBERTa-v3 agrees with PEFT", "lora_deberta_v2"],
+    ["tuning LoRA and the pooler of DeBERTa-v3 agrees with PEFT", "lora_pooler"],
     ["tuning LoRA of all of ModernBERT agrees with PEFT", "lora_modernbert"],
   ] as const
 ) {

@@ -42,6 +42,8 @@ export interface CardBase {
 export interface ModelCard {
   result: TrainResult;
   settings: TrainSettings;
+  /** Whether an adapter has a pooler of its own. */
+  ownsPooler?: boolean;
   /** Absent where the model began with random weights. */
   base?: CardBase | undefined;
   /** The data set, with the rows of its training file that the model was trained on. */
@@ -224,7 +226,7 @@ print(classify("a text"))
 }
 
 /** Describes an adapter, and how to use it in Python. */
-function adapter({ settings, result }: ModelCard, base: CardBase): string {
+function adapter({ settings, result, ownsPooler = false }: ModelCard, base: CardBase): string {
   const { mode, model } = settings;
   const method = tunerOf(mode).method!;
   const place = model === BUNDLED_MODEL
@@ -233,7 +235,9 @@ function adapter({ settings, result }: ModelCard, base: CardBase): string {
     ? `is \`${model}\` on the Hugging Face hub`
     : `was the folder \`${base.source}\``;
   const revision = base.revision === undefined ? "" : `, revision=${JSON.stringify(base.revision)}`;
-  return `This folder holds what was trained alone: the head and ${method.describe(settings)},
+  return `This folder holds what was trained alone: the head${
+    ownsPooler ? ", the pooler" : ""
+  } and ${method.describe(settings)},
 with the tokenizer of the base. It needs the base, which ${place},
 with the same weights: elsewhere, put its place into the line \`BASE\`. Many such models can share one
 base in memory, and one batch. Where a model stands alone and accuracy is all that counts, training

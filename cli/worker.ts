@@ -80,10 +80,21 @@ function parseLabels(text: string): string[] {
   });
 }
 
-/** Does the job from standard input; events go to standard output. */
+/**
+ * Does the job from standard input; events go to standard output.
+ *
+ * @throws {UserError} If there is none, as when a person has started the command.
+ */
 async function runOneJob(): Promise<void> {
   const lines = textLines(Deno.stdin.readable)[Symbol.asyncIterator]();
-  const job: Job = JSON.parse((await lines.next()).value);
+  const { value = "" } = Deno.stdin.isTerminal() ? {} : await lines.next();
+  const job = jobOf(value);
+  if (job === undefined) {
+    throw new UserError(
+      "Cannot start a worker without --cluster: its jobs come from the server that starts it; use " +
+        "--cluster nats://HOST:4222, or 'deno task train' to train here",
+    );
+  }
   const stopping = new AbortController();
   void listen(lines, stopping);
   // Only a server grants this permission, as its requests have priority.
@@ -105,6 +116,16 @@ async function runOneJob(): Promise<void> {
     const message = messageOf(error);
     send({ type: "error", message, ...fault !== undefined && { fault } });
     Deno.exit(1);
+  }
+}
+
+/** The job in a server's line; `undefined` if it is no such line. */
+function jobOf(line: string): Job | undefined {
+  try {
+    const job: Job | null = JSON.parse(line);
+    return typeof job?.type === "string" ? job : undefined;
+  } catch {
+    return undefined;
   }
 }
 

@@ -55,6 +55,11 @@ Deno.test("a user's mistake is one line and a non-zero exit", async () => {
         [["predict", "--model", "no", "x"], /^error: Cannot read a model from 'no': /],
         [["predict", "--top-k", "0", "x"], /^error: option '--top-k <number>' argument '0' is/],
         [["predict", "--mixed", "x"], /^error: Cannot use --mixed with texts or --model: /],
+        // A server gives its own workers a job in standard input, which is empty here.
+        [
+          ["worker"],
+          /^error: Cannot start a worker without --cluster: its jobs come from the server .* use --cluster nats:/,
+        ],
         [["trian"], /^error: unknown command 'trian'\n\(Did you mean train\?\)/],
       ] as const
     ) {

@@ -15,6 +15,7 @@
  *
  * @module
  */
+import type { Env, Hono } from "hono";
 import type { z } from "zod";
 import { type Columns, DEFAULT_COLUMNS } from "./data/columns.ts";
 import { type DatasetOptions, SAMPLE_DIR } from "./data/dataset.ts";
@@ -36,7 +37,8 @@ import {
   readingOf,
   trainingTextsOf,
 } from "./training/folder/run_folder.ts";
-import { Service, type ServiceOptions } from "./routes/service.ts";
+import { Service } from "./routes/service.ts";
+import type { ServiceOptions } from "./routes/service_options.ts";
 import { readTrainingData } from "./training/folder/training_data.ts";
 import { TrainSettings, type TrainSettingsInput } from "./training/settings.ts";
 import { train as trainRun } from "./training/train.ts";
@@ -47,14 +49,20 @@ export { TrainingInterrupted } from "./training/interrupted.ts";
 export { UserError } from "./lib/user_error.ts";
 export { SAMPLE_DIR };
 
-export type { ApiKey } from "./routes/access.ts";
+export type { ApiKey, Scope } from "./routes/access.ts";
+export type { Log, LogEntry } from "./routes/log.ts";
+export type { MemberOptions } from "./orchestration/cluster/member.ts";
 export type { BadRow } from "./data/bad_rows.ts";
+export type { ReadOptions } from "./data/examples.ts";
 export type { TableFormat } from "./data/table.ts";
 export type { PreparedClass } from "./data/preparation/classes.ts";
 export type { PreparedFile } from "./data/preparation/side_writer.ts";
 export type { Side } from "./data/preparation/split.ts";
 export type { DownloadEvent } from "./models/hub.ts";
 export type { Device };
+export type { CoveragePoint } from "./training/calibration_error.ts";
+export type { Headline } from "./training/metrics.ts";
+export type { Rival } from "./training/verdict.ts";
 export type {
   ClassReport,
   MultiLabelReport,
@@ -63,6 +71,7 @@ export type {
 } from "./training/evaluation.ts";
 export type {
   CheckpointEvent,
+  EncodingEvent,
   EvaluationEvent,
   FinishEvent,
   StartEvent,
@@ -77,7 +86,6 @@ export type {
   PreparedDataset,
   PrepareSettings,
   ProblemType,
-  Service,
   ServiceOptions,
   TrainEvent,
   TrainResult,
@@ -96,50 +104,52 @@ export interface LoadOptions {
   dtype?: Dtype;
 }
 
-/** A trained model that is loaded on a device of its own. */
-export class Classifier implements AsyncDisposable {
+/** A trained model on a device of its own. */
+export interface Classifier extends AsyncDisposable {
   /** The model's folder. */
   readonly dir: string;
-  readonly #executor: Executor;
-  readonly #model: TextClassifier;
-
-  /** Use {@link loadClassifier}. */
-  constructor(dir: string, executor: Executor, model: TextClassifier) {
-    this.dir = dir;
-    this.#executor = executor;
-    this.#model = model;
-  }
-
   /** The names of the classes, in the order of {@link scores}. */
-  get labels(): readonly string[] {
-    return this.#model.labels;
-  }
-
+  readonly labels: readonly string[];
   /** Whether a text has one class, several, or a number. */
-  get problemType(): ProblemType {
-    return this.#model.problemType;
-  }
-
+  readonly problemType: ProblemType;
   /** From which score on each class counts, where a text may have several and they differ. */
-  get thresholds(): readonly number[] | undefined {
-    return this.#model.thresholds;
-  }
-
+  readonly thresholds: readonly number[] | undefined;
   /** The classes of each text with their probabilities, the highest first. */
-  classify(texts: readonly string[]): Promise<LabelScore[][]> {
-    return this.#model.classify(texts);
-  }
-
+  classify(texts: readonly string[]): Promise<LabelScore[][]>;
   /** The probability of each class, `[texts.length, labels.length]`. */
-  scores(texts: readonly string[]): Promise<number[][]> {
-    return this.#model.scores(texts);
+  scores(texts: readonly string[]): Promise<number[][]>;
+}
+
+/** The classifier that {@link loadClassifier} makes. */
+class LoadedClassifier implements Classifier {
+  readonly dir: string;
+  readonly model: TextClassifier;
+  readonly #executor: Executor;
+
+  constructor(dir: string, model: TextClassifier, executor: Executor) {
+    this.dir = dir;
+    this.model = model;
+    this.#executor = executor;
   }
 
-  /** The scores of each text, and beside them those of the network alone before its calibration. */
-  scoresBesideUncalibrated(
-    texts: readonly string[],
-  ): Promise<{ scores: number[]; uncalibrated: number[] }[]> {
-    return this.#model.scoresBesideUncalibrated(texts);
+  get labels(): readonly string[] {
+    return this.model.labels;
+  }
+
+  get problemType(): ProblemType {
+    return this.model.problemType;
+  }
+
+  get thresholds(): readonly number[] | undefined {
+    return this.model.thresholds;
+  }
+
+  classify(texts: readonly string[]): Promise<LabelScore[][]> {
+    return this.model.classify(texts);
+  }
+
+  scores(texts: readonly string[]): Promise<number[][]> {
+    return this.model.scores(texts);
   }
 
   /** Frees the device. */
@@ -163,7 +173,7 @@ export async function loadClassifier(
   const dir = await modelDir(model);
   const executor = await Executor.start({ device, threads, timeoutMs });
   try {
-    return new Classifier(dir, executor, await TextClassifier.load(executor, dir, dtype));
+    return new LoadedClassifier(dir, await TextClassifier.load(executor, dir, dtype), executor);
   } catch (error) {
     await executor.close();
     throw error;
@@ -239,10 +249,13 @@ export async function evaluate(
   file?: string,
   { columns, ...options }: EvaluateOptions = {},
 ): Promise<EvaluationReport & { samples_per_second: number }> {
-  const { dir } = classifier;
+  if (!(classifier instanceof LoadedClassifier)) {
+    throw new TypeError("Cannot evaluate a classifier that loadClassifier() has not made");
+  }
+  const { dir, model } = classifier;
   const reading = await readingOf(dir);
   const { report } = await evaluateFile(
-    classifier,
+    model,
     file ?? await evaluationFileOf(dir),
     await trainingTextsOf(dir),
     columns ?? (file === undefined ? reading.columns : DEFAULT_COLUMNS),
@@ -280,9 +293,21 @@ export async function prepare(
   });
 }
 
+/** Graft's routes over a folder of runs and models, which is this process's until it is disposed of. */
+export interface GraftApp extends AsyncDisposable {
+  /** The routes: a Hono application, to be mounted in another or served alone. */
+  readonly app: Hono<Env>;
+  /** Resolves when it can predict at once; rejects if the device or a preloaded model fails. */
+  readonly ready: Promise<void>;
+  /**
+   * Accepts no more requests, waits for the responses to accepted ones, and stops training, which
+   * can be resumed. Disposing does this too.
+   */
+  stop(): Promise<void>;
+}
+
 /**
- * Opens a folder of runs and models as `deno task serve` does, without a socket: `app` of what it
- * returns is a Hono application to be mounted in another, or served alone.
+ * Opens a folder of runs and models as `deno task serve` does, without a socket.
  *
  * ```ts
  * import { Hono } from "hono";
@@ -298,7 +323,7 @@ export async function prepare(
  *
  * @throws {UserError} If another process has the folder.
  */
-export async function createApp(options: ServiceOptions = {}): Promise<Service> {
+export async function createApp(options: ServiceOptions = {}): Promise<GraftApp> {
   return await Service.open(options);
 }
 

@@ -12,7 +12,6 @@ import { Explainers } from "../serving/explainers.ts";
 import type { Predictor } from "../serving/predictor.ts";
 import {
   accessCheck,
-  type ApiKey,
   refuseForeignHost,
   refuseForeignOrigins,
   refuseMalformedHost,
@@ -27,7 +26,8 @@ import { evaluationRoutes, type EvaluationRoutesOptions } from "./evaluations.ts
 import { healthRoutes, type IsReady } from "./health.ts";
 import { huggingFaceRoutes } from "./hugging_face.ts";
 import { infoRoutes, type Limits } from "./info.ts";
-import { type Log, observeRequests } from "./log.ts";
+import { observeRequests } from "./log.ts";
+import type { ServiceOptions } from "./service_options.ts";
 import { metricsRoutes } from "./metrics.ts";
 import { modelRoutes } from "./models.ts";
 import { openInferenceRoutes } from "./open_inference.ts";
@@ -46,26 +46,27 @@ const MAX_ITEMS = 1000;
 
 /** Options of {@link createApp}. */
 export interface AppOptions
-  extends Omit<RunRoutesOptions, "budget">, StorageOptions, EvaluationRoutesOptions {
+  extends
+    Omit<RunRoutesOptions, "budget">,
+    StorageOptions,
+    EvaluationRoutesOptions,
+    Pick<
+      ServiceOptions,
+      | "apiKeys"
+      | "corsOrigins"
+      | "datasetLimitBytes"
+      | "log"
+      | "loopbackOnly"
+      | "page"
+      | "requestsPerMinute"
+    > {
   predictor: Predictor;
   metrics: Metrics;
   limits: Limits;
-  /** The most bytes of an uploaded data set; 500 MB by default. */
-  datasetLimitBytes?: number;
   isReady: IsReady;
   drain: Drain;
-  /** The keys that may use the server; without any, everyone may. */
-  apiKeys?: readonly ApiKey[];
-  requestsPerMinute?: number | undefined;
-  /** The sites whose pages may use the server; `*` stands for all. */
-  corsOrigins?: readonly string[];
-  /** Whether the server listens only on this machine, so that other host names are refused. */
-  loopbackOnly?: boolean;
-  log?: Log;
   /** Hides the server's folders from clients; by default only those of the program. */
   hideFolders?: HideFolders;
-  /** Whether to serve the page for people; true by default. */
-  page?: boolean;
 }
 
 /** The whole application. */

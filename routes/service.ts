@@ -8,8 +8,6 @@ import { basename, dirname, isAbsolute, join } from "node:path";
 import { DatasetLibrary, type Ingest } from "../data/dataset_library.ts";
 import { folderHider } from "../lib/own_folders.ts";
 import { UserError } from "../lib/user_error.ts";
-import type { Dtype } from "../models/weights.ts";
-import type { Device } from "../onnx/runtime/device.ts";
 import { Executor } from "../onnx/runtime/executor.ts";
 import { Ingestion } from "../orchestration/ingestion.ts";
 import { hubCacheDir } from "../orchestration/job_process.ts";
@@ -31,64 +29,7 @@ import { borrowModel, InferenceError, Predictor } from "../serving/predictor.ts"
 import { RUNS_DIR } from "../training/folder/run_folder.ts";
 import { type AppOptions, createApp } from "./app.ts";
 import { Drain } from "./drain.ts";
-
-/** Settings of {@link Service}. */
-export interface ServiceOptions extends
-  Partial<
-    Pick<
-      AppOptions,
-      | "allowedBases"
-      | "apiKeys"
-      | "corsOrigins"
-      | "datasetLimitBytes"
-      | "diskBudgetBytes"
-      | "log"
-      | "loopbackOnly"
-      | "page"
-      | "requestsPerMinute"
-    >
-  > {
-  /** The folder of the runs, whose models are served; `runs` by default. */
-  runsDir?: string;
-  /** A folder of other models, each in a folder. */
-  modelsDir?: string | undefined;
-  /** The file or KV database (URL) of the state; `state.kv` in the runs' folder by default. */
-  kv?: string | undefined;
-  /** The device for predictions; `auto` by default. */
-  device?: Device | "auto";
-  /** The type of the models' weights; `fp32` by default. */
-  dtype?: Dtype;
-  /** Threads on the CPU for predictions; by default one for each logical core. */
-  threads?: number | undefined;
-  /** The most memory for loaded models, in bytes. */
-  modelMemoryBytes?: number | undefined;
-  /** The time without requests after which a model is unloaded. */
-  idleUnloadMs?: number | undefined;
-  /**
-   * The time after which a model is stopped because one batch, or its loading, keeps the device; a
-   * minute by default.
-   */
-  deviceTimeoutMs?: number | undefined;
-  /**
-   * The most tokens of a batch, with padding; by default as many as the device handles in about 100
-   * ms.
-   */
-  maxBatchTokens?: number | undefined;
-  /** The most texts of a request; 32 by default. */
-  maxClientBatchSize?: number;
-  /** The most predictions at once; 512 by default. */
-  maxConcurrentRequests?: number;
-  /** The most bytes of a body, other than a data set; 2 MB by default. */
-  payloadLimitBytes?: number;
-  /** The cluster of the server, whose workers train; none by default. */
-  cluster?: Omit<MemberOptions, "runsDir"> | undefined;
-  /** The number of processes that train; one by default, 0 for none. */
-  workers?: number;
-  /** The silence after which a training process is replaced; two minutes by default. */
-  heartbeatTimeoutMs?: number;
-  /** The models to load before the service is ready. */
-  preload?: readonly string[];
-}
+import type { ServiceOptions } from "./service_options.ts";
 
 /** The server of a folder. */
 export class Service implements AsyncDisposable {

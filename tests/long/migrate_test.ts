@@ -1,7 +1,8 @@
 import { deepStrictEqual } from "node:assert";
 import { join } from "node:path";
 import { main } from "../../cli/main.ts";
-import { Service, type ServiceOptions } from "../../routes/service.ts";
+import { Service } from "../../routes/service.ts";
+import type { ServiceOptions } from "../../routes/service_options.ts";
 import { writeModel } from "../local_server.ts";
 import { clusterTest, NatsServers } from "../cluster/nats_servers.ts";
 

@@ -1,0 +1,75 @@
+/**
+ * The settings of a server.
+ *
+ * @module
+ */
+import type { Dtype } from "../models/weights.ts";
+import type { Device } from "../onnx/runtime/device.ts";
+import type { MemberOptions } from "../orchestration/cluster/member.ts";
+import type { ApiKey } from "./access.ts";
+import type { Log } from "./log.ts";
+
+/** Settings of a server. */
+export interface ServiceOptions {
+  /** The folder of the runs, whose models are served; `runs` by default. */
+  runsDir?: string;
+  /** A folder of other models, each in a folder. */
+  modelsDir?: string | undefined;
+  /** The file or KV database (URL) of the state; `state.kv` in the runs' folder by default. */
+  kv?: string | undefined;
+  /** The device for predictions; `auto` by default. */
+  device?: Device | "auto";
+  /** The type of the models' weights; `fp32` by default. */
+  dtype?: Dtype;
+  /** Threads on the CPU for predictions; by default one for each logical core. */
+  threads?: number | undefined;
+  /** The most memory for loaded models, in bytes. */
+  modelMemoryBytes?: number | undefined;
+  /** The time without requests after which a model is unloaded. */
+  idleUnloadMs?: number | undefined;
+  /**
+   * The time after which a model is stopped because one batch, or its loading, keeps the device; a
+   * minute by default.
+   */
+  deviceTimeoutMs?: number | undefined;
+  /**
+   * The most tokens of a batch, with padding; by default as many as the device handles in about 100
+   * ms.
+   */
+  maxBatchTokens?: number | undefined;
+  /** The most texts of a request; 32 by default. */
+  maxClientBatchSize?: number;
+  /** The most predictions at once; 512 by default. */
+  maxConcurrentRequests?: number;
+  /** The most bytes of a body, other than a data set; 2 MB by default. */
+  payloadLimitBytes?: number;
+  /** The cluster of the server, whose workers train; none by default. */
+  cluster?: Omit<MemberOptions, "runsDir"> | undefined;
+  /** The number of processes that train; one by default, 0 for none. */
+  workers?: number;
+  /** The silence after which a training process is replaced; two minutes by default. */
+  heartbeatTimeoutMs?: number;
+  /** The models to load before the service is ready. */
+  preload?: readonly string[];
+  /** The keys that may use the server; without any, everyone may. */
+  apiKeys?: readonly ApiKey[];
+  /** The most requests of a key, or of an address without one, in a minute; any number by default. */
+  requestsPerMinute?: number | undefined;
+  /** The sites whose pages may use the server; `*` stands for all. */
+  corsOrigins?: readonly string[];
+  /** Whether the server listens only on this machine, so that other host names are refused. */
+  loopbackOnly?: boolean;
+  /**
+   * Folders, and names on the hub, that runs may train on and adapters may stand on, beside those
+   * models and the models that come with Graft.
+   */
+  allowedBases?: readonly string[];
+  /** The most bytes of an uploaded data set; 500 MB by default. */
+  datasetLimitBytes?: number;
+  /** The most bytes that runs and data sets may take before more are refused. */
+  diskBudgetBytes?: number | undefined;
+  /** Whether to serve the page for people; true by default. */
+  page?: boolean;
+  /** Called with a line for each request; by default nothing is logged. */
+  log?: Log;
+}

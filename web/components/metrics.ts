@@ -17,6 +17,13 @@ export const METRICS = {
   regression: { mse: "MSE", rmse: "RMSE", mae: "MAE", pearson: "Pearson's r", r2: "R²" },
 } as const;
 
+const ERRORS: readonly string[] = ["mse", "rmse", "mae"];
+
+/** Whether a value of a metric is better than another: of errors the smaller one is. */
+export function isBetter(key: string, value: number, other: number): boolean {
+  return ERRORS.includes(key) ? value < other : value > other;
+}
+
 /** A kind of problem. */
 export type ProblemType = keyof typeof METRICS;
 
@@ -39,14 +46,14 @@ export function metricValue(key: string, value: number): string {
 /** The main figure of a run, with the texts it was measured on. */
 export function bestFigure(
   { result, progress }: Run,
-): { name: string; value: string; split: string; number: number } | undefined {
+): { key: string; name: string; value: string; split: string; number: number } | undefined {
   const values = result?.metrics ?? progress?.best;
   if (values === undefined) return undefined;
   const [first] = metricEntries(values);
   if (first === undefined) return undefined;
   const [key, name, value] = first;
   const split = result?.metrics.split ?? "validation";
-  return { name, value: metricValue(key, value), split, number: value };
+  return { key, name, value: metricValue(key, value), split, number: value };
 }
 
 /** The interval of a metric. */

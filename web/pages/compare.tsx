@@ -8,7 +8,7 @@ import { answered, client, type Run, type RunHistory } from "../api.ts";
 import { useAsked } from "../asked.ts";
 import { Card, Choice, Empty, Failure, Heading, Loading } from "../components/basics.tsx";
 import { Chart, type Curve, smoothed } from "../components/chart.tsx";
-import { bestFigure, metricEntries, metricInterval } from "../components/metrics.ts";
+import { bestFigure, isBetter, metricEntries, metricInterval } from "../components/metrics.ts";
 import { isActive, StateBadge } from "../components/state.tsx";
 import { decimals } from "../format.ts";
 import { href, route } from "../route.ts";
@@ -133,12 +133,6 @@ function ComparedCurves({ compared }: { compared: readonly Compared[] }) {
 
 function ComparedFigures({ runs }: { runs: readonly Run[] }) {
   const names = distinctNames(runs);
-  const best = runs.reduce<Run | undefined>((best, run) => {
-    const [value, most] = [bestFigure(run)?.number, best && bestFigure(best)?.number];
-    return value !== undefined && (most === undefined || value > most) ? run : best;
-  }, undefined);
-  const [keyOfBest] = best?.result === undefined ? [] : metricEntries(best.result.metrics);
-  const bestInterval = keyOfBest && best!.result!.metrics.interval[keyOfBest[0]];
   return (
     <Card
       title="Figures"
@@ -154,7 +148,7 @@ function ComparedFigures({ runs }: { runs: readonly Run[] }) {
               <th scope="col">Measured on</th>
               <th scope="col" class="number">Figure</th>
               <th scope="col" class="number">95 % interval</th>
-              <th scope="col">Beside the best</th>
+              <th scope="col">Beside the best on these texts</th>
             </tr>
           </thead>
           <tbody>
@@ -185,15 +179,7 @@ function ComparedFigures({ runs }: { runs: readonly Run[] }) {
                   <td class="number soft">
                     {entry === undefined ? "–" : metricInterval(entry[0], interval)}
                   </td>
-                  <td>
-                    {run === best
-                      ? "the best"
-                      : interval === undefined || bestInterval === undefined
-                      ? "–"
-                      : overlap(interval, bestInterval)
-                      ? "the intervals overlap"
-                      : "the intervals are apart"}
-                  </td>
+                  <td>{standing(run, runs)}</td>
                 </tr>
               );
             })}
@@ -202,6 +188,24 @@ function ComparedFigures({ runs }: { runs: readonly Run[] }) {
       </div>
     </Card>
   );
+}
+
+/** How a run stands beside the best of those that were measured on the same texts. */
+function standing(run: Run, runs: readonly Run[]): string {
+  const figure = bestFigure(run);
+  const rivals = runs.filter((it) => {
+    const other = bestFigure(it);
+    return it.dataset === run.dataset && other?.key === figure?.key &&
+      other?.split === figure?.split;
+  });
+  if (figure === undefined || rivals.length === 1) return "–";
+  const best = rivals.reduce((best, it) =>
+    isBetter(figure.key, bestFigure(it)!.number, bestFigure(best)!.number) ? it : best
+  );
+  if (run === best) return "the best";
+  const [own, others] = [run, best].map((it) => it.result?.metrics.interval[figure.key]);
+  if (own === undefined || others === undefined) return "–";
+  return overlap(own, others) ? "the intervals overlap" : "the intervals are apart";
 }
 
 function ComparedSettings({ runs }: { runs: readonly Run[] }) {

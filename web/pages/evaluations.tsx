@@ -82,7 +82,7 @@ export function EvaluationsPage() {
                 <th scope="col" class="middle-only">State</th>
                 <th scope="col" class="number">Figure</th>
                 <th scope="col" class="number wide-only">Texts</th>
-                <th scope="col" class="wide-only">Begun</th>
+                <th scope="col" class="wide-only">Created</th>
               </tr>
             </thead>
             <tbody>
@@ -137,6 +137,11 @@ function EvaluationRow(
         <a class="row-link" href={href(["evaluations", id])}>
           <bdi>{model}</bdi>
         </a>
+        {state !== "succeeded" && (
+          <div class="narrow-only">
+            <StateBadge run={{ state }} />
+          </div>
+        )}
       </td>
       <td>
         <bdi>{dataset}</bdi> <span class="soft small">{split} file</span>

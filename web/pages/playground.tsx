@@ -18,6 +18,9 @@ const MAX_CLASSES = 8;
 /** The most classes to choose from; a longer list is no help. */
 const MAX_EXPLAINED = 50;
 
+/** The label of a model that predicts a number, as transformers names it. */
+const NUMBER = "LABEL_0";
+
 const EXAMPLES = [
   "How to bake sourdough bread",
   "A duet for two pianos",
@@ -232,7 +235,9 @@ function Words(
       <label class="why-label">
         Share of each word in
         <select value={label} onChange={({ currentTarget }) => setChosen(currentTarget.value)}>
-          {labels.slice(0, MAX_EXPLAINED).map((it) => <option key={it} value={it}>{it}</option>)}
+          {labels.slice(0, MAX_EXPLAINED).map((it) => (
+            <option key={it} value={it}>{isOfNumber(labels) ? "the number" : it}</option>
+          ))}
         </select>
       </label>
       {error !== undefined && <Failure error={error} retry={reload} />}
@@ -275,21 +280,26 @@ function Words(
   );
 }
 
+/** Whether a model of these labels predicts a number. */
+function isOfNumber(labels: readonly string[]): boolean {
+  return labels.length === 1 && labels[0] === NUMBER;
+}
+
 /** The classes with bars as long as their scores. */
 function ScoreBars(
   { scores, isOld }: { scores: readonly { label: string; score: number }[]; isOld: boolean },
 ) {
-  const areShares = scores.every(({ score }) => score >= 0 && score <= 1);
+  const isNumber = isOfNumber(scores.map(({ label }) => label));
   const shown = scores.slice(0, MAX_CLASSES);
   return (
     <ol class={`scores${isOld ? " old" : ""}`} aria-live="polite">
       {shown.map(({ label, score }, i) => (
         <li key={label} class={i === 0 ? "first" : ""}>
           <span class="score-label">
-            <bdi>{label}</bdi>
+            <bdi>{isNumber ? "the number" : label}</bdi>
           </span>
-          <span class="score-value">{areShares ? percent(score) : digits(score)}</span>
-          {areShares && (
+          <span class="score-value">{isNumber ? digits(score) : percent(score)}</span>
+          {!isNumber && (
             <span class="score-track">
               <span style={{ width: `${100 * score}%` }} />
             </span>

@@ -1,5 +1,5 @@
 /**
- * One run: its live curves, its settings, and its result.
+ * One run: its state, its live curves, its settings, and its result.
  *
  * @module
  */
@@ -20,11 +20,12 @@ import {
   Note,
   When,
 } from "../components/basics.tsx";
-import { Chart, type Curve, smoothed } from "../components/chart.tsx";
-import { metricEntries, metricInterval, metricValue } from "../components/metrics.ts";
+import { Curves } from "../components/run/curves.tsx";
+import { Log } from "../components/run/log.tsx";
+import { Result } from "../components/run/result.tsx";
 import { isActive, StateBadge } from "../components/state.tsx";
-import { bytes, count, dateTime, decimals, digits, duration, epoch, short } from "../format.ts";
 import { type FollowedRun, useFollowedRun } from "../followed_run.ts";
+import { bytes, count, dateTime, decimals, duration, epoch, short } from "../format.ts";
 import { go, href } from "../route.ts";
 import { secondsOf, shortName } from "./runs.tsx";
 
@@ -72,7 +73,9 @@ export function RunPage({ id, isLatest = false }: { id: string; isLatest?: boole
           <>
             {isLatest && "The latest run, whichever that is · "}
             <bdi>{run.dataset}</bdi> · <bdi>{String(run.settings["model"])}</bdi> ·{" "}
-            {String(run.settings["mode"])} · begun <When time={run.created_at} />
+            {String(run.settings["mode"])} · {run.started_at === undefined ? "created" : "begun"}
+            {" "}
+            <When time={run.started_at ?? run.created_at} />
           </>
         }
         back={{ href: href(["runs"]), name: "Runs" }}
@@ -246,169 +249,6 @@ function Standing({ run, followed }: { run: Run; followed: FollowedRun }) {
   );
 }
 
-function Curves({ followed, run }: { followed: FollowedRun; run: Run }) {
-  const [smoothing, setSmoothing] = useState(0.6);
-  const [isLog, setIsLog] = useState(false);
-  const { steps, evaluations } = followed;
-  if (steps.step.length === 0) {
-    return isActive(run)
-      ? (
-        <Card title="Curves">
-          <p class="soft">
-            {run.state === "queued"
-              ? "It waits for others; the curves begin with its first step."
-              : "It prepares the texts and the graph; the curves begin with its first step."}
-          </p>
-        </Card>
-      )
-      : null;
-  }
-  const { step } = steps;
-  const lossCurves: Curve[] = [
-    { name: "each step", x: step, y: steps.loss, colour: 0, pale: true },
-    { name: "training", x: step, y: smoothed(steps.loss, smoothing), colour: 0 },
-    {
-      name: "validation",
-      x: evaluations.map(({ step }) => step),
-      y: evaluations.map(({ loss }) => loss),
-      colour: 1,
-      points: true,
-    },
-  ];
-  const [first] = evaluations;
-  const metricCurves = first === undefined
-    ? []
-    : metricEntries(first).map(([key, name], i): Curve => ({
-      name,
-      x: evaluations.map(({ step }) => step),
-      y: evaluations.map((evaluation) => evaluation[key as keyof typeof evaluation] as number),
-      colour: i,
-      points: true,
-    }));
-  return (
-    <Card
-      title="Curves"
-      actions={
-        <div class="chart-controls">
-          <label class="check-label">
-            <input
-              type="checkbox"
-              checked={isLog}
-              onChange={({ currentTarget }) => setIsLog(currentTarget.checked)}
-            />
-            Logarithmic
-          </label>
-          <label class="range-label">
-            Smoothing
-            <input
-              type="range"
-              min="0"
-              max="0.98"
-              step="0.02"
-              value={smoothing}
-              onInput={({ currentTarget }) => setSmoothing(Number(currentTarget.value))}
-            />
-          </label>
-        </div>
-      }
-    >
-      <div class="charts">
-        <Chart
-          title="Loss"
-          curves={lossCurves}
-          log={isLog}
-          summary={`now ${decimals(steps.loss.at(-1)!)}, at first ${decimals(steps.loss[0]!)}`}
-        />
-        {first === undefined
-          ? (
-            <div class="chart-wait soft">
-              The validation file is measured at the end of each epoch.
-            </div>
-          )
-          : (
-            <Chart
-              title="Validation"
-              curves={metricCurves}
-              summary={metricCurves.map(({ name, y }) => `${name} ${decimals(Number(y.at(-1)))}`)
-                .join(", ")}
-            />
-          )}
-        <Chart
-          title="Gradient norm"
-          curves={[
-            { name: "each step", x: step, y: steps.grad_norm, colour: 2, pale: true },
-            { name: "norm", x: step, y: smoothed(steps.grad_norm, smoothing), colour: 2 },
-          ]}
-          log={isLog}
-          summary={`now ${decimals(steps.grad_norm.at(-1)!)}`}
-        />
-        <Chart
-          title="Learning rate"
-          curves={[{ name: "rate", x: step, y: steps.learning_rate, colour: 4 }]}
-          summary={`now ${digits(steps.learning_rate.at(-1)!)}`}
-        />
-      </div>
-    </Card>
-  );
-}
-
-/** The figures of a finished run, each with its interval and the texts it was measured on. */
-function Result({ run: { result, progress, name, id, state } }: { run: Run }) {
-  if (result === undefined) {
-    const best = progress?.best;
-    if (best === undefined) return null;
-    return (
-      <Card title="Best so far" note={`on the validation file, at step ${count(best.step)}`}>
-        <Figures
-          figures={metricEntries(best).map(([key, name, value]) => [name, metricValue(key, value)])}
-        />
-      </Card>
-    );
-  }
-  const { metrics } = result;
-  const model = name === id ? id : name;
-  return (
-    <Card title="Result" note={`on the ${metrics.split} file, ${count(metrics.n)} texts`}>
-      <table class="table plain">
-        <thead>
-          <tr>
-            <th scope="col">Metric</th>
-            <th scope="col" class="number">Value</th>
-            <th scope="col" class="number">95 % interval</th>
-          </tr>
-        </thead>
-        <tbody>
-          {metricEntries(metrics).map(([key, name, value]) => {
-            return (
-              <tr key={key}>
-                <th scope="row">{name}</th>
-                <td class="number">
-                  <strong>{metricValue(key, value)}</strong>
-                </td>
-                <td class="number soft">
-                  {metricInterval(key, metrics.interval[key])}
-                </td>
-              </tr>
-            );
-          })}
-        </tbody>
-      </table>
-      <p class="soft small">
-        The weights are those of epoch {count(result.best_epoch)}, the best on the validation file.
-      </p>
-      {state === "succeeded" && (
-        <p class="links">
-          <a class="button plain" href={href(["playground"], { models: name })}>Try a text</a>
-          <a class="button plain" href={href(["evaluations"], { model: name })}>
-            Look at its mistakes
-          </a>
-        </p>
-      )}
-      <Command text={`deno task predict --model ${model} "How to bake sourdough bread"`} />
-    </Card>
-  );
-}
-
 function SettingsCard({ run }: { run: Run }) {
   const settings = Object.entries(run.settings).sort(([a], [b]) => a < b ? -1 : 1);
   return (
@@ -416,9 +256,9 @@ function SettingsCard({ run }: { run: Run }) {
       <dl class="settings">
         {settings.map(([key, value]) => (
           <div key={key}>
-            <dt>{key}</dt>
+            <dt>{breakable(key)}</dt>
             <dd>
-              <bdi>{String(value)}</bdi>
+              <bdi>{breakable(String(value))}</bdi>
             </dd>
           </div>
         ))}
@@ -435,44 +275,7 @@ function SettingsCard({ run }: { run: Run }) {
   );
 }
 
-function Log({ followed: { log } }: { followed: FollowedRun }) {
-  if (log.length === 0) return null;
-  return (
-    <Card title="Log">
-      <ol class="log">
-        {log.map(({ id, event }) => (
-          <li key={id}>
-            <span class="log-number">{id}</span>
-            <span>{logLine(event)}</span>
-          </li>
-        ))}
-      </ol>
-    </Card>
-  );
-}
-
-function logLine(event: FollowedRun["log"][number]["event"]): string {
-  switch (event.type) {
-    case "state":
-      return event.error === undefined ? event.state : `${event.state}: ${event.error}`;
-    case "start": {
-      const { model, device, device_reason, parameters, steps, steps_done } = event;
-      const begin = steps_done === 0 ? "begins" : `goes on after step ${count(steps_done)}`;
-      const sentences = [
-        `${begin} on ${device} (${device_reason})`,
-        `${model}, ${short(parameters)} numbers to train`,
-        `${count(steps)} steps on ${count(event.train_examples)} texts`,
-        ...event.truncated > 0 ? [`${count(event.truncated)} texts lose their end`] : [],
-        event.leakage,
-        ...event.notes,
-      ];
-      return sentences.map((sentence) => sentence.replace(/\.$/, "")).join(". ");
-    }
-    case "checkpoint":
-      return `checkpoint at step ${count(event.step)}`;
-    case "download":
-      return `downloaded ${event.file}`;
-    case "finish":
-      return `the model is written; the best epoch was ${count(event.best_epoch)}`;
-  }
+/** A text that may go on in the next line after each `_`. */
+function breakable(text: string) {
+  return text.split(/(?<=_)/).map((part, i) => [i > 0 && <wbr key={i} />, part]);
 }

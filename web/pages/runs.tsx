@@ -179,7 +179,7 @@ function RunTable(
             {header("best", "Best", "number")}
             {header("dataset", "Data", "wide-only")}
             <th scope="col" class="wide-only">Base</th>
-            <th scope="col" class="wide-only">Begun</th>
+            <th scope="col" class="wide-only">Created</th>
             {header("time", "Time", "number wide-only")}
           </tr>
         </thead>

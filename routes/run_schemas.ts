@@ -78,12 +78,24 @@ const RunProgress = z.object({
   }).optional(),
 }).meta({ id: "RunProgress" });
 
+/** Another model on the same texts. */
+const Rival = Figures.extend({
+  interval: z.record(z.string(), z.array(z.number()).length(2)).describe("95 % intervals"),
+  p_value: z.number().describe(
+    "How often chance alone makes two equal models differ as much from each other",
+  ),
+}).meta({ id: "RivalModel" });
+
 const RunResult = z.object({
   steps: z.int(),
   epochs: z.number(),
   best_epoch: z.number(),
   device: z.string().optional(),
   tokens_per_second: z.number().optional(),
+  network_alone: Rival.nullable().optional()
+    .describe("The network without the model beside it; null if there is none"),
+  linear_baseline: Rival.nullable().optional()
+    .describe("A linear model on TF-IDF; null where it was not measured"),
   metrics: Figures.extend({
     split: z.enum(["test", "validation"]),
     n: z.int(),

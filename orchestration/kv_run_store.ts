@@ -7,6 +7,7 @@ import {
   type Claim,
   type CreatedRun,
   type Evaluation,
+  type EvaluationSummary,
   type IdempotentRequest,
   newestFirst,
   type NumberedEvent,
@@ -20,7 +21,8 @@ import {
   summaryOf,
   type Task,
 } from "./run_store.ts";
-import { type Key, KvStore, type Store, type Write } from "./store.ts";
+import { DiskFullError } from "../lib/files.ts";
+import { type Key, KvStore, StateError, type Store, type Write } from "./store.ts";
 
 /** The longest id; Deno KV refuses keys of more than 2 KiB. */
 const MAX_ID_LENGTH = 200;
@@ -33,6 +35,9 @@ const MAX_WRITES = 500;
 const RUNS_BY_TIME = "runs_by_time";
 /** The key that says that the index has all runs. */
 const INDEXED: Key = ["indexed", RUNS_BY_TIME, 2];
+/** The same index of evaluations. */
+const EVALUATIONS_BY_TIME = "evaluations_by_time";
+const EVALUATIONS_INDEXED: Key = ["indexed", EVALUATIONS_BY_TIME, 1];
 /** The number of runs of a list that are read at once. */
 const INDEX_PAGE = 200;
 
@@ -43,7 +48,7 @@ export class KvRunStore extends RunStore {
   /** The workers that wait for a task. */
   readonly #claimers = new Set<(task: Task) => void>();
 
-  /** @param store The store of the runs, which is closed with this. */
+  /** @param store The store of the runs, with its indexes; it is closed with this. */
   constructor(store: Store) {
     super();
     this.#store = store;
@@ -51,8 +56,18 @@ export class KvRunStore extends RunStore {
 
   /** Opens the store in a file, a KV database by its URL, or in memory for `:memory:`. */
   static async open(path: string): Promise<KvRunStore> {
-    const store = await KvStore.open(path);
-    await indexRuns(store);
+    return await KvRunStore.over(await KvStore.open(path));
+  }
+
+  /** Keeps runs in a store, and adds the indexes that it lacks if an earlier version wrote it. */
+  static async over(store: Store): Promise<KvRunStore> {
+    try {
+      await indexRuns(store);
+      await indexEvaluations(store);
+    } catch (error) {
+      // What needs the state says so; on a full disk the next start adds the indexes.
+      if (!(error instanceof StateError || error instanceof DiskFullError)) throw error;
+    }
     return new KvRunStore(store);
   }
 
@@ -64,7 +79,7 @@ export class KvRunStore extends RunStore {
     const event: StateEvent = { type: "state", state: run.state };
     const writes: Write[] = [
       { key: ["runs", run.id], value: { ...run, event_count: 1 } },
-      { key: indexKey(run), value: summaryOf(run) },
+      { key: indexKey(RUNS_BY_TIME, run), value: summaryOf(run) },
       { key: ["events", run.id, 1], value: event },
     ];
     if (created === undefined) return await this.#store.put(writes);
@@ -101,27 +116,14 @@ export class KvRunStore extends RunStore {
     after?: Pick<Run, "id" | "created_at">,
     isWanted: (summary: RunSummary) => boolean = () => true,
   ): AsyncGenerator<Run> {
-    let end = after && indexKey(after);
-    while (true) {
-      const entries = await this.#store.list<RunSummary>({
-        prefix: [RUNS_BY_TIME],
-        ...end !== undefined && { end },
-        limit: INDEX_PAGE,
-        reverse: true,
-      });
-      const wanted = entries.filter(({ value }) => isWanted(value));
-      const runs = await Promise.all(wanted.map(({ key }) => this.get(String(key.at(-1)))));
-      for (const run of runs) if (run !== undefined) yield run;
-      if (entries.length < INDEX_PAGE) return;
-      end = entries.at(-1)!.key;
-    }
+    yield* this.#newest(RUNS_BY_TIME, (id) => this.get(id), after, isWanted);
   }
 
   async delete(id: string): Promise<void> {
     const run = await this.get(id);
     const events = await this.#store.list({ prefix: ["events", id] });
     const keys: Key[] = [["runs", id], ...events.map(({ key }) => key)];
-    if (run !== undefined) keys.unshift(indexKey(run));
+    if (run !== undefined) keys.unshift(indexKey(RUNS_BY_TIME, run));
     while (keys.length > 0) {
       await this.#store.put(keys.splice(0, MAX_WRITES).map((key) => ({ key })));
     }
@@ -136,7 +138,7 @@ export class KvRunStore extends RunStore {
       const run: Run = { ...entry.value, ...change };
       const writes: Write[] = [{ key: ["runs", id], value: run }];
       if (run.state !== entry.value.state) {
-        writes.push({ key: indexKey(run), value: summaryOf(run) });
+        writes.push({ key: indexKey(RUNS_BY_TIME, run), value: summaryOf(run) });
       }
       if (event !== undefined) {
         run.event_count = entry.value.event_count + 1;
@@ -161,7 +163,10 @@ export class KvRunStore extends RunStore {
   }
 
   async createEvaluation(evaluation: Evaluation): Promise<void> {
-    await this.#store.put([{ key: ["evaluations", evaluation.id], value: evaluation }]);
+    await this.#store.put([
+      { key: ["evaluations", evaluation.id], value: evaluation },
+      indexEntry(evaluation),
+    ]);
   }
 
   async getEvaluation(id: string): Promise<Evaluation | undefined> {
@@ -172,6 +177,13 @@ export class KvRunStore extends RunStore {
   async listEvaluations(): Promise<Evaluation[]> {
     const entries = await this.#store.list<Evaluation>({ prefix: ["evaluations"] });
     return entries.map(({ value }) => value).sort(newestFirst);
+  }
+
+  async *newestEvaluations(
+    after?: Pick<Evaluation, "id" | "created_at">,
+    isWanted: (summary: EvaluationSummary) => boolean = () => true,
+  ): AsyncGenerator<Evaluation> {
+    yield* this.#newest(EVALUATIONS_BY_TIME, (id) => this.getEvaluation(id), after, isWanted);
   }
 
   async updateEvaluation(
@@ -223,6 +235,29 @@ export class KvRunStore extends RunStore {
     this.#store[Symbol.dispose]();
   }
 
+  /** Yields values in the order of an index, the newest first. */
+  async *#newest<Summary, Value>(
+    index: string,
+    get: (id: string) => Promise<Value | undefined>,
+    after: Moment | undefined,
+    isWanted: (summary: Summary) => boolean,
+  ): AsyncGenerator<Value> {
+    let end = after && indexKey(index, after);
+    while (true) {
+      const entries = await this.#store.list<Summary>({
+        prefix: [index],
+        ...end !== undefined && { end },
+        limit: INDEX_PAGE,
+        reverse: true,
+      });
+      const wanted = entries.filter(({ value }) => isWanted(value));
+      const found = await Promise.all(wanted.map(({ key }) => get(String(key.at(-1)))));
+      for (const value of found) if (value !== undefined) yield value;
+      if (entries.length < INDEX_PAGE) return;
+      end = entries.at(-1)!.key;
+    }
+  }
+
   async #nextTask(signal: AbortSignal): Promise<Task | undefined> {
     const { promise, resolve } = Promise.withResolvers<Task | undefined>();
     const stop = () => resolve(undefined);
@@ -237,20 +272,41 @@ export class KvRunStore extends RunStore {
   }
 }
 
-function indexKey({ created_at, id }: Pick<Run, "created_at" | "id">): Key {
-  return [RUNS_BY_TIME, created_at, id];
+type Moment = Pick<Run, "created_at" | "id">;
+
+function indexKey(index: string, { created_at, id }: Moment): Key {
+  return [index, created_at, id];
+}
+
+function indexEntry(evaluation: Evaluation): Write {
+  const { model, dataset } = evaluation;
+  const value: EvaluationSummary = { model, dataset };
+  return { key: indexKey(EVALUATIONS_BY_TIME, evaluation), value };
 }
 
 /** Adds the runs of a store that was written before there was an index. */
 async function indexRuns(store: Store): Promise<void> {
-  if (await store.get(INDEXED) !== undefined) return;
-  const runs = await store.list<Run>({ prefix: ["runs"] });
-  const writes = runs.map(({ value }): Write => ({
-    key: indexKey(value),
-    value: summaryOf(value),
+  await addIndex(store, INDEXED, "runs", (run: Run): Write => ({
+    key: indexKey(RUNS_BY_TIME, run),
+    value: summaryOf(run),
   }));
+}
+
+/** The same for evaluations. */
+async function indexEvaluations(store: Store): Promise<void> {
+  await addIndex(store, EVALUATIONS_INDEXED, "evaluations", indexEntry);
+}
+
+async function addIndex<Value>(
+  store: Store,
+  done: Key,
+  kind: string,
+  entryOf: (value: Value) => Write,
+): Promise<void> {
+  if (await store.get(done) !== undefined) return;
+  const writes = (await store.list<Value>({ prefix: [kind] })).map(({ value }) => entryOf(value));
   while (writes.length > 0) await store.put(writes.splice(0, MAX_WRITES));
-  await store.put([{ key: INDEXED, value: true }]);
+  await store.put([{ key: done, value: true }]);
 }
 
 function createdKey({ owner, key }: IdempotentRequest): Key {

@@ -1,11 +1,11 @@
 import { deepStrictEqual } from "node:assert";
 import { KvRunStore } from "./kv_run_store.ts";
 import { newRun } from "./run_store.ts";
-import { testRunStore } from "./run_store_contract.ts";
+import { evaluationOf, testRunStore } from "./run_store_contract.ts";
 
 testRunStore("KvRunStore", () => KvRunStore.open(":memory:"));
 
-Deno.test("KvRunStore.newest() gives those of an older store", async () => {
+Deno.test("KvRunStore lists what is in an older store", async () => {
   const path = await Deno.makeTempFile();
   try {
     const fields = { settings: {}, base: "bundled", dataset: "sample" };
@@ -15,6 +15,7 @@ Deno.test("KvRunStore.newest() gives those of an older store", async () => {
     for (const [id, day] of [["b", 2], ["a", 1]] as const) {
       await older.set(["runs", id], created(id, day));
     }
+    await older.set(["evaluations", "1"], evaluationOf("1"));
     using store = await KvRunStore.open(path);
     await store.create(created("c", 3));
     const ids = async (after?: string) =>
@@ -26,6 +27,7 @@ Deno.test("KvRunStore.newest() gives those of an older store", async () => {
     deepStrictEqual(await ids("c"), ["b", "a"]);
     await store.delete("b");
     deepStrictEqual(await ids(), ["c", "a"]);
+    deepStrictEqual(await Array.fromAsync(store.newestEvaluations()), [evaluationOf("1")]);
   } finally {
     await Deno.remove(path);
   }

@@ -125,6 +125,9 @@ export interface NumberedEvent {
   event: RunEvent;
 }
 
+/** What a list of evaluations is filtered by. */
+export type EvaluationSummary = Pick<Evaluation, "model" | "dataset">;
+
 /** An evaluation of a model on a data set; its report is a file. */
 export interface Evaluation {
   id: string;
@@ -261,6 +264,12 @@ export abstract class RunStore implements Disposable {
 
   /** All evaluations, the newest first. */
   abstract listEvaluations(): Promise<Evaluation[]>;
+
+  /** Yields evaluations as {@link newest} yields runs. */
+  abstract newestEvaluations(
+    after?: Pick<Evaluation, "id" | "created_at">,
+    isWanted?: (summary: EvaluationSummary) => boolean,
+  ): AsyncGenerator<Evaluation>;
 
   /**
    * Changes an evaluation, as {@link update} changes a run.

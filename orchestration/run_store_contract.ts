@@ -237,6 +237,19 @@ export function testRunStore(
     deepStrictEqual((await store.listEvaluations()).map(({ id }) => id).sort(), ["1", "2"]);
   });
 
+  test("newestEvaluations() gives those after one, and of one model", async () => {
+    using store = await open();
+    for (const [day, model] of ["a@1", "b@1", "a@2", "a@1"].entries()) {
+      const created_at = `2026-01-0${day + 1}T00:00:00.000Z`;
+      await store.createEvaluation({ ...evaluationOf(String(day)), model, created_at });
+    }
+    const ids = async (...args: Parameters<RunStore["newestEvaluations"]>) =>
+      (await Array.fromAsync(store.newestEvaluations(...args))).map(({ id }) => id);
+    deepStrictEqual(await ids(), ["3", "2", "1", "0"]);
+    const isWanted = ({ model }: { model: string }) => model.startsWith("a");
+    deepStrictEqual(await ids(await store.getEvaluation("2"), isWanted), ["0"]);
+  });
+
   test("append() loses nothing when calls overlap", async () => {
     using store = await open();
     await store.create(run("1"));
@@ -376,7 +389,8 @@ export function testRunStore(
   });
 }
 
-function evaluationOf(id: string): Evaluation {
+/** A queued evaluation. */
+export function evaluationOf(id: string): Evaluation {
   return {
     id,
     state: "queued",

@@ -20,7 +20,7 @@ import {
   matchingRows,
 } from "../orchestration/evaluation_rows.ts";
 import type { EvaluateJob } from "../orchestration/job.ts";
-import type { Evaluation, RunStore } from "../orchestration/run_store.ts";
+import type { Evaluation, EvaluationSummary, RunStore } from "../orchestration/run_store.ts";
 import type { Supervisor } from "../orchestration/supervisor.ts";
 import { calibrationOf } from "../training/calibration_error.ts";
 import { contingencyOf, mcnemarP } from "../training/mcnemar.ts";
@@ -258,16 +258,20 @@ export function evaluationRoutes(options: EvaluationRoutesOptions): OpenAPIHono 
     })
     .openapi(list, async (context) => {
       const { model, dataset, limit, after } = context.req.valid("query");
-      const all = await store.listEvaluations();
-      const start = after === undefined ? 0 : all.indexOf(
-        all.find(({ id }) => id === after) ?? await find(after),
-      ) + 1;
-      const found = all.slice(start).filter((evaluation) =>
-        (model === undefined || evaluation.model === model ||
-          evaluation.model.replace(/@\d+$/, "") === model) &&
-        (dataset === undefined || evaluation.dataset === dataset)
-      );
-      const page = found.slice(0, limit);
+      const begin = after === undefined ? undefined : await find(after);
+      const isWanted = (summary: EvaluationSummary) =>
+        (model === undefined || summary.model === model ||
+          summary.model.replace(/@\d+$/, "") === model) &&
+        (dataset === undefined || summary.dataset === dataset);
+      const page: Evaluation[] = [];
+      let next: string | null = null;
+      for await (const evaluation of store.newestEvaluations(begin, isWanted)) {
+        if (page.length === limit) {
+          next = page.at(-1)!.id;
+          break;
+        }
+        page.push(evaluation);
+      }
       const evaluations = await Promise.all(page.map(async (evaluation) => {
         if (evaluation.state !== "succeeded") return answer(evaluation);
         const report = await reportOf(evaluation);
@@ -275,10 +279,7 @@ export function evaluationRoutes(options: EvaluationRoutesOptions): OpenAPIHono 
           .filter(([key, value]) => key === "problem_type" || typeof value === "number");
         return { ...answer(evaluation), ...Object.fromEntries(figures) };
       }));
-      return context.json(
-        { evaluations, next: found.length > limit ? page.at(-1)!.id : null },
-        200,
-      );
+      return context.json({ evaluations, next }, 200);
     })
     .openapi(show, async (context) => {
       const evaluation = await find(context.req.valid("param").id);

@@ -219,7 +219,7 @@ async function ownState(
 ): Promise<ServiceState> {
   const kv = given ?? join(runsDir, STATE_FILE);
   opened.use(await lockState(kv));
-  const store = opened.use(new KvRunStore(await openState(kv)));
+  const store = opened.use(await KvRunStore.over(await openState(kv)));
   const modelStore = opened.use(new KvModelStore(await openState(kv)));
   return { store, modelStore, datasets: new DatasetLibrary(join(runsDir, "datasets"), ingest) };
 }

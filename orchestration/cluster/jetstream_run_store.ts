@@ -14,6 +14,7 @@ import {
   type Claim,
   type CreatedRun,
   type Evaluation,
+  type EvaluationSummary,
   type IdempotentRequest,
   isOver,
   newestFirst,
@@ -261,6 +262,16 @@ export class JetStreamRunStore extends RunStore {
   // deno-lint-ignore require-await
   async listEvaluations(): Promise<Evaluation[]> {
     return [...this.#evaluations.entries()].map(([, evaluation]) => evaluation).sort(newestFirst);
+  }
+
+  async *newestEvaluations(
+    after?: Pick<Evaluation, "id" | "created_at">,
+    isWanted: (summary: EvaluationSummary) => boolean = () => true,
+  ): AsyncGenerator<Evaluation> {
+    for (const evaluation of await this.listEvaluations()) {
+      if (after !== undefined && newestFirst(evaluation, after) <= 0) continue;
+      if (isWanted(evaluation)) yield evaluation;
+    }
   }
 
   async updateEvaluation(

@@ -92,10 +92,9 @@ const RunResult = z.object({
   best_epoch: z.number(),
   device: z.string().optional(),
   tokens_per_second: z.number().optional(),
-  network_alone: Rival.nullable().optional()
-    .describe("The network without the model beside it; null if there is none"),
-  linear_baseline: Rival.nullable().optional()
-    .describe("A linear model on TF-IDF; null where it was not measured"),
+  // The network without the model beside it, and a linear model; null where there is none.
+  network_alone: Rival.nullable().optional(),
+  linear_baseline: Rival.nullable().optional(),
   metrics: Figures.extend({
     split: z.enum(["test", "validation"]),
     n: z.int(),

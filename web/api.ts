@@ -96,7 +96,7 @@ async function fetchWatched(request: Request): Promise<Response> {
 }
 
 /** Reports that the server is gone, and looks for it until it is back. */
-export function watchForReturn(): void {
+function watchForReturn(): void {
   if (!isOnline.peek()) return;
   isOnline.value = false;
   const probe = async () => {

@@ -5,7 +5,7 @@
  */
 import { useEffect, useState } from "preact/hooks";
 import { after, EMPTY, POINTS } from "./run_so_far.ts";
-import { addressOf, answered, client, freshness, type RunHistory, watchForReturn } from "./api.ts";
+import { addressOf, answered, client, freshness, type RunHistory } from "./api.ts";
 
 /** A run so far. */
 export type FollowedRun = RunHistory;
@@ -58,7 +58,6 @@ export function useFollowedRun(id: string): FollowedRun {
         else timer = setTimeout(load, LOOK_AGAIN_MS);
       } catch {
         if (aborted.signal.aborted) return;
-        watchForReturn();
         timer = setTimeout(load, RETRY_MS);
       }
     };

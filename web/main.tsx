@@ -78,7 +78,7 @@ function App() {
         reload();
       }}
     >
-      {canManage ? <View /> : <PlaygroundPage />}
+      {canManage ? <View /> : <PlaygroundPage canTrain={false} />}
     </Shell>
   );
 }

@@ -156,8 +156,17 @@ testPage("a wrong key opens nothing, and one for predictions the playground alon
   await page.getByRole("heading", { name: "Playground" }).waitFor();
   strictEqual(await page.evaluate("document.cookie"), "");
   await page.getByRole("button", { name: "Sign out" }).click();
-  await signIn("everything");
+  // The field of the key has the focus.
+  await page.getByLabel("API key").and(page.locator(":focus")).waitFor();
+  await page.keyboard.type("everything");
+  await page.keyboard.press("Enter");
   await page.getByRole("heading", { name: "Runs" }).waitFor();
+  // An answer that there is nothing is an answer.
+  const history = page.waitForResponse(/nothing\/history/);
+  await page.evaluate("location.hash = '#/runs/nothing'");
+  await history;
+  await page.getByText("There is no run 'nothing'").waitFor();
+  strictEqual(await page.locator(".offline").count(), 0);
   deepStrictEqual(watched.faults, []);
 });
 

@@ -134,7 +134,7 @@ export function Failure({ error, retry }: { error: Error; retry?: () => void }) 
   return (
     <div class="note danger" role="alert">
       <Icon name="warning" />
-      <p>{error.message}</p>
+      <p>{error.message.replace(/^[a-z]/, (first) => first.toUpperCase())}</p>
       {retry !== undefined && <Button kind="quiet" onClick={retry}>Try again</Button>}
     </div>
   );

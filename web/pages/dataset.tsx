@@ -22,7 +22,12 @@ export function DatasetPage({ name }: { name: string }) {
   );
   const [isDeleting, setIsDeleting] = useState(false);
   if (data === undefined) {
-    return error === undefined ? <Loading rows={8} /> : <Failure error={error} retry={reload} />;
+    return (
+      <>
+        <Heading title={<bdi>{name}</bdi>} back={{ href: href(["data"]), name: "Data" }} />
+        {error === undefined ? <Loading rows={8} /> : <Failure error={error} retry={reload} />}
+      </>
+    );
   }
   return (
     <>

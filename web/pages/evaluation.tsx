@@ -36,7 +36,12 @@ export function EvaluationPage({ id }: { id: string }) {
     isBusy ? INTERVAL_MS : undefined,
   );
   if (data === undefined) {
-    return error === undefined ? <Loading rows={8} /> : <Failure error={error} retry={reload} />;
+    return (
+      <>
+        <Heading title="Evaluation" back={{ href: href(["evaluations"]), name: "Evaluations" }} />
+        {error === undefined ? <Loading rows={8} /> : <Failure error={error} retry={reload} />}
+      </>
+    );
   }
   const { report } = data;
   return (

@@ -35,7 +35,12 @@ export function ModelPage({ name }: { name: string }) {
   );
   const [toDelete, setToDelete] = useState<string>();
   if (model === undefined) {
-    return error === undefined ? <Loading /> : <Failure error={error} retry={reload} />;
+    return (
+      <>
+        <Heading title={<bdi>{name}</bdi>} back={{ href: href(["models"]), name: "Models" }} />
+        {error === undefined ? <Loading /> : <Failure error={error} retry={reload} />}
+      </>
+    );
   }
   const { versions, current, aliases } = model;
   return (

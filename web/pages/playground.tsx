@@ -27,8 +27,12 @@ const EXAMPLES = [
   "The last minute of the final, in slow motion",
 ];
 
-/** The view. */
-export function PlaygroundPage() {
+/**
+ * The view.
+ *
+ * @param canTrain Whether the key in use may train a model where there is none.
+ */
+export function PlaygroundPage({ canTrain = true }: { canTrain?: boolean }) {
   const { parameters } = route.value;
   const text = parameters.get("text") ?? "";
   const { data, error, reload } = useAsked(
@@ -54,12 +58,17 @@ export function PlaygroundPage() {
         ? (
           <Empty icon="playground" title="There is no model to ask yet">
             <p>A run that succeeds becomes a model.</p>
-            <p>
-              <a class="button primary" href={href(["new"], { dataset: "sample", name: "titles" })}>
-                <Icon name="play" />
-                <span>Train on the sample</span>
-              </a>
-            </p>
+            {canTrain && (
+              <p>
+                <a
+                  class="button primary"
+                  href={href(["new"], { dataset: "sample", name: "titles" })}
+                >
+                  <Icon name="play" />
+                  <span>Train on the sample</span>
+                </a>
+              </p>
+            )}
           </Empty>
         )
         : (

@@ -58,7 +58,12 @@ export function RunPage({ id, isLatest = false }: { id: string; isLatest?: boole
   );
   const followed = useFollowedRun(id);
   if (run === undefined) {
-    return error === undefined ? <Loading rows={8} /> : <Failure error={error} retry={reload} />;
+    return (
+      <>
+        <Heading title="Run" back={{ href: href(["runs"]), name: "Runs" }} />
+        {error === undefined ? <Loading rows={8} /> : <Failure error={error} retry={reload} />}
+      </>
+    );
   }
   return (
     <>

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { answered, AnswerError, client } from "../api.ts";
 import { asError } from "../asked.ts";
 import { Button, Failure, Field } from "../components/basics.tsx";
@@ -19,6 +19,8 @@ export function SignInPage(
   const [key, setKey] = useState("");
   const [error, setError] = useState<Error>();
   const [busy, setBusy] = useState(false);
+  const field = useRef<HTMLInputElement>(null);
+  useEffect(() => field.current?.focus(), []);
   const begin = async () => {
     setBusy(true);
     try {
@@ -52,6 +54,7 @@ export function SignInPage(
         <Field id="api-key" label="API key" error={isWrong ? "There is no such key" : undefined}>
           <input
             id="api-key"
+            ref={field}
             type="password"
             autocomplete="current-password"
             value={key}

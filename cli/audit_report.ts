@@ -109,10 +109,13 @@ function classTable({ labels, label_names, files }: AuditReport): string {
   return left > 0 ? `${table}\n… and ${count(left)} more classes` : `${table}`;
 }
 
-function baselineTable({ baselines: { measured_on, results } }: AuditReport): Table.Table {
+function baselineTable(
+  { baselines: { measured_on, results }, files }: AuditReport,
+): Table.Table {
   const [first] = results;
+  const isSampled = first!.all.n < files[measured_on]!.rows;
   const table = tableOf([
-    `on the ${measured_on} file`,
+    `on ${isSampled ? "a sample of " : ""}the ${measured_on} file`,
     `all ${count(first!.all.n)}`,
     "macro-F1",
     `unseen ${count(first!.unseen.n)}`,

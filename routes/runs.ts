@@ -273,7 +273,8 @@ export function runRoutes(options: RunRoutesOptions): OpenAPIHono {
     }
     if (promote === true && name !== undefined) await checkPromotion(name, dataset, problemType);
     const base = await baseOf(known.model, options);
-    if (options.trainsElsewhere !== true) {
+    // There is always a device to choose, and asking for a GPU takes the thread that answers.
+    if (options.trainsElsewhere !== true && known.device !== "auto") {
       await chooseDevice(known.device).catch((error) => {
         if (error instanceof DeviceError) throw invalidField("device", error.message);
         throw error;

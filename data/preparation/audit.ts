@@ -7,6 +7,7 @@ import { basename, join } from "node:path";
 import { z } from "zod";
 import { count } from "../../lib/format.ts";
 import { type Columns, DEFAULT_COLUMNS } from "../columns.ts";
+import type { Examples } from "../example_file.ts";
 import { type Example, readExamples } from "../examples.ts";
 import { inClassOrder, labelCounts, labelledTestFile, LABELS_FILE, splitFile } from "../dataset.ts";
 import { labelNotes } from "../label_spelling.ts";
@@ -74,7 +75,7 @@ export interface Overlap extends Leakage {
   near: number;
 }
 
-/** The figures of a baseline on some rows; `null` where there are no rows. */
+/** The figures of a baseline on some rows, of many on a sample; `null` where there are no rows. */
 export interface BaselineFigures {
   n: number;
   accuracy: number | null;
@@ -136,7 +137,9 @@ const CONFLICT_EXAMPLES = 10;
 const MAX_BARS = 40;
 /** The linear baseline learns a sample of at most this many rows. */
 const MAX_LINEAR_ROWS = 100_000;
-const LINEAR_SEED = 1;
+/** Baselines are measured on a sample of at most this many rows: 0.2 points of standard error. */
+const MAX_MEASURED_ROWS = 50_000;
+const SAMPLE_SEED = 1;
 /** Classes times rows that the linear baseline can learn in a minute and a gigabyte. */
 const MAX_LINEAR_WORK = 1e7;
 const LINEAR_NAME = "TF-IDF + linear SVM";
@@ -341,9 +344,10 @@ function lengthsOf(values: readonly number[]): Lengths {
 function baselines(
   train: readonly Example[],
   trainLabels: LabelsByText,
-  heldOut: readonly Example[],
+  heldOutRows: readonly Example[],
   labels: readonly string[],
 ): Pick<AuditReport["baselines"], "results" | "left_out" | "trained_on"> {
+  const heldOut = [...sampled(heldOutRows, MAX_MEASURED_ROWS)];
   const numberOf = new Map(labels.map((label, number) => [label, number]));
   const gold = heldOut.map(({ label }) => numberOf.get(label)!);
   const unseen = [...heldOut.keys()].filter((row) => !trainLabels.has(heldOut[row]!.text));
@@ -359,11 +363,7 @@ function baselines(
   const results = [
     { name: "always the commonest class", all: always(all), unseen: always(unseen) },
   ];
-  const sample = stratifiedSample(train, {
-    count: MAX_LINEAR_ROWS,
-    seed: LINEAR_SEED,
-    problemType: "single_label_classification",
-  });
+  const sample = sampled(train, MAX_LINEAR_ROWS);
   if (labels.length * sample.length > MAX_LINEAR_WORK) {
     const size = `${count(labels.length)} classes and ${count(train.length)} training rows`;
     const leftOut = [`${LINEAR_NAME}: ${size} are too many for it`];
@@ -381,6 +381,11 @@ function baselines(
     unseen: figures(unseen, predicted),
   });
   return { results, left_out: [], trained_on: sample.length };
+}
+
+function sampled(rows: readonly Example[], count: number): Examples {
+  const problemType = "single_label_classification";
+  return stratifiedSample(rows, { count, seed: SAMPLE_SEED, problemType });
 }
 
 /** Accuracy and, as in `eval`, macro-F1 over the classes predicted or true at least once. */

@@ -39,11 +39,14 @@ export function nearDuplicateSets(texts: readonly string[], sets: Uint8Array): U
   };
   const bands = Array.from(bandHashes(shingles));
   for (const [band, hashes] of bands.entries()) {
-    const order = sortedBy(hashes, sortedBy(bands[(band + 1) % BANDS]!, withEqual(hashes)));
+    const next = bands[(band + 1) % BANDS]!;
+    const order = sortedBy(hashes, withEqual(hashes));
     for (let start = 0, end: number; start < order.length; start = end) {
       const hash = hashes[order[start]!];
       for (end = start + 1; end < order.length && hashes[order[end]!] === hash; end++);
-      if (end - start > 1) compareNeighbours(order.subarray(start, end), sets, compare);
+      const bucket = order.subarray(start, end);
+      if (bucket.length > NEIGHBOURS) bucket.sort((a, b) => next[a]! - next[b]!);
+      if (bucket.length > 1) compareNeighbours(bucket, sets, compare);
     }
   }
   return found;

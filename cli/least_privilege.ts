@@ -5,9 +5,13 @@
  * @module
  */
 import { join, resolve } from "node:path";
+import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { packagesDir, pathPermission, SYSTEM_VARIABLES } from "../lib/permissions.ts";
 import { cacheDirOf, HUB_HOSTS, HUB_VARIABLES } from "../models/hub_cache.ts";
+
+/** The interval at which the shell of npx is looked for. */
+const WATCH_MS = 1000;
 
 const VARIABLES = ["GRAFT_API_KEY", ...HUB_VARIABLES, ...SYSTEM_VARIABLES];
 
@@ -78,20 +82,44 @@ export function servePermissions(
   ];
 }
 
+/** Resolves when the shell that has started `deno task`, the parent of this process, has ended. */
+async function shellEnded(): Promise<void> {
+  const args = ["-o", "ppid=", "-p", String(Deno.ppid)];
+  const { stdout } = await new Deno.Command("ps", { args, stderr: "null" }).output();
+  const shell = Number(new TextDecoder().decode(stdout));
+  while (isAlive(shell)) await new Promise((resolve) => setTimeout(resolve, WATCH_MS));
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    // No signal is sent.
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 if (import.meta.main) {
   const main = fileURLToPath(new URL("../main.ts", import.meta.url));
   const permissions = servePermissions(Deno.args, Deno.env);
   const server = new Deno.Command("deno", {
     args: ["run", "--no-prompt", ...permissions, main, "serve", ...Deno.args],
   }).spawn();
+  const stop = (signal: "SIGINT" | "SIGTERM") => {
+    try {
+      server.kill(signal);
+    } catch {
+      // The process has ended already.
+    }
+  };
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    Deno.addSignalListener(signal, () => {
-      try {
-        server.kill(signal);
-      } catch {
-        // The process has ended already.
-      }
-    });
+    Deno.addSignalListener(signal, () => stop(signal));
+  }
+  // npx passes a signal to its shell alone, which ends and leaves `deno task` and this process.
+  if (Deno.env.get("npm_lifecycle_event") === "npx") {
+    // Without `ps`, the server has to be stopped itself.
+    shellEnded().then(() => stop("SIGTERM")).catch(() => {});
   }
   const { code } = await server.status;
   Deno.exit(code);

@@ -8,6 +8,7 @@ import { Buffer } from "node:buffer";
 import { canonicalLabel, classNames, type Problem, type ProblemType } from "../data/labels.ts";
 import { writeFileAtomically } from "../lib/files.ts";
 import type { PredictionRow } from "../training/evaluate_file.ts";
+import type { SeenTexts } from "../training/folder/seen_texts.ts";
 
 /** A text with its gold label and its prediction. */
 export interface EvaluationRow extends Omit<PredictionRow, "score"> {
@@ -57,7 +58,7 @@ const LINES_AT_ONCE = 1000;
 export async function writeRows(
   file: string,
   rows: readonly PredictionRow[],
-  seenTexts: ReadonlySet<string> | undefined,
+  seenTexts: SeenTexts | undefined,
   scores?: readonly (readonly number[])[],
 ): Promise<void> {
   await writeFileAtomically(file, encoded(rows, seenTexts, scores));
@@ -65,7 +66,7 @@ export async function writeRows(
 
 async function* encoded(
   rows: readonly PredictionRow[],
-  seenTexts: ReadonlySet<string> | undefined,
+  seenTexts: SeenTexts | undefined,
   scores?: readonly (readonly number[])[],
 ): AsyncGenerator<Uint8Array<ArrayBuffer>> {
   for (let start = 0; start < rows.length; start += LINES_AT_ONCE) {

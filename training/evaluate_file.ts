@@ -13,6 +13,7 @@ import { UserError } from "../lib/user_error.ts";
 import { predictedClasses } from "../models/inference/inference.ts";
 import type { TextClassifier } from "../models/inference/text_classifier.ts";
 import { evaluate, type EvaluationReport } from "./evaluation.ts";
+import type { SeenTexts } from "./folder/seen_texts.ts";
 
 /** The most labels that an error names. */
 const NAMED_LABELS = 10;
@@ -47,7 +48,7 @@ export async function evaluateFile(
     "problemType" | "labels" | "thresholds" | "scoresBesideUncalibrated"
   >,
   file: string,
-  seenTexts: ReadonlySet<string> | undefined,
+  seenTexts: SeenTexts | undefined,
   columns?: Columns,
   { normalizeLabels = false, ...options }: DatasetOptions = {},
 ): Promise<FileEvaluation> {

@@ -6,6 +6,7 @@
 import type { Problem, ProblemType } from "../data/labels.ts";
 import { argMax, predictedClasses, THRESHOLD } from "../models/inference/inference.ts";
 import { Random } from "../lib/random.ts";
+import type { SeenTexts } from "./folder/seen_texts.ts";
 import {
   calibrationOf,
   coverageOf,
@@ -119,7 +120,7 @@ export function headline(predictions: readonly Prediction[], problem: Problem): 
 export function evaluate(
   predictions: readonly Prediction[],
   problem: Problem,
-  seenTexts: ReadonlySet<string> | undefined,
+  seenTexts: SeenTexts | undefined,
 ): EvaluationReport {
   const { problemType, labels } = problem;
   const classCount = labels.length;
@@ -188,7 +189,7 @@ export function intervalsOf(
 function measure<Row extends { text: string }, Name extends Metric>(
   rows: readonly Row[],
   metrics: (rows: readonly Row[]) => Record<Name, number>,
-  seenTexts: ReadonlySet<string> | undefined,
+  seenTexts: SeenTexts | undefined,
 ): Part<Name> & Context<Name> {
   const part = (rows: readonly Row[]) => ({ n: rows.length, ...metrics(rows) });
   const [seen, unseen] = seenTexts === undefined ? [null, null] : [

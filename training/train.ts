@@ -36,6 +36,7 @@ import {
 } from "./folder/checkpoints.ts";
 import { cardBase, modelCard } from "./folder/model_card.ts";
 import { checkOutDir, METRICS_FILE, readUnfinishedRun } from "./folder/run_folder.ts";
+import { writeSeenTexts } from "./folder/seen_texts.ts";
 import { lessStepMemory } from "./parts.ts";
 import { type PreparedRun, prepareRun, type TrainOptions } from "./prepared_run.ts";
 import type { TrainSettings } from "./settings.ts";
@@ -308,6 +309,7 @@ async function saveFinished(
     size,
   });
   await writeFileAtomically(join(outDir, "README.md"), card);
+  await writeSeenTexts(outDir, Array.from(run.dataset.train, ({ text }) => text));
   await writeJson(join(outDir, METRICS_FILE), result.metrics);
   // Only now: an unfinished run goes on from them.
   if (!settings.keepOptimizer) await removeOptimizerStates(outDir);

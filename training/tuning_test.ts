@@ -84,6 +84,7 @@ for (const [what, settings] of Object.entries(MODES)) {
         "tokenizer_config.json",
         "trainer_state.json",
         "training_args.json",
+        "training_texts.bin",
         "vocab.txt",
       ]);
     });

@@ -34,7 +34,7 @@ Deno.test("a body with an endless trailer, of which Deno says nothing, has a dea
     read.resolve(await Array.fromAsync(body).catch((error) => error.status));
     return new Response();
   });
-  using connection = await Deno.connect(server.addr);
+  using connection = await Deno.connect({ hostname: "127.0.0.1", port: server.addr.port });
   const head = "POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n";
   const request = `${head}2\r\n{}\r\n0\r\nX: ${"x".repeat(1_000_000)}\r\n\r\n`;
   const bytes = new TextEncoder().encode(request);

@@ -58,6 +58,7 @@ Deno.test("train, eval and predict work together without flags", async () => {
       "tokenizer_config.json",
       "trainer_state.json",
       "training_args.json",
+      "training_texts.bin",
       "vocab.txt",
     ]);
 

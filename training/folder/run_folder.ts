@@ -15,6 +15,7 @@ import { checkRegular, exists, fileInfo, removeFiles, removeFolder } from "../..
 import { mapAtOnce } from "../../lib/map_at_once.ts";
 import { UserError } from "../../lib/user_error.ts";
 import { trainingRows } from "../encoded_examples.ts";
+import { readSeenTexts, type SeenTexts } from "./seen_texts.ts";
 import { TRAINER_STATE_FILE } from "./trainer_state.ts";
 import { CHECKPOINTS_DIR } from "./checkpoints.ts";
 import type { TrainSettings } from "../settings.ts";
@@ -262,7 +263,11 @@ export function readOptions(settings: Partial<TrainSettings> = {}): DatasetOptio
 }
 
 /** The texts that a model was trained on; `undefined` if they cannot be found. */
-export async function trainingTextsOf(modelDir: string): Promise<Set<string> | undefined> {
+export async function trainingTextsOf(modelDir: string): Promise<SeenTexts | undefined> {
+  for (const dir of runDirsOf(modelDir)) {
+    const texts = await readSeenTexts(dir);
+    if (texts !== undefined) return texts;
+  }
   const args = await trainingArgsOf(modelDir);
   if (args === undefined) return undefined;
   const file = await splitFile(args.dataDir, "train");
@@ -275,8 +280,13 @@ export async function trainingTextsOf(modelDir: string): Promise<Set<string> | u
 
 /** The arguments of the run that a model comes from; a checkpoint belongs to its run. */
 async function trainingArgsOf(modelDir: string): Promise<TrainingArgs | undefined> {
-  for (const dir of [modelDir, join(modelDir, "..", "..")]) {
+  for (const dir of runDirsOf(modelDir)) {
     if (await exists(join(dir, TRAINING_ARGS_FILE))) return await readTrainingArgs(dir);
   }
   return undefined;
+}
+
+/** The folders that may be that of the run that a model comes from. */
+function runDirsOf(modelDir: string): string[] {
+  return [modelDir, join(modelDir, "..", "..")];
 }

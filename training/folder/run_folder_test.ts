@@ -10,6 +10,7 @@ import {
   RUNS_DIR,
   trainingTextsOf,
 } from "./run_folder.ts";
+import { writeSeenTexts } from "./seen_texts.ts";
 import { type Dataset, digestOf } from "../../data/dataset.ts";
 import { readExamples } from "../../data/examples.ts";
 import { stratifiedSample } from "../../data/stratified_sample.ts";
@@ -165,9 +166,14 @@ Deno.test("trainingTextsOf() gives the texts that the run was trained on", async
       seed: 3,
       problemType: "single_label_classification",
     });
-    deepStrictEqual(await trainingTextsOf(dir), new Set(Array.from(sample, ({ text }) => text)));
+    const texts = Array.from(sample, ({ text }) => text);
+    deepStrictEqual(await trainingTextsOf(dir), new Set(texts));
     await Deno.remove(join(dir, "data"), { recursive: true });
     deepStrictEqual(await trainingTextsOf(dir), undefined);
+    await writeSeenTexts(dir, texts);
+    const known = (await trainingTextsOf(dir))!;
+    const seen = ["one", "two", "three", "four", ""].filter((text) => known.has(text));
+    deepStrictEqual(seen.sort(), texts.sort());
   });
 });
 

@@ -50,14 +50,16 @@ export class BadRows {
 
   /**
    * @param wayOn The advice to the user on several bad rows: the end of the error's sentence.
+   * @param wayOnOfOne The same on one bad row.
    * @throws {UserError} If there is a bad row; the message names the first ten and says how many.
    */
   check(
     wayOn = ": with --skip-bad-rows 'data prepare', and 'train' on one table, leave them out",
+    wayOnOfOne = "",
   ): void {
     const [{ line, fault } = {}, ...others] = this.#first;
     if (line === undefined || fault === undefined) return;
-    if (others.length === 0) throw readError(this.#file, fault, line);
+    if (others.length === 0) throw readError(this.#file, fault + wayOnOfOne, line);
     throw readError(
       this.#file,
       `${fault}${others.map((row) => `; line ${row.line}: ${row.fault}`).join("")}. ` +

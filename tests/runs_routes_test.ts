@@ -315,7 +315,7 @@ Deno.test("a bad data set is refused whole, with the line", async () => {
       ["name=a%2Fb", "text,label\n", 422, /^'name': /],
       ["text=a", "text,label\n", 422, /^'name': /],
       ["name=x", "", 422, /'raw.csv': expected a header line and at least one row$/],
-      ["name=x", `text,label\n${rows}only\n`, 422, /'raw.csv' line 32: expected 2 fields, got 1$/],
+      ["name=x", `text,label\n${rows}only\n`, 422, /'raw.csv' line 32: expected 2 fields, got 1; /],
       [
         "name=x",
         `heading,label\n${rows}`,

@@ -137,7 +137,9 @@ async function prepareRows(
 
   using writer = rowsFile === undefined ? undefined : ExampleFileWriter.create(rowsFile);
   const survey = await surveyRows(first, (row) => writer?.add(row));
-  if (!settings.skipBadRows) survey.badRows.check();
+  if (!settings.skipBadRows) {
+    survey.badRows.check(": --skip-bad-rows leaves them out", "; --skip-bad-rows leaves it out");
+  }
   if (survey.badRows.count > 0) onNote(survey.badRows.note());
   const skippedNote = survey.skipped.note(rawFile);
   if (skippedNote !== undefined) onNote(skippedNote);

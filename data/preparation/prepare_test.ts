@@ -222,9 +222,14 @@ const plain = { text: "text", label: "label" };
 
 for (
   const [fault, content, settings, message] of [
-    ["an empty text", "text,label\na,1\n , 2\n", plain, / line 3: the text is empty$/],
-    ["an empty label", "text,label\na,\n", plain, / line 2: the label is empty$/],
-    ["an empty group", "text,label,g\na,1,\n", { ...plain, group: "g" }, / line 2: 'g' is empty$/],
+    [
+      "an empty text",
+      "text,label\na,1\n , 2\n",
+      plain,
+      / line 3: the text is empty; --skip-bad-rows leaves it out$/,
+    ],
+    ["an empty label", "text,label\na,\n", plain, / line 2: the label is empty; /],
+    ["an empty group", "text,label,g\na,1,\n", { ...plain, group: "g" }, / line 2: 'g' is empty; /],
     [
       "no such column",
       "text,kind\na,1\n",

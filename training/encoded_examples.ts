@@ -16,14 +16,9 @@ import {
   scoresOf,
 } from "../models/inference/inference.ts";
 import type { ChunkJoin } from "../models/text/long_texts.ts";
-import {
-  addLoss,
-  type Encoding,
-  type TextLoss,
-  type Tokenizer,
-  unknownShare,
-} from "../models/text/tokenizer.ts";
+import { type TextLoss, type Tokenizer, unknownShare } from "../models/text/tokenizer.ts";
 import type { InferenceSession, Tensors } from "../onnx/runtime/executor.ts";
+import { encodeText } from "./encoded_batch.ts";
 import type { Prediction } from "./evaluation.ts";
 import { lossOf } from "./loss.ts";
 import type { TrainSettings } from "./settings.ts";
@@ -76,15 +71,19 @@ export function encodeExamples(
   const targetOf = targets(problem);
   const loss: TextLoss = { texts: 0, long: 0, tokens: 0, lost: 0 };
   const examples = Array.from(rows, ({ text, label }): EncodedExample => {
-    const [{ ids, truncated }, ...others] = tokenizer.encodeRows(text) as [Encoding, ...Encoding[]];
-    const isLong = truncated || others.length > 0;
-    const tokens = ids.length - tokenizer.specialTokenCount;
-    const own = isLong ? tokenizer.lossOf([text]) : { texts: 1, long: 0, tokens, lost: 0 };
-    addLoss(loss, own);
-    const more = others.map(({ ids }) => ids);
-    return { text, ids, ...more.length > 0 && { more }, target: targetOf(label) };
+    return encodedExample(text, encodeText(tokenizer, text, loss), targetOf(label));
   });
-  return { examples, loss, unknownShare: unknownShare(tokenizer.countAll(examples)) };
+  return { examples, loss, unknownShare: unknownShare(tokenizer.countAll(inChunks(examples))) };
+}
+
+/** A text with its rows of tokens. */
+export function encodedExample(
+  text: string,
+  rows: readonly TokenIds[],
+  target: readonly number[],
+): EncodedExample {
+  const [ids, ...more] = rows as [TokenIds, ...TokenIds[]];
+  return { text, ids, ...more.length > 0 && { more }, target };
 }
 
 /** Examples as they are trained on: each chunk of a long text is one, with the label of its text. */

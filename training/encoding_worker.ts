@@ -19,7 +19,7 @@ export const workerApi = {
   /** Encodes texts. */
   encode(texts: readonly string[]): EncodedBatch {
     const batch = encodeBatch(tokenizer!, texts);
-    return Comlink.transfer(batch, [batch.ids.buffer, batch.lengths.buffer]);
+    return Comlink.transfer(batch, [batch.ids.buffer, batch.lengths.buffer, batch.rows.buffer]);
   },
 };
 

@@ -61,7 +61,7 @@ export class EncodingWorkers implements Disposable {
     return this.#workers.length;
   }
 
-  /** Encodes texts, each to one row. */
+  /** Encodes texts. */
   async encode(texts: readonly string[]): Promise<EncodedBatch> {
     const worker = this.#workers.reduce((a, b) => b.waiting < a.waiting ? b : a);
     worker.waiting++;

@@ -4,15 +4,29 @@
  * @module
  */
 import { dirname, join } from "node:path";
-import type { PlannedBatch, TokenIds } from "../data/batches.ts";
+import type { PlannedBatch } from "../data/batches.ts";
 import { ExampleFile, type Examples } from "../data/example_file.ts";
+import { TokenFile, TokenFileWriter } from "../data/token_file.ts";
 import type { Example } from "../data/examples.ts";
 import type { Problem } from "../data/labels.ts";
 import { count } from "../lib/format.ts";
-import { type TextLoss, type Tokenizer, unknownShare } from "../models/text/tokenizer.ts";
+import {
+  addLoss,
+  type TextLoss,
+  type TokenCounts,
+  type Tokenizer,
+  unknownShare,
+} from "../models/text/tokenizer.ts";
+import type { EncodedBatch } from "./encoded_batch.ts";
 import { CALL_TEXTS, type EncodedTexts, encodedTexts, GrowingTexts } from "./encoded_texts.ts";
 import { EncodingWorkers } from "./encoding_workers.ts";
-import { type EncodedExample, encodeExamples, inChunks, targets } from "./encoded_examples.ts";
+import {
+  type EncodedExample,
+  encodedExample,
+  encodeExamples,
+  inChunks,
+  targets,
+} from "./encoded_examples.ts";
 
 /** The most texts that are encoded before the run begins; more are encoded while it goes on. */
 const MOST_AT_ONCE = 20_000;
@@ -47,18 +61,22 @@ export interface TrainingTextsOptions {
 }
 
 /**
- * Prepares the texts of a run. Those of a small data set, or in chunks, are all encoded when it
- * returns. Those of a large one are encoded in Workers while the run goes on; the run does the same
- * either way.
+ * Prepares the texts of a run. Those of a small data set are all encoded when it returns, and those
+ * in chunks, as steps are planned by the number of chunks. Others of a large one are encoded in
+ * Workers while the run goes on; the run does the same either way.
  */
 export async function trainingTexts(
   rows: Examples,
   options: TrainingTextsOptions,
 ): Promise<TrainingTexts> {
   const { tokenizer, problem, mostAtOnce = MOST_AT_ONCE } = options;
-  const isLarge = rows.length > mostAtOnce && tokenizer.longTexts.strategy !== "chunk";
+  const isLarge = rows.length > mostAtOnce;
+  const isInChunks = tokenizer.longTexts.strategy === "chunk";
+  if (isLarge && isInChunks && rows instanceof ExampleFile) {
+    return await chunkedTexts(rows, options);
+  }
   // A run on a large data set does the same whether its texts are in memory or not.
-  const possibleLengths = isLarge
+  const possibleLengths = isLarge && !isInChunks
     ? Array.from({ length: tokenizer.maxLength }, (_, i) => i + 1)
     : undefined;
   if (possibleLengths !== undefined && rows instanceof ExampleFile) {
@@ -112,17 +130,86 @@ async function growingTexts(
     encodeAhead: (steps) => {
       texts.encodeAhead(chunksOf(steps));
     },
-    encode: async (heldOut) => {
-      const calls: Promise<TokenIds[]>[] = [];
-      for (let from = 0; from < heldOut.length; from += CALL_TEXTS) {
-        const part = heldOut.slice(from, from + CALL_TEXTS).map(({ text }) => text);
-        calls.push(workers.encode(part).then(rowsOf));
-      }
-      const ids = (await Promise.all(calls)).flat();
-      return heldOut.map(({ text, label }, i) => ({ text, ids: ids[i]!, target: targetOf(label) }));
-    },
+    encode: (heldOut) => encodeHeldOut(heldOut, workers, targetOf),
     [Symbol.asyncDispose]: () => Promise.resolve(used.dispose()),
   };
+}
+
+/** Encodes all texts in Workers, into a file. Memory holds a few numbers for each chunk. */
+async function chunkedTexts(
+  rows: ExampleFile,
+  { tokenizer, problem, onProgress = () => {} }: TrainingTextsOptions,
+): Promise<TrainingTexts> {
+  using resources = new DisposableStack();
+  const dir = dirname(rows.path);
+  const workers = resources.use(await EncodingWorkers.start(tokenizer, join(dir, "tokenizer")));
+  const path = join(dir, "tokens");
+  await using writer = await TokenFileWriter.create(path);
+  const loss: TextLoss = { texts: 0, long: 0, tokens: 0, lost: 0 };
+  const counts: TokenCounts = { tokens: 0, unknown: 0 };
+  /** The text of each chunk. */
+  const textOf: number[] = [];
+  const write = async (batch: EncodedBatch) => {
+    for (const [i, ids] of textRows(batch).entries()) {
+      for (const chunk of ids) {
+        await writer.add(chunk);
+        textOf.push(loss.texts + i);
+      }
+    }
+    addLoss(loss, batch.loss);
+    counts.tokens += batch.counts.tokens;
+    counts.unknown += batch.counts.unknown;
+    onProgress(loss.texts);
+  };
+  const going: Promise<EncodedBatch>[] = [];
+  for (const texts of textsOfCalls(rows)) {
+    const call = workers.encode(texts);
+    // An error is thrown where it is awaited.
+    call.catch(() => {});
+    going.push(call);
+    if (going.length > 2 * workers.count) await write(await going.shift()!);
+  }
+  for (const call of going) await write(await call);
+  await writer.finish();
+  const tokens = resources.use(await TokenFile.open(path));
+  const targetOf = targets(problem);
+  const used = resources.move();
+  return {
+    lengths: tokens.lengths,
+    ready: () => Promise.resolve(),
+    ids: (row) => tokens.row(row),
+    target: (row) => targetOf(rows.label(textOf[row]!)),
+    possibleLengths: [...new Set(tokens.lengths)],
+    loss,
+    unknownShare: unknownShare(counts),
+    note: undefined,
+    encodeAhead: () => {},
+    encode: (heldOut) => encodeHeldOut(heldOut, workers, targetOf),
+    [Symbol.asyncDispose]: () => Promise.resolve(used.dispose()),
+  };
+}
+
+/** Encodes texts that are not trained on in Workers. */
+async function encodeHeldOut(
+  heldOut: readonly Example[],
+  workers: EncodingWorkers,
+  targetOf: (label: string) => number[],
+): Promise<EncodedExample[]> {
+  const calls = Array.from(textsOfCalls(heldOut), (texts) => workers.encode(texts));
+  const rows = (await Promise.all(calls)).flatMap(textRows);
+  return heldOut.map(({ text, label }, i) => encodedExample(text, rows[i]!, targetOf(label)));
+}
+
+/** Texts, as many at a time as a Worker encodes in one call. */
+function* textsOfCalls(rows: Iterable<Example>): Generator<string[]> {
+  let texts: string[] = [];
+  for (const { text } of rows) {
+    texts.push(text);
+    if (texts.length < CALL_TEXTS) continue;
+    yield texts;
+    texts = [];
+  }
+  if (texts.length > 0) yield texts;
 }
 
 /** The texts of steps, in the order in which the steps want them. */
@@ -130,8 +217,12 @@ function* chunksOf(steps: readonly (readonly PlannedBatch[])[]): Generator<reado
   for (const step of steps) for (const { chunk } of step) yield chunk;
 }
 
-/** The tokens of each text. */
-function rowsOf({ ids, lengths }: { ids: Uint32Array; lengths: Uint32Array }): number[][] {
-  let end = 0;
-  return Array.from(lengths, (length) => Array.from(ids.subarray(end, end += length)));
+/** The rows of tokens of each text. */
+function textRows({ ids, lengths, rows }: EncodedBatch): number[][][] {
+  let [end, row] = [0, 0];
+  return Array.from(rows, (count) =>
+    Array.from(
+      lengths.subarray(row, row += count),
+      (length) => Array.from(ids.subarray(end, end += length)),
+    ));
 }

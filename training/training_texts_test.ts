@@ -14,6 +14,39 @@ const ROWS = Array.from({ length: 1200 }, (_, i) => ({
 }));
 const PROBLEM = { problemType: "single_label_classification", labels: ["a", "b"] } as const;
 
+Deno.test("trainingTexts() cuts a large data set into the chunks of a small one", async () => {
+  const tokenizer = (await Tokenizer.load(await modelDir(BUNDLED_MODEL)))
+    .withMaxLength(10).withLongTexts({ strategy: "chunk", stride: 2, join: "mean" });
+  const dir = await Deno.makeTempDir();
+  try {
+    using writer = ExampleFileWriter.create(join(dir, "rows"));
+    for (const row of ROWS) writer.add(row);
+    const options = { tokenizer, problem: PROBLEM };
+    const encoded: number[] = [];
+    await using small = await trainingTexts(ROWS, options);
+    await using large = await trainingTexts(writer.finish(), {
+      ...options,
+      mostAtOnce: 100,
+      onProgress: (texts) => encoded.push(texts),
+    });
+    deepStrictEqual(encoded, [800, 1200]);
+    ok(large.lengths.length > ROWS.length);
+    deepStrictEqual(Array.from(large.lengths), Array.from(small.lengths));
+    deepStrictEqual(large.possibleLengths, small.possibleLengths);
+    deepStrictEqual(
+      [large.loss, large.unknownShare, large.note],
+      [small.loss, small.unknownShare, small.note],
+    );
+    for (let row = 0; row < large.lengths.length; row += 7) {
+      deepStrictEqual(large.ids(row), small.ids(row));
+      deepStrictEqual(large.target(row), small.target(row));
+    }
+    deepStrictEqual(await large.encode(ROWS.slice(0, 50)), await small.encode(ROWS.slice(0, 50)));
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});
+
 Deno.test("trainingTexts() makes the same steps of a large data set as of a small one", async () => {
   const tokenizer = (await Tokenizer.load(await modelDir(BUNDLED_MODEL))).withMaxLength(16);
   const dir = await Deno.makeTempDir();

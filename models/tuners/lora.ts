@@ -233,19 +233,20 @@ function endsWith(name: string, target: string): boolean {
   return name === target || name.endsWith(`.${target}`);
 }
 
-/** All linear layers of a base in the order of their use. */
+/** All linear layers of a base in the order of their first use. */
 function linearLayers(base: ModelConfig): LinearLayer[] {
   const graph = new Graph();
-  const layers: LinearLayer[] = [];
+  const layers = new Map<string, LinearLayer>();
   classifierLogits(graph, {
     config: base,
     parameter: (name, shape) => graph.input(name, "float32", shape),
     project: (projected, x, name) => {
-      layers.push({ name, from: x.shape.at(-1) as number, to: projected.shape.at(-1) as number });
+      const [from, to] = [x.shape.at(-1) as number, projected.shape.at(-1) as number];
+      layers.set(name, { name, from, to });
       return projected;
     },
   });
-  return layers;
+  return [...layers.values()];
 }
 
 /** The linear layers of a base that are not trained whole. */

@@ -22,14 +22,12 @@ import {
   type Task,
 } from "./run_store.ts";
 import { DiskFullError } from "../lib/files.ts";
-import { type Key, KvStore, StateError, type Store, type Write } from "./store.ts";
+import { type Key, KvStore, MAX_WRITES, StateError, type Store, type Write } from "./store.ts";
 
 /** The longest id; Deno KV refuses keys of more than 2 KiB. */
 const MAX_ID_LENGTH = 200;
 /** How long a repeated request to create a run creates no other. */
 const IDEMPOTENCY_MS = 24 * 3600_000;
-/** The most writes that Deno KV takes at once. */
-const MAX_WRITES = 500;
 
 /** The index of runs by time of creation, so that a list reads only the runs that it shows. */
 const RUNS_BY_TIME = "runs_by_time";

@@ -106,6 +106,8 @@ export class StoreTimeoutError extends Error {
 /** The most time that an operation may take, with its retries. */
 const DEADLINE_MS = 10_000;
 const FIRST_PAUSE_MS = 5;
+/** The most writes that Deno KV takes at once. */
+export const MAX_WRITES = 500;
 /** The most entries that Deno KV gives at once; its default of 100 makes a list twice as slow. */
 const BATCH_SIZE = 1000;
 /** Deno KV's error when another process writes at the same moment. */

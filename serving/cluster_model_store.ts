@@ -44,9 +44,11 @@ export class ClusterModelStore implements ModelStore {
     return chosen === undefined ? aliases : [...aliases, { ...chosen, alias: DEFAULT_ALIAS }];
   }
 
-  async putVersion({ name, version, deleted }: StoredVersion): Promise<void> {
-    // New versions get their numbers where they are published.
-    if (deleted) await this.#models.remove(name, version);
+  async putVersions(versions: readonly StoredVersion[]): Promise<void> {
+    for (const { name, version, deleted } of versions) {
+      // New versions get their numbers where they are published.
+      if (deleted) await this.#models.remove(name, version);
+    }
   }
 
   async putAlias({ name, alias, versions }: StoredAlias): Promise<void> {

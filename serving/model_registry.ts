@@ -261,11 +261,9 @@ export class ModelRegistry {
       for (const { alias } of aliases) await this.#deleteAlias(name, alias);
     }
     const gone = new Set(versions.map(({ version }) => version));
-    for (const stored of this.#versions) {
-      if (stored.name !== name || !gone.has(stored.version)) continue;
-      stored.deleted = true;
-      await this.#store.putVersion(stored);
-    }
+    const removed = this.#versions.filter((it) => it.name === name && gone.has(it.version));
+    for (const stored of removed) stored.deleted = true;
+    await this.#store.putVersions(removed);
     await this.#refresh();
     return versions;
   }
@@ -382,10 +380,9 @@ export class ModelRegistry {
         await store.putAlias(alias);
         this.#unsavedAliases.delete(alias);
       }
-      await mapAtOnce([...this.#unsaved], FOLDERS_AT_ONCE, async (version) => {
-        await store.putVersion(version);
-        this.#unsaved.delete(version);
-      });
+      const versions = [...this.#unsaved];
+      await store.putVersions(versions);
+      for (const version of versions) this.#unsaved.delete(version);
     } catch (error) {
       this.#report("Cannot write down the version of a model", error);
     }

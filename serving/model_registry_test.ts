@@ -178,8 +178,7 @@ Deno.test("ModelRegistry knows the versions that an earlier version of Graft sto
     StoredVersion,
     StoredVersion,
   ];
-  await fixture.store.putVersion(first);
-  await fixture.store.putVersion({ ...second, identity: "0".repeat(64) });
+  await fixture.store.putVersions([first, { ...second, identity: "0".repeat(64) }]);
   await fixture.restart();
   await fixture.finish("a3", "a", 300);
   deepStrictEqual(await fixture.versions(), { a: [1, 2, 3] });

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Key, KvStore, type Store } from "../orchestration/store.ts";
+import { type Key, KvStore, MAX_WRITES, type Store } from "../orchestration/store.ts";
 
 /** One trained state of a model. */
 export interface StoredVersion {
@@ -41,8 +41,8 @@ export interface ModelStore extends Disposable {
   versions(): Promise<StoredVersion[]>;
   /** All aliases, by model and name. */
   aliases(): Promise<StoredAlias[]>;
-  /** Writes a version. */
-  putVersion(version: StoredVersion): Promise<void>;
+  /** Writes versions. */
+  putVersions(versions: readonly StoredVersion[]): Promise<void>;
   /** Writes an alias and removes others. */
   putAlias(alias: StoredAlias, instead?: readonly StoredAlias[]): Promise<void>;
   /** Removes an alias. */
@@ -81,9 +81,13 @@ export class KvModelStore implements ModelStore {
     return this.#list(["model_aliases"]);
   }
 
-  async putVersion(version: StoredVersion): Promise<void> {
-    const key = ["model_versions", version.name, version.version];
-    await this.#store.put([{ key, value: version }]);
+  async putVersions(versions: readonly StoredVersion[]): Promise<void> {
+    const writes = versions.map((value) => ({
+      key: ["model_versions", value.name, value.version],
+      value,
+    }));
+    // Each write by itself would wait for the disk.
+    while (writes.length > 0) await this.#store.put(writes.splice(0, MAX_WRITES));
   }
 
   async putAlias(alias: StoredAlias, instead: readonly StoredAlias[] = []): Promise<void> {

@@ -4,7 +4,7 @@ import { newRun } from "../orchestration/run_store.ts";
 import type { TrainEvent } from "../training/events.ts";
 import { TrainingInterrupted } from "../training/interrupted.ts";
 import { TrainSettings } from "../training/settings.ts";
-import { SONGS_AND_RECIPES } from "../training/testing.ts";
+import { SONGS_AND_RECIPES } from "./food_and_music.ts";
 import { train } from "../training/train.ts";
 import { LocalServer } from "./local_server.ts";
 

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { testOnDevices } from "../onnx/testing.ts";
+import { testOnDevices } from "./devices.ts";
 import { compareWithPyTorch } from "./compare_with_pytorch.ts";
 
 for (

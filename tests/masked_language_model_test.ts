@@ -10,7 +10,7 @@ import { decodeSafetensors } from "../models/formats/safetensors.ts";
 import type { Weights } from "../models/weights.ts";
 import { Executor, type Tensors } from "../onnx/runtime/executor.ts";
 import { Random } from "../lib/random.ts";
-import { testOnDevices } from "../onnx/testing.ts";
+import { testOnDevices } from "./devices.ts";
 import { pretrainingGraphs } from "../training/pretraining/graphs.ts";
 import { relativeError } from "./relative_error.ts";
 

@@ -13,7 +13,7 @@ import type { EvaluationEvent, TrainEvent } from "./events.ts";
 import type { Metric } from "./metrics.ts";
 import { TrainSettings, type TrainSettingsInput } from "./settings.ts";
 import { train } from "./train.ts";
-import { SONGS_AND_RECIPES as DATASET } from "./testing.ts";
+import { SONGS_AND_RECIPES as DATASET } from "../tests/food_and_music.ts";
 
 /** The words of texts that name none, one or both of two classes. */
 const SEVERAL = Array.from({ length: 32 }, (_, i) => {

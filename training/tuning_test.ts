@@ -10,7 +10,7 @@ import type { TrainEvent, TrainResult } from "./events.ts";
 import { TrainSettings, type TrainSettingsInput, withModelDefaults } from "./settings.ts";
 import { TrainingInterrupted } from "./interrupted.ts";
 import { train } from "./train.ts";
-import { foodAndMusic } from "./testing.ts";
+import { foodAndMusic } from "../tests/food_and_music.ts";
 
 /** A small base with a vocabulary of the words below; the folder's README says where it is from. */
 const BASE = fileURLToPath(new URL("../tests/peft/base", import.meta.url));

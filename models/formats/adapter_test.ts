@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { collate } from "../../data/batches.ts";
 import { exists } from "../../lib/files.ts";
-import { operatorsOf } from "../../onnx/testing.ts";
+import { operatorsOf } from "../../tests/devices.ts";
 import { Executor } from "../../onnx/runtime/executor.ts";
 import { type Adapter, baseOf, isAdapter, readAdapter, saveAdapter, withBase } from "./adapter.ts";
 import { ADAPTER_WEIGHTS_FILE } from "./adapter_files.ts";

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { collate } from "../../data/batches.ts";
 import type { Executor, InferenceSession } from "../../onnx/runtime/executor.ts";
-import { testOnDevices } from "../../onnx/testing.ts";
+import { testOnDevices } from "../../tests/devices.ts";
 import { readAdapter, type StoredAdapter, withBase } from "../formats/adapter.ts";
 import { AdapterBank, type BankRow, tablesOf } from "./adapter_bank.ts";
 import { readConfig, withLabels } from "../family.ts";

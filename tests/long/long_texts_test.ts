@@ -13,7 +13,7 @@ import type { TrainEvent } from "../../training/events.ts";
 import { TrainSettings, type TrainSettingsInput } from "../../training/settings.ts";
 import { train } from "../../training/train.ts";
 import { LocalServer } from "../local_server.ts";
-import { foodAndMusic } from "../../training/testing.ts";
+import { foodAndMusic } from "../food_and_music.ts";
 
 interface V1Answer {
   predictions: LabelScore[][];

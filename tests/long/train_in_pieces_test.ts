@@ -5,11 +5,11 @@
  */
 import { deepStrictEqual, ok, rejects } from "node:assert";
 import { join } from "node:path";
-import { MISSING_DEVICES } from "../../onnx/testing.ts";
+import { MISSING_DEVICES } from "../devices.ts";
 import type { TrainEvent } from "../../training/events.ts";
 import { TrainSettings, type TrainSettingsInput } from "../../training/settings.ts";
 import { train } from "../../training/train.ts";
-import { SONGS_AND_RECIPES as DATASET } from "../../training/testing.ts";
+import { SONGS_AND_RECIPES as DATASET } from "../food_and_music.ts";
 
 /** Trains and is stopped after each of these steps; gives the weights and the log in the end. */
 async function trainedInPieces(

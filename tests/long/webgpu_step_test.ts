@@ -7,7 +7,7 @@ import { deepStrictEqual } from "node:assert";
 import { fileURLToPath } from "node:url";
 import { PROBLEM_TYPES } from "../../data/labels.ts";
 import { loadRuntime } from "../../onnx/runtime/runtime.ts";
-import { MISSING_DEVICES } from "../../onnx/testing.ts";
+import { MISSING_DEVICES } from "../devices.ts";
 import { TrainingSession } from "../../onnx/runtime/training_session.ts";
 import { gpuDevice } from "../../onnx/runtime/webgpu.ts";
 import { optimizerOf } from "../../training/optimizer.ts";

@@ -110,7 +110,7 @@ class Shingles {
       end += distinct(hashes.subarray(end, end + length));
       this.#starts[text + 1] = end;
     }
-    this.#hashes = hashes.slice(0, end);
+    this.#hashes = hashes.subarray(0, end);
   }
 
   /**

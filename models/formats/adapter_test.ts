@@ -230,6 +230,20 @@ Deno.test("withBase() needs no pooler of a base where the adapter has its own", 
   });
 });
 
+Deno.test("withBase() takes a target of LoRA that is trained whole, if there are others", async () => {
+  const stored = await readAdapter(join(PEFT, "lora_pooler"));
+  const targeting = (target_modules: string[]) => ({
+    ...stored,
+    peft: { ...stored.peft, target_modules },
+  });
+  // PEFT writes "all-linear" out, the layers that it leaves out included.
+  await withBase(targeting(["query", "dense", "bert.pooler.dense"]), BASE);
+  await rejects(
+    withBase(targeting(["bert.pooler.dense"]), BASE),
+    /'base': all layers that it names are trained whole$/,
+  );
+});
+
 Deno.test("withBase() refuses trained weights that it would not use everywhere", async () => {
   const stored = await readAdapter(join(PEFT, "lora"));
   const name = "bert.embeddings.word_embeddings.weight";

@@ -105,11 +105,15 @@ const method: AdapterMethod<LoraConfig> = {
   },
   misfit: (config, base) => {
     const { target_modules: targets } = config;
-    const names = adaptableLayers(base, config).map(({ name }) => name);
+    const names = linearLayers(base).map(({ name }) => name);
     const missing = typeof targets === "string"
       ? [targets].filter(() => !names.some((name) => isTarget(config, name)))
       : targets.filter((target) => !names.some((name) => endsWith(name, target)));
-    if (missing.length === 0) return undefined;
+    if (missing.length === 0) {
+      return targetLayers(config, base).length > 0
+        ? undefined
+        : "all layers that it names are trained whole";
+    }
     const known = new Set(names.map((name) => name.slice(name.lastIndexOf(".") + 1)));
     return `the base has no layer '${missing[0]}'; there are ${[...known].join(", ")}`;
   },

@@ -151,7 +151,7 @@ export function familyOf({ model_type }: Pick<ModelConfig, "model_type">): Famil
 
 const TypedConfig = z.looseObject({
   model_type: z.string("must name the family of the model; there is none"),
-  is_decoder: z.boolean().default(false),
+  is_decoder: z.boolean().optional(),
 });
 
 /** A sentence that says what a folder holds in place of a model, and what to do. */

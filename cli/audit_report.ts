@@ -11,7 +11,7 @@ import type {
   Lengths,
 } from "../data/preparation/audit.ts";
 import { type Side, SIDES } from "../data/preparation/split.ts";
-import { count, percent } from "../lib/format.ts";
+import { count, listOf, percent } from "../lib/format.ts";
 import { MUCH_UNKNOWN, unknownLine } from "./report.ts";
 
 /** The most classes in a table. */
@@ -26,7 +26,9 @@ export function formatAudit(report: AuditReport): string {
     `${report.dir}: ${count(rows)} rows${classCount(report)}`,
     report.leakage,
     ...report.notes,
-    ...unknown.length > 0 ? [`Labels that the training file lacks: ${someOf(unknown)}`] : [],
+    ...unknown.length > 0
+      ? [`Labels that the training file lacks: ${listOf(unknown, MAX_CLASSES)}`]
+      : [],
     "",
     `${fileTable(report)}`,
     ...unknownNote(report),
@@ -135,11 +137,4 @@ function tableOf(head: string[]): Table.Table {
     colAligns: ["left", ...head.slice(1).map(() => "right" as const)],
     style: { head: [], border: [], compact: true },
   });
-}
-
-/** The first of many names. */
-function someOf(names: readonly string[]): string {
-  const first = names.slice(0, MAX_CLASSES).join(", ");
-  const left = names.length - MAX_CLASSES;
-  return left > 0 ? `${first} and ${count(left)} more` : first;
 }

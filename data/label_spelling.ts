@@ -5,7 +5,7 @@
  * @module
  */
 import { basename } from "node:path";
-import { count } from "../lib/format.ts";
+import { count, listOf } from "../lib/format.ts";
 import { classNames, joinClassNames, labelFault, type ProblemType } from "./labels.ts";
 
 /** The words that files have where there is no value, folded. */
@@ -205,7 +205,9 @@ export function labelNotes(counts: LabelCounts, problemType: ProblemType): strin
   if (groups.length > 0) {
     notes.push(
       `Labels that differ only in case, spaces or form are classes of their own: ` +
-        `${listOf(groups.map((group) => rowsEach(group, " / ")))}. --normalize-labels merges them`,
+        `${
+          listOf(groups.map((group) => rowsEach(group, " / ")), NAMED)
+        }. --normalize-labels merges them`,
     );
   }
   if (nulls.length > 0) {
@@ -251,12 +253,7 @@ function quotedForShell(labels: readonly (readonly [string, number])[]): string 
 
 function rowsEach(labels: readonly (readonly [string, number])[], separator?: string): string {
   const items = labels.map(([label, rows]) => `${JSON.stringify(label)} (${count(rows)})`);
-  return listOf(items, separator);
-}
-
-function listOf(items: readonly string[], separator = ", "): string {
-  const left = items.length - NAMED;
-  return items.slice(0, NAMED).join(separator) + (left > 0 ? ` and ${count(left)} more` : "");
+  return listOf(items, NAMED, separator);
 }
 
 /** A test for labels that are lists such as `a,b`: all their parts stand in other labels, too. */

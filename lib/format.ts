@@ -14,6 +14,12 @@ export function percent(share: number): string {
   return `${(100 * share).toFixed(1)} %`;
 }
 
+/** The first of several names: `a, b and 3 more` */
+export function listOf(names: readonly string[], most = 10, separator = ", "): string {
+  const left = names.length - most;
+  return names.slice(0, most).join(separator) + (left > 0 ? ` and ${count(left)} more` : "");
+}
+
 /** The message of a caught error; anything else as text. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

@@ -6,9 +6,10 @@
  */
 import { basename } from "node:path";
 import { type Dataset, digestOf } from "../data/dataset.ts";
-import type { Examples } from "../data/example_file.ts";
-import type { Problem } from "../data/labels.ts";
+import { type Examples, labelsOfRows } from "../data/example_file.ts";
+import { classNames, type Problem } from "../data/labels.ts";
 import { leakageLine } from "../data/preparation/leakage.ts";
+import { count, listOf } from "../lib/format.ts";
 import { UserError } from "../lib/user_error.ts";
 import { familyOf, tuningDefaults } from "../models/family.ts";
 import { type ModelConfig, problemOf } from "../models/formats/config.ts";
@@ -153,6 +154,7 @@ export async function prepareRun(
   let validation: Promise<EncodedExample[]> | undefined;
   return {
     ...model,
+    notes: [...model.notes, ...sampleNotes(sampled.train, dataset.train, problem)],
     name: options.name ?? basename(outDir),
     outDir,
     dataset: sampled,
@@ -170,6 +172,18 @@ export async function prepareRun(
     onEvent,
     signal: options.signal,
   };
+}
+
+/** Says which classes no row was sampled of. */
+function sampleNotes(sampled: Examples, all: Examples, { labels, problemType }: Problem): string[] {
+  if (sampled === all || problemType === "regression") return [];
+  const there = new Set(
+    [...labelsOfRows(sampled)].flatMap((label) => classNames(label, problemType)),
+  );
+  const absent = labels.filter((name) => !there.has(name));
+  if (absent.length === 0) return [];
+  const names = listOf(absent.map((name) => `'${name}'`));
+  return [`None of the ${count(sampled.length)} rows to train on is of ${names}`];
 }
 
 /** The data of a run, as its arguments have them. */

@@ -85,6 +85,17 @@ Deno.test("train() keeps the weights of the epoch that is best by the metric of 
   });
 });
 
+Deno.test("train() says which classes a sample of the rows lacks", async () => {
+  await trained({ maxSteps: 1, maxTrainSamples: 1, partner: "none" }, (_dir, events) => {
+    const [start] = events.filter((event) => event.type === "start");
+    ok(
+      start!.notes.some((note) =>
+        /^None of the 1 rows to train on is of '(food|music)'$/.test(note)
+      ),
+    );
+  });
+});
+
 Deno.test("train() gives a class whose texts weigh more to more texts", async () => {
   const foodShare = async (classWeights: string) => {
     let found = NaN;

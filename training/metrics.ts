@@ -40,9 +40,12 @@ export const METRIC_NAMES: Readonly<Record<Metric, string>> = {
   r2: "R²",
 };
 
-/** The metric by which epochs are compared where the settings name none. */
-export const DEFAULT_METRIC = {
-  single_label_classification: "accuracy",
+/**
+ * The metric by which epochs are compared where the settings name none. Accuracy would take epochs
+ * in which rare classes are not learned yet.
+ */
+const DEFAULT_METRIC = {
+  single_label_classification: "f1_macro",
   multi_label_classification: "f1_micro",
   regression: "mse",
 } as const satisfies Record<ProblemType, Metric>;

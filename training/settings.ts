@@ -118,7 +118,7 @@ export const TrainSettings = z.strictObject({
     "Stop after this many epochs without a better one",
   ),
   metric: z.enum(COMPARED).optional().describe(
-    "Measure on the validation file that tells the best epoch; default: accuracy of one class a " +
+    "Measure on the validation file that tells the best epoch; default: f1_macro of one class a " +
       "text, f1_micro of several, mse of numbers",
   ),
   classWeights: CLASS_WEIGHTS.optional().describe(

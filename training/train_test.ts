@@ -67,12 +67,12 @@ Deno.test("train() learns what can be learned", async () => {
 
 Deno.test("train() keeps the weights of the best epoch", async () => {
   await trained({ epochs: 6 }, (_dir, events) => {
-    const accuracies = metricOf(events, "accuracy");
+    const scores = metricOf(events, "f1_macro");
     const finish = events.at(-1)!;
-    ok(finish.type === "finish" && "accuracy" in finish.metrics);
-    deepStrictEqual(finish.best_epoch, accuracies.indexOf(Math.max(...accuracies)) + 1);
+    ok(finish.type === "finish" && "f1_macro" in finish.metrics);
+    deepStrictEqual(finish.best_epoch, scores.indexOf(Math.max(...scores)) + 1);
     deepStrictEqual(finish.metrics.split, "validation");
-    deepStrictEqual(finish.metrics.accuracy, Math.max(...accuracies));
+    deepStrictEqual(finish.metrics.f1_macro, Math.max(...scores));
   });
 });
 

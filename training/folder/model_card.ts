@@ -17,7 +17,6 @@ import {
   type Compared,
   comparisonOf,
   decimals,
-  DEFAULT_METRIC,
   describeMetrics,
   type Metric,
   METRIC_NAMES,
@@ -107,9 +106,9 @@ export function modelCard(card: ModelCard): string {
   }
   const { linear_baseline: linear, network_alone: alone } = result;
   if (alone !== null) {
-    const metric = DEFAULT_METRIC[problem_type];
-    const value = (alone as Partial<Record<Metric, number>>)[metric]!;
-    rows.push(`| ${METRIC_NAMES[metric]} of the network alone | ${decimals(value)} | | |`);
+    for (const [metric, value] of metricEntries(alone, problem_type)) {
+      rows.push(`| ${METRIC_NAMES[metric]} of the network alone | ${decimals(value)} | | |`);
+    }
   }
   if (linear !== null) {
     rows.push(`| accuracy of a linear model on TF-IDF | ${decimals(linear.accuracy)} | | |`);

@@ -68,7 +68,7 @@ Deno.test("prepareOutDir() makes a folder and writes down what was asked for", a
     deepStrictEqual(await namesIn(out), ["training_args.json"]);
     const args = JSON.parse(await Deno.readTextFile(join(out, "training_args.json")));
     deepStrictEqual([args.seed, args.batch_size, args.data], [7, 16, "/data/titles"]);
-    deepStrictEqual([args.metric_for_best_model, args.greater_is_better], ["accuracy", true]);
+    deepStrictEqual([args.metric_for_best_model, args.greater_is_better], ["f1_macro", true]);
   });
 });
 

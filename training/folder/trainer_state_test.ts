@@ -56,7 +56,7 @@ Deno.test("TrainerState runs out of patience", () => {
 Deno.test("TrainerState.toJSON() has transformers' keys", () => {
   deepStrictEqual(course([0.5, 0.8]).toJSON(name), {
     best_global_step: 60,
-    best_metric: 0.8,
+    best_metric: 0.4,
     best_model_checkpoint: "checkpoint-60",
     epoch: 2,
     global_step: 60,

@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 import { METRICS_FILE } from "../../training/folder/run_folder.ts";
 import { writeModel } from "../local_server.ts";
 
-const ROOT = fileURLToPath(new URL("..", import.meta.url));
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const EXAMPLES = join(ROOT, "examples");
 
 async function withModel(test: (runsDir: string, dir: string) => Promise<void>): Promise<void> {

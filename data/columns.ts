@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { count } from "../lib/format.ts";
+import { listOf } from "../lib/format.ts";
 import { readError } from "./text_blocks.ts";
 import { UserError } from "../lib/user_error.ts";
 
@@ -126,11 +126,10 @@ const MAX_NAME_LENGTH = 50;
 
 /** The first of the names, shortened: a file that is no table may have any as its columns. */
 function listed(names: readonly string[]): string {
-  const first = names.slice(0, MAX_LISTED).map((name) =>
+  const shortened = names.map((name) =>
     name.length <= MAX_NAME_LENGTH ? `'${name}'` : `'${name.slice(0, MAX_NAME_LENGTH)}…'`
   );
-  const rest = names.length - first.length;
-  return first.join(", ") + (rest === 0 ? "" : ` and ${count(rest)} more`);
+  return listOf(shortened, MAX_LISTED);
 }
 
 /** More advice where no column is found: for a table without a header, or with one column. */

@@ -5,7 +5,7 @@
  * @module
  */
 import { basename, extname } from "node:path";
-import { count } from "../lib/format.ts";
+import { count, listOf } from "../lib/format.ts";
 import { BadRows } from "./bad_rows.ts";
 import { DelimitedRows, DELIMITERS } from "./delimited.ts";
 import { joinClassNames } from "./labels.ts";
@@ -238,9 +238,7 @@ function holdsNul(field: string): boolean {
 }
 
 function inLines(lines: readonly number[]): string {
-  const shown = lines.slice(0, 10).map((line) => count(line)).join(", ");
-  const left = lines.length - 10;
-  return `in line ${shown}${left > 0 ? ` and ${count(left)} more` : ""}`;
+  return `in line ${listOf(lines.map(count))}`;
 }
 
 function delimiterName(delimiter: string): string {

@@ -9,15 +9,35 @@ import { Executor, ExecutorTimeoutError } from "../onnx/runtime/executor.ts";
 
 /**
  * The devices whose tests are left out, as they are not there. Where `CI` is "true" none is: all
- * have to be there, and tests on one that is not fail.
+ * have to be there, and tests on one that is not fail. A software GPU counts as one only where
+ * `GRAFT_SOFTWARE_GPU` is "true", as in `deno task test:all`: it takes minutes more.
  */
-export const MISSING_DEVICES: ReadonlySet<Device> = new Set(
-  Deno.env.get("CI") === "true" ? [] : (await Promise.all(
-    DEVICES.map((device) => chooseDevice(device).then(() => [], () => [device])),
-  )).flat(),
-);
+export const MISSING_DEVICES: ReadonlySet<Device> = new Set(await missingDevices());
 for (const device of MISSING_DEVICES) {
-  console.log(`Tests on ${device} are left out: it is not there`);
+  console.log(
+    device === "webgpu" && await isSoftware()
+      ? "Tests on a software GPU are left out, as they take minutes: see 'deno task test:all'"
+      : `Tests on ${device} are left out: it is not there`,
+  );
+}
+
+async function missingDevices(): Promise<Device[]> {
+  const wantsSoftware = Deno.env.get("GRAFT_SOFTWARE_GPU") === "true";
+  if (wantsSoftware && Deno.env.get("CI") === "true") return [];
+  const missing: Device[] = [];
+  for (const device of DEVICES) {
+    const isThere = await chooseDevice(device).then(() => true, () => false);
+    if (!isThere || device === "webgpu" && !wantsSoftware && await isSoftware()) {
+      missing.push(device);
+    }
+  }
+  return missing;
+}
+
+/** Whether the only GPU is Mesa's or another that computes on the processor. */
+async function isSoftware(): Promise<boolean> {
+  const adapter = await navigator.gpu?.requestAdapter() ?? null;
+  return adapter?.info.isFallbackAdapter ?? false;
 }
 
 /** The executors of a test file, by device: one takes a second to start. */

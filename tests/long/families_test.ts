@@ -6,32 +6,32 @@
  */
 import { ok } from "node:assert";
 import { fileURLToPath } from "node:url";
-import { FAMILIES, familyOf, readConfig, withLabels } from "../models/family.ts";
-import { collate } from "../data/batches.ts";
-import { Random } from "../lib/random.ts";
-import type { StoredAdapter } from "../models/formats/adapter.ts";
-import { saveClassifier } from "../models/formats/classifier_folder.ts";
-import type { ModelConfig } from "../models/formats/config.ts";
-import { AdapterBank, tablesOf } from "../models/inference/adapter_bank.ts";
-import { Tokenizer } from "../models/text/tokenizer.ts";
+import { FAMILIES, familyOf, readConfig, withLabels } from "../../models/family.ts";
+import { collate } from "../../data/batches.ts";
+import { Random } from "../../lib/random.ts";
+import type { StoredAdapter } from "../../models/formats/adapter.ts";
+import { saveClassifier } from "../../models/formats/classifier_folder.ts";
+import type { ModelConfig } from "../../models/formats/config.ts";
+import { AdapterBank, tablesOf } from "../../models/inference/adapter_bank.ts";
+import { Tokenizer } from "../../models/text/tokenizer.ts";
 import {
   exportModel,
   frozenBase,
   initialWeights,
   parameterShapes,
   type Weights,
-} from "../models/weights.ts";
-import { methodOf, tunerOf, TUNERS } from "../models/tuners/tuner.ts";
-import { elementCount } from "../onnx/graph/shape.ts";
-import { Executor, type Tensors, type TrainingOptions } from "../onnx/runtime/executor.ts";
-import type { ParameterShape } from "../onnx/runtime/optimizer/adamw.ts";
-import { trainingGraphs } from "../training/graphs.ts";
-import { pretrainingGraphs } from "../training/pretraining/graphs.ts";
-import { TrainSettings } from "../training/settings.ts";
-import { inEmptyFolder } from "./graft.ts";
-import { relativeError } from "./relative_error.ts";
+} from "../../models/weights.ts";
+import { methodOf, tunerOf, TUNERS } from "../../models/tuners/tuner.ts";
+import { elementCount } from "../../onnx/graph/shape.ts";
+import { Executor, type Tensors, type TrainingOptions } from "../../onnx/runtime/executor.ts";
+import type { ParameterShape } from "../../onnx/runtime/optimizer/adamw.ts";
+import { trainingGraphs } from "../../training/graphs.ts";
+import { pretrainingGraphs } from "../../training/pretraining/graphs.ts";
+import { TrainSettings } from "../../training/settings.ts";
+import { inEmptyFolder } from "../graft.ts";
+import { relativeError } from "../relative_error.ts";
 
-const FIXTURES = fileURLToPath(new URL("./families", import.meta.url));
+const FIXTURES = fileURLToPath(new URL("../families", import.meta.url));
 
 /** Small configurations, one of each family but BERT's, which has tests of its own. */
 async function configs(): Promise<ModelConfig[]> {

@@ -136,22 +136,26 @@ async function readMixed(args: string[], { model }: Options): Promise<MixedText[
   });
 }
 
-const NEWLINE = 0x0a;
+const LINE_FEED = 0x0a;
+const CARRIAGE_RETURN = 0x0d;
 
 /**
- * The lines of standard input, one text each, so that results match lines.
+ * The lines of standard input, one text each, so that results match lines. As in tables, `\n`,
+ * `\r\n` and `\r` end a line.
  *
- * @throws {UserError} If a line is blank or not UTF-8.
+ * @throws {UserError} If a line is blank, not UTF-8, or holds a NUL character.
  */
 async function readLines(): Promise<string[]> {
   const bytes = await buffer(Deno.stdin.readable);
   const decoder = new TextDecoder("utf-8", { fatal: true });
+  const isEnd = (byte: number) => byte === LINE_FEED || byte === CARRIAGE_RETURN;
   const lines: string[] = [];
   for (let start = 0; start < bytes.length;) {
-    const newline = bytes.indexOf(NEWLINE, start);
-    const end = newline < 0 ? bytes.length : newline;
+    const length = bytes.subarray(start).findIndex(isEnd);
+    const end = length < 0 ? bytes.length : start + length;
     lines.push(decodeLine(decoder, bytes.subarray(start, end), lines.length));
-    start = end + 1;
+    const isPair = bytes[end] === CARRIAGE_RETURN && bytes[end + 1] === LINE_FEED;
+    start = end + (isPair ? 2 : 1);
   }
   return lines;
 }
@@ -159,10 +163,11 @@ async function readLines(): Promise<string[]> {
 function decodeLine(decoder: TextDecoder, bytes: Uint8Array, index: number): string {
   let line: string;
   try {
-    line = decoder.decode(bytes).replace(/\r$/, "");
+    line = decoder.decode(bytes);
   } catch {
     throw lineError(index, "it is not UTF-8 text");
   }
+  if (line.includes("\0")) throw lineError(index, "it holds a NUL character, which is no text");
   if (line.trim() === "") throw lineError(index, "it is blank, and each line is a text");
   return line;
 }

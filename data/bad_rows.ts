@@ -54,7 +54,7 @@ export class BadRows {
    * @throws {UserError} If there is a bad row; the message names the first ten and says how many.
    */
   check(
-    wayOn = ": with --skip-bad-rows 'data prepare', and 'train' on one table, leave them out",
+    wayOn = ": where one table is split, --skip-bad-rows leaves them out",
     wayOnOfOne = "",
   ): void {
     const [{ line, fault } = {}, ...others] = this.#first;

@@ -73,8 +73,7 @@ const SNIFFED_ROWS = 100;
  * @throws {UserError} If the file is missing, empty or not text.
  */
 export async function openTable(file: string, options: TableOptions = {}): Promise<Table> {
-  const hint = "; try --encoding windows-1252, or windows-1251 for Cyrillic, or save it as UTF-8";
-  const blocks = textBlocks(file, { hint, ...options });
+  const blocks = textBlocks(file, { canNameEncoding: true, ...options });
   const isJson = JSON_EXTENSIONS.includes(extname(file).toLowerCase());
   return isJson ? await JsonLines.open(file, blocks) : await Delimited.open(file, blocks, options);
 }

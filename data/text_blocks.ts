@@ -25,8 +25,8 @@ export interface TextBlocksOptions {
    * UTF-8. A byte-order mark takes precedence.
    */
   encoding?: string | undefined;
-  /** The advice to the user on a file that is not UTF-8: the end of the error's sentence. */
-  hint?: string;
+  /** Whether the user can name another encoding by `--encoding`, as errors then say. */
+  canNameEncoding?: boolean;
   /** Called with each piece of the file as it is read. */
   onBytes?: (bytes: Uint8Array) => void;
 }
@@ -39,7 +39,7 @@ export interface TextBlocksOptions {
  */
 export async function* textBlocks(
   file: string,
-  { encoding, hint = "", onBytes = () => {} }: TextBlocksOptions = {},
+  { encoding, canNameEncoding = false, onBytes = () => {} }: TextBlocksOptions = {},
 ): AsyncGenerator<string> {
   const given = encoding === undefined ? "utf-8" : decoderOf(encoding).encoding;
   using source = await openTextFile(file);
@@ -48,17 +48,22 @@ export async function* textBlocks(
   const decode = (bytes: Uint8Array) => {
     const isStart = decoder === undefined;
     decoder ??= decoderOf(markedEncoding(bytes) ?? given);
-    if (isStart) checkKind(file, bytes, decoder.encoding);
-    try {
-      const text = decoder.decode(bytes);
-      firstLine += lineFeedsIn(text);
-      return isStart && text.startsWith("\uFEFF") ? text.slice(1) : text;
-    } catch {
+    if (isStart) checkKind(file, bytes);
+    const text = decoded(bytes, decoder);
+    const utf16 = isStart && decoder.encoding === "utf-8" ? unmarkedUtf16(bytes, text) : undefined;
+    if (utf16 !== undefined) {
+      const way = canNameEncoding ? `try --encoding ${utf16}` : "save it as UTF-8";
+      throw readError(file, `it seems to be UTF-16 without a mark; ${way}`);
+    }
+    if (text === undefined) {
       const line = firstLine + lineOfFault(bytes, decoder);
       const isUtf8 = decoder.encoding === "utf-8";
+      const hint = canNameEncoding ? ENCODING_HINT : "";
       const rule = isUtf8 ? `it is not UTF-8 text${hint}` : `it is not text in ${decoder.encoding}`;
       throw readError(file, rule, line);
     }
+    firstLine += lineFeedsIn(text);
+    return isStart && text.startsWith("\uFEFF") ? text.slice(1) : text;
   };
   // Cut at line ends, so that no character is cut and a fault has a line.
   let rest = new Uint8Array(0);
@@ -76,6 +81,19 @@ export async function* textBlocks(
     rest = bytes.slice(end);
   }
   if (rest.length > 0) yield decode(rest);
+}
+
+const ENCODING_HINT =
+  "; try --encoding windows-1252, or windows-1251 for Cyrillic, gb18030 for Chinese, shift_jis for " +
+  "Japanese or euc-kr for Korean, or save it as UTF-8";
+
+/** The text of bytes; `undefined` where they are not in the decoder's encoding. */
+function decoded(bytes: Uint8Array, decoder: TextDecoder): string | undefined {
+  try {
+    return decoder.decode(bytes);
+  } catch {
+    return undefined;
+  }
 }
 
 function decoderOf(encoding: string): TextDecoder {
@@ -120,31 +138,32 @@ const OTHER_KINDS: readonly (readonly [string, string])[] = [
 const KIND_BYTES = 24;
 
 /** @throws {UserError} If the first bytes are not those of text in some encoding. */
-function checkKind(file: string, bytes: Uint8Array, encoding: string): void {
+function checkKind(file: string, bytes: Uint8Array): void {
   const start = String.fromCharCode(...bytes.subarray(0, KIND_BYTES));
   const other = OTHER_KINDS.find(([magic]) => start.startsWith(magic));
   if (other !== undefined) throw readError(file, other[1]);
-  if (encoding !== "utf-8") return;
-  const utf16 = unmarkedUtf16(bytes.subarray(0, 1000));
-  if (utf16 === undefined) return;
-  throw readError(file, `it seems to be UTF-16 without a mark; try --encoding ${utf16}`);
 }
 
 /**
- * The kind of UTF-16 that bytes seem to be: one byte of each character of ASCII is zero, and be it a
- * delimiter or a line end; `undefined` for other text.
+ * The kind of UTF-16 that the bytes of whole lines seem to be, by the zero beside each line feed;
+ * `undefined` for other text. Other zeros tell nothing, as many characters of Chinese have one.
+ *
+ * @param text The bytes as UTF-8, if they are that, as most scripts' letters are not in UTF-16.
  */
-function unmarkedUtf16(bytes: Uint8Array): string | undefined {
-  let [first, second] = [0, 0];
-  for (const [i, byte] of bytes.entries()) {
-    if (byte !== 0) continue;
-    if (i % 2 === 0) first++;
-    else second++;
+function unmarkedUtf16(bytes: Uint8Array, text: string | undefined): string | undefined {
+  if (text !== undefined && !text.includes("\0")) return undefined;
+  let [little, big, others] = [0, 0, 0];
+  for (let at = bytes.indexOf(NEWLINE); at >= 0; at = bytes.indexOf(NEWLINE, at + 1)) {
+    // The bytes end after a 0x0A, whatever stands beside it.
+    if (at === bytes.length - 1) break;
+    if (isLineFeed(bytes, at, "utf-16le")) little++;
+    else if (isLineFeed(bytes, at, "utf-16be")) big++;
+    else others++;
   }
-  if (first + second < Math.max(2, bytes.length / 50)) return undefined;
-  // Other characters may have a zero in their other byte.
-  if (second > 4 * first) return "utf-16le";
-  return first > 4 * second ? "utf-16be" : undefined;
+  // Damaged UTF-8 may have a zero beside some line feed.
+  if (text !== undefined && others >= little + big) return undefined;
+  if (little === big) return undefined;
+  return little > big ? "utf-16le" : "utf-16be";
 }
 
 /**

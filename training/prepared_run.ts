@@ -183,7 +183,8 @@ function sampleNotes(sampled: Examples, all: Examples, { labels, problemType }: 
   const absent = labels.filter((name) => !there.has(name));
   if (absent.length === 0) return [];
   const names = listOf(absent.map((name) => `'${name}'`));
-  return [`None of the ${count(sampled.length)} rows to train on is of ${names}`];
+  const rows = sampled.length === 1 ? "row" : "rows";
+  return [`Sampling ${count(sampled.length)} ${rows} to train on leaves none of ${names}`];
 }
 
 /** The data of a run, as its arguments have them. */

@@ -90,7 +90,7 @@ Deno.test("train() says which classes a sample of the rows lacks", async () => {
     const [start] = events.filter((event) => event.type === "start");
     ok(
       start!.notes.some((note) =>
-        /^None of the 1 rows to train on is of '(food|music)'$/.test(note)
+        /^Sampling 1 row to train on leaves none of '(food|music)'$/.test(note)
       ),
     );
   });

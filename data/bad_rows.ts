@@ -11,7 +11,9 @@ const NAMED_ROWS = 10;
 
 /** A row that breaks a rule. */
 export interface BadRow {
+  /** The line on which it begins, counted from 1. */
   line: number;
+  /** The rule and the value that breaks it. */
   fault: string;
 }
 

@@ -9,7 +9,9 @@ import { UserError } from "../lib/user_error.ts";
 
 /** The names of the columns. */
 export interface Columns {
+  /** The column of the texts. */
   text: string;
+  /** The column of the labels. */
   label: string;
 }
 

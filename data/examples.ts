@@ -5,7 +5,7 @@
  */
 import { BadRows } from "./bad_rows.ts";
 import { type Columns, columnsNote, DEFAULT_COLUMNS, findColumns } from "./columns.ts";
-import { type LabelNormaliser, normalisedLabelFault, SkippedLabels } from "./label_spelling.ts";
+import { normalisedLabelFault, SkippedLabels } from "./label_spelling.ts";
 import { labelFault, type ProblemType } from "./labels.ts";
 import { type ExampleFile, ExampleFileWriter } from "./example_file.ts";
 import { openTable, type TableFormat } from "./table.ts";
@@ -24,7 +24,7 @@ export interface ReadOptions extends TableFormat {
   /** The labels of rows that are left out, as {@link SkippedLabels} takes them. */
   skipLabels?: string | undefined;
   /** Gives labels another spelling than they have in the file. */
-  spelling?: Pick<LabelNormaliser, "apply"> | undefined;
+  spelling?: { apply(label: string): string } | undefined;
 }
 
 /**

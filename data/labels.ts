@@ -5,15 +5,18 @@
  * @module
  */
 
-/** The kinds of problems, under transformers' names. */
-export const PROBLEM_TYPES = [
+/** The kind of a problem, under transformers' name: one class a text, several, or a number. */
+export type ProblemType =
+  | "single_label_classification"
+  | "multi_label_classification"
+  | "regression";
+
+/** All kinds of problems. */
+export const PROBLEM_TYPES: readonly ProblemType[] = [
   "single_label_classification",
   "multi_label_classification",
   "regression",
-] as const;
-
-/** One of {@link PROBLEM_TYPES}. */
-export type ProblemType = (typeof PROBLEM_TYPES)[number];
+];
 
 /** The problem that a model solves: its kind, and the outputs for a text. */
 export interface Problem {

@@ -3,5 +3,6 @@
  * the value, and is all that the user needs to see.
  */
 export class UserError extends Error {
+  /** `UserError` */
   override name = "UserError";
 }

@@ -28,7 +28,9 @@ const ETAG = /^[\w-]+$/;
 
 /** The progress of a file's download. */
 export interface DownloadEvent {
+  /** The kind of event. */
   type: "download";
+  /** The file's name. */
   file: string;
   /** The bytes received so far; 0 at the start. */
   received: number;

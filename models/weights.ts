@@ -20,11 +20,11 @@ import { type PeftConfig, tuned } from "./tuners/tuner.ts";
 /** Values by parameter name. */
 export type Weights = Record<string, Float32Array>;
 
-/** The types of the weights of an ONNX model, under transformers.js' names: float32, or 8 bits. */
-export const DTYPES = ["fp32", "q8"] as const;
+/** The type of an ONNX model's weights, under transformers.js' name: float32, or 8 bits. */
+export type Dtype = "fp32" | "q8";
 
-/** One of {@link DTYPES}. */
-export type Dtype = (typeof DTYPES)[number];
+/** All types of weights. */
+export const DTYPES: readonly Dtype[] = ["fp32", "q8"];
 
 /** The ONNX models of a folder, where transformers.js looks for them. */
 export const ONNX_FILES: Record<Dtype, string> = {

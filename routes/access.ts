@@ -10,11 +10,11 @@ import { HTTPException } from "hono/http-exception";
 import { z } from "zod";
 import { retryLater } from "./errors.ts";
 
-/** The scopes of a key: to predict and read, or to train and change models. */
-export const SCOPES = ["predict", "manage"] as const;
+/** The scope of a key: to predict and read, or to train and change models. */
+export type Scope = "predict" | "manage";
 
-/** One of {@link SCOPES}. */
-export type Scope = (typeof SCOPES)[number];
+/** All scopes. */
+export const SCOPES: readonly Scope[] = ["predict", "manage"];
 
 /** A key that may use the server. */
 export interface ApiKey {
@@ -22,7 +22,9 @@ export interface ApiKey {
   name: string;
   /** The SHA-256 of the key. */
   sha256: Uint8Array;
+  /** What the key allows. */
   scopes: readonly Scope[];
+  /** The most requests in a minute; by default the limit of all keys. */
   requestsPerMinute?: number | undefined;
 }
 

@@ -10,13 +10,21 @@ import type { Metrics } from "../serving/server_metrics.ts";
 
 /** A request that was answered. */
 export interface LogEntry {
+  /** When it was answered, as ISO 8601 has it. */
   time: string;
+  /** `error` where the server failed. */
   level: "info" | "error";
+  /** `request` */
   message: string;
+  /** The value of the answer's header `X-Request-Id`. */
   request_id: string;
+  /** The HTTP method. */
   method: string;
+  /** The path, cut to 500 characters. */
   path: string;
+  /** The HTTP status of the answer. */
   status: number;
+  /** The time from the request to the answer's headers. */
   duration_ms: number;
   /** The name of the API key, if there was one. */
   key?: string;

@@ -28,33 +28,39 @@ export interface Prediction {
 
 /** The metrics of one class. */
 export interface ClassReport {
+  /** The class. */
   label: string;
+  /** The share that is right of the texts that got the class. */
   precision: number;
+  /** The share that got the class of the texts that have it. */
   recall: number;
+  /** The harmonic mean of precision and recall. */
   f1: number;
+  /** The number of texts that have the class. */
   support: number;
 }
 
 /** The metrics on some texts, and the number of texts. */
-type Part<Name extends Metric> = { n: number } & Record<Name, number>;
+export type Figures<Name extends Metric> = { n: number } & Record<Name, number>;
 
 /** The part of every report beside its metrics. */
-interface Context<Name extends Metric> {
+export interface Breakdown<Name extends Metric> {
   /** The metrics on the texts that the model was trained on; `null` if those are not known. */
-  seen: Part<Name> | null;
+  seen: Figures<Name> | null;
   /** The metrics on the other texts. */
-  unseen: Part<Name> | null;
+  unseen: Figures<Name> | null;
   /** 95 % bootstrap intervals, resampling distinct texts. */
   interval: Record<Name, [number, number]>;
 }
 
-type Report<Type extends ProblemType> =
+/** The part of the reports that each kind of problem has, with its metrics. */
+export type ReportOf<Type extends ProblemType> =
   & { problem_type: Type }
-  & Part<MetricOf<Type>>
-  & Context<MetricOf<Type>>;
+  & Figures<MetricOf<Type>>
+  & Breakdown<MetricOf<Type>>;
 
 /** The calibration errors of scores. */
-interface Believable {
+export interface CalibrationErrors {
   /** The mean distance between scores and the share that is right. */
   expected_calibration_error: number;
   /** The same for the network alone before calibration; `null` where it is not known. */
@@ -62,30 +68,35 @@ interface Believable {
 }
 
 /** A report on one class a text. */
-export interface SingleLabelReport extends Report<"single_label_classification">, Believable {
+export interface SingleLabelReport
+  extends ReportOf<"single_label_classification">, CalibrationErrors {
   /** The accuracy of the surest predictions, by their share of the texts. */
   coverage: CoveragePoint[];
+  /** The micro-averaged F1, which equals the accuracy where each text has one class. */
   f1_micro: number;
+  /** The metrics of each class, in the order of the model's labels. */
   per_class: ClassReport[];
   /** Rows are true classes, columns predicted ones. */
   confusion_matrix: number[][];
   /** The accuracy of always predicting the commonest class. */
   majority: number;
   /** The metrics on the other texts, with the accuracy of predicting their commonest class. */
-  unseen: (Part<MetricOf<"single_label_classification">> & { majority: number }) | null;
+  unseen: (Figures<MetricOf<"single_label_classification">> & { majority: number }) | null;
 }
 
 /** A report on any number of classes a text; a text counts as right if all its classes are. */
-export interface MultiLabelReport extends Report<"multi_label_classification">, Believable {
+export interface MultiLabelReport
+  extends ReportOf<"multi_label_classification">, CalibrationErrors {
   /** The score from which on a class counts as predicted, if it has no threshold of its own. */
   threshold: number;
   /** The thresholds of the classes, if they have their own. */
   thresholds: readonly number[] | null;
+  /** The metrics of each class, in the order of the model's labels. */
   per_class: ClassReport[];
 }
 
 /** A report on predicted numbers. */
-export type RegressionReport = Report<"regression">;
+export type RegressionReport = ReportOf<"regression">;
 
 /** The result of {@link evaluate}; the keys are those of `eval --json`. */
 export type EvaluationReport = SingleLabelReport | MultiLabelReport | RegressionReport;
@@ -133,7 +144,6 @@ export function evaluate(
       return {
         problem_type: problemType,
         ...measured,
-        // Each text has one label, so micro-averaged precision, recall and F1 all are the accuracy.
         f1_micro: measured.accuracy,
         per_class: Tally.of(rows, classCount).classReports(labels),
         confusion_matrix: confusionMatrix(rows, classCount),
@@ -190,7 +200,7 @@ function measure<Row extends { text: string }, Name extends Metric>(
   rows: readonly Row[],
   metrics: (rows: readonly Row[]) => Record<Name, number>,
   seenTexts: SeenTexts | undefined,
-): Part<Name> & Context<Name> {
+): Figures<Name> & Breakdown<Name> {
   const part = (rows: readonly Row[]) => ({ n: rows.length, ...metrics(rows) });
   const [seen, unseen] = seenTexts === undefined ? [null, null] : [
     part(rows.filter(({ text }) => seenTexts.has(text))),
@@ -255,7 +265,7 @@ function allPredictions(rows: readonly Scored[]): ScoredPrediction[] {
 function believable(
   predictions: readonly Prediction[],
   scoredOf: (rows: readonly Scored[]) => ScoredPrediction[],
-): Believable {
+): CalibrationErrors {
   const error = (rows: readonly Scored[]) =>
     calibrationOf(scoredOf(rows)).expected_calibration_error;
   const before = predictions.flatMap(({ labels, uncalibrated }): Scored[] =>

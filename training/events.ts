@@ -10,18 +10,25 @@ import type { Rival } from "./verdict.ts";
 
 /** The run is prepared and begins. */
 export interface StartEvent {
+  /** The kind of event. */
   type: "start";
+  /** The base, as the settings name it. */
   model: string;
+  /** The device that trains. */
   device: string;
   /** The reason for the device. */
   device_reason: string;
   /** The number of parameters that are trained. */
   parameters: number;
+  /** The number of optimizer steps. */
   steps: number;
   /** Steps that are done already, by the run that this one resumes. */
   steps_done: number;
+  /** The passes over the training file. */
   epochs: number;
+  /** The texts to train on. */
   train_examples: number;
+  /** The texts by which epochs are compared. */
   validation_examples: number;
   /** The number of texts that are longer than the limit and lose a part. */
   truncated: number;
@@ -39,16 +46,21 @@ export interface StartEvent {
 
 /** An optimizer step is done. */
 export interface StepEvent {
+  /** The kind of event. */
   type: "step";
   /** Counted from 1. */
   step: number;
   /** The passes over the training file so far, such as 1.5. */
   epoch: number;
+  /** The mean loss of the step's texts. */
   loss: number;
+  /** The norm of all gradients together, before they are clipped. */
   grad_norm: number;
+  /** The learning rate of the step. */
   learning_rate: number;
   /** Tokens without padding, since the start. */
   tokens_per_second: number;
+  /** The time until the last step, if the rest goes as fast. */
   seconds_left: number;
   /** The memory of the process that trains, in bytes, where it is known. */
   memory_bytes?: number;
@@ -56,9 +68,13 @@ export interface StepEvent {
 
 /** The validation file has been predicted. */
 export type EvaluationEvent = Headline & {
+  /** The kind of event. */
   type: "evaluation";
+  /** The steps so far. */
   step: number;
+  /** The passes over the training file so far. */
   epoch: number;
+  /** The mean loss of the validation texts. */
   loss: number;
   /** Whether no evaluation before was as good. */
   best: boolean;
@@ -66,7 +82,9 @@ export type EvaluationEvent = Headline & {
 
 /** A checkpoint has been saved, with all that is needed to go on from here. */
 export interface CheckpointEvent {
+  /** The kind of event. */
   type: "checkpoint";
+  /** The steps so far. */
   step: number;
   /** The folder of the checkpoint. */
   dir: string;
@@ -74,17 +92,25 @@ export interface CheckpointEvent {
 
 /** The model is written and the run is over. */
 export interface FinishEvent extends TrainResult {
+  /** The kind of event. */
   type: "finish";
 }
 
 /** The result of a finished run; the keys are those of `train --json`. */
 export interface TrainResult {
+  /** The name of the run: that of its folder. */
   run: string;
+  /** The folder of the run, which is the model's. */
   model_dir: string;
+  /** The optimizer steps that were done. */
   steps: number;
+  /** The passes over the training file that were done. */
   epochs: number;
+  /** The epoch whose weights the model has, counted from 1. */
   best_epoch: number;
+  /** The device that trained. */
   device: string;
+  /** Tokens without padding. */
   tokens_per_second: number;
   /** The metrics on the test file, or on the validation file where there is no test file. */
   metrics: EvaluationReport & { split: "test" | "validation" };
@@ -109,6 +135,7 @@ export type TrainEvent =
 
 /** Texts are being encoded, before pretraining or beside the training on a large data set. */
 export interface EncodingEvent {
+  /** The kind of event. */
   type: "encoding";
   /** The number of texts so far. */
   texts: number;

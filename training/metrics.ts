@@ -50,15 +50,15 @@ const DEFAULT_METRIC = {
   regression: "mse",
 } as const satisfies Record<ProblemType, Metric>;
 
-/** The measures by which epochs can be compared: metrics and the loss on the validation file. */
-export const COMPARED = [
+/** A measure by which epochs can be compared: a metric or the loss on the validation file. */
+export type Compared = Metric | "loss";
+
+/** All measures by which epochs can be compared. */
+export const COMPARED: readonly Compared[] = [
   ...METRICS.multi_label_classification,
   ...METRICS.regression,
   "loss",
-] as const;
-
-/** One of {@link COMPARED}. */
-export type Compared = (typeof COMPARED)[number];
+];
 
 const LESS_IS_BETTER: readonly Compared[] = ["loss", "mse", "rmse", "mae"];
 

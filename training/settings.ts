@@ -14,6 +14,7 @@ import {
   SKIP_LABELS,
 } from "../data/preparation/prepare_settings.ts";
 import { between, positive, whole } from "../lib/number_schemas.ts";
+import type { SchemasOf } from "../lib/schemas_of.ts";
 import { bert } from "../models/families/bert.ts";
 import type { Family } from "../models/family.ts";
 import { BUNDLED_MODEL, SCRATCH_MODELS, scratchSizeOf } from "../models/formats/config.ts";
@@ -29,6 +30,7 @@ import {
 import { CLASS_WEIGHTS } from "./class_weights.ts";
 import { COMPARED, isMetricOf, METRICS } from "./metrics.ts";
 import { PARTNERS } from "./fit_partner.ts";
+import type { TrainSettingsInput } from "./settings_input.ts";
 
 /** The name of a model; one that begins with `scratch:` must be a known one. */
 export const MODEL = z.string().refine(
@@ -43,8 +45,8 @@ function describeTuners(needBase: boolean): string {
     .join(", ");
 }
 
-/** The schema of {@link TrainSettings}. */
-export const TrainSettings = z.strictObject({
+/** The schemas of all settings. */
+const SHAPE = {
   mode: z.enum(MODES).default("full").describe(
     `The weights to train: ${
       describeTuners(false)
@@ -146,7 +148,10 @@ export const TrainSettings = z.strictObject({
     "Where to train; auto = a GPU, else native code where it is installed, else wasm",
   ),
   threads: whole(1, 256).optional().describe("CPU threads; default: all cores"),
-}).superRefine((settings, context) => {
+} satisfies SchemasOf<TrainSettingsInput>;
+
+/** The schema of {@link TrainSettings}, with the rules between settings. */
+export const TrainSettings = z.strictObject(SHAPE).superRefine((settings, context) => {
   const { problemType, metric, classWeights } = settings;
   if (metric !== undefined && metric !== "loss" && !isMetricOf(metric, problemType)) {
     const known = METRICS[problemType].join(", ");
@@ -170,9 +175,6 @@ export const TrainSettings = z.strictObject({
     fault("stride", `must leave a token of a chunk that is new: at most ${maxLength - 3}`);
   }
 });
-
-/** The settings of a run as a caller gives them; all have defaults. */
-export type TrainSettingsInput = z.input<typeof TrainSettings>;
 
 /** The settings of a run with the defaults filled in. */
 export type TrainSettings = z.infer<typeof TrainSettings>;

@@ -11,7 +11,8 @@ import { Executor } from "../onnx/runtime/executor.ts";
 import { evaluateFile } from "./evaluate_file.ts";
 import type { EvaluationEvent, TrainEvent } from "./events.ts";
 import type { Metric } from "./metrics.ts";
-import { TrainSettings, type TrainSettingsInput } from "./settings.ts";
+import { TrainSettings } from "./settings.ts";
+import type { TrainSettingsInput } from "./settings_input.ts";
 import { train } from "./train.ts";
 import { SONGS_AND_RECIPES as DATASET } from "../tests/food_and_music.ts";
 

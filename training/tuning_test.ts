@@ -7,7 +7,8 @@ import { mergedClassifier, saveClassifier } from "../models/formats/classifier_f
 import { TextClassifier } from "../models/inference/text_classifier.ts";
 import { Executor } from "../onnx/runtime/executor.ts";
 import type { TrainEvent, TrainResult } from "./events.ts";
-import { TrainSettings, type TrainSettingsInput, withModelDefaults } from "./settings.ts";
+import { TrainSettings, withModelDefaults } from "./settings.ts";
+import type { TrainSettingsInput } from "./settings_input.ts";
 import { TrainingInterrupted } from "./interrupted.ts";
 import { train } from "./train.ts";
 import { foodAndMusic } from "../tests/food_and_music.ts";

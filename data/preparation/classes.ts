@@ -20,9 +20,11 @@ const OTHER = "other";
 export interface PreparedClass {
   /** The label in the files. */
   label: string;
+  /** The class's name; the label itself, but with the published recipe. */
   name: string;
   /** The labels of the raw file that became it, the commonest first. */
   raw: string[];
+  /** The rows of the raw file that have it. */
   rows: number;
 }
 

@@ -45,6 +45,7 @@ export interface PrepareOptions {
 
 /** The result of {@link prepare}; the content of {@link DATASET_FILE}. */
 export interface PreparedDataset {
+  /** The settings with their defaults, under their names in snake_case. */
   settings: Record<string, unknown>;
   /** The raw table; its digest is missing where the files are for one run. */
   input: { file: string; bytes: number; sha256?: string };

@@ -5,8 +5,9 @@
  * @module
  */
 import { z } from "zod";
+import type { SchemasOf } from "../../lib/schemas_of.ts";
 import { DEFAULT_COLUMNS } from "../columns.ts";
-import { PROBLEM_TYPES } from "../labels.ts";
+import { PROBLEM_TYPES, type ProblemType } from "../labels.ts";
 
 const ratio = z.number().gt(0).lt(1);
 const flag = z.boolean().optional();
@@ -30,8 +31,57 @@ export const NORMALIZE_LABELS = z.boolean().optional().describe(
     "for no label; take lists apart",
 );
 
-/** The schema of {@link PrepareSettings}; defaults depend on the recipe and the data. */
-export const PrepareSettings = z.strictObject({
+/** The settings of `data prepare`; their defaults depend on the recipe and the data. */
+export interface PrepareSettings {
+  /** `published`: every switch as the published notebook had it, but for those given here. */
+  recipe?: "published" | undefined;
+  /** The columns of the text, separated by commas; by default one with a usual name. */
+  text?: string | undefined;
+  /** The column of the label; by default one with a usual name. */
+  label?: string | undefined;
+  /** The kind of the labels; one class a text by default. */
+  problemType?: ProblemType | undefined;
+  /** The character between two fields, or `tab`; by default it is found. */
+  delimiter?: string | undefined;
+  /** The encoding; by default UTF-8, or that of a byte-order mark. */
+  encoding?: string | undefined;
+  /** Whether bad rows are left out; by default they are an error. */
+  skipBadRows?: boolean | undefined;
+  /** The labels of rows to leave out, separated by commas. */
+  skipLabels?: string | undefined;
+  /** Whether labels that differ only in case, spaces or Unicode form are one. */
+  normalizeLabels?: boolean | undefined;
+  /** The column whose values keep rows on one side; by default their text does. */
+  group?: string | undefined;
+  /** Whether English stop words are dropped. */
+  stopwords?: boolean | undefined;
+  /** Whether a space replaces each punctuation character. */
+  stripPunctuation?: boolean | undefined;
+  /** Whether texts are put in lower case. */
+  lowercase?: boolean | undefined;
+  /** Whether words without a letter from a to z are dropped. */
+  latinWords?: boolean | undefined;
+  /** The quantile of class sizes below which classes are pooled into `other`. */
+  minClassQuantile?: number | undefined;
+  /** The number of rows below which classes are pooled into `other`. */
+  minClassCount?: number | undefined;
+  /** The number of classes beyond which the smaller ones are pooled into `other`. */
+  topClasses?: number | undefined;
+  /** The names of labels: `youtube`, JSON, or a file of it. */
+  labelNames?: string | undefined;
+  /** How rows are split; `grouped`, the default, leaves no text on two sides. */
+  split?: "grouped" | "stratified" | "random" | undefined;
+  /** The share of the test rows, 0 for no test file; 0.25 by default. */
+  testRatio?: number | undefined;
+  /** The share of the validation rows; 0.1 by default. */
+  valRatio?: number | undefined;
+  /** Whether training rows are sampled down to the smallest class. */
+  balance?: boolean | undefined;
+  /** The seed of the split; 42 by default. */
+  seed?: number | undefined;
+}
+
+const SHAPE = {
   recipe: z.enum(["published"]).optional()
     .describe("Every switch as the published notebook had it; others given here come first"),
   text: z.string().optional()
@@ -77,10 +127,10 @@ export const PrepareSettings = z.strictObject({
   balance: flag.describe("Sample the training rows down to the smallest class"),
   seed: z.number().int().min(0).max(2 ** 32 - 1).optional()
     .describe("Determines the split; default: 42"),
-});
+} satisfies SchemasOf<PrepareSettings>;
 
-/** The settings that a caller may give. */
-export type PrepareSettings = z.infer<typeof PrepareSettings>;
+/** The schema of {@link PrepareSettings}. */
+export const PREPARE_SETTINGS = z.strictObject(SHAPE);
 
 /** The settings that may stay without a value. */
 type WithoutDefault =

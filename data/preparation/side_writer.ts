@@ -10,7 +10,9 @@ import { classNames, type ProblemType } from "../labels.ts";
 
 /** One of the files written. */
 export interface PreparedFile {
+  /** Its name in the folder. */
   file: string;
+  /** The number of rows below the header. */
   rows: number;
   /** The rows of each class; none where labels are numbers. */
   classes: Record<string, number>;

@@ -7,11 +7,11 @@
 import { mersenne } from "pure-rand/generator/mersenne";
 import { Random } from "../../lib/random.ts";
 
-/** The sides in the order of their numbers: 0, 1 and 2. */
-export const SIDES = ["train", "validation", "test"] as const;
-
 /** One side of a split. */
-export type Side = (typeof SIDES)[number];
+export type Side = "train" | "validation" | "test";
+
+/** The sides in the order of their numbers: 0, 1 and 2. */
+export const SIDES: readonly Side[] = ["train", "validation", "test"];
 
 /** Settings of the splits. */
 export interface SplitOptions {

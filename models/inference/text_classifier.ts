@@ -27,7 +27,9 @@ import type { Dtype } from "../weights.ts";
 
 /** A class and its probability, or the output of a regression and its value. */
 export interface LabelScore {
+  /** The class. */
   label: string;
+  /** Its probability, or the predicted number. */
   score: number;
 }
 

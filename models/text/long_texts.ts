@@ -5,14 +5,17 @@
  */
 import { z } from "zod";
 
-/** The ways to treat texts that are too long. */
-export const LONG_TEXTS = ["truncate", "head-tail", "chunk"] as const;
+/** A way to treat texts that are too long. */
+export type LongTextStrategy = "truncate" | "head-tail" | "chunk";
 
-/** The ways to join the logits of chunks to those of their text. */
-export const CHUNK_JOINS = ["mean", "max"] as const;
+/** All ways to treat texts that are too long. */
+export const LONG_TEXTS: readonly LongTextStrategy[] = ["truncate", "head-tail", "chunk"];
 
-/** One of {@link CHUNK_JOINS}. */
-export type ChunkJoin = (typeof CHUNK_JOINS)[number];
+/** A way to join the logits of chunks to those of their text. */
+export type ChunkJoin = "mean" | "max";
+
+/** All ways to join the logits of chunks. */
+export const CHUNK_JOINS: readonly ChunkJoin[] = ["mean", "max"];
 
 /** The most chunks of a text; a longer one loses its end. */
 export const MAX_CHUNKS = 64;

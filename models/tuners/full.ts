@@ -17,7 +17,7 @@ const FROM_RANDOM: Record<ScratchSize, RateAndEpochs> = {
 };
 
 /** See {@link Tuner}. */
-export const full = {
+export const full: Tuner = {
   mode: "full",
   trains: "every weight",
   faults: () => [],
@@ -26,4 +26,4 @@ export const full = {
     if (size !== undefined) return FROM_RANDOM[size];
     return model === BUNDLED_MODEL ? BUNDLED : family.defaults;
   },
-} as const satisfies Tuner;
+};

@@ -192,13 +192,13 @@ const method: AdapterMethod<LoraConfig> = {
 };
 
 /** See {@link Tuner}. */
-export const lora = {
+export const lora: Tuner = {
   mode: "lora",
   trains: "matrices of low rank beside some of its layers",
   faults: (settings) => frozenBaseFaults("lora", settings),
   defaults: () => ({ learningRate: 2e-3, epochs: 10 }),
   method,
-} as const satisfies Tuner;
+};
 
 const A = ".lora_A.weight";
 const B = ".lora_B.weight";

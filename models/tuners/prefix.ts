@@ -96,7 +96,7 @@ const method: AdapterMethod<PrefixConfig> = {
 };
 
 /** See {@link Tuner}. */
-export const prefix = {
+export const prefix: Tuner = {
   mode: "prefix",
   trains: "keys and values for every layer",
   faults: (settings) => {
@@ -118,7 +118,7 @@ export const prefix = {
       : { learningRate: 2e-2, epochs: 20 };
   },
   method,
-} as const satisfies Tuner;
+};
 
 /** The number of values of a virtual token of a prefix. */
 export function prefixWidth(

@@ -68,7 +68,7 @@ const method: AdapterMethod<PromptConfig> = {
 };
 
 /** See {@link Tuner}. */
-export const prompt = {
+export const prompt: Tuner = {
   mode: "prompt",
   trains: "embeddings at the input",
   faults: (settings) => {
@@ -83,7 +83,7 @@ export const prompt = {
   },
   defaults: () => ({ learningRate: 1e-2, epochs: 20 }),
   method,
-} as const satisfies Tuner;
+};
 
 function shapeOf({ num_virtual_tokens, token_dim }: VirtualTokenConfig): [number, number] {
   return [num_virtual_tokens, token_dim];

@@ -54,10 +54,12 @@ export interface KnownBase {
   weights: Weights;
 }
 
+/** A value of `--mode`. */
+export type Mode = "full" | "prefix" | "prompt" | "lora";
+
 /** A way to tune a model. */
 export interface Tuner {
-  /** The value of `--mode`. */
-  readonly mode: string;
+  readonly mode: Mode;
   /** The weights that it trains, in the help of `--mode`. */
   readonly trains: string;
   /** The settings that it rules out. */
@@ -142,13 +144,10 @@ export interface AdapterMethod<Config extends PeftConfig = PeftConfig> {
 }
 
 /** All tuners. */
-export const TUNERS = [full, prefix, prompt, lora] as const satisfies readonly Tuner[];
+export const TUNERS: readonly Tuner[] = [full, prefix, prompt, lora];
 
 /** The values of `--mode`. */
-export const MODES = TUNERS.map(({ mode }) => mode);
-
-/** A value of `--mode`. */
-export type Mode = (typeof MODES)[number];
+export const MODES: readonly Mode[] = TUNERS.map(({ mode }) => mode);
 
 /** The tuner of a mode. */
 export function tunerOf(mode: Mode): Tuner {
@@ -157,12 +156,12 @@ export function tunerOf(mode: Mode): Tuner {
 
 /** Whether the result of a mode needs its base. */
 export function needsBase(mode: string): boolean {
-  return TUNERS.some((tuner: Tuner) => tuner.mode === mode && tuner.method !== undefined);
+  return TUNERS.some((tuner) => tuner.mode === mode && tuner.method !== undefined);
 }
 
 /** The methods that PEFT also has. */
 export const ADAPTER_METHODS: readonly AdapterMethod[] = TUNERS.flatMap(
-  ({ method }: Tuner) => method ?? [],
+  ({ method }) => method ?? [],
 );
 
 /** The method that made an adapter. */

@@ -4,11 +4,11 @@
  * @module
  */
 
-/** The names of the devices: a GPU, or the CPU in WebAssembly or in native code. */
-export const DEVICES = ["webgpu", "wasm", "native"] as const;
+/** The name of a device: a GPU, or the CPU in WebAssembly or in native code. */
+export type Device = "webgpu" | "wasm" | "native";
 
-/** A name in {@link DEVICES}. */
-export type Device = (typeof DEVICES)[number];
+/** All devices. */
+export const DEVICES: readonly Device[] = ["webgpu", "wasm", "native"];
 
 /** The package of native code, where `deno task install:native` puts it. */
 export const NATIVE_PACKAGE: URL = new URL(
@@ -25,6 +25,7 @@ export interface DeviceChoice {
 
 /** A device is missing, or cannot do what was asked of it. */
 export class DeviceError extends Error {
+  /** `DeviceError` */
   override name = "DeviceError";
 }
 

@@ -44,6 +44,7 @@ interface StoredRequest extends CreatedRun {
 
 /** The devices and labels of a worker, which takes only tasks that ask for nothing else. */
 export interface Offer {
+  /** The devices that the worker has. */
   devices: readonly string[];
   /** The operator's labels, for runs that are not for every machine. */
   labels?: readonly string[];

@@ -7,7 +7,8 @@ import { deepStrictEqual, ok, rejects } from "node:assert";
 import { join } from "node:path";
 import { MISSING_DEVICES } from "../devices.ts";
 import type { TrainEvent } from "../../training/events.ts";
-import { TrainSettings, type TrainSettingsInput } from "../../training/settings.ts";
+import { TrainSettings } from "../../training/settings.ts";
+import type { TrainSettingsInput } from "../../training/settings_input.ts";
 import { train } from "../../training/train.ts";
 import { SONGS_AND_RECIPES as DATASET } from "../food_and_music.ts";
 

@@ -4,44 +4,72 @@
  * @module
  */
 import { deepStrictEqual } from "node:assert";
-import { TestCluster } from "./disturbed_runs.ts";
+import { join } from "node:path";
+import { Server } from "../../bench/server.ts";
+import { Cluster } from "../../orchestration/cluster/connection.ts";
 import { JetStreamRunStore } from "../../orchestration/cluster/jetstream_run_store.ts";
+import { TestCluster } from "./disturbed_runs.ts";
 
-/** Queues runs, lists pages of them, claims some, and prints the times of each. */
+/** The number of runs in a page. */
+const PAGE = 50;
+/** The number of pages after which the memory of the server is read again. */
+const PAGES_PER_READING = 500;
+
+/**
+ * Queues runs, starts a server, asks it for pages of them over HTTP, claims some as a worker does,
+ * and prints the times of each, with the server's memory.
+ */
 export async function fillQueue(
   { runs, log }: { runs: number; log: (line: string) => void },
 ): Promise<void> {
   await using cluster = await TestCluster.start();
-  const { store } = cluster.member;
-  const startedAt = performance.now();
+  const { servers } = cluster.nats;
+  let startedAt = performance.now();
   const names = Array.from({ length: runs }, (_, i) => `run-${i}`);
   while (names.length > 0) {
     await Promise.all(names.splice(0, 100).map((name) => cluster.submit(name, { max_steps: 5 })));
   }
   log(`queued ${runs} runs in ${seconds(startedAt)} s`);
-  deepStrictEqual(store.queueLength, runs);
-  using other = await JetStreamRunStore.open(cluster.member.cluster, { devices: ["wasm"] });
-  const page = async () => {
-    const found = [];
-    for await (const run of other.newest(undefined, ({ state }) => state === "queued")) {
-      found.push(run);
-      if (found.length === 50) break;
-    }
-    deepStrictEqual(found.length, 50);
+  startedAt = performance.now();
+  const flags = ["--no-ui", "--cluster", servers];
+  await using server = await Server.start(join(cluster.dir, "server"), "wasm", flags);
+  log(`a server answers after ${seconds(startedAt)} s`);
+  const metric = async (name: string) => (await server.metrics())(name);
+  deepStrictEqual(await metric("graft_job_queue_length"), runs);
+
+  /** Asks for a page, and returns its number of runs and the last one if there are more. */
+  const page = async (query = ""): Promise<{ count: number; next: string | null }> => {
+    const response = await fetch(`${server.url}/v1/runs?limit=${PAGE}${query}`);
+    deepStrictEqual(response.status, 200);
+    const { runs, next } = await response.json();
+    return { count: runs.length, next };
   };
-  log(`a page of 50: ${await times(20, page)}`);
-  log(
-    `a claim: ${await times(
-      100,
-      async () => void await other.claim(new AbortController().signal),
-    )}`,
-  );
-  const memory = [mb(Deno.memoryUsage().rss)];
-  for (let round = 0; round < 3; round++) {
-    for (let i = 0; i < 500; i++) await page();
-    memory.push(mb(Deno.memoryUsage().rss));
+  let last: string | null = null;
+  /** Turns to the next page; after the last one comes the first. */
+  const turn = async () => {
+    ({ next: last } = await page(last === null ? "" : `&after=${last}`));
+  };
+  const filtered = async (query: string, expected: number) =>
+    deepStrictEqual((await page(query)).count, expected);
+  log(`the first page of ${PAGE}: ${await times(20, () => filtered("", PAGE))}`);
+  log(`the next pages, to the last: ${await times(runs / PAGE, turn)}`);
+  deepStrictEqual(last, null);
+  log(`a page of queued runs: ${await times(20, () => filtered("&state=queued", PAGE))}`);
+  log(`a run by its name: ${await times(20, () => filtered(`&name=run-${runs - 1}`, 1))}`);
+  log(`a page without runs: ${await times(20, () => filtered("&state=failed", 0))}`);
+
+  const memory = async () => Math.round(await metric("process_resident_memory_bytes") / 1e6);
+  const readings = [await memory()];
+  for (let round = 0; round < 4; round++) {
+    for (let i = 0; i < PAGES_PER_READING; i++) await turn();
+    readings.push(await memory());
   }
-  log(`memory, and after each 500 pages more: ${memory.join(", ")} MB`);
+  log(`the server's memory, and after every ${PAGES_PER_READING} pages: ${readings.join(", ")} MB`);
+
+  await using connection = await Cluster.connect({ servers });
+  using worker = await JetStreamRunStore.open(connection, { devices: ["wasm"] });
+  const { signal } = new AbortController();
+  log(`a claim: ${await times(100, async () => void await worker.claim(signal))}`);
 }
 
 async function times(count: number, work: () => Promise<void>): Promise<string> {
@@ -58,8 +86,4 @@ async function times(count: number, work: () => Promise<void>): Promise<string> 
 
 function seconds(startedAt: number): string {
   return ((performance.now() - startedAt) / 1000).toFixed(1);
-}
-
-function mb(bytes: number): number {
-  return Math.round(bytes / 1e6);
 }

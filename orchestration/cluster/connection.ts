@@ -6,6 +6,7 @@
  */
 import {
   AckPolicy,
+  type Consumer,
   type ConsumerConfig,
   DiscardPolicy,
   JetStreamApiError,
@@ -246,8 +247,8 @@ export class Cluster implements AsyncDisposable {
     });
   }
 
-  /** Makes a durable consumer of the queue, if it does not exist. */
-  async consumer(stream: string, durable: string, filter: string): Promise<void> {
+  /** A durable consumer of the queue, which is made if it does not exist. */
+  async consumer(stream: string, durable: string, filter: string): Promise<Consumer> {
     const config: Partial<ConsumerConfig> = {
       durable_name: durable,
       filter_subject: filter,
@@ -255,7 +256,10 @@ export class Cluster implements AsyncDisposable {
       ack_wait: nanos(this.leaseMs),
       max_ack_pending: 100_000,
     };
-    await this.#made(() => this.manager.consumers.add(stream, config));
+    return await this.#made(async () => {
+      await this.manager.consumers.add(stream, config);
+      return await this.jetstream.consumers.get(stream, durable);
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -60,8 +60,8 @@ interface LastEvent {
 const ANY_DEVICE = "auto";
 /** How long a repeated request to create a run creates no other. */
 const IDEMPOTENCY_MS = 24 * 3600_000;
-/** The number of runs of a list that are read at once. */
-const PAGE = 100;
+/** The number of runs of a list that are read at once: a page, and whether there are more. */
+const PAGE = 51;
 /** The number of runs whose last event's place in the stream is kept in memory. */
 const KNOWN_ENDS = 1000;
 /** The interval at which a waiting worker asks for a task again. */
@@ -79,8 +79,7 @@ export class JetStreamRunStore extends RunStore {
   readonly #requests: KV;
   readonly #events: string;
   readonly #queue: string;
-  readonly #consumers: readonly string[];
-  readonly #known = new Map<string, Consumer>();
+  readonly #consumers: readonly Consumer[];
   readonly #ends = new Map<string, LastEvent>();
   /** The runs by time, computed on demand. */
   #byTime: RunEntry[] | undefined;
@@ -92,7 +91,7 @@ export class JetStreamRunStore extends RunStore {
     evaluations: WatchedBucket<Evaluation>,
     requests: KV,
     streams: { events: string; queue: string },
-    consumers: readonly string[],
+    consumers: readonly Consumer[],
   ) {
     super();
     this.#cluster = cluster;
@@ -125,9 +124,10 @@ export class JetStreamRunStore extends RunStore {
     const evaluations = await WatchedBucket.open(cluster, "evaluations", (it: Evaluation) => it);
     const requests = await cluster.bucket("requests", { ttlMs: IDEMPOTENCY_MS });
     const streams = { events: await cluster.events(), queue: await cluster.queue() };
-    const consumers = offer === undefined ? [] : consumersOf(offer);
-    for (const consumer of consumers) {
-      await cluster.consumer(streams.queue, consumer, `${cluster.name}.queue.${consumer}.>`);
+    const consumers: Consumer[] = [];
+    for (const name of offer === undefined ? [] : consumersOf(offer)) {
+      const filter = `${cluster.name}.queue.${name}.>`;
+      consumers.push(await cluster.consumer(streams.queue, name, filter));
     }
     return new JetStreamRunStore(cluster, runs, evaluations, requests, streams, consumers);
   }
@@ -433,8 +433,8 @@ export class JetStreamRunStore extends RunStore {
     signal.addEventListener("abort", stop, { once: true });
     let taken: JsMsg | undefined;
     let isOver = false;
-    const pulls = this.#consumers.map(async (name) => {
-      const message = await (await this.#consumer(name)).next({ expires: PULL_MS });
+    const pulls = this.#consumers.map(async (consumer) => {
+      const message = await consumer.next({ expires: PULL_MS });
       if (message === null) return;
       if (taken !== undefined || isOver) message.nak();
       else taken = message;
@@ -451,15 +451,6 @@ export class JetStreamRunStore extends RunStore {
       await new Promise((resolve) => setTimeout(resolve, 500));
     }
     return taken;
-  }
-
-  /** A consumer of the queue, which is looked up once: it lives as long as the queue. */
-  async #consumer(name: string): Promise<Consumer> {
-    const known = this.#known.get(name);
-    if (known !== undefined) return known;
-    const consumer = await this.#cluster.jetstream.consumers.get(this.#queue, name);
-    this.#known.set(name, consumer);
-    return consumer;
   }
 
   #claimOf(message: JsMsg): Claim {

@@ -9,6 +9,7 @@ import { Ingestion } from "../orchestration/ingestion.ts";
 import { spawnWorker } from "../orchestration/job_process.ts";
 import { OwnedFolder } from "../orchestration/server_state.ts";
 import { Supervisor } from "../orchestration/supervisor.ts";
+import { UserError } from "../lib/user_error.ts";
 import { writeLine } from "../lib/write_line.ts";
 import { chooseDevice, DEVICES } from "../onnx/runtime/device.ts";
 import type { ClusterFlags } from "./cluster_options.ts";
@@ -29,7 +30,12 @@ export interface ClusterWorkerFlags extends ClusterFlags {
 /** How long a worker keeps working without the cluster. */
 const PATIENCE_MS = 24 * 3600_000;
 
-/** Works until a signal ends it. */
+/**
+ * Works until a signal ends it.
+ *
+ * @throws {UserError} If another worker has taken over one of its tasks: whatever stopped or cut off
+ * this process for that long, a new one starts from a known state.
+ */
 export async function runClusterWorker(flags: ClusterWorkerFlags): Promise<void> {
   const { runs: runsDir, labels, tasks, lease, heartbeatTimeout } = flags;
   using _folder = await OwnedFolder.take(runsDir);
@@ -52,6 +58,7 @@ export async function runClusterWorker(flags: ClusterWorkerFlags): Promise<void>
     tasks,
     started_at: new Date().toISOString(),
   });
+  const { promise: replaced, resolve: onReplaced } = Promise.withResolvers<Error>();
   await using supervisor = new Supervisor({
     store,
     runsDir,
@@ -61,15 +68,22 @@ export async function runClusterWorker(flags: ClusterWorkerFlags): Promise<void>
     spawn: (job) => spawnWorker(job, { lowPriority: false }),
     heartbeatTimeoutMs: heartbeatTimeout * 1000,
     files,
+    onReplaced,
   });
   writeLine(Deno.stderr, `Working as ${name} on ${devices.join(", ")} for ${cluster.server.name}`);
-  const { promise: told, resolve: stop } = Promise.withResolvers<void>();
+  const { promise: told, resolve } = Promise.withResolvers<void>();
+  const stop = () => resolve();
   Deno.addSignalListener("SIGINT", stop);
   Deno.addSignalListener("SIGTERM", stop);
-  await told;
+  const reason = await Promise.race([told, replaced]);
   cluster.hurry();
-  // Its run resumes elsewhere from its last checkpoint.
+  // Its runs resume elsewhere from their last checkpoints.
   await supervisor.close();
+  if (reason === undefined) return;
+  throw new UserError(
+    `${reason.message}, as nothing was heard of this worker for longer than its lease of ${lease} s; ` +
+      "it ends, to be started again",
+  );
 }
 
 /** The devices of this machine, or the wanted ones among them. */

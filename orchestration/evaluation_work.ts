@@ -67,11 +67,15 @@ export class EvaluationWork {
     const claimed = await retry(() => this.#store.getEvaluation(id), this.#closing);
     if (claimed === undefined || isOver(claimed)) return true;
     const attempt = (claimed.attempt ?? 0) + 1;
+    const check = (evaluation: Evaluation | undefined, expected: number) => {
+      if (evaluation !== undefined && (evaluation.attempt ?? 0) === expected) return;
+      throw new AttemptReplacedError(`Cannot change evaluation '${id}': another has taken it`);
+    };
     const change = (fields: Partial<Evaluation>, expected: number) =>
       retry(() =>
-        this.#store.updateEvaluation(id, ({ attempt = 0 }) => {
-          if (attempt === expected) return fields;
-          throw new AttemptReplacedError(`Cannot change evaluation '${id}': another has taken it`);
+        this.#store.updateEvaluation(id, (evaluation) => {
+          check(evaluation, expected);
+          return fields;
         }), this.#closing);
     const { job: asked } = await change({ state: "running", attempt }, attempt - 1);
     let failure: string | undefined;
@@ -94,6 +98,7 @@ export class EvaluationWork {
     }).catch((error) => String(error));
     if (report === undefined && this.#closing.aborted) return false;
     const error = failure ?? `the process ended with ${reason}`;
+    check(await retry(() => this.#store.getEvaluation(id), this.#closing), attempt);
     const artifact = report && await this.#files?.storeReport(claimed, reportDir);
     await change({
       finished_at: new Date().toISOString(),

@@ -102,8 +102,10 @@ export class RunFollower {
   async #checkpoint(event: CheckpointEvent): Promise<void> {
     const append = (change: Partial<Run>) =>
       this.#append(event, { checkpoint_step: event.step, ...change });
-    if (this.#checkpoints === undefined) await append({});
-    else await this.#checkpoints.store(append);
+    if (this.#checkpoints === undefined) return await append({});
+    // An attempt that counts no more stores nothing.
+    await this.#run.get();
+    await this.#checkpoints.store(append);
   }
 
   /** Appends an event to the stream, unless the disk is full: the training is worth more. */

@@ -388,13 +388,26 @@ export class AttemptedRun {
     return await this.update(stateUpdate(state, change));
   }
 
+  /**
+   * The run.
+   *
+   * @throws {AttemptReplacedError} If another attempt has begun.
+   */
+  async get(): Promise<Run> {
+    const run = await this.#store.get(this.id);
+    this.check(run);
+    return run;
+  }
+
   /** @throws {AttemptReplacedError} If another attempt has begun by this state of the run. */
-  check({ attempt }: Run): void {
-    if (attempt !== this.#attempt) {
-      throw new AttemptReplacedError(
-        `Cannot change run '${this.id}': attempt ${attempt} has taken the place of ${this.#attempt}`,
-      );
-    }
+  check(run: Run | undefined): asserts run is Run {
+    // A NATS node that has fallen behind may give an older state, which nothing can be written over.
+    if (run !== undefined && run.attempt <= this.#attempt) return;
+    // Only a run that is over is deleted, so another attempt has ended it.
+    const reason = run === undefined
+      ? "it was deleted"
+      : `attempt ${run.attempt} has taken the place of ${this.#attempt}`;
+    throw new AttemptReplacedError(`Cannot change run '${this.id}': ${reason}`);
   }
 }
 

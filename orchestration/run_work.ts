@@ -166,8 +166,8 @@ export class RunWork {
     const process = this.#processes.get(own.id);
     try {
       for await (const run of this.#store.watch(own.id, signal)) {
-        if (run !== undefined) own.check(run);
-        if (run?.cancelling) process?.stop();
+        own.check(run);
+        if (run.cancelling) process?.stop();
       }
     } catch (error) {
       process?.kill();
@@ -186,13 +186,13 @@ export class RunWork {
       const result = { ...runResult(finish), model_dir: basename(this.attempts(id).modelDir) };
       // The result is written first: a server that starts takes a finished model for the end of the
       // run.
-      const artifacts = this.#files && await this.#storeModel(id, attempt);
+      const artifacts = this.#files && await this.#storeModel(own, attempt);
       const run = await this.#retry(() => own.change({ result, ...artifacts && { artifacts } }));
       if (this.#files === undefined) await this.attempts(id).publish(attempt);
       return await this.#succeed(own, run);
     }
     if (error !== undefined) return await this.#fail(own, error);
-    const run = (await this.#store.get(id))!;
+    const run = await own.get();
     if (run.cancelling) return await this.#end(own, "cancelled");
     if (stopped || this.#closing.aborted) return run;
     const deaths = checkpointed ? 0 : run.deaths + 1;
@@ -202,9 +202,9 @@ export class RunWork {
   }
 
   /** Stores the model of an attempt, where it is served on other machines. */
-  async #storeModel(id: string, attempt: number): Promise<NonNullable<Run["artifacts"]>> {
-    const run = (await this.#store.get(id))!;
-    const model = await this.#files!.storeModel(run, this.attempts(id).dirOf(attempt));
+  async #storeModel(own: AttemptedRun, attempt: number): Promise<NonNullable<Run["artifacts"]>> {
+    const run = await own.get();
+    const model = await this.#files!.storeModel(run, this.attempts(run.id).dirOf(attempt));
     return { ...run.artifacts, model };
   }
 

@@ -44,6 +44,8 @@ export interface SupervisorOptions {
   heartbeatTimeoutMs?: number;
   /** Carries the files of runs, where this process does not share its disk with all others. */
   files?: RunFiles | undefined;
+  /** Called when a task belongs to another worker by now; by default the reason is logged. */
+  onReplaced?: (reason: AttemptReplacedError) => void;
   /** The most runs and evaluations that may wait; 100 by default. */
   maxQueued?: number;
   /** Hides folders in errors that clients see; by default those of the runs and of the program. */
@@ -64,6 +66,7 @@ export class Supervisor implements AsyncDisposable {
   readonly #store: RunStore;
   readonly #files: RunFiles | undefined;
   readonly #maxQueued: number;
+  readonly #onReplaced: (reason: AttemptReplacedError) => void;
   readonly #processes: JobProcesses;
   readonly #runs: RunWork;
   readonly #evaluations: EvaluationWork;
@@ -79,6 +82,7 @@ export class Supervisor implements AsyncDisposable {
     this.#store = store;
     this.#files = files;
     this.#maxQueued = maxQueued;
+    this.#onReplaced = options.onReplaced ?? (({ message }) => console.error(message));
     this.#processes = new JobProcesses(spawn, heartbeatTimeoutMs);
     const shared = {
       store,
@@ -265,8 +269,8 @@ export class Supervisor implements AsyncDisposable {
       const claim = await this.#store.claim(this.#stopping.signal);
       if (claim === undefined) return;
       await this.#do(claim).catch((error) => {
-        // The task belongs to another attempt now, or the next server resumes it.
-        if (error instanceof AttemptReplacedError) console.error(error.message);
+        if (error instanceof AttemptReplacedError) this.#onReplaced(error);
+        // The next server resumes it.
         else console.error(error);
       });
     }

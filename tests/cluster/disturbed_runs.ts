@@ -33,12 +33,19 @@ export interface Disturbance {
   log?: (line: string) => void;
 }
 
+/** A worker process. */
+export interface Worker {
+  process: Deno.ChildProcess;
+  /** Whatever it writes to standard error, once it has ended. */
+  words: Promise<string>;
+}
+
 /** Worker processes, which can be killed. */
 export class WorkerProcesses implements AsyncDisposable {
   readonly #dir: string;
   readonly #servers: string;
   readonly #leaseSeconds: number;
-  readonly #workers = new Map<string, Deno.ChildProcess>();
+  readonly #workers = new Map<string, Worker>();
 
   constructor(dir: string, servers: string, leaseSeconds: number) {
     this.#dir = dir;
@@ -46,21 +53,32 @@ export class WorkerProcesses implements AsyncDisposable {
     this.#leaseSeconds = leaseSeconds;
   }
 
-  /** Starts a worker, and returns its process. */
-  start(name: string, ...flags: string[]): Deno.ChildProcess {
+  /** Starts a worker. */
+  start(name: string, ...flags: string[]): Worker {
     const args = [
       ...["run", "--quiet", "-A", MAIN, "worker", "--cluster", this.#servers],
       ...["--lease", String(this.#leaseSeconds), "--name", name, "--device", "wasm"],
       ...["--runs", join(this.#dir, `${name}-${crypto.randomUUID()}`), ...flags],
     ];
-    const worker = new Deno.Command("deno", {
+    const process = new Deno.Command("deno", {
       args,
       env: QUICK_START,
       stdout: "null",
-      stderr: "null",
+      stderr: "piped",
     }).spawn();
+    const worker = { process, words: process.stderr.text() };
     this.#workers.set(name, worker);
     return worker;
+  }
+
+  /** Starts a worker, and again whenever it ends by itself, as a supervisor does. */
+  keep(name: string, onEnd: (words: string) => void): void {
+    const worker = this.start(name);
+    void worker.words.then((words) => {
+      if (this.#workers.get(name) !== worker) return;
+      onEnd(words);
+      this.keep(name, onEnd);
+    });
   }
 
   /** Ends a worker with a signal, and waits for its end. */
@@ -68,11 +86,12 @@ export class WorkerProcesses implements AsyncDisposable {
     const worker = this.#workers.get(name);
     this.#workers.delete(name);
     try {
-      worker?.kill(signal);
+      worker?.process.kill(signal);
     } catch {
       // The worker has ended already.
     }
-    await worker?.status;
+    await worker?.process.status;
+    await worker?.words;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -231,12 +250,14 @@ export async function disturbRuns(
 ): Promise<void> {
   await using cluster = await TestCluster.start({ leaseSeconds });
   const names = Array.from({ length: workers }, (_, i) => `worker-${i}`);
-  cluster.workers.start(names[0]!);
+  const start = (name: string) =>
+    cluster.workers.keep(name, (words) => log(`${name} ended: ${words.trim().split("\n").at(-1)}`));
+  start(names[0]!);
   const undisturbed = await cluster.submit("undisturbed", { max_steps: maxSteps });
   const first = await cluster.over(undisturbed);
   deepStrictEqual([first.state, first.error, first.attempt], ["succeeded", undefined, 1]);
   const expected = await cluster.weightsOf(undisturbed);
-  for (const name of names.slice(1)) cluster.workers.start(name);
+  for (const name of names.slice(1)) start(name);
 
   const ids: string[] = [];
   for (let i = 0; i < runs; i++) {
@@ -265,7 +286,7 @@ export async function disturbRuns(
     every(kills.checkpointsPerWorkerKill, kills.workerKills, async () => {
       const name = names[random.integer(names.length)]!;
       await cluster.workers.end(name);
-      cluster.workers.start(name);
+      start(name);
       workerKills++;
       log(`killed ${name}`);
     }),

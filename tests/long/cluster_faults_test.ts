@@ -1,6 +1,6 @@
-import { deepStrictEqual, ok } from "node:assert";
+import { deepStrictEqual, match, ok } from "node:assert";
 import { isOver } from "../../orchestration/run_store.ts";
-import { disturbRuns, pause, TestCluster } from "../cluster/disturbed_runs.ts";
+import { disturbRuns, TestCluster } from "../cluster/disturbed_runs.ts";
 import { clusterTest } from "../cluster/nats_servers.ts";
 import { SIDE_BY_SIDE } from "../graft.ts";
 
@@ -17,10 +17,16 @@ async function killedRuns(): Promise<void> {
   });
 }
 
+/** The names of what an attempt of a run has stored. */
+async function filesOf({ member }: TestCluster, run: string, attempt: number): Promise<string[]> {
+  const names = await Array.fromAsync(await (await member.cluster.bucket("artifacts")).keys());
+  return names.filter((name) => name.startsWith(`runs/${run}/${attempt}/`));
+}
+
 async function stoppedWorker(): Promise<void> {
   await using cluster = await TestCluster.start({ nodes: 1, leaseSeconds: 3 });
   const { store } = cluster.member;
-  const stopped = cluster.workers.start("stopped", "--labels", "first,big");
+  const stopped = cluster.workers.start("stopped", "--tasks", "2");
   const id = await cluster.submit("titles", { max_steps: 60, save_steps: 10 });
   const seen = async (isThere: (attempt: number, step: number) => boolean) => {
     for await (const run of store.watch(id, new AbortController().signal)) {
@@ -28,13 +34,19 @@ async function stoppedWorker(): Promise<void> {
     }
   };
   await seen((_, step) => step > 0);
-  stopped.kill("SIGSTOP");
-  cluster.workers.start("other");
+  stopped.process.kill("SIGSTOP");
+  cluster.workers.start("other", "--labels", "first,big");
   await seen((attempt) => attempt === 2);
-  stopped.kill("SIGCONT");
+  const stored = await filesOf(cluster, id, 1);
+  stopped.process.kill("SIGCONT");
+  match(
+    await stopped.words,
+    new RegExp(`^error: .*'${id}': attempt 2 has taken the place of 1, as nothing .*\n$`, "m"),
+  );
+  deepStrictEqual((await stopped.process.status).code, 1);
+  for (const name of await filesOf(cluster, id, 1)) ok(stored.includes(name), name);
   const { state, attempt } = await cluster.over(id);
   deepStrictEqual([state, attempt], ["succeeded", 2]);
-  await pause(500);
   const events = await store.eventsSoFar(id, 0);
   deepStrictEqual(events.map((event) => event.id), events.map((_, i) => i + 1));
   const starts = events.flatMap(({ id, event }) => event.type === "start" ? [id] : []);
@@ -45,10 +57,8 @@ async function stoppedWorker(): Promise<void> {
   deepStrictEqual(steps, steps.toSorted((a, b) => a - b));
   ok(steps.length > 0);
   deepStrictEqual(cluster.member.models.all().flatMap(({ versions }) => versions).length, 1);
-  // It is there for the next tasks, which the other one may not have.
   const next = await cluster.submit("next", { max_steps: 5 }, "big");
   deepStrictEqual((await cluster.over(next)).state, "succeeded");
-  await cluster.workers.end("other");
   const { accuracy } = await cluster.evaluate(next);
   ok(accuracy >= 0 && accuracy <= 1);
 }
@@ -89,8 +99,7 @@ Deno.test({
       }),
       test.step({
         ...SIDE_BY_SIDE,
-        name:
-          "a worker that is stopped past its lease writes nothing when it wakes up, and works on",
+        name: "a worker that is stopped past its lease writes nothing when it wakes up, and ends",
         fn: stoppedWorker,
       }),
       test.step({

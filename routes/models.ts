@@ -156,36 +156,8 @@ export function modelRoutes(
   metrics: Metrics,
   runs: RunStore,
 ): OpenAPIHono {
-  const describe = async (
-    model: ModelInfo,
-    figures: ReadonlyMap<string, VersionFigures>,
-  ): Promise<z.infer<typeof Model>> => {
-    const { name, versions, aliases } = model;
-    const loaded = new Map(
-      cache.loaded.filter(({ version }) => version.name === name)
-        .map((it) => [it.version.version, it]),
-    );
-    return {
-      name,
-      versions: await Promise.all(versions.map(async ({ version, dir, finishedAt }) => {
-        const inMemory = loaded.get(version);
-        const { texts = 0, failures = 0, meanMs = null } = figures.get(`${name}@${version}`) ?? {};
-        return {
-          version,
-          finished_at: finishedAt.toISOString(),
-          loaded: inMemory !== undefined,
-          bytes: inMemory?.bytes ?? null,
-          last_used_at: inMemory?.lastUsedAt.toISOString() ?? null,
-          run: (await runs.get(basename(dir)))?.id ?? null,
-          texts,
-          failures,
-          mean_ms: meanMs,
-        };
-      })),
-      current: currentVersions(model),
-      aliases: Object.fromEntries(aliases),
-    };
-  };
+  const describe = (model: ModelInfo, figures: ReadonlyMap<string, VersionFigures>) =>
+    answeredModel(model, figures, cache, runs);
   const describeNow = async (name: string) =>
     describe(await models.model(name), await metrics.versions());
   return createRouter()
@@ -228,4 +200,39 @@ export function modelRoutes(
       cache.forget(await models.delete(context.req.valid("param").name));
       return context.body(null, 204);
     });
+}
+
+/** A model as it is answered: its versions, with those in memory, and its aliases. */
+async function answeredModel(
+  model: ModelInfo,
+  figures: ReadonlyMap<string, VersionFigures>,
+  cache: ModelCache,
+  runs: RunStore,
+): Promise<z.infer<typeof Model>> {
+  const { name, versions, aliases } = model;
+  const loaded = new Map(
+    cache.loaded.filter(({ version }) => version.name === name)
+      .map((it) => [it.version.version, it]),
+  );
+  const described = versions.map(async ({ version, dir, finishedAt }) => {
+    const inMemory = loaded.get(version);
+    const { texts = 0, failures = 0, meanMs = null } = figures.get(`${name}@${version}`) ?? {};
+    return {
+      version,
+      finished_at: finishedAt.toISOString(),
+      loaded: inMemory !== undefined,
+      bytes: inMemory?.bytes ?? null,
+      last_used_at: inMemory?.lastUsedAt.toISOString() ?? null,
+      run: (await runs.get(basename(dir)))?.id ?? null,
+      texts,
+      failures,
+      mean_ms: meanMs,
+    };
+  });
+  return {
+    name,
+    versions: await Promise.all(described),
+    current: currentVersions(model),
+    aliases: Object.fromEntries(aliases),
+  };
 }

@@ -4,27 +4,28 @@
  * @module
  */
 import type { OpenAPIHono } from "@hono/zod-openapi";
-import { HTTPException } from "hono/http-exception";
-import { SIDES } from "../data/preparation/split.ts";
-import { openTable, type TableFormat } from "../data/table.ts";
-import { DEFAULT_COLUMNS, findColumn } from "../data/columns.ts";
-import { BadRows } from "../data/bad_rows.ts";
 import type { Context } from "hono";
+import { HTTPException } from "hono/http-exception";
 import { basename, join } from "node:path";
 import { z } from "zod";
+import { BadRows } from "../data/bad_rows.ts";
+import { DEFAULT_COLUMNS, findColumn } from "../data/columns.ts";
 import { DatasetExistsError, type DatasetLibrary, SAMPLE } from "../data/dataset_library.ts";
 import { EXTENSIONS, type IncomingFile } from "../data/preparation/ingest.ts";
+import { DELIMITER, ENCODING } from "../data/preparation/prepare_settings.ts";
+import { openTable, type TableFormat } from "../data/table.ts";
 import { isDiskFull, writeFileAtomically } from "../lib/files.ts";
-import { PROBLEM_TYPES } from "../data/labels.ts";
-import {
-  DELIMITER,
-  ENCODING,
-  NORMALIZE_LABELS,
-  SKIP_LABELS,
-} from "../data/preparation/prepare_settings.ts";
+import { messageOf } from "../lib/format.ts";
 import { UserError } from "../lib/user_error.ts";
 import { isOver, type RunStore } from "../orchestration/run_store.ts";
 import { decodedBody, mediaTypeOf, refuseMediaType } from "./body.ts";
+import {
+  DatasetEntry,
+  DatasetList,
+  FileQuery,
+  TableColumns,
+  WholeDataset,
+} from "./dataset_schemas.ts";
 import { invalidField } from "./errors.ts";
 import {
   BINARY,
@@ -37,118 +38,9 @@ import {
 import { Name } from "./schemas.ts";
 import type { DiskBudget, ReservedRoom } from "./storage.ts";
 
-const Entry = z.object({
-  name: z.string(),
-  created_at: z.string().nullable(),
-  problem_type: z.enum(PROBLEM_TYPES),
-  labels: z.array(z.string()),
-  rows: z.record(z.string(), z.int()),
-  leakage: z.string(),
-  notes: z.array(z.string()).describe("How the files were read, and what is odd about the labels"),
-}).meta({ id: "Dataset" });
-
-const DatasetList = z.object({
-  datasets: z.array(Entry),
-  next: z.string().nullable().describe("What 'after' is for the next page; null at the end"),
-}).meta({ id: "DatasetList" });
-
-const Lengths = z.object({
-  mean: z.number(),
-  p50: z.number(),
-  p90: z.number(),
-  p95: z.number(),
-  p99: z.number(),
-  max: z.number(),
-  histogram: z.object({ width: z.int(), counts: z.array(z.int()) }).meta({ id: "Histogram" }),
-}).meta({ id: "Lengths" });
-
-const FileAudit = z.object({
-  file: z.string(),
-  rows: z.int(),
-  distinct_texts: z.int(),
-  duplicate_rows: z.int(),
-  near_duplicate_texts: z.int(),
-  conflicting_texts: z.int(),
-  non_text_rows: z.int(),
-  classes: z.record(z.string(), z.int()),
-  words: Lengths,
-  word_pieces: Lengths,
-  truncated_rows: z.int(),
-}).meta({ id: "FileAudit" });
-
-const BaselineFigures = z.object({
-  n: z.int(),
-  accuracy: z.number().nullable(),
-  f1_macro: z.number().nullable(),
-}).meta({ id: "BaselineFigures" });
-
-const Audit = z.object({
-  labels: z.array(z.string()),
-  label_names: z.array(z.string()),
-  max_length: z.int(),
-  files: z.object({
-    train: FileAudit.optional(),
-    validation: FileAudit.optional(),
-    test: FileAudit.optional(),
-  }).meta({ id: "AuditedFiles" }),
-  leakage: z.string(),
-  overlaps: z.array(
-    z.object({
-      of: z.enum(SIDES),
-      in: z.enum(SIDES),
-      rows: z.int(),
-      seen: z.int(),
-      same_label: z.int(),
-      near: z.int(),
-    }).meta({ id: "Overlap" }),
-  ),
-  labels_not_in_training: z.array(z.string()),
-  conflict_examples: z.array(
-    z.object({ text: z.string(), labels: z.array(z.string()) }).meta({ id: "ConflictExample" }),
-  ),
-  baselines: z.object({
-    measured_on: z.enum(SIDES),
-    trained_on: z.int(),
-    results: z.array(
-      z.object({ name: z.string(), all: BaselineFigures, unseen: BaselineFigures }).meta({
-        id: "Baseline",
-      }),
-    ),
-    left_out: z.array(z.string()),
-  }).meta({ id: "Baselines" }),
-}).meta({ id: "AuditReport" });
-
-const Whole = Entry.extend({ audit: Audit }).meta({ id: "DatasetWithAudit" });
-
-const FLAG = z.enum(["true", "false"]).default("false").transform((flag) => flag === "true");
-
-const TableColumns = z.object({
-  columns: z.array(z.string()),
-  text: z.string().nullable().describe("The column of the texts, where it can be told"),
-  label: z.string().nullable().describe("The column of the labels, where it can be told"),
-  rows: z.array(z.array(z.string())).describe("The first rows, a field for each column"),
-}).meta({ id: "TableColumns" });
-
 const MAX_PAGE = 1000;
 const PREVIEW_ROWS = 5;
 const MAX_HEAD_BYTES = 1_000_000;
-
-const FileQuery = z.object({
-  text: z.string().default("text")
-    .describe("The column of the texts; by default also one with another usual name"),
-  label: z.string().default("label")
-    .describe("The column of the labels; by default also one with another usual name"),
-  problem_type: z.enum(PROBLEM_TYPES).default("single_label_classification")
-    .describe("The kind of the labels"),
-  delimiter: DELIMITER,
-  encoding: ENCODING,
-  skip_bad_rows: FLAG.describe("Leave bad rows of the one file out and count them"),
-  skip_labels: SKIP_LABELS,
-  normalize_labels: FLAG.describe(NORMALIZE_LABELS.description!),
-  seed: z.coerce.number().int().min(0).max(2 ** 32 - 1).default(11).describe(
-    "The seed of the split",
-  ),
-});
 
 const FILES = {
   type: "object" as const,
@@ -185,7 +77,7 @@ const create = declareRoute({
     body: { required: true, content: FILES_BODY },
   },
   responses: {
-    201: jsonContent(Entry, "The data set is there"),
+    201: jsonContent(DatasetEntry, "The data set is there"),
     ...errorAnswers(400, 409, 413, 415, 422, 507),
   },
 });
@@ -199,7 +91,7 @@ const preview = declareRoute({
   summary: "Split and audit a data set without keeping it",
   request: { query: FileQuery, body: { required: true, content: FILES_BODY } },
   responses: {
-    200: jsonContent(Whole, "The data set that it would be"),
+    200: jsonContent(WholeDataset, "The data set that it would be"),
     ...errorAnswers(400, 413, 415, 422, 507),
   },
 });
@@ -245,7 +137,7 @@ const show = declareRoute({
   tags,
   summary: "A data set with its audit",
   request: { params },
-  responses: { 200: jsonContent(Whole, "The data set"), ...errorAnswers(404) },
+  responses: { 200: jsonContent(WholeDataset, "The data set"), ...errorAnswers(404) },
 });
 
 const remove = declareRoute({
@@ -272,59 +164,14 @@ export interface DatasetRoutesOptions {
 }
 
 /** The routes. */
-export function datasetRoutes(
-  { datasets, store, maxBytes, budget }: DatasetRoutesOptions,
-): OpenAPIHono {
-  const find = async (name: string): Promise<string> => {
-    if (await datasets.has(name)) return name;
-    throw new HTTPException(404, { message: `There is no data set '${name}'` });
-  };
-  /**
-   * Makes a function that writes a request's body into a folder and describes it.
-   *
-   * @param room The reserved disk space that it uses.
-   */
-  const receive = (
-    context: Context,
-    query: Omit<z.infer<typeof FileQuery>, "problem_type">,
-    room: ReservedRoom,
-  ): (dir: string) => Promise<IncomingFile> => {
-    const { raw: request } = context.req;
-    const type = mediaTypeOf(request);
-    const isForm = type === "multipart/form-data";
-    const extension = isForm ? ".form" : EXTENSIONS.get(type);
-    if (extension === undefined) {
-      throw refuseMediaType(request, "CSV, TSV, JSON Lines or a form with files");
-    }
-    const body = room.count(decodedBody(request, maxBytes, "A data set", UPLOAD_TIMEOUT_MS));
-    return async (dir) => {
-      const file = join(dir, `raw${extension}`);
-      await writeFileAtomically(file, body);
-      bodyReceived(context);
-      return {
-        file,
-        formType: isForm ? request.headers.get("Content-Type")! : undefined,
-        settings: {
-          text: query.text,
-          label: query.label,
-          delimiter: query.delimiter,
-          encoding: query.encoding,
-          skipLabels: query.skip_labels,
-          normalizeLabels: query.normalize_labels,
-          skipBadRows: query.skip_bad_rows,
-          seed: query.seed,
-        },
-      };
-    };
-  };
-  const reserveRoom = ({ req }: Context) =>
-    budget.reserve(Math.min(Number(req.header("Content-Length") ?? 0), maxBytes));
+export function datasetRoutes(options: DatasetRoutesOptions): OpenAPIHono {
+  const { datasets } = options;
   const router = createRouter();
   router.openAPIRegistry.registerComponent("schemas", "DatasetFiles", FILES);
   router.openapi(create, async (context) => {
     const { name, problem_type: problemType, ...query } = context.req.valid("query");
-    using room = await reserveRoom(context);
-    const write = receive(context, query, room);
+    using room = await reserveRoom(context, options);
+    const write = receive(context, query, room, options.maxBytes);
     const entry = await datasets.add(name, problemType, write, context.req.raw.signal)
       .catch(refuseBadFile);
     context.header("Location", `/v1/datasets/${name}`);
@@ -332,8 +179,8 @@ export function datasetRoutes(
   });
   router.openapi(preview, async (context) => {
     const { problem_type: problemType, ...query } = context.req.valid("query");
-    using room = await reserveRoom(context);
-    const write = receive(context, query, room);
+    using room = await reserveRoom(context, options);
+    const write = receive(context, query, room, options.maxBytes);
     const { signal } = context.req.raw;
     const { audit, ...entry } = await datasets.preview("preview", problemType, write, signal)
       .catch(refuseBadFile);
@@ -341,8 +188,7 @@ export function datasetRoutes(
   });
   router.openapi(columns, async (context) => {
     const { raw } = context.req;
-    const extension = EXTENSIONS.get(mediaTypeOf(raw));
-    if (extension === undefined) throw refuseMediaType(raw, "CSV, TSV or JSON Lines");
+    const extension = extensionOf(raw, "CSV, TSV or JSON Lines");
     const found = await datasets.withFolder(async (dir) => {
       const file = join(dir, `raw${extension}`);
       await writeFileAtomically(file, decodedBody(raw, MAX_HEAD_BYTES, "The beginning"));
@@ -354,36 +200,118 @@ export function datasetRoutes(
     const { limit, after } = context.req.valid("query");
     const names = (await datasets.names()).filter((name) => after === undefined || name > after);
     const page = names.slice(0, limit);
-    const entries = page.map((name) =>
-      datasets.entry(name).catch((error) => {
-        console.error(`Left the data set '${name}' out of the list: ${error.message}`);
-        return [];
-      })
-    );
-    return context.json({
-      datasets: (await Promise.all(entries)).flat(),
-      next: names.length > limit ? page.at(-1)! : null,
-    }, 200);
+    const entries = await Promise.all(page.map((name) => readableEntry(datasets, name)));
+    const next = names.length > limit ? page.at(-1)! : null;
+    return context.json({ datasets: entries.flat(), next }, 200);
   });
   router.openapi(show, async (context) => {
-    const name = await find(context.req.valid("param").name);
+    const { name } = context.req.valid("param");
+    await checkThere(datasets, name);
     const audit = { ...await datasets.audit(name), dir: name };
     return context.json({ ...await datasets.entry(name), audit }, 200);
   });
   router.openapi(remove, async (context) => {
-    const name = await find(context.req.valid("param").name);
-    if (name === SAMPLE) throw new HTTPException(409, { message: "The sample stays" });
-    const jobs = { Run: await store.list(), Evaluation: await store.listEvaluations() };
-    for (const [kind, all] of Object.entries(jobs)) {
-      const user = all.find((job) => job.dataset === name && !isOver(job));
-      if (user === undefined) continue;
-      const message = `${kind} '${user.id}' needs the data set '${name}'`;
-      throw new HTTPException(409, { message });
-    }
+    const { name } = context.req.valid("param");
+    await checkThere(datasets, name);
+    await checkUnused(options.store, name);
     await datasets.delete(name);
     return context.body(null, 204);
   });
   return router;
+}
+
+/** @throws {HTTPException} 404 if there is no such data set. */
+async function checkThere(datasets: DatasetLibrary, name: string): Promise<void> {
+  if (await datasets.has(name)) return;
+  throw new HTTPException(404, { message: `There is no data set '${name}'` });
+}
+
+/** @throws {HTTPException} 409 if a run or evaluation needs the data set. */
+async function checkUnused(store: RunStore, name: string): Promise<void> {
+  if (name === SAMPLE) throw new HTTPException(409, { message: "The sample stays" });
+  const jobs = { Run: await store.list(), Evaluation: await store.listEvaluations() };
+  for (const [kind, all] of Object.entries(jobs)) {
+    const user = all.find((job) => job.dataset === name && !isOver(job));
+    if (user === undefined) continue;
+    const message = `${kind} '${user.id}' needs the data set '${name}'`;
+    throw new HTTPException(409, { message });
+  }
+}
+
+/** A data set for a list, which a damaged one does not stop: it is reported and left out. */
+async function readableEntry(
+  datasets: DatasetLibrary,
+  name: string,
+): Promise<z.infer<typeof DatasetEntry>[]> {
+  try {
+    return [await datasets.entry(name)];
+  } catch (error) {
+    console.error(`Left the data set '${name}' out of the list: ${messageOf(error)}`);
+    return [];
+  }
+}
+
+/** Reserves room on the disk for a body. */
+function reserveRoom(
+  { req }: Context,
+  { budget, maxBytes }: DatasetRoutesOptions,
+): Promise<ReservedRoom> {
+  return budget.reserve(Math.min(Number(req.header("Content-Length") ?? 0), maxBytes));
+}
+
+/**
+ * The extension of a file with the body of a request.
+ *
+ * @param known The types that are taken, in words.
+ * @throws {HTTPException} 415 if its media type is another.
+ */
+function extensionOf(request: Request, known: string): string {
+  const extension = EXTENSIONS.get(mediaTypeOf(request));
+  if (extension === undefined) throw refuseMediaType(request, known);
+  return extension;
+}
+
+/** The parameters of a request that tell how its files are read. */
+type FileParameters = Omit<z.infer<typeof FileQuery>, "problem_type">;
+
+/**
+ * Makes a function that writes a request's body into a folder and describes it.
+ *
+ * @param room The reserved disk space that it uses.
+ */
+function receive(
+  context: Context,
+  query: FileParameters,
+  room: ReservedRoom,
+  maxBytes: number,
+): (dir: string) => Promise<IncomingFile> {
+  const { raw: request } = context.req;
+  const isForm = mediaTypeOf(request) === "multipart/form-data";
+  const extension = isForm
+    ? ".form"
+    : extensionOf(request, "CSV, TSV, JSON Lines or a form with files");
+  const body = room.count(decodedBody(request, maxBytes, "A data set", UPLOAD_TIMEOUT_MS));
+  return async (dir) => {
+    const file = join(dir, `raw${extension}`);
+    await writeFileAtomically(file, body);
+    bodyReceived(context);
+    const formType = isForm ? request.headers.get("Content-Type")! : undefined;
+    return { file, formType, settings: readingOf(query) };
+  };
+}
+
+/** How files are read, from the parameters of a request. */
+function readingOf(query: FileParameters): IncomingFile["settings"] {
+  return {
+    text: query.text,
+    label: query.label,
+    delimiter: query.delimiter,
+    encoding: query.encoding,
+    skipLabels: query.skip_labels,
+    normalizeLabels: query.normalize_labels,
+    skipBadRows: query.skip_bad_rows,
+    seed: query.seed,
+  };
 }
 
 /** Reports a fault of a file, in terms of the request. */

@@ -128,3 +128,27 @@ export const Page = {
   limit: z.coerce.number().int().min(1).max(MAX_ROWS).default(50),
   offset: z.coerce.number().int().min(0).default(0),
 };
+
+/** The choice of another evaluation to compare one with, and of the texts that are answered. */
+export const ComparisonQuery = z.object({
+  with: z.string().describe("Another evaluation on the same texts"),
+  outcome: z.enum(["first_only", "second_only"]).default("second_only")
+    .describe("Whose texts are listed: those that this one alone gets right, or the other"),
+  ...Page,
+});
+
+/** A comparison of two evaluations. */
+export const EvaluationComparison = z.object({
+  both: z.int(),
+  first_only: z.int(),
+  second_only: z.int(),
+  neither: z.int(),
+  p: z.number().describe(
+    "Of McNemar's exact test: how probable it is that two equal " +
+      "models differ so much",
+  ),
+  rows: z.array(
+    Row.extend({ other: z.string().describe("What the other predicted") })
+      .meta({ id: "ComparedRow" }),
+  ),
+}).meta({ id: "EvaluationComparison" });

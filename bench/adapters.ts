@@ -5,7 +5,8 @@
  */
 import { join } from "node:path";
 import { readConfig } from "../models/family.ts";
-import { AdapterBank, type BankRow, tablesOf } from "../models/inference/adapter_bank.ts";
+import { AdapterBank, type BankRow } from "../models/inference/adapter_bank.ts";
+import { tablesOf } from "../models/inference/bank_tables.ts";
 import { readAdapter } from "../models/formats/adapter.ts";
 import { ADAPTER_WEIGHTS_FILE } from "../models/formats/adapter_files.ts";
 import { Tokenizer } from "../models/text/tokenizer.ts";

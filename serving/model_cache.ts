@@ -15,9 +15,8 @@ import {
   AdapterBank,
   type BankedAdapter,
   BankFullError,
-  COMMON_TABLES,
-  tablesOf,
 } from "../models/inference/adapter_bank.ts";
+import { COMMON_TABLES, tablesOf } from "../models/inference/bank_tables.ts";
 import { ADAPTER_WEIGHTS_FILE } from "../models/formats/adapter_files.ts";
 import { readConfig } from "../models/family.ts";
 import { TextClassifier } from "../models/inference/text_classifier.ts";

@@ -12,7 +12,8 @@ import { Random } from "../../lib/random.ts";
 import type { StoredAdapter } from "../../models/formats/adapter.ts";
 import { saveClassifier } from "../../models/formats/classifier_folder.ts";
 import type { ModelConfig } from "../../models/formats/config.ts";
-import { AdapterBank, tablesOf } from "../../models/inference/adapter_bank.ts";
+import { AdapterBank } from "../../models/inference/adapter_bank.ts";
+import { tablesOf } from "../../models/inference/bank_tables.ts";
 import { Tokenizer } from "../../models/text/tokenizer.ts";
 import {
   exportModel,

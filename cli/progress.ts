@@ -105,8 +105,11 @@ export class TrainProgress {
     if (truncated > 0) {
       const share = percent(truncated / train_examples);
       console.error(
-        `${count(truncated)} texts (${share}) are longer than --max-length and lose a part, ` +
-          `${percent(lost_share)} of all tokens; --long-texts chunk keeps it`,
+        `${count(truncated)} of ${count(train_examples)} texts (${share}) are longer than ` +
+          `--max-length and lose a part, ${
+            percent(lost_share)
+          } of all tokens; --long-texts chunk ` +
+          "keeps it",
       );
     }
     if (chunks > 0) {

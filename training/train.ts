@@ -34,7 +34,7 @@ import {
   saveCheckpoint,
   writeTrainerState,
 } from "./folder/checkpoints.ts";
-import { cardBase, modelCard } from "./folder/model_card.ts";
+import { cardBase, cardDataName, modelCard } from "./folder/model_card.ts";
 import { checkOutDir, METRICS_FILE, readUnfinishedRun } from "./folder/run_folder.ts";
 import { writeSeenTexts } from "./folder/seen_texts.ts";
 import { lessStepMemory } from "./parts.ts";
@@ -299,6 +299,7 @@ async function saveFinished(
   await writeTrainerState(outDir, run.state);
   const { size } = await Deno.stat(join(outDir, tuning ? ADAPTER_WEIGHTS_FILE : WEIGHTS_FILE));
   const card = modelCard({
+    dataName: await cardDataName(run.dataset.dir),
     result,
     settings,
     ownsPooler: tuning !== undefined && ownsPooler(config, tuning.peft),

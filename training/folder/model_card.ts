@@ -3,11 +3,13 @@
  *
  * @module
  */
-import { basename, join, resolve } from "node:path";
+import { basename, extname, join, resolve } from "node:path";
+import { z } from "zod";
 import type { Dataset } from "../../data/dataset.ts";
 import type { ProblemType } from "../../data/labels.ts";
 import { leakageLine } from "../../data/preparation/leakage.ts";
-import { exists } from "../../lib/files.ts";
+import { DATASET_FILE } from "../../data/preparation/prepare.ts";
+import { exists, readJson } from "../../lib/files.ts";
 import { count } from "../../lib/format.ts";
 import { BUNDLED_MODEL, scratchSizeOf } from "../../models/formats/config.ts";
 import { modelDir } from "../../models/hub.ts";
@@ -24,6 +26,7 @@ import {
 } from "../metrics.ts";
 import type { TrainSettings } from "../settings.ts";
 import { shortcomings } from "../shortcomings.ts";
+import { KEPT_DATA_DIR } from "./training_args.ts";
 
 /** The model that another was trained from. */
 export interface CardBase {
@@ -39,6 +42,8 @@ export interface CardBase {
 
 /** The content of a model card. */
 export interface ModelCard {
+  /** The name of the data set. */
+  dataName: string;
   result: TrainResult;
   settings: TrainSettings;
   /** Whether an adapter has a pooler of its own. */
@@ -46,7 +51,7 @@ export interface ModelCard {
   /** Absent where the model began with random weights. */
   base?: CardBase | undefined;
   /** The data set, with the rows of its training file that the model was trained on. */
-  dataset: Pick<Dataset, "dir" | "labels" | "train" | "validation" | "test">;
+  dataset: Pick<Dataset, "labels" | "train" | "validation" | "test">;
   /** The number of parameters, with those that were only needed for training. */
   parameterCount: number;
   /** The number of them that were trained. */
@@ -81,6 +86,22 @@ export async function cardBase(model: string): Promise<CardBase | undefined> {
   }
   const [name, revision] = model.split("@");
   return { name: name!, source: name!, revision, license };
+}
+
+const Prepared = z.looseObject({ input: z.looseObject({ file: z.string() }) });
+
+/**
+ * The name of a run's data set for its card: that of the folder, or of the table that was split for
+ * the run.
+ *
+ * @param dir The folder of the data.
+ */
+export async function cardDataName(dir: string): Promise<string> {
+  const name = basename(resolve(dir));
+  const record = join(dir, DATASET_FILE);
+  if (name !== KEPT_DATA_DIR || !await exists(record)) return name;
+  const { file } = (await readJson(record, Prepared)).input;
+  return basename(file, extname(file));
 }
 
 /** The license that the card in a folder names. */
@@ -173,9 +194,8 @@ Graft takes texts of more than ${maxLength} tokens ${way}; transformers sees onl
 }
 
 /** The metadata of a card, which the Hugging Face hub reads. */
-function metadata({ result, settings, base, dataset }: ModelCard): string {
+function metadata({ dataName, result, settings, base }: ModelCard): string {
   const { metrics, run } = result;
-  const data = basename(dataset.dir);
   const figures = metricEntries(metrics, metrics.problem_type).map(([metric, value]) => ({
     type: HUB_METRICS[metric] ?? metric,
     name: METRIC_NAMES[metric],
@@ -187,13 +207,13 @@ function metadata({ result, settings, base, dataset }: ModelCard): string {
     tags: ["graft"],
     license: settings.license ?? base?.license ?? "unknown",
     ...base !== undefined && { base_model: base.name },
-    datasets: [data],
+    datasets: [dataName],
     metrics: [...new Set(figures.map(({ type }) => type))],
     "model-index": [{
       name: run,
       results: [{
         task: { type: "text-classification", name: "Text Classification" },
-        dataset: { name: data, type: data, split: metrics.split },
+        dataset: { name: dataName, type: dataName, split: metrics.split },
         metrics: figures,
       }],
     }],

@@ -3,7 +3,7 @@ import { basename, join } from "node:path";
 import { exists } from "../../lib/files.ts";
 import type { SingleLabelReport } from "../evaluation.ts";
 import type { TrainResult } from "../events.ts";
-import { type CardBase, cardBase, modelCard } from "./model_card.ts";
+import { type CardBase, cardBase, cardDataName, modelCard } from "./model_card.ts";
 import { TrainSettings } from "../settings.ts";
 
 const RESULT: TrainResult & { metrics: SingleLabelReport } = {
@@ -44,14 +44,13 @@ const RESULT: TrainResult & { metrics: SingleLabelReport } = {
   },
 };
 const DATASET = {
-  dir: "/data/my titles",
   labels: ["food", "music"],
   train: [{ text: "pie", label: "food" }, { text: "duet", label: "music" }],
   validation: [{ text: "cake", label: "food" }],
   test: [{ text: "pie", label: "food" }, { text: "song", label: "music" }],
 };
 
-const SIZE = { parameterCount: 20_000, trainedCount: 5000, size: 20_480 };
+const SIZE = { dataName: "my titles", parameterCount: 20_000, trainedCount: 5000, size: 20_480 };
 
 Deno.test("modelCard() says what Graft alone does with long texts", () => {
   const card = (longTexts: "truncate" | "head-tail" | "chunk") =>
@@ -233,6 +232,20 @@ Deno.test("cardBase() finds the base of any kind, and the license that its card 
     deepStrictEqual(await cardBase(dir), { name: basename(dir), source: dir, license: undefined });
     await Deno.writeTextFile(join(dir, "README.md"), "---\nlicense: cc-by-4.0\n---\n# A base\n");
     deepStrictEqual((await cardBase(dir))?.license, "cc-by-4.0");
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});
+
+Deno.test("cardDataName() names the folder, or the table that was split for a run", async () => {
+  const dir = await Deno.makeTempDir();
+  try {
+    await Deno.mkdir(`${dir}/run/data`, { recursive: true });
+    deepStrictEqual(await cardDataName(`${dir}/run/`), "run");
+    deepStrictEqual(await cardDataName(`${dir}/run/data`), "data");
+    const record = { input: { file: "support tickets.csv", bytes: 4 } };
+    await Deno.writeTextFile(`${dir}/run/data/dataset.json`, JSON.stringify(record));
+    deepStrictEqual(await cardDataName(`${dir}/run/data`), "support tickets");
   } finally {
     await Deno.remove(dir, { recursive: true });
   }

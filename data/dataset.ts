@@ -128,10 +128,8 @@ export async function readDataset(
   const read = (file: string) => readExamples(file, problemType, columns, { ...options, spelling });
   const validation = await read(files.validation);
   const test = files.test === undefined ? [] : await read(files.test);
-  if (!normalizeLabels) {
-    const all = labelCounts(train, validation, test);
-    for (const note of labelNotes(all, problemType)) options.onNote(note);
-  }
+  const all = labelCounts(train, validation, test);
+  for (const note of labelNotes(all, problemType)) options.onNote(note);
   return datasetOf(dir, { train, validation, test }, problemType, files);
 }
 

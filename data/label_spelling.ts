@@ -24,7 +24,7 @@ export type LabelCounts = ReadonlyMap<string, number>;
 
 /**
  * The same text for names that differ only in case, spaces, Unicode form, characters that cannot be
- * seen, or the format of a number: `1` and `1.0`.
+ * seen, the form of dashes and apostrophes, or the format of a number: `1` and `1.0`.
  */
 export function foldName(name: string): string {
   const folded = name.normalize("NFKC")
@@ -33,6 +33,9 @@ export function foldName(name: string): string {
     .trim()
     .toLowerCase()
     .normalize("NFKC")
+    // Programs for writing put these for the plain ones.
+    .replaceAll(/[\p{Pd}\u2212]/gu, "-")
+    .replaceAll("’", "'")
     // Capitals have one form of these letters.
     .replaceAll("ß", "ss")
     .replaceAll("ς", "σ");
@@ -80,6 +83,8 @@ export function listedNames(label: string): string[] | undefined {
   const inner = /^\[(.*)\]$/su.exec(label)?.[1] ?? /^[({](\s*['"].*)[)}]$/su.exec(label)?.[1] ??
     /^\{([^{}]*,[^{}]*)\}$/su.exec(label)?.[1];
   if (inner === undefined) return undefined;
+  // NumPy puts no commas.
+  if (/^\s*[-+]?[\d.]+(\s+[-+]?[\d.]+)+\s*$/.test(inner)) return inner.trim().split(/\s+/);
   const part =
     /\s*(?:'((?:\\.|[^'\\])*)'|"((?:\\.|[^"\\])*)"|([^\s,'"[\](){}][^,]*?))\s*(?:,|\s(?=['"])|$)/suy;
   const names: string[] = [];
@@ -143,6 +148,11 @@ export function normalisedLabelFault(label: string, problemType: ProblemType): s
   if (listed === undefined || listed.length === 1) return labelFault(label, problemType);
   if (problemType === "single_label_classification") {
     return `the label ${label} names ${listed.length} classes; expected one`;
+  }
+  const isVector = listed.every((name) => ["0", "1"].includes(foldName(name))) &&
+    new Set(listed).size < listed.length;
+  if (isVector) {
+    return `the label ${label} is a vector of zeros and ones; expected names of classes`;
   }
   const joined = listed.find((name) => name.includes("|"));
   return joined === undefined ? undefined : `'${joined}' in the label holds a |, which joins names`;
@@ -227,6 +237,15 @@ export function labelNotes(counts: LabelCounts, problemType: ProblemType): strin
         `datasets, --skip-labels ${NO_LABEL} leaves these rows out`,
     );
   }
+  const isFraction = (name: string) => /[.,]\d*[1-9]/.test(name);
+  if (
+    names.size >= MANY_NUMBERS && names.keys().every(isNumber) && names.keys().some(isFraction)
+  ) {
+    notes.push(
+      `The ${count(names.size)} labels are numbers, and each is a class of its own; ` +
+        "--problem-type regression learns them as numbers",
+    );
+  }
   const isCommaList = commaLists(counts, problemType);
   const lists = [...counts].filter(([label]) =>
     listedNames(label) !== undefined || isCommaList(label)
@@ -243,6 +262,13 @@ export function labelNotes(counts: LabelCounts, problemType: ProblemType): strin
     );
   }
   return notes;
+}
+
+/** The distinct numbers from which on they are hardly the names of classes. */
+const MANY_NUMBERS = 20;
+
+function isNumber(name: string): boolean {
+  return /^[-+]?\d*[.,]?\d+(e[-+]?\d+)?$/i.test(name);
 }
 
 /** Labels as a flag takes them, in a shell. */
@@ -262,6 +288,8 @@ function commaLists(
   problemType: ProblemType,
 ): (label: string) => boolean {
   if (problemType === "regression") return () => false;
+  // Numbers may have commas for points.
+  if (counts.keys().every((label) => /^[-+]?\d+,\d+$/.test(label))) return () => false;
   const labelsWith = new Map<string, number>();
   const partsOf = (label: string) => namesBetween(label, problemType);
   for (const label of counts.keys()) {

@@ -24,6 +24,9 @@ for (
     ["0.5", ".5", "0,50", "5e-1", "0.05E1"],
     ["0.05", "5e-2", ".05"],
     ["1200", "1.2e3", "12e2"],
+    ["sci-fi", "sci\u2011fi", "sci–fi"],
+    ["children's", "children’s"],
+    ["-1", "\u22121"],
     ["straße", "STRASSE", "Strasse", "STRAẞE"],
     ["ΟΔΟΣ", "οδος", "οδοσ"],
     ["-1", "-1.0"],
@@ -76,6 +79,8 @@ for (
     ["[0,1]", ["0", "1"]],
     ["[a b, c]", ["a b", "c"]],
     ["['a' 'b']", ["a", "b"]],
+    ["[0 2]", ["0", "2"]],
+    ["[ 0. 10.]", ["0.", "10."]],
     ["('a', 'b')", ["a", "b"]],
     ["{'a'}", ["a"]],
     ["{a,b c}", ["a", "b c"]],
@@ -164,6 +169,25 @@ Deno.test("labelNotes() tells of -1 beside classes from 0, and not where it may 
   ]);
   deepStrictEqual(labelNotes(new Map([["-1", 2], ["0", 1], ["1", 3]]), SINGLE), []);
   deepStrictEqual(labelNotes(new Map([["-1", 2], ["2.5", 1]]), "regression"), []);
+});
+
+Deno.test("labelNotes() tells numbers from classes, and a comma in them from a list", () => {
+  const numbers = Array.from({ length: 20 }, (_, i) => `${i},5`);
+  const notes = [
+    "The 20 labels are numbers, and each is a class of its own; " +
+    "--problem-type regression learns them as numbers",
+  ];
+  for (const labels of [numbers, numbers.map((number) => number.replace(",", "."))]) {
+    deepStrictEqual(labelNotes(new Map(labels.map((label) => [label, 1])), SINGLE), notes);
+  }
+  const whole = Array.from({ length: 30 }, (_, i) => [`${i}.0`, 1] as const);
+  deepStrictEqual(labelNotes(new Map(whole), SINGLE), []);
+});
+
+Deno.test("normalisedLabelFault() takes no vector of zeros and ones for names", () => {
+  const fault = "the label [0, 1, 0] is a vector of zeros and ones; expected names of classes";
+  deepStrictEqual(normalisedLabelFault("[0, 1, 0]", MULTI), fault);
+  deepStrictEqual(normalisedLabelFault("[0, 1]", MULTI), undefined);
 });
 
 Deno.test("wordForNoLabels() finds the word that all labels are", () => {

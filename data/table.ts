@@ -123,6 +123,14 @@ class Delimited implements Table {
     // Excel's own line for a delimiter other than the locale's.
     const [separatorLine = "", separator] = /^"?sep=(.)"?\r?\n/i.exec(first) ?? [];
     const start = first.slice(separatorLine.length);
+    if (/^\s*(\{\s*"|\[\s*[{[])/.test(start)) {
+      await blocks.return(undefined);
+      throw readError(
+        file,
+        "it is JSON; a table of one object a line has a name in .jsonl, and is sent as " +
+          "application/jsonl",
+      );
+    }
     const usual = TAB_EXTENSIONS.includes(extname(file).toLowerCase()) ? "\t" : ",";
     const chosen = delimiter === undefined
       ? separator ?? await findDelimiter(start, usual, wanted)
@@ -318,6 +326,17 @@ class JsonLines implements Table {
       );
     }
     const firstObject = lines.map(parseObject).find((json) => typeof json === "object");
+    const values = Object.values(firstObject ?? {});
+    const isOfColumns = !first.trim().includes("\n") && values.length > 1 &&
+      values.every((value) => typeof value === "object" && value !== null);
+    if (isOfColumns || lines[0]!.trim() === "{") {
+      await blocks.return(undefined);
+      throw readError(
+        file,
+        "it is one JSON object; expected JSON Lines, one object a line, which pandas writes by " +
+          'to_json(file, orient="records", lines=True)',
+      );
+    }
     return new JsonLines(file, blocks, first, Object.keys(firstObject ?? {}));
   }
 
@@ -337,7 +356,9 @@ class JsonLines implements Table {
         const values = jsonValues(text, wanted, lists);
         if (typeof values === "string") bad.add(line, values);
         else if (wanted.some((column) => holdsNul(values[column]!))) bad.add(line, NUL_FAULT);
-        else yield { values, line };
+        else if (wanted.some((column) => !values[column]!.isWellFormed())) {
+          bad.add(line, "it holds half of a surrogate pair, which is no character");
+        } else yield { values, line };
       }
     }
     if (isEmpty) throw readError(this.#file, "expected at least one row");

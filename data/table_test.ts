@@ -345,6 +345,26 @@ for (
   });
 }
 
+for (
+  const [suffix, text, message] of [
+    [
+      ".csv",
+      '{"a": 1, "b": 2}\n',
+      /it is JSON; a table of one object a line has a name in \.jsonl,/,
+    ],
+    [".tsv", '[\n  {"a": 1}\n]\n', /it is JSON; /],
+    [".csv", "<TABLE><tr>", /it is HTML; save the table as CSV$/],
+    [".csv", '<?xml version="1.0"?>', /it is XML; save the table as CSV$/],
+    [".json", '{"a": {"0": 1}, "b": {"0": 2}}\n', /it is one JSON object; expected JSON Lines,/],
+    [".json", '{\n  "data": []\n}\n', /it is one JSON object; expected JSON Lines, one /],
+    [".jsonl", '{"a": "x\\ud83d", "b": 1}\n', / line 1: it holds half of a surrogate pair, /],
+  ] as const
+) {
+  Deno.test(`readRows() says why ${suffix} is no table: ${JSON.stringify(text)}`, async () => {
+    await rejects(read(text, ["a", "b"], suffix), { name: "UserError", message });
+  });
+}
+
 Deno.test("openTable() tells the columns of a table", async () => {
   for (const [suffix, content] of [[".csv", "a, b\n1,2\n"], [".jsonl", '{"a": 1, "b": 2}\n']]) {
     const file = await Deno.makeTempFile({ suffix: suffix! });

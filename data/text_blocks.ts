@@ -128,8 +128,10 @@ const OTHER_KINDS: readonly (readonly [string, string])[] = [
   ["SQLite format 3", "it is a SQLite database; save the table as CSV"],
   ["%PDF-", "it is a PDF; save the table as CSV"],
   ["<!DOCTYPE html", "it is a web page; download the file itself"],
-  ["<!doctype html", "it is a web page; download the file itself"],
   ["<html", "it is a web page; download the file itself"],
+  ["<table", "it is HTML; save the table as CSV"],
+  ["<?xml", "it is XML; save the table as CSV"],
+  ["{\\rtf", "it is RTF; save the table as CSV"],
   [LFS_START, LFS_FAULT],
   ["\xFF\xFE\0\0", "it is UTF-32; save it as UTF-8"],
   ["\0\0\xFE\xFF", "it is UTF-32; save it as UTF-8"],
@@ -140,7 +142,8 @@ const KIND_BYTES = 24;
 /** @throws {UserError} If the first bytes are not those of text in some encoding. */
 function checkKind(file: string, bytes: Uint8Array): void {
   const start = String.fromCharCode(...bytes.subarray(0, KIND_BYTES));
-  const other = OTHER_KINDS.find(([magic]) => start.startsWith(magic));
+  const lower = start.toLowerCase();
+  const other = OTHER_KINDS.find(([magic]) => lower.startsWith(magic.toLowerCase()));
   if (other !== undefined) throw readError(file, other[1]);
 }
 

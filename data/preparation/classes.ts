@@ -56,8 +56,12 @@ export function poolClasses(
   const normaliser = settings.normalizeLabels
     ? new LabelNormaliser(counts, problemType)
     : undefined;
-  if (normaliser === undefined) labelNotes(counts, problemType).forEach(onNote);
   const written = survey.labels.map((label) => normaliser?.apply(label) ?? label);
+  const rowsOfWritten = new Map<string, number>();
+  for (const [raw, label] of written.entries()) {
+    rowsOfWritten.set(label, (rowsOfWritten.get(label) ?? 0) + rowsOfRaw[raw]!);
+  }
+  labelNotes(rowsOfWritten, problemType).forEach(onNote);
 
   /** The names in the table, with their rows and the raw labels that name them. */
   const found = new Map<string, { rows: number; raw: number[] }>();

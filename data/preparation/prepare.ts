@@ -267,7 +267,7 @@ function splitRows(
   const cannot = (rule: string) =>
     new UserError(`Cannot split '${rawFile}' with ${rawLabels.length} rows: ${rule}`);
   if (problemType === "single_label_classification" && list.length < 2) {
-    throw cannot("expected at least two classes");
+    throw cannot(`expected at least two classes, found only '${list[0]?.name ?? ""}'`);
   }
   // A row with several classes counts for the rarest; rows without one form a stratum.
   const stratumOfRaw = classesOfRaw.map((classes) =>

@@ -236,7 +236,12 @@ for (
       {},
       / expected a column 'label', found 'text', 'kind': name yours with --label$/,
     ],
-    ["one class", "text,label\na,1\nb,1\n", plain, /rows: expected at least two classes$/],
+    [
+      "one class",
+      "text,label\na,1\nb,1\n",
+      plain,
+      /rows: expected at least two classes, found only '1'$/,
+    ],
     ["too few rows", "text,label\na,1\nb,2\n", plain, /no row would be left for the validation/],
     ["ratios over 1", "", { testRatio: 0.6, valRatio: 0.4 }, /they must be less than 1$/],
     ["names that are no JSON", "", { labelNames: "{1: 2}" }, /^Cannot use --label-names \{1: 2\}/],

@@ -6,9 +6,9 @@
  */
 import { dirname, join } from "node:path";
 import { writeJson } from "../lib/files.ts";
-import type { HideFolders } from "../lib/own_folders.ts";
+import { messageOf } from "../lib/format.ts";
 import { baseNameOf, isAdapter } from "../models/formats/adapter.ts";
-import type { JobMessage } from "./job.ts";
+import type { EvaluateJob } from "./job.ts";
 import type { JobProcesses } from "./job_processes.ts";
 import { retry } from "./retry.ts";
 import type { RunFiles } from "./run_files.ts";
@@ -22,24 +22,20 @@ import {
 import type { RunWorkOptions } from "./run_work.ts";
 
 /** Options of {@link EvaluationWork}. */
-export type EvaluationWorkOptions = Omit<RunWorkOptions, "datasetDir">;
+export interface EvaluationWorkOptions extends Omit<RunWorkOptions, "datasetDir" | "processes"> {
+  processes: Pick<JobProcesses, "run">;
+}
 
 /** The work on evaluations. */
 export class EvaluationWork {
   readonly #store: RunStore;
-  readonly #reportsDir: string;
-  readonly #processes: JobProcesses;
   readonly #files: RunFiles | undefined;
-  readonly #hideFolders: HideFolders;
-  readonly #closing: AbortSignal;
+  readonly #options: EvaluationWorkOptions;
 
   constructor(options: EvaluationWorkOptions) {
     this.#store = options.store;
-    this.#reportsDir = join(options.runsDir, "evaluations");
-    this.#processes = options.processes;
     this.#files = options.files;
-    this.#hideFolders = options.hideFolders;
-    this.#closing = options.closing;
+    this.#options = options;
   }
 
   /** The file of an evaluation's report, which may be too large for a value of the store. */
@@ -64,49 +60,78 @@ export class EvaluationWork {
 
   /** Runs a claimed evaluation, unless the server closes, and returns whether it is over. */
   async run(id: string): Promise<boolean> {
-    const claimed = await retry(() => this.#store.getEvaluation(id), this.#closing);
+    const { closing, hideFolders } = this.#options;
+    const claimed = await this.#retry(() => this.#store.getEvaluation(id));
     if (claimed === undefined || isOver(claimed)) return true;
     const attempt = (claimed.attempt ?? 0) + 1;
-    const check = (evaluation: Evaluation | undefined, expected: number) => {
-      if (evaluation !== undefined && (evaluation.attempt ?? 0) === expected) return;
-      throw new AttemptReplacedError(`Cannot change evaluation '${id}': another has taken it`);
-    };
-    const change = (fields: Partial<Evaluation>, expected: number) =>
-      retry(() =>
-        this.#store.updateEvaluation(id, (evaluation) => {
-          check(evaluation, expected);
-          return fields;
-        }), this.#closing);
-    const { job: asked } = await change({ state: "running", attempt }, attempt - 1);
-    let failure: string | undefined;
-    let report: object | undefined;
-    const reportDir = dirname(this.reportFile(id));
-    await Deno.mkdir(reportDir, { recursive: true });
-    const work = async (onMessage: (message: JobMessage) => Promise<void>) => {
-      const inputs = await this.#files?.bringEvaluated(claimed);
-      const { modelDir } = { ...asked, ...inputs };
-      const base = await isAdapter(modelDir) ? await baseNameOf(modelDir) : undefined;
-      const rowsFile = this.rowsFile(id);
-      const job = { ...asked, ...inputs, ...base !== undefined && { base }, rowsFile };
-      return await this.#processes.run(id, job, onMessage);
-    };
-    const reason = await work(async (message) => {
-      if (message.type === "error") failure = message.message;
-      if (message.type !== "report") return;
-      ({ report } = message);
-      await writeJson(this.reportFile(id), report);
-    }).catch((error) => String(error));
-    if (report === undefined && this.#closing.aborted) return false;
-    const error = failure ?? `the process ended with ${reason}`;
-    check(await retry(() => this.#store.getEvaluation(id), this.#closing), attempt);
-    const artifact = report && await this.#files?.storeReport(claimed, reportDir);
-    await change({
+    await this.#change(id, attempt - 1, { state: "running", attempt });
+    const error = await this.#measure(claimed);
+    if (error !== undefined && closing.aborted) return false;
+    checkAttempt(id, await this.#retry(() => this.#store.getEvaluation(id)), attempt);
+    const artifact = error === undefined
+      ? await this.#files?.storeReport(claimed, dirname(this.reportFile(id)))
+      : undefined;
+    await this.#change(id, attempt, {
       finished_at: new Date().toISOString(),
       ...artifact !== undefined && { artifact },
-      ...report === undefined
-        ? { state: "failed", error: this.#hideFolders(error).slice(0, MAX_ERROR_LENGTH) }
-        : { state: "succeeded" },
-    }, attempt);
+      ...error === undefined
+        ? { state: "succeeded" }
+        : { state: "failed", error: hideFolders(error).slice(0, MAX_ERROR_LENGTH) },
+    });
     return true;
   }
+
+  get #reportsDir(): string {
+    return join(this.#options.runsDir, "evaluations");
+  }
+
+  /** Measures in a subprocess, and writes the report; returns the error if there is none. */
+  async #measure(evaluation: Evaluation): Promise<string | undefined> {
+    const { id } = evaluation;
+    const reportFile = this.reportFile(id);
+    await Deno.mkdir(dirname(reportFile), { recursive: true });
+    let failure: string | undefined;
+    let reported = false;
+    try {
+      const job = await this.#jobOf(evaluation);
+      const reason = await this.#options.processes.run(id, job, async (message) => {
+        if (message.type === "error") failure = message.message;
+        if (message.type !== "report") return;
+        await writeJson(reportFile, message.report);
+        reported = true;
+      });
+      failure ??= `the process ended with ${reason}`;
+    } catch (error) {
+      failure ??= messageOf(error);
+    }
+    return reported ? undefined : failure;
+  }
+
+  /** The job of an evaluation, with its files on this machine. */
+  async #jobOf(evaluation: Evaluation): Promise<EvaluateJob> {
+    const inputs = await this.#files?.bringEvaluated(evaluation);
+    const job = { ...evaluation.job, ...inputs, rowsFile: this.rowsFile(evaluation.id) };
+    const { modelDir } = job;
+    return await isAdapter(modelDir) ? { ...job, base: await baseNameOf(modelDir) } : job;
+  }
+
+  /** Changes the evaluation, unless another process has taken it. */
+  async #change(id: string, attempt: number, fields: Partial<Evaluation>): Promise<void> {
+    await this.#retry(() =>
+      this.#store.updateEvaluation(id, (evaluation) => {
+        checkAttempt(id, evaluation, attempt);
+        return fields;
+      })
+    );
+  }
+
+  async #retry<Result>(change: () => Promise<Result>): Promise<Result> {
+    return await retry(change, this.#options.closing);
+  }
+}
+
+/** @throws {AttemptReplacedError} If the evaluation is at another attempt. */
+function checkAttempt(id: string, evaluation: Evaluation | undefined, attempt: number): void {
+  if (evaluation !== undefined && (evaluation.attempt ?? 0) === attempt) return;
+  throw new AttemptReplacedError(`Cannot change evaluation '${id}': another has taken it`);
 }

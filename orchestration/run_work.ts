@@ -49,26 +49,18 @@ export interface RunWorkOptions {
 /** The work on runs. */
 export class RunWork {
   readonly #store: RunStore;
-  readonly #runsDir: string;
-  readonly #datasetDir: (name: string) => string;
-  readonly #processes: JobProcesses;
   readonly #files: RunFiles | undefined;
-  readonly #hideFolders: HideFolders;
-  readonly #closing: AbortSignal;
+  readonly #options: RunWorkOptions;
 
   constructor(options: RunWorkOptions) {
     this.#store = options.store;
-    this.#runsDir = options.runsDir;
-    this.#datasetDir = options.datasetDir;
-    this.#processes = options.processes;
     this.#files = options.files;
-    this.#hideFolders = options.hideFolders;
-    this.#closing = options.closing;
+    this.#options = options;
   }
 
   /** The folders of a run. */
   attempts(id: string): Attempts {
-    return new Attempts(this.#runsDir, id);
+    return new Attempts(this.#options.runsDir, id);
   }
 
   /** Runs a claimed run, in whatever state an earlier claim left it; returns whether it is over. */
@@ -97,7 +89,7 @@ export class RunWork {
   /** Attempts a run until it is over or the server closes, and returns whether it is over. */
   async #seeThrough(id: string): Promise<boolean> {
     let run = await this.#start(id);
-    while (!isOver(run) && !this.#closing.aborted) {
+    while (!isOver(run) && !this.#options.closing.aborted) {
       let own = new AttemptedRun(this.#store, id, run.attempt);
       try {
         const attempt = run.attempt + 1;
@@ -140,7 +132,7 @@ export class RunWork {
     const job: TrainJob = {
       type: "train",
       settings: { ...settings, model: inputs?.base ?? base },
-      dataDir: inputs?.dataDir ?? this.#datasetDir(dataset),
+      dataDir: inputs?.dataDir ?? this.#options.datasetDir(dataset),
       outDir: dir,
       name,
       resume,
@@ -149,7 +141,7 @@ export class RunWork {
       own,
       this.#files && new CheckpointStore(this.#files, run, dir),
     );
-    const work = this.#processes.run(
+    const work = this.#options.processes.run(
       id,
       job,
       (message) => follower.take(this.#withoutFolders(message, settings.model)),
@@ -163,7 +155,7 @@ export class RunWork {
 
   /** Stops an attempt when it is cancelled, and kills it when another has begun. */
   async #watch(own: AttemptedRun, signal: AbortSignal): Promise<void> {
-    const process = this.#processes.get(own.id);
+    const process = this.#options.processes.get(own.id);
     try {
       for await (const run of this.#store.watch(own.id, signal)) {
         own.check(run);
@@ -194,7 +186,7 @@ export class RunWork {
     if (error !== undefined) return await this.#fail(own, error);
     const run = await own.get();
     if (run.cancelling) return await this.#end(own, "cancelled");
-    if (stopped || this.#closing.aborted) return run;
+    if (stopped || this.#options.closing.aborted) return run;
     const deaths = checkpointed ? 0 : run.deaths + 1;
     if (deaths < MAX_DEATHS) return await this.#retry(() => own.change({ deaths }));
     const death = `the training process ended ${deaths} times without a new checkpoint`;
@@ -226,7 +218,7 @@ export class RunWork {
 
   async #fail(own: AttemptedRun, error: string): Promise<Run> {
     return await this.#end(own, "failed", {
-      error: this.#hideFolders(error).slice(0, MAX_ERROR_LENGTH),
+      error: this.#options.hideFolders(error).slice(0, MAX_ERROR_LENGTH),
     });
   }
 
@@ -238,9 +230,9 @@ export class RunWork {
   #withoutFolders(message: JobMessage, model: string): JobMessage {
     switch (message.type) {
       case "start":
-        return { ...message, model, notes: message.notes.map(this.#hideFolders) };
+        return { ...message, model, notes: message.notes.map(this.#options.hideFolders) };
       case "checkpoint":
-        return { ...message, dir: this.#hideFolders(message.dir) };
+        return { ...message, dir: this.#options.hideFolders(message.dir) };
       default:
         return message;
     }
@@ -251,7 +243,7 @@ export class RunWork {
   }
 
   async #retry<Result>(change: () => Promise<Result>): Promise<Result> {
-    return await retry(change, this.#closing);
+    return await retry(change, this.#options.closing);
   }
 }
 

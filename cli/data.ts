@@ -136,7 +136,8 @@ async function runAudit(dir: string, options: AuditCommandOptions): Promise<void
     : await readTokenizer(model, await readConfig(model), maxLength);
   const base = tokenizer ?? await Tokenizer.load(await modelDir(BUNDLED_MODEL));
   const report = await audit(dir, {
-    unknownShare: (texts) => unknownShare(base.countAll(texts.map((text) => base.encode(text)))),
+    unknownShare: (texts) =>
+      unknownShare(base.countAll(texts.values().map((text) => base.encode(text)))),
     problemType,
     columns: columnsOf(options),
     format: formatOf(options),

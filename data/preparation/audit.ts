@@ -283,11 +283,11 @@ function auditRows(
   countPieces: (text: string) => number,
   maxLength: number,
 ): Pick<FileAudit, "rows" | "non_text_rows" | "words" | "word_pieces" | "truncated_rows"> {
-  const pieces = rows.map(({ text }) => countPieces(text));
+  const pieces = Uint32Array.from(rows, ({ text }) => countPieces(text));
   return {
     rows: rows.length,
     non_text_rows: rows.filter(({ text }) => !LETTER.test(text)).length,
-    words: lengthsOf(rows.map(({ text }) => text.trim().split(/\s+/).length)),
+    words: lengthsOf(Uint32Array.from(rows, ({ text }) => text.trim().split(/\s+/).length)),
     word_pieces: lengthsOf(pieces),
     truncated_rows: pieces.filter((count) => count + 2 > maxLength).length,
   };
@@ -322,8 +322,8 @@ function conflicts(labelsOf: LabelsByText): { text: string; labels: string[] }[]
     .map(([text, labels]) => ({ text, labels: inClassOrder(labels) }));
 }
 
-function lengthsOf(values: readonly number[]): Lengths {
-  const sorted = Uint32Array.from(values).sort();
+function lengthsOf(values: Uint32Array): Lengths {
+  const sorted = values.toSorted();
   const at = (share: number) => sorted[Math.ceil(share * sorted.length) - 1]!;
   const max = sorted.at(-1)!;
   // The longest texts are few and would make all other bars thin: they share the last.

@@ -40,7 +40,7 @@ interface Hyperplanes {
 
 /** The terms of the training texts. */
 interface Vocabulary {
-  numbers: ReadonlyMap<string, number>;
+  terms: Terms;
   /** The inverse document frequency of each term, by number. */
   idf: Float64Array;
   /**
@@ -73,16 +73,12 @@ export class LinearBaseline {
     labels: readonly number[],
     classCount: number,
   ): LinearBaseline {
-    const numbers = new Map<string, number>();
-    const vectors = termCounts(texts, (term) => {
-      const number = numbers.get(term) ?? numbers.size;
-      if (number === numbers.size) numbers.set(term, number);
-      return number;
-    });
-    const idf = inverseDocumentFrequencies(vectors, numbers.size);
+    const terms = new Terms();
+    const vectors = termCounts(texts, (text) => terms.learn(text));
+    const idf = inverseDocumentFrequencies(vectors, terms.count);
     weighTerms(vectors, idf);
-    const { shared, ownSquares, ...terms } = splitTerms(vectors, numbers.size);
-    const rowCount = terms.sharedCount + 1;
+    const { shared, ownSquares, sharedCount, ...places } = splitTerms(vectors, terms.count);
+    const rowCount = sharedCount + 1;
     const atOnce = Math.max(1, Math.floor(FITTED_WEIGHTS / rowCount));
     const hyperplanes: Hyperplanes[] = [];
     for (let first = 0; first < classCount; first += atOnce) {
@@ -91,13 +87,13 @@ export class LinearBaseline {
         fitHyperplanes(shared, ownSquares, labels, rowCount, { first, count }),
       );
     }
-    return new LinearBaseline({ numbers, idf, ...terms }, hyperplanes);
+    return new LinearBaseline({ terms, idf, ...places }, hyperplanes);
   }
 
   /** The class of a text. */
   predict(text: string): number {
-    const { numbers, idf, places, ownWeights } = this.#vocabulary;
-    const vector = termCounts([text], (term) => numbers.get(term));
+    const { terms, idf, places, ownWeights } = this.#vocabulary;
+    const vector = termCounts([text], (text) => terms.numbersOf(text));
     weighTerms(vector, idf);
     let [best, bestScore, first] = [0, -Infinity, 0];
     for (const { classCount, planes, duals } of this.#hyperplanes) {
@@ -121,16 +117,42 @@ export class LinearBaseline {
   }
 }
 
-/** Words, and pairs of neighbouring words. */
-function termsOf(text: string): string[] {
-  const words = wordsOf(text);
-  return [...words, ...words.slice(1).map((word, i) => `${words[i]} ${word}`)];
+/** More than there are terms; the square of it is exact. */
+const MOST_TERMS = 2 ** 26;
+
+/** Words, and pairs of neighbouring words, each with a number. */
+class Terms {
+  count = 0;
+  readonly #words = new Map<string, number>();
+  /** The numbers of pairs by those of their words: pairs as strings would take four times as much. */
+  readonly #pairs = new Map<number, number>();
+
+  /** The numbers of a text's terms; new ones get the next. */
+  learn(text: string): number[] {
+    const words = wordsOf(text).map((word) => this.#words.getOrInsertComputed(word, this.#next));
+    const pairs = pairsOf(words).map((pair) => this.#pairs.getOrInsertComputed(pair, this.#next));
+    return [...words, ...pairs];
+  }
+
+  /** The numbers of a text's terms, but for unknown ones. */
+  numbersOf(text: string): number[] {
+    const words = wordsOf(text).map((word) => this.#words.get(word) ?? NaN);
+    const pairs = pairsOf(words).map((pair) => this.#pairs.get(pair) ?? NaN);
+    return [...words, ...pairs].filter((number) => !Number.isNaN(number));
+  }
+
+  readonly #next = () => this.count++;
+}
+
+/** A number for each pair of neighbours, not a number where one of them is none. */
+function pairsOf(words: readonly number[]): number[] {
+  return words.slice(1).map((second, index) => words[index]! * MOST_TERMS + second);
 }
 
 /** Counts the numbered terms of each text. */
 function termCounts(
   texts: readonly string[],
-  numberOf: (term: string) => number | undefined,
+  numbersOf: (text: string) => readonly number[],
 ): SparseVectors {
   const terms: number[] = [];
   const counts: number[] = [];
@@ -138,9 +160,7 @@ function termCounts(
   const places = new Map<number, number>();
   for (const [i, text] of texts.entries()) {
     places.clear();
-    for (const term of termsOf(text)) {
-      const number = numberOf(term);
-      if (number === undefined) continue;
+    for (const number of numbersOf(text)) {
       const place = places.get(number) ?? terms.length;
       places.set(number, place);
       terms[place] = number;

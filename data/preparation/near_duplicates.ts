@@ -29,7 +29,7 @@ const NEIGHBOURS = 8;
  * @returns The sets that have a near duplicate of each text, as bits.
  */
 export function nearDuplicateSets(texts: readonly string[], sets: Uint8Array): Uint8Array {
-  const shingles = new Shingles(texts);
+  using shingles = new Shingles(texts);
   const found = new Uint8Array(texts.length);
   const compare = (a: number, b: number) => {
     const [foundOfA, foundOfB] = [found[a]! | sets[b]!, found[b]! | sets[a]!];
@@ -37,9 +37,10 @@ export function nearDuplicateSets(texts: readonly string[], sets: Uint8Array): U
     found[a] = foundOfA;
     found[b] = foundOfB;
   };
-  const bands = Array.from(bandHashes(shingles));
-  for (const [band, hashes] of bands.entries()) {
-    const next = bands[(band + 1) % BANDS]!;
+  const first = bandHashes(shingles, 0);
+  let hashes = first;
+  for (let band = 0; band < BANDS; band++) {
+    const next = band + 1 === BANDS ? first : bandHashes(shingles, band + 1);
     const order = sortedBy(hashes, withEqual(hashes));
     for (let start = 0, end: number; start < order.length; start = end) {
       const hash = hashes[order[start]!];
@@ -48,6 +49,7 @@ export function nearDuplicateSets(texts: readonly string[], sets: Uint8Array): U
       if (bucket.length > NEIGHBOURS) bucket.sort((a, b) => next[a]! - next[b]!);
       if (bucket.length > 1) compareNeighbours(bucket, sets, compare);
     }
+    hashes = next;
   }
   return found;
 }
@@ -80,17 +82,18 @@ function compareNeighbours(
 }
 
 /** The distinct trigrams of texts, hashed; a shorter text is one trigram. */
-class Shingles {
+class Shingles implements Disposable {
   readonly count: number;
   /** The hashes of all texts in sequence, each text's in ascending order. */
-  readonly #hashes: Uint32Array;
+  readonly #hashes: Uint32Array<ArrayBuffer>;
   /** The start of each text's hashes, and the end of the last text's. */
   readonly #starts: Uint32Array;
 
   constructor(texts: readonly string[]) {
     this.count = texts.length;
     this.#starts = new Uint32Array(texts.length + 1);
-    let hashes = new Uint32Array(2 ** 16);
+    // Memory that is not written to is not taken, and keys are rarely longer than their texts.
+    let hashes = new Uint32Array(texts.reduce((sum, { length }) => sum + Math.max(1, length), 0));
     let end = 0;
     for (const [text, content] of texts.entries()) {
       const key = duplicateKey(content);
@@ -111,6 +114,11 @@ class Shingles {
       this.#starts[text + 1] = end;
     }
     this.#hashes = hashes.subarray(0, end);
+  }
+
+  /** Gives the memory back at once: a garbage collector sees it late, as it is not in its heap. */
+  [Symbol.dispose](): void {
+    this.#hashes.buffer.transfer(0);
   }
 
   /**
@@ -172,18 +180,16 @@ type BandFunctions = [HashFunction, HashFunction, HashFunction, HashFunction, Ha
 /** The largest number of 32 bits. */
 const LARGEST = 2 ** 31 - 1;
 
-/** The hash of each text's rows in each band. */
-function* bandHashes(shingles: Shingles): Generator<Uint32Array> {
-  const random = new Random(SEED);
+/** The hash of each text's rows in a band. */
+function bandHashes(shingles: Shingles, band: number): Uint32Array {
+  const random = new Random(SEED, band);
   const next = () => ({ mask: random.integer(2 ** 31), factor: random.integer(2 ** 30) * 2 + 1 });
-  for (let band = 0; band < BANDS; band++) {
-    const functions: BandFunctions = [next(), next(), next(), next(), next()];
-    const hashes = new Uint32Array(shingles.count);
-    for (let text = 0; text < hashes.length; text++) {
-      hashes[text] = shingles.hashOfSmallest(text, functions);
-    }
-    yield hashes;
+  const functions: BandFunctions = [next(), next(), next(), next(), next()];
+  const hashes = new Uint32Array(shingles.count);
+  for (let text = 0; text < hashes.length; text++) {
+    hashes[text] = shingles.hashOfSmallest(text, functions);
   }
+  return hashes;
 }
 
 /** The indices of numbers that occur more than once, and of some others. */

@@ -213,7 +213,7 @@ export class Tokenizer {
   }
 
   /** The number of tokens of texts, without special tokens, and of the unknown ones among them. */
-  countAll(texts: readonly { ids: readonly number[] }[]): TokenCounts {
+  countAll(texts: Iterable<{ ids: readonly number[] }>): TokenCounts {
     const counts = { tokens: 0, unknown: 0 };
     for (const { ids } of texts) {
       counts.tokens += ids.length - this.specialTokenCount;

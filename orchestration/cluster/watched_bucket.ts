@@ -4,6 +4,9 @@
  * @module
  */
 import type { KV, KvWatchEntry } from "@nats-io/kv";
+import { setTimeout as pause } from "node:timers/promises";
+import { SerialQueue } from "../../lib/serial_queue.ts";
+import { StoreUnavailableError } from "../store.ts";
 import { type Cluster, isConflict } from "./connection.ts";
 
 /** A value as it is stored. */
@@ -18,6 +21,14 @@ interface Entry<Value> extends Stored<Value> {
   revision: number;
 }
 
+/**
+ * The interval at which the last change is compared with those that were heard of: a watch whose
+ * NATS node is behind may say nothing for ever.
+ */
+const CHECK_MS = 10_000;
+/** The number of watches in a row that may say nothing while a bucket is opened. */
+const MAX_SILENT = 4;
+
 /** Valid keys; NATS takes no others. */
 const KEY = /^[-/_=.a-zA-Z0-9]{1,200}$/;
 
@@ -28,8 +39,12 @@ export class WatchedBucket<Value, Summary = Value> {
   readonly #summarize: (value: Value) => Summary;
   readonly #known = new Map<string, { revision: number; summary: Summary | undefined }>();
   readonly #listeners = new Set<(key: string, value: Value | undefined) => void>();
+  readonly #listening = new SerialQueue();
   #stop: () => void = () => {};
   #isClosed = false;
+  /** The last revision that a watch has told of. */
+  #heard = 0;
+  #onHeard = Promise.withResolvers<void>();
 
   private constructor(cluster: Cluster, bucket: KV, summarize: (value: Value) => Summary) {
     this.#cluster = cluster;
@@ -41,15 +56,18 @@ export class WatchedBucket<Value, Summary = Value> {
    * Opens a bucket, and reads all of it.
    *
    * @param summarize Turns a value into the summary that is kept in memory.
+   * @throws {StoreUnavailableError} If the cluster does not send all values.
    */
   static async open<Value, Summary = Value>(
     cluster: Cluster,
     name: string,
     summarize: (value: Value) => Summary,
+    { checkMs = CHECK_MS }: { checkMs?: number } = {},
   ): Promise<WatchedBucket<Value, Summary>> {
     const bucket = await cluster.bucket(name);
     const opened = new WatchedBucket(cluster, bucket, summarize);
-    await opened.#follow();
+    await opened.#load(checkMs);
+    void opened.#follow(checkMs);
     return opened;
   }
 
@@ -140,34 +158,65 @@ export class WatchedBucket<Value, Summary = Value> {
     return true;
   }
 
-  /** Reads all values and follows their changes, and starts again after each reconnection. */
-  async #follow(): Promise<void> {
-    this.#cluster.onReconnect(() => {
-      if (this.#isClosed) return;
-      this.#stop();
-      this.#load().catch((error) => console.error(`Cannot hear of changes: ${error.message}`));
-    });
-    await this.#load();
+  /** Reads all values. */
+  async #load(checkMs: number): Promise<void> {
+    const last = await this.#lastRevision();
+    for (let silent = 0; this.#heard < last; silent++) {
+      if (silent === MAX_SILENT) {
+        throw new StoreUnavailableError("The cluster's NATS servers do not send what they keep");
+      }
+      await this.#listen();
+      while (this.#heard < last && await this.#hears(checkMs)) silent = 0;
+    }
+    if (last === 0) await this.#listen();
   }
 
-  async #load(): Promise<void> {
-    const { values } = await this.#cluster.reach(() => this.#bucket.status());
-    const changes = await this.#cluster.reach(() => this.#bucket.watch());
-    this.#stop = () => changes.stop();
-    const { promise: loaded, resolve } = Promise.withResolvers<void>();
-    if (values === 0) resolve();
-    void (async () => {
-      for await (const entry of changes) {
-        this.#take(entry);
-        if (entry.delta === 0) resolve();
-      }
-    })();
-    await loaded;
+  /** Listens anew after each reconnection, and whenever a change has not come for a while. */
+  async #follow(checkMs: number): Promise<void> {
+    this.#cluster.onReconnect(() => void this.#listen().catch(() => {}));
+    while (!this.#isClosed) {
+      // Where the cluster does not answer, the next check looks again.
+      const last = await this.#lastRevision().catch(() => 0);
+      await pause(checkMs, undefined, { ref: false });
+      if (this.#heard < last) await this.#listen().catch(() => {});
+    }
+  }
+
+  /** Waits for a change, and returns whether one was heard of in time. */
+  async #hears(ms: number): Promise<boolean> {
+    const timeout = new AbortController();
+    const silence = pause(ms, false, { signal: timeout.signal }).catch(() => false);
+    const isHeard = await Promise.race([this.#onHeard.promise.then(() => true), silence]);
+    timeout.abort();
+    return isHeard;
+  }
+
+  /** The revision of the last change, whoever made it. */
+  async #lastRevision(): Promise<number> {
+    const { streamInfo } = await this.#cluster.reach(() => this.#bucket.status());
+    return streamInfo.state.last_seq;
+  }
+
+  /** Begins a watch in place of the one before; it tells of all values first. */
+  async #listen(): Promise<void> {
+    await this.#listening.run(async () => {
+      this.#stop();
+      if (this.#isClosed) return;
+      const changes = await this.#cluster.reach(() => this.#bucket.watch());
+      this.#stop = () => changes.stop();
+      if (this.#isClosed) this.#stop();
+      void (async () => {
+        for await (const entry of changes) this.#take(entry);
+      })();
+    });
   }
 
   #take(entry: KvWatchEntry): void {
     const value = entry.operation === "PUT" ? entry.json<Stored<Value>>().value : undefined;
     this.#apply(entry.key, value, entry.revision);
+    this.#heard = Math.max(this.#heard, entry.revision);
+    this.#onHeard.resolve();
+    this.#onHeard = Promise.withResolvers();
   }
 
   #apply(key: string, value: Value | undefined, revision: number): void {

@@ -71,7 +71,7 @@ async function show(
   const status = {
     nats: { connected_to: cluster.server.name, ...await cluster.storage() },
     workers,
-    queue: await store.queueState(),
+    queue: { ...await store.queueState(), unserved: await store.unserved(workers) },
     runs,
     models: models.all().length,
     datasets: (await datasets.names()).length,
@@ -96,6 +96,18 @@ async function show(
     } MB`,
   );
   console.log(`Queue: ${queue.waiting} wait, ${queue.leased} are leased to workers`);
+  if (queue.unserved.length > 0) {
+    const asked = queue.unserved.map(({ device, label, tasks }) => {
+      const wanted = [
+        ...device === "auto" ? [] : [`the device ${device}`],
+        ...label === undefined ? [] : [`the label ${label}`],
+      ];
+      return `${tasks} that ${tasks === 1 ? "asks" : "ask"} for ${
+        wanted.join(" and ") || "any device"
+      }`;
+    });
+    console.log(`No worker takes: ${asked.join("; ")}`);
+  }
   const states = Object.entries(runs).map(([state, count]) => `${count} ${state}`).join(", ");
   console.log(`Runs: ${states === "" ? "none" : states}`);
   console.log(`Models: ${status.models}; data sets: ${status.datasets}`);

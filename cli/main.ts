@@ -9,6 +9,7 @@ import { UserError } from "../lib/user_error.ts";
 import { isDeviceError } from "../onnx/runtime/device.ts";
 import { OutOfMemoryError } from "../onnx/runtime/device_memory.ts";
 import { ExecutorEndedError } from "../onnx/runtime/executor.ts";
+import { StateError } from "../orchestration/store.ts";
 
 /** The commands, in the order of the help. Only the one that runs is loaded. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
@@ -60,7 +61,7 @@ export async function main(args: readonly string[]): Promise<number> {
     return 0;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode;
-    if (error instanceof UserError || isDeviceError(error)) {
+    if (error instanceof UserError || error instanceof StateError || isDeviceError(error)) {
       console.error(`error: ${error.message}`);
     } else if (error instanceof OutOfMemoryError || error instanceof ExecutorEndedError) {
       console.error(

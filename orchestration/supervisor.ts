@@ -270,6 +270,8 @@ export class Supervisor implements AsyncDisposable {
       if (claim === undefined) return;
       await this.#do(claim).catch((error) => {
         if (error instanceof AttemptReplacedError) this.#onReplaced(error);
+        // It was claimed twice, and another has ended it.
+        else if (error instanceof RunStateError) console.error(error.message);
         // The next server resumes it.
         else console.error(error);
       });

@@ -52,6 +52,8 @@ const REQUEST_TIMEOUT_MS = 3000;
 const PAUSE_MS = 200;
 /** How long to wait for nodes that start at the same moment. */
 const START_MS = 30_000;
+/** The time after which it is said that a connection is waited for. */
+const SAY_MS = 3000;
 const DEFAULT_PATIENCE_MS = 4000;
 const DEFAULT_LEASE_MS = 30_000;
 /** JetStream's codes for a compare-and-set that came too late. */
@@ -105,7 +107,8 @@ export class Cluster implements AsyncDisposable {
   static async connect(options: ClusterOptions): Promise<Cluster> {
     const { servers } = options;
     const identity = await identityOf(options);
-    const deadline = performance.now() + START_MS;
+    const startedAt = performance.now();
+    let isSaid = false;
     while (true) {
       let connection: NatsConnection | undefined;
       try {
@@ -123,8 +126,13 @@ export class Cluster implements AsyncDisposable {
       } catch (error) {
         await connection?.close();
         const reason = messageOf(error);
-        if (!mayBeStarting(error) || performance.now() > deadline) {
+        const waitedMs = performance.now() - startedAt;
+        if (!mayBeStarting(error) || waitedMs > START_MS) {
           throw new UserError(`Cannot reach the cluster at '${servers}': ${reason}`);
+        }
+        if (waitedMs > SAY_MS && !isSaid) {
+          console.error(`Waiting for the cluster at '${servers}': ${reason}`);
+          isSaid = true;
         }
         await pause(PAUSE_MS);
       }

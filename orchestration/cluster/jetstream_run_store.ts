@@ -351,6 +351,25 @@ export class JetStreamRunStore extends RunStore {
     return { waiting: state.messages - leased, leased };
   }
 
+  /** The tasks that none of these workers takes: how many ask for which device and label. */
+  async unserved(
+    workers: readonly Offer[],
+  ): Promise<{ device: string; label?: string; tasks: number }[]> {
+    const served = new Set(workers.flatMap(consumersOf));
+    const { state } = await this.#cluster.reach(() =>
+      this.#cluster.manager.streams.info(this.#queue, { subjects_filter: ">" })
+    );
+    const counts = new Map<string, number>();
+    for (const subject of Object.keys(state.subjects ?? {})) {
+      const consumer = subject.slice(`${this.#cluster.name}.queue.`.length).split(".")[0]!;
+      if (!served.has(consumer)) counts.set(consumer, (counts.get(consumer) ?? 0) + 1);
+    }
+    return [...counts].sort().map(([consumer, tasks]) => {
+      const [device, ...label] = consumer.split("-");
+      return { device: device!, ...label.length > 0 && { label: label.join("-") }, tasks };
+    });
+  }
+
   close(): void {
     clearInterval(this.#sweeper);
     this.#runs.close();

@@ -47,6 +47,11 @@ Deno.test({
     await submit("any-gpu", undefined, "gpu");
     await submit("native", "native");
     await submit("wasm", "wasm");
+    const offers = [{ devices: ["wasm"], labels: ["gpu", "b-c"] }];
+    deepStrictEqual(await plain.unserved(offers), [
+      { device: "native", tasks: 1 },
+      { device: "native", label: "big", tasks: 1 },
+    ]);
     deepStrictEqual(await claim(plain), "wasm");
     await submit("any", "auto");
     deepStrictEqual(await claim(plain), "any");

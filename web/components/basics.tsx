@@ -228,6 +228,36 @@ export function Choice<Value extends string>(
   );
 }
 
+/** A field to look for something by a part of it. */
+export function Search(
+  { label, value, onInput }: { label: string; value: string; onInput: (value: string) => void },
+) {
+  return (
+    <label class="search">
+      <Icon name="search" />
+      <span class="hidden">{label}</span>
+      <input
+        type="search"
+        placeholder={label}
+        value={value}
+        onInput={({ currentTarget }) => onInput(currentTarget.value)}
+      />
+    </label>
+  );
+}
+
+/** A button below a list that has more entries, with a note on those that are shown. */
+export function ShowMore(
+  { onClick, children }: { onClick: () => void; children?: ComponentChildren },
+) {
+  return (
+    <p class="more">
+      <Button onClick={onClick}>Show more</Button>
+      {children}
+    </p>
+  );
+}
+
 /** A field with its name, hint and error. */
 export function Field(
   { label, hint, error, children, id }: {

@@ -15,6 +15,7 @@ import {
   Field,
   Heading,
   Loading,
+  ShowMore,
   When,
 } from "../components/basics.tsx";
 import { metricEntries, METRICS, metricValue, type MetricValues } from "../components/metrics.ts";
@@ -104,9 +105,7 @@ export function EvaluationsPage() {
         </div>
       )}
       {data !== undefined && data.next !== null && (
-        <p class="more">
-          <Button onClick={() => setShown(shown + PAGE)}>Show more</Button>
-        </p>
+        <ShowMore onClick={() => setShown(shown + PAGE)} />
       )}
     </>
   );

@@ -6,7 +6,17 @@
 import { useState } from "preact/hooks";
 import { answered, client, type Schemas } from "../api.ts";
 import { useAsked } from "../asked.ts";
-import { Button, Command, Empty, Failure, Heading, Loading, When } from "../components/basics.tsx";
+import {
+  Button,
+  Command,
+  Empty,
+  Failure,
+  Heading,
+  Loading,
+  Search,
+  ShowMore,
+  When,
+} from "../components/basics.tsx";
 import { Icon } from "../components/icon.tsx";
 import { bytes, count, digits } from "../format.ts";
 import { href, route, setParameters } from "../route.ts";
@@ -41,16 +51,7 @@ export function ModelsPage() {
       </Heading>
       {(name !== "" || (data?.models.length ?? 0) > 8) && (
         <div class="toolbar">
-          <label class="search">
-            <Icon name="search" />
-            <span class="hidden">Name</span>
-            <input
-              type="search"
-              placeholder="Name"
-              value={name}
-              onInput={({ currentTarget }) => setParameters({ name: currentTarget.value })}
-            />
-          </label>
+          <Search label="Name" value={name} onInput={(name) => setParameters({ name })} />
         </div>
       )}
       {data === undefined &&
@@ -81,9 +82,7 @@ export function ModelsPage() {
         </div>
       )}
       {data !== undefined && data.next !== null && (
-        <p class="more">
-          <Button onClick={() => setShown(shown + PAGE)}>Show more</Button>
-        </p>
+        <ShowMore onClick={() => setShown(shown + PAGE)} />
       )}
     </>
   );

@@ -14,6 +14,8 @@ import {
   Failure,
   Heading,
   Loading,
+  Search,
+  ShowMore,
   When,
 } from "../components/basics.tsx";
 import { Icon } from "../components/icon.tsx";
@@ -90,16 +92,7 @@ export function RunsPage() {
           value={state}
           onChange={(state) => setParameters({ state })}
         />
-        <label class="search">
-          <Icon name="search" />
-          <span class="hidden">Name</span>
-          <input
-            type="search"
-            placeholder="Name"
-            value={name}
-            onInput={({ currentTarget }) => setParameters({ name: currentTarget.value })}
-          />
-        </label>
+        <Search label="Name" value={name} onInput={(name) => setParameters({ name })} />
         {chosen.length > 0 && (
           <div class="toolbar-end">
             <span class="soft small">{chosen.length} chosen</span>
@@ -131,12 +124,11 @@ export function RunsPage() {
         />
       )}
       {data !== undefined && data.next && (
-        <p class="more">
-          <Button onClick={() => setShown(shown + PAGE)}>Show more</Button>
+        <ShowMore onClick={() => setShown(shown + PAGE)}>
           {order !== "" && (
             <span class="soft small">sorted among the {data.runs.length} shown</span>
           )}
-        </p>
+        </ShowMore>
       )}
     </>
   );

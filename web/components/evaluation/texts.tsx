@@ -10,7 +10,7 @@ import { useAsked } from "../../asked.ts";
 import { count } from "../../format.ts";
 import type { paths } from "../../openapi.ts";
 import { route, setParameters } from "../../route.ts";
-import { Button, Failure } from "../basics.tsx";
+import { Button, Failure, Search } from "../basics.tsx";
 import { Icon } from "../icon.tsx";
 import type { ProblemType } from "../metrics.ts";
 import { RowTable } from "./row_table.tsx";
@@ -103,16 +103,11 @@ export function Texts(
         >
           {orders.map(([it, name]) => <option key={it} value={it}>{name}</option>)}
         </select>
-        <label class="search">
-          <Icon name="search" />
-          <span class="hidden">In the text</span>
-          <input
-            type="search"
-            placeholder="In the text"
-            value={get("text")}
-            onInput={({ currentTarget }) => setParameters({ text: currentTarget.value })}
-          />
-        </label>
+        <Search
+          label="In the text"
+          value={get("text")}
+          onInput={(text) => setParameters({ text })}
+        />
       </div>
       {error !== undefined && (
         <div class="inside">

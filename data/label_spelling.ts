@@ -42,7 +42,7 @@ export function foldName(name: string): string {
   return foldNumber(folded) ?? folded;
 }
 
-/** The plainest form of a number: `1` of `+1.0`, `01`, `1,0` and `1e0`; `undefined` for other names. */
+/** The plainest form of a number: `1` for `+1.0`, `01`, `1,0` and `1e0`; `undefined` for other names. */
 function foldNumber(name: string): string | undefined {
   // Three digits after a comma may belong to thousands.
   if (/,\d{3}$/.test(name)) return undefined;
@@ -264,7 +264,7 @@ export function labelNotes(counts: LabelCounts, problemType: ProblemType): strin
   return notes;
 }
 
-/** The distinct numbers from which on they are hardly the names of classes. */
+/** The count of distinct numbers from which on they are hardly names of classes. */
 const MANY_NUMBERS = 20;
 
 function isNumber(name: string): boolean {
@@ -303,7 +303,7 @@ function commaLists(
   };
 }
 
-/** The names between the signs that join names in a label, other than the one that is meant to. */
+/** Splits a label at the signs that people put between names; at `|` too, where it is no separator. */
 function namesBetween(label: string, problemType: ProblemType): string[] {
   const signs = problemType === "single_label_classification" ? /[,;|]/ : /[,;]/;
   return label.split(signs).map((part) => part.trim());

@@ -106,7 +106,7 @@ function decoderOf(encoding: string): TextDecoder {
   }
 }
 
-/** The encoding that a byte-order mark tells. */
+/** The encoding that a byte-order mark means. */
 function markedEncoding(bytes: Uint8Array): string | undefined {
   const [first, second, third] = bytes;
   if (first === 0xef && second === 0xbb && third === 0xbf) return "utf-8";

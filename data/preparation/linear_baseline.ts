@@ -144,7 +144,7 @@ class Terms {
   readonly #next = () => this.count++;
 }
 
-/** A number for each pair of neighbours, not a number where one of them is none. */
+/** A number for each pair of neighbours; NaN where a word has no number. */
 function pairsOf(words: readonly number[]): number[] {
   return words.slice(1).map((second, index) => words[index]! * MOST_TERMS + second);
 }

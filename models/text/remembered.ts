@@ -1,5 +1,5 @@
 /**
- * Remembers what was found out about words, as most of them come again.
+ * Remembers the results of a function for words, as most words come again.
  *
  * @module
  */
@@ -8,7 +8,7 @@
 const MAX_CHARACTERS = 64;
 
 /**
- * A function that gives what another gives, and remembers it for words of a usual length.
+ * The same function, which remembers its results for words of a usual length.
  *
  * @param maxWords The most words that are remembered.
  */

@@ -63,7 +63,7 @@ export class KvRunStore extends RunStore {
       await indexRuns(store);
       await indexEvaluations(store);
     } catch (error) {
-      // What needs the state says so; on a full disk the next start adds the indexes.
+      // Whoever needs the state gets the error; after a full disk the next start adds the indexes.
       if (!(error instanceof StateError || error instanceof DiskFullError)) throw error;
     }
     return new KvRunStore(store);

@@ -125,7 +125,7 @@ export interface NumberedEvent {
   event: RunEvent;
 }
 
-/** What a list of evaluations is filtered by. */
+/** The fields of an evaluation that lists are filtered by. */
 export type EvaluationSummary = Pick<Evaluation, "model" | "dataset">;
 
 /** An evaluation of a model on a data set; its report is a file. */

@@ -52,7 +52,7 @@ const REQUEST_TIMEOUT_MS = 3000;
 const PAUSE_MS = 200;
 /** How long to wait for nodes that start at the same moment. */
 const START_MS = 30_000;
-/** The time after which it is said that a connection is waited for. */
+/** The time after which the user hears that the connection takes long. */
 const SAY_MS = 3000;
 const DEFAULT_PATIENCE_MS = 4000;
 const DEFAULT_LEASE_MS = 30_000;

@@ -22,7 +22,7 @@ interface Entry<Value> extends Stored<Value> {
 }
 
 /**
- * The interval at which the last change is compared with those that were heard of: a watch whose
+ * The interval at which the bucket's last change is compared with the last that a watch reported: a watch whose
  * NATS node is behind may say nothing for ever.
  */
 const CHECK_MS = 10_000;
@@ -42,7 +42,7 @@ export class WatchedBucket<Value, Summary = Value> {
   readonly #listening = new SerialQueue();
   #stop: () => void = () => {};
   #isClosed = false;
-  /** The last revision that a watch has told of. */
+  /** The last revision that a watch has reported. */
   #heard = 0;
   #onHeard = Promise.withResolvers<void>();
 
@@ -197,7 +197,7 @@ export class WatchedBucket<Value, Summary = Value> {
     return streamInfo.state.last_seq;
   }
 
-  /** Begins a watch in place of the one before; it tells of all values first. */
+  /** Begins a watch in place of the one before; it reports all values first. */
   async #listen(): Promise<void> {
     await this.#listening.run(async () => {
       this.#stop();

@@ -22,7 +22,7 @@ export interface ApiKey {
   name: string;
   /** The SHA-256 of the key. */
   sha256: Uint8Array;
-  /** What the key allows. */
+  /** The scopes that it has. */
   scopes: readonly Scope[];
   /** The most requests in a minute; by default the limit of all keys. */
   requestsPerMinute?: number | undefined;

@@ -1,5 +1,5 @@
 /**
- * The schemas of data sets: what is asked for, and what is answered.
+ * The schemas of requests for data sets, and of the answers.
  *
  * @module
  */
@@ -27,7 +27,7 @@ export const DatasetEntry = z.object({
 /** A page of data sets. */
 export const DatasetList = z.object({
   datasets: z.array(DatasetEntry),
-  next: z.string().nullable().describe("What 'after' is for the next page; null at the end"),
+  next: z.string().nullable().describe("The 'after' of the next page; null at the end"),
 }).meta({ id: "DatasetList" });
 
 const Lengths = z.object({

@@ -1,5 +1,5 @@
 /**
- * The schemas of evaluations: what is asked for, and what is answered.
+ * The schemas of requests for evaluations, and of the answers.
  *
  * @module
  */
@@ -79,7 +79,7 @@ const Residuals = z.object({
       from: z.number(),
       to: z.number().describe("It belongs to the next range; to this one only if it is the last"),
       n: z.int(),
-      mean_error: z.number().describe("What is predicted too much"),
+      mean_error: z.number().describe("The mean amount by which predictions are too high"),
       mean_absolute_error: z.number(),
     }).meta({ id: "ResidualRange" }),
   ).describe("Ranges of the true number"),
@@ -101,7 +101,9 @@ export const Row = z.object({
   score: z.number().nullable().describe("The probability of what was predicted"),
   seen: z.boolean().nullable().describe("Whether it was trained on; null if not known"),
   right: z.boolean(),
-  error: z.number().nullable().describe("What a number was predicted too much; null of classes"),
+  error: z.number().nullable().describe(
+    "The amount by which a predicted number is too high; null for classes",
+  ),
 }).meta({ id: "EvaluationRow" });
 
 const bool = z.enum(["true", "false"]).transform((value) => value === "true").optional();
@@ -148,7 +150,7 @@ export const EvaluationComparison = z.object({
       "models differ so much",
   ),
   rows: z.array(
-    Row.extend({ other: z.string().describe("What the other predicted") })
+    Row.extend({ other: z.string().describe("The other model's prediction") })
       .meta({ id: "ComparedRow" }),
   ),
 }).meta({ id: "EvaluationComparison" });

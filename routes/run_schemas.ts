@@ -1,5 +1,5 @@
 /**
- * The schemas of runs: what is asked for, and what is answered.
+ * The schemas of requests for runs, and of the answers.
  *
  * @module
  */
@@ -71,7 +71,7 @@ const RunProgress = z.object({
   loss: z.number().optional(),
   tokens_per_second: z.number().optional(),
   seconds_left: z.number().optional(),
-  memory_bytes: z.number().optional().describe("What its process holds, or held last"),
+  memory_bytes: z.number().optional().describe("The memory that its process holds, or held last"),
   best: Figures.extend({ step: z.int() }).meta({
     id: "BestEvaluation",
     description: "The best evaluation on the validation file so far",
@@ -163,7 +163,7 @@ const LogEvent = z.union([
   z.object({ type: z.literal("finish"), best_epoch: z.number() }).meta({ id: "RunFinishEvent" }),
 ]).meta({ id: "RunLogEvent" });
 
-/** What a run has done so far. */
+/** A run so far, to be drawn. */
 export const RunHistoryAnswer = z.object({
   steps: z.object({
     step: numbers,
@@ -182,7 +182,7 @@ export const RunHistoryAnswer = z.object({
   ),
   log: z.array(z.object({ id: z.int(), event: LogEvent }).meta({ id: "NumberedRunEvent" }))
     .describe("Everything else that happened"),
-  last_event_id: z.int().describe("What 'after' is for the events that come"),
+  last_event_id: z.int().describe("The 'after' for the events that come"),
   is_live: z.boolean().describe("Whether the stream of its events goes on"),
 }).meta({ id: "RunHistory" });
 

@@ -23,7 +23,7 @@ const { seed, saveTotalLimit, license, device, threads } = TrainSettings.shape;
 /** The schema of {@link PretrainSettings}. */
 export const PretrainSettings = z.strictObject({
   model: MODEL.default("scratch:mini").describe(
-    "What is pretrained: random weights with a vocabulary learned from the texts " +
+    "The model to pretrain: random weights with a vocabulary learned from the texts " +
       `(${
         SCRATCH_MODELS.join(", ")
       }), or a BERT in a folder or on the Hugging Face hub, which goes on`,

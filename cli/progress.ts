@@ -4,7 +4,7 @@
  * @module
  */
 import cliProgress from "cli-progress";
-import { count, percent } from "../lib/format.ts";
+import { count, counted, percent } from "../lib/format.ts";
 import type { DownloadEvent } from "../models/hub.ts";
 import type {
   EncodingEvent,
@@ -99,7 +99,7 @@ export class TrainProgress {
       `Training ${event.model} on ${event.device} (${event.device_reason}): ${
         count(event.parameters)
       } parameters, ` +
-        `${count(event.train_examples)} texts, ${count(event.steps)} steps`,
+        `${counted(event.train_examples, "text")}, ${counted(event.steps, "step")}`,
     );
     const { truncated, lost_share, chunks, train_examples } = event;
     if (truncated > 0) {

@@ -43,7 +43,7 @@ export function mappingOf({ text, label }: Columns): string | undefined {
   return isDefault ? undefined : `text=${text},label=${label}`;
 }
 
-/** Names that people and published data sets give to these columns. */
+/** Names that people and published data sets give to these columns, with `_` between words. */
 const USUAL_NAMES: Record<keyof Columns, readonly string[]> = {
   text: [
     ...["text", "texts", "sentence", "review", "title", "content", "body", "message", "comment"],
@@ -93,7 +93,9 @@ export function hasColumn(
 }
 
 function usualColumns(header: readonly string[], kind: keyof Columns): string[] {
-  return header.filter((name) => USUAL_NAMES[kind].includes(name.toLowerCase()));
+  return header.filter((name) =>
+    USUAL_NAMES[kind].includes(name.toLowerCase().replaceAll(/[\s-]+/g, "_"))
+  );
 }
 
 /** Finds one column, as {@link findColumns} does. */

@@ -29,6 +29,7 @@ for (
     [["id", "Review", "Sentiment"], "Review", "Sentiment"],
     [["title", "text", "category"], "text", "category"],
     [["TEXT", "title", "topic"], "TEXT", "topic"],
+    [["ID", "Review Text", "Class-Label"], "Review Text", "Class-Label"],
     [["sentence", "label", "class"], "sentence", "label"],
   ] as const
 ) {

@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 import { type Columns, DEFAULT_COLUMNS, findColumn, hasColumn } from "./columns.ts";
 import { writeExamples } from "./csv_file.ts";
 import { BadRows } from "./bad_rows.ts";
-import { exists } from "../lib/files.ts";
+import { exists, fileInfo } from "../lib/files.ts";
 import { canonicalLabel, classNames, type ProblemType, REGRESSION_LABELS } from "./labels.ts";
 import { UserError } from "../lib/user_error.ts";
 import { type Examples, labelsOfRows, utf8Texts, withLabels } from "./example_file.ts";
@@ -39,18 +39,23 @@ const OTHER_STEMS: Record<Split, readonly string[]> = {
 export type Split = keyof typeof SPLIT_FILES;
 
 /**
- * Finds the file of a data set for a split, whether it is there or not. Other names count only
- * where no training file has a usual one.
+ * Finds the file of a data set for a split, whether it is there or not, its name in whatever case.
+ * Other names count only where no training file has a usual one.
  *
  * @throws {UserError} If it is there in more than one format, or under more than one name.
  */
 export async function splitFile(dir: string, split: Split): Promise<string> {
+  const names = await namesIn(dir);
+  const existing = (files: readonly string[]) => {
+    const wanted = files.map((file) => basename(file).toLowerCase());
+    return names.filter((name) => wanted.includes(name.toLowerCase())).sort();
+  };
   const usual = splitFiles(dir, split);
   const others = OTHER_STEMS[split].flatMap((stem) =>
-    TABLE_EXTENSIONS.map((extension) => join(dir, stem + extension))
+    TABLE_EXTENSIONS.map((extension) => stem + extension)
   );
-  const isUsual = (await existing(splitFiles(dir, "train"))).length > 0;
-  const found = await existing(isUsual ? usual : [...usual, ...others]);
+  const isUsual = existing(splitFiles(dir, "train")).length > 0;
+  const found = existing(isUsual ? usual : [...usual, ...others]).map((name) => join(dir, name));
   if (found.length > 1) {
     throw new UserError(
       `Cannot choose the ${split} file: there are '${found[0]}' and '${found[1]}'`,
@@ -59,10 +64,10 @@ export async function splitFile(dir: string, split: Split): Promise<string> {
   return found[0] ?? usual[0]!;
 }
 
-async function existing(files: readonly string[]): Promise<string[]> {
-  const found: string[] = [];
-  for (const file of files) if (await exists(file)) found.push(file);
-  return found;
+/** The names in a folder; none where there is no folder. */
+async function namesIn(dir: string): Promise<string[]> {
+  if (!(await fileInfo(dir))?.isDirectory) return [];
+  return (await Array.fromAsync(Deno.readDir(dir))).map(({ name }) => name);
 }
 
 /** The usual paths of a data set's file for a split, by format, the commonest first. */

@@ -9,6 +9,11 @@ export function count(value: number): string {
   return value.toLocaleString("en");
 }
 
+/** `1, "text"` -> `1 text`; `1200, "text"` -> `1,200 texts` */
+export function counted(value: number, noun: string): string {
+  return `${count(value)} ${noun}${value === 1 ? "" : "s"}`;
+}
+
 /** `0.9346` -> `93.5 %` */
 export function percent(share: number): string {
   return `${(100 * share).toFixed(1)} %`;

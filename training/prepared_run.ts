@@ -9,7 +9,7 @@ import { type Dataset, digestOf } from "../data/dataset.ts";
 import { type Examples, labelsOfRows } from "../data/example_file.ts";
 import { classNames, type Problem } from "../data/labels.ts";
 import { leakageLine } from "../data/preparation/leakage.ts";
-import { count, listOf } from "../lib/format.ts";
+import { counted, listOf } from "../lib/format.ts";
 import { UserError } from "../lib/user_error.ts";
 import { familyOf, tuningDefaults } from "../models/family.ts";
 import { type ModelConfig, problemOf } from "../models/formats/config.ts";
@@ -183,8 +183,7 @@ function sampleNotes(sampled: Examples, all: Examples, { labels, problemType }: 
   const absent = labels.filter((name) => !there.has(name));
   if (absent.length === 0) return [];
   const names = listOf(absent.map((name) => `'${name}'`));
-  const rows = sampled.length === 1 ? "row" : "rows";
-  return [`Sampling ${count(sampled.length)} ${rows} to train on leaves none of ${names}`];
+  return [`Sampling ${counted(sampled.length, "row")} to train on leaves none of ${names}`];
 }
 
 /** The data of a run, as its arguments have them. */

@@ -4,7 +4,7 @@
  * @module
  */
 import { basename, extname, join } from "node:path";
-import { count } from "../../lib/format.ts";
+import { count, listOf } from "../../lib/format.ts";
 import { type Columns, DEFAULT_COLUMNS } from "../columns.ts";
 import {
   type Dataset,
@@ -18,6 +18,7 @@ import {
 import { readExamples } from "../examples.ts";
 import { LabelNormaliser } from "../label_spelling.ts";
 import { TABLE_EXTENSIONS } from "../table.ts";
+import { readError } from "../text_blocks.ts";
 import { exists } from "../../lib/files.ts";
 import { UserError } from "../../lib/user_error.ts";
 import { type PreparedDataset, prepareRowsFile } from "./prepare.ts";
@@ -32,35 +33,36 @@ export interface UnsplitData {
 
 /**
  * Finds the table to split: a file, the only table of a folder, or a training file without one for
- * validation. `undefined` if a folder is already split, or does not exist.
+ * validation. `undefined` if a folder is already split.
  *
- * @throws {UserError} If it is unclear which table is meant.
+ * @throws {UserError} If there is nothing, or it is unclear which table is meant.
  */
 export async function findUnsplitData(path: string): Promise<UnsplitData | undefined> {
-  if (!await exists(path)) return undefined;
+  if (!await exists(path)) throw readError(path, "no such file or folder");
   if (!(await Deno.stat(path)).isDirectory) return { file: path };
   const train = await splitFile(path, "train");
   if (await exists(train)) {
     const isSplit = await exists(await splitFile(path, "validation"));
     return isSplit ? undefined : { file: train, dir: path };
   }
-  const names = (await Array.fromAsync(Deno.readDir(path)))
-    .filter(({ name, isDirectory }) => !isDirectory && !name.startsWith("."))
-    .map(({ name }) => name)
-    .sort();
+  const entries = (await Array.fromAsync(Deno.readDir(path)))
+    .filter(({ name }) => !name.startsWith("."))
+    .sort((a, b) => a.name < b.name ? -1 : 1);
+  const names = entries.filter(({ isDirectory }) => !isDirectory).map(({ name }) => name);
+  const folders = entries.filter(({ isDirectory }) => isDirectory).map(({ name }) => name);
   const known = names.filter((name) => TABLE_EXTENSIONS.includes(extname(name).toLowerCase()));
   // JSON files beside tables are metadata.
   const others = known.filter((name) => extname(name).toLowerCase() !== ".json");
   const tables = others.length > 0 ? others : known;
   if (tables.length === 1) return { file: join(path, tables[0]!) };
-  const holds = names.length === 0
-    ? "nothing"
-    : names.slice(0, 6).map((name) => `'${name}'`).join(", ") +
-      (names.length > 6 ? ` and ${names.length - 6} more files` : "");
-  const example = join(path, tables[0] ?? "FILE.csv");
+  const held = [...names, ...folders.map((name) => `${name}/`)].map((name) => `'${name}'`);
+  const [named] = [...tables, ...folders];
+  const way = named === undefined
+    ? `Tables end in ${listOf(TABLE_EXTENSIONS)}`
+    : `Name one: --data ${join(path, named)}`;
   throw new UserError(
     `Cannot tell which data of '${path}' to train on: expected train.csv, with or without ` +
-      `validation.csv and test.csv, or one table, found ${holds}. Name one: --data ${example}`,
+      `validation.csv and test.csv, or one table, found ${listOf(held, 6) || "nothing"}. ${way}`,
   );
 }
 

@@ -4,7 +4,7 @@ import { readDataset, writeDataset } from "../dataset.ts";
 import { leakageLine } from "./leakage.ts";
 import { findUnsplitData, splitForRun } from "./unsplit_data.ts";
 
-/** Runs a test in a folder with these files. */
+/** Runs a test in a folder with these files, and folders where a name ends with a slash. */
 async function withFiles(
   files: Record<string, string>,
   test: (dir: string) => Promise<void>,
@@ -12,7 +12,8 @@ async function withFiles(
   const dir = await Deno.makeTempDir();
   try {
     for (const [name, content] of Object.entries(files)) {
-      await Deno.writeTextFile(join(dir, name), content);
+      if (name.endsWith("/")) await Deno.mkdir(join(dir, name));
+      else await Deno.writeTextFile(join(dir, name), content);
     }
     await test(dir);
   } finally {
@@ -38,6 +39,8 @@ for (
     [["train.json", "val.json"], undefined],
     [["train.csv"], "train.csv"],
     [["train.csv", "test.csv"], "train.csv"],
+    [["Train.csv", "Test.CSV"], "Train.csv"],
+    [["Train.csv", "Validation.csv"], undefined],
     [["train_simple.csv", "other.csv"], "train_simple.csv"],
     [["train.csv", "validation.csv"], undefined],
     [["train.csv", "val.csv", "test.csv"], undefined],
@@ -53,19 +56,28 @@ for (
   });
 }
 
-Deno.test("findUnsplitData() takes a file for a table, and what is not there for nothing", async () => {
+Deno.test("findUnsplitData() takes a file for a table, and refuses what is not there", async () => {
   await withFiles({ "tickets.csv": "" }, async (dir) => {
     const file = join(dir, "tickets.csv");
     deepStrictEqual(await findUnsplitData(file), { file });
-    deepStrictEqual(await findUnsplitData(join(dir, "none")), undefined);
+    await rejects(findUnsplitData(join(dir, "none")), {
+      name: "UserError",
+      message: `Cannot read '${join(dir, "none")}': no such file or folder`,
+    });
   });
 });
 
 for (
   const [names, holds, named] of [
-    [["a.csv", "b.csv"], "'a.csv', 'b.csv'", "a.csv"],
-    [["notes.txt"], "'notes.txt'", "FILE.csv"],
-    [[], "nothing", "FILE.csv"],
+    [["b.csv", "a.csv", "data/"], "'a.csv', 'b.csv', 'data/'", "a.csv"],
+    [["notes.txt", "data/"], "'notes.txt', 'data/'", "data"],
+    [["train-00000-of-00001.parquet"], "'train-00000-of-00001.parquet'", undefined],
+    [
+      ["1", "2", "3", "4", "5", "6", "7", "8"],
+      "'1', '2', '3', '4', '5', '6' and 2 more",
+      undefined,
+    ],
+    [[], "nothing", undefined],
   ] as const
 ) {
   Deno.test(`findUnsplitData() says that a folder holds ${holds}`, async () => {
@@ -74,7 +86,9 @@ for (
         name: "UserError",
         message: `Cannot tell which data of '${dir}' to train on: expected train.csv, with or ` +
           `without validation.csv and test.csv, or one table, found ${holds}. ` +
-          `Name one: --data ${join(dir, named)}`,
+          (named === undefined
+            ? "Tables end in .csv, .tsv, .tab, .jsonl, .ndjson, .json"
+            : `Name one: --data ${join(dir, named)}`),
       });
     });
   });

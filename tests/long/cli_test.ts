@@ -49,7 +49,7 @@ Deno.test("a user's mistake is one line and a non-zero exit", async () => {
           ["train", "--data", "no", "--stride", "8"],
           /^error: Cannot use --stride 8: goes with --long-texts chunk\n$/,
         ],
-        [["train", "--data", "no"], /^error: Cannot read 'no\/train_simple.csv': no such file\n$/],
+        [["train", "--data", "no"], /^error: Cannot read 'no': no such file or folder\n$/],
         [["eval"], /^error: Cannot find a finished run in 'runs': train first, or use --model\n$/],
         [["eval", "--model", "no"], /^error: Cannot tell what 'no' was trained on: use --file\n$/],
         [["predict", "--model", "no", "x"], /^error: Cannot read a model from 'no': /],

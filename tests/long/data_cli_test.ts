@@ -137,7 +137,7 @@ Deno.test("a mistake with data is one line and a non-zero exit", async () => {
         ],
         [["prepare", "raw.csv", ...out, "--seed", "-1"], /^error: Cannot use --seed -1: /],
         [["prepare", "raw.csv", ...out, "--split", "fair"], /Allowed choices are grouped, strat/],
-        [["audit", "no"], /^error: Cannot read 'no\/train_simple.csv': no such file\n$/],
+        [["audit", "no"], /^error: Cannot read 'no': no such file or folder\n$/],
         [
           ["audit", ".", "--column-mapping", "x"],
           /^error: Cannot use --column-mapping x: expected/,

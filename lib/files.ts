@@ -204,9 +204,24 @@ export function checkJson<Schema extends z.ZodType>(
 ): z.infer<Schema> {
   const result = parsed(path, json, schema);
   if (result.success) return result.data;
-  const { path: keys, message } = result.error.issues[0]!;
+  const issue = result.error.issues[0]!;
+  const { path: keys } = issue;
   const place = keys.length === 0 ? "" : `'${keys.join(".")}' `;
-  throw new UserError(`Cannot read '${path}': ${place}${message}`);
+  throw new UserError(`Cannot read '${path}': ${place}${ruleOf(issue, json)}`);
+}
+
+/** The longest value that an error shows. */
+const MAX_SHOWN = 50;
+
+/** The rule that a value breaks: in zod's words, or in one's own where only some values are taken. */
+function ruleOf(issue: z.core.$ZodIssue, json: unknown): string {
+  if (issue.code !== "invalid_value" || !issue.message.startsWith("Invalid")) return issue.message;
+  const value = issue.path.reduce<unknown>(
+    (holder, key) => (holder as Record<PropertyKey, unknown> | undefined)?.[key],
+    json,
+  );
+  const shown = value === undefined ? "nothing" : JSON.stringify(value).slice(0, MAX_SHOWN);
+  return `must be ${issue.values.map((it) => JSON.stringify(it)).join(" or ")}, got ${shown}`;
 }
 
 function parsed<Schema extends z.ZodType>(path: string, json: unknown, schema: Schema) {

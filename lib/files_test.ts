@@ -49,6 +49,23 @@ for (
   });
 }
 
+Deno.test("readJson() says which values are taken, and which one was given", async () => {
+  await withFolder(async (dir) => {
+    const path = join(dir, "config.json");
+    const schema = z.object({ act: z.literal("gelu"), kind: z.enum(["a", "b"]).optional() });
+    for (
+      const [json, rule] of [
+        [{ act: "mish" }, `'act' must be "gelu", got "mish"`],
+        [{}, `'act' must be "gelu", got nothing`],
+        [{ act: "gelu", kind: [1] }, `'kind' must be "a" or "b", got [1]`],
+      ] as const
+    ) {
+      await writeJson(path, json);
+      await rejects(readJson(path, schema), { message: `Cannot read '${path}': ${rule}` });
+    }
+  });
+});
+
 Deno.test("writeFileAtomically() replaces what was there, with text or bytes", async () => {
   await withFolder(async (dir) => {
     const path = join(dir, "model");

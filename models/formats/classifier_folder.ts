@@ -32,7 +32,7 @@ import {
   weightsSha256,
 } from "./weight_files.ts";
 import { CONFIG_FILE, type ModelConfig } from "./config.ts";
-import { familyOf, readConfig } from "../family.ts";
+import { familyOf, isHeadParameter, readConfig } from "../family.ts";
 import { methodOf } from "../tuners/tuner.ts";
 import { safetensorsParts, type TensorSource } from "./safetensors.ts";
 import { Tokenizer } from "../text/tokenizer.ts";
@@ -105,7 +105,11 @@ export async function loadClassifier(dir: string): Promise<Classifier> {
   const weights = await readWeights(dir, config, parameters);
   const missing = parameters.find(({ name }) => !(name in weights));
   if (missing === undefined) return { config, tokenizer, weights };
-  throw new UserError(`Cannot read '${dir}': its weights lack '${missing.name}'`);
+  const isBase = isHeadParameter(config, missing.name);
+  throw new UserError(
+    `Cannot read '${dir}': its weights lack '${missing.name}'` +
+      (isBase ? "; it is a base, which 'train --model' teaches classes" : ""),
+  );
 }
 
 /**

@@ -270,6 +270,10 @@ Deno.test("loadClassifier() refuses weights that lack a tensor", async () => {
       message: `Cannot read '${dir}': its weights lack 'bert.pooler.dense.bias'`,
     });
   });
+  await withModel(async (dir) => {
+    await changeTensors(dir, (tensors) => tensors.delete("classifier.weight"));
+    await rejects(loadClassifier(dir), / lack 'classifier.weight'; it is a base, which 'train /);
+  });
 });
 
 Deno.test("loadClassifier() refuses a tensor of another shape or type", async () => {

@@ -14,7 +14,7 @@ import { addClusterOptions, type ClusterFlags, memberOptions } from "./cluster_o
 
 /** The command with its sub-commands. */
 export function clusterCommand(): Command {
-  const command = new Command("cluster").description("See and furnish a cluster");
+  const command = new Command("cluster").description("See a cluster, and give it models and keys");
   addClusterOptions(command.command("status"))
     .description("Show the NATS server, workers, queue, runs and models")
     .option("--json", "Print JSON on standard output")

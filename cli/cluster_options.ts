@@ -24,7 +24,7 @@ export function addClusterOptions(command: Command): Command {
       "--cluster <servers>",
       "Belong to the cluster of these NATS servers: nats://a:4222,b:4222",
     )
-    .option("--cluster-name <name>", "Name of all that is kept in NATS (default: graft)")
+    .option("--cluster-name <name>", "Prefix of all names in NATS (default: graft)")
     .option("--nats-creds <file>", "Credentials of a NATS user")
     .option("--nats-ca <file>", "Certificate of the authority for TLS to the NATS servers")
     .option(

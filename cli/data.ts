@@ -103,7 +103,9 @@ const AuditSettings = z.object({ maxLength: TrainSettings.shape.maxLength });
 
 function auditCommand(): Command {
   const command = new Command("audit")
-    .description("Say what a data set is worth: leakage, duplicates, conflicts, classes, baselines")
+    .description(
+      "Show the faults of a data set: leakage, duplicates, conflicts, classes, baselines",
+    )
     .argument(
       "<dir>",
       "Folder with train_simple.csv, val_simple.csv and test_simple.csv, or train.csv and so on",
@@ -111,7 +113,7 @@ function auditCommand(): Command {
     .option(
       "--model <dir>",
       "Folder of the model whose word pieces are counted; default: those that a model from " +
-        "random weights would learn, and what is unknown to the bundled base",
+        "random weights would learn, and the share that the bundled base does not know",
     )
     .addOption(
       choiceOption("--problem-type <name>", "Kind of the labels", PROBLEM_TYPES)

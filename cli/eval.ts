@@ -61,9 +61,9 @@ export function evalCommand(): Command {
     )
     .option(
       "--confusions <csv>",
-      "Write label,predicted,texts to this file: how many texts of one class were given another",
+      "Write label,predicted,texts to this file: the number of texts of a class that got another",
     )
-    .addOption(abstainOption("how many are left, and how many of them are right"))
+    .addOption(abstainOption("the report says how many are left, and how many of these are right"))
     .addOption(deviceOption())
     .addOption(dtypeOption("; measured beside float32"))
     .option("--json", "Print the report as JSON on standard output")

@@ -29,7 +29,9 @@ interface Options extends ClusterFlags {
 /** The command and its options. */
 export function migrateCommand(): Command {
   return addClusterOptions(new Command("migrate"))
-    .description("Carry what a server has, which must not run, into a cluster; again goes on")
+    .description(
+      "Carry what a stopped server has into a cluster; the same command goes on where it was cut off",
+    )
     .option("--runs <dir>", "Folder of the server's runs", RUNS_DIR)
     .option("--kv <file>", "File of its state; default: state.kv in --runs")
     .action(migrate);

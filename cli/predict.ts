@@ -55,14 +55,17 @@ export function predictCommand(): Command {
     .option("--mixed", "Each line of standard input is the folder of a model, a tab and a text")
     .option(
       "--file <csv>",
-      "Classify the rows of a CSV, TSV or JSON Lines file: it comes out as CSV with the columns " +
+      "Classify the rows of a CSV, TSV or JSON Lines file, and write it as CSV with the columns " +
         "predicted and score",
     )
-    .option("--text <column>", "The column of the texts in --file; default: the one plainly meant")
+    .option(
+      "--text <column>",
+      "The column of the texts in --file; default: the one with a usual name",
+    )
     .option("--out <csv>", "Where the rows of --file go; default: standard output")
     .option("--delimiter <character>", `${DELIMITER.description}`)
     .option("--encoding <name>", `${ENCODING.description}`)
-    .option("--top-k <number>", "How many classes to print for a text", parseTopK, 3)
+    .option("--top-k <number>", "Classes to print for a text", parseTopK, 3)
     .addOption(abstainOption("null with --json, nothing under predicted with --file"))
     .addOption(deviceOption())
     .addOption(dtypeOption())

@@ -55,8 +55,8 @@ export function runsCommand(): Command {
   ofOne("logs", "The events of a run, until it is over").action(logs);
   ofOne("cancel", "Stop a run within a step, with a checkpoint").action(cancel);
   ofOne("resume", "Go on with a run that was cancelled or has failed").action(resume);
-  ofOne("promote", "Give a run's model the requests that name its model alone")
-    .option("--other-classes", "Also where its classes are others than before")
+  ofOne("promote", "Let a run's model answer the requests for its name")
+    .option("--other-classes", "Even if its classes differ from those before")
     .action(promote);
   return command;
 }

@@ -79,11 +79,11 @@ export function serveCommand(): Command {
       parseCount,
     )
     .option("--preload <model>", "Load a model before the server is ready; repeatable", collect)
-    .option("--model-memory <size>", "Most that loaded models may hold, as 500MB", parseSize)
+    .option("--model-memory <size>", "Most that loaded models may hold, such as 500MB", parseSize)
     .option("--idle-unload <seconds>", "Unload models that nobody asks for", parseSeconds)
     .option(
       "--max-batch-tokens <number>",
-      "Most tokens of a batch, with padding; default: what takes 100 ms",
+      "Most tokens of a batch, with padding; default: as many as take 100 ms",
       parseCount,
     )
     .option(
@@ -122,10 +122,10 @@ export function serveCommand(): Command {
         "on the hub; repeatable",
       collect,
     )
-    .option("--drain-timeout <seconds>", "How long to finish when told to stop", parseSeconds, 30)
+    .option("--drain-timeout <seconds>", "Time to finish when told to stop", parseSeconds, 30)
     .option(
       "--api-key-file <file>",
-      `JSON of hashed keys with their scopes and limits; ${API_KEY_VARIABLE} holds one that may do all`,
+      `JSON of hashed keys with their scopes and limits; ${API_KEY_VARIABLE} holds one that may do everything`,
     )
     .option(
       "--rate-limit <number>",
@@ -134,7 +134,7 @@ export function serveCommand(): Command {
     )
     .option(
       "--cors-origin <origin>",
-      "Site whose pages may use the server, as https://example.com, or * for all; repeatable",
+      "Site whose pages may use the server, such as https://example.com, or * for all; repeatable",
       collect,
     )
     .option("--insecure", "Listen on a public address without a key")

@@ -36,7 +36,10 @@ export function addColumnOptions(command: Command): void {
 /** Adds all flags for reading a table. */
 export function addTableOptions(command: Command): void {
   addColumnOptions(command);
-  command.option("--column-mapping <text>", "The same in one: text=title,label=category");
+  command.option(
+    "--column-mapping <text>",
+    "Both columns in one option: text=title,label=category",
+  );
   addSettingsOptions(command, FormatSettings);
 }
 

@@ -40,18 +40,18 @@ interface Options extends Record<string, unknown>, ColumnOptions {
 export function tuneCommand(): Command {
   const command = new Command("tune")
     .description(
-      "Look for the learning rate, the epochs and what else the mode has that suit a data set, by " +
-        "validation alone, and train once more with the best. Settings that are given stay as given",
+      "Look for the learning rate, epochs and other settings of the mode that suit a data set, by " +
+        "validation alone, and train once more with the best. Settings that you give stay as they are",
     )
     .option("--data <path>", "As train takes it; default: the sample")
     .option("--out <dir>", "Folder for the search; default: runs/<date>-<mode>-<model>-tune")
     .option(
       "--trials <number>",
-      "How many settings are tried, the defaults among them",
+      "Settings to try, the defaults among them",
       parseCount,
       8,
     )
-    .option("--minutes <number>", "Begin nothing that would end later", parseMinutes)
+    .option("--minutes <number>", "Begin no trial that would end later", parseMinutes)
     .option("--resume", "Go on with the search in --out");
   addColumnOptions(command);
   addSettingsOptions(command, TrainSettings);

@@ -48,22 +48,22 @@ function describeTuners(needBase: boolean): string {
 /** The schemas of all settings. */
 const SHAPE = {
   mode: z.enum(MODES).default("full").describe(
-    `The weights to train: ${
-      describeTuners(false)
-    }; or, beside the head and on a base that stays ` +
-      `as it is: ${describeTuners(true)}`,
+    `The weights to train: ${describeTuners(false)}; or the head and, beside a frozen base: ${
+      describeTuners(true)
+    }`,
   ),
   model: MODEL.default(BUNDLED_MODEL).describe(
-    "The base: the one that comes with Graft (bundled), the folder of a BERT, its name on the Hugging Face hub (NAME or OWNER/NAME, with " +
-      "@REVISION for another than main), or random weights in 2 layers of 128 (scratch:tiny), " +
+    "The base: the one that comes with Graft (bundled), a folder, a name on the Hugging Face hub (NAME or OWNER/NAME, with " +
+      "@REVISION if it is not main), or random weights in 2 layers of 128 (scratch:tiny), " +
       "4 of 256 (scratch:mini) or 4 of 512 (scratch:small)",
   ),
   problemType: z.enum(PROBLEM_TYPES).default("single_label_classification").describe(
     "Kind of the labels: the name of a class, names joined by | (empty for none), or a number",
   ),
   epochs: whole(1, 1000).optional().describe(
-    "Passes over the training file; default: 8 from random weights, 3 from the bundled base, 4 " +
-      "from another, or up to 20 of few texts, until there are 200 steps and 20 a class; 20 of a prefix or prompt, 30 of a prefix on the bundled base, 10 of LoRA",
+    "Passes over the training file; default: 3 on the bundled base, 4 on another, up to 20 on few " +
+      "texts, until there are 200 steps and 20 for each class; 8 from random weights; 20 for a " +
+      "prefix or prompt, 30 for a prefix on the bundled base, 10 for LoRA",
   ),
   maxSteps: whole(1).optional().describe("Stop after this many optimizer steps"),
   batchSize: whole(1, 1024).default(16).describe("Texts in a batch"),
@@ -78,16 +78,16 @@ const SHAPE = {
       "and more time",
   ),
   learningRate: positive(1).optional().describe(
-    "The highest learning rate; default: 1e-3, 5e-4 or 3e-4 from random weights, by size, 5e-4 " +
-      "from the bundled base, 5e-5 from another that is 768 wide and more of a narrower one (2e-4 at " +
-      "384), 2e-2 of a prefix, 4e-2 of one on the bundled " +
-      "base, 1e-4 of one with projection, 1e-2 of a prompt, 2e-3 of LoRA",
+    "The highest learning rate; default: 5e-4 on the bundled base; on another 5e-5 if it is 768 " +
+      "wide, and more if it is narrower (2e-4 at 384); 1e-3, 5e-4 or 3e-4 from random weights, by " +
+      "size; 2e-2 for a prefix, 4e-2 for one on the bundled base, 1e-4 for one with projection, " +
+      "1e-2 for a prompt, 2e-3 for LoRA",
   ),
   warmupRatio: between(0, 1).default(0.1)
     .describe("Share of the steps over which the learning rate rises"),
   weightDecay: between(0, 1).default(0.01).describe("Decoupled weight decay"),
   maxGradNorm: positive().default(1).describe(
-    "Gradients are clipped to this norm",
+    "The norm to which gradients are clipped",
   ),
   dropout: between(0, 0.9).default(0.1).describe("Dropout probability"),
   columnMapping: z.string().optional()
@@ -98,8 +98,8 @@ const SHAPE = {
   normalizeLabels: NORMALIZE_LABELS,
   maxLength: whole(3, 512).default(256).describe("The most tokens that the model takes of a text"),
   longTexts: z.enum(LONG_TEXTS).default("truncate").describe(
-    "Longer texts: truncate = lose their end, head-tail = keep a quarter from their start and the " +
-      "rest from their end, chunk = are trained on and predicted in pieces, whose logits are joined",
+    "The treatment of longer texts: truncate = drop the end, head-tail = keep a quarter from the " +
+      "start and the rest from the end, chunk = train and predict in pieces, whose logits are joined",
   ),
   stride: whole(0, 510).optional().describe(
     "Tokens that a chunk has in common with the next; default: an eighth of --max-length",
@@ -120,19 +120,19 @@ const SHAPE = {
     "Stop after this many epochs without a better one",
   ),
   metric: z.enum(COMPARED).optional().describe(
-    "Measure on the validation file that tells the best epoch; default: f1_macro of one class a " +
-      "text, f1_micro of several, mse of numbers",
+    "The measure on the validation file by which the best epoch is chosen; default: f1_macro for " +
+      "one class a text, f1_micro for several, mse for numbers",
   ),
   classWeights: CLASS_WEIGHTS.optional().describe(
-    "How much the texts of each class count in the loss: balanced = all classes together the same, " +
-      "sqrt = half-way there, or NAME=WEIGHT,… where the others have 1; default: each text the same",
+    "The weight of the classes in the loss: balanced = all classes count the same, sqrt = half-way " +
+      "there, or NAME=WEIGHT,… and 1 for the others; default: all texts count the same",
   ),
   shuffle: z.boolean().default(true).meta({
     description: "Take the examples in a new order each epoch",
     negative: "Take the examples in the order of the file",
   }),
   seed: whole(0, 2 ** 32 - 1).default(11)
-    .describe("Determines weights, order and dropout"),
+    .describe("The seed of weights, order and dropout"),
   saveSteps: whole(1).optional()
     .describe(
       "Steps from one checkpoint to the next; default: those of an epoch, and after 5 minutes",
@@ -141,9 +141,10 @@ const SHAPE = {
   keepOptimizer: z.boolean().default(false).describe(
     "Keep the optimizer's moments in the checkpoints when the run is over: two files' worth of weights",
   ),
-  license: z.string().regex(/^[\w.+-]+$/, "must be one word, as apache-2.0").optional().describe(
-    "The license that the model card names, as apache-2.0; default: that of the base, where it is known",
-  ),
+  license: z.string().regex(/^[\w.+-]+$/, "must be one word, such as apache-2.0").optional()
+    .describe(
+      "The license that the model card names, such as apache-2.0; default: that of the base, where it is known",
+    ),
   device: z.enum(["auto", ...DEVICES]).default("auto").describe(
     "Where to train; auto = a GPU, else native code where it is installed, else wasm",
   ),

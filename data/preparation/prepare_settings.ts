@@ -14,21 +14,23 @@ const flag = z.boolean().optional();
 
 /** The setting of {@link TableFormat.delimiter}. */
 export const DELIMITER = z.string().optional()
-  .describe("Between two fields of a table: one character, or tab; default: what the file has");
+  .describe("The delimiter of a table: one character, or tab; default: it is found");
 
 /** The setting of {@link TableFormat.encoding}. */
 export const ENCODING = z.string().optional()
-  .describe("Of tables, such as windows-1252; default: utf-8, or as a byte-order mark says");
+  .describe(
+    "The encoding of tables, such as windows-1252; default: utf-8, or that of a byte-order mark",
+  );
 
 /** The labels of rows that are left out, as {@link SkippedLabels} takes them. */
 export const SKIP_LABELS = z.string().optional().describe(
-  "Leave out the rows with these labels, separated by commas, such as -1 or NaN where there is none",
+  "Leave out the rows with these labels, separated by commas, such as -1 or NaN for no label",
 );
 
 /** Whether labels go through {@link LabelNormaliser}. */
 export const NORMALIZE_LABELS = z.boolean().optional().describe(
   "Merge labels that differ only in case, spaces, Unicode form or the format of a number, and words " +
-    "for no label; take lists apart",
+    "for no label; split lists",
 );
 
 /** The settings of `data prepare`; their defaults depend on the recipe and the data. */
@@ -83,7 +85,7 @@ export interface PrepareSettings {
 
 const SHAPE = {
   recipe: z.enum(["published"]).optional()
-    .describe("Every switch as the published notebook had it; others given here come first"),
+    .describe("Every switch as the published notebook had it, but for those that are given"),
   text: z.string().optional()
     .describe(
       "The columns of the text, joined by a space: names separated by commas; default: the column " +
@@ -104,8 +106,7 @@ const SHAPE = {
   normalizeLabels: NORMALIZE_LABELS,
   group: z.string().optional()
     .describe(
-      "Rows with the same value here stay on one side, instead of rows of one text, which may then " +
-        "stand on both",
+      "The column whose equal values keep rows on one side; default: rows of one text stay together",
     ),
   stopwords: flag.describe("Drop English stop words"),
   stripPunctuation: flag.describe("Put a space for every punctuation character"),

@@ -31,7 +31,11 @@ export function addClusterOptions(command: Command): Command {
       "--artifacts <dir>",
       "Folder that all members share, for files; default: in NATS",
     )
-    .option("--cache <size>", "Most that fetched models may take on the disk", parseSize);
+    .option(
+      "--cache <size>",
+      "Most that fetched models, data sets and reports may take on the disk",
+      parseSize,
+    );
 }
 
 /** The settings for joining the named cluster; `undefined` if none is named. */

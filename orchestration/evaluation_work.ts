@@ -5,7 +5,7 @@
  * @module
  */
 import { dirname, join } from "node:path";
-import { writeJson } from "../lib/files.ts";
+import { removeFolder, writeJson } from "../lib/files.ts";
 import { messageOf } from "../lib/format.ts";
 import { baseNameOf, isAdapter } from "../models/formats/adapter.ts";
 import type { EvaluateJob } from "./job.ts";
@@ -20,6 +20,9 @@ import {
   type RunStore,
 } from "./run_store.ts";
 import type { RunWorkOptions } from "./run_work.ts";
+
+/** The folder of reports in that of the runs. */
+export const REPORTS_DIR = "evaluations";
 
 /** Options of {@link EvaluationWork}. */
 export interface EvaluationWorkOptions extends Omit<RunWorkOptions, "datasetDir" | "processes"> {
@@ -78,11 +81,13 @@ export class EvaluationWork {
         ? { state: "succeeded" }
         : { state: "failed", error: hideFolders(error).slice(0, MAX_ERROR_LENGTH) },
     });
+    // Those who ask for a report fetch it.
+    if (this.#files !== undefined) await removeFolder(dirname(this.reportFile(id)));
     return true;
   }
 
   get #reportsDir(): string {
-    return join(this.#options.runsDir, "evaluations");
+    return join(this.#options.runsDir, REPORTS_DIR);
   }
 
   /** Measures in a subprocess, and writes the report; returns the error if there is none. */
@@ -93,7 +98,8 @@ export class EvaluationWork {
     let failure: string | undefined;
     let reported = false;
     try {
-      const job = await this.#jobOf(evaluation);
+      using inputs = await this.#files?.bringEvaluated(evaluation);
+      const job = await this.#jobOf(evaluation, inputs);
       const reason = await this.#options.processes.run(id, job, async (message) => {
         if (message.type === "error") failure = message.message;
         if (message.type !== "report") return;
@@ -108,10 +114,11 @@ export class EvaluationWork {
   }
 
   /** The job of an evaluation, with its files on this machine. */
-  async #jobOf(evaluation: Evaluation): Promise<EvaluateJob> {
-    const inputs = await this.#files?.bringEvaluated(evaluation);
-    const job = { ...evaluation.job, ...inputs, rowsFile: this.rowsFile(evaluation.id) };
-    const { modelDir } = job;
+  async #jobOf(
+    { id, job: asked }: Evaluation,
+    { modelDir, file }: Pick<EvaluateJob, "modelDir" | "file"> = asked,
+  ): Promise<EvaluateJob> {
+    const job = { ...asked, modelDir, file, rowsFile: this.rowsFile(id) };
     return await isAdapter(modelDir) ? { ...job, base: await baseNameOf(modelDir) } : job;
   }
 

@@ -8,8 +8,11 @@ import type { Evaluation, Run } from "./run_store.ts";
 
 /** Carries files between a worker's disk and the storage that all members of a cluster share. */
 export interface RunFiles {
-  /** Brings the inputs of a run: the folder of its data set, and its base. */
-  bringInputs(run: Run): Promise<{ dataDir: string; base: string }>;
+  /**
+   * Brings the inputs of a run: the folder of its data set, and its base. They stay until the
+   * result is disposed of.
+   */
+  bringInputs(run: Run): Promise<{ dataDir: string; base: string } & Disposable>;
   /** Brings a run's last checkpoint into its next attempt's folder; returns whether it had one. */
   bringCheckpoint(run: Run, dir: string): Promise<boolean>;
   /**
@@ -27,8 +30,11 @@ export interface RunFiles {
   dropCheckpoint(name: string, replacedBy?: string): Promise<void>;
   /** Deletes all files of a run. */
   remove(run: Run): Promise<void>;
-  /** Brings the inputs of an evaluation: the folder of the model, and the file. */
-  bringEvaluated(evaluation: Evaluation): Promise<{ modelDir: string; file: string }>;
+  /**
+   * Brings the inputs of an evaluation: the folder of the model, and the file. They stay until the
+   * result is disposed of.
+   */
+  bringEvaluated(evaluation: Evaluation): Promise<{ modelDir: string; file: string } & Disposable>;
   /** Stores the report and predictions of an evaluation from their folder; returns their name. */
   storeReport(evaluation: Evaluation, dir: string): Promise<string>;
   /** Brings the report and predictions of an evaluation into their folder. */

@@ -128,7 +128,7 @@ export class RunWork {
     const settings = TrainSettings.parse(mapKeys(run.settings, camelCase));
     if (run.cancelling) return await this.#end(own, "cancelled");
     const dir = this.attempts(id).dirOf(attempt);
-    const inputs = await this.#files?.bringInputs(run);
+    using inputs = await this.#files?.bringInputs(run);
     const job: TrainJob = {
       type: "train",
       settings: { ...settings, model: inputs?.base ?? base },

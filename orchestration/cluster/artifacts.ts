@@ -301,17 +301,52 @@ async function* partsOfFile(path: string, partBytes: number): AsyncGenerator<Uin
   }
 }
 
+/** The name of a file beside a folder that names the artifact in it. */
+const MARKER = /\.artifact$/;
+/** The name of a folder that was being fetched. */
+const PARTIAL = /\.[-0-9a-f]{36}\.partial$/;
+/** How long a folder that was asked for stays: it is about to be read. */
+const IN_USE_MS = 60_000;
+
+/** A folder with the artifact in it. */
+interface FetchedFolder {
+  name: string;
+  bytes: number;
+  usedAt: number;
+}
+
 /** Fetched folders, within a budget of disk space. */
 export class FetchedFolders {
   readonly #artifacts: Artifacts;
   readonly #budgetBytes: number;
+  readonly #inUseMs: number;
   readonly #fetching = new Map<string, Promise<void>>();
   /** The fetched folders, the most recently used last. */
-  readonly #folders = new Map<string, { name: string; bytes: number; usedAt: number }>();
+  readonly #folders = new Map<string, FetchedFolder>();
+  /** The numbers of tasks that need a folder. */
+  readonly #held = new Map<string, number>();
 
-  constructor(artifacts: Artifacts, budgetBytes = Infinity) {
+  /** @param inUseMs How long a folder that was asked for stays, beyond the budget if need be. */
+  constructor(artifacts: Artifacts, budgetBytes = Infinity, inUseMs = IN_USE_MS) {
     this.#artifacts = artifacts;
     this.#budgetBytes = budgetBytes;
+    this.#inUseMs = inUseMs;
+  }
+
+  /** Finds what earlier processes have fetched into these folders; it counts, too. */
+  async find(parents: readonly string[]): Promise<void> {
+    const found: { dir: string; name: string; fetchedAt: number }[] = [];
+    for (const path of (await Promise.all(parents.map(pathsIn))).flat()) {
+      if (PARTIAL.test(path)) await removeFolder(path);
+      if (!MARKER.test(path)) continue;
+      const dir = path.replace(MARKER, "");
+      const fetchedAt = (await Deno.stat(path)).mtime?.getTime() ?? 0;
+      if (!await exists(dir)) await Deno.remove(path);
+      else found.push({ dir, name: await Deno.readTextFile(path), fetchedAt });
+    }
+    found.sort((a, b) => a.fetchedAt - b.fetchedAt);
+    for (const { dir, name } of found) await this.#add(dir, name, -Infinity);
+    await this.#makeRoom();
   }
 
   /** Makes sure that the folder of an artifact is there; simultaneous callers share a download. */
@@ -327,38 +362,63 @@ export class FetchedFolders {
     await fetching;
   }
 
-  /** Forgets a fetched folder that has been removed. */
-  forget(dir: string): void {
+  /** Keeps a folder until the result is disposed of. */
+  hold(dir: string): Disposable {
+    this.#held.set(dir, (this.#held.get(dir) ?? 0) + 1);
+    return {
+      [Symbol.dispose]: () => {
+        const left = this.#held.get(dir)! - 1;
+        if (left === 0) this.#held.delete(dir);
+        else this.#held.set(dir, left);
+      },
+    };
+  }
+
+  /** Takes a folder that was made here, and has been stored, for one that was fetched. */
+  async adopt(name: string, dir: string): Promise<void> {
+    await writeFileAtomically(`${dir}.artifact`, name);
+    await this.#add(dir, name, performance.now());
+    await this.#makeRoom();
+  }
+
+  /** Removes a fetched folder. */
+  async remove(dir: string): Promise<void> {
     this.#folders.delete(dir);
+    await removeFolder(dir);
+    await removeFolder(`${dir}.artifact`);
   }
 
   async #fetch(name: string, dir: string): Promise<void> {
     try {
-      // A file beside the folder names the artifact that it holds.
-      const marker = `${dir}.artifact`;
-      const held = await Deno.readTextFile(marker).catch(() => "");
-      if (held !== name || !await exists(dir)) {
-        await this.#artifacts.fetch(name, dir);
-        await writeFileAtomically(marker, name);
-      }
-      let bytes = 0;
-      for (const path of await filesOf(dir)) bytes += (await Deno.stat(join(dir, path))).size;
-      this.#folders.set(dir, { name, bytes, usedAt: performance.now() });
-      await this.#makeRoom();
+      const held = await Deno.readTextFile(`${dir}.artifact`).catch(() => "");
+      if (held !== name || !await exists(dir)) await this.#artifacts.fetch(name, dir);
+      await this.adopt(name, dir);
     } finally {
       this.#fetching.delete(dir);
     }
   }
 
+  async #add(dir: string, name: string, usedAt: number): Promise<void> {
+    let bytes = 0;
+    for (const path of await filesOf(dir)) bytes += (await Deno.stat(join(dir, path))).size;
+    this.#folders.delete(dir);
+    this.#folders.set(dir, { name, bytes, usedAt });
+  }
+
   async #makeRoom(): Promise<void> {
     let total = this.#folders.values().reduce((sum, { bytes }) => sum + bytes, 0);
-    // A folder that was asked for just now is about to be read.
-    const before = performance.now() - 60_000;
+    const before = performance.now() - this.#inUseMs;
     for (const [dir, { bytes, usedAt }] of [...this.#folders]) {
-      if (total <= this.#budgetBytes || usedAt > before) return;
-      this.#folders.delete(dir);
-      await removeFolder(dir);
+      if (total <= this.#budgetBytes) return;
+      if (usedAt > before || this.#held.has(dir)) continue;
+      await this.remove(dir);
       total -= bytes;
     }
   }
+}
+
+/** The paths of the entries of a folder; none if there is no such folder. */
+async function pathsIn(dir: string): Promise<string[]> {
+  if (!await exists(dir)) return [];
+  return (await Array.fromAsync(Deno.readDir(dir))).map(({ name }) => join(dir, name));
 }

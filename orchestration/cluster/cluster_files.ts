@@ -12,7 +12,7 @@ import {
   SAMPLE,
 } from "../../data/dataset_library.ts";
 import { evaluationFile } from "../../data/dataset.ts";
-import { exists, removeFolder } from "../../lib/files.ts";
+import { removeFolder } from "../../lib/files.ts";
 import { UserError } from "../../lib/user_error.ts";
 import { labelsOf } from "../../models/formats/config.ts";
 import { describeClassifier } from "../../models/formats/classifier_folder.ts";
@@ -20,17 +20,10 @@ import { CHECKPOINTS_DIR } from "../../training/folder/checkpoints.ts";
 import { TRAINING_ARGS_FILE } from "../../training/folder/training_args.ts";
 import type { RunFiles } from "../run_files.ts";
 import type { Evaluation, Run } from "../run_store.ts";
-import { ArtifactError, type Artifacts, FetchedFolders } from "./artifacts.ts";
+import { ArtifactError, type Artifacts, type FetchedFolders } from "./artifacts.ts";
 import type { Cluster } from "./connection.ts";
 import { keyOf, type PublishedModels } from "./published_models.ts";
 import { WatchedBucket } from "./watched_bucket.ts";
-
-/** Options of {@link ClusterFiles}. */
-export interface ClusterFilesOptions {
-  runsDir: string;
-  /** The most disk space that fetched models may take, in bytes. */
-  budgetBytes?: number | undefined;
-}
 
 /** Carries files for the supervisor. */
 export class ClusterFiles implements RunFiles {
@@ -44,12 +37,13 @@ export class ClusterFiles implements RunFiles {
     artifacts: Artifacts,
     models: PublishedModels,
     datasets: ClusterDatasets,
-    { runsDir, budgetBytes }: ClusterFilesOptions,
+    folders: FetchedFolders,
+    runsDir: string,
   ) {
     this.#artifacts = artifacts;
     this.#models = models;
     this.#datasets = datasets;
-    this.#folders = new FetchedFolders(artifacts, budgetBytes);
+    this.#folders = folders;
     this.#runsDir = runsDir;
   }
 
@@ -62,11 +56,14 @@ export class ClusterFiles implements RunFiles {
     return dir;
   }
 
-  async bringInputs({ dataset, base }: Run): Promise<{ dataDir: string; base: string }> {
+  async bringInputs(
+    { dataset, base }: Run,
+  ): Promise<{ dataDir: string; base: string } & Disposable> {
     const dataDir = await this.#datasets.bring(dataset);
     // A model of the cluster is known by its folder's name, wherever that is.
     const isPublished = this.#models.ofFolder(basename(base)) !== undefined;
-    return { dataDir, base: isPublished ? await this.bringModel(basename(base)) : base };
+    const inputs = { dataDir, base: isPublished ? await this.bringModel(basename(base)) : base };
+    return { ...inputs, ...this.#hold(dataDir, inputs.base) };
   }
 
   async bringCheckpoint({ id, artifacts }: Run, dir: string): Promise<boolean> {
@@ -157,9 +154,10 @@ export class ClusterFiles implements RunFiles {
 
   async bringEvaluated(
     { dataset, job }: Evaluation,
-  ): Promise<{ modelDir: string; file: string }> {
+  ): Promise<{ modelDir: string; file: string } & Disposable> {
     const modelDir = await this.bringModel(basename(job.modelDir));
-    return { modelDir, file: await evaluationFile(await this.#datasets.bring(dataset)) };
+    const dataDir = await this.#datasets.bring(dataset);
+    return { modelDir, file: await evaluationFile(dataDir), ...this.#hold(modelDir, dataDir) };
   }
 
   async storeReport({ id }: Evaluation, dir: string): Promise<string> {
@@ -167,7 +165,14 @@ export class ClusterFiles implements RunFiles {
   }
 
   async bringReport(name: string, dir: string): Promise<void> {
-    if (!await exists(dir)) await this.#artifacts.fetch(name, dir);
+    await this.#folders.bring(name, dir);
+  }
+
+  /** Keeps folders while a task needs them. */
+  #hold(...dirs: string[]): Disposable {
+    const held = new DisposableStack();
+    for (const dir of dirs) held.use(this.#folders.hold(dir));
+    return { [Symbol.dispose]: () => held.dispose() };
   }
 }
 
@@ -187,13 +192,14 @@ export class ClusterDatasets extends DatasetLibrary {
   private constructor(
     artifacts: Artifacts,
     stored: WatchedBucket<StoredDataset>,
+    folders: FetchedFolders,
     dir: string,
     ingest: Ingest,
   ) {
     super(dir, ingest);
     this.#artifacts = artifacts;
     this.#stored = stored;
-    this.#folders = new FetchedFolders(artifacts);
+    this.#folders = folders;
   }
 
   /**
@@ -204,11 +210,12 @@ export class ClusterDatasets extends DatasetLibrary {
   static async open(
     cluster: Cluster,
     artifacts: Artifacts,
+    folders: FetchedFolders,
     dir: string,
     ingest: Ingest,
   ): Promise<ClusterDatasets> {
     const stored = await WatchedBucket.open<StoredDataset>(cluster, "datasets", (it) => it);
-    return new ClusterDatasets(artifacts, stored, dir, ingest);
+    return new ClusterDatasets(artifacts, stored, folders, dir, ingest);
   }
 
   /** Fetches a data set to this machine, and returns its folder. */
@@ -242,14 +249,14 @@ export class ClusterDatasets extends DatasetLibrary {
     return await super.entry(name);
   }
 
-  /** Shares a data set whose files are here. */
-  async share(name: string): Promise<void> {
+  /** Shares a data set whose files are here, and returns its artifact. */
+  async share(name: string): Promise<string> {
     const artifact = await this.#artifacts.store(
       this.dirOf(name),
       `datasets/${name}/${crypto.randomUUID()}`,
     );
     const created_at = new Date().toISOString();
-    if (await this.#stored.create(keyOf(name), { name, artifact, created_at })) return;
+    if (await this.#stored.create(keyOf(name), { name, artifact, created_at })) return artifact;
     await this.#artifacts.delete(artifact);
     throw new DatasetExistsError(name);
   }
@@ -260,9 +267,9 @@ export class ClusterDatasets extends DatasetLibrary {
     const [name] = args;
     if (this.#stored.summary(keyOf(name)) !== undefined) throw new DatasetExistsError(name);
     // A data set that was deleted on another machine may still be here.
-    await removeFolder(this.dirOf(name));
+    await this.#folders.remove(this.dirOf(name));
     await this.keep(...args);
-    await this.share(name);
+    await this.#folders.adopt(await this.share(name), this.dirOf(name));
     return await this.entry(name);
   }
 
@@ -270,8 +277,7 @@ export class ClusterDatasets extends DatasetLibrary {
     const stored = this.#stored.summary(keyOf(name));
     await this.#stored.delete(keyOf(name));
     if (stored !== undefined) await this.#artifacts.delete(stored.artifact);
-    await removeFolder(this.dirOf(name));
-    this.#folders.forget(this.dirOf(name));
+    await this.#folders.remove(this.dirOf(name));
   }
 
   /** Stops listening to changes. */

@@ -6,7 +6,8 @@
  */
 import { join } from "node:path";
 import type { Ingest } from "../../data/dataset_library.ts";
-import { Artifacts, BucketBlobs, FolderBlobs } from "./artifacts.ts";
+import { REPORTS_DIR } from "../evaluation_work.ts";
+import { Artifacts, BucketBlobs, FetchedFolders, FolderBlobs } from "./artifacts.ts";
 import { ClusterDatasets, ClusterFiles } from "./cluster_files.ts";
 import { Cluster, type ClusterOptions } from "./connection.ts";
 import { JetStreamRunStore, type Offer } from "./jetstream_run_store.ts";
@@ -19,7 +20,7 @@ export interface MemberOptions extends ClusterOptions {
   runsDir: string;
   /** A folder of a file system that all members share, in place of a bucket in NATS. */
   artifactsDir?: string | undefined;
-  /** The most disk space that fetched models may take, in bytes. */
+  /** The most disk space that fetched models, data sets and reports may take, in bytes. */
   cacheBytes?: number | undefined;
   /** The devices and labels of a worker; without them, no task can be claimed. */
   offer?: Offer;
@@ -69,9 +70,11 @@ export class ClusterMember implements AsyncDisposable {
     const artifacts = new Artifacts(blobs);
     const store = await JetStreamRunStore.open(cluster, offer);
     const datasetsDir = join(runsDir, "datasets");
-    const datasets = await ClusterDatasets.open(cluster, artifacts, datasetsDir, ingest);
+    const folders = new FetchedFolders(artifacts, budgetBytes);
+    await folders.find([runsDir, datasetsDir, join(runsDir, REPORTS_DIR)]);
+    const datasets = await ClusterDatasets.open(cluster, artifacts, folders, datasetsDir, ingest);
     const models = await PublishedModels.open(cluster);
-    const files = new ClusterFiles(artifacts, models, datasets, { runsDir, budgetBytes });
+    const files = new ClusterFiles(artifacts, models, datasets, folders, runsDir);
     const config = await WatchedBucket.open<object>(cluster, "config", (it) => it);
     opened.move();
     return new ClusterMember(cluster, store, datasets, models, files, config);

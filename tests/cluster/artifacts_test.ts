@@ -120,3 +120,53 @@ Deno.test("FetchedFolders.bring() fetches once, and another artifact in its plac
     await Deno.remove(dir, { recursive: true });
   }
 });
+
+Deno.test("FetchedFolders keeps to its budget, what earlier processes have fetched included", async () => {
+  const dir = await Deno.makeTempDir();
+  try {
+    const artifacts = new Artifacts(new FolderBlobs(join(dir, "shared")));
+    const from = join(dir, "from");
+    await Deno.mkdir(from);
+    const names: string[] = [];
+    for (let i = 0; i < 5; i++) {
+      await Deno.writeFile(join(from, "a"), new Uint8Array(1000).fill(i));
+      names.push(await artifacts.store(from, `of ${i}`));
+    }
+    const fetched = join(dir, "fetched");
+    const path = (i: number) => join(fetched, String(i));
+    const present = async () => {
+      const entries = await Array.fromAsync(Deno.readDir(fetched));
+      return entries.map(({ name }) => name).sort();
+    };
+    const unlimited = new FetchedFolders(artifacts);
+    for (const i of [0, 1, 2]) await unlimited.bring(names[i]!, path(i));
+    await Deno.mkdir(`${path(9)}.${crypto.randomUUID()}.partial`);
+    await Deno.mkdir(path(8));
+    const at = (i: number) => new Date(2026, 0, 3 - i);
+    for (const i of [0, 1, 2]) await Deno.utime(`${path(i)}.artifact`, at(i), at(i));
+
+    const folders = new FetchedFolders(artifacts, 2500, 0);
+    await folders.find([fetched, join(dir, "none")]);
+    deepStrictEqual(await present(), ["0", "0.artifact", "1", "1.artifact", "8"]);
+    const held = folders.hold(path(1));
+    await folders.bring(names[3]!, path(3));
+    deepStrictEqual(await present(), ["1", "1.artifact", "3", "3.artifact", "8"]);
+    held[Symbol.dispose]();
+    await folders.bring(names[4]!, path(4));
+    deepStrictEqual(await present(), ["3", "3.artifact", "4", "4.artifact", "8"]);
+    // One that was asked for just now stays, whatever the budget.
+    const small = new FetchedFolders(artifacts, 500);
+    await small.bring(names[2]!, path(2));
+    deepStrictEqual(await present(), [
+      "2",
+      "2.artifact",
+      "3",
+      "3.artifact",
+      "4",
+      "4.artifact",
+      "8",
+    ]);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});

@@ -17,6 +17,7 @@ import { KvRunStore } from "../orchestration/kv_run_store.ts";
 import { isOver, type Run } from "../orchestration/run_store.ts";
 import { lockState, OwnedFolder, STATE_FILE } from "../orchestration/server_state.ts";
 import { DEFAULT_ALIAS } from "../serving/model_reference.ts";
+import { ModelRegistry } from "../serving/model_registry.ts";
 import { KvModelStore } from "../serving/model_store.ts";
 import { RUNS_DIR } from "../training/folder/run_folder.ts";
 import { addClusterOptions, type ClusterFlags, memberOptions } from "./cluster_options.ts";
@@ -51,6 +52,8 @@ async function migrate(options: Options): Promise<void> {
   await using member = await ClusterMember.join({ ...cluster, runsDir }, () => Promise.resolve());
 
   const datasets = await migrateDatasets(runsDir, member);
+  // A model that was finished as the server ended has no version yet.
+  await (await ModelRegistry.open({ store: models, runs, runsDir })).list();
   const artifacts = await migrateModels(runsDir, models, member);
   const all = (await runs.list()).reverse();
   for (const run of all) await migrateRun(runsDir, run, runs, member, artifacts.get(run.id));

@@ -7,7 +7,7 @@ import { writeModel } from "../local_server.ts";
 import { clusterTest, NatsServers } from "../cluster/nats_servers.ts";
 
 /** Everything that a server reports of its state. */
-async function inventory(service: Service): Promise<unknown> {
+async function inventory(service: Service) {
   const get = async (path: string) => {
     const response = await service.app.request(`http://127.0.0.1${path}`);
     return response.headers.get("Content-Type")!.startsWith("application/json")
@@ -61,7 +61,7 @@ Deno.test({
         await service.ready;
         return service;
       };
-      let before: unknown;
+      let before: Awaited<ReturnType<typeof inventory>>;
       {
         await writeModel(join(runsDir, "titles"), 1);
         await using server = await open({ runsDir });
@@ -81,10 +81,15 @@ Deno.test({
         }
         before = await inventory(server);
       }
+      await writeModel(join(runsDir, "unseen"), 2);
       const args = ["migrate", "--runs", runsDir, "--cluster", nats.servers];
       for (let again = 0; again < 2; again++) deepStrictEqual(await main(args), 0);
       await using server = await open({ runsDir: clusterDir, cluster: { servers: nats.servers } });
-      deepStrictEqual(await inventory(server), before);
+      const { models, ...rest } = await inventory(server);
+      const unseen = { name: "unseen", versions: [1], current: [{ version: 1, weight: 1 }] };
+      deepStrictEqual(models, [...before.models, { ...unseen, aliases: {} }]);
+      const { models: _, ...expected } = before;
+      deepStrictEqual(rest, expected);
     } finally {
       await Deno.remove(dir, { recursive: true });
     }

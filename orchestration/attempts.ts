@@ -6,7 +6,7 @@
  */
 import { join } from "node:path";
 import { exists, removeFolder } from "../lib/files.ts";
-import { CHECKPOINTS_DIR } from "../training/folder/checkpoints.ts";
+import { copyCheckpoints } from "../training/folder/checkpoints.ts";
 import { METRICS_FILE } from "../training/folder/run_folder.ts";
 import { TRAINING_ARGS_FILE } from "../training/folder/training_args.ts";
 
@@ -41,14 +41,7 @@ export class Attempts {
     await Deno.mkdir(dir, { recursive: true });
     const before = this.dirOf(attempt - 1);
     if (!await exists(join(before, TRAINING_ARGS_FILE))) return false;
-    const checkpoints = join(before, CHECKPOINTS_DIR);
-    if (await exists(checkpoints)) {
-      for await (const { name } of Deno.readDir(checkpoints)) {
-        // An incomplete checkpoint has another name.
-        if (!/^checkpoint-\d+$/.test(name)) continue;
-        await linkFolder(join(checkpoints, name), join(dir, CHECKPOINTS_DIR, name));
-      }
-    }
+    await copyCheckpoints(before, dir);
     await Deno.copyFile(join(before, TRAINING_ARGS_FILE), join(dir, TRAINING_ARGS_FILE));
     return true;
   }
@@ -78,17 +71,6 @@ export class Attempts {
   /** The size of the run's files in bytes; files that two attempts share count twice. */
   async bytes(): Promise<number> {
     return await folderBytes(this.modelDir) + await folderBytes(this.#dir);
-  }
-}
-
-/** A copy of a folder whose files take no room: they are replaced, never changed. */
-async function linkFolder(from: string, to: string): Promise<void> {
-  await Deno.mkdir(to, { recursive: true });
-  for await (const { name, isDirectory } of Deno.readDir(from)) {
-    const [source, target] = [join(from, name), join(to, name)];
-    if (isDirectory) await linkFolder(source, target);
-    // Some file systems know no links.
-    else await Deno.link(source, target).catch(() => Deno.copyFile(source, target));
   }
 }
 

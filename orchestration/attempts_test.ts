@@ -24,6 +24,7 @@ Deno.test("an attempt goes on with the checkpoints of the one before, and change
     const first = attempts.dirOf(1);
     await write(join(first, "training_args.json"), "{}");
     await write(join(first, "checkpoints/checkpoint-5/model.safetensors"), "weights");
+    await write(join(first, "checkpoints/checkpoint-5/optimizer.safetensors"), "moments");
     await write(join(first, "checkpoints/checkpoint-6.partial/model.safetensors"), "half");
     await write(join(first, "lock"), "");
     // Twice, as when the server is killed before the attempt counts.
@@ -41,6 +42,17 @@ Deno.test("an attempt goes on with the checkpoints of the one before, and change
     }
     strictEqual(await attempts.prepare(3), true);
     strictEqual(await exists(first), false);
+  });
+});
+
+Deno.test("an attempt begins anew where the one before had all but ended", async () => {
+  await withAttempts(async (attempts) => {
+    const first = attempts.dirOf(1);
+    await write(join(first, "training_args.json"), "{}");
+    await write(join(first, "metrics.json"), "{}");
+    await write(join(first, "checkpoints/checkpoint-5/model.safetensors"), "weights");
+    strictEqual(await attempts.prepare(2), true);
+    strictEqual(await exists(join(attempts.dirOf(2), "checkpoints")), false);
   });
 });
 

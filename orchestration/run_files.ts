@@ -18,8 +18,8 @@ export interface RunFiles {
   /**
    * Stores the checkpoints of an attempt so far.
    *
-   * @returns Its name, for the run's `checkpoint`; `undefined` if a newer one has already replaced
-   * it.
+   * @returns Its name, for the run's `checkpoint`; `undefined` if there is none to go on from, as
+   * where a newer one is just replacing it.
    */
   storeCheckpoint(run: Run, dir: string): Promise<string | undefined>;
   /** Stores a finished model, and returns its name, for the run's `model`. */

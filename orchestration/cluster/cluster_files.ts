@@ -16,7 +16,7 @@ import { removeFolder } from "../../lib/files.ts";
 import { UserError } from "../../lib/user_error.ts";
 import { labelsOf } from "../../models/formats/config.ts";
 import { describeClassifier } from "../../models/formats/classifier_folder.ts";
-import { CHECKPOINTS_DIR } from "../../training/folder/checkpoints.ts";
+import { CHECKPOINTS_DIR, copyCheckpoints } from "../../training/folder/checkpoints.ts";
 import { TRAINING_ARGS_FILE } from "../../training/folder/training_args.ts";
 import type { RunFiles } from "../run_files.ts";
 import type { Evaluation, Run } from "../run_store.ts";
@@ -87,16 +87,16 @@ export class ClusterFiles implements RunFiles {
     { id, attempt, artifacts }: Run,
     dir: string,
   ): Promise<string | undefined> {
-    const isWanted = (path: string) =>
-      path === TRAINING_ARGS_FILE || path.startsWith(`${CHECKPOINTS_DIR}/checkpoint-`) &&
-        !path.includes(".partial");
+    // Training goes on, and would remove files while they are being sent.
+    const copy = `${dir}.sending`;
     try {
+      await removeFolder(copy);
+      if (!await copyCheckpoints(dir, copy)) return undefined;
+      await Deno.copyFile(join(dir, TRAINING_ARGS_FILE), join(copy, TRAINING_ARGS_FILE));
       const before = artifacts?.checkpoint;
-      return await this.#artifacts.store(dir, `runs/${id}/${attempt}`, { isWanted, before });
-    } catch (error) {
-      // Training has gone on, and has replaced this checkpoint with another.
-      if (error instanceof Deno.errors.NotFound) return undefined;
-      throw error;
+      return await this.#artifacts.store(copy, `runs/${id}/${attempt}`, { before });
+    } finally {
+      await removeFolder(copy);
     }
   }
 

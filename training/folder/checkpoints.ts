@@ -164,6 +164,39 @@ export async function lastCheckpoint(outDir: string): Promise<string | undefined
 }
 
 /**
+ * Copies the checkpoints of a run, which may be training, into another folder. The copies take no
+ * room: files of checkpoints are replaced, never changed.
+ *
+ * @returns Whether a run can go on from them; otherwise nothing is copied. It cannot if the run has
+ * reached its end and has removed the optimizer's moments, or if training replaces the checkpoint at
+ * this moment.
+ */
+export async function copyCheckpoints(from: string, to: string): Promise<boolean> {
+  const last = await lastCheckpoint(from);
+  if (last === undefined) return false;
+  for (const { dir } of await checkpoints(from)) {
+    await linkFolder(dir, join(to, CHECKPOINTS_DIR, basename(dir))).catch((error) => {
+      // It is being removed, file by file, as there is a newer one.
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    });
+  }
+  if (await lastCheckpoint(from) === last && await exists(join(last, OPTIMIZER_FILE))) return true;
+  await removeCheckpoints(to);
+  return false;
+}
+
+/** Copies a folder by links. */
+async function linkFolder(from: string, to: string): Promise<void> {
+  await Deno.mkdir(to, { recursive: true });
+  for await (const { name, isDirectory } of Deno.readDir(from)) {
+    const [source, target] = [join(from, name), join(to, name)];
+    if (isDirectory) await linkFolder(source, target);
+    // Some file systems know no links.
+    else await Deno.link(source, target).catch(() => Deno.copyFile(source, target));
+  }
+}
+
+/**
  * Reads the state of a run from a checkpoint.
  *
  * @throws {UserError} If its file is damaged.

@@ -34,6 +34,8 @@ const FIRST = [
 ];
 /** Settings that the data set determines. */
 const LEFT_OUT = ["problem_type"];
+/** The models that come with Graft. */
+const OWN_MODELS = ["bundled", "scratch:tiny", "scratch:mini", "scratch:small"];
 const CHECK_AFTER_MS = 250;
 
 /** The view. */
@@ -76,29 +78,8 @@ function RunForm(
   },
 ) {
   const [values, setValues] = useState<Values>(initial);
-  const [defaults, setDefaults] = useState<Record<string, unknown>>({});
-  const [error, setError] = useState<Error>();
+  const { defaults, error, setError } = useChecked(values);
   const [busy, setBusy] = useState(false);
-  const request = JSON.stringify(values);
-  useEffect(() => {
-    const aborted = new AbortController();
-    const timer = setTimeout(async () => {
-      try {
-        // The server checks the values of the fields.
-        const body = JSON.parse(request) as Schemas["RunRequest"];
-        const { signal } = aborted;
-        const { settings } = await answered(client.POST("/v1/runs/settings", { body, signal }));
-        setDefaults(settings);
-        setError(undefined);
-      } catch (error) {
-        if (!aborted.signal.aborted) setError(asError(error));
-      }
-    }, CHECK_AFTER_MS);
-    return () => {
-      clearTimeout(timer);
-      aborted.abort();
-    };
-  }, [request]);
   const start = async () => {
     setBusy(true);
     try {
@@ -118,6 +99,10 @@ function RunForm(
   const names = useMemo(() => Object.keys(schema).filter((name) => !LEFT_OUT.includes(name)), [
     schema,
   ]);
+  const options: Record<string, string[]> = {
+    dataset: datasets.map(({ name }) => name),
+    model: [...OWN_MODELS, ...models.map(({ name }) => name)],
+  };
   const field = (name: string) => (
     <Setting
       key={name}
@@ -125,15 +110,7 @@ function RunForm(
       schema={schema[name] ?? {}}
       value={values[name]}
       usual={defaults[name]}
-      options={name === "dataset" ? datasets.map(({ name }) => name) : name === "model"
-        ? [
-          "bundled",
-          "scratch:tiny",
-          "scratch:mini",
-          "scratch:small",
-          ...models.map((it) => it.name),
-        ]
-        : undefined}
+      options={options[name]}
       error={name === fieldAtFault && error instanceof AnswerError ? error.rule : undefined}
       onChange={(value) =>
         setValues(({ [name]: _, ...rest }) =>
@@ -190,6 +167,36 @@ function RunForm(
       </form>
     </>
   );
+}
+
+/**
+ * Has the server check the values of the fields, a moment after each change.
+ *
+ * @returns The settings with their defaults, and the fault of the values.
+ */
+function useChecked(values: Values) {
+  const [defaults, setDefaults] = useState<Record<string, unknown>>({});
+  const [error, setError] = useState<Error>();
+  const request = JSON.stringify(values);
+  useEffect(() => {
+    const aborted = new AbortController();
+    const timer = setTimeout(async () => {
+      try {
+        const body = JSON.parse(request) as Schemas["RunRequest"];
+        const { signal } = aborted;
+        const { settings } = await answered(client.POST("/v1/runs/settings", { body, signal }));
+        setDefaults(settings);
+        setError(undefined);
+      } catch (error) {
+        if (!aborted.signal.aborted) setError(asError(error));
+      }
+    }, CHECK_AFTER_MS);
+    return () => {
+      clearTimeout(timer);
+      aborted.abort();
+    };
+  }, [request]);
+  return { defaults, error, setError };
 }
 
 function Setting(

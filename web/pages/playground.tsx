@@ -46,93 +46,105 @@ export function PlaygroundPage({ canTrain = true }: { canTrain?: boolean }) {
   const asked = (parameters.get("models") ?? parameters.get("model") ?? "").split(",")
     .filter((it) => it !== "");
   const chosen = asked.length > 0 ? asked.slice(0, MAX_MODELS) : references.slice(0, 1);
-  const choose = (models: readonly string[]) =>
-    setParameters({ models: models.join(","), model: "" });
   return (
     <>
       <Heading
         title="Playground"
         note="Type a text; the models answer as you type. The address holds the text and the models."
       />
-      {references.length === 0
-        ? (
-          <Empty icon="playground" title="There is no model to ask yet">
-            <p>A run that succeeds becomes a model.</p>
-            {canTrain && (
-              <p>
-                <a
-                  class="button primary"
-                  href={href(["new"], { dataset: "sample", name: "titles" })}
-                >
-                  <Icon name="play" />
-                  <span>Train on the sample</span>
-                </a>
-              </p>
-            )}
-          </Empty>
-        )
-        : (
-          <>
-            <Card>
-              <div class="field">
-                <label for="text">Text</label>
-                <textarea
-                  id="text"
-                  class="playground-text"
-                  rows={3}
-                  dir="auto"
-                  placeholder="Something to classify"
-                  value={text}
-                  onInput={({ currentTarget }) => setParameters({ text: currentTarget.value })}
-                />
-              </div>
-              {text.trim() === "" && (
-                <div class="examples">
-                  <span class="soft small">For instance</span>
-                  {EXAMPLES.map((example) => (
-                    <button
-                      key={example}
-                      type="button"
-                      class="chip-button"
-                      onClick={() => setParameters({ text: example })}
-                    >
-                      {example}
-                    </button>
-                  ))}
-                </div>
-              )}
-              <div class="model-choice">
-                {chosen.map((model) => (
-                  <span class="chip" key={model}>
-                    <bdi>{model}</bdi>
-                    {chosen.length > 1 && (
-                      <button
-                        type="button"
-                        onClick={() => choose(chosen.filter((it) => it !== model))}
-                      >
-                        <Icon name="close" />
-                        <span class="hidden">Without {model}</span>
-                      </button>
-                    )}
-                  </span>
-                ))}
-                {chosen.length < MAX_MODELS && references.length > chosen.length && (
-                  <select
-                    aria-label="Ask another model, too"
-                    value=""
-                    onChange={({ currentTarget }) => choose([...chosen, currentTarget.value])}
-                  >
-                    <option value="">Ask another, too …</option>
-                    {references.filter((it) => !chosen.includes(it))
-                      .map((it) => <option key={it} value={it}>{it}</option>)}
-                  </select>
-                )}
-              </div>
-            </Card>
-            {text.trim() !== "" && <Answers text={text} models={chosen} />}
-          </>
-        )}
+      {references.length === 0 ? <NoModels canTrain={canTrain} /> : (
+        <>
+          <Card>
+            <div class="field">
+              <label for="text">Text</label>
+              <textarea
+                id="text"
+                class="playground-text"
+                rows={3}
+                dir="auto"
+                placeholder="Something to classify"
+                value={text}
+                onInput={({ currentTarget }) => setParameters({ text: currentTarget.value })}
+              />
+            </div>
+            {text.trim() === "" && <Examples />}
+            <ModelChoice references={references} chosen={chosen} />
+          </Card>
+          {text.trim() !== "" && <Answers text={text} models={chosen} />}
+        </>
+      )}
     </>
+  );
+}
+
+function NoModels({ canTrain }: { canTrain: boolean }) {
+  return (
+    <Empty icon="playground" title="There is no model to ask yet">
+      <p>A run that succeeds becomes a model.</p>
+      {canTrain && (
+        <p>
+          <a class="button primary" href={href(["new"], { dataset: "sample", name: "titles" })}>
+            <Icon name="play" />
+            <span>Train on the sample</span>
+          </a>
+        </p>
+      )}
+    </Empty>
+  );
+}
+
+function Examples() {
+  return (
+    <div class="examples">
+      <span class="soft small">For instance</span>
+      {EXAMPLES.map((example) => (
+        <button
+          key={example}
+          type="button"
+          class="chip-button"
+          onClick={() => setParameters({ text: example })}
+        >
+          {example}
+        </button>
+      ))}
+    </div>
+  );
+}
+
+/** The models that are asked, to be taken away, and others to be added. */
+function ModelChoice(
+  { references, chosen }: { references: readonly string[]; chosen: readonly string[] },
+) {
+  const choose = (models: readonly string[]) =>
+    setParameters({ models: models.join(","), model: "" });
+  return (
+    <div class="model-choice">
+      {chosen.map((model) => (
+        <span class="chip" key={model}>
+          <bdi>{model}</bdi>
+          {chosen.length > 1 && (
+            <button
+              type="button"
+              onClick={() => choose(chosen.filter((it) => it !== model))}
+            >
+              <Icon name="close" />
+              <span class="hidden">Without {model}</span>
+            </button>
+          )}
+        </span>
+      ))}
+      {chosen.length < MAX_MODELS && references.length > chosen.length && (
+        <select
+          aria-label="Ask another model, too"
+          value=""
+          onChange={({ currentTarget }) => choose([...chosen, currentTarget.value])}
+        >
+          <option value="">Ask another, too …</option>
+          {references.filter((it) => !chosen.includes(it))
+            .map((it) => <option key={it} value={it}>{it}</option>)}
+        </select>
+      )}
+    </div>
   );
 }
 

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { addressOf, AnswerError, type Schemas } from "../api.ts";
 import { asError } from "../asked.ts";
@@ -26,6 +27,62 @@ type Columns = Schemas["TableColumns"];
 
 /** The steps from a file to a data set: columns, audit, name. */
 export function Upload({ file, onClose }: { file: File; onClose: () => void }) {
+  const upload = useUpload(file);
+  const { columns, text, label, name, audit, busy, error, act } = upload;
+  const nameError = error instanceof AnswerError && error.field === "name" ? error.rule : undefined;
+  return (
+    <>
+      <Heading title={<bdi>{file.name}</bdi>} note={`${bytes(file.size)}; nothing is saved yet`}>
+        <Button kind="quiet" onClick={onClose}>Another file</Button>
+      </Heading>
+      <FormatCard
+        delimiter={upload.delimiter}
+        encoding={upload.encoding}
+        onDelimiter={upload.setDelimiter}
+        onEncoding={upload.setEncoding}
+      />
+      {columns === undefined && error === undefined && <Loading />}
+      {columns !== undefined && (
+        <ColumnsCard
+          columns={columns}
+          text={text}
+          label={label}
+          onText={upload.setText}
+          onLabel={upload.setLabel}
+        >
+          <Button
+            kind={audit === undefined ? "primary" : "plain"}
+            busy={busy === "audit"}
+            disabled={text === "" || label === ""}
+            onClick={() => void act("audit")}
+          >
+            {busy === "audit" ? "Splitting and auditing" : "Split and audit"}
+          </Button>
+        </ColumnsCard>
+      )}
+      {error !== undefined && nameError === undefined && (
+        <Note kind="danger">{faultOf(error, file)}</Note>
+      )}
+      {audit !== undefined && (
+        <>
+          <SaveCard
+            audit={audit}
+            name={name}
+            error={nameError}
+            busy={busy === "save"}
+            onName={upload.setName}
+            onSave={() => void act("save")}
+          />
+          <Notes notes={audit.notes} />
+          <Audit report={audit.audit} />
+        </>
+      )}
+    </>
+  );
+}
+
+/** A file that is read, audited and saved by the server. */
+function useUpload(file: File) {
   const type = MEDIA_TYPES.find(([end]) => end.test(file.name))![1];
   const [columns, setColumns] = useState<Columns>();
   const [text, setText] = useState("");
@@ -76,122 +133,11 @@ export function Upload({ file, onClose }: { file: File; onClose: () => void }) {
       setBusy(undefined);
     }
   };
-  const nameError = error instanceof AnswerError && error.field === "name" ? error.rule : undefined;
-  return (
-    <>
-      <Heading title={<bdi>{file.name}</bdi>} note={`${bytes(file.size)}; nothing is saved yet`}>
-        <Button kind="quiet" onClick={onClose}>Another file</Button>
-      </Heading>
-      <Card title="How it is read" note="Found in the file; say otherwise where that is wrong">
-        <div class="fields">
-          <FormatChoice
-            id="delimiter"
-            label="Between fields"
-            value={delimiter}
-            options={DELIMITERS}
-            onChange={setDelimiter}
-          />
-          <FormatChoice
-            id="encoding"
-            label="Encoding"
-            value={encoding}
-            options={ENCODINGS}
-            onChange={setEncoding}
-          />
-        </div>
-      </Card>
-      {columns === undefined && error === undefined && <Loading />}
-      {columns !== undefined && (
-        <Card title="Columns" note="Guessed from their names; choose others where that is wrong">
-          <div class="fields">
-            <ColumnChoice
-              id="column-text"
-              label="Texts"
-              value={text}
-              columns={columns.columns}
-              onChange={setText}
-            />
-            <ColumnChoice
-              id="column-label"
-              label="Labels"
-              value={label}
-              columns={columns.columns}
-              onChange={setLabel}
-            />
-          </div>
-          <div class="table-box">
-            <table class="table plain texts">
-              <caption class="hidden">The first rows</caption>
-              <thead>
-                <tr>
-                  {columns.columns.map((column) => (
-                    <th
-                      scope="col"
-                      key={column}
-                      class={column === text || column === label ? "mapped" : ""}
-                    >
-                      <bdi>{column}</bdi>
-                      {column === text && " · text"}
-                      {column === label && " · label"}
-                    </th>
-                  ))}
-                </tr>
-              </thead>
-              <tbody>
-                {columns.rows.map((row, i) => (
-                  <tr key={i}>
-                    {row.map((cell, j) => <td key={j} dir="auto" class="cell-text">{cell}</td>)}
-                  </tr>
-                ))}
-              </tbody>
-            </table>
-          </div>
-          <div class="form-actions">
-            <Button
-              kind={audit === undefined ? "primary" : "plain"}
-              busy={busy === "audit"}
-              disabled={text === "" || label === ""}
-              onClick={() =>
-                void act("audit")}
-            >
-              {busy === "audit" ? "Splitting and auditing" : "Split and audit"}
-            </Button>
-          </div>
-        </Card>
-      )}
-      {error !== undefined && nameError === undefined && (
-        <Note kind="danger">{faultOf(error, file)}</Note>
-      )}
-      {audit !== undefined && (
-        <>
-          <Card
-            title="Save it"
-            note={`${sizes(audit)}. All rows of one text are on one side. ${audit.leakage}`}
-          >
-            <form
-              class="inline-form"
-              onSubmit={(event) => {
-                event.preventDefault();
-                void act("save");
-              }}
-            >
-              <Field id="dataset-name" label="Name" error={nameError}>
-                <input
-                  id="dataset-name"
-                  value={name}
-                  autocomplete="off"
-                  onInput={({ currentTarget }) => setName(currentTarget.value)}
-                />
-              </Field>
-              <Button type="submit" kind="primary" busy={busy === "save"}>Save the data set</Button>
-            </form>
-          </Card>
-          <Notes notes={audit.notes} />
-          <Audit report={audit.audit} />
-        </>
-      )}
-    </>
-  );
+  return {
+    ...{ columns, audit, busy, error, act },
+    ...{ text, label, delimiter, encoding, name },
+    ...{ setText, setLabel, setDelimiter, setEncoding, setName },
+  };
 }
 
 const DELIMITERS = [
@@ -213,6 +159,36 @@ const ENCODINGS = [
   ["gb18030", "GB 18030, Chinese"],
 ] as const;
 
+function FormatCard(
+  { delimiter, encoding, onDelimiter, onEncoding }: {
+    delimiter: string;
+    encoding: string;
+    onDelimiter: (delimiter: string) => void;
+    onEncoding: (encoding: string) => void;
+  },
+) {
+  return (
+    <Card title="How it is read" note="Found in the file; say otherwise where that is wrong">
+      <div class="fields">
+        <FormatChoice
+          id="delimiter"
+          label="Between fields"
+          value={delimiter}
+          options={DELIMITERS}
+          onChange={onDelimiter}
+        />
+        <FormatChoice
+          id="encoding"
+          label="Encoding"
+          value={encoding}
+          options={ENCODINGS}
+          onChange={onEncoding}
+        />
+      </div>
+    </Card>
+  );
+}
+
 /** A choice of how a table is read. */
 function FormatChoice(
   { id, label, value, options, onChange }: {
@@ -229,6 +205,67 @@ function FormatChoice(
         {options.map(([value, name]) => <option key={value} value={value}>{name}</option>)}
       </select>
     </Field>
+  );
+}
+
+/** The choice of the columns, above the first rows; `children` are the actions below them. */
+function ColumnsCard(
+  { columns: { columns, rows }, text, label, onText, onLabel, children }: {
+    columns: Columns;
+    text: string;
+    label: string;
+    onText: (column: string) => void;
+    onLabel: (column: string) => void;
+    children: ComponentChildren;
+  },
+) {
+  return (
+    <Card title="Columns" note="Guessed from their names; choose others where that is wrong">
+      <div class="fields">
+        <ColumnChoice
+          id="column-text"
+          label="Texts"
+          value={text}
+          columns={columns}
+          onChange={onText}
+        />
+        <ColumnChoice
+          id="column-label"
+          label="Labels"
+          value={label}
+          columns={columns}
+          onChange={onLabel}
+        />
+      </div>
+      <div class="table-box">
+        <table class="table plain texts">
+          <caption class="hidden">The first rows</caption>
+          <thead>
+            <tr>
+              {columns.map((column) => (
+                <th
+                  scope="col"
+                  key={column}
+                  class={column === text || column === label ? "mapped" : ""}
+                >
+                  <bdi>{column}</bdi>
+                  {column === text && " · text"}
+                  {column === label && " · label"}
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {rows.map((row, i) => (
+              <tr key={i}>
+                {row.map((cell, j) => <td key={j} dir="auto" class="cell-text">{cell}</td>)}
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+      <div class="form-actions">{children}</div>
+    </Card>
   );
 }
 
@@ -252,6 +289,42 @@ function ColumnChoice(
         {columns.map((column) => <option key={column} value={column}>{column}</option>)}
       </select>
     </Field>
+  );
+}
+
+function SaveCard(
+  { audit, name, error, busy, onName, onSave }: {
+    audit: Schemas["DatasetWithAudit"];
+    name: string;
+    error: string | undefined;
+    busy: boolean;
+    onName: (name: string) => void;
+    onSave: () => void;
+  },
+) {
+  return (
+    <Card
+      title="Save it"
+      note={`${sizes(audit)}. All rows of one text are on one side. ${audit.leakage}`}
+    >
+      <form
+        class="inline-form"
+        onSubmit={(event) => {
+          event.preventDefault();
+          onSave();
+        }}
+      >
+        <Field id="dataset-name" label="Name" error={error}>
+          <input
+            id="dataset-name"
+            value={name}
+            autocomplete="off"
+            onInput={({ currentTarget }) => onName(currentTarget.value)}
+          />
+        </Field>
+        <Button type="submit" kind="primary" busy={busy}>Save the data set</Button>
+      </form>
+    </Card>
   );
 }
 

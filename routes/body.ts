@@ -71,14 +71,38 @@ async function* decompressed(
   const compression = COMPRESSIONS[name];
   const bytes = inTime(body, timeoutMs);
   if (compression === undefined) return yield* bytes;
+  const pieces = inPieces(bytes);
+  let first = new Uint8Array(0);
+  while (first.length < ZLIB_HEADER_BYTES) {
+    const { value } = await pieces.next();
+    if (value === undefined) break;
+    first = new Uint8Array(await new Blob([first, value]).arrayBuffer());
+  }
+  // Some clients leave out the header of zlib.
+  const format = compression === "deflate" && !hasZlibHeader(first) ? "deflate-raw" : compression;
   try {
-    yield* ReadableStream.from(inPieces(bytes))
-      .pipeThrough(new DecompressionStream(compression));
+    yield* ReadableStream.from(startingWith(first, pieces))
+      .pipeThrough(new DecompressionStream(format));
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
     const message = `The body is not compressed by ${compression}, as its Content-Encoding says`;
     throw new HTTPException(400, { message });
   }
+}
+
+const ZLIB_HEADER_BYTES = 2;
+
+/** Whether the first bytes are a header of zlib (RFC 1950). */
+function hasZlibHeader([method = 0, flags = 0]: Uint8Array): boolean {
+  return (method & 0x0f) === 8 && (method * 256 + flags) % 31 === 0;
+}
+
+async function* startingWith<Item>(
+  first: Item,
+  rest: AsyncIterable<Item>,
+): AsyncGenerator<Item> {
+  yield first;
+  yield* rest;
 }
 
 async function* inTime(

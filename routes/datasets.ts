@@ -175,7 +175,7 @@ export function datasetRoutes(options: DatasetRoutesOptions): OpenAPIHono {
     const entry = await datasets.add(name, problemType, write, context.req.raw.signal)
       .catch(refuseBadFile);
     context.header("Location", `/v1/datasets/${name}`);
-    return context.json(entry, 201);
+    return context.json(describedOverHttp(entry), 201);
   });
   router.openapi(preview, async (context) => {
     const { problem_type: problemType, ...query } = context.req.valid("query");
@@ -184,7 +184,7 @@ export function datasetRoutes(options: DatasetRoutesOptions): OpenAPIHono {
     const { signal } = context.req.raw;
     const { audit, ...entry } = await datasets.preview("preview", problemType, write, signal)
       .catch(refuseBadFile);
-    return context.json({ ...entry, audit }, 200);
+    return context.json({ ...describedOverHttp(entry), audit }, 200);
   });
   router.openapi(columns, async (context) => {
     const { raw } = context.req;
@@ -208,7 +208,7 @@ export function datasetRoutes(options: DatasetRoutesOptions): OpenAPIHono {
     const { name } = context.req.valid("param");
     await checkThere(datasets, name);
     const audit = { ...await datasets.audit(name), dir: name };
-    return context.json({ ...await datasets.entry(name), audit }, 200);
+    return context.json({ ...describedOverHttp(await datasets.entry(name)), audit }, 200);
   });
   router.openapi(remove, async (context) => {
     const { name } = context.req.valid("param");
@@ -244,7 +244,7 @@ async function readableEntry(
   name: string,
 ): Promise<z.infer<typeof DatasetEntry>[]> {
   try {
-    return [await datasets.entry(name)];
+    return [describedOverHttp(await datasets.entry(name))];
   } catch (error) {
     console.error(`Left the data set '${name}' out of the list: ${messageOf(error)}`);
     return [];
@@ -347,7 +347,20 @@ async function columnsOf(
 
 /** A message about a file, without its path on the server, and with parameters instead of flags. */
 function inTermsOfHttp(message: string): string {
-  return message
-    .replaceAll(/'([^']*\/[^']*)'/g, (_, path: string) => `'${basename(path)}'`)
-    .replaceAll(/--([a-z]+(?:-[a-z]+)*)/g, (_, flag: string) => flag.replaceAll("-", "_"));
+  const pathless = message
+    .replaceAll(/'([^']*\/[^']*)'/g, (_, path: string) => `'${basename(path)}'`);
+  return withParameters(pathless);
+}
+
+/** A message in which parameters stand for the flags of a command. */
+function withParameters(message: string): string {
+  return message.replaceAll(
+    /--([a-z]+(?:-[a-z]+)*)/g,
+    (_, flag: string) => flag.replaceAll("-", "_"),
+  );
+}
+
+/** A data set whose notes speak of parameters. */
+function describedOverHttp<Entry extends z.infer<typeof DatasetEntry>>(entry: Entry): Entry {
+  return { ...entry, notes: entry.notes.map(withParameters) };
 }

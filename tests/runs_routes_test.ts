@@ -354,10 +354,12 @@ Deno.test("a table of any kind is taken, and told of", async () => {
     "Texts are in the column 'Review', labels in 'Category'",
     "1 bad row is left out: line 42: expected 2 fields, got 3",
   ]);
+  const bad = await (await upload(server, "name=bad", `${csv}\r\nbad`)).json();
+  match(bad.error, / In all 2 rows are bad: skip_bad_rows leaves them out$/);
   const spelled = await upload(server, "name=spelled&skip_bad_rows=true", csv);
   match(
     (await spelled.json()).notes.at(-1),
-    /^Labels that differ only in case.*"b" \(20\) \/ "B" \(1\)/,
+    /^Labels that differ only in case.*"b" \(20\) \/ "B" \(1\)\. normalize_labels merges them$/,
   );
 });
 

@@ -19,6 +19,7 @@ import {
 } from "../routes/access.ts";
 import { apiKeyVariable } from "./api_key.ts";
 import { Service } from "../routes/service.ts";
+import type { ServiceOptions } from "../routes/service_options.ts";
 import { connectionsPossible, HttpServer } from "../serving/http_server.ts";
 import { RUNS_DIR } from "../training/folder/run_folder.ts";
 import { addClusterOptions, type ClusterFlags, memberOptions } from "./cluster_options.ts";
@@ -143,28 +144,46 @@ export function serveCommand(): Command {
 }
 
 async function run(options: Options): Promise<void> {
-  const { host, port, runs: runsDir, models: modelsDir } = options;
   const apiKeys = await readKeys(options);
   const cluster = memberOptions(options);
-  const checkKeys = (hasKeys: boolean) => {
-    if (isLoopback(host) || hasKeys || options.insecure) return;
-    throw new UserError(
-      `Cannot listen on '${host}' without --api-key-file or ${API_KEY_VARIABLE}: others could reach it; or use --insecure`,
-    );
-  };
-  if (cluster === undefined) checkKeys(apiKeys.length > 0);
-  else if (modelsDir !== undefined) {
+  // The keys of a cluster are known once it has been joined.
+  if (cluster === undefined) checkKeys(options, apiKeys.length > 0);
+  await checkModels(options);
+  // The service is held until the process ends: the state has one owner.
+  await using service = await Service.open(serviceOptions(options, apiKeys, cluster));
+  checkKeys(options, service.hasKeys);
+  const server = await listen(service, options);
+  await answerUntilStopped(service, server, options.drainTimeout * 1000);
+}
+
+/** Refuses to listen where strangers could reach a server without keys. */
+function checkKeys({ host, insecure }: Options, hasKeys: boolean): void {
+  if (isLoopback(host) || hasKeys || insecure) return;
+  throw new UserError(
+    `Cannot listen on '${host}' without --api-key-file or ${API_KEY_VARIABLE}: others could reach it; or use --insecure`,
+  );
+}
+
+async function checkModels({ models, cluster }: Options): Promise<void> {
+  if (models === undefined) return;
+  if (cluster !== undefined) {
     throw new UserError(
       "Cannot use --models with --cluster: the others would not see them; use 'cluster publish'",
     );
   }
-  if (modelsDir !== undefined && !await exists(modelsDir)) {
-    throw new UserError(`Cannot serve the models of '${modelsDir}': no such folder`);
+  if (!await exists(models)) {
+    throw new UserError(`Cannot serve the models of '${models}': no such folder`);
   }
-  // The service is held until the process ends: the state has one owner.
-  await using service = await Service.open({
-    runsDir,
-    modelsDir,
+}
+
+function serviceOptions(
+  options: Options,
+  apiKeys: readonly ApiKey[],
+  cluster: ServiceOptions["cluster"],
+): ServiceOptions {
+  return {
+    runsDir: options.runs,
+    modelsDir: options.models,
     cluster,
     kv: options.kv,
     device: options.device,
@@ -183,32 +202,44 @@ async function run(options: Options): Promise<void> {
     heartbeatTimeoutMs: options.heartbeatTimeout * 1000,
     allowedBases: options.allowBase ?? [],
     preload: options.preload ?? [],
-    loopbackOnly: isLoopback(host),
+    loopbackOnly: isLoopback(options.host),
     apiKeys,
     requestsPerMinute: options.rateLimit,
     corsOrigins: options.corsOrigin ?? [],
     // OpenTelemetry, if it is on, takes the severity from the function.
     log: (entry) => console[entry.level](JSON.stringify(entry)),
     page: options.ui,
-  });
+  };
+}
 
-  checkKeys(service.hasKeys);
-  const { folder } = service;
-  const maxConnections = connectionsPossible(folder.addressFile, options.maxConnections);
-  const server = HttpServer.listen({ hostname: host, port, maxConnections }, service.app.fetch);
+async function listen(
+  { app, folder }: Service,
+  { host, port, maxConnections: most, ui }: Options,
+): Promise<HttpServer> {
+  const maxConnections = connectionsPossible(folder.addressFile, most);
+  const server = HttpServer.listen({ hostname: host, port, maxConnections }, app.fetch);
   const address = `http://${server.address.hostname}:${server.address.port}`;
   await folder.tell(address);
   writeLine(Deno.stderr, `Listening on ${address}`);
-  if (options.ui) {
+  if (ui) {
     writeLine(Deno.stderr, "Open it in a browser to watch runs, try models and see their mistakes");
   }
+  return server;
+}
+
+/** Resolves when a signal has ended the server, and all its requests are answered. */
+async function answerUntilStopped(
+  service: Service,
+  server: HttpServer,
+  drainTimeoutMs: number,
+): Promise<void> {
   // Under `deno task` a signal comes twice: from the terminal, and from the task.
   let stopping: Promise<void> | undefined;
   const stop = () => {
     // A server that shuts down cuts off bodies that it still reads: https://github.com/denoland/deno/issues/36809
     stopping ??= service.stop(() => server.shutdown());
     // The timer cuts off requests that take longer, and does not keep the process alive.
-    setTimeout(() => Deno.exit(0), options.drainTimeout * 1000).unref();
+    setTimeout(() => Deno.exit(0), drainTimeoutMs).unref();
   };
   Deno.addSignalListener("SIGINT", stop);
   Deno.addSignalListener("SIGTERM", stop);

@@ -174,18 +174,22 @@ async function whatInstead(dir: string): Promise<string> {
 /**
  * Reads a model's `config.json`.
  *
+ * @param hasLinks Whether links are looked for; not where it is known that there are none.
  * @throws {UserError} If there is none, its family is unknown to Graft, or a link leads out of the
  * folder.
  */
-export async function readConfig(dir: string): Promise<ModelConfig> {
-  await checkLinks(dir);
+export async function readConfig(
+  dir: string,
+  { hasLinks = true }: { hasLinks?: boolean } = {},
+): Promise<ModelConfig> {
+  if (hasLinks) await checkLinks(dir);
   const file = join(dir, CONFIG_FILE);
-  if (!await exists(file)) {
+  const config = await readJson(file, TypedConfig).catch(async (error) => {
+    if (await exists(file)) throw error;
     throw new UserError(
       `Cannot read a model from '${dir}': it holds no ${CONFIG_FILE}${await whatInstead(dir)}`,
     );
-  }
-  const config = await readJson(file, TypedConfig);
+  });
   const { model_type: modelType } = config;
   const family = FAMILIES.find((family) => family.modelType === modelType);
   if (family !== undefined && config.is_decoder) {

@@ -4,13 +4,14 @@
  * @module
  */
 import { dirname, join } from "node:path";
-import { checkRegular, exists, fileInfo, realPath } from "../lib/files.ts";
+import { checkRegular, fileInfo, realPath } from "../lib/files.ts";
 import { mapAtOnce } from "../lib/map_at_once.ts";
 import { UserError } from "../lib/user_error.ts";
 import { readConfig } from "../models/family.ts";
-import { baseNameOf, isAdapter } from "../models/formats/adapter.ts";
+import { baseNameOf } from "../models/formats/adapter.ts";
+import { ADAPTER_CONFIG_FILE } from "../models/formats/adapter_files.ts";
 import { BUNDLED_MODEL, CONFIG_FILE } from "../models/formats/config.ts";
-import { modelIdentity } from "../models/formats/model_folder.ts";
+import { type ModelIdentity, modelIdentity } from "../models/formats/model_folder.ts";
 import type { Run, RunStore } from "../orchestration/run_store.ts";
 import { type FinishedRun, finishedRuns } from "../training/folder/run_folder.ts";
 
@@ -33,11 +34,10 @@ export interface ModelFoldersOptions {
 }
 
 /** A model's files in a folder. */
-export interface FoundModel {
+export interface FoundModel extends ModelIdentity {
   name: string;
   dir: string;
   finishedAt: Date;
-  identity: string;
   /** Whether the model is to take over the requests of its name. */
   promote: boolean;
 }
@@ -52,7 +52,7 @@ export class ModelFolders {
   /** Runs by id, as the store last returned them. */
   readonly #knownRuns = new Map<string, KnownRun>();
   /** The identities of folders, with the time of their files. */
-  readonly #identities = new Map<string, { finishedAt: number; identity: string }>();
+  readonly #identities = new Map<string, { finishedAt: number; identity: ModelIdentity }>();
 
   /** @param report Called with each error that leaves something out. */
   constructor(options: ModelFoldersOptions, report: (what: string, error: unknown) => void) {
@@ -76,7 +76,7 @@ export class ModelFolders {
     const found = await mapAtOnce(all, FOLDERS_AT_ONCE, async (folder): Promise<FoundModel[]> => {
       try {
         const promote = folder.promote ?? false;
-        return [{ ...folder, promote, identity: await this.#identityOf(folder) }];
+        return [{ ...folder, promote, ...await this.#identityOf(folder) }];
       } catch (error) {
         onBad(folder.dir, error);
         return [];
@@ -85,11 +85,13 @@ export class ModelFolders {
     return found.flat().sort((a, b) => a.finishedAt.getTime() - b.finishedAt.getTime());
   }
 
-  async #identityOf({ dir, finishedAt }: Pick<FoundModel, "dir" | "finishedAt">): Promise<string> {
+  async #identityOf(
+    { dir, finishedAt }: Pick<FoundModel, "dir" | "finishedAt">,
+  ): Promise<ModelIdentity> {
     const known = this.#identities.get(dir);
     if (known?.finishedAt === finishedAt.getTime()) return known.identity;
-    await this.#checkBase(dir);
     const identity = await modelIdentity(dir);
+    if (identity.files.includes(ADAPTER_CONFIG_FILE)) await this.#checkBase(dir);
     this.#identities.set(dir, { finishedAt: finishedAt.getTime(), identity });
     return identity;
   }
@@ -100,7 +102,6 @@ export class ModelFolders {
    * @throws {UserError} If it is not: an adapter's description may come from anyone.
    */
   async #checkBase(dir: string): Promise<void> {
-    if (!await isAdapter(dir)) return;
     const base = await baseNameOf(dir);
     const { allowedBases = [], runsDir, modelsDir } = this.#options;
     if (base === BUNDLED_MODEL || allowedBases.includes(base)) return;
@@ -132,11 +133,12 @@ export class ModelFolders {
     }
   }
 
-  /** Whether a folder's configuration can be read. */
-  async isReadable(dir: string): Promise<boolean> {
+  /** Whether a folder's configuration can be read; that of an adapter has been. */
+  async isReadable({ dir, files, hasLinks }: Omit<FoundModel, "name">): Promise<boolean> {
     try {
-      const hasConfig = await exists(join(dir, CONFIG_FILE));
-      if (hasConfig && !await isAdapter(dir)) await readConfig(dir);
+      if (files.includes(CONFIG_FILE) && !files.includes(ADAPTER_CONFIG_FILE)) {
+        await readConfig(dir, { hasLinks });
+      }
       return true;
     } catch (error) {
       this.#reportBad(dir, error);

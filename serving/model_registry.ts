@@ -297,7 +297,7 @@ export class ModelRegistry {
     const readable = await mapAtOnce(
       found,
       FOLDERS_AT_ONCE,
-      async (it) => this.#known(it) !== undefined || await this.#folders.isReadable(it.dir),
+      async (it) => this.#known(it) !== undefined || await this.#folders.isReadable(it),
     );
     for (const [i, it] of found.entries()) {
       if (readable[i]) await this.#add(it, served.get(it.name));

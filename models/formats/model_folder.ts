@@ -8,9 +8,13 @@ import { basename, dirname, join, relative } from "node:path";
 import { crc32 } from "node:zlib";
 import { checkRegular, isSystemError, realPath } from "../../lib/files.ts";
 import { UserError } from "../../lib/user_error.ts";
+import { ADAPTER_CONFIG_FILE } from "./adapter_files.ts";
+import { CONFIG_FILE } from "./config.ts";
 
-/** The files that a model is read from, and the folders of such files. */
-const PARTS = /\.(json|safetensors|onnx|txt)$|^(onnx|1_Pooling)$/;
+/** The files that a model is read from. */
+const FILES = /\.(json|safetensors|onnx|txt)$/;
+/** The folders of such files. */
+const FOLDERS = ["onnx", "1_Pooling"];
 
 /**
  * Checks that no link leads out of a model's folder, as a model could thereby reveal files of the
@@ -19,30 +23,32 @@ const PARTS = /\.(json|safetensors|onnx|txt)$|^(onnx|1_Pooling)$/;
  * @throws {UserError} If a link does.
  */
 export async function checkLinks(dir: string): Promise<void> {
-  const inside = await realPath(dir);
-  if (inside === undefined) return;
-  const isSnapshot = basename(dirname(inside)) === "snapshots";
-  const root = isSnapshot ? dirname(dirname(inside)) : inside;
-  for (const folder of [inside, join(inside, "onnx"), join(inside, "1_Pooling")]) {
-    for (const { name, isSymlink } of await entries(folder)) {
-      if (!isSymlink || !PARTS.test(name)) continue;
-      const path = join(folder, name);
-      const target = await realPath(path);
-      // A reader of a link that leads to nothing reports it.
-      if (target === undefined && !await isLoop(path)) continue;
-      if (target !== undefined && !/^\.\.(\/|\\|$)/.test(relative(root, target))) continue;
-      throw new UserError(
-        `Cannot read '${path}': a link in a model's folder must lead to a file of that folder; ` +
-          "put a copy of the file in its place",
-      );
-    }
+  let root: string | undefined;
+  for await (const { path: part, isSymlink } of partsIn(dir)) {
+    if (!isSymlink) continue;
+    root ??= await rootOf(dir);
+    const path = join(dir, part);
+    const target = await realPath(path);
+    // A reader of a link that leads to nothing reports it.
+    if (target === undefined && !await isLoop(path)) continue;
+    if (target !== undefined && !/^\.\.(\/|\\|$)/.test(relative(root, target))) continue;
+    throw new UserError(
+      `Cannot read '${path}': a link in a model's folder must lead to a file of that folder; ` +
+        "put a copy of the file in its place",
+    );
   }
+}
+
+/** The folder out of which no link of a model may lead. */
+async function rootOf(dir: string): Promise<string> {
+  const inside = await realPath(dir) ?? dir;
+  return basename(dirname(inside)) === "snapshots" ? dirname(dirname(inside)) : inside;
 }
 
 /** The files that tell a model from others. */
 const IDENTITY_FILES = [
-  "config.json",
-  "adapter_config.json",
+  CONFIG_FILE,
+  ADAPTER_CONFIG_FILE,
   "metrics.json",
   "model.safetensors",
   "model.safetensors.index.json",
@@ -54,22 +60,36 @@ const END_BYTES = 2 ** 16;
 /** The length of an identity; those that earlier versions of Graft made are longer. */
 export const IDENTITY_LENGTH = 32;
 
+/** A model as it is told from others. */
+export interface ModelIdentity {
+  /**
+   * A digest of small files, and of the ends of large ones, as training changes all weights of a
+   * head. File times are no part of it. It is no proof against forgery.
+   */
+  identity: string;
+  /** Which of {@link IDENTITY_FILES} there are. */
+  files: readonly string[];
+  /** Whether one of the model's files or folders is a link. */
+  hasLinks: boolean;
+}
+
 /**
- * A digest that tells a model from others that were in its folder before it: of small files, and of
- * the ends of large ones, as training changes all weights of a head. File times are no part of it.
- * It is no proof against forgery.
+ * Tells a model from others that were in its folder before it.
  *
  * @throws {UserError} If one of these files is not a regular file.
  */
-export async function modelIdentity(dir: string): Promise<string> {
+export async function modelIdentity(dir: string): Promise<ModelIdentity> {
   // A server does this for many models. To list folders takes less time than to look for each file,
   // a checksum takes a tenth of the time of a hash, and an open file tells its size at once.
-  const present = new Map<string, Deno.DirEntry>();
-  for (const folder of ["", "onnx/"]) {
-    for (const it of await entries(join(dir, folder))) present.set(folder + it.name, it);
+  const present = new Map<string, Part>();
+  let hasLinks = false;
+  for await (const part of partsIn(dir)) {
+    present.set(part.path, part);
+    hasLinks ||= part.isSymlink;
   }
+  const files = IDENTITY_FILES.filter((name) => present.has(name));
   const parts: string[] = [];
-  for (const name of IDENTITY_FILES.filter((name) => present.has(name))) {
+  for (const name of files) {
     const path = join(dir, name);
     if (!present.get(name)!.isFile) await checkRegular(path);
     using file = await Deno.open(path);
@@ -85,7 +105,8 @@ export async function modelIdentity(dir: string): Promise<string> {
     const last = lastStart > 0 ? crc32(block) : first;
     parts.push(`${name} ${size} ${first} ${last}`);
   }
-  return hash("sha256", parts.join("\n")).slice(0, IDENTITY_LENGTH);
+  const identity = hash("sha256", parts.join("\n")).slice(0, IDENTITY_LENGTH);
+  return { identity, files, hasLinks };
 }
 
 /** Fills a block with the next bytes of a file, as far as there are any. */
@@ -101,6 +122,26 @@ async function isLoop(path: string): Promise<boolean> {
     () => false,
     (error) => !(error instanceof Deno.errors.NotFound),
   );
+}
+
+/** A part of a model's folder: a file, a folder, or a link to either. */
+interface Part {
+  /** Its path in the model's folder. */
+  path: string;
+  isFile: boolean;
+  isSymlink: boolean;
+}
+
+/** Yields the parts of a model's folder, and a folder before what is in it. */
+async function* partsIn(dir: string): AsyncGenerator<Part> {
+  for (const { name, isFile, isSymlink } of await entries(dir)) {
+    const isFolder = FOLDERS.includes(name);
+    if (isFolder || FILES.test(name)) yield { path: name, isFile, isSymlink };
+    if (!isFolder) continue;
+    for (const { name: file, ...kind } of await entries(join(dir, name))) {
+      if (FILES.test(file)) yield { path: `${name}/${file}`, ...kind };
+    }
+  }
 }
 
 /** The entries of a folder; none if there is no such folder. */

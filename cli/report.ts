@@ -227,7 +227,9 @@ export function confusions(
 ): Confusion[] {
   const found: Confusion[] = [];
   for (const [index, row] of confusion_matrix.entries()) {
-    for (const [other, texts] of row.entries()) {
+    // The matrix of 2,000 classes has four million places.
+    for (let other = 0; other < row.length; other++) {
+      const texts = row[other]!;
       if (texts === 0 || other === index) continue;
       found.push({ label: per_class[index]!.label, predicted: per_class[other]!.label, texts });
     }
@@ -258,7 +260,19 @@ function fitted(table: Table.Table, names: readonly number[] = [0]): string {
     const widest = names.reduce((a, b) => widths[b]! > widths[a]! ? b : a);
     if (widths[widest]! > MIN_NAME_WIDTH) widths[widest]!--;
   }
+  for (const row of excess > 0 ? table as unknown as string[][] : []) {
+    // A space stands at either side.
+    for (const name of names) row[name] = shortened(row[name]!, widths[name]! - 2);
+  }
   return `${table}`;
+}
+
+/** A name cut in its middle, as many names differ only at their ends. */
+function shortened(name: string, length: number): string {
+  const letters = [...name];
+  if (letters.length <= length) return name;
+  const end = Math.floor((length - 1) / 2);
+  return `${letters.slice(0, length - 1 - end).join("")}…${letters.slice(-end).join("")}`;
 }
 
 /** A name without line ends and control characters, which would break a table. */

@@ -77,6 +77,12 @@ Deno.test("formatReport() has tables of 80 columns at most, whatever the classes
   }
 });
 
+Deno.test("formatReport() tells classes apart whose names differ only at the end", () => {
+  const report = formatReport(manyClasses(30, (i) => `${"a long name ".repeat(9)}${i}`), "Test");
+  match(report, /^│ 1 a long name .*….*a long name 0 │/m);
+  match(report, /^│ +1 │ a long .*… ?.*name 0 │ a long .*….*name 1 +│$/m);
+});
+
 Deno.test("formatReport() ends with what is wrong, and gives the linear model's figure", () => {
   const report = formatReport(manyClasses(3), "Test", {
     linear_baseline: {

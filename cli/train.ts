@@ -102,6 +102,11 @@ async function run(options: Options, command: Command): Promise<void> {
   console.log(`\n${formatReport(metrics, `The ${metrics.split} file`, result)}`);
   if (shortcomings(metrics, linear).length > 0) {
     console.log(await advice(settings, result, dataset));
+  } else if (metrics.problem_type === "single_label_classification" && linear === null) {
+    console.log(
+      "No linear model was trained beside it, as the texts and classes are many; this trains one:\n" +
+        `  ${auditCommand(dataset)}`,
+    );
   }
   console.log(nextSteps(result, dataset));
 }
@@ -110,7 +115,7 @@ async function run(options: Options, command: Command): Promise<void> {
 async function advice(
   settings: TrainSettings,
   { model_dir, epochs }: TrainResult,
-  { dir: dataDir }: Dataset,
+  dataset: Dataset,
 ): Promise<string> {
   const defaults = tuningDefaults(await readConfig(model_dir));
   const { learningRate, maxSteps, mode } = withModelDefaults(settings, { defaults });
@@ -121,7 +126,12 @@ async function advice(
   ];
   return `Try ${tries.join(", ")}.
 Whether the texts tell the labels at all, this says:
-  deno task --quiet data audit ${quoted(nearPath(dataDir))}`;
+  ${auditCommand(dataset)}`;
+}
+
+/** The command that measures what can be learned of a data set. */
+function auditCommand({ dir }: Dataset): string {
+  return `deno task --quiet data audit ${quoted(nearPath(dir))}`;
 }
 
 /** The shorter path of a folder: relative or absolute. */

@@ -9,8 +9,8 @@ import { labelRow, type Problem } from "../data/labels.ts";
 import { LinearBaseline } from "../data/preparation/linear_baseline.ts";
 import type { Prediction } from "./evaluation.ts";
 
-/** Classes times rows that a linear model learns in about five seconds. */
-const MAX_WORK = 1e5;
+/** Classes times rows that a linear model learns in some seconds, or half a minute of long texts. */
+const MAX_WORK = 1e6;
 
 /**
  * Predicts with a linear model that is trained on the same texts as the other model.

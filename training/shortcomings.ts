@@ -19,7 +19,11 @@ export function shortcomings(
   switch (report.problem_type) {
     case "single_label_classification": {
       const { per_class: classes, confusion_matrix: matrix, accuracy, majority } = report;
-      const given = classes.filter((_, index) => matrix.some((row) => row[index]! > 0));
+      const isGiven = new Array<boolean>(classes.length).fill(false);
+      for (const row of matrix) {
+        for (let index = 0; index < row.length; index++) isGiven[index] ||= row[index]! > 0;
+      }
+      const given = classes.filter((_, index) => isGiven[index]);
       const present = classes.filter(({ support }) => support > 0);
       if (present.length > 1 && given.length === 1) {
         found.push(`It gives every text the class '${given[0]!.label}', whatever the text says.`);

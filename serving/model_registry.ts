@@ -290,17 +290,25 @@ export class ModelRegistry {
       return;
     }
     const found = await this.#folders.find();
-    for (const it of found) this.#adopt(it);
-    this.#dirs = new Map(found.map((it) => [keyOf(basename(it.dir), it.identity), it.dir]));
+    const known = new Set(
+      this.#versions.map(({ folder, identity = "" }) => keyOf(folder, identity)),
+    );
+    const key = ({ dir, identity }: FoundModel) => keyOf(basename(dir), identity);
+    for (const it of found) if (!known.has(key(it)) && this.#adopt(it)) known.add(key(it));
+    this.#dirs = new Map(found.map((it) => [key(it), it.dir]));
     this.#index();
     const served = this.#models;
+    const added = found.filter((it) => !known.has(key(it)));
     const readable = await mapAtOnce(
-      found,
+      added,
       FOLDERS_AT_ONCE,
-      async (it) => this.#known(it) !== undefined || await this.#folders.isReadable(it),
+      (it) => this.#folders.isReadable(it),
     );
-    for (const [i, it] of found.entries()) {
-      if (readable[i]) await this.#add(it, served.get(it.name));
+    for (const [i, it] of added.entries()) {
+      // The same folder may be there twice, among the runs and the models.
+      if (!readable[i] || known.has(key(it))) continue;
+      known.add(key(it));
+      await this.#add(it, served.get(it.name));
     }
     await this.#save();
     this.#index();
@@ -308,12 +316,11 @@ export class ModelRegistry {
   }
 
   /**
-   * Gives the files of a folder a version number, unless they have one.
+   * Gives the files of a folder a version number.
    *
    * @param served The model that its name stood for before this scan.
    */
   async #add(found: FoundModel, served?: Model): Promise<void> {
-    if (this.#known(found) !== undefined) return;
     const { name, dir, finishedAt, identity, promote } = found;
     const folder = basename(dir);
     const finished_at = finishedAt.toISOString();
@@ -325,24 +332,22 @@ export class ModelRegistry {
     this.#unsaved.add(stored);
   }
 
-  /** Gives a version that an earlier version of Graft stored the identity of its files. */
-  #adopt({ dir, finishedAt, identity }: FoundModel): void {
-    if (this.#known({ dir, identity }) !== undefined) return;
+  /**
+   * Gives a version that an earlier version of Graft stored the identity of its files.
+   *
+   * @returns Whether there is such a version.
+   */
+  #adopt({ dir, finishedAt, identity }: FoundModel): boolean {
     const folder = basename(dir);
     const finished_at = finishedAt.toISOString();
     const old = this.#versions.find((it) =>
       it.folder === folder && it.finished_at === finished_at &&
       it.identity?.length !== IDENTITY_LENGTH
     );
-    if (old === undefined) return;
+    if (old === undefined) return false;
     old.identity = identity;
     this.#unsaved.add(old);
-  }
-
-  /** The version of a folder's files, if they have one. */
-  #known({ dir, identity }: Pick<FoundModel, "dir" | "identity">): StoredVersion | undefined {
-    const folder = basename(dir);
-    return this.#versions.find((it) => it.folder === folder && it.identity === identity);
+    return true;
   }
 
   /** Keeps a name for the version that it stood for, or gives it to one that is promoted. */

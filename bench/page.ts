@@ -10,7 +10,7 @@
 import { join } from "node:path";
 import { eventIntervalMs } from "../orchestration/run_follower.ts";
 import { newRun } from "../orchestration/run_store.ts";
-import { LocalServer, writeModel } from "../tests/local_server.ts";
+import { copyModel, LocalServer, writeModel } from "../tests/local_server.ts";
 import { hasBrowser, WatchedPage } from "../tests/ui/browser.ts";
 
 const RUNS = 10_000;
@@ -154,15 +154,7 @@ async function addSteps(): Promise<void> {
 async function addModels(): Promise<void> {
   const first = join(server.runsDir, "model-0");
   await writeModel(first, 1);
-  for (let i = 1; i < MODELS; i++) await linkFiles(first, join(server.runsDir, `model-${i}`));
-}
-
-async function linkFiles(from: string, to: string): Promise<void> {
-  await Deno.mkdir(to);
-  for await (const { name, isDirectory } of Deno.readDir(from)) {
-    if (isDirectory) await linkFiles(join(from, name), join(to, name));
-    else await Deno.link(join(from, name), join(to, name));
-  }
+  for (let i = 1; i < MODELS; i++) await copyModel(first, join(server.runsDir, `model-${i}`));
 }
 
 async function addEvaluation(): Promise<void> {

@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { SAMPLE_DIR } from "../../data/dataset.ts";
 import { newRun } from "../../orchestration/run_store.ts";
 import { apiKey } from "../../routes/access.ts";
-import { LocalServer, type LocalServerOptions, writeModel } from "../local_server.ts";
+import { copyModel, LocalServer, type LocalServerOptions, writeModel } from "../local_server.ts";
 import { address } from "../server_process.ts";
 import { hasBrowser, WatchedPage } from "./browser.ts";
 
@@ -115,6 +115,28 @@ testPage("the shares of an alias are moved with the keyboard", async () => {
     { version: 1, weight: 95 },
     { version: 2, weight: 5 },
   ]);
+  deepStrictEqual(watched.faults, []);
+});
+
+testPage("each of many models can be asked and measured with the keyboard", async () => {
+  await using served = await serve({ seeds: { "model-0": 1 } });
+  const { server, url } = served;
+  const first = join(server.runsDir, "model-0");
+  for (let i = 1; i < 220; i++) await copyModel(first, join(server.runsDir, `model-${i}`));
+  await using watched = await WatchedPage.open(`${url}/#/playground?text=a%20duet`);
+  const { page } = watched;
+  await page.getByLabel("Another model").focus();
+  await page.keyboard.type("model-99");
+  // The last names of the list come from the server as one types.
+  await page.locator('datalist option[value="model-99"]').waitFor({ state: "attached" });
+  await page.keyboard.press("Enter");
+  await page.getByRole("heading", { name: "model-99@1" }).waitFor();
+  await page.getByRole("heading", { name: "model-0@1" }).waitFor();
+
+  await page.goto(`${url}/#/evaluations?model=model-98`);
+  strictEqual(await page.getByLabel("Measure").inputValue(), "model-98");
+  await page.getByLabel("Measure").fill("model-219");
+  await page.locator('datalist option[value="model-219@1"]').waitFor({ state: "attached" });
   deepStrictEqual(watched.faults, []);
 });
 

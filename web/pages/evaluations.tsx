@@ -20,6 +20,7 @@ import {
 } from "../components/basics.tsx";
 import { metricEntries, METRICS, metricValue, type MetricValues } from "../components/metrics.ts";
 import { isActive, StateBadge } from "../components/state.tsx";
+import { ModelField } from "../components/model/model_field.tsx";
 import { count } from "../format.ts";
 import { go, href, route } from "../route.ts";
 
@@ -163,25 +164,27 @@ function EvaluationRow(
   );
 }
 
+/** The references to a model's versions, the newest first. */
+function versionsOf({ name, versions }: Schemas["Model"]): string[] {
+  return versions.toReversed().map(({ version }) => `${name}@${version}`);
+}
+
 function NewEvaluation({ model: initial, onCreated }: { model: string; onCreated: () => void }) {
   const { data } = useAsked(async (signal) => {
     const [models, datasets] = await Promise.all([
-      answered(client.GET("/v1/models", { params: { query: { limit: 200 } }, signal })),
+      answered(client.GET("/v1/models", { params: { query: { limit: 1 } }, signal })),
       answered(client.GET("/v1/datasets", { signal })),
     ]);
     return {
-      models: models.models.flatMap(({ name, versions }) =>
-        versions.toReversed().map(({ version }) => `${name}@${version}`)
-      ),
+      first: models.models.flatMap(versionsOf)[0],
       datasets: datasets.datasets.map(({ name }) => name),
     };
   }, []);
   const [model, setModel] = useState<string>();
   const [dataset, setDataset] = useState<string>();
   const [error, setError] = useState<Error>();
-  if (data === undefined || data.models.length === 0) return null;
-  const ofInitial = data.models.find((it) => it === initial || it.startsWith(`${initial}@`));
-  const chosenModel = model ?? ofInitial ?? data.models[0]!;
+  if (data?.first === undefined) return null;
+  const chosenModel = model ?? (initial === "" ? data.first : initial);
   const chosenDataset = dataset ?? data.datasets[0] ?? "sample";
   const create = async () => {
     try {
@@ -203,13 +206,12 @@ function NewEvaluation({ model: initial, onCreated }: { model: string; onCreated
         }}
       >
         <Field id="evaluated-model" label="Measure">
-          <select
+          <ModelField
             id="evaluated-model"
             value={chosenModel}
-            onChange={({ currentTarget }) => setModel(currentTarget.value)}
-          >
-            {data.models.map((it) => <option key={it} value={it}>{it}</option>)}
-          </select>
+            referencesOf={versionsOf}
+            onInput={setModel}
+          />
         </Field>
         <Field id="evaluated-dataset" label="on the data set">
           <select

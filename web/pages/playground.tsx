@@ -6,8 +6,9 @@
 import { useEffect, useState } from "preact/hooks";
 import { answered, client, type Schemas } from "../api.ts";
 import { asError, useAsked } from "../asked.ts";
-import { Card, Empty, Failure, Heading, Loading } from "../components/basics.tsx";
+import { Button, Card, Empty, Failure, Heading, Loading } from "../components/basics.tsx";
 import { Icon } from "../components/icon.tsx";
+import { ModelField } from "../components/model/model_field.tsx";
 import { digits, percent } from "../format.ts";
 import { href, route, setParameters } from "../route.ts";
 
@@ -36,13 +37,14 @@ export function PlaygroundPage({ canTrain = true }: { canTrain?: boolean }) {
   const { parameters } = route.value;
   const text = parameters.get("text") ?? "";
   const { data, error, reload } = useAsked(
-    (signal) => answered(client.GET("/v1/models", { params: { query: { limit: 200 } }, signal })),
+    (signal) => answered(client.GET("/v1/models", { params: { query: { limit: 1 } }, signal })),
     [],
   );
   if (data === undefined) {
     return error === undefined ? <Loading /> : <Failure error={error} retry={reload} />;
   }
   const references = data.models.flatMap(referencesOf);
+  const hasOthers = data.next !== null || references.length > 1;
   const asked = (parameters.get("models") ?? parameters.get("model") ?? "").split(",")
     .filter((it) => it !== "");
   const chosen = asked.length > 0 ? asked.slice(0, MAX_MODELS) : references.slice(0, 1);
@@ -68,7 +70,7 @@ export function PlaygroundPage({ canTrain = true }: { canTrain?: boolean }) {
               />
             </div>
             {text.trim() === "" && <Examples />}
-            <ModelChoice references={references} chosen={chosen} />
+            <ModelChoice hasOthers={hasOthers} chosen={chosen} />
           </Card>
           {text.trim() !== "" && <Answers text={text} models={chosen} />}
         </>
@@ -113,7 +115,7 @@ function Examples() {
 
 /** The models that are asked, to be taken away, and others to be added. */
 function ModelChoice(
-  { references, chosen }: { references: readonly string[]; chosen: readonly string[] },
+  { hasOthers, chosen }: { hasOthers: boolean; chosen: readonly string[] },
 ) {
   const choose = (models: readonly string[]) =>
     setParameters({ models: models.join(","), model: "" });
@@ -133,18 +135,41 @@ function ModelChoice(
           )}
         </span>
       ))}
-      {chosen.length < MAX_MODELS && references.length > chosen.length && (
-        <select
-          aria-label="Ask another model, too"
-          value=""
-          onChange={({ currentTarget }) => choose([...chosen, currentTarget.value])}
-        >
-          <option value="">Ask another, too …</option>
-          {references.filter((it) => !chosen.includes(it))
-            .map((it) => <option key={it} value={it}>{it}</option>)}
-        </select>
+      {chosen.length < MAX_MODELS && hasOthers && (
+        <AnotherModel
+          chosen={chosen}
+          onChoose={(model) => choose([...chosen, model])}
+        />
       )}
     </div>
+  );
+}
+
+/** A field for a further model. */
+function AnotherModel(
+  { chosen, onChoose }: { chosen: readonly string[]; onChoose: (model: string) => void },
+) {
+  const [model, setModel] = useState("");
+  const isNew = model.trim() !== "" && !chosen.includes(model.trim());
+  return (
+    <form
+      class="another-model"
+      onSubmit={(event) => {
+        event.preventDefault();
+        if (isNew) onChoose(model.trim());
+        setModel("");
+      }}
+    >
+      <label class="hidden" for="another-model">Another model</label>
+      <ModelField
+        id="another-model"
+        value={model}
+        placeholder="Another model"
+        referencesOf={(it) => referencesOf(it).filter((reference) => !chosen.includes(reference))}
+        onInput={setModel}
+      />
+      <Button type="submit" disabled={!isNew}>Ask it, too</Button>
+    </form>
   );
 }
 

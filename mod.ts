@@ -25,7 +25,7 @@ import { PREPARE_SETTINGS, type PrepareSettings } from "./data/preparation/prepa
 import { UserError } from "./lib/user_error.ts";
 import { modelDir } from "./models/hub.ts";
 import { type LabelScore, TextClassifier } from "./models/inference/text_classifier.ts";
-import type { Dtype } from "./models/weights.ts";
+import type { Dtype } from "./models/onnx_model.ts";
 import type { Device } from "./onnx/runtime/device.ts";
 import { Executor } from "./onnx/runtime/executor.ts";
 import type { EvaluationReport } from "./training/evaluation.ts";

@@ -6,7 +6,7 @@
 import { evaluationFile } from "../data/dataset.ts";
 import { readExamples } from "../data/examples.ts";
 import { TextClassifier } from "../models/inference/text_classifier.ts";
-import { DTYPES } from "../models/weights.ts";
+import { DTYPES } from "../models/onnx_model.ts";
 import type { Executor } from "../onnx/runtime/executor.ts";
 import { type PredictionBench, type PredictionResult, timePredictions } from "./prediction.ts";
 

@@ -4,7 +4,7 @@
  * @module
  */
 import { chunks } from "../data/batches.ts";
-import type { Dtype } from "../models/weights.ts";
+import type { Dtype } from "../models/onnx_model.ts";
 import { median } from "./train.ts";
 
 /** The result of {@link timePredictions}. */

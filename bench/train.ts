@@ -7,7 +7,8 @@
 import { bert, BertConfig } from "../models/families/bert.ts";
 import { labelsOf, type ModelConfig } from "../models/formats/config.ts";
 import { type Mode, tunerOf } from "../models/tuners/tuner.ts";
-import { frozenBase, initialWeights } from "../models/weights.ts";
+import { frozenBase } from "../models/parameters.ts";
+import { initialWeights } from "../models/weights.ts";
 import type { Device } from "../onnx/runtime/device.ts";
 import type {
   Executor,

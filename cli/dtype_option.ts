@@ -4,7 +4,7 @@
  * @module
  */
 import type { Option } from "commander";
-import { DTYPES } from "../models/weights.ts";
+import { DTYPES } from "../models/onnx_model.ts";
 import { choiceOption } from "./choices.ts";
 
 /**

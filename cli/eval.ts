@@ -9,7 +9,7 @@ import type { ProblemType } from "../data/labels.ts";
 import { writeFileAtomically } from "../lib/files.ts";
 import { count, percent } from "../lib/format.ts";
 import { TextClassifier } from "../models/inference/text_classifier.ts";
-import type { Dtype } from "../models/weights.ts";
+import type { Dtype } from "../models/onnx_model.ts";
 import type { Device } from "../onnx/runtime/device.ts";
 import { Executor } from "../onnx/runtime/executor.ts";
 import { evaluateFile, type PredictionRow } from "../training/evaluate_file.ts";

@@ -13,7 +13,7 @@ import { DELIMITER, ENCODING } from "../data/preparation/prepare_settings.ts";
 import { MixedClassifier, type MixedText } from "../models/inference/mixed_classifier.ts";
 import { type LabelScore, TextClassifier } from "../models/inference/text_classifier.ts";
 import { unknownShare } from "../models/text/tokenizer.ts";
-import type { Dtype } from "../models/weights.ts";
+import type { Dtype } from "../models/onnx_model.ts";
 import type { Device } from "../onnx/runtime/device.ts";
 import { Executor } from "../onnx/runtime/executor.ts";
 import { decimals } from "../training/metrics.ts";

@@ -7,7 +7,7 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import { exists, readJson } from "../lib/files.ts";
 import { UserError } from "../lib/user_error.ts";
 import { writeLine } from "../lib/write_line.ts";
-import type { Dtype } from "../models/weights.ts";
+import type { Dtype } from "../models/onnx_model.ts";
 import type { Device } from "../onnx/runtime/device.ts";
 import {
   API_KEY_VARIABLE,

@@ -9,7 +9,8 @@ import { type Classifier, readTokenizer } from "./formats/classifier_folder.ts";
 import { isHeadParameter, isPoolerParameter, readConfig, withLabels } from "./family.ts";
 import { labelsOf } from "./formats/config.ts";
 import { outputParameters } from "./heads/calibration.ts";
-import { initialWeights, parameterShapes } from "./weights.ts";
+import { parameterShapes } from "./parameters.ts";
+import { initialWeights } from "./weights.ts";
 
 /** A base, with notes for the user on how it was read. */
 export interface PretrainedClassifier extends Classifier {

@@ -5,7 +5,7 @@
  * @module
  */
 import type { IncomingDataset } from "../data/preparation/ingest.ts";
-import type { Dtype } from "../models/weights.ts";
+import type { Dtype } from "../models/onnx_model.ts";
 import type { Device } from "../onnx/runtime/device.ts";
 import type { EvaluationReport } from "../training/evaluation.ts";
 import type { TrainEvent } from "../training/events.ts";

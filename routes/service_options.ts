@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Dtype } from "../models/weights.ts";
+import type { Dtype } from "../models/onnx_model.ts";
 import type { Device } from "../onnx/runtime/device.ts";
 import type { MemberOptions } from "../orchestration/cluster/member.ts";
 import type { ApiKey } from "./access.ts";

@@ -21,7 +21,7 @@ import { ADAPTER_WEIGHTS_FILE } from "../models/formats/adapter_files.ts";
 import { readConfig } from "../models/family.ts";
 import { TextClassifier } from "../models/inference/text_classifier.ts";
 import { partnerSize } from "../models/partner/partner_file.ts";
-import { type Dtype, weightBytes } from "../models/weights.ts";
+import { type Dtype, weightBytes } from "../models/onnx_model.ts";
 import { type Executor, ExecutorTimeoutError } from "../onnx/runtime/executor.ts";
 import { SerialQueue } from "../lib/serial_queue.ts";
 import type { ModelVersion } from "./model_reference.ts";

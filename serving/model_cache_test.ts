@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { saveClassifier } from "../models/formats/classifier_folder.ts";
 import { readConfig } from "../models/family.ts";
 import { scratchClassifier } from "../models/scratch.ts";
-import { weightBytes } from "../models/weights.ts";
+import { weightBytes } from "../models/onnx_model.ts";
 import { Executor } from "../onnx/runtime/executor.ts";
 import { ModelCache, type ModelCacheOptions } from "./model_cache.ts";
 import type { ModelVersion } from "./model_reference.ts";

@@ -10,7 +10,7 @@ import { baseOf, readAdapter, saveAdapter } from "../models/formats/adapter.ts";
 import { Tokenizer } from "../models/text/tokenizer.ts";
 import { readConfig, withLabels } from "../models/family.ts";
 import { type LabelScore, TextClassifier } from "../models/inference/text_classifier.ts";
-import { DTYPES, weightBytes } from "../models/weights.ts";
+import { DTYPES, weightBytes } from "../models/onnx_model.ts";
 import { Executor } from "../onnx/runtime/executor.ts";
 import { METRICS_FILE } from "../training/folder/run_folder.ts";
 import { LocalServer } from "./local_server.ts";

@@ -11,7 +11,7 @@ import { decodeSafetensors, type StoredTensor } from "../models/formats/safetens
 import type { LoraConfig } from "../models/tuners/lora.ts";
 import { type PeftConfig, tunerOf } from "../models/tuners/tuner.ts";
 import type { Executor, Tensors } from "../onnx/runtime/executor.ts";
-import { frozenBase } from "../models/weights.ts";
+import { frozenBase } from "../models/parameters.ts";
 import { trainingGraphs } from "../training/graphs.ts";
 import { TrainSettings } from "../training/settings.ts";
 import { relativeError } from "./relative_error.ts";

@@ -2,7 +2,7 @@ import { deepStrictEqual } from "node:assert";
 import { scratchConfig } from "../models/scratch.ts";
 import type { PrefixConfig } from "../models/tuners/prefix.ts";
 import type { PromptConfig } from "../models/tuners/prompt.ts";
-import { frozenBase } from "../models/weights.ts";
+import { frozenBase } from "../models/parameters.ts";
 import { operatorsOf } from "../tests/devices.ts";
 import { trainingGraphs } from "./graphs.ts";
 

@@ -25,7 +25,8 @@ import {
   type PeftConfig,
   tunerOf,
 } from "../models/tuners/tuner.ts";
-import { parameterShapes, type Weights } from "../models/weights.ts";
+import { parameterShapes } from "../models/parameters.ts";
+import type { Weights } from "../models/weights.ts";
 import type { TrainSettings } from "./settings.ts";
 
 /** The adapter that is trained where the base is frozen. */

@@ -16,7 +16,7 @@ import { readWeights, WEIGHTS_FILE } from "../models/formats/weight_files.ts";
 import { outputParameters, withCalibration } from "../models/heads/calibration.ts";
 import { isHubName, modelDir } from "../models/hub.ts";
 import { savePartner } from "../models/partner/partner_file.ts";
-import { ownsPooler } from "../models/weights.ts";
+import { ownsPooler } from "../models/parameters.ts";
 import { chooseDevice } from "../onnx/runtime/device.ts";
 import { OutOfMemoryError } from "../onnx/runtime/device_memory.ts";
 import { parameterCount } from "../onnx/runtime/optimizer/adamw.ts";

@@ -7,7 +7,7 @@ import { basename, join } from "node:path";
 import { readDataset } from "../../data/dataset.ts";
 import { saveClassifier } from "../../models/formats/classifier_folder.ts";
 import { TextClassifier } from "../../models/inference/text_classifier.ts";
-import { type Dtype, DTYPES } from "../../models/weights.ts";
+import { type Dtype, DTYPES } from "../../models/onnx_model.ts";
 import { Executor } from "../../onnx/runtime/executor.ts";
 import { type PredictionBench, type PredictionResult, timePredictions } from "../prediction.ts";
 import { type Comparison, count } from "./comparison.ts";

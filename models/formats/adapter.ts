@@ -29,15 +29,15 @@ import { loadPartner, type PooledPartner } from "../partner/partner_file.ts";
 import { LongTexts, TRUNCATE } from "../text/long_texts.ts";
 import { Tokenizer } from "../text/tokenizer.ts";
 import { MIN_LENGTH } from "./tokenizer_files.ts";
+import { ONNX_FILES } from "../onnx_model.ts";
 import {
   baseParameters,
   frozenBase,
-  ONNX_FILES,
   ownsPooler,
   parameterShapes,
   savedParameters,
-  type Weights,
-} from "../weights.ts";
+} from "../parameters.ts";
+import type { Weights } from "../weights.ts";
 
 /** The fields of {@link ADAPTER_CONFIG_FILE} that every adapter has. */
 const AdapterConfig = z.looseObject({

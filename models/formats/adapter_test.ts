@@ -14,7 +14,8 @@ import { labelsOf, type ModelConfig } from "./config.ts";
 import { TUNER_SETTINGS, tunerOf } from "../tuners/tuner.ts";
 import { decodeSafetensors, encodeSafetensors, type StoredTensor } from "./safetensors.ts";
 import { Tokenizer } from "../text/tokenizer.ts";
-import { exportModel, initialWeights } from "../weights.ts";
+import { exportModel } from "../onnx_model.ts";
+import { initialWeights } from "../weights.ts";
 import { copyWithoutPooler } from "../../tests/copy_without_pooler.ts";
 
 /** The files that PEFT wrote; their README says how. */

@@ -42,11 +42,11 @@ import {
   type Dtype,
   exportModel,
   ONNX_FILES,
-  parameterShapes,
-  type Weights,
   WEIGHTS_SHA256,
   weightsMetadata,
-} from "../weights.ts";
+} from "../onnx_model.ts";
+import { parameterShapes } from "../parameters.ts";
+import type { Weights } from "../weights.ts";
 
 /** A classifier with everything that belongs to it. */
 export interface Classifier {

@@ -10,7 +10,7 @@ import { AdapterBank, type BankRow } from "./adapter_bank.ts";
 import { tablesOf } from "./bank_tables.ts";
 import { readConfig, withLabels } from "../family.ts";
 import { copyWithoutPooler } from "../../tests/copy_without_pooler.ts";
-import { exportModel } from "../weights.ts";
+import { exportModel } from "../onnx_model.ts";
 
 /** A base with 20 positions, and adapters that PEFT tuned on it; its README says how. */
 const PEFT = fileURLToPath(new URL("../../tests/peft", import.meta.url));

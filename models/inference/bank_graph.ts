@@ -22,7 +22,8 @@ import type { ModelConfig } from "../formats/config.ts";
 import { classifierLogits } from "../heads/classifier.ts";
 import type { Projection } from "../layers.ts";
 import { mixedProjection } from "../tuners/lora.ts";
-import { type Dtype, quantizeEncoder, type Weights } from "../weights.ts";
+import { type Dtype, quantizeEncoder } from "../onnx_model.ts";
+import type { Weights } from "../weights.ts";
 import { type ByTable, headTable, indicesOf, POOLERS, PREFIXES, PROMPTS } from "./bank_tables.ts";
 
 /**

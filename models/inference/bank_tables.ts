@@ -11,7 +11,7 @@ import type { ModelConfig } from "../formats/config.ts";
 import { prefixWidth } from "../tuners/prefix.ts";
 import { methodOf } from "../tuners/tuner.ts";
 import { sizesOf } from "../tuners/virtual_tokens.ts";
-import { ownsPooler } from "../weights.ts";
+import { ownsPooler } from "../parameters.ts";
 
 /** The table of prefixes, which families have that take one. */
 export const PREFIXES = "prefixes";

@@ -12,7 +12,7 @@ import { tablesOf } from "./bank_tables.ts";
 import { byText, encodeText, inBatches, joinLogits, scoresOf } from "./inference.ts";
 import { type LabelScore, labelScores, TextClassifier } from "./text_classifier.ts";
 import type { TextLoss, TokenCounts } from "../text/tokenizer.ts";
-import type { Dtype } from "../weights.ts";
+import type { Dtype } from "../onnx_model.ts";
 
 /** A text and the folder of the model that is to classify it. */
 export interface MixedText {

@@ -7,7 +7,7 @@ import { Tokenizer } from "../text/tokenizer.ts";
 import { readConfig, withLabels } from "../family.ts";
 import { MixedClassifier } from "./mixed_classifier.ts";
 import { TextClassifier } from "./text_classifier.ts";
-import type { Dtype } from "../weights.ts";
+import type { Dtype } from "../onnx_model.ts";
 
 const PEFT = fileURLToPath(new URL("../../tests/peft", import.meta.url));
 const BASE = join(PEFT, "base");

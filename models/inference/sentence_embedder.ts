@@ -19,7 +19,7 @@ import { type HubOptions, modelDir } from "../hub.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { readWeights } from "../formats/weight_files.ts";
 import { type ParameterSource, sumOfTokens } from "../layers.ts";
-import { baseParameters } from "../weights.ts";
+import { baseParameters } from "../parameters.ts";
 
 /** sentence-transformers' description of how tokens become one embedding. */
 const POOLING_FILE = "1_Pooling/config.json";

@@ -23,7 +23,7 @@ import {
 import type { ChunkJoin } from "../text/long_texts.ts";
 import type { Encoding, TextLoss, TokenCounts, Tokenizer } from "../text/tokenizer.ts";
 import { loadPartner, type PooledPartner } from "../partner/partner_file.ts";
-import type { Dtype } from "../weights.ts";
+import type { Dtype } from "../onnx_model.ts";
 
 /** A class and its probability, or the output of a regression and its value. */
 export interface LabelScore {

@@ -15,13 +15,9 @@ import type { ModelConfig } from "../../models/formats/config.ts";
 import { AdapterBank } from "../../models/inference/adapter_bank.ts";
 import { tablesOf } from "../../models/inference/bank_tables.ts";
 import { Tokenizer } from "../../models/text/tokenizer.ts";
-import {
-  exportModel,
-  frozenBase,
-  initialWeights,
-  parameterShapes,
-  type Weights,
-} from "../../models/weights.ts";
+import { exportModel } from "../../models/onnx_model.ts";
+import { frozenBase, parameterShapes } from "../../models/parameters.ts";
+import { initialWeights, type Weights } from "../../models/weights.ts";
 import { methodOf, tunerOf, TUNERS } from "../../models/tuners/tuner.ts";
 import { elementCount } from "../../onnx/graph/shape.ts";
 import { Executor, type Tensors, type TrainingOptions } from "../../onnx/runtime/executor.ts";

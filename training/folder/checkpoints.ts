@@ -20,7 +20,8 @@ import {
 import { saveAdapter } from "../../models/formats/adapter.ts";
 import { WEIGHTS_FILE } from "../../models/formats/weight_files.ts";
 import { type Classifier, saveModel } from "../../models/formats/classifier_folder.ts";
-import { parameterShapes, type Weights } from "../../models/weights.ts";
+import { parameterShapes } from "../../models/parameters.ts";
+import type { Weights } from "../../models/weights.ts";
 import {
   SafetensorsFile,
   safetensorsParts,

@@ -11,7 +11,7 @@
  */
 import { basename, dirname, join, resolve } from "node:path";
 import { exists } from "../../../lib/files.ts";
-import { DTYPES, ONNX_FILES } from "../../../models/weights.ts";
+import { DTYPES, ONNX_FILES } from "../../../models/onnx_model.ts";
 import { type PredictionResult, timePredictions } from "../../prediction.ts";
 import { runPeer } from "./peer.ts";
 

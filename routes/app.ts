@@ -33,7 +33,7 @@ import { modelRoutes } from "./models.ts";
 import { openInferenceRoutes } from "./open_inference.ts";
 import { pageRoutes } from "./page.ts";
 import { predictRoutes } from "./predict.ts";
-import { limitConcurrency } from "./predictions.ts";
+import { limitConcurrency } from "./prediction_requests.ts";
 import { admitBy, createRouter } from "./router.ts";
 import { runRoutes, type RunRoutesOptions } from "./runs.ts";
 import { sessionKey, sessionRoutes, Sessions } from "./sessions.ts";

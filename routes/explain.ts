@@ -10,7 +10,7 @@ import { SlowTextError } from "../serving/long_texts.ts";
 import { UnknownModelError } from "../serving/model_reference.ts";
 import type { ModelRegistry } from "../serving/model_registry.ts";
 import { invalidField } from "./errors.ts";
-import { Text } from "./predictions.ts";
+import { Text } from "./prediction_requests.ts";
 import { createRouter, declareRoute, errorAnswers, jsonBody, jsonContent } from "./router.ts";
 
 const Request = z.strictObject({

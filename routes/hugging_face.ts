@@ -14,7 +14,7 @@ import {
   type PredictRoutesOptions,
   Text,
   TopK,
-} from "./predictions.ts";
+} from "./prediction_requests.ts";
 import { createRouter, declareRoute, errorAnswers, jsonBody, jsonContent } from "./router.ts";
 
 const Parameters = z.object({

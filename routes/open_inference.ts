@@ -18,7 +18,12 @@ import { borrowModel, describeModel } from "../serving/predictor.ts";
 import { encodeTensor, HEADER_LENGTH, readInferenceBody } from "./binary_tensors.ts";
 import { invalidField } from "./errors.ts";
 import type { IsReady } from "./health.ts";
-import { PredictHeaders, predictions, type PredictRoutesOptions, Text } from "./predictions.ts";
+import {
+  PredictHeaders,
+  predictions,
+  type PredictRoutesOptions,
+  Text,
+} from "./prediction_requests.ts";
 import {
   BINARY,
   createRouter,

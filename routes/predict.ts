@@ -13,7 +13,7 @@ import {
   type PredictRoutesOptions,
   Text,
   TopK,
-} from "./predictions.ts";
+} from "./prediction_requests.ts";
 import { createRouter, declareRoute, errorAnswers, jsonBody, jsonContent } from "./router.ts";
 
 const ModelReference = z.string().min(1)

@@ -11,7 +11,7 @@ import {
   predictions,
   type PredictRoutesOptions,
   Text,
-} from "./predictions.ts";
+} from "./prediction_requests.ts";
 import { createRouter, declareRoute, errorAnswers, jsonBody, jsonContent } from "./router.ts";
 
 /** A text, or a text and its pair. */

@@ -5,7 +5,12 @@
  */
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import { z } from "zod";
-import { PredictHeaders, predictions, type PredictRoutesOptions, Text } from "./predictions.ts";
+import {
+  PredictHeaders,
+  predictions,
+  type PredictRoutesOptions,
+  Text,
+} from "./prediction_requests.ts";
 import { createRouter, declareRoute, errorAnswers, jsonBody, jsonContent } from "./router.ts";
 
 const Request = z.object({

@@ -1,5 +1,5 @@
 /**
- * The common part of the routes that predict.
+ * Requests for predictions: the common part of the routes that predict.
  *
  * @module
  */

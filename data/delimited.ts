@@ -35,7 +35,7 @@ const STRAY_QUOTE =
 const OPEN_QUOTE = "a quote is opened and never closed";
 const LONG_ROW = "the row is longer than 16 MiB; a quote may be opened and never closed";
 
-/** Cuts a table into rows; skips blank lines. */
+/** Cuts a table into rows; skips blank lines, unless there is one column, where each is a row. */
 export class DelimitedRows {
   /** The delimiter between two fields. */
   readonly delimiter: string;
@@ -87,7 +87,7 @@ export class DelimitedRows {
       const line = this.#line;
       this.#line += row.lines;
       this.#at = end;
-      if (isBlank) continue;
+      if (isBlank && this.#width !== 1) continue;
       this.#width ??= row.fields.length;
       return { ...row, line };
     }

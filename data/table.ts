@@ -44,6 +44,11 @@ export interface RowsOptions {
   badRows?: BadRows;
   /** Columns in which JSON Lines may have lists: they become names joined by `|`. */
   lists?: readonly string[];
+  /**
+   * Wanted columns that are only carried along: in JSON Lines a row may lack them, and their lists
+   * and objects become JSON.
+   */
+  carried?: readonly string[];
 }
 
 /** A table that is being read. */
@@ -154,7 +159,7 @@ class Delimited implements Table {
 
   async *rows(
     wanted: readonly string[],
-    { badRows, lists: _ }: RowsOptions = {},
+    { badRows }: RowsOptions = {},
   ): AsyncGenerator<TableRow> {
     const bad = badRows ?? new BadRows(this.#file);
     if (this.columns.length > 0) requireColumns(this.#file, wanted, this.columns);
@@ -342,7 +347,7 @@ class JsonLines implements Table {
 
   async *rows(
     wanted: readonly string[],
-    { badRows, lists = [] }: RowsOptions = {},
+    { badRows, lists = [], carried = [] }: RowsOptions = {},
   ): AsyncGenerator<TableRow> {
     const bad = badRows ?? new BadRows(this.#file);
     let line = 0;
@@ -353,7 +358,7 @@ class JsonLines implements Table {
         line++;
         if (text.trim() === "") continue;
         isEmpty = false;
-        const values = jsonValues(text, wanted, lists);
+        const values = jsonValues(text, wanted, { lists, carried });
         if (typeof values === "string") bad.add(line, values);
         else if (wanted.some((column) => holdsNul(values[column]!))) bad.add(line, NUL_FAULT);
         else if (wanted.some((column) => !values[column]!.isWellFormed())) {
@@ -386,16 +391,19 @@ function parseObject(text: string): Record<string, unknown> | string {
 function jsonValues(
   text: string,
   wanted: readonly string[],
-  lists: readonly string[],
+  { lists, carried }: Required<Pick<RowsOptions, "lists" | "carried">>,
 ): Record<string, string> | string {
   const json = parseObject(text);
   if (typeof json === "string") return json;
-  const missing = missingColumn(wanted, Object.keys(json));
+  const needed = wanted.filter((column) => !carried.includes(column));
+  const missing = missingColumn(needed, Object.keys(json));
   if (missing !== undefined) return missing;
   const values: [string, string][] = [];
   for (const column of wanted) {
-    const value = json[column];
-    if (lists.includes(column) && Array.isArray(value) && value.every(isScalar)) {
+    const value = json[column] ?? null;
+    if (typeof value === "object" && value !== null && carried.includes(column)) {
+      values.push([column, JSON.stringify(value)]);
+    } else if (lists.includes(column) && Array.isArray(value) && value.every(isScalar)) {
       const names = value.map(String);
       const joined = names.find((name) => name.includes("|"));
       if (joined !== undefined) return `'${joined}' in '${column}' holds a |, which joins names`;

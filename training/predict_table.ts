@@ -85,7 +85,7 @@ export async function* predictTable(
   };
   yield encoder.encode(stringify([[...columns, ...ADDED]]));
   progress();
-  for await (const { values } of table.rows(columns)) {
+  for await (const { values } of table.rows(columns, { carried: others(columns, textColumn) })) {
     signal?.throwIfAborted();
     chunk.push(values);
     if (chunk.length === CHUNK_ROWS) yield await classified();
@@ -119,10 +119,16 @@ async function check(
   }
   const badRows = new BadRows(file);
   let total = 0;
-  for await (const { values, line } of table.rows(columns, { badRows })) {
+  const carried = others(columns, textColumn);
+  for await (const { values, line } of table.rows(columns, { badRows, carried })) {
     if (values[textColumn]!.trim() === "") badRows.add(line, "the text is empty");
     total++;
   }
   badRows.check("");
   return { total, columns, textColumn };
+}
+
+/** The columns that go into the result as they are. */
+function others(columns: readonly string[], textColumn: string): string[] {
+  return columns.filter((name) => name !== textColumn);
 }

@@ -75,6 +75,10 @@ Deno.test("predictTable() names the lines of rows without a text, before it clas
     message:
       /in\.csv' line 3: the text is empty; line 4: the text is empty\. In all 2 rows are bad$/,
   });
+  // Where there is one column, a blank line is a row.
+  await rejects(predicted("text\npie\n\ncake\n", { onProgress }), {
+    message: /in\.csv' line 3: the text is empty$/,
+  });
   await rejects(predicted("id,text\n1,pie\n2,x,y\n", { onProgress }), {
     message: /line 3: expected/,
   });
@@ -82,6 +86,18 @@ Deno.test("predictTable() names the lines of rows without a text, before it clas
     message: /line 2: it is not UTF-8/,
   });
   deepStrictEqual(classified, 0);
+});
+
+Deno.test("predictTable() carries along what JSON Lines have beside the text", async () => {
+  const lines = '{"text": "pie", "meta": {"id": 1}}\n{"text": "cake"}\n';
+  deepStrictEqual(await predicted(lines, { name: "in.jsonl" }), [
+    ["text", "meta", "predicted", "score"],
+    ["pie", '{"id":1}', "short", "0.75"],
+    ["cake", "", "short", "0.75"],
+  ]);
+  await rejects(predicted('{"text": "pie"}\n{"meta": 1}\n', { name: "in.jsonl" }), {
+    message: / line 2: expected a column 'text', found 'meta'$/,
+  });
 });
 
 Deno.test("predictTable() leaves out columns that share a name, and refuses those that it adds", async () => {

@@ -13,6 +13,7 @@ import { createHash } from "node:crypto";
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import { exists, PartialFile, removeFolder, writeFileAtomically } from "../../lib/files.ts";
+import { StateError } from "../store.ts";
 import type { Cluster } from "./connection.ts";
 import { keyOf } from "./published_models.ts";
 
@@ -129,7 +130,7 @@ export class FolderBlobs implements Blobs {
 }
 
 /** A fetched file is missing, or differs from the one that was stored. */
-export class ArtifactError extends Error {
+export class ArtifactError extends StateError {
   override name = "ArtifactError";
 }
 

@@ -94,7 +94,8 @@ export async function modelIdentity(dir: string): Promise<ModelIdentity> {
     if (!present.get(name)!.isFile) await checkRegular(path);
     using file = await Deno.open(path);
     const { size } = file.statSync();
-    const block = new Uint8Array(Math.min(size, END_BYTES));
+    using taken = takeBlock();
+    const block = taken.bytes.subarray(0, size);
     const lastStart = size - block.length;
     await readInto(block, file);
     const first = crc32(block);
@@ -107,6 +108,15 @@ export async function modelIdentity(dir: string): Promise<ModelIdentity> {
   }
   const identity = hash("sha256", parts.join("\n")).slice(0, IDENTITY_LENGTH);
   return { identity, files, hasLinks };
+}
+
+/** Blocks for the ends of files that are free: fresh memory takes as long as the reading. */
+const freeBlocks: Uint8Array<ArrayBuffer>[] = [];
+
+/** A block of {@link END_BYTES}, until it is disposed of. */
+function takeBlock(): { bytes: Uint8Array<ArrayBuffer> } & Disposable {
+  const bytes = freeBlocks.pop() ?? new Uint8Array(END_BYTES);
+  return { bytes, [Symbol.dispose]: () => void freeBlocks.push(bytes) };
 }
 
 /** Fills a block with the next bytes of a file, as far as there are any. */

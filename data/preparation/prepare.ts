@@ -113,12 +113,7 @@ async function prepareRows(
   rowsFile?: string,
 ): Promise<PreparedRows> {
   const { outDir, overwrite = false } = options;
-  const earlier = await earlierFiles(outDir);
-  if (!overwrite && earlier.length > 0) {
-    throw new UserError(
-      `Cannot write to '${outDir}': it holds '${basename(earlier[0]!)}'; use --overwrite`,
-    );
-  }
+  const earlier = await earlierFiles(outDir, overwrite);
   const notes: string[] = [];
   const onNote = (note: string) => {
     notes.push(note);
@@ -128,22 +123,12 @@ async function prepareRows(
   const isDigested = rowsFile === undefined;
   await using first = await RawTable.open(rawFile, given, { signal, onNote, isDigested });
   const { settings } = first;
-  if (settings.testRatio + settings.valRatio >= 1) {
-    throw new UserError(
-      `Cannot use --test-ratio ${settings.testRatio} and --val-ratio ${settings.valRatio}: ` +
-        "together they must be less than 1",
-    );
-  }
+  checkRatios(settings);
   const names = await labelNames(settings.labelNames);
 
   using writer = rowsFile === undefined ? undefined : ExampleFileWriter.create(rowsFile);
   const survey = await surveyRows(first, (row) => writer?.add(row));
-  if (!settings.skipBadRows) {
-    survey.badRows.check(": --skip-bad-rows leaves them out", "; --skip-bad-rows leaves it out");
-  }
-  if (survey.badRows.count > 0) onNote(survey.badRows.note());
-  const skippedNote = survey.skipped.note(rawFile);
-  if (skippedNote !== undefined) onNote(skippedNote);
+  checkLeftOut(rawFile, survey, settings, onNote);
   const classes = poolClasses(survey, settings, names, onNote);
   const { sides, trainBeforeBalance } = splitRows(rawFile, survey, classes, settings);
   const usedSides = SIDES.slice(0, settings.testRatio === 0 ? 2 : 3);
@@ -151,7 +136,6 @@ async function prepareRows(
   await Deno.mkdir(outDir, { recursive: true });
   await using output = new AsyncDisposableStack();
   const partial = async (file: string) => output.use(await PartialFile.create(join(outDir, file)));
-  const { rawLabels } = survey;
   const rows = writer && rowsBySide(writer.finish(), survey, classes, sides);
   const writers: SideWriter[] = [];
   if (rows === undefined) {
@@ -159,12 +143,7 @@ async function prepareRows(
       const name = SPLIT_FILES[side];
       writers.push(new SideWriter(name, await partial(name), settings.problemType));
     }
-    let row = 0;
-    for await (const text of reread(rawFile, given, survey, signal)) {
-      const side = sides[row]!;
-      if (side !== DROPPED) await writers[side]!.add(text, classes.labelOfRaw[rawLabels[row]!]!);
-      row++;
-    }
+    await writeSides(writers, reread(rawFile, given, survey, signal), survey, classes, sides);
   }
   const [train, validation, test] = rows === undefined
     ? await Promise.all(writers.map((writer) => writer.finish()))
@@ -175,16 +154,7 @@ async function prepareRows(
   const dataset: PreparedDataset = {
     settings: settingsRecord(settings),
     input: { file: basename(rawFile), bytes: survey.bytes, ...survey.digest },
-    counts: {
-      read: survey.read + survey.badRows.count + survey.skipped.count,
-      bad: survey.badRows.count,
-      skipped: survey.skipped.count,
-      emptied: survey.read - rawLabels.length,
-      kept: rawLabels.length,
-      distinct_texts: survey.distinctTexts,
-      groups: survey.groupCount,
-      train_before_balance: trainBeforeBalance,
-    },
+    counts: { ...countsOf(survey), train_before_balance: trainBeforeBalance },
     bad_rows: survey.badRows.first,
     classes: classes.list,
     notes,
@@ -202,6 +172,63 @@ async function prepareRows(
   await datasetFile.publish();
   for (const writer of writers.reverse()) await writer.publish();
   return { dataset, rows };
+}
+
+function checkRatios({ testRatio, valRatio }: FullPrepareSettings): void {
+  if (testRatio + valRatio < 1) return;
+  throw new UserError(
+    `Cannot use --test-ratio ${testRatio} and --val-ratio ${valRatio}: together they must be less ` +
+      "than 1",
+  );
+}
+
+/**
+ * Reports the rows that were left out.
+ *
+ * @throws {UserError} If there are bad rows that may not be skipped.
+ */
+function checkLeftOut(
+  rawFile: string,
+  { badRows, skipped }: Survey,
+  { skipBadRows }: FullPrepareSettings,
+  onNote: (note: string) => void,
+): void {
+  if (!skipBadRows) {
+    badRows.check(": --skip-bad-rows leaves them out", "; --skip-bad-rows leaves it out");
+  }
+  if (badRows.count > 0) onNote(badRows.note());
+  const skippedNote = skipped.note(rawFile);
+  if (skippedNote !== undefined) onNote(skippedNote);
+}
+
+/** Writes each text, with its label, on its side. */
+async function writeSides(
+  writers: readonly SideWriter[],
+  texts: AsyncIterable<string>,
+  { rawLabels }: Survey,
+  { labelOfRaw }: Classes,
+  sides: Uint8Array,
+): Promise<void> {
+  let row = 0;
+  for await (const text of texts) {
+    const side = sides[row]!;
+    if (side !== DROPPED) await writers[side]!.add(text, labelOfRaw[rawLabels[row]!]!);
+    row++;
+  }
+}
+
+function countsOf(
+  { read, badRows, skipped, rawLabels, distinctTexts, groupCount }: Survey,
+): Omit<PreparedDataset["counts"], "train_before_balance"> {
+  return {
+    read: read + badRows.count + skipped.count,
+    bad: badRows.count,
+    skipped: skipped.count,
+    emptied: read - rawLabels.length,
+    kept: rawLabels.length,
+    distinct_texts: distinctTexts,
+    groups: groupCount,
+  };
 }
 
 /**
@@ -244,8 +271,12 @@ function rowsBySide(
   return { train: rowsOf(0), validation: rowsOf(1), test: rowsOf(2) };
 }
 
-/** The files of a data set that a folder holds, the training file first. */
-async function earlierFiles(dir: string): Promise<string[]> {
+/**
+ * The files of a data set that a folder holds, the training file first.
+ *
+ * @throws {UserError} If there are some that may not be replaced.
+ */
+async function earlierFiles(dir: string, overwrite: boolean): Promise<string[]> {
   const files = [
     ...SIDES.flatMap((side) => splitFiles(dir, side)),
     join(dir, LABELS_FILE),
@@ -253,6 +284,11 @@ async function earlierFiles(dir: string): Promise<string[]> {
   ];
   const found: string[] = [];
   for (const file of files) if (await exists(file)) found.push(file);
+  if (!overwrite && found.length > 0) {
+    throw new UserError(
+      `Cannot write to '${dir}': it holds '${basename(found[0]!)}'; use --overwrite`,
+    );
+  }
   return found;
 }
 

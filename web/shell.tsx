@@ -19,6 +19,9 @@ export interface Place {
 
 const THEME_ICONS: Record<Theme, IconName> = { auto: "auto", light: "sun", dark: "moon" };
 
+/** The views that belong to the runs, and have addresses of their own. */
+const VIEWS_OF_RUNS = ["new", "compare"];
+
 /** The frame. */
 export function Shell(
   { places, keyName = null, onSignOut, children }: {
@@ -29,7 +32,8 @@ export function Shell(
     children: ComponentChildren;
   },
 ) {
-  const [here = places[0]?.path] = route.value.path;
+  const [first = places[0]?.path ?? ""] = route.value.path;
+  const here = VIEWS_OF_RUNS.includes(first) ? "runs" : first;
   const place = places.find(({ path }) => path === here);
   useEffect(() => {
     document.title = place === undefined ? "Graft" : `${place.name} · Graft`;

@@ -5,6 +5,7 @@
  */
 import type { ComponentChildren } from "preact";
 import type { Schemas } from "../api.ts";
+import { count, decimals, percent } from "../format.ts";
 
 type AuditReport = Schemas["AuditReport"];
 type FileAudit = Schemas["FileAudit"];
@@ -24,8 +25,6 @@ const LEAKAGE_NAMES = {
   near: "Almost the same",
   new: "New",
 };
-
-const NUMBER = new Intl.NumberFormat("en");
 
 /** The sections of an audit, one after the other. */
 export function Audit({ report }: { report: AuditReport }) {
@@ -127,7 +126,7 @@ function BaselineSection(
         share={accuracy}
         kind={kind}
       >
-        {percent(accuracy)} <small>macro-F1 {f1_macro.toFixed(3)}</small>
+        {percent(accuracy)} <small>macro-F1 {decimals(f1_macro)}</small>
       </Bar>
     );
   return (
@@ -385,14 +384,6 @@ function ConflictSection({ report }: { report: AuditReport }) {
       </table>
     </Section>
   );
-}
-
-function count(value: number): string {
-  return NUMBER.format(value);
-}
-
-function percent(share: number): string {
-  return `${(100 * share).toFixed(1)} %`;
 }
 
 function capital(text: string): string {

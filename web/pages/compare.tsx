@@ -216,10 +216,11 @@ function ComparedSettings({ runs }: { runs: readonly Run[] }) {
   }));
   const keys = [...new Set(all.flatMap((settings) => Object.keys(settings)))].sort();
   const differing = keys.filter((key) => new Set(all.map((it) => String(it[key]))).size > 1);
+  const same = keys.length - differing.length;
   return (
     <Card
       title="Settings that differ"
-      note={`${keys.length - differing.length} others are the same in all`}
+      note={same === 1 ? "1 other is the same in all" : `${same} others are the same in all`}
       flush={differing.length > 0}
     >
       {differing.length === 0

@@ -9,7 +9,7 @@ import { formatSection, type Section, sectionsOf } from "./comparison.ts";
 import { compareLength } from "./lengths.ts";
 import { compareEpochs } from "./epoch.ts";
 import type { Measured, PeerBenchOptions } from "./part.ts";
-import { comparePredictions } from "./predict.ts";
+import { compareLongPredictions, comparePredictions } from "./predict.ts";
 import { compareNativeSteps, compareWasmSteps } from "./step.ts";
 
 /** The comparisons. */
@@ -26,6 +26,7 @@ export const PEER_PARTS = [
   "wasm",
   "epoch",
   "predict",
+  "predict-256",
 ] as const;
 
 /** One of {@link PEER_PARTS}. */
@@ -50,6 +51,10 @@ const PARTS: Record<PeerPart, Part> = {
   wasm: { title: "A training step in WebAssembly", compare: compareWasmSteps },
   epoch: { title: "An epoch on the published titles", compare: compareEpochs },
   predict: { title: "Prediction on native code", compare: comparePredictions },
+  "predict-256": {
+    title: "Prediction of texts of 256 tokens on native code",
+    compare: compareLongPredictions,
+  },
 };
 
 const INTRODUCTION = `# Graft beside others

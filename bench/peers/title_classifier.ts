@@ -11,15 +11,22 @@ import { initialWeights } from "../../models/weights.ts";
 import { learnVocabulary } from "../../models/text/wordpiece.ts";
 import { benchConfig, MAX_LENGTH } from "../train.ts";
 
-/** A classifier of all-MiniLM-L6-v2's size, with random weights and the words of the titles. */
-export function titleClassifier({ labels, train }: Dataset): Classifier {
+/**
+ * A classifier of all-MiniLM-L6-v2's size, with random weights and the words of the titles.
+ *
+ * @param modelMaxLength The most tokens of a text.
+ */
+export function titleClassifier(
+  { labels, train }: Dataset,
+  modelMaxLength: number = MAX_LENGTH,
+): Classifier {
   const config = withLabels(benchConfig("minilm"), labels);
   const vocabulary = learnVocabulary(Array.from(train, ({ text }) => text), {
     vocabularySize: config.vocab_size,
   });
   return {
     config,
-    tokenizer: Tokenizer.fromVocabulary(vocabulary, { modelMaxLength: MAX_LENGTH }),
+    tokenizer: Tokenizer.fromVocabulary(vocabulary, { modelMaxLength }),
     weights: initialWeights(config, 1),
   };
 }

@@ -2,7 +2,7 @@
  * Times predictions of transformers.js, which runs them on onnxruntime-node.
  *
  *     echo | deno run --config deno.json --allow-read --allow-env --allow-ffi \
- *       bench/peers/programs/transformers_predict.ts MODEL_DIR TITLES.json 2
+ *       bench/peers/programs/transformers_predict.ts MODEL_DIR TEXTS.json 2
  *
  * The file holds the texts; the last number is that of threads. Types of weights without an ONNX
  * file in the folder are left out.
@@ -15,8 +15,8 @@ import { DTYPES, ONNX_FILES } from "../../../models/onnx_model.ts";
 import { type PredictionResult, timePredictions } from "../../prediction.ts";
 import { runPeer } from "./peer.ts";
 
-const [dir, titlesFile, threads] = Deno.args as [string, string, string];
-const titles: string[] = JSON.parse(await Deno.readTextFile(titlesFile));
+const [dir, textsFile, threads] = Deno.args as [string, string, string];
+const texts: string[] = JSON.parse(await Deno.readTextFile(textsFile));
 
 await runPeer(["@huggingface/transformers"], async ({ env, pipeline }) => {
   env.allowRemoteModels = false;
@@ -40,7 +40,7 @@ await runPeer(["@huggingface/transformers"], async ({ env, pipeline }) => {
       results.push({
         engine: "transformers.js",
         dtype,
-        ...await timePredictions(classify, titles),
+        ...await timePredictions(classify, texts),
       });
     }
     return { device: "native", model: dir, results };

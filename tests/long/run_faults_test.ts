@@ -52,27 +52,27 @@ function weightsOf(server: LocalServer, { id }: Run): Promise<Uint8Array> {
   return Deno.readFile(join(server.runsDir, id, "model.safetensors"));
 }
 
-Deno.test("a run whose process is killed 20 times ends with the bytes of one that was not", async () => {
-  const settings = { max_steps: 300, max_train_samples: 400 };
+Deno.test("a run whose process is killed eight times ends with the bytes of one that was not", async () => {
+  const settings = { max_steps: 150, max_train_samples: 400 };
   await using undisturbed = await LocalServer.start();
   const expected = await weightsOf(undisturbed, await train(undisturbed, settings));
 
   const random = new Random(5);
   let deaths = 0;
   const spawn: SpawnWorker = (job) => {
-    if (deaths === 20) return spawnWorker(job);
+    if (deaths === 8) return spawnWorker(job);
     deaths++;
     const afterLines = 6 + random.integer(14);
     return mortal({ signal: "SIGKILL", afterLines, afterMs: random.integer(30) }, "worker");
   };
   await using server = await LocalServer.start({ spawn });
   const run = await train(server, settings);
-  deepStrictEqual([run.state, run.error, deaths, run.attempt], ["succeeded", undefined, 20, 21]);
+  deepStrictEqual([run.state, run.error, deaths, run.attempt], ["succeeded", undefined, 8, 9]);
   deepStrictEqual(await weightsOf(server, run), expected);
   ok(!await exists(join(server.runsDir, `${run.id}.attempts`)));
 });
 
-Deno.test("of 20 runs none is lost and none trained twice, whichever of two workers dies", async () => {
+Deno.test("of ten runs none is lost and none trained twice, whichever of two workers dies", async () => {
   const random = new Random(7);
   let working = 0;
   const spawn: SpawnWorker = (job) => {
@@ -84,7 +84,7 @@ Deno.test("of 20 runs none is lost and none trained twice, whichever of two work
     return child;
   };
   await using server = await LocalServer.start({ spawn, supervisorOptions: { workers: 2 } });
-  const names = Array.from({ length: 20 }, (_, i) => `run-${i}`);
+  const names = Array.from({ length: 10 }, (_, i) => `run-${i}`);
   const settings = { max_steps: 4, max_train_samples: 64 };
   const runs = await Promise.all(names.map((name) => train(server, { ...settings, name })));
   deepStrictEqual(runs.map(({ state }) => state), names.map(() => "succeeded"));

@@ -31,6 +31,7 @@ import { scratchWordPieces } from "../models/scratch.ts";
 import { TrainSettings } from "../training/settings.ts";
 import { formatAudit } from "./audit_report.ts";
 import { choiceOption } from "./choices.ts";
+import { problemFlag, quoted } from "./quoted.ts";
 import { Interruption } from "./interruption.ts";
 import { addSettingsOptions, parseSettings } from "./settings_options.ts";
 import {
@@ -82,7 +83,9 @@ async function runPrepare(raw: string, options: PrepareOptions, command: Command
   const { signal } = interruption;
   try {
     const dataset = await prepare(raw, { settings, outDir, overwrite, signal, onNote: showNote });
-    console.log(json ? JSON.stringify(dataset) : formatPrepared(dataset, outDir));
+    console.log(
+      json ? JSON.stringify(dataset) : formatPrepared(dataset, outDir, settings.problemType),
+    );
   } catch (error) {
     if (!signal.aborted || error !== signal.reason) throw error;
     command.error(`Stopped: nothing was written to '${outDir}'`, {
@@ -192,7 +195,9 @@ async function runFetch({ out: outDir, from }: { out: string; from: string }): P
 function formatPrepared(
   { input, counts, classes, files }: PreparedDataset,
   dir: string,
+  problemType: ProblemType | undefined,
 ): string {
+  const given = `${quoted(dir)}${problemFlag(problemType)}`;
   const sides = SIDES.filter((side) => files[side] !== undefined);
   const table = new Table({
     head: ["class", ...sides, "raw labels"],
@@ -225,7 +230,7 @@ function formatPrepared(
       : [],
     "",
     `The data set is in ${dir}. Try next:`,
-    `  deno task --quiet data audit ${dir}`,
-    `  deno task --quiet train --mode full --data ${dir}`,
+    `  deno task --quiet data audit ${given}`,
+    `  deno task --quiet train --mode full --data ${given}`,
   ].join("\n");
 }

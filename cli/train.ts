@@ -21,7 +21,7 @@ import { resumedSettings } from "../training/folder/training_args.ts";
 import { readTrainingData } from "../training/folder/training_data.ts";
 import type { TrainResult } from "../training/events.ts";
 import { shortcomings } from "../training/shortcomings.ts";
-import { quoted } from "./quoted.ts";
+import { problemFlag, quoted } from "./quoted.ts";
 import { formatReport } from "./report.ts";
 import { addSettingsOptions, parseSettings } from "./settings_options.ts";
 import { addColumnOptions, type ColumnOptions, columnsOf, showNote } from "./table_options.ts";
@@ -105,7 +105,7 @@ async function run(options: Options, command: Command): Promise<void> {
   } else if (metrics.problem_type === "single_label_classification" && linear === null) {
     console.log(
       "No linear model was trained beside it, as the texts and classes are many; this trains one:\n" +
-        `  ${auditCommand(dataset)}`,
+        `  ${auditCommand(settings, dataset)}`,
     );
   }
   console.log(nextSteps(result, dataset));
@@ -126,12 +126,12 @@ async function advice(
   ];
   return `Try ${tries.join(", ")}.
 Whether the texts tell the labels at all, this says:
-  ${auditCommand(dataset)}`;
+  ${auditCommand(settings, dataset)}`;
 }
 
 /** The command that measures what can be learned of a data set. */
-function auditCommand({ dir }: Dataset): string {
-  return `deno task --quiet data audit ${quoted(nearPath(dir))}`;
+function auditCommand({ problemType }: TrainSettings, { dir }: Dataset): string {
+  return `deno task --quiet data audit ${quoted(nearPath(dir))}${problemFlag(problemType)}`;
 }
 
 /** The shorter path of a folder: relative or absolute. */

@@ -344,17 +344,26 @@ export function adaptedConfig(
   return config;
 }
 
-/** The configuration of a base with an adapter's classes, whose names PEFT does not keep. */
+/**
+ * The configuration of a base with the classes of an adapter's head, its calibration and thresholds.
+ * PEFT keeps none of these, not even the classes' names.
+ */
 function withClasses({ labelCount, config }: StoredAdapter, baseConfig: ModelConfig): ModelConfig {
   if (config !== undefined) {
+    const { problem_type, calibration, thresholds } = config;
     return {
       ...withLabels(baseConfig, labelsOf(config)),
-      problem_type: config.problem_type,
+      problem_type,
+      ...calibration !== undefined && { calibration },
+      ...thresholds !== undefined && { thresholds },
     };
   }
-  return labelsOf(baseConfig).length === labelCount ? baseConfig : withLabels(
+  const labels = labelsOf(baseConfig);
+  return withLabels(
     baseConfig,
-    Array.from({ length: labelCount }, (_, i) => `LABEL_${i}`),
+    labels.length === labelCount
+      ? labels
+      : Array.from({ length: labelCount }, (_, i) => `LABEL_${i}`),
   );
 }
 

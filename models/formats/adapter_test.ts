@@ -163,6 +163,16 @@ Deno.test("saveAdapter() and readAdapter() keep everything; a projection becomes
   });
 });
 
+Deno.test("withBase() gives an adapter the calibration and thresholds of its own head", async () => {
+  await inTempDir(async (dir) => {
+    const own = { calibration: { scales: [0.5, 0.5], biases: [1, -1] }, thresholds: [0.3, 0.6] };
+    const adapter = await randomAdapter();
+    await saveAdapter(dir, { ...adapter, config: { ...adapter.config, ...own } });
+    const { calibration, thresholds } = (await withBase(await readAdapter(dir), BASE)).config;
+    deepStrictEqual({ calibration, thresholds }, own);
+  });
+});
+
 Deno.test("a folder holds an adapter or a whole classifier, whichever was saved last", async () => {
   await inTempDir(async (dir) => {
     const config = await readConfig(BASE);

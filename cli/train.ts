@@ -125,7 +125,7 @@ async function advice(
     needsBase(mode) ? "--mode full" : "a larger pretrained base with --model",
   ];
   return `Try ${tries.join(", ")}.
-Whether the texts tell the labels at all, this says:
+This shows what the texts tell of the labels, and what is odd about them:
   ${auditCommand(settings, dataset)}`;
 }
 

@@ -3,17 +3,22 @@
  *
  * @module
  */
+import { decimals } from "./metrics.ts";
 import type { EvaluationReport } from "./evaluation.ts";
 import type { TrainResult } from "./events.ts";
+
+/** The probability below which a difference is not put down to chance. */
+const SIGNIFICANT = 0.05;
 
 /**
  * Lists the plain faults of a model, a sentence each; none where nothing is wrong.
  *
- * @param linear The accuracy of a linear model on the same texts, where it is known.
+ * @param linear The accuracy of a linear model on the same texts, where it is known, and the
+ * probability that chance makes two equal models differ as much.
  */
 export function shortcomings(
   report: EvaluationReport,
-  linear: Pick<NonNullable<TrainResult["linear_baseline"]>, "accuracy"> | null = null,
+  linear: Pick<NonNullable<TrainResult["linear_baseline"]>, "accuracy" | "p_value"> | null = null,
 ): string[] {
   const found: string[] = [];
   switch (report.problem_type) {
@@ -31,8 +36,11 @@ export function shortcomings(
         found.push("It is no better than giving every text the commonest class.");
       }
       if (linear !== null && accuracy < linear.accuracy) {
+        const by = linear.p_value < SIGNIFICANT
+          ? ""
+          : `, though by no more than chance may (p ${decimals(linear.p_value)})`;
         found.push(
-          "It stays below a linear model on TF-IDF, which learns the same texts in seconds.",
+          `It stays below a linear model on TF-IDF, which learns the same texts in seconds${by}.`,
         );
       }
       break;

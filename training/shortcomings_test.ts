@@ -25,8 +25,11 @@ Deno.test("shortcomings() tells what is no better than the commonest class or a 
   const swapped = reportOf([[A, B], [A, A], [B, A]], "single_label_classification");
   match(shortcomings(swapped)[0]!, /^It is no better than giving every text the commonest class/);
   const good = reportOf([[A, A], [A, A], [B, B], [B, A]], "single_label_classification");
-  deepStrictEqual(shortcomings(good, { accuracy: 0.75 }), []);
-  match(shortcomings(good, { accuracy: 0.8 })[0]!, /^It stays below a linear model/);
+  deepStrictEqual(shortcomings(good, { accuracy: 0.75, p_value: 1 }), []);
+  const below = shortcomings(good, { accuracy: 0.8, p_value: 0.01 });
+  match(below[0]!, /^It stays below a linear model .* in seconds\.$/);
+  const alike = shortcomings(good, { accuracy: 0.8, p_value: 0.5 });
+  match(alike[0]!, /^It stays below a linear model .* by no more than chance may \(p 0\.500\)\.$/);
 });
 
 Deno.test("shortcomings() sees where several labels do not depend on the text", () => {

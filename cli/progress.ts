@@ -4,6 +4,7 @@
  * @module
  */
 import cliProgress from "cli-progress";
+import { Help } from "commander";
 import { count, counted, percent } from "../lib/format.ts";
 import type { DownloadEvent } from "../models/hub.ts";
 import type {
@@ -158,8 +159,9 @@ export class TrainProgress {
   /** Prints a line above the bar. */
   #line(text: string): void {
     // Without a terminal there is no bar, and the bars' own log writes nothing.
-    if (Deno.stderr.isTerminal()) this.#bars.log(`${text}\n`);
-    else console.error(text);
+    if (!Deno.stderr.isTerminal()) return console.error(text);
+    // A terminal with a bar does not wrap lines itself.
+    this.#bars.log(`${new Help().boxWrap(text, Deno.consoleSize().columns)}\n`);
   }
 }
 
@@ -196,7 +198,7 @@ function evaluationLine(event: EvaluationEvent): string {
   const epochs = Number.isInteger(epoch) ? String(epoch) : epoch.toFixed(1);
   const metrics = describeMetrics(event, problem_type, formatMetric);
   return `epoch ${epochs}: validation loss ${decimals(loss)}, ${metrics}` +
-    (best ? ", the best so far" : "");
+    (best ? ", best so far" : "");
 }
 
 /** `75` -> `1:15` */

@@ -23,10 +23,15 @@ import {
   type RunStore,
 } from "../orchestration/run_store.ts";
 import { Supervisor } from "../orchestration/supervisor.ts";
-import { lockState, STATE_FILE } from "../orchestration/server_state.ts";
+import { lockState, serverAddress, STATE_FILE } from "../orchestration/server_state.ts";
+
+/** The columns that a list of runs with all it says may take. */
+const LIST_WIDTH = 120;
+/** Where a server listens by default. */
+const USUAL_SERVER = "http://127.0.0.1:8000";
 
 interface Options {
-  server: string;
+  server?: string;
   runs: string;
   json?: boolean;
   otherClasses?: boolean;
@@ -40,10 +45,10 @@ export function runsCommand(): Command {
       .description(description)
       .option(
         "--server <url>",
-        `Address of the server; the key that it asks for is in ${API_KEY_VARIABLE}`,
-        "http://127.0.0.1:8000",
+        `Address of the server; default: that of the folder's server, or ${USUAL_SERVER}; the key ` +
+          `that it asks for is in ${API_KEY_VARIABLE}`,
       )
-      .option("--runs <dir>", "Folder of the runs, where no server runs", RUNS_DIR)
+      .option("--runs <dir>", "Folder of the runs", RUNS_DIR)
       .option("--json", "Print JSON on standard output");
     command.addCommand(added);
     return added;
@@ -77,8 +82,11 @@ async function list(options: Options): Promise<void> {
   const runs = await source.list();
   if (options.json) return console.log(JSON.stringify(runs));
   if (runs.length === 0) return console.log("There is no run yet");
+  // On narrow terminals what identifies a run comes first, and the rest is left to 'runs show'.
+  const isNarrow = Deno.stdout.isTerminal() && Deno.consoleSize().columns < LIST_WIDTH;
+  const more = isNarrow ? [] : ["data", "attempts", "created"];
   const table = new Table({
-    head: ["id", "name", "state", "data", "attempts", "created", "accuracy"],
+    head: ["id", "name", "state", "accuracy", ...more],
     style: { head: [], border: [], compact: true },
   });
   for (const { id, name, state, dataset, attempt, created_at, result } of runs) {
@@ -86,7 +94,8 @@ async function list(options: Options): Promise<void> {
       ? percent(result.metrics.accuracy)
       : "";
     const created = created_at.slice(0, 16).replace("T", " ");
-    table.push([id, name === id ? "" : name, state, dataset, attempt, created, accuracy]);
+    const rest = isNarrow ? [] : [dataset, attempt, created];
+    table.push([id, name === id ? "" : name, state, accuracy, ...rest]);
   }
   console.log(`${table}`);
 }
@@ -128,13 +137,23 @@ function print(run: Run, { json }: Options): void {
   if (json) return console.log(JSON.stringify(run));
   const { settings, result, ...rest } = run;
   const table = new Table({ style: { head: [], border: [], compact: true } });
-  for (const [key, value] of Object.entries(rest)) table.push([key, `${value}`]);
-  const given = Object.entries(settings).map(([key, value]) => `${key} ${value}`);
-  table.push(["settings", given.join("\n")]);
+  for (const [key, value] of Object.entries(rest)) {
+    if (value === undefined || value === null) continue;
+    table.push([key, typeof value === "object" ? valuesOf(value) : `${value}`]);
+  }
+  table.push(["settings", valuesOf(settings)]);
   for (const [key, value] of Object.entries(result?.metrics ?? {})) {
     if (typeof value !== "object") table.push([key, `${value}`]);
   }
   console.log(`${table}`);
+}
+
+/** The plain values of an object, a line each. */
+function valuesOf(object: object): string {
+  return Object.entries(object)
+    .filter(([, value]) => value !== null && typeof value !== "object")
+    .map(([key, value]) => `${key} ${value}`)
+    .join("\n");
 }
 
 /** An event as one line of text. */
@@ -148,13 +167,26 @@ function describe(event: RunEvent): string {
   return `${type}: ${values.join(", ")}`;
 }
 
-async function open(options: Options): Promise<Source> {
-  const { server, runs } = options;
+async function open({ server, runs }: Options): Promise<Source> {
+  const servers = server === undefined
+    ? [await serverAddress(runs), USUAL_SERVER].filter((address) => address !== undefined)
+    : [server];
+  for (const server of servers) {
+    const source = await openServer(server);
+    if (source !== undefined) return source;
+  }
+  const kv = join(runs, STATE_FILE);
+  if (await exists(kv)) return await FileSource.open(runs, kv);
+  throw new UserError(`Cannot find a server at '${servers.at(-1)}', nor its state in '${kv}'`);
+}
+
+/** The server at an address; `undefined` where none listens. */
+async function openServer(server: string): Promise<Source | undefined> {
   const apiKey = apiKeyVariable();
   if (!URL.canParse(server)) throw new UserError(`Cannot ask '${server}': it is not a URL`);
   const headers = apiKey === undefined ? {} : { Authorization: `Bearer ${apiKey}` };
   try {
-    await (await fetch(new URL("/health/live", server), { headers })).body?.cancel();
+    await (await fetch(routeOf(server, "/health/live"), { headers })).body?.cancel();
     return new ServerSource(server, headers);
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) {
@@ -166,10 +198,13 @@ async function open(options: Options): Promise<Source> {
     }
     // No server listens there.
     if (!(error instanceof TypeError)) throw error;
+    return undefined;
   }
-  const kv = join(runs, STATE_FILE);
-  if (await exists(kv)) return await FileSource.open(runs, kv);
-  throw new UserError(`Cannot find a server at '${server}', nor its state in '${kv}'`);
+}
+
+/** A route of a server, which may be mounted below a path. */
+function routeOf(server: string, path: string): string {
+  return server.replace(/\/+$/, "") + path;
 }
 
 class ServerSource implements Source {
@@ -243,7 +278,7 @@ class ServerSource implements Source {
   }
 
   async #fetch(method: string, path: string, body?: unknown): Promise<Response> {
-    const response = await fetch(new URL(path, this.#server), {
+    const response = await fetch(routeOf(this.#server, path), {
       method,
       headers: this.#headers,
       ...body !== undefined && { body: JSON.stringify(body) },

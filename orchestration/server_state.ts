@@ -39,8 +39,8 @@ export class OwnedFolder implements Disposable {
       : await Deno.open(dir);
     if (!await lock.tryLock(true)) {
       lock.close();
-      const address = (await Deno.readTextFile(addressFile).catch(() => "")).trim();
-      const other = address === "" ? "another server" : `the server at ${address}`;
+      const address = await serverAddress(dir);
+      const other = address === undefined ? "another server" : `the server at ${address}`;
       throw new UserError(
         `Cannot serve '${dir}': ${other} uses it; ask that one, or stop it, or use another --runs`,
       );
@@ -58,6 +58,11 @@ export class OwnedFolder implements Disposable {
   [Symbol.dispose](): void {
     this.#lock.close();
   }
+}
+
+/** The address that the last server of a folder wrote down, if it did; it may have ended since. */
+export async function serverAddress(dir: string): Promise<string | undefined> {
+  return (await Deno.readTextFile(join(dir, ADDRESS_FILE)).catch(() => "")).trim() || undefined;
 }
 
 /**

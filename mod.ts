@@ -265,12 +265,13 @@ export async function evaluate(
   }
   const { dir, model } = classifier;
   const reading = await readingOf(dir);
+  const { skipLabels, normalizeLabels = false } = reading.options;
   const { report } = await evaluateFile(
     model,
     file ?? await evaluationFileOf(dir),
     await trainingTextsOf(dir),
     columns ?? (file === undefined ? reading.columns : DEFAULT_COLUMNS),
-    file === undefined ? reading.options : options,
+    file === undefined ? reading.options : { skipLabels, normalizeLabels, ...options },
   );
   return report;
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { Command, InvalidArgumentError } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import { buffer } from "node:stream/consumers";
 import { chunks } from "../data/batches.ts";
 import { count, percent } from "../lib/format.ts";
@@ -46,11 +46,10 @@ export function predictCommand(): Command {
   return new Command("predict")
     .description("Classify texts, the lines of standard input, or the rows of a table")
     .argument("[texts...]", "The texts; without any, each line of standard input is one")
-    .option(
-      "--model <dir>",
-      "The model's folder; repeated, each text is classified by all; default: the last finished run",
-      (dir: string, dirs: string[]) => [...dirs, dir],
-      [],
+    .addOption(
+      new Option("--model <dir>", "The model's folder; repeated, each text is classified by all")
+        .argParser((dir: string, dirs: string[]) => [...dirs, dir])
+        .default([], "the last finished run"),
     )
     .option("--mixed", "Each line of standard input is the folder of a model, a tab and a text")
     .option(

@@ -56,7 +56,8 @@ export class BadRows {
    * @throws {UserError} If there is a bad row; the message names the first ten and says how many.
    */
   check(
-    wayOn = ": where one table is split, --skip-bad-rows leaves them out",
+    wayOn =
+      ": correct them, or have one table split by 'train', where --skip-bad-rows leaves them out",
     wayOnOfOne = "",
   ): void {
     const [{ line, fault } = {}, ...others] = this.#first;

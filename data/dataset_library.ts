@@ -25,7 +25,7 @@ export class DatasetExistsError extends Error {
   override name = "DatasetExistsError";
 
   constructor(name: string) {
-    super(`There is a data set '${name}' already`);
+    super(`There is a data set '${name}' already: delete it, or choose another name`);
   }
 }
 

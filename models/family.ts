@@ -186,6 +186,9 @@ export async function readConfig(
   const file = join(dir, CONFIG_FILE);
   const config = await readJson(file, TypedConfig).catch(async (error) => {
     if (await exists(file)) throw error;
+    if (!await exists(dir)) {
+      throw new UserError(`Cannot read a model from '${dir}': there is no such folder`);
+    }
     throw new UserError(
       `Cannot read a model from '${dir}': it holds no ${CONFIG_FILE}${await whatInstead(dir)}`,
     );

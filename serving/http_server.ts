@@ -87,7 +87,8 @@ export class HttpServer {
     } catch (error) {
       if (!(error instanceof Deno.errors.AddrInUse)) throw error;
       throw new UserError(
-        `Cannot listen on ${options.hostname} port ${options.port}: it is in use`,
+        `Cannot listen on ${options.hostname} port ${options.port}: it is in use; ` +
+          "--port takes another, or 0 for a free one",
       );
     }
   }

@@ -118,7 +118,7 @@ Deno.test("HttpServer.listen() refuses a port that is in use", async () => {
   const options = { hostname: "127.0.0.1", port, maxConnections: 1 };
   throws(
     () => HttpServer.listen(options, () => new Response()),
-    /^UserError: Cannot listen on 127\.0\.0\.1 port \d+: it is in use$/,
+    /^UserError: Cannot listen on 127\.0\.0\.1 port \d+: it is in use; --port takes another, .*$/,
   );
 });
 

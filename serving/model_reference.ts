@@ -6,6 +6,7 @@
  */
 import { createHash } from "node:crypto";
 import { basename } from "node:path";
+import { listOf } from "../lib/format.ts";
 import type { WeightedVersion } from "./model_store.ts";
 
 /** The alias of the model that answers requests that name none; only one model has it at a time. */
@@ -38,6 +39,9 @@ export interface Model {
   versions: ModelVersion[];
   aliases: Map<string, WeightedVersion[]>;
 }
+
+/** The most models that an error names. */
+const NAMED_MODELS = 10;
 
 /** The versions that share the requests for a model's name alone. */
 export function currentVersions({ aliases, versions }: Model): WeightedVersion[] {
@@ -80,8 +84,14 @@ export function resolveReference(
  */
 export function modelOf(models: ReadonlyMap<string, Model>, name: string): Model {
   const model = models.get(name);
-  if (model === undefined) throw new UnknownModelError(`there is no model '${name}'`);
+  if (model === undefined) throw unknownModel(models, name);
   return model;
+}
+
+function unknownModel(models: ReadonlyMap<string, Model>, name: string): UnknownModelError {
+  const known = listOf([...models.keys()].map((name) => `'${name}'`), NAMED_MODELS);
+  const others = known === "" ? "" : `; there are ${known}`;
+  return new UnknownModelError(`there is no model '${name}'${others}`);
 }
 
 function defaultVersion(models: ReadonlyMap<string, Model>, key: string | undefined): ModelVersion {
@@ -90,7 +100,7 @@ function defaultVersion(models: ReadonlyMap<string, Model>, key: string | undefi
   const chosen = models.values().find(({ aliases }) => aliases.has(DEFAULT_ALIAS));
   if (chosen !== undefined) return resolveReference(models, `${chosen.name}:${DEFAULT_ALIAS}`, key);
   if (others.length === 0) return resolveReference(models, first.name, key);
-  const known = [...models.keys()].map((name) => `'${name}'`).join(", ");
+  const known = listOf([...models.keys()].map((name) => `'${name}'`), NAMED_MODELS);
   throw new UnknownModelError(
     `one of ${known} must be named, or have the alias '${DEFAULT_ALIAS}'`,
   );
@@ -102,7 +112,7 @@ function versionOfRun(models: ReadonlyMap<string, Model>, id: string): ModelVers
     const found = versions.find(({ dir }) => basename(dir) === id);
     if (found !== undefined) return found;
   }
-  throw new UnknownModelError(`there is no model '${id}'`);
+  throw unknownModel(models, id);
 }
 
 /**

@@ -208,7 +208,10 @@ Deno.test("loadClassifier() refuses a folder without a config.json", async () =>
     });
     await rejects(loadClassifier(dir), error(dir));
     const missing = join(dir, "nowhere");
-    await rejects(loadForInference(missing), error(missing));
+    await rejects(loadForInference(missing), {
+      name: "UserError",
+      message: `Cannot read a model from '${missing}': there is no such folder`,
+    });
     const file = join(dir, "vocab.txt");
     await rejects(loadForInference(file), error(file));
   });

@@ -116,6 +116,6 @@ Deno.test("SentenceEmbedder takes a model of the hub, with its pooling", async (
 
 Deno.test("SentenceEmbedder says what is wrong with a folder", async () => {
   await rejects(embeddings("/nowhere", [TEXTS]), {
-    message: "Cannot read a model from '/nowhere': it holds no config.json",
+    message: "Cannot read a model from '/nowhere': there is no such folder",
   });
 });

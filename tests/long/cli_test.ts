@@ -26,7 +26,7 @@ Deno.test("a user's mistake is one line and a non-zero exit", async () => {
         [["train", "--seed", "x"], /^error: option '--seed <number>' argument 'x' is invalid/],
         [
           ["train", "--model", "./no"],
-          /^error: Cannot read a model from '.\/no': it holds no config.json\n$/,
+          /^error: Cannot read a model from '.\/no': there is no such folder\n$/,
         ],
         [
           ["train", "--mode", "prefix", "--model", "scratch:tiny"],
@@ -43,7 +43,7 @@ Deno.test("a user's mistake is one line and a non-zero exit", async () => {
         ],
         [
           ["train", "--data", "no", "--model", "./no"],
-          /^error: Cannot read a model from '.\/no': it holds no config.json\n$/,
+          /^error: Cannot read a model from '.\/no': there is no such folder\n$/,
         ],
         [
           ["train", "--data", "no", "--stride", "8"],

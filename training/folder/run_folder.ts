@@ -245,6 +245,9 @@ export async function evaluationFileOf(modelDir: string): Promise<string> {
   const dataDir = await dataDirOf(modelDir);
   const { columns, options } = await readingOf(modelDir);
   if (dataDir !== undefined) return await evaluationFile(dataDir, columns, options);
+  if (!await exists(modelDir)) {
+    throw new UserError(`Cannot read a model from '${modelDir}': there is no such folder`);
+  }
   throw new UserError(`Cannot tell what '${modelDir}' was trained on: use --file`);
 }
 

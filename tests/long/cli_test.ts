@@ -51,7 +51,10 @@ Deno.test("a user's mistake is one line and a non-zero exit", async () => {
         ],
         [["train", "--data", "no"], /^error: Cannot read 'no': no such file or folder\n$/],
         [["eval"], /^error: Cannot find a finished run in 'runs': train first, or use --model\n$/],
-        [["eval", "--model", "no"], /^error: Cannot tell what 'no' was trained on: use --file\n$/],
+        [
+          ["eval", "--model", "no"],
+          /^error: Cannot read a model from 'no': there is no such folder\n$/,
+        ],
         [["predict", "--model", "no", "x"], /^error: Cannot read a model from 'no': /],
         [["predict", "--top-k", "0", "x"], /^error: option '--top-k <number>' argument '0' is/],
         [["predict", "--mixed", "x"], /^error: Cannot use --mixed with texts or --model: /],

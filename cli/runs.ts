@@ -68,6 +68,8 @@ export function runsCommand(): Command {
 
 /** The source of runs: a server, or its state. */
 interface Source extends AsyncDisposable {
+  /** The sentence that stands for an empty list. */
+  readonly none: string;
   list(): Promise<Run[]>;
   get(id: string): Promise<Run>;
   events(id: string): AsyncIterable<NumberedEvent>;
@@ -81,7 +83,7 @@ async function list(options: Options): Promise<void> {
   await using source = await open(options);
   const runs = await source.list();
   if (options.json) return console.log(JSON.stringify(runs));
-  if (runs.length === 0) return console.log("There is no run yet");
+  if (runs.length === 0) return console.log(source.none);
   // On narrow terminals what identifies a run comes first, and the rest is left to 'runs show'.
   const isNarrow = Deno.stdout.isTerminal() && Deno.consoleSize().columns < LIST_WIDTH;
   const more = isNarrow ? [] : ["data", "attempts", "created"];
@@ -208,6 +210,7 @@ function routeOf(server: string, path: string): string {
 }
 
 class ServerSource implements Source {
+  readonly none = "There is no run yet";
   readonly #server: string;
   readonly #headers: HeadersInit;
 
@@ -292,6 +295,8 @@ class ServerSource implements Source {
 }
 
 class FileSource implements Source {
+  readonly none =
+    "No server has trained here yet; one that runs lists the command line's runs, too";
   readonly #store: RunStore;
   readonly #supervisor: Supervisor;
   readonly #lock: Disposable;

@@ -20,6 +20,7 @@ import {
 import { Icon } from "../components/icon.tsx";
 import { bytes, count, digits } from "../format.ts";
 import { href, route, setParameters } from "../route.ts";
+import { TrainOnSample } from "./train_on_sample.tsx";
 
 const INTERVAL_MS = 3000;
 const PAGE = 100;
@@ -134,12 +135,7 @@ function NoModels() {
   return (
     <Empty icon="models" title="There is no model yet">
       <p>A run that succeeds becomes a model, under the run's name.</p>
-      <p>
-        <a class="button primary" href={href(["new"], { dataset: "sample", name: "titles" })}>
-          <Icon name="play" />
-          <span>Train on the sample</span>
-        </a>
-      </p>
+      <TrainOnSample />
       <p class="soft">Or serve models that you have, each in a folder of its own:</p>
       <Command text="deno task serve --models my_models" />
     </Empty>

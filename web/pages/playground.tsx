@@ -10,7 +10,8 @@ import { Button, Card, Empty, Failure, Heading, Loading } from "../components/ba
 import { Icon } from "../components/icon.tsx";
 import { ModelField } from "../components/model/model_field.tsx";
 import { digits, percent } from "../format.ts";
-import { href, route, setParameters } from "../route.ts";
+import { route, setParameters } from "../route.ts";
+import { TrainOnSample } from "./train_on_sample.tsx";
 
 const TYPING_PAUSE_MS = 150;
 const MAX_MODELS = 6;
@@ -83,14 +84,7 @@ function NoModels({ canTrain }: { canTrain: boolean }) {
   return (
     <Empty icon="playground" title="There is no model to ask yet">
       <p>A run that succeeds becomes a model.</p>
-      {canTrain && (
-        <p>
-          <a class="button primary" href={href(["new"], { dataset: "sample", name: "titles" })}>
-            <Icon name="play" />
-            <span>Train on the sample</span>
-          </a>
-        </p>
-      )}
+      {canTrain && <TrainOnSample />}
     </Empty>
   );
 }

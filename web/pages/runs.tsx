@@ -24,6 +24,7 @@ import { isActive, RunProgress, StateBadge } from "../components/state.tsx";
 import { duration } from "../format.ts";
 import { go, href, route, setParameters } from "../route.ts";
 import { MAX_COMPARED } from "./compare.tsx";
+import { TrainOnSample } from "./train_on_sample.tsx";
 
 const PAGE = 50;
 const ACTIVE_INTERVAL_MS = 1500;
@@ -240,12 +241,7 @@ function NoRuns() {
         Begin with the sample that comes with Graft, 2,400 titles in six classes: it takes about a
         minute.
       </p>
-      <p>
-        <a class="button primary" href={href(["new"], { dataset: "sample", name: "titles" })}>
-          <Icon name="play" />
-          <span>Train on the sample</span>
-        </a>
-      </p>
+      <TrainOnSample />
       <p class="soft">Or from a terminal:</p>
       <Command
         text={`curl -d '{"dataset": "sample", "name": "titles"}' ${location.origin}/v1/runs`}

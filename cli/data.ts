@@ -31,16 +31,11 @@ import { scratchWordPieces } from "../models/scratch.ts";
 import { TrainSettings } from "../training/settings.ts";
 import { formatAudit } from "./audit_report.ts";
 import { choiceOption } from "./choices.ts";
+import { printNote } from "./note.ts";
 import { problemFlag, quoted } from "./quoted.ts";
 import { Interruption } from "./interruption.ts";
 import { addSettingsOptions, parseSettings } from "./settings_options.ts";
-import {
-  addTableOptions,
-  type ColumnOptions,
-  columnsOf,
-  formatOf,
-  showNote,
-} from "./table_options.ts";
+import { addTableOptions, type ColumnOptions, columnsOf, formatOf } from "./table_options.ts";
 
 /** The most classes in a table. */
 const MAX_CLASSES = 30;
@@ -82,7 +77,7 @@ async function runPrepare(raw: string, options: PrepareOptions, command: Command
   using interruption = new Interruption("Stopping");
   const { signal } = interruption;
   try {
-    const dataset = await prepare(raw, { settings, outDir, overwrite, signal, onNote: showNote });
+    const dataset = await prepare(raw, { settings, outDir, overwrite, signal, onNote: printNote });
     console.log(
       json ? JSON.stringify(dataset) : formatPrepared(dataset, outDir, settings.problemType),
     );

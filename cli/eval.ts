@@ -16,17 +16,12 @@ import { evaluateFile, type PredictionRow } from "../training/evaluate_file.ts";
 import { UserError } from "../lib/user_error.ts";
 import { evaluationFileOf, readingOf, trainingTextsOf } from "../training/folder/run_folder.ts";
 import { lastRun } from "./last_run.ts";
+import { printNote } from "./note.ts";
 import { confusions, formatComparison, formatReport, lossLine } from "./report.ts";
 import { abstainOption, checkAbstain } from "./abstain_option.ts";
 import { deviceOption } from "./device_option.ts";
 import { dtypeOption } from "./dtype_option.ts";
-import {
-  addTableOptions,
-  type ColumnOptions,
-  columnsOf,
-  formatOf,
-  showNote,
-} from "./table_options.ts";
+import { addTableOptions, type ColumnOptions, columnsOf, formatOf } from "./table_options.ts";
 
 interface Options extends ColumnOptions {
   model?: string;
@@ -82,7 +77,7 @@ async function run(options: Options): Promise<void> {
     : columnsOf(options);
   const format = options.file === undefined ? reading.options : formatOf(options);
   const { skipLabels, normalizeLabels = false } = reading.options;
-  const readOptions = { ...format, skipLabels, normalizeLabels, onNote: showNote };
+  const readOptions = { ...format, skipLabels, normalizeLabels, onNote: printNote };
   const evaluateAs = async (dtype: Dtype) => {
     const classifier = await TextClassifier.load(executor, modelDir, dtype);
     checkFiles(options, classifier.problemType);
@@ -93,7 +88,7 @@ async function run(options: Options): Promise<void> {
     return { ...evaluation, loss };
   };
   const { report: whole, rows: sure, loss } = await evaluateAs(options.dtype);
-  if (loss !== undefined) console.error(loss);
+  if (loss !== undefined) printNote(loss);
   const { abstain } = options;
   const isAnswered = ({ score = 1 }: PredictionRow) => score >= (abstain ?? 0);
   const rows = sure.map((row) => isAnswered(row) ? row : { ...row, predicted: "" });

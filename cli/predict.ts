@@ -23,6 +23,7 @@ import { deviceOption } from "./device_option.ts";
 import { dtypeOption } from "./dtype_option.ts";
 import { Interruption } from "./interruption.ts";
 import { lastRun } from "./last_run.ts";
+import { printNote } from "./note.ts";
 import { RowsBar } from "./progress.ts";
 import { lossLine, unknownLine } from "./report.ts";
 
@@ -181,7 +182,7 @@ function lineError(index: number, rule: string): UserError {
 
 /** Reports the share of the texts that a model cannot read or does not see, if there is any. */
 function tell(line: string | undefined, prefix = ""): void {
-  if (line !== undefined) console.error(`${prefix}${line}`);
+  if (line !== undefined) printNote(`${prefix}${line}`);
 }
 
 /** @throws {UserError} If the process has no permission to write a file. */
@@ -218,7 +219,7 @@ async function runFile(
   const csv = predictTable(classifier, file, {
     ...options,
     abstain,
-    onNote: (note) => console.error(note),
+    onNote: printNote,
     onProgress: (progress) => {
       last = progress;
       if (isShown) bar.show(progress);

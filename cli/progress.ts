@@ -4,7 +4,6 @@
  * @module
  */
 import cliProgress from "cli-progress";
-import { Help } from "commander";
 import { count, counted, percent } from "../lib/format.ts";
 import type { DownloadEvent } from "../models/hub.ts";
 import type {
@@ -17,6 +16,7 @@ import type {
 } from "../training/events.ts";
 import { decimals, describeMetrics } from "../training/metrics.ts";
 import type { TableProgress } from "../training/predict_table.ts";
+import { printNote, wrapped } from "./note.ts";
 import { formatMetric, unknownLine } from "./report.ts";
 
 /** The format of the bar, with the most important figures first: a narrow terminal cuts the end. */
@@ -96,7 +96,7 @@ export class TrainProgress {
 
   #start(event: StartEvent): void {
     this.#downloadBar.stop();
-    console.error(
+    printNote(
       `Training ${event.model} on ${event.device} (${event.device_reason}): ${
         count(event.parameters)
       } parameters, ` +
@@ -105,7 +105,7 @@ export class TrainProgress {
     const { truncated, lost_share, chunks, train_examples } = event;
     if (truncated > 0) {
       const share = percent(truncated / train_examples);
-      console.error(
+      printNote(
         `${count(truncated)} of ${count(train_examples)} texts (${share}) are longer than ` +
           `--max-length and lose a part, ${
             percent(lost_share)
@@ -114,15 +114,15 @@ export class TrainProgress {
       );
     }
     if (chunks > 0) {
-      console.error(
+      printNote(
         `Texts that are longer than --max-length go in ${count(chunks)} chunks` +
           (lost_share > 0 ? `, and lose ${percent(lost_share)} of all tokens` : ""),
       );
     }
     const unknown = unknownLine(event.unknown_share);
-    if (unknown !== undefined) console.error(unknown);
-    console.error(event.leakage);
-    for (const note of event.notes) console.error(note);
+    if (unknown !== undefined) printNote(unknown);
+    printNote(event.leakage);
+    for (const note of event.notes) printNote(note);
     this.#startBar(event.steps, event.steps_done);
   }
 
@@ -141,7 +141,7 @@ export class TrainProgress {
   #pretrainStart(event: PretrainStartEvent): void {
     this.#downloadBar.stop();
     if (Deno.stderr.isTerminal()) process.stderr.write("\r\x1b[K");
-    console.error(
+    printNote(
       `Pretraining ${event.model} on ${event.device} (${event.device_reason}): ${
         count(event.parameters)
       } parameters, ${count(event.vocabulary)} word pieces, ${count(event.rows)} rows with ` +
@@ -152,7 +152,7 @@ export class TrainProgress {
   }
 
   #startBar(steps: number, stepsDone: number): void {
-    if (stepsDone > 0) console.error(`Going on after step ${count(stepsDone)}`);
+    if (stepsDone > 0) printNote(`Going on after step ${count(stepsDone)}`);
     this.#bar = this.#bars.create(steps, stepsDone, { loss: "-", rate: "-", left: "-" });
   }
 
@@ -161,7 +161,7 @@ export class TrainProgress {
     // Without a terminal there is no bar, and the bars' own log writes nothing.
     if (!Deno.stderr.isTerminal()) return console.error(text);
     // A terminal with a bar does not wrap lines itself.
-    this.#bars.log(`${new Help().boxWrap(text, Deno.consoleSize().columns)}\n`);
+    this.#bars.log(`${wrapped(text)}\n`);
   }
 }
 

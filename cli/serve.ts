@@ -110,7 +110,7 @@ export function serveCommand(): Command {
         .default(500_000_000, "500MB"),
     )
     .option("--disk-budget <size>", "Most that runs and data sets may take on the disk", parseSize)
-    .option("--workers <number>", "Processes that train; 0 for none", parseWorkers, 1)
+    .option("--workers <number>", "Processes that train; with 0, runs wait", parseWorkers, 1)
     .option(
       "--heartbeat-timeout <seconds>",
       "Replace a training process that is silent this long; 10 or more",
@@ -214,7 +214,7 @@ function serviceOptions(
 
 async function listen(
   { app, folder }: Service,
-  { host, port, maxConnections: most, ui }: Options,
+  { host, port, maxConnections: most, ui, workers, cluster }: Options,
 ): Promise<HttpServer> {
   const maxConnections = connectionsPossible(folder.addressFile, most);
   const server = HttpServer.listen({ hostname: host, port, maxConnections }, app.fetch);
@@ -223,6 +223,12 @@ async function listen(
   writeLine(Deno.stderr, `Listening on ${address}`);
   if (ui) {
     writeLine(Deno.stderr, "Open it in a browser to watch runs, try models and see their mistakes");
+  }
+  if (workers === 0 && cluster === undefined) {
+    writeLine(
+      Deno.stderr,
+      "Nothing trains here (--workers 0): runs wait for a server with workers",
+    );
   }
   return server;
 }

@@ -53,8 +53,3 @@ export function columnsOf({ text, label, columnMapping }: ColumnOptions): Column
 export function formatOf(options: object): TableFormat {
   return parseSettings(FormatSettings, { ...options });
 }
-
-/** Prints a note on the data, separate from the result. */
-export function showNote(note: string): void {
-  console.error(note);
-}

@@ -21,10 +21,11 @@ import { resumedSettings } from "../training/folder/training_args.ts";
 import { readTrainingData } from "../training/folder/training_data.ts";
 import type { TrainResult } from "../training/events.ts";
 import { shortcomings } from "../training/shortcomings.ts";
+import { printNote } from "./note.ts";
 import { problemFlag, quoted } from "./quoted.ts";
 import { formatReport } from "./report.ts";
 import { addSettingsOptions, parseSettings } from "./settings_options.ts";
-import { addColumnOptions, type ColumnOptions, columnsOf, showNote } from "./table_options.ts";
+import { addColumnOptions, type ColumnOptions, columnsOf } from "./table_options.ts";
 import { showTraining } from "./training_run.ts";
 
 interface Options extends Record<string, unknown>, ColumnOptions {
@@ -77,7 +78,7 @@ async function run(options: Options, command: Command): Promise<void> {
     outDir,
     columns: columnsOf({ ...options, columnMapping: run.settings.columnMapping }),
     skipBadRows: options.skipBadRows ?? false,
-    onNote: showNote,
+    onNote: printNote,
   });
   const { dataset, settings, keepData } = data;
   const resume = `deno task --quiet train --resume --out ${quoted(outDir)}`;

@@ -20,11 +20,12 @@ import {
   tune,
   TUNE_PICTURE,
 } from "../training/tune.ts";
+import { printNote } from "./note.ts";
 import { parseCount } from "./parse_count.ts";
 import { quoted } from "./quoted.ts";
 import { formatReport } from "./report.ts";
 import { addSettingsOptions, parseSettings } from "./settings_options.ts";
-import { addColumnOptions, type ColumnOptions, columnsOf, showNote } from "./table_options.ts";
+import { addColumnOptions, type ColumnOptions, columnsOf } from "./table_options.ts";
 import { showTraining } from "./training_run.ts";
 
 interface Options extends Record<string, unknown>, ColumnOptions {
@@ -77,7 +78,7 @@ async function run(options: Options, command: Command): Promise<void> {
       ...options,
       columnMapping: stored?.settings.columnMapping ?? given.columnMapping,
     }),
-    onNote: showNote,
+    onNote: printNote,
   });
   const { trials: count, minutes } = options;
   const search = stored ?? await newSearch(data.settings, resolve(data.dataset.dir), {

@@ -5,13 +5,14 @@
  * @module
  */
 import type { OpenAPIHono } from "@hono/zod-openapi";
+import type { Context } from "hono";
 import { compress } from "hono/compress";
+import { routePath } from "hono/route";
 import { hash } from "node:crypto";
 import { createRouter } from "./router.ts";
 
-/** The files of the page by their paths; `deno task build:web` makes the script and the style. */
+/** The files that the page loads, by their paths; `deno task build:web` makes the script and the style. */
 const FILES = {
-  "/": ["index.html", "text/html; charset=utf-8"],
   "/ui/app.js": ["dist/main.js", "text/javascript; charset=utf-8"],
   "/ui/app.css": ["dist/main.css", "text/css; charset=utf-8"],
   "/ui/icon.svg": ["icon.svg", "image/svg+xml"],
@@ -30,28 +31,44 @@ const CONTENT_SECURITY_POLICY = [
   "require-trusted-types-for 'script'",
 ].join("; ");
 
-/** The routes. */
+/** The routes; the page stands at `/`, or at `/graft/` where they are mounted at `/graft`. */
 export function pageRoutes(): OpenAPIHono {
   const router = createRouter();
   router.use("/ui/*", compress());
+  const answerPage = answerWith("index.html", "text/html; charset=utf-8");
+  // The page's own addresses are relative to a path that ends in a slash.
+  router.get("/", (context) => {
+    const { path } = context.req;
+    return path.endsWith("/") ? answerPage(context) : context.redirect(`${path}/`);
+  });
+  // A route cannot end in a slash below the path at which it is mounted.
+  router.use("/*", (context, next) => {
+    const { path, method } = context.req;
+    const isMountedPage = path !== "/" && `${path}*` === routePath(context) && method === "GET";
+    return isMountedPage ? answerPage(context) : next();
+  });
   for (const [path, [file, type]] of Object.entries(FILES)) {
-    // Read on demand: a server whose page nobody opens starts no later.
-    let content: Promise<{ bytes: Uint8Array<ArrayBuffer>; etag: string }> | undefined;
-    router.get(path, async (context) => {
-      const { bytes, etag } = await (content ??= readFile(file));
-      const headers = {
-        "Content-Type": type,
-        "Content-Security-Policy": CONTENT_SECURITY_POLICY,
-        "X-Content-Type-Options": "nosniff",
-        "Referrer-Policy": "no-referrer",
-        "Cache-Control": "no-cache",
-        ETag: etag,
-      };
-      if (context.req.header("If-None-Match") === etag) return context.body(null, 304, headers);
-      return context.body(bytes, 200, headers);
-    });
+    router.get(path, answerWith(file, type));
   }
   return router;
+}
+
+function answerWith(file: string, type: string): (context: Context) => Promise<Response> {
+  // Read on demand: a server whose page nobody opens starts no later.
+  let content: Promise<{ bytes: Uint8Array<ArrayBuffer>; etag: string }> | undefined;
+  return async (context) => {
+    const { bytes, etag } = await (content ??= readFile(file));
+    const headers = {
+      "Content-Type": type,
+      "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+      "X-Content-Type-Options": "nosniff",
+      "Referrer-Policy": "no-referrer",
+      "Cache-Control": "no-cache",
+      ETag: etag,
+    };
+    if (context.req.header("If-None-Match") === etag) return context.body(null, 304, headers);
+    return context.body(bytes, 200, headers);
+  };
 }
 
 async function readFile(file: string) {

@@ -1,4 +1,5 @@
-import { doesNotMatch, match, ok, strictEqual } from "node:assert";
+import { deepStrictEqual, doesNotMatch, match, ok, strictEqual } from "node:assert";
+import { Hono } from "hono";
 import { createRouter } from "./router.ts";
 import { pageRoutes } from "./page.ts";
 import { LocalServer } from "../tests/local_server.ts";
@@ -36,6 +37,15 @@ Deno.test("the page and its files come compressed, from here alone, and are not 
 Deno.test("the page has no script or style of its own, and names no other host", async () => {
   const page = await Deno.readTextFile(new URL("../web/index.html", import.meta.url));
   doesNotMatch(page, /<style|\sstyle=|\son\w+=|<script(?![^>]*\ssrc=)|https?:/);
+});
+
+Deno.test("a page that is mounted elsewhere stands at a path that ends in a slash", async () => {
+  const app = new Hono().route("/graft", createRouter().route("/", pageRoutes()));
+  const response = await app.request("/graft");
+  deepStrictEqual([response.status, response.headers.get("Location")], [302, "/graft/"]);
+  match(await (await app.request("/graft/")).text(), /<title>Graft/);
+  deepStrictEqual((await app.request("/graft/ui/app.js")).status, 200);
+  deepStrictEqual((await app.request("/graft/nothing")).status, 404);
 });
 
 Deno.test("a server without a page answers predictions at its place, and no GET", async () => {

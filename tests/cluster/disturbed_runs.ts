@@ -72,12 +72,12 @@ export class WorkerProcesses implements AsyncDisposable {
   }
 
   /** Starts a worker, and again whenever it ends by itself, as a supervisor does. */
-  keep(name: string, onEnd: (words: string) => void): void {
-    const worker = this.start(name);
+  keep(name: string, flags: string[] = [], onEnd = (_words: string) => {}): void {
+    const worker = this.start(name, ...flags);
     void worker.words.then((words) => {
       if (this.#workers.get(name) !== worker) return;
       onEnd(words);
-      this.keep(name, onEnd);
+      this.keep(name, flags, onEnd);
     });
   }
 
@@ -251,7 +251,11 @@ export async function disturbRuns(
   await using cluster = await TestCluster.start({ leaseSeconds });
   const names = Array.from({ length: workers }, (_, i) => `worker-${i}`);
   const start = (name: string) =>
-    cluster.workers.keep(name, (words) => log(`${name} ended: ${words.trim().split("\n").at(-1)}`));
+    cluster.workers.keep(
+      name,
+      [],
+      (words) => log(`${name} ended: ${words.trim().split("\n").at(-1)}`),
+    );
   start(names[0]!);
   const undisturbed = await cluster.submit("undisturbed", { max_steps: maxSteps });
   const first = await cluster.over(undisturbed);

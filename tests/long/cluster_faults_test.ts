@@ -24,10 +24,11 @@ async function filesOf({ member }: TestCluster, run: string, attempt: number): P
 }
 
 async function stoppedWorker(): Promise<void> {
-  await using cluster = await TestCluster.start({ nodes: 1, leaseSeconds: 3 });
+  await using cluster = await TestCluster.start({ nodes: 1, leaseSeconds: 6 });
   const { store } = cluster.member;
   const stopped = cluster.workers.start("stopped", "--tasks", "2");
-  const id = await cluster.submit("titles", { max_steps: 60, save_steps: 10 });
+  // Enough steps that the worker is stopped before the last, however late that is seen here.
+  const id = await cluster.submit("titles", { max_steps: 600, epochs: 100, save_steps: 50 });
   const seen = async (isThere: (attempt: number, step: number) => boolean) => {
     for await (const run of store.watch(id, new AbortController().signal)) {
       if (run !== undefined && (isOver(run) || isThere(run.attempt, run.checkpoint_step))) return;
@@ -35,24 +36,26 @@ async function stoppedWorker(): Promise<void> {
   };
   await seen((_, step) => step > 0);
   stopped.process.kill("SIGSTOP");
-  cluster.workers.start("other", "--labels", "first,big");
-  await seen((attempt) => attempt === 2);
+  // On a busy machine this one may lose its lease as well, and end.
+  cluster.workers.keep("other", ["--labels", "first,big"]);
+  await seen((attempt) => attempt >= 2);
   const stored = await filesOf(cluster, id, 1);
   stopped.process.kill("SIGCONT");
   match(
     await stopped.words,
-    new RegExp(`^error: .*'${id}': attempt 2 has taken the place of 1, as nothing .*\n$`, "m"),
+    new RegExp(`^error: .*'${id}': attempt \\d+ has taken the place of 1, as nothing .*\n$`, "m"),
   );
   deepStrictEqual((await stopped.process.status).code, 1);
   for (const name of await filesOf(cluster, id, 1)) ok(stored.includes(name), name);
   const { state, attempt } = await cluster.over(id);
-  deepStrictEqual([state, attempt], ["succeeded", 2]);
+  deepStrictEqual(state, "succeeded");
+  ok(attempt >= 2);
   const events = await store.eventsSoFar(id, 0);
   deepStrictEqual(events.map((event) => event.id), events.map((_, i) => i + 1));
   const starts = events.flatMap(({ id, event }) => event.type === "start" ? [id] : []);
-  deepStrictEqual(starts.length, 2);
-  // After the second start there is nothing that the first attempt did: steps only grow.
-  const steps = events.filter(({ id }) => id > starts[1]!)
+  ok(starts.length >= 2);
+  // After the last start there is nothing that earlier attempts did: steps only grow.
+  const steps = events.filter(({ id }) => id > starts.at(-1)!)
     .flatMap(({ event }) => event.type === "step" ? [event.step] : []);
   deepStrictEqual(steps, steps.toSorted((a, b) => a - b));
   ok(steps.length > 0);

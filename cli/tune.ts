@@ -85,6 +85,9 @@ async function run(options: Options, command: Command): Promise<void> {
     count,
     minutes,
     size: { examples: data.dataset.train.length, labels: data.dataset.labels.length },
+    chosen: TrainSettings.keyof().options.filter((key) =>
+      command.getOptionValueSource(key) === "cli"
+    ),
   });
   // A table has been split; a resumed search must use the same parts.
   await Deno.mkdir(outDir, { recursive: true });

@@ -93,17 +93,19 @@ export interface TuneResult {
 }
 
 /**
- * Makes a search that has not begun. Settings that are given are not searched.
+ * Makes a search that has not begun.
  *
- * @param options The number of trials, the minutes for all, and the size of the training data.
+ * @param options The number of trials, the minutes for all, the size of the training data, and the
+ * settings that the user has chosen, which are not searched.
  */
 export async function newSearch(
   settings: TrainSettings,
   data: string,
-  { count, minutes, size }: {
+  { count, minutes, size, chosen = [] }: {
     count: number;
     minutes?: number | undefined;
     size: DataSize;
+    chosen?: readonly (keyof TrainSettings)[];
   },
 ): Promise<Search> {
   const suiting = { defaults: await defaultsOf(settings) };
@@ -117,8 +119,8 @@ export async function newSearch(
     return {
       learningRate: settings.learningRate ?? Number((learningRate * factor).toPrecision(2)),
       epochs: settings.epochs ?? Math.max(1, Math.round(epochs * epochFactor)),
-      ...settings.mode === "lora" && { loraRank: size },
-      ...settings.mode === "prefix" && { prefixLength: size },
+      ...settings.mode === "lora" && !chosen.includes("loraRank") && { loraRank: size },
+      ...settings.mode === "prefix" && !chosen.includes("prefixLength") && { prefixLength: size },
     };
   });
   return { settings, data, minutes, trials, results: [] };

@@ -35,6 +35,17 @@ Deno.test("newSearch() tries the defaults first, rates around them, and nothing 
   ok(fixed.trials.every(({ learningRate }) => learningRate === 0.01));
 });
 
+Deno.test("newSearch() tries sizes of an adapter, but not beside one that is chosen", async () => {
+  for (const [mode, key] of [["lora", "loraRank"], ["prefix", "prefixLength"]] as const) {
+    const settings = { ...SETTINGS, model: "bundled", mode };
+    const options = { count: 6, size: SIZE };
+    const { trials } = await newSearch(settings, "/data", options);
+    ok(new Set(trials.slice(1).map((trial) => trial[key])).size > 1);
+    const fixed = await newSearch(settings, "/data", { ...options, chosen: [key] });
+    ok(fixed.trials.every((trial) => trial[key] === undefined));
+  }
+});
+
 Deno.test("bestOf() is the best of the trials that got most steps", () => {
   const result = (trial: number, share: number, value: number) => ({
     trial,

@@ -2,7 +2,7 @@
  * Graft as a library: train, evaluate and classify from a program.
  *
  * ```ts
- * import { loadClassifier } from "./mod.ts";
+ * import { loadClassifier } from "@graft/graft";
  *
  * await using classifier = await loadClassifier("runs/titles");
  * const [scores] = await classifier.classify(["How to bake sourdough bread"]);
@@ -18,12 +18,14 @@
 import type { Env, Hono } from "hono";
 import type { z } from "zod";
 import { type Columns, DEFAULT_COLUMNS } from "./data/columns.ts";
-import { type DatasetOptions, SAMPLE_DIR } from "./data/dataset.ts";
+import { SAMPLE_DIR } from "./data/dataset.ts";
 import type { ProblemType } from "./data/labels.ts";
 import { prepare as prepareTable, type PreparedDataset } from "./data/preparation/prepare.ts";
 import { PREPARE_SETTINGS, type PrepareSettings } from "./data/preparation/prepare_settings.ts";
+import type { TableFormat } from "./data/table.ts";
 import { UserError } from "./lib/user_error.ts";
 import { modelDir } from "./models/hub.ts";
+import { predictedClasses } from "./models/inference/inference.ts";
 import { type LabelScore, TextClassifier } from "./models/inference/text_classifier.ts";
 import type { Dtype } from "./models/onnx_model.ts";
 import type { Device } from "./onnx/runtime/device.ts";
@@ -35,6 +37,7 @@ import {
   evaluationFileOf,
   newRunDir,
   readingOf,
+  readUnfinishedRun,
   trainingTextsOf,
 } from "./training/folder/run_folder.ts";
 import { Service } from "./routes/service.ts";
@@ -42,10 +45,12 @@ import type { ServiceOptions } from "./routes/service_options.ts";
 import { readTrainingData } from "./training/folder/training_data.ts";
 import { TrainSettings } from "./training/settings.ts";
 import type { TrainSettingsInput } from "./training/settings_input.ts";
-import { train as trainRun } from "./training/train.ts";
+import { checkBeforeData, train as trainRun } from "./training/train.ts";
 
 export { apiKey } from "./routes/access.ts";
 export { DeviceError } from "./onnx/runtime/device.ts";
+export { OutOfMemoryError } from "./onnx/runtime/device_memory.ts";
+export { ExecutorEndedError } from "./onnx/runtime/executor.ts";
 export { TrainingInterrupted } from "./training/interrupted.ts";
 export { UserError } from "./lib/user_error.ts";
 export { METRICS } from "./training/metrics.ts";
@@ -54,11 +59,8 @@ export { SAMPLE_DIR };
 export type { ApiKey, Scope } from "./routes/access.ts";
 export type { Log, LogEntry } from "./routes/log.ts";
 export type { ClusterOptions } from "./orchestration/cluster/connection.ts";
-export type { Offer } from "./orchestration/cluster/jetstream_run_store.ts";
 export type { MemberOptions } from "./orchestration/cluster/member.ts";
 export type { BadRow } from "./data/bad_rows.ts";
-export type { ReadOptions } from "./data/examples.ts";
-export type { TableFormat } from "./data/table.ts";
 export type { PreparedClass } from "./data/preparation/classes.ts";
 export type { PreparedFile } from "./data/preparation/side_writer.ts";
 export type { ChunkJoin, LongTextStrategy } from "./models/text/long_texts.ts";
@@ -90,7 +92,6 @@ export type {
 } from "./training/events.ts";
 export type {
   Columns,
-  DatasetOptions,
   Dtype,
   EvaluationReport,
   LabelScore,
@@ -98,6 +99,7 @@ export type {
   PrepareSettings,
   ProblemType,
   ServiceOptions,
+  TableFormat,
   TrainEvent,
   TrainResult,
   TrainSettingsInput,
@@ -105,7 +107,7 @@ export type {
 
 /** Settings of {@link loadClassifier}. */
 export interface LoadOptions {
-  /** Where it is computed; `auto`, the default, takes a GPU, native code or WebAssembly, as there is. */
+  /** The device; `auto`, the default, is the first of a GPU, native code and WebAssembly that is there. */
   device?: Device | "auto";
   /** Threads on the CPU; by default one for each logical core. */
   threads?: number;
@@ -115,52 +117,68 @@ export interface LoadOptions {
   dtype?: Dtype;
 }
 
-/** A trained model on a device of its own. */
-export interface Classifier extends AsyncDisposable {
+let textClassifierOf: (classifier: Classifier) => TextClassifier;
+let newClassifier: (dir: string, model: TextClassifier, executor: Executor) => Classifier;
+
+/**
+ * A trained model on a device of its own, made by {@link loadClassifier}. Calls that the device does
+ * not survive reject with an {@link ExecutorEndedError}, those that need too much memory with an
+ * {@link OutOfMemoryError}.
+ */
+export class Classifier implements AsyncDisposable {
   /** The model's folder. */
   readonly dir: string;
-  /** The names of the classes, in the order of {@link scores}. */
-  readonly labels: readonly string[];
-  /** Whether a text has one class, several, or a number. */
-  readonly problemType: ProblemType;
-  /** From which score on each class counts, where a text may have several and they differ. */
-  readonly thresholds: readonly number[] | undefined;
-  /** The classes of each text with their probabilities, the highest first. */
-  classify(texts: readonly string[]): Promise<LabelScore[][]>;
-  /** The probability of each class, `[texts.length, labels.length]`. */
-  scores(texts: readonly string[]): Promise<number[][]>;
-}
-
-/** The classifier that {@link loadClassifier} makes. */
-class LoadedClassifier implements Classifier {
-  readonly dir: string;
-  readonly model: TextClassifier;
+  readonly #model: TextClassifier;
   readonly #executor: Executor;
 
-  constructor(dir: string, model: TextClassifier, executor: Executor) {
+  static {
+    textClassifierOf = (classifier) => classifier.#model;
+    newClassifier = (dir, model, executor) => new Classifier(dir, model, executor);
+  }
+
+  private constructor(dir: string, model: TextClassifier, executor: Executor) {
     this.dir = dir;
-    this.model = model;
+    this.#model = model;
     this.#executor = executor;
   }
 
+  /** The names of the classes, in the order of {@link scores}. */
   get labels(): readonly string[] {
-    return this.model.labels;
+    return this.#model.labels;
   }
 
+  /** Whether a text has one class, several, or a number. */
   get problemType(): ProblemType {
-    return this.model.problemType;
+    return this.#model.problemType;
   }
 
+  /**
+   * The scores from which classes are predicted where a text may have several; `undefined` if 0.5 is
+   * that of all.
+   */
   get thresholds(): readonly number[] | undefined {
-    return this.model.thresholds;
+    return this.#model.thresholds;
   }
 
+  /** The classes of each text with their probabilities, the highest first. */
   classify(texts: readonly string[]): Promise<LabelScore[][]> {
-    return this.model.classify(texts);
+    return this.#model.classify(texts);
   }
 
+  /**
+   * The classes that are predicted for each text: the likeliest one, or where a text may have several
+   * all that reach their thresholds. A model of numbers predicts none: {@link scores} has them.
+   */
+  async predict(texts: readonly string[]): Promise<string[][]> {
+    const scores = await this.#model.scores(texts);
+    return scores.map((row) =>
+      predictedClasses(row, this.#model).map((index) => this.labels[index]!)
+    );
+  }
+
+  /** The probability of each class, or the numbers, `[texts.length, labels.length]`. */
   scores(texts: readonly string[]): Promise<number[][]> {
-    return this.model.scores(texts);
+    return this.#model.scores(texts);
   }
 
   /** Frees the device. */
@@ -184,15 +202,25 @@ export async function loadClassifier(
   const dir = await modelDir(model);
   const executor = await Executor.start({ device, threads, timeoutMs });
   try {
-    return new LoadedClassifier(dir, await TextClassifier.load(executor, dir, dtype), executor);
+    return newClassifier(dir, await TextClassifier.load(executor, dir, dtype), executor);
   } catch (error) {
     await executor.close();
     throw error;
   }
 }
 
+/** Options of {@link resumeTraining}. */
+export interface ResumeOptions {
+  /** Called as the run goes on. */
+  onEvent?: (event: TrainEvent) => void;
+  /** Called with notes on the data. */
+  onNote?: (note: string) => void;
+  /** Stops the run after the present step, with a checkpoint. */
+  signal?: AbortSignal;
+}
+
 /** Options of {@link train} beside the settings. */
-export interface TrainOptions {
+export interface TrainOptions extends ResumeOptions {
   /** The folder that becomes the model's; `runs/<date>-<mode>-<model>` by default. */
   outDir?: string;
   /** Whether the folder may hold a run already, which is replaced. */
@@ -201,19 +229,13 @@ export interface TrainOptions {
   columns?: Columns;
   /** Whether bad rows of a table are left out that is to be split. */
   skipBadRows?: boolean;
-  /** Called as the run goes on. */
-  onEvent?: (event: TrainEvent) => void;
-  /** Called with what one should know of the data. */
-  onNote?: (note: string) => void;
-  /** Stops the run after the present step, with a checkpoint. */
-  signal?: AbortSignal;
 }
 
 /**
  * Fine-tunes a classifier and writes its folder, as `deno task train` does.
  *
  * ```ts
- * import { train } from "./mod.ts";
+ * import { train } from "@graft/graft";
  *
  * const { model_dir, metrics } = await train("tickets.csv", { mode: "full", epochs: 3 });
  * ```
@@ -222,30 +244,64 @@ export interface TrainOptions {
  * validation and perhaps a test file.
  * @param settings Those of the command line, in camelCase; each has a default.
  * @throws {UserError} If the data, a setting or the folder cannot be used.
- * @throws {TrainingInterrupted} If the signal aborts.
+ * @throws {DeviceError} If the device is not there.
+ * @throws {TrainingInterrupted} If the signal aborts; the signal's reason, if it does so while the
+ * base is downloaded.
  */
 export async function train(
   dataset: string,
   settings: TrainSettingsInput = {},
-  { columns, skipBadRows = false, onNote = () => {}, ...options }: TrainOptions = {},
+  options: TrainOptions = {},
 ): Promise<TrainResult> {
   const checked = check(TrainSettings, settings);
   const outDir = options.outDir ?? newRunDir(checked);
+  return await trainOn(dataset, checked, { ...options, outDir, resume: false });
+}
+
+/**
+ * Goes on with a run that was stopped, as `deno task train --resume` does: it ends with the same
+ * weights as one that was never stopped.
+ *
+ * @param outDir The run's folder.
+ * @throws {UserError} If the folder holds no run that can go on, or its data have changed.
+ * @throws The other errors of {@link train}.
+ */
+export async function resumeTraining(
+  outDir: string,
+  options: ResumeOptions = {},
+): Promise<TrainResult> {
+  const { settings, dataDir } = await readUnfinishedRun(outDir);
+  return await trainOn(dataDir, settings, { ...options, outDir, resume: true });
+}
+
+async function trainOn(
+  dataset: string,
+  settings: TrainSettings,
+  { columns, skipBadRows = false, onNote = () => {}, ...options }: TrainOptions & {
+    outDir: string;
+    resume: boolean;
+  },
+): Promise<TrainResult> {
+  const { outDir } = options;
+  await checkBeforeData(settings, options);
   await using data = await readTrainingData(dataset, {
-    settings: checked,
-    outDir,
-    skipBadRows,
-    onNote,
+    ...{ settings, outDir, skipBadRows, onNote },
     ...(columns !== undefined && { columns }),
   });
   const { dataset: rows, settings: read, keepData } = data;
-  return await trainRun(rows, { ...options, settings: read, outDir, keepData });
+  return await trainRun(rows, { ...options, settings: read, keepData });
 }
 
-/** Options of {@link evaluate}. */
-export interface EvaluateOptions extends Omit<DatasetOptions, "onNote"> {
-  /** The columns of the texts and labels. */
+/** Options of {@link evaluate}: how the file is read, by default as the training data were. */
+export interface EvaluateOptions extends TableFormat {
+  /** The columns of the texts and labels; those with usual names are found. */
   columns?: Columns;
+  /** The labels of rows that are left out, separated by commas. */
+  skipLabels?: string;
+  /** Whether labels that mean the same as a class of the model, in another spelling, are that class. */
+  normalizeLabels?: boolean;
+  /** Called with notes on the file. */
+  onNote?: (note: string) => void;
 }
 
 /**
@@ -260,27 +316,27 @@ export async function evaluate(
   file?: string,
   { columns, ...options }: EvaluateOptions = {},
 ): Promise<EvaluationReport & { samples_per_second: number }> {
-  if (!(classifier instanceof LoadedClassifier)) {
-    throw new TypeError("Cannot evaluate a classifier that loadClassifier() has not made");
-  }
-  const { dir, model } = classifier;
+  const { dir } = classifier;
   const reading = await readingOf(dir);
   const { skipLabels, normalizeLabels = false } = reading.options;
+  const isOwn = file === undefined;
   const { report } = await evaluateFile(
-    model,
+    textClassifierOf(classifier),
     file ?? await evaluationFileOf(dir),
     await trainingTextsOf(dir),
-    columns ?? (file === undefined ? reading.columns : DEFAULT_COLUMNS),
-    file === undefined ? reading.options : { skipLabels, normalizeLabels, ...options },
+    columns ?? (isOwn ? reading.columns : DEFAULT_COLUMNS),
+    { ...isOwn ? reading.options : { skipLabels, normalizeLabels }, ...options },
   );
   return report;
 }
 
 /** Options of {@link prepare} beside the settings. */
 export interface PrepareOptions {
+  /** The folder that is made. */
+  outDir: string;
   /** Whether the folder may hold a data set already, which is replaced. */
   overwrite?: boolean;
-  /** Called with what one should know of the table and its labels. */
+  /** Called with notes on the table and its labels. */
   onNote?: (note: string) => void;
   /** Stops the work; nothing half-written is left. */
   signal?: AbortSignal;
@@ -294,20 +350,18 @@ export interface PrepareOptions {
  */
 export async function prepare(
   table: string,
-  outDir: string,
-  settings: PrepareSettings = {},
-  options: PrepareOptions = {},
+  settings: PrepareSettings,
+  options: PrepareOptions,
 ): Promise<PreparedDataset> {
-  return await prepareTable(table, {
-    ...options,
-    settings: check(PREPARE_SETTINGS, settings),
-    outDir,
-  });
+  return await prepareTable(table, { ...options, settings: check(PREPARE_SETTINGS, settings) });
 }
 
 /** Graft's routes over a folder of runs and models, which is this process's until it is disposed of. */
 export interface GraftApp extends AsyncDisposable {
-  /** The routes: a Hono application, to be mounted in another or served alone. */
+  /**
+   * The routes: a Hono application, to be mounted in another or served alone. Typed clients are made
+   * from its `/openapi.json`.
+   */
   readonly app: Hono<Env>;
   /** Resolves when it can predict at once; rejects if the device or a preloaded model fails. */
   readonly ready: Promise<void>;
@@ -323,7 +377,7 @@ export interface GraftApp extends AsyncDisposable {
  *
  * ```ts
  * import { Hono } from "hono";
- * import { createApp } from "./mod.ts";
+ * import { createApp } from "@graft/graft";
  *
  * await using graft = await createApp({ runsDir: "runs", workers: 0 });
  * const app = new Hono().route("/graft", graft.app);

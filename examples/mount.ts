@@ -1,7 +1,6 @@
 /**
  * Graft's routes inside an application of one's own, here below `/graft`; the permissions are
- * `deno run --allow-read --allow-write=runs --allow-net=127.0.0.1 --allow-sys=systemMemoryInfo
- * examples/mount.ts runs`. It has no keys, so that it answers this machine alone.
+ * `deno run --allow-read --allow-write=runs --allow-net=127.0.0.1 examples/mount.ts runs`. It has no keys, so that it answers this machine alone.
  *
  * @module
  */

@@ -41,7 +41,7 @@ export interface SupervisorOptions {
   workers?: number;
   spawn?: SpawnWorker;
   /** The silence after which a subprocess is replaced. */
-  heartbeatTimeoutMs?: number;
+  heartbeatTimeoutMs?: number | undefined;
   /** Carries the files of runs, where this process does not share its disk with all others. */
   files?: RunFiles | undefined;
   /** Called when a task belongs to another worker by now; by default the reason is logged. */

@@ -38,7 +38,7 @@ export interface RunRequestsOptions {
   models: ModelRegistry;
   datasets: DatasetLibrary;
   /** The bases beside the server's own models: folders, by their names, and names on the hub. */
-  allowedBases?: readonly string[];
+  allowedBases?: readonly string[] | undefined;
   /** Whether runs are trained on other machines, whose devices are unknown here. */
   trainsElsewhere?: boolean;
   budget: DiskBudget;

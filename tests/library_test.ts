@@ -6,7 +6,16 @@
 import { deepStrictEqual, ok, rejects } from "node:assert";
 import { join } from "node:path";
 import { Hono } from "hono";
-import { createApp, evaluate, loadClassifier, prepare, train, UserError } from "../mod.ts";
+import {
+  createApp,
+  evaluate,
+  loadClassifier,
+  prepare,
+  resumeTraining,
+  train,
+  TrainingInterrupted,
+  UserError,
+} from "../mod.ts";
 
 const SETTINGS = {
   model: "scratch:tiny",
@@ -50,12 +59,15 @@ Deno.test("a table becomes a model that is measured, loaded and served", async (
       const [best] = (await classifier.classify(["the dog sleeps"]))[0]!;
       const [scores] = await classifier.scores(["the dog sleeps"]);
       deepStrictEqual(best!.score, Math.max(...scores!));
+      deepStrictEqual(await classifier.predict(["the dog sleeps"]), [[best!.label]]);
       const report = await evaluate(classifier);
       ok(report.problem_type === "single_label_classification");
       ok(result.metrics.problem_type === "single_label_classification");
       deepStrictEqual(report.confusion_matrix, result.metrics.confusion_matrix);
       const onTable = await evaluate(classifier, table);
       deepStrictEqual(onTable.n, 60);
+      const dogs = await evaluate(classifier, undefined, { skipLabels: "cats" });
+      ok(dogs.n > 0 && dogs.n < report.n);
     }
     await using graft = await createApp({
       runsDir: join(dir, "runs"),
@@ -82,11 +94,36 @@ Deno.test("what cannot be used is a UserError, and a signal stops a run", async 
       new UserError("Cannot use 'learningRate' 7: must be above 0 and at most 1"),
     );
     await rejects(loadClassifier(join(dir, "nothing")), UserError);
-    await rejects(prepare(join(dir, "nothing.csv"), outDir), UserError);
-    const { files } = await prepare(table, outDir, { testRatio: 0.2 });
+    await rejects(prepare(join(dir, "nothing.csv"), {}, { outDir }), UserError);
+    const { files } = await prepare(table, { testRatio: 0.2 }, { outDir });
     deepStrictEqual(files.test?.rows, 12);
-    await rejects(prepare(table, outDir), UserError);
+    await rejects(prepare(table, {}, { outDir }), UserError);
     const signal = AbortSignal.abort();
     await rejects(train(table, SETTINGS, { outDir: join(dir, "run"), signal }));
+  });
+});
+
+Deno.test("a run that a signal stopped goes on, and ends with the weights of one that was not", async () => {
+  await withTable(async (table, dir) => {
+    const settings = { ...SETTINGS, maxSteps: 4, columnMapping: "text=words,label=kind" };
+    const named = (await Deno.readTextFile(table)).replace("text,label", "words,kind");
+    await Deno.writeTextFile(table, named);
+    const weightsOf = (run: string) => Deno.readFile(join(dir, run, "model.safetensors"));
+    await train(table, settings, { outDir: join(dir, "whole") });
+
+    const outDir = join(dir, "stopped");
+    const controller = new AbortController();
+    const stopped = train(table, settings, {
+      outDir,
+      signal: controller.signal,
+      onEvent: (event) => {
+        if (event.type === "step" && event.step === 2) controller.abort();
+      },
+    });
+    await rejects(stopped, TrainingInterrupted);
+    await resumeTraining(outDir);
+    const whole = await weightsOf("whole");
+    ok((await weightsOf("stopped")).every((byte, i) => byte === whole[i]));
+    await rejects(resumeTraining(outDir), UserError);
   });
 });

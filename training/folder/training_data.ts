@@ -4,7 +4,7 @@
  * @module
  */
 import { join } from "node:path";
-import { type Columns, DEFAULT_COLUMNS, mappingOf } from "../../data/columns.ts";
+import { type Columns, mappingOf, parseColumnMapping } from "../../data/columns.ts";
 import { type Dataset, readDataset, writeDataset } from "../../data/dataset.ts";
 import { findUnsplitData, splitForRun } from "../../data/preparation/unsplit_data.ts";
 import { removeFolder } from "../../lib/files.ts";
@@ -41,9 +41,10 @@ export interface TrainingData extends AsyncDisposable {
  */
 export async function readTrainingData(
   path: string,
-  { settings, outDir, columns = DEFAULT_COLUMNS, skipBadRows = false, onNote }: TrainingDataOptions,
+  { settings, outDir, skipBadRows = false, onNote, ...options }: TrainingDataOptions,
 ): Promise<TrainingData> {
-  const { problemType } = settings;
+  const { problemType, columnMapping } = settings;
+  const columns = options.columns ?? parseColumnMapping(columnMapping);
   const unsplit = await findUnsplitData(path);
   if (unsplit === undefined && skipBadRows) {
     throw new UserError(

@@ -39,7 +39,7 @@ interface Options extends ColumnOptions {
 export function evalCommand(): Command {
   const command = new Command("eval")
     .description(
-      "Measure a trained classifier on a CSV, TSV or JSON Lines file with columns text,label",
+      "Measure a trained classifier on labelled texts in CSV, TSV or JSON Lines",
     )
     .option("--model <dir>", "The model's folder; default: the last finished run")
     .option("--file <csv>", "The labelled texts; default: the test file of the training data");

@@ -19,7 +19,7 @@ export const NATIVE_PACKAGE: URL = new URL(
 /** A device, and why it was taken. */
 export interface DeviceChoice {
   device: Device;
-  /** For example `WebAssembly on the CPU, as there is no GPU`. */
+  /** For example `no GPU was found, and native code is installed`. */
   reason: string;
 }
 

@@ -10,7 +10,6 @@
 import type { Graph, Tensor, TensorData } from "./graph.ts";
 import { mul } from "./operators.ts";
 import { hash, Random } from "../../lib/random.ts";
-import type { DeviceTensors } from "../runtime/session.ts";
 import { bindDimensions, elementCount, type Shape } from "./shape.ts";
 
 /** A place in a graph that drops elements. */
@@ -48,24 +47,6 @@ export class Dropout {
   }
 }
 
-/** The masks of a step, in the memory of the device. */
-export interface DropoutMasks {
-  /**
-   * The masks of one step, or of one part of its batch, as inputs of the graph. They are valid
-   * until the next call.
-   *
-   * @param dimensions The values of the symbols in the sites' shapes.
-   */
-  feeds(
-    step: number,
-    dimensions: Readonly<Record<string, number>>,
-    part?: number,
-  ): Record<string, TensorData> | DeviceTensors;
-
-  /** Frees the device's memory. */
-  release(): void;
-}
-
 /** The mask of a site in one part of a step: a window of the random numbers. */
 interface MaskWindow {
   site: DropoutSite;
@@ -83,7 +64,7 @@ export function largestCount(
 }
 
 /** Chooses the random numbers that are a step's masks, and holds them on the CPU. */
-export class DropoutWindows implements DropoutMasks {
+export class DropoutWindows {
   /** Random masks by probability; each site's mask is a window of one. */
   readonly numbers: ReadonlyMap<number, Float32Array<ArrayBuffer>>;
   readonly #seed: number;
@@ -110,7 +91,7 @@ export class DropoutWindows implements DropoutMasks {
     }));
   }
 
-  /** The windows of one step; see {@link DropoutMasks.feeds}. */
+  /** The windows of one step; see {@link feeds}. */
   of(
     step: number,
     dimensions: Readonly<Record<string, number>>,
@@ -123,6 +104,11 @@ export class DropoutWindows implements DropoutMasks {
     }));
   }
 
+  /**
+   * The masks of one step, or of one part of its batch, as inputs of the graph.
+   *
+   * @param dimensions The values of the symbols in the sites' shapes.
+   */
   feeds(
     step: number,
     dimensions: Readonly<Record<string, number>>,
@@ -138,7 +124,6 @@ export class DropoutWindows implements DropoutMasks {
     );
   }
 
-  release(): void {
-    // The memory goes with the object.
-  }
+  /** Does nothing, as the memory goes with the object; only masks on a GPU need it. */
+  release(): void {}
 }

@@ -6,8 +6,16 @@
 import type { Gradient, Graph, Tensor } from "./graph.ts";
 import { recompute } from "./recompute.ts";
 import { addGradients, densify } from "./operators.ts";
-import type { GradientOutput } from "../runtime/optimizer/parameters.ts";
 import { formatShape } from "./shape.ts";
+
+/** The outputs of a training graph for the gradient of a parameter. */
+export interface GradientOutput {
+  parameter: string;
+  /** The output that holds the gradient, or the gradients of the rows that were read. */
+  output: string;
+  /** The output that says which rows those are; absent for the gradient of a whole parameter. */
+  indices?: string;
+}
 
 /**
  * Appends the nodes that compute the gradient of a scalar with respect to some tensors.

@@ -5,10 +5,10 @@
  * @module
  */
 import type { AdamWOptions, ParameterShape } from "./optimizer/adamw.ts";
-import { type DropoutMasks, type DropoutSite, DropoutWindows } from "../graph/dropout.ts";
+import { type DropoutSite, DropoutWindows } from "../graph/dropout.ts";
+import type { GradientOutput } from "../graph/gradient.ts";
 import { HostParameters } from "./optimizer/host_parameters.ts";
 import {
-  type GradientOutput,
   LOSS,
   type ParameterKind,
   type Parameters,
@@ -55,13 +55,13 @@ export class TrainingSession {
   readonly #training: Session;
   readonly #inference: Session;
   readonly #parameters: Parameters;
-  readonly #masks: DropoutMasks;
+  readonly #masks: DropoutWindows | WebGpuMasks;
 
   private constructor(
     training: Session,
     inference: Session,
     parameters: Parameters,
-    masks: DropoutMasks,
+    masks: DropoutWindows | WebGpuMasks,
   ) {
     this.#training = training;
     this.#inference = inference;

@@ -4,12 +4,7 @@
  *
  * @module
  */
-import {
-  type DropoutMasks,
-  type DropoutSite,
-  type DropoutWindows,
-  largestCount,
-} from "../graph/dropout.ts";
+import { type DropoutSite, type DropoutWindows, largestCount } from "../graph/dropout.ts";
 import type { Runtime } from "./runtime.ts";
 import type { DeviceTensors } from "./session.ts";
 import { elementCount } from "../graph/shape.ts";
@@ -28,7 +23,7 @@ interface Group {
 }
 
 /** Masks on the GPU. */
-export class WebGpuMasks implements DropoutMasks {
+export class WebGpuMasks {
   readonly #runtime: Runtime;
   readonly #device: GPUDevice;
   readonly #kernels: Kernels;
@@ -78,6 +73,12 @@ export class WebGpuMasks implements DropoutMasks {
     return new WebGpuMasks(runtime, device, kernels, windows, sites, largest);
   }
 
+  /**
+   * The masks of one step, or of one part of its batch, as inputs of the graph. They are valid
+   * until the next call.
+   *
+   * @param dimensions The values of the symbols in the sites' shapes.
+   */
   feeds(step: number, dimensions: Readonly<Record<string, number>>, part = 0): DeviceTensors {
     const windows = new Map(
       this.#windows.of(step, dimensions, part).map((window) => [window.site, window]),
@@ -100,6 +101,7 @@ export class WebGpuMasks implements DropoutMasks {
     );
   }
 
+  /** Frees the device's memory. */
   release(): void {
     const windows = this.#groups.map(({ windows }) => windows);
     for (const { buffer } of [...this.#numbers, ...this.#masks.values(), ...windows]) {

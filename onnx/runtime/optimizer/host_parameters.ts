@@ -4,9 +4,9 @@
  * @module
  */
 import { AdamW, type AdamWOptions, type ParameterShape } from "./adamw.ts";
+import type { GradientOutput } from "../../graph/gradient.ts";
 import {
   checkCount,
-  type GradientOutput,
   LOSS,
   type ParameterKind,
   type Parameters,

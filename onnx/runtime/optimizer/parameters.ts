@@ -12,15 +12,6 @@ export type ParameterValues = Record<string, Float32Array>;
 /** The values that training changes: weights, and AdamW's moments of those that are not frozen. */
 export type ParameterKind = "weights" | "firstMoments" | "secondMoments";
 
-/** The outputs of a training graph for the gradient of a parameter. */
-export interface GradientOutput {
-  parameter: string;
-  /** The output that holds the gradient, or the gradients of the rows that were read. */
-  output: string;
-  /** The output that says which rows those are; absent for the gradient of a whole parameter. */
-  indices?: string;
-}
-
 /** The output of a training graph that holds the loss, a scalar. */
 export const LOSS = "loss";
 

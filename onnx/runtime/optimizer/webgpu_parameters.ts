@@ -5,9 +5,9 @@
  * @module
  */
 import { type AdamWOptions, NORM_EPSILON, type ParameterShape, stepFactors } from "./adamw.ts";
+import type { GradientOutput } from "../../graph/gradient.ts";
 import {
   checkCount,
-  type GradientOutput,
   LOSS,
   type ParameterKind,
   type Parameters,

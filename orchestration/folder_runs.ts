@@ -10,6 +10,7 @@ import { PROBLEM_TYPES } from "../data/labels.ts";
 import { exists, readJson } from "../lib/files.ts";
 import { mapAtOnce } from "../lib/map_at_once.ts";
 import { mapKeys, snakeCase } from "../lib/snake_case.ts";
+import { MEASURED_SPLITS } from "../training/evaluation.ts";
 import { lastCheckpoint } from "../training/folder/checkpoints.ts";
 import { isLocked, METRICS_FILE } from "../training/folder/run_folder.ts";
 import {
@@ -41,7 +42,7 @@ export interface FolderRun extends Omit<Run, "progress" | "result"> {
 /** The part of a finished run's figures that all kinds of problems have. */
 const Metrics = z.looseObject({
   problem_type: z.enum(PROBLEM_TYPES),
-  split: z.enum(["test", "validation"]),
+  split: z.enum(MEASURED_SPLITS),
   n: z.int(),
   interval: z.record(z.string(), z.array(z.number())),
 });

@@ -11,8 +11,11 @@ import type { Headline } from "../training/metrics.ts";
 /** The most characters of an error, as a value of Deno KV is at most 64 KiB. */
 export const MAX_ERROR_LENGTH = 4000;
 
+/** The states of runs and of evaluations. */
+export const RUN_STATES = ["queued", "running", "succeeded", "failed", "cancelled"] as const;
+
 /** The state of a run. */
-export type RunState = "queued" | "running" | "succeeded" | "failed" | "cancelled";
+export type RunState = typeof RUN_STATES[number];
 
 /** A training run. */
 export interface Run {

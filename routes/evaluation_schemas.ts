@@ -4,6 +4,8 @@
  * @module
  */
 import { z } from "zod";
+import { RUN_STATES } from "../orchestration/run_store.ts";
+import { MEASURED_SPLITS } from "../training/evaluation.ts";
 import { Figures } from "./schemas.ts";
 
 /** A request for an evaluation. */
@@ -17,10 +19,10 @@ const MAX_ROWS = 1000;
 /** An evaluation with its main figures. */
 export const EvaluationAnswer = z.object({
   id: z.string(),
-  state: z.enum(["queued", "running", "succeeded", "failed", "cancelled"]),
+  state: z.enum(RUN_STATES),
   model: z.string().describe("As name@version"),
   dataset: z.string(),
-  split: z.enum(["test", "validation"]).describe("The file on which it is measured"),
+  split: z.enum(MEASURED_SPLITS).describe("The file on which it is measured"),
   created_at: z.string(),
   finished_at: z.string().optional(),
   error: z.string().optional(),

@@ -5,12 +5,10 @@
  */
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import { z } from "zod";
-import type { RunState } from "../orchestration/run_store.ts";
+import { RUN_STATES } from "../orchestration/run_store.ts";
 import type { Metrics } from "../serving/server_metrics.ts";
 import { createRouter, declareRoute } from "./router.ts";
 import { storage, type StorageOptions } from "./storage.ts";
-
-const RUN_STATES: readonly RunState[] = ["queued", "running", "succeeded", "failed", "cancelled"];
 
 const route = declareRoute({
   method: "get",

@@ -120,7 +120,7 @@ export function declareRoute<
 export const BINARY = { type: "string" as const, format: "binary" };
 
 /** The body of every error. */
-export const ErrorBody = schema.object({
+const ErrorBody = schema.object({
   error: schema.string(),
   error_type: schema.string(),
 }).meta({ id: "ErrorBody" });

@@ -8,6 +8,7 @@ import { PROBLEM_TYPES } from "../data/labels.ts";
 import { mapKeys, snakeCase } from "../lib/snake_case.ts";
 import { BUNDLED_MODEL, OWN_MODELS } from "../models/formats/config.ts";
 import { WorkerLabel } from "../orchestration/worker_label.ts";
+import { MEASURED_SPLITS } from "../training/evaluation.ts";
 import { TrainSettings } from "../training/settings.ts";
 import { Figures, Name } from "./schemas.ts";
 
@@ -96,7 +97,7 @@ const RunResult = z.object({
   network_alone: Rival.nullable().optional(),
   linear_baseline: Rival.nullable().optional(),
   metrics: Figures.extend({
-    split: z.enum(["test", "validation"]),
+    split: z.enum(MEASURED_SPLITS),
     n: z.int(),
     interval: z.record(z.string(), z.array(z.number()).length(2)),
   }).meta({ id: "RunMetrics" }),

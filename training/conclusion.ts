@@ -17,7 +17,7 @@ import { evaluate, type Prediction } from "./evaluation.ts";
 import type { TrainResult } from "./events.ts";
 import { type EncodedExample, predictionsOf } from "./encoded_examples.ts";
 import { linearBaseline } from "./baseline_predictions.ts";
-import { fitPartner } from "./fit_partner.ts";
+import { fitPartner, type PartnerKind } from "./fit_partner.ts";
 import { rivalOf } from "./verdict.ts";
 
 /** Labelled texts, and the logits of the network for them. */
@@ -36,7 +36,7 @@ export interface ConclusionOptions {
   /** The texts on which the model is measured. */
   measured: Answered;
   problem: Problem;
-  partner: "ngrams" | "none";
+  partner: PartnerKind;
   /** Whether the head may be changed. */
   calibrates: boolean;
 }

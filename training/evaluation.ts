@@ -15,6 +15,12 @@ import {
 } from "./calibration_error.ts";
 import type { Headline, Metric, MetricOf } from "./metrics.ts";
 
+/** The files of a data set on which a model is measured. */
+export const MEASURED_SPLITS = ["test", "validation"] as const;
+
+/** The file of a data set on which a model is measured. */
+export type MeasuredSplit = typeof MEASURED_SPLITS[number];
+
 /** A prediction next to the truth. */
 export interface Prediction {
   text: string;

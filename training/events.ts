@@ -4,7 +4,7 @@
  * @module
  */
 import type { DownloadEvent } from "../models/hub.ts";
-import type { EvaluationReport } from "./evaluation.ts";
+import type { EvaluationReport, MeasuredSplit } from "./evaluation.ts";
 import type { Headline } from "./metrics.ts";
 import type { Rival } from "./verdict.ts";
 
@@ -113,7 +113,7 @@ export interface TrainResult {
   /** Tokens without padding. */
   tokens_per_second: number;
   /** The metrics on the test file, or on the validation file where there is no test file. */
-  metrics: EvaluationReport & { split: "test" | "validation" };
+  metrics: EvaluationReport & { split: MeasuredSplit };
   /**
    * The figures of a linear model on the same texts; `null` where it would take long, or the
    * problem is not one class a text.

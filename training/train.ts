@@ -21,7 +21,7 @@ import { chooseDevice } from "../onnx/runtime/device.ts";
 import { OutOfMemoryError } from "../onnx/runtime/device_memory.ts";
 import { parameterCount } from "../onnx/runtime/optimizer/adamw.ts";
 import { conclude, type Conclusion } from "./conclusion.ts";
-import { headline } from "./evaluation.ts";
+import { headline, type MeasuredSplit } from "./evaluation.ts";
 import type { StartEvent, TrainResult } from "./events.ts";
 import { type EncodedExample, predictExamples, stepFeeds } from "./encoded_examples.ts";
 import { fit, interruptible } from "./fit.ts";
@@ -254,7 +254,7 @@ function bestCheckpoint({ outDir, state }: PreparedRun): string {
 }
 
 /** The file that the result is measured on. */
-function measuredSplit({ dataset }: PreparedRun): "test" | "validation" {
+function measuredSplit({ dataset }: PreparedRun): MeasuredSplit {
   return dataset.test.length > 0 ? "test" : "validation";
 }
 

@@ -22,7 +22,7 @@ import { train } from "./train.ts";
 import { tunePicture } from "./tune_picture.ts";
 
 /** The file that holds the state of a search, in its folder. */
-export const TUNE_FILE = "tune.json";
+const TUNE_FILE = "tune.json";
 /** The picture of a search, in its folder. */
 export const TUNE_PICTURE = "tune.svg";
 /** The folder of the model that the search ends with, in that of the search. */

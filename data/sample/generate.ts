@@ -288,7 +288,7 @@ function makeTitle(random: Random, label: string): string {
 }
 
 /** Makes all titles, no two alike; a few carry the label of another class. */
-export function makeRows(random: Random): Row[] {
+function makeRows(random: Random): Row[] {
   const labels = Object.keys(CLASSES);
   const seen = new Set<string>();
   const rows: Row[] = [];

@@ -25,7 +25,7 @@ export const WEIGHTS_INDEX_FILE = "model.safetensors.index.json";
  * The file that holds the digest of a folder's weights, which takes seconds to compute, and the
  * marks by which unchanged weights are recognised.
  */
-export const WEIGHTS_DIGEST_FILE = "onnx/weights_digest.json";
+const WEIGHTS_DIGEST_FILE = "onnx/weights_digest.json";
 
 /**
  * The marks by which a system tells a file from all others that were ever in its place. A copy has

@@ -18,7 +18,7 @@ import type { ModelConfig } from "../formats/config.ts";
 import { type HubOptions, modelDir } from "../hub.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { readWeights } from "../formats/weight_files.ts";
-import { type ParameterSource, sumOfTokens } from "../layers.ts";
+import { type ParameterSource, sumOfTokens, type WantedTokens } from "../layers.ts";
 import { baseParameters } from "../parameters.ts";
 
 /** sentence-transformers' description of how tokens become one embedding. */
@@ -26,7 +26,7 @@ const POOLING_FILE = "1_Pooling/config.json";
 const Pooling = z.looseObject({ pooling_mode_mean_tokens: z.boolean().default(true) });
 
 /** The tokens that an embedding sums up, by the flag for them; only its direction counts. */
-const SUMMED_TOKENS = new Map<string, "first" | "all">([
+const SUMMED_TOKENS = new Map<string, WantedTokens>([
   ["pooling_mode_cls_token", "first"],
   ["pooling_mode_mean_tokens", "all"],
   ["pooling_mode_mean_sqrt_len_tokens", "all"],
@@ -81,7 +81,7 @@ export class SentenceEmbedder {
 }
 
 /** The tokens of a text whose sum is its embedding. */
-async function summedTokens(dir: string): Promise<"first" | "all"> {
+async function summedTokens(dir: string): Promise<WantedTokens> {
   const file = join(dir, POOLING_FILE);
   const pooling = await exists(file) ? await readJson(file, Pooling) : Pooling.parse({});
   const asked = Object.keys(pooling)
@@ -102,7 +102,7 @@ function quoted(names: readonly string[]): string {
 async function embedderModel(
   dir: string,
   config: ModelConfig,
-  tokens: "first" | "all",
+  tokens: WantedTokens,
 ): Promise<Uint8Array> {
   const weights = await readWeights(dir, config, baseParameters(config));
   const graph = new Graph();

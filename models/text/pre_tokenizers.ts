@@ -28,7 +28,7 @@ const BYTE_LEVEL_WORDS =
   /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+/gu;
 
 /** The character of each byte in byte-level vocabularies: its own where that is printable. */
-export const BYTE_CHARACTERS: readonly string[] = byteCharacters();
+const BYTE_CHARACTERS: readonly string[] = byteCharacters();
 
 /** The function that a tokenizer's `pre_tokenizer` describes. */
 export function preTokenizerOf(json: PreTokenizerJson | null): PreTokenizer {

@@ -279,7 +279,7 @@ export function Field(
 }
 
 /** A window over the page; the browser keeps the focus in it, and Escape closes it. */
-export function Dialog(
+function Dialog(
   { title, onClose, children }: {
     title: string;
     onClose: () => void;

@@ -29,7 +29,7 @@ export interface ConfusionMatrixProps {
 
 /** The matrix as a table of buttons, or as a picture with very many classes. */
 export function ConfusionMatrix(props: ConfusionMatrixProps) {
-  const [unit, setUnit] = useState<"counts" | "shares">("counts");
+  const [unit, setUnit] = useState<Unit>("counts");
   const isTable = props.labels.length <= MAX_TABLE;
   return (
     <div class="confusion">
@@ -47,10 +47,12 @@ export function ConfusionMatrix(props: ConfusionMatrixProps) {
   );
 }
 
-type Unit = { unit: "counts" | "shares" };
+type Unit = "counts" | "shares";
+
+type MatrixProps = ConfusionMatrixProps & { unit: Unit };
 
 function MatrixTable(
-  { labels, matrix, chosen, onChoose, unit }: ConfusionMatrixProps & Unit,
+  { labels, matrix, chosen, onChoose, unit }: MatrixProps,
 ) {
   const totals = matrix.map((row) => row.reduce((sum, cell) => sum + cell, 0));
   const most = Math.max(1, ...matrix.flat());
@@ -108,7 +110,7 @@ function MatrixTable(
 }
 
 /** One point per cell; the text below describes the cell under the pointer. */
-function MatrixPicture({ labels, matrix, onChoose, unit }: ConfusionMatrixProps & Unit) {
+function MatrixPicture({ labels, matrix, onChoose, unit }: MatrixProps) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const [under, setUnder] = useState<{ i: number; j: number }>();
   const size = labels.length;

@@ -12,7 +12,7 @@ export const NO_CLASS = { class: "", label: "", predicted: "" };
 const OUTCOMES = [["", "All"], ["false", "Wrong"], ["true", "Right"]] as const;
 
 /** The outcome that the address asks for: the mistakes, unless it names a class. */
-export function chosenOutcome(): typeof OUTCOMES[number][0] {
+function chosenOutcome(): typeof OUTCOMES[number][0] {
   const { parameters } = route.value;
   const isNamed = ["label", "predicted", "outcome"].some((name) => parameters.has(name));
   return OUTCOMES.map(([it]) => it).find((it) => it === parameters.get("outcome")) ??

@@ -23,6 +23,7 @@ import type { ProblemType } from "./data/labels.ts";
 import { prepare as prepareTable, type PreparedDataset } from "./data/preparation/prepare.ts";
 import { PREPARE_SETTINGS, type PrepareSettings } from "./data/preparation/prepare_settings.ts";
 import type { TableFormat } from "./data/table.ts";
+import { checkSettings } from "./lib/check_settings.ts";
 import { UserError } from "./lib/user_error.ts";
 import { modelDir } from "./models/hub.ts";
 import { predictedClasses } from "./models/inference/inference.ts";
@@ -400,13 +401,14 @@ export async function createApp(options: ServiceOptions = {}): Promise<GraftApp>
  * @throws {UserError} If one does not.
  */
 function check<Settings>(schema: z.ZodType<Settings>, settings: object): Settings {
-  const { data, error } = schema.safeParse(settings);
-  if (data !== undefined) return data;
-  const { path, message } = error!.issues[0]!;
-  const value = JSON.stringify(Object(settings)[path[0]!]);
-  throw new UserError(
-    path.length === 0
-      ? `Cannot use the settings: ${message}`
-      : `Cannot use '${String(path[0])}' ${value}: ${message}`,
-  );
+  const spell = (key: string, value: unknown) => `'${key}' ${JSON.stringify(value)}`;
+  return checkSettings(schema, settings, {
+    spell,
+    refuse: (key, rule) =>
+      new UserError(
+        key === undefined
+          ? `Cannot use the settings: ${rule}`
+          : `Cannot use ${spell(key, Object(settings)[key])}: ${rule}`,
+      ),
+  });
 }

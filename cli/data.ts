@@ -49,7 +49,7 @@ export function dataCommand(): Command {
     .addCommand(fetchCommand());
 }
 
-interface PrepareOptions extends Record<string, unknown> {
+interface PrepareCommandOptions extends Record<string, unknown> {
   out: string;
   overwrite?: boolean;
   json?: boolean;
@@ -71,7 +71,11 @@ function prepareCommand(): Command {
     .action(runPrepare);
 }
 
-async function runPrepare(raw: string, options: PrepareOptions, command: Command): Promise<void> {
+async function runPrepare(
+  raw: string,
+  options: PrepareCommandOptions,
+  command: Command,
+): Promise<void> {
   const settings = parseSettings(PREPARE_SETTINGS, options);
   const { out: outDir, overwrite = false, json = false } = options;
   using interruption = new Interruption("Stopping");

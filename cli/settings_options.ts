@@ -5,6 +5,7 @@
  */
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { z } from "zod";
+import { checkSettings } from "../lib/check_settings.ts";
 import { UserError } from "../lib/user_error.ts";
 import { choiceOption } from "./choices.ts";
 
@@ -32,11 +33,11 @@ export function parseSettings<Schema extends z.ZodObject>(
       .filter((key) => options[key] !== undefined)
       .map((key) => [key, options[key]]),
   );
-  const result = schema.safeParse(given);
-  if (result.success) return result.data;
-  const { path, message } = result.error.issues[0]!;
-  const key = String(path[0]);
-  throw new UserError(`Cannot use ${flagOf(key)} ${given[key]}: ${message}`);
+  const spell = (key: string, value: unknown) => `${flagOf(key)} ${value}`;
+  return checkSettings(schema, given, {
+    spell,
+    refuse: (key = "", rule) => new UserError(`Cannot use ${spell(key, given[key])}: ${rule}`),
+  });
 }
 
 function settingOption(key: string, schema: z.ZodType): Option {

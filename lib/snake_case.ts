@@ -14,6 +14,11 @@ export function camelCase(name: string): string {
   return name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
 }
 
+/** A setting with its value, as JSON has them: `'long_texts': "chunk"` */
+export function spellJson(key: string, value: unknown): string {
+  return `'${snakeCase(key)}': ${JSON.stringify(value)}`;
+}
+
 /** The same values under other keys. */
 export function mapKeys<Value>(
   record: Record<string, Value>,

@@ -9,8 +9,9 @@ import { basename, join } from "node:path";
 import type { z } from "zod";
 import type { DatasetLibrary } from "../data/dataset_library.ts";
 import type { ProblemType } from "../data/labels.ts";
+import { checkSettings } from "../lib/check_settings.ts";
 import { exists } from "../lib/files.ts";
-import { camelCase, mapKeys, snakeCase } from "../lib/snake_case.ts";
+import { camelCase, mapKeys, snakeCase, spellJson } from "../lib/snake_case.ts";
 import { readConfig, tuningDefaults } from "../models/family.ts";
 import { isAdapter } from "../models/formats/adapter.ts";
 import { CONFIG_FILE, OWN_MODELS } from "../models/formats/config.ts";
@@ -205,8 +206,8 @@ export class RunRequests {
 
 /** The settings of a request, which names them in snake_case. */
 function checkedSettings(settings: Body): TrainSettings {
-  const { data, error } = TrainSettings.safeParse(mapKeys(settings, camelCase));
-  if (error === undefined) return data;
-  const { path, message } = error.issues[0]!;
-  throw invalidField(snakeCase(String(path[0])), message);
+  return checkSettings(TrainSettings, mapKeys(settings, camelCase), {
+    spell: spellJson,
+    refuse: (key = "body", rule) => invalidField(snakeCase(key), rule),
+  });
 }

@@ -94,8 +94,8 @@ export function inChunks(examples: readonly EncodedExample[]): EncodedExample[] 
   ]);
 }
 
-/** A label as the loss takes it, `[labels]`: 1 for each of its classes and 0 for the others, or its number. */
-function labelRow(target: readonly number[], { problemType, labels }: Problem): number[] {
+/** A target as the loss takes it, `[labels]`: 1 for each of its classes and 0 for the others, or its number. */
+function targetRow(target: readonly number[], { problemType, labels }: Problem): number[] {
   if (problemType === "regression") return [...target];
   const row = new Array<number>(labels.length).fill(0);
   for (const place of target) row[place] = 1;
@@ -135,7 +135,7 @@ function trainingFeeds(
     labels: {
       type: "float32",
       shape: [examples.length, problem.labels.length],
-      data: Float32Array.from(examples.flatMap(({ target }) => labelRow(target, problem))),
+      data: Float32Array.from(examples.flatMap(({ target }) => targetRow(target, problem))),
     },
     example_weights: {
       type: "float32",
@@ -182,7 +182,7 @@ export function predictionsOf(
 ): Prediction[] {
   return examples.map(({ text, target }, i) => ({
     text,
-    labels: labelRow(target, problem),
+    labels: targetRow(target, problem),
     scores: scoresOf(logits[i]!, problem.problemType),
   }));
 }

@@ -36,7 +36,7 @@ import { type StepPlan, stepPlan } from "./step_plan.ts";
 import { type TrainingTexts, trainingTexts } from "./training_texts.ts";
 
 /** Options of a run. */
-export interface TrainOptions {
+export interface RunOptions {
   settings: TrainSettings;
   /** The folder that becomes the model's. */
   outDir: string;
@@ -103,7 +103,7 @@ export interface PreparedRun extends Omit<StartingModel, "weights"> {
  */
 export async function prepareRun(
   dataset: Dataset,
-  options: TrainOptions,
+  options: RunOptions,
   resources: AsyncDisposableStack,
 ): Promise<PreparedRun> {
   const { outDir, overwrite = false, resume = false, onEvent = () => {} } = options;
@@ -219,7 +219,7 @@ async function stoppedRun(
 
 /** Makes the folder that of this run, whose arguments it then has. */
 async function takeFolder(
-  { outDir, overwrite = false, resume = false, keepData }: TrainOptions,
+  { outDir, overwrite = false, resume = false, keepData }: RunOptions,
   writeArgs: () => Promise<void>,
   resources: AsyncDisposableStack,
 ): Promise<void> {
@@ -237,7 +237,7 @@ async function takeFolder(
 /** Makes the model that the settings describe, or loads that of a checkpoint. */
 async function startingModel(
   { train, labels }: Dataset,
-  { settings: given, onEvent, signal }: TrainOptions,
+  { settings: given, onEvent, signal }: RunOptions,
   checkpoint: string | undefined,
 ): Promise<StartingModel> {
   const downloads = { onDownload: onEvent, signal };

@@ -38,7 +38,7 @@ import { cardBase, cardDataName, modelCard } from "./folder/model_card.ts";
 import { checkOutDir, METRICS_FILE, readUnfinishedRun } from "./folder/run_folder.ts";
 import { writeSeenTexts } from "./folder/seen_texts.ts";
 import { lessStepMemory } from "./parts.ts";
-import { type PreparedRun, prepareRun, type TrainOptions } from "./prepared_run.ts";
+import { type PreparedRun, prepareRun, type RunOptions } from "./prepared_run.ts";
 import type { TrainSettings } from "./settings.ts";
 import { type PreparedStep, StepRunner } from "./step_runner.ts";
 
@@ -58,7 +58,7 @@ const SHOW_INTERVAL_MS = 2000;
  * @throws {TrainingInterrupted} If the signal aborts; the signal's reason, if it does so while the
  * base is downloaded.
  */
-export async function train(dataset: Dataset, options: TrainOptions): Promise<TrainResult> {
+export async function train(dataset: Dataset, options: RunOptions): Promise<TrainResult> {
   try {
     return await runTraining(dataset, options);
   } catch (error) {
@@ -82,7 +82,7 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
 export async function checkBeforeData(
   { model, device }: Pick<TrainSettings, "model" | "device">,
   { outDir, overwrite = false, resume = false }: Pick<
-    TrainOptions,
+    RunOptions,
     "outDir" | "overwrite" | "resume"
   >,
 ): Promise<void> {
@@ -94,7 +94,7 @@ export async function checkBeforeData(
 }
 
 /** Trains as {@link train} does, with parts of one size. */
-async function runTraining(dataset: Dataset, options: TrainOptions): Promise<TrainResult> {
+async function runTraining(dataset: Dataset, options: RunOptions): Promise<TrainResult> {
   await using resources = new AsyncDisposableStack();
   const run = await prepareRun(dataset, options, resources);
   run.onEvent(startEvent(run));

@@ -32,7 +32,7 @@ export const DATASET_FILE = "dataset.json";
 const DROPPED = 255;
 
 /** Settings of {@link prepare}. */
-export interface PrepareOptions {
+export interface PreparationOptions {
   settings: PrepareSettings;
   outDir: string;
   /** Whether to replace a data set in the folder. */
@@ -81,7 +81,10 @@ export interface PreparedDataset {
  * @throws {UserError} If the table is malformed, has bad rows that may not be skipped, changes
  * between the readings, or is too small to split; or if the folder holds a data set.
  */
-export async function prepare(rawFile: string, options: PrepareOptions): Promise<PreparedDataset> {
+export async function prepare(
+  rawFile: string,
+  options: PreparationOptions,
+): Promise<PreparedDataset> {
   return (await prepareRows(rawFile, options)).dataset;
 }
 
@@ -101,7 +104,7 @@ interface PreparedRows {
 export async function prepareRowsFile(
   rawFile: string,
   rowsFile: string,
-  options: PrepareOptions,
+  options: PreparationOptions,
 ): Promise<{ dataset: PreparedDataset; rows: Record<Side, ExampleFile> }> {
   const { dataset, rows } = await prepareRows(rawFile, options, rowsFile);
   return { dataset, rows: rows! };
@@ -109,7 +112,7 @@ export async function prepareRowsFile(
 
 async function prepareRows(
   rawFile: string,
-  options: PrepareOptions,
+  options: PreparationOptions,
   rowsFile?: string,
 ): Promise<PreparedRows> {
   const { outDir, overwrite = false } = options;

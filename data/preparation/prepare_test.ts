@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { readExamples } from "../examples.ts";
 import { readDataset } from "../dataset.ts";
 import { duplicateKey } from "./normalise.ts";
-import { prepare, type PrepareOptions } from "./prepare.ts";
+import { type PreparationOptions, prepare } from "./prepare.ts";
 import type { PrepareSettings } from "./prepare_settings.ts";
 
 /** Runs a test in a folder with a raw file. */
@@ -257,7 +257,7 @@ for (
 
 Deno.test("prepare() replaces a data set only when told to", async () => {
   await withRaw(`text,label\n${twelve}`, async (raw, _, out) => {
-    const options: PrepareOptions = { settings: plain, outDir: out };
+    const options: PreparationOptions = { settings: plain, outDir: out };
     await prepare(raw, options);
     await rejects(prepare(raw, options), /it holds 'train_simple.csv'; use --overwrite$/);
     await prepare(raw, { ...options, overwrite: true });

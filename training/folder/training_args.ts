@@ -5,12 +5,13 @@
  */
 import { join, resolve } from "node:path";
 import { z } from "zod";
+import { checkSettings } from "../../lib/check_settings.ts";
 import { exists, readJson, writeJson } from "../../lib/files.ts";
 import { UserError } from "../../lib/user_error.ts";
 import { BUNDLED_MODEL } from "../../models/formats/config.ts";
 import { comparisonOf } from "../metrics.ts";
 import { TrainSettings } from "../settings.ts";
-import { camelCase, mapKeys, snakeCase } from "../../lib/snake_case.ts";
+import { camelCase, mapKeys, snakeCase, spellJson } from "../../lib/snake_case.ts";
 
 /** The file's name, in the folder of a run. */
 export const TRAINING_ARGS_FILE = "training_args.json";
@@ -78,22 +79,29 @@ export async function readTrainingArgs(dir: string): Promise<TrainingArgs> {
     throw new UserError(`Cannot read '${dir}': it is a pretrained base; train on it with --model`);
   }
   const { data, data_sha256, ...rest } = await readJson(file, Stored);
-  const settings = TrainSettings.safeParse(
-    Object.fromEntries(
-      Object.entries(mapKeys<unknown>(rest, camelCase)).filter(([key]) =>
-        key in TrainSettings.shape
-      ),
-    ),
-  );
-  if (!settings.success) {
-    const { path, message } = settings.error.issues[0]!;
-    throw new UserError(`Cannot read '${file}': '${snakeCase(String(path[0]))}' ${message}`);
-  }
+  const settings = storedSettings(TrainSettings, file, rest);
   // Data that were split for the run lie in its folder, which may have moved. Other data are not
   // looked for, as a server may read its own folders only.
   const kept = join(dir, KEPT_DATA_DIR);
   const dataDir = await exists(kept) ? kept : data;
-  return { settings: settings.data, dataDir, dataSha256: data_sha256 };
+  return { settings, dataDir, dataSha256: data_sha256 };
+}
+
+/**
+ * The settings among the keys of a file.
+ *
+ * @throws {UserError} If one breaks a rule.
+ */
+export function storedSettings<Schema extends z.ZodObject>(
+  schema: Schema,
+  file: string,
+  stored: Record<string, unknown>,
+): z.infer<Schema> {
+  const known = Object.entries(mapKeys(stored, camelCase)).filter(([key]) => key in schema.shape);
+  return checkSettings(schema, Object.fromEntries(known), {
+    spell: spellJson,
+    refuse: (key = "", rule) => new UserError(`Cannot read '${file}': '${snakeCase(key)}' ${rule}`),
+  });
 }
 
 /** Settings that name models. */

@@ -8,8 +8,13 @@ import { z } from "zod";
 import { readJson, writeJson } from "../../lib/files.ts";
 import { UserError } from "../../lib/user_error.ts";
 import { checkUnfinished } from "../folder/run_folder.ts";
-import { camelCase, mapKeys, snakeCase } from "../../lib/snake_case.ts";
-import { absolutePlaces, isPretraining, TRAINING_ARGS_FILE } from "../folder/training_args.ts";
+import { mapKeys, snakeCase } from "../../lib/snake_case.ts";
+import {
+  absolutePlaces,
+  isPretraining,
+  storedSettings,
+  TRAINING_ARGS_FILE,
+} from "../folder/training_args.ts";
 import { PretrainSettings } from "./settings.ts";
 
 /** The arguments of a pretraining run. */
@@ -49,10 +54,5 @@ export async function readUnfinishedPretraining(dir: string): Promise<Pretrainin
   const file = join(dir, TRAINING_ARGS_FILE);
   const { objective: _, texts, ...rest } = await readJson(file, StoredArgs);
   await checkUnfinished(dir);
-  const known = Object.entries(mapKeys<unknown>(rest, camelCase))
-    .filter(([key]) => key in PretrainSettings.shape);
-  const settings = PretrainSettings.safeParse(Object.fromEntries(known));
-  if (settings.success) return { settings: settings.data, texts };
-  const { path, message } = settings.error.issues[0]!;
-  throw new UserError(`Cannot read '${file}': '${snakeCase(String(path[0]))}' ${message}`);
+  return { settings: storedSettings(PretrainSettings, file, rest), texts };
 }

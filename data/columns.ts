@@ -29,7 +29,7 @@ export function parseColumnMapping(mapping: string | undefined): Columns {
     const [, name, column] = /^\s*(text|label)\s*=\s*(.*\S)\s*$/.exec(part) ?? [];
     if (name === undefined || column === undefined) {
       throw new UserError(
-        `Cannot use --column-mapping ${mapping}: expected text=COLUMN,label=COLUMN`,
+        `Cannot use the column mapping ${mapping}: expected text=COLUMN,label=COLUMN`,
       );
     }
     columns[name as keyof Columns] = column;

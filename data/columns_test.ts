@@ -18,7 +18,7 @@ for (const mapping of ["", "title", "txt=title", "text=", "text=a,,label=b"]) {
   Deno.test(`parseColumnMapping() refuses '${mapping}'`, () => {
     throws(() => parseColumnMapping(mapping), {
       name: "UserError",
-      message: `Cannot use --column-mapping ${mapping}: expected text=COLUMN,label=COLUMN`,
+      message: `Cannot use the column mapping ${mapping}: expected text=COLUMN,label=COLUMN`,
     });
   });
 }

@@ -65,7 +65,7 @@ export async function pretrainedClassifier(
     else if (isPoolerParameter(config, name)) {
       throw new UserError(
         `Cannot leave '${dir}' as it is: its weights lack '${name}', and PEFT has no place for a ` +
-          "trained pooler beside virtual tokens; use --mode lora or full",
+          "trained pooler beside virtual tokens; use mode lora or full",
       );
     } else throw new UserError(`Cannot read '${dir}': its weights lack '${name}'`);
   }

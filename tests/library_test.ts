@@ -93,6 +93,10 @@ Deno.test("what cannot be used is a UserError, and a signal stops a run", async 
       train(table, { ...SETTINGS, learningRate: 7 }, { outDir }),
       new UserError("Cannot use 'learningRate' 7: must be above 0 and at most 1"),
     );
+    await rejects(
+      train(table, { ...SETTINGS, stride: 8 }, { outDir }),
+      new UserError(`Cannot use 'stride' 8: goes with 'longTexts' "chunk"`),
+    );
     await rejects(loadClassifier(join(dir, "nothing")), UserError);
     await rejects(prepare(join(dir, "nothing.csv"), {}, { outDir }), UserError);
     const { files } = await prepare(table, { testRatio: 0.2 }, { outDir });

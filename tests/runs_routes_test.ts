@@ -417,6 +417,20 @@ Deno.test("a request for a run is checked without training, with the defaults of
   const bad = { dataset: "sample", model: "scratch:tiny", mode: "prefix" };
   const { error } = await server.post<{ error: string }>("/v1/runs/settings", bad, 422);
   match(error, /^'mode': 'scratch:tiny' has random weights/);
+  for (
+    const [settings, message] of [
+      [{ stride: 8 }, `'stride': goes with 'long_texts': "chunk"`],
+      [{ chunk_join: "max" }, `'chunk_join': goes with 'long_texts': "chunk"`],
+      [
+        { mode: "lora", freeze: "bert.*" },
+        `'freeze': lora freezes the whole base; it goes with 'mode': "full"`,
+      ],
+    ] as [Record<string, unknown>, string][]
+  ) {
+    const body = { dataset: "sample", ...settings };
+    const { error } = await server.post<{ error: string }>("/v1/runs/settings", body, 422);
+    strictEqual(error, message);
+  }
   deepStrictEqual(await server.store.list(), []);
 });
 

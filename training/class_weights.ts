@@ -49,7 +49,7 @@ function unscaledWeights(
   const unknown = [...named.keys()].find((name) => !labels.includes(name));
   if (unknown !== undefined) {
     throw new UserError(
-      `Cannot weigh class '${unknown}' of --class-weights: there are ${labels.join(", ")}`,
+      `Cannot weigh class '${unknown}': there are ${labels.join(", ")}`,
     );
   }
   return labels.map((label) => named.get(label) ?? 1);

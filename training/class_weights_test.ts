@@ -33,7 +33,7 @@ Deno.test("classWeights() is finite for a class without a text", () => {
 Deno.test("classWeights() names a class that is not there", () => {
   throws(() => classWeights("rarest=2", CLASSES, LABELS), {
     name: "UserError",
-    message: "Cannot weigh class 'rarest' of --class-weights: there are common, rare, rarer",
+    message: "Cannot weigh class 'rarest': there are common, rare, rarer",
   });
 });
 

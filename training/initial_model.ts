@@ -94,9 +94,9 @@ async function adaptedModel(
   );
   const misfit = method.misfit(peft, config);
   if (misfit !== undefined) {
-    throw new UserError(`Cannot use --mode ${mode} on '${model}': ${misfit}`);
+    throw new UserError(`Cannot use mode ${mode} on '${model}': ${misfit}`);
   }
-  checkPositions(peft, config, `--prefix-length and --max-length with '${model}'`, maxLength);
+  checkPositions(peft, config, `this prefix length and max length with '${model}'`, maxLength);
   return {
     ...classifier,
     tokenizer: adaptedTokenizer({ peft, maxLength }, tokenizer, config),

@@ -80,7 +80,7 @@ export async function planParts(options: PartsOptions): Promise<PartsPlan> {
         `${gigabytes(alone)}, and beside the parameters there are ${
           gigabytes(Math.max(0, free))
         }; ` +
-        "lower --max-length" + (gradientCheckpointing ? "" : ", or try --gradient-checkpointing"),
+        "lower the max length" + (gradientCheckpointing ? "" : ", or try gradient checkpointing"),
     );
   }
   let stepMemory = options.stepMemory ?? DEFAULT_STEP_MEMORY;
@@ -108,7 +108,7 @@ export async function planParts(options: PartsOptions): Promise<PartsPlan> {
       ? undefined
       : `Steps go in parts of ${cut} ${cut === 1 ? "text" : "texts"} where texts have ` +
         `${longest} tokens, for which ${gigabytes(bytesOf(cut, longest))} are needed beside the ` +
-        `parameters (--step-memory ${stepMemory})`,
+        `parameters (the step memory is ${stepMemory} MiB)`,
   };
 }
 
@@ -120,7 +120,7 @@ export async function planParts(options: PartsOptions): Promise<PartsPlan> {
 export function lessStepMemory(stepMemory: number | undefined, error: OutOfMemoryError): number {
   if (stepMemory === undefined || stepMemory <= LEAST_STEP_MEMORY) {
     throw new UserError(
-      `Cannot go on: ${error.message}, with one text at a time; lower --max-length`,
+      `Cannot go on: ${error.message}, with one text at a time; lower the max length`,
     );
   }
   return Math.floor(stepMemory / 2);

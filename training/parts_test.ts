@@ -35,7 +35,7 @@ Deno.test("planParts() cuts by the memory that is asked for, shorter texts less"
   deepStrictEqual(
     note,
     "Steps go in parts of 3 texts where texts have 1024 tokens, for which 0.013 GB are needed " +
-      "beside the parameters (--step-memory 13)",
+      "beside the parameters (the step memory is 13 MiB)",
   );
 });
 
@@ -53,7 +53,7 @@ Deno.test("planParts() says that one text alone does not fit, and how to go on",
     name: "UserError",
     message:
       "Cannot train on texts of 1024 tokens on wasm: one alone takes 0.0042 GB, and beside " +
-      "the parameters there are 0.0037 GB; lower --max-length, or try --gradient-checkpointing",
+      "the parameters there are 0.0037 GB; lower the max length, or try gradient checkpointing",
   });
 });
 
@@ -62,6 +62,6 @@ Deno.test("lessStepMemory() halves, and says when nothing is left to halve", () 
   deepStrictEqual(lessStepMemory(1024, error), 512);
   throws(() => lessStepMemory(64, error), {
     name: "UserError",
-    message: "Cannot go on: wasm ran out of memory, with one text at a time; lower --max-length",
+    message: "Cannot go on: wasm ran out of memory, with one text at a time; lower the max length",
   });
 });

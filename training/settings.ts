@@ -13,6 +13,7 @@ import {
   NORMALIZE_LABELS,
   SKIP_LABELS,
 } from "../data/preparation/prepare_settings.ts";
+import type { NeededSetting } from "../lib/check_settings.ts";
 import { between, positive, whole } from "../lib/number_schemas.ts";
 import type { SchemasOf } from "../lib/schemas_of.ts";
 import { bert } from "../models/families/bert.ts";
@@ -102,7 +103,7 @@ const SHAPE = {
       "start and the rest from the end, chunk = train and predict in pieces, whose logits are joined",
   ),
   stride: whole(0, 510).optional().describe(
-    "Tokens that a chunk has in common with the next; default: an eighth of --max-length",
+    "Tokens that a chunk has in common with the next; default: an eighth of a chunk",
   ),
   chunkJoin: z.enum(CHUNK_JOINS).default("mean").describe(
     "How the logits of chunks become those of their text",
@@ -153,25 +154,24 @@ const SHAPE = {
 
 /** The schema of {@link TrainSettings}, with the rules between settings. */
 export const TrainSettings = z.strictObject(SHAPE).superRefine((settings, context) => {
+  const fault = (key: string, message: string, needs?: NeededSetting) =>
+    context.addIssue({ code: "custom", path: [key], message, params: { needs } });
   const { problemType, metric, classWeights } = settings;
   if (metric !== undefined && metric !== "loss" && !isMetricOf(metric, problemType)) {
     const known = METRICS[problemType].join(", ");
-    const message = `a ${problemType} is measured by ${known}, loss`;
-    context.addIssue({ code: "custom", path: ["metric"], message });
+    fault("metric", `a ${problemType} is measured by ${known}, loss`);
   }
   if (classWeights !== undefined && problemType !== "single_label_classification") {
-    const message = `it needs one class a text, and the problem is ${problemType}`;
-    context.addIssue({ code: "custom", path: ["classWeights"], message });
+    fault("classWeights", `it needs one class a text, and the problem is ${problemType}`);
   }
-  for (const { key, message } of tunerOf(settings.mode).faults(settings)) {
-    context.addIssue({ code: "custom", path: [key], message });
+  for (const { key, message, needs } of tunerOf(settings.mode).faults(settings)) {
+    fault(key, message, needs);
   }
   const { longTexts, stride, chunkJoin, maxLength } = settings;
-  const fault = (key: string, message: string) =>
-    context.addIssue({ code: "custom", path: [key], message });
   if (longTexts !== "chunk") {
-    if (stride !== undefined) fault("stride", "goes with --long-texts chunk");
-    if (chunkJoin !== "mean") fault("chunkJoin", "goes with --long-texts chunk");
+    const needs = { key: "longTexts", value: "chunk" };
+    if (stride !== undefined) fault("stride", "goes with", needs);
+    if (chunkJoin !== "mean") fault("chunkJoin", "goes with", needs);
   } else if (stride !== undefined && stride > maxLength - 3) {
     fault("stride", `must leave a token of a chunk that is new: at most ${maxLength - 3}`);
   }

@@ -142,7 +142,7 @@ async function divergence(
   const checkpoint = await lastCheckpoint();
   return new UserError(
     `Cannot go on after step ${step}: the loss is ${loss}, its gradient's norm ${gradientNorm}; ` +
-      `try a lower --learning-rate than ${learningRate}` +
+      `try a lower learning rate than ${learningRate}` +
       (checkpoint === undefined ? "" : `. The last good weights are in '${checkpoint}'`),
   );
 }

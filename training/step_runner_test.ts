@@ -125,7 +125,7 @@ Deno.test("StepRunner names the first step whose loss is no number", async () =>
   await rejects(runner.run(STEPS, { prepare, after: async () => {} }), {
     name: "UserError",
     message: "Cannot go on after step 3: the loss is NaN, its gradient's norm 0.5; " +
-      "try a lower --learning-rate than 8",
+      "try a lower learning rate than 8",
   });
   deepStrictEqual(state.step, 2);
 });

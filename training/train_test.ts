@@ -286,7 +286,7 @@ Deno.test("train() stops with advice when the loss is no number", async () => {
     await rejects(trained({ model: base }, () => {}), {
       name: "UserError",
       message: "Cannot go on after step 1: the loss is NaN, its gradient's norm NaN; " +
-        "try a lower --learning-rate than 0.0005",
+        "try a lower learning rate than 0.0005",
     });
   } finally {
     await Deno.remove(base, { recursive: true });

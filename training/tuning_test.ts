@@ -128,7 +128,7 @@ Deno.test("train() starts from another adapter's virtual tokens", async () => {
         settings: parsed({ initFrom: first, prefixLength: 5 }),
         outDir: join(dir, "third"),
       }),
-      /Cannot use --init-from .*first: its 'prompt_embeddings' must be floating-point \[5,32\], got \[4,32\]$/,
+      /Cannot take virtual tokens from .*first: its 'prompt_embeddings' must be floating-point \[5,32\], got \[4,32\]$/,
     );
     await rejects(Deno.stat(join(dir, "third")), Deno.errors.NotFound);
   });
@@ -148,9 +148,9 @@ Deno.test("TrainSettings refuse what does not go with a frozen base", () => {
   for (
     const [settings, message] of [
       [{ model: "scratch:tiny" }, /'scratch:tiny' has random weights, and a frozen base/],
-      [{ freeze: "bert.*" }, /--mode prefix freezes the whole base/],
-      [{ mode: "prompt", prefixProjection: true }, /it is for --mode prefix/],
-      [{ initFrom: "vocab" }, /it is for --mode prompt/],
+      [{ freeze: "bert.*" }, /prefix freezes the whole base/],
+      [{ mode: "prompt", prefixProjection: true }, /a prompt has none/],
+      [{ initFrom: "vocab" }, /words are no keys/],
       [{ prefixProjection: true, initFrom: "file" }, /a projection starts from random values/],
       [{ prefixLength: 0 }, /must be a whole number from 1 to 512/],
     ] as [TrainSettingsInput, RegExp][]
@@ -205,7 +205,7 @@ Deno.test("train() says which layers there are where LoRA's targets are none of 
     const outDir = join(dir, "run");
     await rejects(
       train(DATASET, { settings: parsed({ mode: "lora", loraTargets: "query,q_proj" }), outDir }),
-      /^UserError: Cannot use --mode lora on '.*': the base has no layer 'q_proj'; there are query, key, value, dense$/,
+      /^UserError: Cannot use mode lora on '.*': the base has no layer 'q_proj'; there are query, key, value, dense$/,
     );
     await rejects(Deno.stat(outDir), Deno.errors.NotFound);
   });

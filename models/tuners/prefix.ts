@@ -55,7 +55,7 @@ const method: AdapterMethod<PrefixConfig> = {
   misfit: (config, base) => {
     if (familyOf(base).takesPrefix) return sizeMisfit(config, base);
     return `keys and values cannot stand before a text in a model of type '${base.model_type}'; ` +
-      "use --mode lora or prompt";
+      "use mode lora or prompt";
   },
   virtualTokens: ({ num_virtual_tokens }) => num_virtual_tokens,
   changes: (config, { parameter }) => {
@@ -102,10 +102,15 @@ export const prefix: Tuner = {
   faults: (settings) => {
     const { prefixProjection, initFrom } = settings;
     const faults = frozenBaseFaults("prefix", settings);
-    const refuse = (message: string) => faults.push({ key: "initFrom", message });
-    if (initFrom === "vocab") refuse("words are no keys and values; it is for --mode prompt");
+    if (initFrom === "vocab") {
+      faults.push({
+        key: "initFrom",
+        message: "words are no keys and values; it goes with",
+        needs: { key: "mode", value: "prompt" },
+      });
+    }
     if (prefixProjection && initFrom !== undefined && initFrom !== "random") {
-      refuse("a projection starts from random values");
+      faults.push({ key: "initFrom", message: "a projection starts from random values" });
     }
     return faults;
   },

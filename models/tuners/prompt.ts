@@ -40,7 +40,7 @@ const method: AdapterMethod<PromptConfig> = {
     const { hidden_size, embedding_size = hidden_size } = familyOf(base).sizes(base);
     if (embedding_size === hidden_size) return sizeMisfit(config, base);
     return `a prompt is as wide as the layers, ${hidden_size}, and its embeddings are ` +
-      `${embedding_size} wide; use --mode lora or prefix`;
+      `${embedding_size} wide; use mode lora or prefix`;
   },
   virtualTokens: ({ num_virtual_tokens }) => num_virtual_tokens,
   changes: (config, { parameter }) => ({
@@ -76,7 +76,8 @@ export const prompt: Tuner = {
     if (settings.prefixProjection) {
       faults.push({
         key: "prefixProjection",
-        message: "a prompt has none; it is for --mode prefix",
+        message: "a prompt has none; it goes with",
+        needs: { key: "mode", value: "prefix" },
       });
     }
     return faults;

@@ -29,7 +29,9 @@ export interface TunerSettings extends z.infer<z.ZodObject<typeof TUNER_SETTINGS
 /** A setting that breaks a rule. */
 export interface SettingFault {
   key: keyof TunerSettings | "mode";
+  /** The rule, which ends with the mode that the setting needs where there is one. */
   message: string;
+  needs?: { key: "mode"; value: Mode };
 }
 
 /** A learning rate and a number of epochs. */

@@ -81,7 +81,9 @@ export function sizeMisfit(config: VirtualTokenConfig, base: ModelConfig): strin
 export async function storedTokens(path: string, shape: readonly number[]): Promise<Float32Array> {
   const inFolder = join(path, ADAPTER_WEIGHTS_FILE);
   const file = await exists(inFolder) ? inFolder : path;
-  if (!await exists(file)) throw new UserError(`Cannot use --init-from ${path}: no such file`);
+  if (!await exists(file)) {
+    throw new UserError(`Cannot take virtual tokens from ${path}: no such file`);
+  }
   await checkRegular(file);
   const { tensors } = decodeSafetensors(await Deno.readFile(file), file);
   const tensor = tensors.get(PROMPT_EMBEDDINGS);
@@ -89,7 +91,7 @@ export async function storedTokens(path: string, shape: readonly number[]): Prom
     return tensor.data;
   }
   throw new UserError(
-    `Cannot use --init-from ${path}: its '${PROMPT_EMBEDDINGS}' must be floating-point ` +
+    `Cannot take virtual tokens from ${path}: its '${PROMPT_EMBEDDINGS}' must be floating-point ` +
       `[${shape}], ` + (tensor === undefined ? "there are none" : `got [${tensor.shape}]`),
   );
 }

@@ -140,7 +140,7 @@ Deno.test("a mistake with data is one line and a non-zero exit", async () => {
         [["audit", "no"], /^error: Cannot read 'no': no such file or folder\n$/],
         [
           ["audit", ".", "--column-mapping", "x"],
-          /^error: Cannot use --column-mapping x: expected/,
+          /^error: Cannot use the column mapping x: expected/,
         ],
         [["fetch", ...out, "--from", "x"], /^error: Cannot fetch from 'x': it is not a URL\n$/],
         [

@@ -12,7 +12,11 @@ import { TextClassifier } from "../models/inference/text_classifier.ts";
 import type { Dtype } from "../models/onnx_model.ts";
 import type { Device } from "../onnx/runtime/device.ts";
 import { Executor } from "../onnx/runtime/executor.ts";
-import { evaluateFile, type PredictionRow } from "../training/evaluate_file.ts";
+import {
+  evaluateFile,
+  type FileEvaluation,
+  type PredictionRow,
+} from "../training/evaluate_file.ts";
 import { UserError } from "../lib/user_error.ts";
 import { evaluationFileOf, readingOf, trainingTextsOf } from "../training/folder/run_folder.ts";
 import { lastRun } from "./last_run.ts";
@@ -66,44 +70,88 @@ export function evalCommand(): Command {
 }
 
 async function run(options: Options): Promise<void> {
+  const { abstain, dtype } = options;
   const modelDir = options.model ?? await lastRun();
-  const reading = await readingOf(modelDir);
   const file = options.file ?? await evaluationFileOf(modelDir);
+  const { columns, readOptions } = await readingFor(modelDir, options);
   await using executor = await Executor.start({ device: options.device });
   const seenTexts = await trainingTextsOf(modelDir);
-  const namesColumns = (options.text ?? options.label ?? options.columnMapping) !== undefined;
-  const columns = options.file === undefined && !namesColumns
-    ? reading.columns
-    : columnsOf(options);
-  const format = options.file === undefined ? reading.options : formatOf(options);
-  const { skipLabels, normalizeLabels = false } = reading.options;
-  const readOptions = { ...format, skipLabels, normalizeLabels, onNote: printNote };
   const evaluateAs = async (dtype: Dtype) => {
     const classifier = await TextClassifier.load(executor, modelDir, dtype);
     checkFiles(options, classifier.problemType);
-    checkAbstain(options.abstain, modelDir, classifier.problemType);
+    checkAbstain(abstain, modelDir, classifier.problemType);
     const evaluation = await evaluateFile(classifier, file, seenTexts, columns, readOptions);
     const loss = lossLine(classifier.lossOf(evaluation.rows.map(({ text }) => text)));
     await classifier.release();
     return { ...evaluation, loss };
   };
-  const { report: whole, rows: sure, loss } = await evaluateAs(options.dtype);
-  if (loss !== undefined) printNote(loss);
-  const { abstain } = options;
-  const isAnswered = ({ score = 1 }: PredictionRow) => score >= (abstain ?? 0);
-  const rows = sure.map((row) => isAnswered(row) ? row : { ...row, predicted: "" });
+  const measured = await evaluateAs(dtype);
+  if (measured.loss !== undefined) printNote(measured.loss);
+  const { report, rows } = abstain === undefined ? measured : withAbstention(measured, abstain);
+  const exact = dtype === "fp32" ? undefined : await evaluateAs("fp32");
+  await writeFiles(options, report, rows);
+  const title = `${modelDir} on ${file}`;
+  if (exact === undefined) {
+    console.log(options.json ? JSON.stringify(report) : formatWhole(report, title, rows.length));
+    return;
+  }
+  const samePredictions = shareOfSamePredictions(rows, exact.rows);
+  console.log(
+    options.json
+      ? JSON.stringify({ ...report, same_predictions: samePredictions, fp32: exact.report })
+      : [
+        formatReport(report, `${title}, ${dtype}`),
+        "",
+        formatComparison({ fp32: exact.report, [dtype]: report }),
+        `The same is predicted for ${percent(samePredictions)} of the texts.`,
+      ].join("\n"),
+  );
+}
+
+/** The columns and options by which the file is read: those given, or those of the training data. */
+async function readingFor(modelDir: string, options: Options) {
+  const trained = await readingOf(modelDir);
+  const isTrained = options.file === undefined;
+  const namesColumns = (options.text ?? options.label ?? options.columnMapping) !== undefined;
+  const columns = isTrained && !namesColumns ? trained.columns : columnsOf(options);
+  const format = isTrained ? trained.options : formatOf(options);
+  const { skipLabels, normalizeLabels = false } = trained.options;
+  const readOptions = { ...format, skipLabels, normalizeLabels, onNote: printNote };
+  return { columns, readOptions };
+}
+
+/** A report, perhaps on a model that abstains. */
+type Report = FileEvaluation["report"] & {
+  abstained?: {
+    /** The score below which no answer is given. */
+    below: number;
+    answered: number;
+    /** The share of the answers that are right. */
+    accuracy: number;
+  };
+};
+
+/** Adds the figures of a model that answers only with a score that is high enough. */
+function withAbstention(
+  { report, rows }: Pick<FileEvaluation, "report" | "rows">,
+  below: number,
+): { report: Report; rows: PredictionRow[] } {
+  const isAnswered = ({ score = 1 }: PredictionRow) => score >= below;
   const answered = rows.filter(isAnswered);
   const right = answered.filter(({ label, predicted }) => label === predicted).length;
-  const report = abstain === undefined ? whole : {
-    ...whole,
-    abstained: {
-      below: abstain,
-      answered: answered.length,
-      accuracy: answered.length === 0 ? 0 : right / answered.length,
-    },
+  const accuracy = answered.length === 0 ? 0 : right / answered.length;
+  return {
+    report: { ...report, abstained: { below, answered: answered.length, accuracy } },
+    rows: rows.map((row) => isAnswered(row) ? row : { ...row, predicted: "" }),
   };
-  const exact = options.dtype === "fp32" ? undefined : await evaluateAs("fp32");
-  const { predictions, perClass, confusions: confusionsFile } = options;
+}
+
+/** Writes the tables that the options ask for. */
+async function writeFiles(
+  { predictions, perClass, confusions: confusionsFile }: Options,
+  report: Report,
+  rows: readonly PredictionRow[],
+): Promise<void> {
   if (predictions !== undefined) {
     await writeCsv(predictions, rows, ["text", "label", "predicted", "score"]);
   }
@@ -113,29 +161,14 @@ async function run(options: Options): Promise<void> {
   if (confusionsFile !== undefined && "confusion_matrix" in report) {
     await writeCsv(confusionsFile, confusions(report), ["label", "predicted", "texts"]);
   }
-  const title = `${modelDir} on ${file}`;
-  if (exact === undefined) {
-    console.log(options.json ? JSON.stringify(report) : formatReport(report, title));
-    if ("abstained" in report && options.json !== true) {
-      const { below, answered, accuracy } = report.abstained;
-      console.log(
-        `\nWith --abstain ${below} it answers ${count(answered)} of ` +
-          `${count(rows.length)} texts, ${percent(accuracy)} of them right.`,
-      );
-    }
-    return;
-  }
-  const samePredictions = shareOfSamePredictions(rows, exact.rows);
-  console.log(
-    options.json
-      ? JSON.stringify({ ...report, same_predictions: samePredictions, fp32: exact.report })
-      : [
-        formatReport(report, `${title}, ${options.dtype}`),
-        "",
-        formatComparison({ fp32: exact.report, [options.dtype]: report }),
-        `The same is predicted for ${percent(samePredictions)} of the texts.`,
-      ].join("\n"),
-  );
+}
+
+function formatWhole(report: Report, title: string, texts: number): string {
+  const table = formatReport(report, title);
+  if (report.abstained === undefined) return table;
+  const { below, answered, accuracy } = report.abstained;
+  return `${table}\n\nWith --abstain ${below} it answers ${count(answered)} of ` +
+    `${count(texts)} texts, ${percent(accuracy)} of them right.`;
 }
 
 async function writeCsv(file: string, rows: readonly object[], columns: string[]): Promise<void> {

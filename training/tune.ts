@@ -15,7 +15,9 @@ import { readConfig, tuningDefaults } from "../models/family.ts";
 import { BUNDLED_MODEL, scratchSizeOf } from "../models/formats/config.ts";
 import { modelDir } from "../models/hub.ts";
 import type { TrainEvent, TrainResult } from "./events.ts";
-import { comparisonOf, isBetter } from "./metrics.ts";
+import { METRICS_FILE } from "./folder/run_folder.ts";
+import { TRAINING_ARGS_FILE } from "./folder/training_args.ts";
+import { type Compared, comparisonOf, isBetter } from "./metrics.ts";
 import { type DataSize, TrainSettings, withModelDefaults } from "./settings.ts";
 import { stepPlan } from "./step_plan.ts";
 import { train } from "./train.ts";
@@ -25,6 +27,8 @@ import { tunePicture } from "./tune_picture.ts";
 const TUNE_FILE = "tune.json";
 /** The picture of a search, in its folder. */
 export const TUNE_PICTURE = "tune.svg";
+/** The folder of the trial that is being trained, in that of the search. */
+const TRIAL_DIR = "trial";
 /** The folder of the model that the search ends with, in that of the search. */
 export const BEST_DIR = "best";
 
@@ -153,8 +157,6 @@ export async function tune(dataset: Dataset, options: TuneOptions): Promise<Tune
   const { settings, data, minutes, trials } = options.search;
   const results = [...options.search.results];
   const search = { settings, data, minutes, trials, results };
-  const untested = { ...dataset, test: [] };
-  const comparison = comparisonOf(settings);
   const planOf = (trial: number) =>
     stepPlan(dataset.train.length, withTrial(settings, trials[trial]!)).totalSteps;
   const write = async () => {
@@ -172,24 +174,10 @@ export async function tune(dataset: Dataset, options: TuneOptions): Promise<Tune
       const steps = Math.ceil(share * planOf(trial));
       if (!hasTime(search, steps, planOf)) break rungs;
       onTrial(search, trial, share);
-      const dir = join(outDir, "trial");
-      await removeFolder(dir);
-      const started = performance.now();
-      let value: number | undefined;
-      await train(untested, {
-        settings: { ...withTrial(settings, trials[trial]!), maxSteps: steps, partner: "none" },
-        outDir: dir,
-        onEvent: (event) => {
-          if (event.type !== "evaluation") return;
-          const found = (event as Partial<Record<string, unknown>>)[comparison.metric] as number;
-          if (value === undefined || isBetter(found, value, comparison)) value = found;
-        },
-        ...signal && { signal },
-      });
-      const seconds = (performance.now() - started) / 1000;
-      const result = { trial, share, steps, seconds, value: value! };
+      const trialSettings = { ...withTrial(settings, trials[trial]!), maxSteps: steps };
+      const measured = await runTrial(dataset, trialSettings, join(outDir, TRIAL_DIR), signal);
+      const result = { trial, share, steps, ...measured };
       results.push(result);
-      await removeFolder(dir);
       await write();
       onTrial(search, trial, share, result);
     }
@@ -200,8 +188,8 @@ export async function tune(dataset: Dataset, options: TuneOptions): Promise<Tune
 
   const best = bestOf(search);
   const bestDir = join(outDir, BEST_DIR);
-  const wasBegun = await exists(join(bestDir, "training_args.json"));
-  const isFinished = await exists(join(bestDir, "metrics.json"));
+  const wasBegun = await exists(join(bestDir, TRAINING_ARGS_FILE));
+  const isFinished = await exists(join(bestDir, METRICS_FILE));
   const result = await train(dataset, {
     settings: withTrial(settings, trials[best]!),
     outDir: bestDir,
@@ -211,6 +199,33 @@ export async function tune(dataset: Dataset, options: TuneOptions): Promise<Tune
     ...signal && { signal },
   });
   return { search, best, result };
+}
+
+/** Trains a trial in a folder that is empty before and after, without the test file. */
+async function runTrial(
+  dataset: Dataset,
+  settings: TrainSettings,
+  dir: string,
+  signal: AbortSignal | undefined,
+): Promise<Pick<TrialResult, "seconds" | "value">> {
+  const comparison = comparisonOf(settings);
+  let best: number | undefined;
+  await removeFolder(dir);
+  const started = performance.now();
+  await train({ ...dataset, test: [] }, {
+    settings: { ...settings, partner: "none" },
+    outDir: dir,
+    onEvent: (event) => {
+      if (event.type !== "evaluation") return;
+      const values: Partial<Record<Compared, number>> = event;
+      const value = values[comparison.metric]!;
+      if (best === undefined || isBetter(value, best, comparison)) best = value;
+    },
+    ...signal && { signal },
+  });
+  const seconds = (performance.now() - started) / 1000;
+  await removeFolder(dir);
+  return { seconds, value: best! };
 }
 
 function withTrial(

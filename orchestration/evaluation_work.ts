@@ -24,6 +24,16 @@ import type { RunWorkOptions } from "./run_work.ts";
 /** The folder of reports in that of the runs. */
 export const REPORTS_DIR = "evaluations";
 
+/** The file of a report in the folder of its evaluation, as the members of a cluster share it. */
+export const SHARED_REPORT = "report.json";
+/** The file of an evaluation's predictions in that folder. */
+export const SHARED_ROWS = "rows.jsonl";
+
+/** The files of an evaluation's report and predictions, where no cluster shares them. */
+export function evaluationFiles(reportsDir: string, id: string): { report: string; rows: string } {
+  return { report: join(reportsDir, `${id}.json`), rows: join(reportsDir, `${id}.rows.jsonl`) };
+}
+
 /** Options of {@link EvaluationWork}. */
 export interface EvaluationWorkOptions extends Omit<RunWorkOptions, "datasetDir" | "processes"> {
   processes: Pick<JobProcesses, "run">;
@@ -44,15 +54,15 @@ export class EvaluationWork {
   /** The file of an evaluation's report, which may be too large for a value of the store. */
   reportFile(id: string): string {
     return this.#files === undefined
-      ? join(this.#reportsDir, `${id}.json`)
-      : join(this.#reportsDir, id, "report.json");
+      ? evaluationFiles(this.#reportsDir, id).report
+      : join(this.#reportsDir, id, SHARED_REPORT);
   }
 
   /** The file of an evaluation's predictions. */
   rowsFile(id: string): string {
     return this.#files === undefined
-      ? join(this.#reportsDir, `${id}.rows.jsonl`)
-      : join(this.#reportsDir, id, "rows.jsonl");
+      ? evaluationFiles(this.#reportsDir, id).rows
+      : join(this.#reportsDir, id, SHARED_ROWS);
   }
 
   /** Makes sure that the files of an evaluation that has succeeded are on this machine. */

@@ -23,7 +23,7 @@ export interface RunFiles {
    */
   storeCheckpoint(run: Run, dir: string): Promise<string | undefined>;
   /** Stores a finished model, and returns its name, for the run's `model`. */
-  storeModel(run: Run, dir: string): Promise<string>;
+  storeModel(run: Pick<Run, "id" | "attempt">, dir: string): Promise<string>;
   /** Publishes the stored `model` of a run as a version, once. */
   publish(run: Run): Promise<void>;
   /** Deletes the checkpoints that a newer one has replaced, or all those of a run that is over. */

@@ -100,7 +100,7 @@ export class ClusterFiles implements RunFiles {
     }
   }
 
-  async storeModel({ id, attempt }: Run, dir: string): Promise<string> {
+  async storeModel({ id, attempt }: Pick<Run, "id" | "attempt">, dir: string): Promise<string> {
     const isWanted = (path: string) => !path.startsWith(`${CHECKPOINTS_DIR}/`) && path !== "lock";
     return await this.#artifacts.store(dir, `models/${id}/${attempt}`, { isWanted });
   }
@@ -127,7 +127,7 @@ export class ClusterFiles implements RunFiles {
   /** Stores a folder that holds a model, and publishes it as a version. */
   async publishFolder(name: string, folder: string, dir: string, promote = false): Promise<void> {
     await describeClassifier(dir);
-    const artifact = await this.storeModel({ id: folder, attempt: 0 } as Run, dir);
+    const artifact = await this.storeModel({ id: folder, attempt: 0 }, dir);
     await this.publishArtifact(name, folder, artifact, promote);
   }
 

@@ -34,13 +34,8 @@ import { Executor } from "./onnx/runtime/executor.ts";
 import type { EvaluationReport } from "./training/evaluation.ts";
 import { evaluateFile } from "./training/evaluate_file.ts";
 import type { TrainEvent, TrainResult } from "./training/events.ts";
-import {
-  evaluationFileOf,
-  newRunDir,
-  readingOf,
-  readUnfinishedRun,
-  trainingTextsOf,
-} from "./training/folder/run_folder.ts";
+import { newRunDir, readUnfinishedRun } from "./training/folder/run_folder.ts";
+import { evaluationFileOf, readingOf, trainingTextsOf } from "./training/folder/trained_on.ts";
 import { Service } from "./routes/service.ts";
 import type { ServiceOptions } from "./routes/service_options.ts";
 import { readTrainingData } from "./training/folder/training_data.ts";

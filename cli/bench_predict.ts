@@ -10,7 +10,7 @@ import type { PredictionBench } from "../bench/prediction.ts";
 import { count } from "../lib/format.ts";
 import type { Device } from "../onnx/runtime/device.ts";
 import { Executor } from "../onnx/runtime/executor.ts";
-import { lastFinishedRun } from "../training/folder/run_folder.ts";
+import { lastFinishedRun } from "../training/folder/run_list.ts";
 import { deviceOption } from "./device_option.ts";
 import { parseCount } from "./parse_count.ts";
 

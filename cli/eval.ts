@@ -18,7 +18,7 @@ import {
   type PredictionRow,
 } from "../training/evaluate_file.ts";
 import { UserError } from "../lib/user_error.ts";
-import { evaluationFileOf, readingOf, trainingTextsOf } from "../training/folder/run_folder.ts";
+import { evaluationFileOf, readingOf, trainingTextsOf } from "../training/folder/trained_on.ts";
 import { lastRun } from "./last_run.ts";
 import { printNote } from "./note.ts";
 import { confusions, formatComparison, formatReport, lossLine } from "./report.ts";

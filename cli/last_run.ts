@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { lastFinishedRun } from "../training/folder/run_folder.ts";
+import { lastFinishedRun } from "../training/folder/run_list.ts";
 
 /**
  * The folder of the run that finished last; its name goes to standard error.

@@ -9,12 +9,8 @@ import { type Dataset, SAMPLE_DIR } from "../data/dataset.ts";
 import { UserError } from "../lib/user_error.ts";
 import { readConfig, tuningDefaults } from "../models/family.ts";
 import { needsBase } from "../models/tuners/tuner.ts";
-import {
-  lastUnfinishedRun,
-  newRunDir,
-  readUnfinishedRun,
-  RUNS_DIR,
-} from "../training/folder/run_folder.ts";
+import { newRunDir, readUnfinishedRun, RUNS_DIR } from "../training/folder/run_folder.ts";
+import { lastUnfinishedRun } from "../training/folder/run_list.ts";
 import { TrainSettings, withModelDefaults } from "../training/settings.ts";
 import { checkBeforeData, train } from "../training/train.ts";
 import { resumedSettings } from "../training/folder/training_args.ts";

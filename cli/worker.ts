@@ -32,7 +32,7 @@ import {
   textLines,
   type TrainJob,
 } from "../orchestration/job.ts";
-import { trainingTextsOf } from "../training/folder/run_folder.ts";
+import { trainingTextsOf } from "../training/folder/trained_on.ts";
 import { TrainingInterrupted } from "../training/interrupted.ts";
 import { TrainSettings } from "../training/settings.ts";
 import type { TrainEvent } from "../training/events.ts";

@@ -13,7 +13,7 @@ import { ADAPTER_CONFIG_FILE } from "../models/formats/adapter_files.ts";
 import { BUNDLED_MODEL, CONFIG_FILE } from "../models/formats/config.ts";
 import { type ModelIdentity, modelIdentity } from "../models/formats/model_folder.ts";
 import type { Run, RunStore } from "../orchestration/run_store.ts";
-import { type FinishedRun, finishedRuns } from "../training/folder/run_folder.ts";
+import { type FinishedRun, finishedRuns } from "../training/folder/run_list.ts";
 
 /** The number of folders scanned at the same time, each with a few short waits for the disk. */
 export const FOLDERS_AT_ONCE = 32;

@@ -1,30 +1,15 @@
 /**
- * The folders of runs: where a new one goes, and which finished last.
+ * The folder of a run: its place, what it may replace, and the lock on it.
  *
  * @module
  */
 import { basename, join } from "node:path";
-import { type Columns, parseColumnMapping } from "../../data/columns.ts";
-import {
-  type DatasetOptions,
-  evaluationFile,
-  readTraining,
-  splitFile,
-} from "../../data/dataset.ts";
-import { checkRegular, exists, fileInfo, removeFiles, removeFolder } from "../../lib/files.ts";
-import { mapAtOnce } from "../../lib/map_at_once.ts";
+import { checkRegular, exists, removeFiles, removeFolder } from "../../lib/files.ts";
 import { UserError } from "../../lib/user_error.ts";
-import { trainingRows } from "../encoded_examples.ts";
-import { readSeenTexts, type SeenTexts } from "./seen_texts.ts";
-import { TRAINER_STATE_FILE } from "./trainer_state.ts";
-import { CHECKPOINTS_DIR } from "./checkpoints.ts";
 import type { TrainSettings } from "../settings.ts";
-import {
-  isPretraining,
-  readTrainingArgs,
-  TRAINING_ARGS_FILE,
-  type TrainingArgs,
-} from "./training_args.ts";
+import { CHECKPOINTS_DIR } from "./checkpoints.ts";
+import { TRAINER_STATE_FILE } from "./trainer_state.ts";
+import { readTrainingArgs, TRAINING_ARGS_FILE, type TrainingArgs } from "./training_args.ts";
 
 /** The folder for runs that were given none of their own. */
 export const RUNS_DIR = "runs";
@@ -155,141 +140,4 @@ export async function readUnfinishedRun(dir: string): Promise<TrainingArgs> {
 export async function checkUnfinished(dir: string): Promise<void> {
   if (!await exists(join(dir, METRICS_FILE))) return;
   throw new UserError(`Cannot resume '${dir}': it is finished`);
-}
-
-/**
- * Finds the folder of the run that was started last, is not finished, and has been stopped.
- *
- * @throws {UserError} If there is none.
- */
-export async function lastUnfinishedRun(runsDir: string = RUNS_DIR): Promise<string> {
-  const runs = await exists(runsDir) ? await Array.fromAsync(Deno.readDir(runsDir)) : [];
-  let last = { dir: "", startedAt: -1 };
-  for (const { name } of runs) {
-    const dir = join(runsDir, name);
-    const args = join(dir, TRAINING_ARGS_FILE);
-    if (!await exists(args) || await exists(join(dir, METRICS_FILE))) continue;
-    if (await isPretraining(dir)) continue;
-    const startedAt = (await Deno.stat(args)).mtime?.getTime() ?? 0;
-    if (startedAt > last.startedAt && !await isLocked(dir)) last = { dir, startedAt };
-  }
-  if (last.dir !== "") return last.dir;
-  throw new UserError(`Cannot find an unfinished run in '${runsDir}': name one with --out`);
-}
-
-/** The most folders that are looked at at the same time. */
-const FOLDERS_AT_ONCE = 32;
-
-/** The folder of a finished run. */
-export interface FinishedRun {
-  /** The folder's own name. */
-  name: string;
-  dir: string;
-  finishedAt: Date;
-}
-
-/**
- * Lists the finished runs of a folder, the last first.
- *
- * @param onBad Called for each entry that cannot be read, which is left out.
- */
-export async function finishedRuns(
-  runsDir: string,
-  onBad: (path: string, error: unknown) => void = () => {},
-): Promise<FinishedRun[]> {
-  if (!await exists(runsDir)) return [];
-  const entries = await Array.fromAsync(Deno.readDir(runsDir));
-  const runs = await mapAtOnce(entries, FOLDERS_AT_ONCE, async ({ name }) => {
-    const dir = join(runsDir, name);
-    const metrics = join(dir, METRICS_FILE);
-    try {
-      const info = await fileInfo(metrics);
-      if (info === undefined) return [];
-      const { isFile, mtime } = info;
-      if (!isFile) await checkRegular(metrics);
-      if (await isPretraining(dir)) return [];
-      return [{ name, dir, finishedAt: mtime ?? new Date(0) }];
-    } catch (error) {
-      onBad(dir, error);
-      return [];
-    }
-  });
-  return runs.flat().sort((a, b) => b.finishedAt.getTime() - a.finishedAt.getTime());
-}
-
-/**
- * Finds the folder of the run that finished last.
- *
- * @throws {UserError} If there is none.
- */
-export async function lastFinishedRun(): Promise<string> {
-  const [last] = await finishedRuns(RUNS_DIR);
-  if (last === undefined) {
-    throw new UserError(`Cannot find a finished run in '${RUNS_DIR}': train first, or use --model`);
-  }
-  return last.dir;
-}
-
-/** The folder of the data that a model was trained on; `undefined` if its folder does not say. */
-export async function dataDirOf(modelDir: string): Promise<string | undefined> {
-  return (await trainingArgsOf(modelDir))?.dataDir;
-}
-
-/**
- * The file that a model is measured on by default: the test file of the data that it was trained on,
- * or the validation file where there is none.
- *
- * @throws {UserError} If its folder does not say where the data are.
- */
-export async function evaluationFileOf(modelDir: string): Promise<string> {
-  const dataDir = await dataDirOf(modelDir);
-  const { columns, options } = await readingOf(modelDir);
-  if (dataDir !== undefined) return await evaluationFile(dataDir, columns, options);
-  if (!await exists(modelDir)) {
-    throw new UserError(`Cannot read a model from '${modelDir}': there is no such folder`);
-  }
-  throw new UserError(`Cannot tell what '${modelDir}' was trained on: use --file`);
-}
-
-/** The columns and options by which the training data of a model are read. */
-export async function readingOf(
-  modelDir: string,
-): Promise<{ columns: Columns; options: DatasetOptions }> {
-  const settings = (await trainingArgsOf(modelDir))?.settings;
-  return { columns: parseColumnMapping(settings?.columnMapping), options: readOptions(settings) };
-}
-
-/** The options by which a run reads its data, from its settings. */
-export function readOptions(settings: Partial<TrainSettings> = {}): DatasetOptions {
-  const { delimiter, encoding, skipLabels, normalizeLabels = false } = settings;
-  return { delimiter, encoding, skipLabels, normalizeLabels };
-}
-
-/** The texts that a model was trained on; `undefined` if they cannot be found. */
-export async function trainingTextsOf(modelDir: string): Promise<SeenTexts | undefined> {
-  for (const dir of runDirsOf(modelDir)) {
-    const texts = await readSeenTexts(dir);
-    if (texts !== undefined) return texts;
-  }
-  const args = await trainingArgsOf(modelDir);
-  if (args === undefined) return undefined;
-  const file = await splitFile(args.dataDir, "train");
-  if (!await exists(file)) return undefined;
-  const { settings } = args;
-  const columns = parseColumnMapping(settings.columnMapping);
-  const examples = await readTraining(file, settings.problemType, columns, readOptions(settings));
-  return new Set(Array.from(trainingRows(examples, settings), ({ text }) => text));
-}
-
-/** The arguments of the run that a model comes from; a checkpoint belongs to its run. */
-async function trainingArgsOf(modelDir: string): Promise<TrainingArgs | undefined> {
-  for (const dir of runDirsOf(modelDir)) {
-    if (await exists(join(dir, TRAINING_ARGS_FILE))) return await readTrainingArgs(dir);
-  }
-  return undefined;
-}
-
-/** The folders that may be that of the run that a model comes from. */
-function runDirsOf(modelDir: string): string[] {
-  return [modelDir, join(modelDir, "..", "..")];
 }

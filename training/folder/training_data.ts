@@ -10,7 +10,7 @@ import { findUnsplitData, splitForRun } from "../../data/preparation/unsplit_dat
 import { removeFolder } from "../../lib/files.ts";
 import { UserError } from "../../lib/user_error.ts";
 import type { TrainSettings } from "../settings.ts";
-import { readOptions } from "./run_folder.ts";
+import { readOptions } from "./trained_on.ts";
 import { KEPT_DATA_DIR } from "./training_args.ts";
 
 /** Options of {@link readTrainingData}. */

@@ -153,7 +153,7 @@ export function benchCommand(): Command {
         .option("--connections <number>", "Clients", parseCount, 200)
         .option("--max-concurrent-requests <number>", "Requests that it answers", parseCount, 64)
         .option("--seconds <number>", "How long a wave lasts", parseCount, 30)
-        .option("--waves <number>", "How often all clients come", parseCount, 2)
+        .option("--waves <number>", "Times that all clients connect", parseCount, 2)
         .addOption(deviceOption())
         .option("--json", "Print the results as JSON on standard output")
         .action(runOverload),

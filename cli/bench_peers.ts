@@ -25,7 +25,7 @@ export function benchPeersCommand(): Command {
   return new Command("peers")
     .description("Compare Graft with PyTorch, TensorFlow.js, transformers.js and the hardware")
     .addOption(choiceOption("--only <part>", "One part; all by default", PEER_PARTS))
-    .option("--rounds <number>", "How often it is everyone's turn", parseCount, 4)
+    .option("--rounds <number>", "Turns of each program", parseCount, 4)
     .option("--steps <number>", "Steps of a turn", parseCount, 5)
     .option("--recipe-steps <number>", "The same of the published recipe", parseCount, 5)
     .option("--data <dir>", "The published titles, as 'data fetch' writes them", "youtube")

@@ -14,15 +14,15 @@ import { addClusterOptions, type ClusterFlags, memberOptions } from "./cluster_o
 
 /** The command with its sub-commands. */
 export function clusterCommand(): Command {
-  const command = new Command("cluster").description("See a cluster, and give it models and keys");
+  const command = new Command("cluster").description("Inspect a cluster; publish models and keys");
   addClusterOptions(command.command("status"))
     .description("Show the NATS server, workers, queue, runs and models")
     .option("--json", "Print JSON on standard output")
     .action((flags: ClusterFlags & { json?: true }) => withMember(flags, (it) => show(it, flags)));
   addClusterOptions(command.command("publish <dir>"))
-    .description("Give a folder that holds a model to all servers, as a version of its name")
+    .description("Publish a model's folder to all servers, as a new version of its name")
     .option("--name <name>", "Name of the model; default: that of the folder")
-    .option("--promote", "Let the version answer for the name")
+    .option("--promote", "Serve the new version under the name")
     .action((dir: string, flags: ClusterFlags & { name?: string; promote?: true }) =>
       withMember(flags, async ({ files }) => {
         const name = flags.name ?? basename(resolve(dir));
@@ -31,7 +31,9 @@ export function clusterCommand(): Command {
       })
     );
   addClusterOptions(command.command("keys <file>"))
-    .description("Give all servers the API keys of a file, as --api-key-file takes it")
+    .description(
+      "Publish the API keys of a file to all servers; --api-key-file takes the same file",
+    )
     .action((file: string, flags: ClusterFlags) =>
       withMember(flags, async ({ config }) => {
         const keys = await readJson(file, ApiKeyFile);

@@ -158,7 +158,7 @@ function verdictLines(
   );
   return [
     `${table}`,
-    "p: how often chance alone makes two equal models differ as much from each other",
+    "p: the probability of a difference this large between two equally good models",
   ];
 }
 

@@ -24,7 +24,7 @@ interface Options {
 
 /** The command with its sub-commands. */
 export function runsCommand(): Command {
-  const command = new Command("runs").description("See and steer what a server trains");
+  const command = new Command("runs").description("List, follow and control a server's runs");
   const add = (name: string, description: string) => {
     const added = new Command(name)
       .description(description)

@@ -122,7 +122,7 @@ async function advice(
     needsBase(mode) ? "--mode full" : "a larger pretrained base with --model",
   ];
   return `Try ${tries.join(", ")}.
-This shows what the texts tell of the labels, and what is odd about them:
+This shows how well the texts predict the labels, and what is wrong with the data:
   ${auditCommand(settings, dataset)}`;
 }
 

@@ -41,7 +41,7 @@ import { train } from "../training/train.ts";
 /** The command. */
 export function workerCommand(): Command {
   return addClusterOptions(new Command("worker"))
-    .description("Train and evaluate what the servers of a cluster have queued")
+    .description("Run the trainings and evaluations that a cluster's servers have queued")
     .option("--name <name>", "Name of the worker in lists")
     .option("--runs <dir>", "Folder for what it works on, which no other may use", "worker")
     .option("--device <name>", "Device that it offers; repeatable; default: all it has", collect)
@@ -54,7 +54,7 @@ export function workerCommand(): Command {
     .option("--tasks <number>", "Runs and evaluations at once", parseCount, 1)
     .option(
       "--lease <seconds>",
-      "Give the tasks of a worker that is silent this long to others; the same for all",
+      "Give the tasks of a worker that is silent this long to others; the same for all members",
       parseCount,
       30,
     )

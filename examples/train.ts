@@ -1,7 +1,7 @@
 /**
  * Trains a classifier on a table and measures it on texts that were held back:
  * `deno run --allow-read --allow-write examples/train.ts tickets.csv`. A number after the table ends
- * training after as many steps.
+ * training after that many steps.
  *
  * @module
  */

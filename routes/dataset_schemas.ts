@@ -21,7 +21,9 @@ export const DatasetEntry = z.object({
   labels: z.array(z.string()),
   rows: z.record(z.string(), z.int()),
   leakage: z.string(),
-  notes: z.array(z.string()).describe("How the files were read, and what is odd about the labels"),
+  notes: z.array(z.string()).describe(
+    "How the files were read, and what looks wrong with the labels",
+  ),
 }).meta({ id: "Dataset" });
 
 /** A page of data sets. */

@@ -146,9 +146,9 @@ const remove = declareRoute({
   operationId: "deleteDataset",
   scope: "manage",
   tags,
-  summary: "Remove a data set that no run or evaluation needs any more",
+  summary: "Remove a data set that no run or evaluation uses",
   request: { params },
-  responses: { 204: { description: "It is gone" }, ...errorAnswers(404, 409) },
+  responses: { 204: { description: "Removed" }, ...errorAnswers(404, 409) },
 });
 
 /** The time within which an upload must arrive. */

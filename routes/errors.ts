@@ -79,7 +79,10 @@ export function answerErrors(hideFolders: HideFolders): ErrorHandler {
     }
     console.error(`Request ${context.get("requestId")}:`, error);
     context.set("errorType", "internal");
-    return context.json({ error: "Something went wrong here", error_type: "internal" }, 500);
+    return context.json({
+      error: "Internal error; the server's log has it under this request's id",
+      error_type: "internal",
+    }, 500);
   };
 }
 
@@ -101,7 +104,7 @@ function httpError(error: Error, context: Context): HTTPException | undefined {
   if (error instanceof IngestionEndedError) return retryLater(503, message, 1);
   if (error instanceof StateError) return new HTTPException(503, { message });
   if (isDiskFull(error)) {
-    return new HTTPException(507, { message: "There is no room on the server's disk" });
+    return new HTTPException(507, { message: "No space is left on the server's disk" });
   }
   if (error instanceof NoRoomError) return retryLater(503, message, 1);
   if (error instanceof InferenceError) return new HTTPException(424, { message });
@@ -121,7 +124,7 @@ export function answerNoRoute({ router }: Pick<OpenAPIHono, "router">): NotFound
       router.match(method, path)[0].some(([[, route]]) => route.method !== "ALL")
     );
     if (allowed.length === 0) {
-      throw new HTTPException(404, { message: `There is nothing at ${method} ${path}` });
+      throw new HTTPException(404, { message: `No route ${method} ${path}` });
     }
     if (allowed.includes("GET")) allowed.push("HEAD");
     const message = `${path} takes ${allowed.join(", ")}, and not ${method}`;

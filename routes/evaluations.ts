@@ -81,7 +81,7 @@ const show = declareRoute({
   operationId: "getEvaluation",
   scope: "manage",
   tags,
-  summary: "One evaluation, with its report when it is over",
+  summary: "One evaluation, with its report when it has finished",
   request: { params },
   responses: { 200: jsonContent(WholeEvaluation, "The evaluation"), ...errorAnswers(404) },
 });
@@ -96,7 +96,7 @@ const listRows = declareRoute({
   request: { params, query: RowQuery.extend(Page) },
   responses: {
     200: jsonContent(
-      z.object({ rows: z.array(Row), total: z.int().describe("Rows that are like that") })
+      z.object({ rows: z.array(Row), total: z.int().describe("Matching rows") })
         .meta({ id: "EvaluationRows" }),
       "A page of rows",
     ),

@@ -48,7 +48,7 @@ const route = declareRoute({
   scope: "predict",
   predicts: true,
   tags: ["predict"],
-  summary: "Tell how much each word of a text adds to a class: gradient times input",
+  summary: "How much each word of a text adds to a class: gradient times input",
   request: { body: jsonBody(Request) },
   responses: {
     200: jsonContent(Answer, "The words and their shares"),

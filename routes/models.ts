@@ -133,9 +133,9 @@ const deleteAlias = declareRoute({
   operationId: "deleteAlias",
   scope: "manage",
   tags,
-  summary: "Take an alias away",
+  summary: "Remove an alias",
   request: { params: AliasParams },
-  responses: { 204: { description: "It is gone" }, ...errorAnswers(404, 409, 422) },
+  responses: { 204: { description: "Removed" }, ...errorAnswers(404, 409, 422) },
 });
 
 const remove = declareRoute({
@@ -144,9 +144,9 @@ const remove = declareRoute({
   operationId: "deleteModel",
   scope: "manage",
   tags,
-  summary: "Serve a model, or its version name@version, no more; the files stay",
+  summary: "Stop serving a model, or its version name@version; the files stay",
   request: { params: NameParams },
-  responses: { 204: { description: "It is gone" }, ...errorAnswers(404, 409) },
+  responses: { 204: { description: "Removed" }, ...errorAnswers(404, 409) },
 });
 
 /** The routes. */

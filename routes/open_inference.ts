@@ -310,10 +310,10 @@ function addRepositoryRoutes(
       scope: "manage",
       summary,
       request: { params: ModelParams, body: optionalJsonBody(LoadRequest) },
-      responses: { 200: { description: "It is so" }, ...errorAnswers(404, 422, 424, 503) },
+      responses: { 200: { description: "Done" }, ...errorAnswers(404, 422, 424, 503) },
     });
   router.openapi(
-    repositoryRoute("load", "Load a model before it is asked for"),
+    repositoryRoute("load", "Load a model now"),
     async (context) => {
       using _model = await borrowModel(cache, await models.resolve(referenceOf(context)));
       return context.body(null, 200);

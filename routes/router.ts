@@ -148,20 +148,20 @@ export function errorAnswers(...statuses: (keyof typeof ERRORS)[]) {
 }
 
 const ERRORS = {
-  400: "The body is not what it is called",
+  400: "The body is malformed",
   401: "An API key is needed",
-  403: "The API key lacks the scope, or the request comes from a page of another site",
-  404: "There is no such thing",
-  408: "The body does not come",
-  409: "Something else rules the change out",
-  413: "There is too much of something",
-  415: "The body is of a type, or compressed in a way, that is not taken",
-  422: "A field breaks its rule",
+  403: "The API key lacks the scope, or another site's page sent the request",
+  404: "Not found",
+  408: "The body did not arrive in time",
+  409: "Conflicts with the current state",
+  413: "The body or a list is too large",
+  415: "The body's media type or compression is not supported",
+  422: "A value is invalid",
   424: "The model could not be loaded or run",
-  429: "There are too many requests; see Retry-After",
-  500: "Something went wrong in the server",
-  503: "The server is not ready, or about to stop",
-  507: "There is no room on the disk",
+  429: "Too many requests; see Retry-After",
+  500: "Internal error",
+  503: "The server is starting, stopping or out of memory; see Retry-After",
+  507: "No disk space is left",
 } as const;
 
 /** Reads a body of JSON, whatever its media type and compression. */

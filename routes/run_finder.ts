@@ -95,7 +95,7 @@ export class RunFinder {
     return await pageOf(this.#newest(begin, query), limit);
   }
 
-  /** A run so far, to be drawn. */
+  /** The curves of a run so far. */
   async history(id: string, points: number): Promise<RunHistory & { is_live: boolean }> {
     const run = await this.get(id);
     if (isReadOnly(run)) return { ...await this.#folder!.history(run, points), is_live: false };

@@ -83,7 +83,7 @@ const RunProgress = z.object({
 const Rival = Figures.extend({
   interval: z.record(z.string(), z.array(z.number()).length(2)).describe("95 % intervals"),
   p_value: z.number().describe(
-    "How often chance alone makes two equal models differ as much from each other",
+    "The probability of a difference this large between two equally good models",
   ),
 }).meta({ id: "RivalModel" });
 
@@ -118,7 +118,9 @@ export const RunAnswer = z.looseObject({
   attempt: z.int().describe("How often a process was started for it"),
   checkpoint_step: z.int(),
   progress: RunProgress.optional(),
-  cancelling: z.boolean().optional().describe("It stops within a step"),
+  cancelling: z.boolean().optional().describe(
+    "Whether it was told to stop, which takes a step at most",
+  ),
   promote: z.boolean().optional(),
   worker_label: z.string().optional(),
   retry_of: z.string().optional(),
@@ -129,7 +131,7 @@ export const RunAnswer = z.looseObject({
     "Whether it was begun on the command line, in the server's folder: it is shown, and neither " +
       "stopped nor resumed here; cancelled then means that its process has ended before it was done",
   ),
-  folder: z.string().optional().describe("That of such a run"),
+  folder: z.string().optional().describe("The folder of a run of the command line"),
 }).meta({ id: "Run" });
 
 const numbers = z.array(z.number());
@@ -164,7 +166,7 @@ const LogEvent = z.union([
   z.object({ type: z.literal("finish"), best_epoch: z.number() }).meta({ id: "RunFinishEvent" }),
 ]).meta({ id: "RunLogEvent" });
 
-/** A run so far, to be drawn. */
+/** The curves of a run so far. */
 export const RunHistoryAnswer = z.object({
   steps: z.object({
     step: numbers,
@@ -182,8 +184,8 @@ export const RunHistoryAnswer = z.object({
       .meta({ id: "RunEvaluation" }),
   ),
   log: z.array(z.object({ id: z.int(), event: LogEvent }).meta({ id: "NumberedRunEvent" }))
-    .describe("Everything else that happened"),
-  last_event_id: z.int().describe("The 'after' for the events that come"),
+    .describe("All other events"),
+  last_event_id: z.int().describe("The 'after' that continues with the next event"),
   is_live: z.boolean().describe("Whether the stream of its events goes on"),
 }).meta({ id: "RunHistory" });
 

@@ -105,7 +105,7 @@ const remove = declareRoute({
   tags,
   summary: "Remove a run that is over, with its files and the model",
   request: { params },
-  responses: { 204: { description: "It is gone" }, ...errorAnswers(404, 409) },
+  responses: { 204: { description: "Removed" }, ...errorAnswers(404, 409) },
 });
 
 const action = (name: string, summary: string) =>
@@ -148,7 +148,7 @@ const events = declareRoute({
     params,
     query: z.object({ after: z.coerce.number().int().min(0).default(0) }),
     headers: z.object({
-      "Last-Event-ID": z.string().optional().describe("The last event that has come"),
+      "Last-Event-ID": z.string().optional().describe("The number of the last event received"),
     }),
   },
   responses: {
@@ -163,7 +163,7 @@ const history = declareRoute({
   operationId: "showRunHistory",
   scope: "manage",
   tags,
-  summary: "A run so far, to be drawn",
+  summary: "The curves of a run so far",
   request: {
     params,
     query: z.object({ points: z.coerce.number().int().min(2).max(20_000).default(2000) }),

@@ -83,7 +83,7 @@ const show = declareRoute({
   operationId: "getSession",
   scope: null,
   tags,
-  summary: "Tell the scopes of the page",
+  summary: "The scopes of the page",
   responses: { 200: jsonContent(Session, "The session"), ...errorAnswers() },
 });
 
@@ -93,7 +93,7 @@ const begin = declareRoute({
   operationId: "beginSession",
   scope: null,
   tags,
-  summary: "Give a key once; the answer sets a cookie that stands for it",
+  summary: "Sign the page in with a key; the answer sets a cookie for 12 hours",
   request: {
     body: jsonBody(
       z.strictObject({ api_key: z.string().min(1).max(1000) }).meta({ id: "SessionRequest" }),
@@ -108,8 +108,8 @@ const end = declareRoute({
   operationId: "endSession",
   scope: null,
   tags,
-  summary: "Forget the key",
-  responses: { 204: { description: "It is forgotten" }, ...errorAnswers() },
+  summary: "Sign the page out",
+  responses: { 204: { description: "Signed out" }, ...errorAnswers() },
 });
 
 /** The routes. */

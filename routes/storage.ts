@@ -29,7 +29,7 @@ const route = declareRoute({
   operationId: "getStorage",
   scope: "manage",
   tags: ["storage"],
-  summary: "Tell the disk space that runs and data sets take",
+  summary: "The disk space that runs and data sets take",
   responses: { 200: jsonContent(Storage, "Bytes by run and data set, the largest first") },
 });
 

@@ -170,7 +170,7 @@ export class ModelRegistry {
         `versions ${other[0].version} and ${
           other[1].version
         } of '${name}' are for other classes; ` +
-          `with "other_classes": true the alias '${alias}' is pointed there all the same`,
+          `set "other_classes": true to move the alias '${alias}' anyway`,
       );
     }
     const stored = { name, alias, versions };
@@ -362,8 +362,8 @@ export class ModelRegistry {
         versions = [{ version: added.version, weight: 1 }];
       } else {
         const reason = new Error(
-          `its classes are others; PUT /v1/models/${name}/aliases/${CURRENT_ALIAS} with ` +
-            `{"version": ${added.version}, "other_classes": true} does it all the same`,
+          `its classes differ from those served; PUT /v1/models/${name}/aliases/${CURRENT_ALIAS} with ` +
+            `{"version": ${added.version}, "other_classes": true} does it anyway`,
         );
         this.#report(`Cannot promote version ${added.version} of '${name}'`, reason);
       }

@@ -71,8 +71,9 @@ const SHAPE = {
   gradientAccumulationSteps: whole(1, 1024).default(1)
     .describe("Batches whose gradients add up to one step"),
   stepMemory: whole(1).optional().describe(
-    "The most memory that a part of a step takes beside the parameters, MiB: a batch that needs " +
-      "more is cut, and the gradients of its parts add up; default: 1024, or less where there is less",
+    "The most memory that a micro-batch takes beside the parameters, MiB: a batch that needs more is " +
+      "split into micro-batches whose gradients are accumulated; default: 1024, or less where less " +
+      "is free",
   ),
   gradientCheckpointing: z.boolean().default(false).describe(
     "Keep only what the layers take and make the rest again for the backward pass: less memory, " +

@@ -29,7 +29,7 @@ export interface TrainSettingsInput {
   batchSize?: number | undefined;
   /** Batches whose gradients add up to one step; 1 by default. */
   gradientAccumulationSteps?: number | undefined;
-  /** The most memory that a part of a step takes beside the parameters, in MiB. */
+  /** The most memory that a micro-batch takes beside the parameters, in MiB. */
   stepMemory?: number | undefined;
   /** Whether layers run twice rather than keep what the backward pass needs. */
   gradientCheckpointing?: boolean | undefined;

@@ -125,8 +125,8 @@ async function growingTexts(
     target: (row) => targetOf(rows.label(row)),
     loss,
     unknownShare: unknownShare(texts.counts),
-    note: `Texts are encoded beside the training; how many are too long, and how many tokens are ` +
-      `unknown, ${count(SAMPLE)} of them told`,
+    note: `Texts are encoded during training; the shares of long texts and unknown tokens are ` +
+      `estimated from ${count(SAMPLE)} of them`,
     encodeAhead: (steps) => {
       texts.encodeAhead(chunksOf(steps));
     },

@@ -12,7 +12,7 @@ import type { Example } from "../examples.ts";
 /** The part of a held-out file that was seen in training. */
 export interface Leakage {
   rows: number;
-  /** Rows whose text stands in the training file, word for word. */
+  /** Rows whose text occurs in the training file, word for word. */
   seen: number;
   /** Rows among these whose text has the same label there. */
   same_label: number;

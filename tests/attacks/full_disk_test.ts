@@ -62,7 +62,7 @@ Deno.test("a run whose end could not be written down is over when there is room 
   ) {
     const response = await server.send("POST", path, body);
     deepStrictEqual([path, response.status], [path, 507]);
-    match((await response.json()).error, /no room on the server's disk/);
+    match((await response.json()).error, /No space is left on the server's disk/);
   }
   await server.post("/predict", { inputs: "a duet", model: "titles" });
   full.isFull = false;

@@ -254,13 +254,13 @@ function adapter({ settings, result, ownsPooler = false }: ModelCard, base: Card
     ? `is \`${model}\` on the Hugging Face hub`
     : `was the folder \`${base.source}\``;
   const revision = base.revision === undefined ? "" : `, revision=${JSON.stringify(base.revision)}`;
-  return `This folder holds what was trained alone: the head${
+  return `This folder holds only what was trained: the head${
     ownsPooler ? ", the pooler" : ""
   } and ${method.describe(settings)},
 with the tokenizer of the base. It needs the base, which ${place},
 with the same weights: elsewhere, put its place into the line \`BASE\`. Many such models can share one
-base in memory, and one batch. Where a model stands alone and accuracy is all that counts, training
-every weight (\`--mode full\`) is the first thing to try.
+base in memory, and one batch. For a single model where accuracy matters most, try \`--mode full\`
+first, which trains every weight.
 
 In this folder, with PEFT and transformers (${method.peftVersions}):
 
@@ -305,7 +305,7 @@ function outputs(metrics: TrainResult["metrics"], labels: readonly string[]): st
     case "single_label_classification":
       return `Classes: ${names}.`;
     case "multi_label_classification":
-      return `Classes, of which a text has those that score ${metrics.threshold} or more: ${names}.`;
+      return `A text gets every class that scores ${metrics.threshold} or more: ${names}.`;
     case "regression":
       return `The score of ${names} is the number.`;
   }
@@ -315,8 +315,8 @@ function outputs(metrics: TrainResult["metrics"], labels: readonly string[]): st
 function leakage({ metrics }: TrainResult): string {
   const { seen, unseen } = metrics;
   if (seen === null || unseen === null || seen.n === 0) {
-    return "None of these texts stands in the training file.";
+    return "None of these texts occurs in the training file.";
   }
-  return `${seen.n} of these texts stand word for word in the training file. On the other ` +
+  return `${seen.n} of these texts occur word for word in the training file. On the other ` +
     `${unseen.n}: ${describeMetrics(unseen, metrics.problem_type, decimals)}.`;
 }

@@ -89,7 +89,7 @@ Deno.test("modelCard() says when no text was seen in training", () => {
   const metrics = { ...RESULT.metrics, seen: { n: 0, accuracy: 0, f1_macro: 0 } };
   const result = { ...RESULT, metrics };
   const card = modelCard({ result, settings: TrainSettings.parse({}), dataset: DATASET, ...SIZE });
-  ok(card.includes("None of these texts stands in the training file."));
+  ok(card.includes("None of these texts occurs in the training file."));
 });
 
 Deno.test("modelCard() tells of several labels and of numbers in their own metrics", () => {

@@ -148,7 +148,7 @@ function ComparedFigures({ runs }: { runs: readonly Run[] }) {
               <th scope="col">Measured on</th>
               <th scope="col" class="number">Figure</th>
               <th scope="col" class="number">95 % interval</th>
-              <th scope="col">Beside the best on these texts</th>
+              <th scope="col">Compared with the best</th>
             </tr>
           </thead>
           <tbody>

@@ -65,9 +65,8 @@ export function EvaluationPage({ id }: { id: string }) {
       {isActive(data) && (
         <Card>
           <p class="soft">
-            {data.state === "queued" ? "It waits for others." : "The texts are being classified."}
-            {" "}
-            This page shows the result when it is there.
+            {data.state === "queued" ? "Queued." : "Classifying the texts."}{" "}
+            The result will appear here.
           </p>
         </Card>
       )}

@@ -218,7 +218,7 @@ function VersionRow(
         <Button
           kind="quiet"
           busy={busy}
-          title={it.loaded ? "Free its memory" : "Have it in memory before it is asked for"}
+          title={it.loaded ? "Free its memory" : "Load it now"}
           onClick={() => void move(it.loaded ? "unload" : "load")}
         >
           {it.loaded ? "Unload" : "Load"}

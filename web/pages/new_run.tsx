@@ -121,7 +121,7 @@ function RunForm(
   return (
     <>
       <Heading
-        title={run === undefined ? "New run" : "Another try"}
+        title={run === undefined ? "New run" : "Retry run"}
         note={run === undefined ? "A field that is left empty takes what suits the base" : (
           <>
             with the settings of <bdi>{shortName(run)}</bdi>, but for those you change

@@ -76,7 +76,7 @@ export function RunPage({ id, isLatest = false }: { id: string; isLatest?: boole
         }
         note={
           <>
-            {isLatest && "The latest run, whichever that is · "}
+            {isLatest && "The latest run · "}
             <bdi>{run.dataset}</bdi> · <bdi>{String(run.settings["model"])}</bdi> ·{" "}
             {String(run.settings["mode"])} · {run.started_at === undefined ? "created" : "begun"}
             {" "}
@@ -182,7 +182,7 @@ function RunNotes({ run }: { run: Run }) {
       )}
       {run.retry_of !== undefined && (
         <p class="soft small">
-          Another try of <a href={href(["runs", run.retry_of])}>{run.retry_of.slice(0, 8)}</a>
+          Retry of <a href={href(["runs", run.retry_of])}>{run.retry_of.slice(0, 8)}</a>
         </p>
       )}
     </>

@@ -23,7 +23,7 @@ export function RowTable(
     problemType: ProblemType;
   },
 ) {
-  if (rows.length === 0) return <p class="soft inside">No text is like that.</p>;
+  if (rows.length === 0) return <p class="soft inside">No matching texts.</p>;
   const hasOther = rows[0]!.other !== undefined;
   const isNumber = problemType === "regression";
   const outcome = (isRight: boolean) => isRight ? "is-right" : "is-wrong";

@@ -34,7 +34,7 @@ export function SingleLabelView(
           />
         </Card>
         {calibration !== undefined && (
-          <Card title="Are the scores what they say?">
+          <Card title="Calibration">
             <Reliability calibration={calibration} />
           </Card>
         )}

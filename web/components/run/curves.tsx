@@ -23,8 +23,8 @@ export function Curves({ followed, run }: { followed: FollowedRun; run: Run }) {
         <Card title="Curves">
           <p class="soft">
             {run.state === "queued"
-              ? "It waits for others; the curves begin with its first step."
-              : "It prepares the texts and the graph; the curves begin with its first step."}
+              ? "Queued; the curves begin with the first step."
+              : "Preparing the texts and the graph; the curves begin with the first step."}
           </p>
         </Card>
       )

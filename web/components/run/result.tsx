@@ -111,7 +111,7 @@ function Rivals({ result }: { result: NonNullable<Run["result"]> }) {
         </tbody>
       </table>
       <p class="soft small">
-        p: how often chance alone makes two equal models differ as much from each other
+        p: the probability of a difference this large between two equally good models
       </p>
     </>
   );

@@ -70,7 +70,7 @@ testPage(
     const [, label, predicted, count] = /^(.*) predicted as (.*): (\d+)/
       .exec(await cell.getAttribute("aria-label") ?? "")!;
     await cell.click();
-    await page.getByText(`${count} are like that`).waitFor();
+    await page.getByText(`${count} matching`).waitFor();
     const first = page.locator("table.texts tbody tr").first();
     deepStrictEqual(
       [await first.locator("td").nth(1).innerText(), await first.locator("td").nth(2).innerText()]

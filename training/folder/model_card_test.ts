@@ -78,7 +78,7 @@ Deno.test("modelCard() gives the figures with their intervals and the leakage", 
   match(card, /\| accuracy \| 0\.900 \| 0\.840 \| 0\.950 \|/);
   match(card, /^5,000 of 20,000 numbers were trained \(25 %\), 1,000 tokens a second on\nwasm, /m);
   match(card, /the file of weights takes 21 kB\.$/m);
-  match(card, /80 of these texts stand word for word in the training file\. On the other 20/);
+  match(card, /80 of these texts occur word for word in the training file\. On the other 20/);
   match(
     card,
     /^Seen in training: 1 of 2 test texts \(50\.0 %\), 0 of 1 validation texts \(0\.0 %\)\.$/m,
@@ -117,7 +117,7 @@ Deno.test("modelCard() tells of several labels and of numbers in their own metri
     dataset: DATASET,
     ...SIZE,
   });
-  match(classes, /those that score 0\.5 or more: `food`, `music`\./);
+  match(classes, /every class that scores 0\.5 or more: `food`, `music`\./);
   match(classes, /\| micro-F1 \| 0\.700 \| 0\.600 \| 0\.800 \|/);
   match(classes, /by validation micro-F1/);
   match(classes, /top_k=None/);

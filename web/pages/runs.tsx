@@ -252,7 +252,7 @@ function NoRuns() {
 
 function NothingFound() {
   return (
-    <Empty icon="search" title="No run is like that">
+    <Empty icon="search" title="No matching runs">
       <p>
         <Button onClick={() => setParameters({ state: "", name: "" })}>Show all runs</Button>
       </p>

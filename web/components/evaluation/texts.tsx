@@ -77,7 +77,7 @@ export function Texts(
         <div>
           <h2>Texts</h2>
           <p class="soft small" role="status">
-            {data === undefined ? " " : `${count(data.total)} are like that`}
+            {data === undefined ? " " : `${count(data.total)} matching`}
           </p>
         </div>
         <a class="button plain" href={csv} download>

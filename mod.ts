@@ -68,7 +68,7 @@ export type { DownloadEvent } from "./models/hub.ts";
 export type { Device };
 export type { CoveragePoint } from "./training/calibration_error.ts";
 export type { Compared, Headline, Metric, MetricOf } from "./training/metrics.ts";
-export type { Rival } from "./training/verdict.ts";
+export type { Rival } from "./training/rival.ts";
 export type {
   Breakdown,
   CalibrationErrors,

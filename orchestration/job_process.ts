@@ -6,7 +6,7 @@
 import { dirname, isAbsolute, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { packagesDir, pathPermission, SYSTEM_VARIABLES } from "../lib/permissions.ts";
-import { Silence } from "../lib/silence.ts";
+import { Watchdog } from "../lib/watchdog.ts";
 import { UserError } from "../lib/user_error.ts";
 import { OWN_MODELS } from "../models/formats/config.ts";
 import { cacheDirOf, HUB_HOSTS, HUB_VARIABLES } from "../models/hub_cache.ts";
@@ -151,7 +151,7 @@ export class JobProcess {
   readonly #onMessage: (message: JobMessage) => Promise<void>;
   #abandoned = false;
   #hung = false;
-  readonly #silence: Silence;
+  readonly #watchdog: Watchdog;
   /**
    * Resolves when it has ended: to the exit code or signal with its last words, or to the fact that
    * it was silent for too long. It rejects with what `onMessage` throws, and the subprocess is then
@@ -173,7 +173,7 @@ export class JobProcess {
     this.#input = this.#child.stdin.getWriter();
     this.#onMessage = onMessage;
     const { promise: abandoned, resolve: abandon } = Promise.withResolvers<void>();
-    this.#silence = new Silence(heartbeatTimeoutMs, () => {
+    this.#watchdog = new Watchdog(heartbeatTimeoutMs, () => {
       this.#hung = true;
       this.kill();
       abandon();
@@ -184,7 +184,7 @@ export class JobProcess {
 
   /** How long the subprocess has been silent while this process listened. */
   get silentMs(): number {
-    return this.#silence.ms;
+    return this.#watchdog.silentMs;
   }
 
   /** Asks the subprocess to end within a step, with a checkpoint. */
@@ -225,7 +225,7 @@ export class JobProcess {
         : `${signal}${signal === "SIGKILL" ? ", as for want of memory" : ""}`;
       return words === "" ? reason : `${reason}: ${words}`;
     } finally {
-      this.#silence[Symbol.dispose]();
+      this.#watchdog[Symbol.dispose]();
       this.kill();
       await this.#child.status;
     }
@@ -234,10 +234,10 @@ export class JobProcess {
   async #listen(): Promise<void> {
     for await (const line of textLines(this.#child.stdout)) {
       if (this.#abandoned) return;
-      this.#silence.interrupt();
+      this.#watchdog.reset();
       const message: JobMessage = JSON.parse(line);
       if (message.type === "heartbeat") continue;
-      await this.#silence.suspend(this.#onMessage(message));
+      await this.#watchdog.suspend(this.#onMessage(message));
     }
   }
 }

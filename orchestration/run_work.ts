@@ -6,7 +6,7 @@
  */
 import { basename } from "node:path";
 import { messageOf } from "../lib/format.ts";
-import type { HideFolders } from "../lib/own_folders.ts";
+import type { HideFolders } from "../lib/hide_folders.ts";
 import { camelCase, mapKeys } from "../lib/snake_case.ts";
 import type { FinishEvent } from "../training/events.ts";
 import { TrainSettings } from "../training/settings.ts";

@@ -5,7 +5,7 @@
  * @module
  */
 import { resolve } from "node:path";
-import { folderHider, type HideFolders } from "../lib/own_folders.ts";
+import { folderHider, type HideFolders } from "../lib/hide_folders.ts";
 import { needsBase } from "../models/tuners/tuner.ts";
 import type { Attempts } from "./attempts.ts";
 import { EvaluationWork } from "./evaluation_work.ts";

@@ -6,7 +6,7 @@
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import { cors } from "hono/cors";
 import { requestId } from "hono/request-id";
-import { folderHider, type HideFolders } from "../lib/own_folders.ts";
+import { folderHider, type HideFolders } from "../lib/hide_folders.ts";
 import type { Metrics } from "../serving/server_metrics.ts";
 import { Explainers } from "../serving/explainers.ts";
 import type { Predictor } from "../serving/predictor.ts";

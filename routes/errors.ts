@@ -12,7 +12,7 @@ import { UnknownModelError } from "../serving/model_reference.ts";
 import { ModelConflictError } from "../serving/model_registry.ts";
 import { InferenceError } from "../serving/predictor.ts";
 import { isDiskFull } from "../lib/files.ts";
-import type { HideFolders } from "../lib/own_folders.ts";
+import type { HideFolders } from "../lib/hide_folders.ts";
 import { IngestionEndedError } from "../orchestration/ingestion.ts";
 import { RunStateError } from "../orchestration/run_store.ts";
 import { StateError, StoreUnavailableError } from "../orchestration/store.ts";

@@ -27,7 +27,7 @@ import type {
   RowQuery,
   WholeEvaluation,
 } from "./evaluation_schemas.ts";
-import { type Page, pageOf } from "./pages.ts";
+import { type Page, pageOf } from "./pagination.ts";
 
 /** The choice of evaluations in a list. */
 export interface EvaluationQuery {

@@ -17,7 +17,7 @@ import {
   type RunSummary,
 } from "../orchestration/run_store.ts";
 import type { Supervisor } from "../orchestration/supervisor.ts";
-import { type Page, pageOf } from "./pages.ts";
+import { type Page, pageOf } from "./pagination.ts";
 import type { RunAnswer, STATES } from "./run_schemas.ts";
 
 /** Options of {@link RunFinder}. */

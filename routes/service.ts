@@ -6,7 +6,7 @@
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import { basename, dirname, isAbsolute, join } from "node:path";
 import { DatasetLibrary, type Ingest } from "../data/dataset_library.ts";
-import { folderHider } from "../lib/own_folders.ts";
+import { folderHider } from "../lib/hide_folders.ts";
 import { UserError } from "../lib/user_error.ts";
 import { Executor } from "../onnx/runtime/executor.ts";
 import { Ingestion } from "../orchestration/ingestion.ts";

@@ -7,7 +7,7 @@ import type { OpenAPIHono } from "@hono/zod-openapi";
 import { join } from "node:path";
 import { DatasetLibrary } from "../data/dataset_library.ts";
 import { ingest } from "../data/preparation/ingest.ts";
-import { folderHider } from "../lib/own_folders.ts";
+import { folderHider } from "../lib/hide_folders.ts";
 import { saveClassifier } from "../models/formats/classifier_folder.ts";
 import { scratchClassifier } from "../models/scratch.ts";
 import { Executor } from "../onnx/runtime/executor.ts";

@@ -8,7 +8,7 @@ import { calibrated } from "../models/heads/calibration.ts";
 import { THRESHOLD } from "../models/inference/inference.ts";
 import type { Problem } from "../data/labels.ts";
 import { lossOf } from "./loss.ts";
-import { fitLine, fitScales, LEAST_GAIN, type LogitRows } from "./pooling.ts";
+import { fitLine, fitScales, LEAST_GAIN, type LogitRows } from "./stacking.ts";
 
 /**
  * Fits a temperature for one class a text (Guo et al., 2017), or a factor and a constant for each

@@ -18,7 +18,7 @@ import type { TrainResult } from "./events.ts";
 import { type EncodedExample, predictionsOf } from "./encoded_examples.ts";
 import { linearBaseline } from "./baseline_predictions.ts";
 import { fitPartner, type PartnerKind } from "./fit_partner.ts";
-import { rivalOf } from "./verdict.ts";
+import { rivalOf } from "./rival.ts";
 
 /** Labelled texts, and the logits of the network for them. */
 export interface Answered {

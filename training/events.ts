@@ -6,7 +6,7 @@
 import type { DownloadEvent } from "../models/hub.ts";
 import type { EvaluationReport, MeasuredSplit } from "./evaluation.ts";
 import type { Headline } from "./metrics.ts";
-import type { Rival } from "./verdict.ts";
+import type { Rival } from "./rival.ts";
 
 /** The run is prepared and begins. */
 export interface StartEvent {

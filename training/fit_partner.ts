@@ -8,7 +8,7 @@ import type { Example } from "../data/examples.ts";
 import { labelRow, type Problem } from "../data/labels.ts";
 import { Partner } from "../models/partner/partner.ts";
 import { PooledPartner } from "../models/partner/partner_file.ts";
-import { fitScales, LEAST_GAIN, type LogitRows } from "./pooling.ts";
+import { fitScales, LEAST_GAIN, type LogitRows } from "./stacking.ts";
 
 /** A value of `--partner`. */
 export type PartnerKind = "ngrams" | "none";

@@ -6,7 +6,7 @@
 import { render } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { answered, client, needsKey } from "./api.ts";
-import { useAsked } from "./asked.ts";
+import { useQuery } from "./use_query.ts";
 import { Failure, Heading } from "./components/basics.tsx";
 import { ComparePage } from "./pages/compare.tsx";
 import { DataPage } from "./pages/data.tsx";
@@ -38,7 +38,7 @@ const PLACES: (Place & { scope: Scope })[] = [
 type Scope = "predict" | "manage";
 
 function App() {
-  const { data: session, error, reload } = useAsked(
+  const { data: session, error, reload } = useQuery(
     (signal) => answered(client.GET("/v1/session", { signal })),
     [],
   );

@@ -7,7 +7,7 @@
 import * as Comlink from "comlink";
 import { messageOf } from "../../lib/format.ts";
 import { sendsMetrics } from "../../lib/telemetry.ts";
-import { Silence } from "../../lib/silence.ts";
+import { Watchdog } from "../../lib/watchdog.ts";
 import { chooseDevice, type Device, type DeviceChoice, DeviceError } from "./device.ts";
 import type { workerApi } from "./executor_worker.ts";
 import { OutOfMemoryError, saysOutOfMemory } from "./device_memory.ts";
@@ -98,7 +98,7 @@ export class Executor implements AsyncDisposable {
   readonly #api: Comlink.Remote<typeof workerApi>;
   readonly #timeoutMs: number | undefined;
   /** Runs while calls wait; the Worker works on the first of them. */
-  #silence: Silence | undefined;
+  #watchdog: Watchdog | undefined;
   /** The functions that reject the waiting calls, in their order. */
   readonly #waiting = new Set<(error: Error) => void>();
   #ended: ExecutorEndedError | undefined;
@@ -236,7 +236,7 @@ export class Executor implements AsyncDisposable {
       if (device === "wasm") this.#end("the executor ran out of memory");
     }).finally(() => {
       this.#waiting.delete(reject);
-      this.#silence?.interrupt();
+      this.#watchdog?.reset();
       if (this.#waiting.size === 0) this.#unwatch();
     });
     return promise;
@@ -246,7 +246,7 @@ export class Executor implements AsyncDisposable {
   #watch(): void {
     const timeoutMs = this.#timeoutMs;
     if (timeoutMs === undefined) return;
-    this.#silence ??= new Silence(timeoutMs, () => {
+    this.#watchdog ??= new Watchdog(timeoutMs, () => {
       const took = `took more than ${timeoutMs / 1000} seconds`;
       const [first] = this.#waiting;
       first?.(new ExecutorTimeoutError(`it ${took} on the device`));
@@ -255,8 +255,8 @@ export class Executor implements AsyncDisposable {
   }
 
   #unwatch(): void {
-    this.#silence?.[Symbol.dispose]();
-    this.#silence = undefined;
+    this.#watchdog?.[Symbol.dispose]();
+    this.#watchdog = undefined;
   }
 
   #end(reason: string | ExecutorEndedError): void {

@@ -5,7 +5,7 @@
  */
 import { useMemo, useState } from "preact/hooks";
 import { answered, client, type Run, type RunHistory } from "../api.ts";
-import { useAsked } from "../asked.ts";
+import { useQuery } from "../use_query.ts";
 import { Card, Choice, Empty, Failure, Heading, Loading } from "../components/basics.tsx";
 import { Chart, type Curve, smoothed } from "../components/chart.tsx";
 import { bestFigure, isBetter, metricEntries, metricInterval } from "../components/metrics.ts";
@@ -36,7 +36,7 @@ export function ComparePage() {
   const ids = (route.value.parameters.get("runs") ?? "").split(",").filter((id) => id !== "")
     .slice(0, MAX_COMPARED);
   const [isActiveNow, setIsActive] = useState(true);
-  const { data, error, reload } = useAsked(
+  const { data, error, reload } = useQuery(
     async (signal) => {
       const compared = await Promise.all(ids.map((id) => load(id, signal)));
       setIsActive(compared.some(({ run }) => isActive(run)));

@@ -5,7 +5,7 @@
  */
 import { useState } from "preact/hooks";
 import { answered, client, type Schemas } from "../api.ts";
-import { useAsked } from "../asked.ts";
+import { useQuery } from "../use_query.ts";
 import { Card, Command, Failure, Heading, Loading, When } from "../components/basics.tsx";
 import { Icon } from "../components/icon.tsx";
 import { count } from "../format.ts";
@@ -16,7 +16,7 @@ type Dataset = Schemas["Dataset"];
 
 /** The view of all data sets. */
 export function DataPage() {
-  const { data, error, reload } = useAsked(
+  const { data, error, reload } = useQuery(
     (signal) => answered(client.GET("/v1/datasets", { signal })),
     [],
   );

@@ -5,7 +5,7 @@
  */
 import { useState } from "preact/hooks";
 import { answered, client } from "../api.ts";
-import { useAsked } from "../asked.ts";
+import { useQuery } from "../use_query.ts";
 import { Audit } from "../components/audit.tsx";
 import { Button, Confirm, Failure, Heading, Loading } from "../components/basics.tsx";
 import { Icon } from "../components/icon.tsx";
@@ -16,7 +16,7 @@ const SAMPLE = "sample";
 
 /** The view of one data set. */
 export function DatasetPage({ name }: { name: string }) {
-  const { data, error, reload } = useAsked(
+  const { data, error, reload } = useQuery(
     (signal) => answered(client.GET("/v1/datasets/{name}", { params: { path: { name } }, signal })),
     [name],
   );

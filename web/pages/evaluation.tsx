@@ -5,7 +5,7 @@
  */
 import { useState } from "preact/hooks";
 import { answered, client, type Schemas } from "../api.ts";
-import { useAsked } from "../asked.ts";
+import { useQuery } from "../use_query.ts";
 import { Card, Failure, Figures, Heading, Loading, Note, When } from "../components/basics.tsx";
 import { MultiLabelView } from "../components/evaluation/multi_label.tsx";
 import { RegressionView } from "../components/evaluation/regression.tsx";
@@ -23,7 +23,7 @@ type Report = Schemas["EvaluationReport"];
 /** The view of one evaluation. */
 export function EvaluationPage({ id }: { id: string }) {
   const [isBusy, setIsBusy] = useState(true);
-  const { data, error, reload } = useAsked(
+  const { data, error, reload } = useQuery(
     async (signal) => {
       const path = { id };
       const evaluation = await answered(

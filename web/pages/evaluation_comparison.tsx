@@ -5,7 +5,7 @@
  */
 import { useState } from "preact/hooks";
 import { answered, client } from "../api.ts";
-import { useAsked } from "../asked.ts";
+import { useQuery } from "../use_query.ts";
 import { Button, Card, Choice, Failure, Figures, Heading, Loading } from "../components/basics.tsx";
 import { RowTable } from "../components/evaluation/row_table.tsx";
 import { count, probability } from "../format.ts";
@@ -19,7 +19,7 @@ export function EvaluationComparisonPage() {
   const [first, second] = [parameters.get("first") ?? "", parameters.get("second") ?? ""];
   const outcome = parameters.get("outcome") === "first_only" ? "first_only" : "second_only";
   const [shown, setShown] = useState(PAGE);
-  const { data, error, reload } = useAsked(async (signal) => {
+  const { data, error, reload } = useQuery(async (signal) => {
     const load = (id: string) =>
       answered(client.GET("/v1/evaluations/{id}", { params: { path: { id } }, signal }));
     const [a, b, comparison] = await Promise.all([

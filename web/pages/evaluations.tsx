@@ -5,7 +5,7 @@
  */
 import { useState } from "preact/hooks";
 import { answered, client, type Schemas } from "../api.ts";
-import { asError, useAsked } from "../asked.ts";
+import { asError, useQuery } from "../use_query.ts";
 import {
   Button,
   Card,
@@ -36,7 +36,7 @@ export function EvaluationsPage() {
   const [shown, setShown] = useState(PAGE);
   const [chosen, setChosen] = useState<readonly string[]>([]);
   const [isBusy, setIsBusy] = useState(false);
-  const { data, error, reload } = useAsked(
+  const { data, error, reload } = useQuery(
     async (signal) => {
       const query = { limit: shown, ...model !== "" && { model } };
       const page = await answered(client.GET("/v1/evaluations", { params: { query }, signal }));
@@ -170,7 +170,7 @@ function versionsOf({ name, versions }: Schemas["Model"]): string[] {
 }
 
 function NewEvaluation({ model: initial, onCreated }: { model: string; onCreated: () => void }) {
-  const { data } = useAsked(async (signal) => {
+  const { data } = useQuery(async (signal) => {
     const [models, datasets] = await Promise.all([
       answered(client.GET("/v1/models", { params: { query: { limit: 1 } }, signal })),
       answered(client.GET("/v1/datasets", { signal })),

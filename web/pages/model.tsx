@@ -5,7 +5,7 @@
  */
 import { useState } from "preact/hooks";
 import { answered, client, type Schemas } from "../api.ts";
-import { asError, useAsked } from "../asked.ts";
+import { asError, useQuery } from "../use_query.ts";
 import {
   Button,
   Card,
@@ -28,7 +28,7 @@ type Version = Model["versions"][number];
 
 /** The view of one model. */
 export function ModelPage({ name }: { name: string }) {
-  const { data: model, error, reload } = useAsked(
+  const { data: model, error, reload } = useQuery(
     (signal) => answered(client.GET("/v1/models/{name}", { params: { path: { name } }, signal })),
     [name],
     INTERVAL_MS,

@@ -5,7 +5,7 @@
  */
 import { useState } from "preact/hooks";
 import { answered, client, type Schemas } from "../api.ts";
-import { useAsked } from "../asked.ts";
+import { useQuery } from "../use_query.ts";
 import {
   Button,
   Command,
@@ -31,7 +31,7 @@ type Model = Schemas["Model"];
 export function ModelsPage() {
   const name = route.value.parameters.get("name") ?? "";
   const [shown, setShown] = useState(PAGE);
-  const { data, error, reload } = useAsked(
+  const { data, error, reload } = useQuery(
     (signal) =>
       answered(client.GET("/v1/models", {
         params: { query: { limit: shown, ...name !== "" && { name } } },

@@ -5,7 +5,7 @@
  */
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { addressOf, answered, AnswerError, client, type Run, type Schemas } from "../api.ts";
-import { asError, useAsked } from "../asked.ts";
+import { asError, useQuery } from "../use_query.ts";
 import { Button, Card, Failure, Field, Heading, Loading, Note } from "../components/basics.tsx";
 import { go, href, route } from "../route.ts";
 import { shortName } from "./runs.tsx";
@@ -42,7 +42,7 @@ const CHECK_AFTER_MS = 250;
 export function NewRunPage() {
   const { parameters } = route.value;
   const retryOf = parameters.get("retry") ?? undefined;
-  const { data, error, reload } = useAsked(async (signal) => {
+  const { data, error, reload } = useQuery(async (signal) => {
     const [schema, datasets, models, run] = await Promise.all([
       settingSchemas(signal),
       answered(client.GET("/v1/datasets", { signal })),

@@ -5,7 +5,7 @@
  */
 import { useEffect, useState } from "preact/hooks";
 import { answered, client, type Schemas } from "../api.ts";
-import { asError, useAsked } from "../asked.ts";
+import { asError, useQuery } from "../use_query.ts";
 import { Button, Card, Empty, Failure, Heading, Loading } from "../components/basics.tsx";
 import { Icon } from "../components/icon.tsx";
 import { ModelField } from "../components/model/model_field.tsx";
@@ -37,7 +37,7 @@ const EXAMPLES = [
 export function PlaygroundPage({ canTrain = true }: { canTrain?: boolean }) {
   const { parameters } = route.value;
   const text = parameters.get("text") ?? "";
-  const { data, error, reload } = useAsked(
+  const { data, error, reload } = useQuery(
     (signal) => answered(client.GET("/v1/models", { params: { query: { limit: 1 } }, signal })),
     [],
   );
@@ -261,7 +261,7 @@ function Words(
 ) {
   const [chosen, setChosen] = useState<string>();
   const label = chosen !== undefined && labels.includes(chosen) ? chosen : labels[0]!;
-  const { data, error, reload } = useAsked(
+  const { data, error, reload } = useQuery(
     async (signal) => {
       // Not while the user types.
       await new Promise((resolve) => setTimeout(resolve, 2 * TYPING_PAUSE_MS));

@@ -5,7 +5,7 @@
  */
 import { useState } from "preact/hooks";
 import { answered, client, type Run } from "../api.ts";
-import { useAsked } from "../asked.ts";
+import { useQuery } from "../use_query.ts";
 import {
   Button,
   Card,
@@ -31,7 +31,7 @@ import { secondsOf, shortName } from "./runs.tsx";
 
 /** The view of the newest run. */
 export function LatestRunPage() {
-  const { data, error } = useAsked(
+  const { data, error } = useQuery(
     (signal) => answered(client.GET("/v1/runs", { params: { query: { limit: 1 } }, signal })),
     [],
     2000,
@@ -51,7 +51,7 @@ export function LatestRunPage() {
 
 /** The view. */
 export function RunPage({ id, isLatest = false }: { id: string; isLatest?: boolean }) {
-  const { data: run, error, reload } = useAsked(
+  const { data: run, error, reload } = useQuery(
     (signal) => answered(client.GET("/v1/runs/{id}", { params: { path: { id } }, signal })),
     [id],
     1000,

@@ -5,7 +5,7 @@
  */
 import { useEffect, useState } from "preact/hooks";
 import { answered, client, type Run } from "../api.ts";
-import { useAsked } from "../asked.ts";
+import { useQuery } from "../use_query.ts";
 import {
   Button,
   Choice,
@@ -60,7 +60,7 @@ export function RunsPage() {
   const [chosen, setChosen] = useState<readonly string[]>([]);
   useEffect(() => setShown(PAGE), [state, name]);
   const [isBusy, setIsBusy] = useState(true);
-  const { data, error, reload } = useAsked(
+  const { data, error, reload } = useQuery(
     (signal) =>
       runsUpTo(shown, { ...state !== "" && { state }, ...name !== "" && { name } }, signal),
     [shown, state, name],

@@ -5,7 +5,7 @@
  */
 import { useEffect, useRef, useState } from "preact/hooks";
 import { answered, AnswerError, client } from "../api.ts";
-import { asError } from "../asked.ts";
+import { asError } from "../use_query.ts";
 import { Button, Failure, Field } from "../components/basics.tsx";
 
 /**

@@ -6,7 +6,7 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { addressOf, AnswerError, type Schemas } from "../api.ts";
-import { asError } from "../asked.ts";
+import { asError } from "../use_query.ts";
 import { Audit } from "../components/audit.tsx";
 import { Button, Card, Field, Heading, Loading, Note } from "../components/basics.tsx";
 import { Notes, sizes } from "../components/dataset.tsx";

@@ -6,7 +6,7 @@
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { addressOf, answered, client } from "../../api.ts";
-import { useAsked } from "../../asked.ts";
+import { useQuery } from "../../use_query.ts";
 import { count } from "../../format.ts";
 import type { paths } from "../../openapi.ts";
 import { route, setParameters } from "../../route.ts";
@@ -61,7 +61,7 @@ export function Texts(
     ...seen !== undefined && { seen },
     ...own,
   };
-  const { data, error, reload } = useAsked(
+  const { data, error, reload } = useQuery(
     (signal) =>
       answered(client.GET("/v1/evaluations/{id}/rows", {
         params: { path: { id }, query: { ...query, limit: shown } },

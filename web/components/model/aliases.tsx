@@ -5,7 +5,7 @@
  */
 import { useEffect, useState } from "preact/hooks";
 import { answered, client, type Schemas } from "../../api.ts";
-import { asError } from "../../asked.ts";
+import { asError } from "../../use_query.ts";
 import { Button, Card, Field } from "../basics.tsx";
 import { count, digits, percent } from "../../format.ts";
 

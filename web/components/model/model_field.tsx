@@ -5,7 +5,7 @@
  */
 import { useRef } from "preact/hooks";
 import { answered, client, type Schemas } from "../../api.ts";
-import { useAsked } from "../../asked.ts";
+import { useQuery } from "../../use_query.ts";
 
 /** The most models to propose; to type more of the name finds the others. */
 const MAX_PROPOSED = 50;
@@ -22,7 +22,7 @@ export function ModelField(
   },
 ) {
   const [name = ""] = value.split(/[@:]/);
-  const { data } = useAsked(
+  const { data } = useQuery(
     (signal) =>
       answered(client.GET("/v1/models", {
         params: { query: { limit: MAX_PROPOSED, ...name !== "" && { name } } },

@@ -1,6 +1,6 @@
 import { strictEqual } from "node:assert";
 import { join } from "node:path";
-import { folderHider } from "./own_folders.ts";
+import { folderHider } from "./hide_folders.ts";
 
 Deno.test("folderHider() leaves of a path what is below a folder", async () => {
   const dir = await Deno.makeTempDir();
@@ -13,7 +13,7 @@ Deno.test("folderHider() leaves of a path what is below a folder", async () => {
     strictEqual(hide(`Cannot read '${runs}/a/config.json'`), "Cannot read 'a/config.json'");
     strictEqual(hide(`open '${link}/a' and '${runs}/b'`), "open 'a' and 'b'");
     strictEqual(hide(`${runs} is full`), "runs is full");
-    strictEqual(hide(`at ${import.meta.url}`), "at file://lib/own_folders_test.ts");
+    strictEqual(hide(`at ${import.meta.url}`), "at file://lib/hide_folders_test.ts");
     strictEqual(hide("GET /v1/runs"), "GET /v1/runs");
   } finally {
     await Deno.remove(dir, { recursive: true });

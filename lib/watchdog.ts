@@ -12,7 +12,7 @@ const MIN_INTERVAL_MS = 10;
  * Measures how long a thread or process has been silent while this thread listened: time when this
  * thread was busy, stopped or asleep does not count.
  */
-export class Silence implements Disposable {
+export class Watchdog implements Disposable {
   #ms = 0;
   #isListening = true;
   readonly #timer: ReturnType<typeof setInterval>;
@@ -32,12 +32,12 @@ export class Silence implements Disposable {
   }
 
   /** How long the silence has lasted. */
-  get ms(): number {
+  get silentMs(): number {
     return this.#ms;
   }
 
-  /** Ends the silence: something was heard. */
-  interrupt(): void {
+  /** Starts over: something was heard. */
+  reset(): void {
     this.#ms = 0;
   }
 

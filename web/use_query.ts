@@ -7,7 +7,7 @@ import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { freshness } from "./api.ts";
 
 /** An answer that has come, is awaited, or has failed. */
-export interface Asked<Data> {
+export interface Query<Data> {
   data: Data | undefined;
   error: Error | undefined;
   /** Asks again at once. */
@@ -21,11 +21,11 @@ export interface Asked<Data> {
  * @param inputs The values that the answer depends on.
  * @param intervalMs The time from an answer to the next request; without it there is none.
  */
-export function useAsked<Data>(
+export function useQuery<Data>(
   load: (signal: AbortSignal) => Promise<Data>,
   inputs: readonly unknown[],
   intervalMs?: number,
-): Asked<Data> {
+): Query<Data> {
   const [state, setState] = useState<{ key: string; data?: Data; error?: Error }>();
   const [count, setCount] = useState(0);
   const latest = useRef(load);

@@ -1,7 +1,7 @@
 import { deepStrictEqual, ok } from "node:assert";
 import fc from "fast-check";
 import { PROBLEM_TYPES, type ProblemType } from "../data/labels.ts";
-import { fitScales, pooledLogits } from "./pooling.ts";
+import { fitScales, pooledLogits } from "./stacking.ts";
 import { lossOf } from "./loss.ts";
 
 /** The mean loss under some scales. */

@@ -1,7 +1,7 @@
 import { deepStrictEqual, ok } from "node:assert";
 import type { Problem } from "../data/labels.ts";
 import type { Prediction } from "./evaluation.ts";
-import { rivalOf } from "./verdict.ts";
+import { rivalOf } from "./rival.ts";
 
 /** Predictions of two classes, right where a sign is +. */
 function predictions(signs: string): Prediction[] {

@@ -9,7 +9,7 @@ import { chunks } from "../data/batches.ts";
 import { count, percent } from "../lib/format.ts";
 import { UserError } from "../lib/user_error.ts";
 import { writeFileAtomically } from "../lib/files.ts";
-import { DELIMITER, ENCODING } from "../data/preparation/prepare_settings.ts";
+import { DELIMITER, ENCODING } from "../data/table_settings.ts";
 import { MixedClassifier, type MixedText } from "../models/inference/mixed_classifier.ts";
 import { type LabelScore, TextClassifier } from "../models/inference/text_classifier.ts";
 import { unknownShare } from "../models/text/tokenizer.ts";

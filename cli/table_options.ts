@@ -6,7 +6,7 @@
 import type { Command } from "commander";
 import { z } from "zod";
 import { type Columns, parseColumnMapping } from "../data/columns.ts";
-import { DELIMITER, ENCODING } from "../data/preparation/prepare_settings.ts";
+import { DELIMITER, ENCODING } from "../data/table_settings.ts";
 import type { TableFormat } from "../data/table.ts";
 import { addSettingsOptions, parseSettings } from "./settings_options.ts";
 

@@ -5,12 +5,7 @@
  */
 import { z } from "zod";
 import { PROBLEM_TYPES } from "../data/labels.ts";
-import {
-  DELIMITER,
-  ENCODING,
-  NORMALIZE_LABELS,
-  SKIP_LABELS,
-} from "../data/preparation/prepare_settings.ts";
+import { DELIMITER, ENCODING, NORMALIZE_LABELS, SKIP_LABELS } from "../data/table_settings.ts";
 import { SIDES } from "../data/preparation/split.ts";
 
 /** A data set in a list. */

@@ -12,7 +12,7 @@ import { BadRows } from "../data/bad_rows.ts";
 import { DEFAULT_COLUMNS, findColumn } from "../data/columns.ts";
 import { DatasetExistsError, type DatasetLibrary, SAMPLE } from "../data/dataset_library.ts";
 import { EXTENSIONS, type IncomingFile } from "../data/preparation/ingest.ts";
-import { DELIMITER, ENCODING } from "../data/preparation/prepare_settings.ts";
+import { DELIMITER, ENCODING } from "../data/table_settings.ts";
 import { openTable, type TableFormat } from "../data/table.ts";
 import { isDiskFull, writeFileAtomically } from "../lib/files.ts";
 import { messageOf } from "../lib/format.ts";

@@ -7,12 +7,7 @@
 import { z } from "zod";
 import { DEVICES } from "../onnx/runtime/device.ts";
 import { PROBLEM_TYPES } from "../data/labels.ts";
-import {
-  DELIMITER,
-  ENCODING,
-  NORMALIZE_LABELS,
-  SKIP_LABELS,
-} from "../data/preparation/prepare_settings.ts";
+import { DELIMITER, ENCODING, NORMALIZE_LABELS, SKIP_LABELS } from "../data/table_settings.ts";
 import type { NeededSetting } from "../lib/check_settings.ts";
 import { between, positive, whole } from "../lib/number_schemas.ts";
 import type { SchemasOf } from "../lib/schemas_of.ts";

@@ -8,30 +8,10 @@ import { z } from "zod";
 import type { SchemasOf } from "../../lib/schemas_of.ts";
 import { DEFAULT_COLUMNS } from "../columns.ts";
 import { PROBLEM_TYPES, type ProblemType } from "../labels.ts";
+import { DELIMITER, ENCODING, NORMALIZE_LABELS, SKIP_LABELS } from "../table_settings.ts";
 
 const ratio = z.number().gt(0).lt(1);
 const flag = z.boolean().optional();
-
-/** The setting of {@link TableFormat.delimiter}. */
-export const DELIMITER = z.string().optional()
-  .describe("The delimiter of a table: one character, or tab; default: it is found");
-
-/** The setting of {@link TableFormat.encoding}. */
-export const ENCODING = z.string().optional()
-  .describe(
-    "The encoding of tables, such as windows-1252; default: utf-8, or that of a byte-order mark",
-  );
-
-/** The labels of rows that are left out, as {@link SkippedLabels} takes them. */
-export const SKIP_LABELS = z.string().optional().describe(
-  "Leave out the rows with these labels, separated by commas, such as -1 or NaN for no label",
-);
-
-/** Whether labels go through {@link LabelNormaliser}. */
-export const NORMALIZE_LABELS = z.boolean().optional().describe(
-  "Merge labels that differ only in case, spaces, Unicode form or the format of a number, and words " +
-    "for no label; split lists",
-);
 
 /** The settings of `data prepare`; their defaults depend on the recipe and the data. */
 export interface PrepareSettings {

@@ -10,7 +10,7 @@ import { saveClassifier } from "../models/formats/classifier_folder.ts";
 import { scratchClassifier } from "../models/scratch.ts";
 import { ClusterMember } from "../orchestration/cluster/member.ts";
 import { NatsServers } from "../tests/cluster/nats_servers.ts";
-import { address } from "../tests/server_process.ts";
+import { address } from "../tests/support/server_process.ts";
 import { METRICS_FILE } from "../training/folder/run_folder.ts";
 
 const MAIN = fileURLToPath(new URL("../main.ts", import.meta.url));

@@ -10,7 +10,7 @@
 import { join } from "node:path";
 import { eventIntervalMs } from "../orchestration/run_follower.ts";
 import { newRun } from "../orchestration/run_store.ts";
-import { copyModel, LocalServer, writeModel } from "../tests/local_server.ts";
+import { copyModel, LocalServer, writeModel } from "../tests/support/local_server.ts";
 import { hasBrowser, WatchedPage } from "../tests/ui/browser.ts";
 
 const RUNS = 10_000;

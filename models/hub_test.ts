@@ -1,7 +1,7 @@
 import { deepStrictEqual, match, ok, rejects } from "node:assert";
 import fc from "fast-check";
 import { join } from "node:path";
-import { COMMIT, LocalHub } from "../tests/local_hub.ts";
+import { COMMIT, LocalHub } from "../tests/support/local_hub.ts";
 import { saveClassifier } from "./formats/classifier_folder.ts";
 import { type DownloadEvent, type HubOptions, modelDir } from "./hub.ts";
 import { pretrainedClassifier } from "./pretrained.ts";

@@ -1,6 +1,6 @@
 import { deepStrictEqual, match } from "node:assert";
 import { dirname } from "node:path";
-import { evaluationOf } from "../tests/run_store_contract.ts";
+import { evaluationOf } from "../tests/support/run_store_contract.ts";
 import { EvaluationWork } from "./evaluation_work.ts";
 import type { JobMessage } from "./job.ts";
 import { KvRunStore } from "./kv_run_store.ts";

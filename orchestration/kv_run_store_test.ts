@@ -1,7 +1,7 @@
 import { deepStrictEqual } from "node:assert";
 import { KvRunStore } from "./kv_run_store.ts";
 import { newRun } from "./run_store.ts";
-import { evaluationOf, testRunStore } from "../tests/run_store_contract.ts";
+import { evaluationOf, testRunStore } from "../tests/support/run_store_contract.ts";
 
 testRunStore("KvRunStore", () => KvRunStore.open(":memory:"));
 

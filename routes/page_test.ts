@@ -2,7 +2,7 @@ import { deepStrictEqual, doesNotMatch, match, ok, strictEqual } from "node:asse
 import { Hono } from "hono";
 import { createRouter } from "./router.ts";
 import { pageRoutes } from "./page.ts";
-import { LocalServer } from "../tests/local_server.ts";
+import { LocalServer } from "../tests/support/local_server.ts";
 
 /** The most bytes that the first page may send. */
 const MAX_BYTES = 250_000;

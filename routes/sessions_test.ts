@@ -1,6 +1,6 @@
 import { deepStrictEqual, match, strictEqual } from "node:assert";
 import { apiKey } from "./access.ts";
-import { LocalServer } from "../tests/local_server.ts";
+import { LocalServer } from "../tests/support/local_server.ts";
 
 const ORIGIN = "http://localhost";
 const OWN = { Host: "localhost", Origin: ORIGIN };

@@ -13,7 +13,7 @@ import { type LabelScore, TextClassifier } from "../models/inference/text_classi
 import { DTYPES, weightBytes } from "../models/onnx_model.ts";
 import { Executor } from "../onnx/runtime/executor.ts";
 import { METRICS_FILE } from "../training/folder/run_folder.ts";
-import { LocalServer } from "./local_server.ts";
+import { LocalServer } from "./support/local_server.ts";
 
 const PEFT = fileURLToPath(new URL("./peft", import.meta.url));
 const BASE = join(PEFT, "base");

@@ -7,7 +7,7 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
 import fc from "fast-check";
 import { Executor } from "../onnx/runtime/executor.ts";
-import { LocalServer } from "./local_server.ts";
+import { LocalServer } from "./support/local_server.ts";
 
 const noTraining = () => {
   throw new Error("no training in this test");

@@ -5,7 +5,7 @@
  */
 import { deepStrictEqual, strictEqual } from "node:assert";
 import { fileURLToPath } from "node:url";
-import { LABELS, LocalServer, TEXTS } from "./local_server.ts";
+import { LABELS, LocalServer, TEXTS } from "./support/local_server.ts";
 
 const CLIENTS = fileURLToPath(new URL("./clients", import.meta.url));
 

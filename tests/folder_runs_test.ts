@@ -4,9 +4,9 @@ import { newRun } from "../orchestration/run_store.ts";
 import type { TrainEvent } from "../training/events.ts";
 import { TrainingInterrupted } from "../training/interrupted.ts";
 import { TrainSettings } from "../training/settings.ts";
-import { SONGS_AND_RECIPES } from "./food_and_music.ts";
+import { SONGS_AND_RECIPES } from "./support/small_datasets.ts";
 import { train } from "../training/train.ts";
-import { LocalServer } from "./local_server.ts";
+import { LocalServer } from "./support/local_server.ts";
 
 /** The part of an answer that the tests look at. */
 interface Answer {

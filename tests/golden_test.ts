@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { testOnDevices } from "./devices.ts";
-import { compareWithPyTorch } from "./compare_with_pytorch.ts";
+import { testOnDevices } from "./support/devices.ts";
+import { compareWithPyTorch } from "./support/compare_with_pytorch.ts";
 
 for (
   const [name, files] of [

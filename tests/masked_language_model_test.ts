@@ -10,9 +10,9 @@ import { decodeSafetensors } from "../models/formats/safetensors.ts";
 import type { Weights } from "../models/weights.ts";
 import { Executor, type Tensors } from "../onnx/runtime/executor.ts";
 import { Random } from "../lib/random.ts";
-import { testOnDevices } from "./devices.ts";
+import { testOnDevices } from "./support/devices.ts";
 import { pretrainingGraphs } from "../training/pretraining/graphs.ts";
-import { relativeError } from "./relative_error.ts";
+import { relativeError } from "./support/relative_error.ts";
 
 const CONFIG = BertConfig.parse({
   model_type: "bert",

@@ -6,7 +6,7 @@
 import { deepStrictEqual, doesNotMatch, match, ok, strictEqual } from "node:assert";
 import { apiKey } from "../routes/access.ts";
 import type { LogEntry } from "../routes/log.ts";
-import { LocalServer } from "./local_server.ts";
+import { LocalServer } from "./support/local_server.ts";
 
 Deno.test("each request is logged with its id, its key's name and what went wrong", async () => {
   const entries: LogEntry[] = [];

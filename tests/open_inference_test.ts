@@ -6,7 +6,7 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
 import { Buffer } from "node:buffer";
 import { decodeBytesTensor, encodeTensor, HEADER_LENGTH } from "../routes/binary_tensors.ts";
-import { LocalServer, TEXTS } from "./local_server.ts";
+import { LocalServer, TEXTS } from "./support/local_server.ts";
 
 const INFER = "/v2/models/titles/infer";
 

@@ -6,7 +6,7 @@
 import { deepStrictEqual, match, strictEqual } from "node:assert";
 import { join } from "node:path";
 import { apiKey } from "../routes/access.ts";
-import { LocalServer } from "./local_server.ts";
+import { LocalServer } from "./support/local_server.ts";
 
 /** As much of JSON Schema as tells where schemas are. */
 interface Schema {

@@ -8,8 +8,8 @@ import fc from "fast-check";
 import { join } from "node:path";
 import { type LabelScore, TextClassifier } from "../models/inference/text_classifier.ts";
 import { Executor } from "../onnx/runtime/executor.ts";
-import { crashableExecutor } from "./crashable_executor.ts";
-import { LABELS, LocalServer, TEXTS, writeModel } from "./local_server.ts";
+import { crashableExecutor } from "./support/crashable_executor.ts";
+import { LABELS, LocalServer, TEXTS, writeModel } from "./support/local_server.ts";
 import { newRun } from "../orchestration/run_store.ts";
 
 interface V1Answer {

@@ -7,7 +7,7 @@ import { deepStrictEqual, match, notStrictEqual, ok, strictEqual } from "node:as
 import { dirname, join } from "node:path";
 import { SAMPLE_DIR } from "../data/dataset.ts";
 import { newRun, type Run } from "../orchestration/run_store.ts";
-import { LocalServer, writeModel } from "./local_server.ts";
+import { LocalServer, writeModel } from "./support/local_server.ts";
 
 /** The configuration of a small RoBERTa. */
 const ROBERTA = {

@@ -8,7 +8,7 @@
 import openapiTS, { astToString } from "openapi-typescript";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { LocalServer } from "../tests/local_server.ts";
+import { LocalServer } from "../tests/support/local_server.ts";
 
 const WEB = fileURLToPath(new URL("../web", import.meta.url));
 const BUNDLE = join(WEB, "dist");

@@ -3,7 +3,7 @@ import { scratchConfig } from "../models/scratch.ts";
 import type { PrefixConfig } from "../models/tuners/prefix.ts";
 import type { PromptConfig } from "../models/tuners/prompt.ts";
 import { frozenBase } from "../models/parameters.ts";
-import { operatorsOf } from "../tests/devices.ts";
+import { operatorsOf } from "../tests/support/devices.ts";
 import { trainingGraphs } from "./graphs.ts";
 
 const CONFIG = scratchConfig("tiny", 100, "classifier");

@@ -14,7 +14,7 @@ import type { Metric } from "./metrics.ts";
 import { TrainSettings } from "./settings.ts";
 import type { TrainSettingsInput } from "./settings_input.ts";
 import { train } from "./train.ts";
-import { SONGS_AND_RECIPES as DATASET } from "../tests/food_and_music.ts";
+import { SONGS_AND_RECIPES as DATASET } from "../tests/support/small_datasets.ts";
 
 /** The words of texts that name none, one or both of two classes. */
 const SEVERAL = Array.from({ length: 32 }, (_, i) => {

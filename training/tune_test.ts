@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { exists } from "../lib/files.ts";
 import { TrainSettings } from "./settings.ts";
 import { bestOf, newSearch, readSearch, type Search, tune, TUNE_PICTURE } from "./tune.ts";
-import { foodAndMusic } from "../tests/food_and_music.ts";
+import { foodAndMusic } from "../tests/support/small_datasets.ts";
 
 const EXAMPLES = Array.from({ length: 16 }, (_, i) => ({
   text: i % 2 === 0 ? `a song ${i}` : `a recipe ${i}`,

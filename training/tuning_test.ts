@@ -11,7 +11,7 @@ import { TrainSettings, withModelDefaults } from "./settings.ts";
 import type { TrainSettingsInput } from "./settings_input.ts";
 import { TrainingInterrupted } from "./interrupted.ts";
 import { train } from "./train.ts";
-import { foodAndMusic } from "../tests/food_and_music.ts";
+import { foodAndMusic } from "../tests/support/small_datasets.ts";
 
 /** A small base with a vocabulary of the words below; the folder's README says where it is from. */
 const BASE = fileURLToPath(new URL("../tests/peft/base", import.meta.url));

@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { collate } from "../../data/batches.ts";
 import { exists } from "../../lib/files.ts";
-import { operatorsOf } from "../../tests/devices.ts";
+import { operatorsOf } from "../../tests/support/devices.ts";
 import { Executor } from "../../onnx/runtime/executor.ts";
 import { type Adapter, baseOf, isAdapter, readAdapter, saveAdapter, withBase } from "./adapter.ts";
 import { ADAPTER_WEIGHTS_FILE } from "./adapter_files.ts";
@@ -16,7 +16,7 @@ import { decodeSafetensors, encodeSafetensors, type StoredTensor } from "./safet
 import { Tokenizer } from "../text/tokenizer.ts";
 import { exportModel } from "../onnx_model.ts";
 import { initialWeights } from "../weights.ts";
-import { copyWithoutPooler } from "../../tests/copy_without_pooler.ts";
+import { copyWithoutPooler } from "../../tests/support/copy_without_pooler.ts";
 
 /** The files that PEFT wrote; their README says how. */
 const PEFT = fileURLToPath(new URL("../../tests/peft", import.meta.url));

@@ -9,7 +9,7 @@ import {
   saveClassifier,
 } from "./classifier_folder.ts";
 import { decodeSafetensors, encodeSafetensors, type StoredTensor } from "./safetensors.ts";
-import { testOnDevices } from "../../tests/devices.ts";
+import { testOnDevices } from "../../tests/support/devices.ts";
 import { scratchClassifier } from "../scratch.ts";
 import { TextClassifier } from "../inference/text_classifier.ts";
 

@@ -4,12 +4,12 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { collate } from "../../data/batches.ts";
 import type { Executor, InferenceSession } from "../../onnx/runtime/executor.ts";
-import { testOnDevices } from "../../tests/devices.ts";
+import { testOnDevices } from "../../tests/support/devices.ts";
 import { readAdapter, type StoredAdapter, withBase } from "../formats/adapter.ts";
 import { AdapterBank, type BankRow } from "./adapter_bank.ts";
 import { tablesOf } from "./bank_tables.ts";
 import { readConfig, withLabels } from "../family.ts";
-import { copyWithoutPooler } from "../../tests/copy_without_pooler.ts";
+import { copyWithoutPooler } from "../../tests/support/copy_without_pooler.ts";
 import { exportModel } from "../onnx_model.ts";
 
 /** A base with 20 positions, and adapters that PEFT tuned on it; its README says how. */

@@ -1,7 +1,7 @@
 import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert";
 import { Executor } from "../../onnx/runtime/executor.ts";
-import { relativeError } from "../../tests/relative_error.ts";
-import { writeModel } from "../../tests/local_server.ts";
+import { relativeError } from "../../tests/support/relative_error.ts";
+import { writeModel } from "../../tests/support/local_server.ts";
 import { BertConfig } from "../families/bert.ts";
 import { decodeSafetensors } from "../formats/safetensors.ts";
 import { Explainer, explanationModel } from "./explanation.ts";

@@ -2,7 +2,7 @@ import { deepStrictEqual, ok, rejects } from "node:assert";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Executor } from "../../onnx/runtime/executor.ts";
-import { LocalHub } from "../../tests/local_hub.ts";
+import { LocalHub } from "../../tests/support/local_hub.ts";
 import type { HubOptions } from "../hub.ts";
 import { SentenceEmbedder } from "./sentence_embedder.ts";
 

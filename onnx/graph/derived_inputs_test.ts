@@ -4,7 +4,7 @@ import { gradient } from "./gradient.ts";
 import { Graph, type TensorData } from "./graph.ts";
 import { cast, concat, densify, expand, mul, reduceSum, reshape, slice } from "./operators.ts";
 import { encodeModel } from "./proto.ts";
-import { testOnDevices } from "../../tests/devices.ts";
+import { testOnDevices } from "../../tests/support/devices.ts";
 
 /** A graph that needs dimensions, their products, sums and differences, and integers as numbers. */
 function model(derivedInputs: boolean): Uint8Array {

@@ -5,7 +5,7 @@ import { Graph, type Tensor, type TensorData } from "./graph.ts";
 import { add, gather, gemm, mul, reduceSum } from "./operators.ts";
 import { encodeModel } from "./proto.ts";
 import { Random } from "../../lib/random.ts";
-import { operatorsOf } from "../../tests/devices.ts";
+import { operatorsOf } from "../../tests/support/devices.ts";
 
 /** How many nodes of a model have an operator. */
 function count(model: Uint8Array, operator: string): number {

@@ -12,7 +12,7 @@ import * as op from "./operators.ts";
 import { encodeModel } from "./proto.ts";
 import { Random } from "../../lib/random.ts";
 import { elementCount, type Shape } from "./shape.ts";
-import { testOnDevices } from "../../tests/devices.ts";
+import { testOnDevices } from "../../tests/support/devices.ts";
 
 const STEP = 1e-2;
 const TOLERANCE = 2e-2;

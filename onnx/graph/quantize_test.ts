@@ -5,7 +5,7 @@ import { add, gather, gemm } from "./operators.ts";
 import { encodeModel } from "./proto.ts";
 import { quantizeWeights } from "./quantize.ts";
 import { Random } from "../../lib/random.ts";
-import { testOnDevices } from "../../tests/devices.ts";
+import { testOnDevices } from "../../tests/support/devices.ts";
 
 const [ROWS, INNER, COLUMNS] = [5, 48, 24];
 

@@ -1,5 +1,5 @@
 import { deepStrictEqual, ok } from "node:assert";
-import { operatorsOf } from "../../tests/devices.ts";
+import { operatorsOf } from "../../tests/support/devices.ts";
 import { Executor } from "../runtime/executor.ts";
 import { outputGradients } from "./gradient.ts";
 import { Graph, type Tensor, type TensorData } from "./graph.ts";

@@ -1,5 +1,5 @@
 import { deepStrictEqual, match, ok, rejects } from "node:assert";
-import { crashableExecutor } from "../../tests/crashable_executor.ts";
+import { crashableExecutor } from "../../tests/support/crashable_executor.ts";
 import { Executor, type InferenceSession } from "./executor.ts";
 import { Graph, type TensorData } from "../graph/graph.ts";
 import { expand, matMul, mul, reduceSum } from "../graph/operators.ts";

@@ -13,7 +13,7 @@ import { gather, mul, reduceSum, reshape, sub } from "../graph/operators.ts";
 import type { ParameterKind, ParameterValues } from "./optimizer/parameters.ts";
 import { encodeModel } from "../graph/proto.ts";
 import { Random } from "../../lib/random.ts";
-import { testOnDevices } from "../../tests/devices.ts";
+import { testOnDevices } from "../../tests/support/devices.ts";
 
 const ROWS = 40;
 const WIDTH = 300;

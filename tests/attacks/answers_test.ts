@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 import { encodeSafetensors } from "../../models/formats/safetensors.ts";
 import { isOver, type RunState } from "../../orchestration/run_store.ts";
 import { HttpServer } from "../../serving/http_server.ts";
-import { LocalServer, writeModel } from "../local_server.ts";
+import { LocalServer, writeModel } from "../support/local_server.ts";
 import { pause } from "./attacked_server.ts";
 
 const PROGRAM_DIR = fileURLToPath(new URL("../..", import.meta.url));

@@ -4,7 +4,7 @@
  * @module
  */
 import { fileURLToPath } from "node:url";
-import { address } from "../server_process.ts";
+import { address } from "../support/server_process.ts";
 
 const MAIN = fileURLToPath(new URL("../../main.ts", import.meta.url));
 const PERMISSIONS = "--allow-read --allow-write --allow-net --allow-run=deno --allow-env";

@@ -6,7 +6,7 @@
 import { ok, strictEqual } from "node:assert";
 import { join } from "node:path";
 import { decodedBody } from "../../routes/body.ts";
-import { writeModel } from "../local_server.ts";
+import { writeModel } from "../support/local_server.ts";
 import { AttackedServer, closeAll } from "./attacked_server.ts";
 
 Deno.test("bodies that are promised take no memory and no place among the predictions", async () => {

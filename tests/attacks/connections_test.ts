@@ -5,7 +5,7 @@
  */
 import { strictEqual } from "node:assert";
 import { join } from "node:path";
-import { writeModel } from "../local_server.ts";
+import { writeModel } from "../support/local_server.ts";
 import { AttackedServer, closeAll } from "./attacked_server.ts";
 
 const HEAD = "POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\n";

@@ -6,7 +6,7 @@
 import { match, strictEqual } from "node:assert";
 import { join } from "node:path";
 import { Executor } from "../../onnx/runtime/executor.ts";
-import { LocalServer, writeModel } from "../local_server.ts";
+import { LocalServer, writeModel } from "../support/local_server.ts";
 
 /** A graph from `input_ids` to `logits`, `[1,3]`, whose `Loop` has no end. */
 const ENDLESS = Uint8Array.fromBase64(

@@ -5,7 +5,7 @@
  */
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import { join } from "node:path";
-import { writeModel } from "../local_server.ts";
+import { writeModel } from "../support/local_server.ts";
 import { AttackedServer } from "./attacked_server.ts";
 
 async function shell(command: string): Promise<void> {

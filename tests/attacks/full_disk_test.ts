@@ -6,7 +6,7 @@
 import { deepStrictEqual, match, strictEqual } from "node:assert";
 import { KvStore, type Store } from "../../orchestration/store.ts";
 import { KvRunStore } from "../../orchestration/kv_run_store.ts";
-import { LocalServer } from "../local_server.ts";
+import { LocalServer } from "../support/local_server.ts";
 import { pause } from "./attacked_server.ts";
 
 /** A store that accepts nothing while the disk is full. */

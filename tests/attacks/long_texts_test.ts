@@ -9,7 +9,7 @@ import { Explainer, type Explanation } from "../../models/inference/explanation.
 import { TextClassifier } from "../../models/inference/text_classifier.ts";
 import { Executor } from "../../onnx/runtime/executor.ts";
 import { LongTexts } from "../../serving/long_texts.ts";
-import { LocalServer } from "../local_server.ts";
+import { LocalServer } from "../support/local_server.ts";
 
 const LENGTH = 20_000;
 const PARTS = [

@@ -5,7 +5,7 @@
  */
 import { strictEqual } from "node:assert";
 import { fileURLToPath } from "node:url";
-import { address } from "../server_process.ts";
+import { address } from "../support/server_process.ts";
 
 Deno.test("serve ends when the shell by which npx has started it ends", async () => {
   const runsDir = await Deno.makeTempDir();

@@ -10,7 +10,7 @@
 import { join } from "node:path";
 import { TextClassifier } from "../../models/inference/text_classifier.ts";
 import { Executor } from "../../onnx/runtime/executor.ts";
-import { TEXTS, writeModel } from "../local_server.ts";
+import { TEXTS, writeModel } from "../support/local_server.ts";
 import { AttackedServer, closeAll, pause } from "./attacked_server.ts";
 
 const MODELS = ["first", "second"];

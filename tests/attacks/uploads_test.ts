@@ -5,7 +5,7 @@
  * @module
  */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
-import { LocalServer } from "../local_server.ts";
+import { LocalServer } from "../support/local_server.ts";
 import { AttackedServer, pause } from "./attacked_server.ts";
 
 const ROWS = Array.from({ length: 60 }, (_, i) => {

@@ -43,7 +43,7 @@ class Clients(unittest.TestCase):
             raise unittest.SkipTest("deno is not on the path")
         permissions = ["--allow-read", "--allow-write", "--allow-net=127.0.0.1"]
         cls.server = subprocess.Popen(
-            [*DENO, *permissions, "tests/serve_models.ts"], cwd=ROOT, stdout=subprocess.PIPE, text=True
+            [*DENO, *permissions, "tests/support/serve_models.ts"], cwd=ROOT, stdout=subprocess.PIPE, text=True
         )
         cls.url = cls.server.stdout.readline().strip()
         cls.dir = pathlib.Path(tempfile.mkdtemp())

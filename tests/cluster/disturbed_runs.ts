@@ -10,7 +10,7 @@ import { Random } from "../../lib/random.ts";
 import { ClusterMember } from "../../orchestration/cluster/member.ts";
 import { isOver, newRun, type Run } from "../../orchestration/run_store.ts";
 import { Supervisor } from "../../orchestration/supervisor.ts";
-import { MAIN, QUICK_START } from "../graft.ts";
+import { MAIN, QUICK_START } from "../support/graft.ts";
 import { NatsServers } from "./nats_servers.ts";
 /** The amount of work, and how badly it is disturbed. */
 export interface Disturbance {

@@ -2,7 +2,7 @@ import { deepStrictEqual } from "node:assert";
 import { Cluster } from "../../orchestration/cluster/connection.ts";
 import { JetStreamRunStore } from "../../orchestration/cluster/jetstream_run_store.ts";
 import { newRun } from "../../orchestration/run_store.ts";
-import { testRunStore } from "../run_store_contract.ts";
+import { testRunStore } from "../support/run_store_contract.ts";
 import { clusterTest, NatsServers } from "./nats_servers.ts";
 
 let nats: NatsServers | undefined;

@@ -7,8 +7,8 @@ import { deepStrictEqual, ok } from "node:assert";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ClusterMember } from "../../orchestration/cluster/member.ts";
-import { writeModel } from "../local_server.ts";
-import { address } from "../server_process.ts";
+import { writeModel } from "../support/local_server.ts";
+import { address } from "../support/server_process.ts";
 import { pause } from "./disturbed_runs.ts";
 import { NatsServers } from "./nats_servers.ts";
 

@@ -2,7 +2,7 @@ import { deepStrictEqual, match, rejects } from "node:assert";
 import { join } from "node:path";
 import { UserError } from "../../lib/user_error.ts";
 import { Cluster, type ClusterOptions } from "../../orchestration/cluster/connection.ts";
-import { graft } from "../graft.ts";
+import { graft } from "../support/graft.ts";
 import { clusterTest, NatsServers } from "./nats_servers.ts";
 import { natsUsers } from "./nats_users.ts";
 

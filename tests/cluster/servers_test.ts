@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { ClusterMember } from "../../orchestration/cluster/member.ts";
 import type { RunStore, StateEvent } from "../../orchestration/run_store.ts";
 import { Service } from "../../routes/service.ts";
-import { writeModel } from "../local_server.ts";
+import { writeModel } from "../support/local_server.ts";
 import { clusterTest, NatsServers } from "./nats_servers.ts";
 
 /** Two servers of a cluster, and a member that publishes models. */

@@ -5,7 +5,7 @@
  */
 import { deepStrictEqual, match } from "node:assert";
 import { fileURLToPath } from "node:url";
-import { graft, inEmptyFolder } from "../graft.ts";
+import { graft, inEmptyFolder } from "../support/graft.ts";
 
 Deno.test("a user's mistake is one line and a non-zero exit", async () => {
   await inEmptyFolder(async (dir) => {

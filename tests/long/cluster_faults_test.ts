@@ -2,7 +2,7 @@ import { deepStrictEqual, match, ok } from "node:assert";
 import { isOver } from "../../orchestration/run_store.ts";
 import { disturbRuns, TestCluster } from "../cluster/disturbed_runs.ts";
 import { clusterTest } from "../cluster/nats_servers.ts";
-import { SIDE_BY_SIDE } from "../graft.ts";
+import { SIDE_BY_SIDE } from "../support/graft.ts";
 
 async function killedRuns(): Promise<void> {
   await disturbRuns({

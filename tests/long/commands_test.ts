@@ -4,8 +4,8 @@
  * @module
  */
 import { deepStrictEqual, match, ok } from "node:assert";
-import { graft, type GraftOptions, inEmptyFolder, MAIN } from "../graft.ts";
-import { LocalHub } from "../local_hub.ts";
+import { graft, type GraftOptions, inEmptyFolder, MAIN } from "../support/graft.ts";
+import { LocalHub } from "../support/local_hub.ts";
 
 const DENO_JSON = new URL("../../deno.json", import.meta.url);
 

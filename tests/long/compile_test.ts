@@ -8,7 +8,7 @@ import { deepStrictEqual, match } from "node:assert";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import config from "../../deno.json" with { type: "json" };
-import { inEmptyFolder, QUICK_START } from "../graft.ts";
+import { inEmptyFolder, QUICK_START } from "../support/graft.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const KEY = "a key that is long enough";

@@ -7,8 +7,8 @@
 import { deepStrictEqual, match } from "node:assert";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { graft, inEmptyFolder, MAIN } from "../graft.ts";
-import { address } from "../server_process.ts";
+import { graft, inEmptyFolder, MAIN } from "../support/graft.ts";
+import { address } from "../support/server_process.ts";
 
 const SAMPLE = fileURLToPath(new URL("../../data/sample", import.meta.url));
 /** The smallest network, alone. */

@@ -8,7 +8,7 @@ import { deepStrictEqual, match } from "node:assert";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { METRICS_FILE } from "../../training/folder/run_folder.ts";
-import { writeModel } from "../local_server.ts";
+import { writeModel } from "../support/local_server.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const EXAMPLES = join(ROOT, "examples");

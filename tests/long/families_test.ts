@@ -25,8 +25,8 @@ import type { ParameterShape } from "../../onnx/runtime/optimizer/adamw.ts";
 import { trainingGraphs } from "../../training/graphs.ts";
 import { pretrainingGraphs } from "../../training/pretraining/graphs.ts";
 import { TrainSettings } from "../../training/settings.ts";
-import { inEmptyFolder } from "../graft.ts";
-import { relativeError } from "../relative_error.ts";
+import { inEmptyFolder } from "../support/graft.ts";
+import { relativeError } from "../support/relative_error.ts";
 
 const FIXTURES = fileURLToPath(new URL("../families", import.meta.url));
 

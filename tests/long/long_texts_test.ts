@@ -13,8 +13,8 @@ import type { TrainEvent } from "../../training/events.ts";
 import { TrainSettings } from "../../training/settings.ts";
 import type { TrainSettingsInput } from "../../training/settings_input.ts";
 import { train } from "../../training/train.ts";
-import { LocalServer } from "../local_server.ts";
-import { foodAndMusic } from "../food_and_music.ts";
+import { LocalServer } from "../support/local_server.ts";
+import { foodAndMusic } from "../support/small_datasets.ts";
 
 interface V1Answer {
   predictions: LabelScore[][];

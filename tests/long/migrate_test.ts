@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { main } from "../../cli/main.ts";
 import { Service } from "../../routes/service.ts";
 import type { ServiceOptions } from "../../routes/service_options.ts";
-import { writeModel } from "../local_server.ts";
+import { writeModel } from "../support/local_server.ts";
 import { clusterTest, NatsServers } from "../cluster/nats_servers.ts";
 
 /** Everything that a server reports of its state. */

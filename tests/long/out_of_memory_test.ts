@@ -11,7 +11,7 @@ import { pretrain } from "../../training/pretraining/pretrain.ts";
 import { PretrainSettings } from "../../training/pretraining/settings.ts";
 import { TrainSettings } from "../../training/settings.ts";
 import { train } from "../../training/train.ts";
-import { SONGS_AND_RECIPES as DATASET } from "../food_and_music.ts";
+import { SONGS_AND_RECIPES as DATASET } from "../support/small_datasets.ts";
 
 const SMALL = {
   model: "scratch:tiny",

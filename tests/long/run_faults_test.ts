@@ -10,11 +10,13 @@ import { exists } from "../../lib/files.ts";
 import { Random } from "../../lib/random.ts";
 import { type SpawnWorker, spawnWorker } from "../../orchestration/job_process.ts";
 import type { Run } from "../../orchestration/run_store.ts";
-import { LocalServer } from "../local_server.ts";
-import type { Fate } from "../mortal.ts";
-import { address } from "../server_process.ts";
+import { LocalServer } from "../support/local_server.ts";
+import type { Fate } from "../support/self_killing_command.ts";
+import { address } from "../support/server_process.ts";
 
-const MORTAL = fileURLToPath(new URL("../mortal.ts", import.meta.url));
+const SELF_KILLING_COMMAND = fileURLToPath(
+  new URL("../support/self_killing_command.ts", import.meta.url),
+);
 const MAIN = fileURLToPath(new URL("../../main.ts", import.meta.url));
 const STREAMS = { stdin: "piped", stdout: "piped", stderr: "piped" } as const;
 
@@ -28,7 +30,7 @@ const SETTINGS = {
 };
 
 function mortal(fate: Fate, ...args: string[]): Deno.ChildProcess {
-  const command = ["run", "--quiet", "-A", MORTAL, JSON.stringify(fate), ...args];
+  const command = ["run", "--quiet", "-A", SELF_KILLING_COMMAND, JSON.stringify(fate), ...args];
   return new Deno.Command("deno", { args: command, ...STREAMS }).spawn();
 }
 

@@ -6,9 +6,9 @@
 import { deepStrictEqual, match, ok } from "node:assert";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { LocalHub } from "../local_hub.ts";
-import { writeModel } from "../local_server.ts";
-import { address } from "../server_process.ts";
+import { LocalHub } from "../support/local_hub.ts";
+import { writeModel } from "../support/local_server.ts";
+import { address } from "../support/server_process.ts";
 
 const MAIN = fileURLToPath(new URL("../../main.ts", import.meta.url));
 const PERMISSIONS = ["--allow-read", "--allow-write", "--allow-net", "--allow-run=deno"];

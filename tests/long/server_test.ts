@@ -8,7 +8,7 @@ import type { OpenAPIHono } from "@hono/zod-openapi";
 import { newRun, type RunStore } from "../../orchestration/run_store.ts";
 import type { SpawnWorker } from "../../orchestration/job_process.ts";
 import type { Supervisor } from "../../orchestration/supervisor.ts";
-import { LocalServer } from "../local_server.ts";
+import { LocalServer } from "../support/local_server.ts";
 
 /** Runs a test against an application whose state is gone afterwards. */
 async function withApp(

@@ -7,8 +7,8 @@ import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { writeModel } from "../local_server.ts";
-import { address } from "../server_process.ts";
+import { writeModel } from "../support/local_server.ts";
+import { address } from "../support/server_process.ts";
 
 const MAIN = fileURLToPath(new URL("../../main.ts", import.meta.url));
 

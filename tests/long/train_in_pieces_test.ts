@@ -5,12 +5,12 @@
  */
 import { deepStrictEqual, ok, rejects } from "node:assert";
 import { join } from "node:path";
-import { MISSING_DEVICES } from "../devices.ts";
+import { MISSING_DEVICES } from "../support/devices.ts";
 import type { TrainEvent } from "../../training/events.ts";
 import { TrainSettings } from "../../training/settings.ts";
 import type { TrainSettingsInput } from "../../training/settings_input.ts";
 import { train } from "../../training/train.ts";
-import { SONGS_AND_RECIPES as DATASET } from "../food_and_music.ts";
+import { SONGS_AND_RECIPES as DATASET } from "../support/small_datasets.ts";
 
 /** Trains and is stopped after each of these steps; gives the weights and the log in the end. */
 async function trainedInPieces(

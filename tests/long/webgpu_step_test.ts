@@ -7,13 +7,13 @@ import { deepStrictEqual } from "node:assert";
 import { fileURLToPath } from "node:url";
 import { PROBLEM_TYPES } from "../../data/labels.ts";
 import { loadRuntime } from "../../onnx/runtime/runtime.ts";
-import { MISSING_DEVICES } from "../devices.ts";
+import { MISSING_DEVICES } from "../support/devices.ts";
 import { TrainingSession } from "../../onnx/runtime/training_session.ts";
 import { gpuDevice } from "../../onnx/runtime/webgpu.ts";
 import { optimizerOf } from "../../training/optimizer.ts";
 import { TrainSettings } from "../../training/settings.ts";
 import { MODES } from "../../models/tuners/tuner.ts";
-import { tinyTraining } from "../tiny_training.ts";
+import { tinyTraining } from "../support/tiny_training.ts";
 
 const ignore = MISSING_DEVICES.has("webgpu");
 const GRAPHS = MODES.flatMap((mode) => PROBLEM_TYPES.map((type) => ({ mode, type })));
@@ -23,7 +23,7 @@ Deno.test({
   ignore,
   async fn() {
     // A process of its own, as onnxruntime writes past the console.
-    const script = fileURLToPath(new URL("../node_placements.ts", import.meta.url));
+    const script = fileURLToPath(new URL("../support/node_placements.ts", import.meta.url));
     const { code, stderr } = await new Deno.Command("deno", {
       args: ["run", "--no-prompt", "--allow-read", script],
       env: { NO_COLOR: "1" },

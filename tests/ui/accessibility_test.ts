@@ -6,7 +6,7 @@
 import { deepStrictEqual } from "node:assert";
 import { join } from "node:path";
 import { newRun } from "../../orchestration/run_store.ts";
-import { LocalServer, writeModel } from "../local_server.ts";
+import { LocalServer, writeModel } from "../support/local_server.ts";
 import { hasBrowser, WatchedPage } from "./browser.ts";
 
 const AXE = new URL(import.meta.resolve("axe-core/axe.min.js"));

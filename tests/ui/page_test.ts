@@ -9,8 +9,13 @@ import { join } from "node:path";
 import { SAMPLE_DIR } from "../../data/dataset.ts";
 import { newRun } from "../../orchestration/run_store.ts";
 import { apiKey } from "../../routes/access.ts";
-import { copyModel, LocalServer, type LocalServerOptions, writeModel } from "../local_server.ts";
-import { address } from "../server_process.ts";
+import {
+  copyModel,
+  LocalServer,
+  type LocalServerOptions,
+  writeModel,
+} from "../support/local_server.ts";
+import { address } from "../support/server_process.ts";
 import { hasBrowser, WatchedPage } from "./browser.ts";
 
 /** An application that listens. */

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import type { Dataset } from "../data/dataset.ts";
-import type { Example } from "../data/examples.ts";
+import type { Dataset } from "../../data/dataset.ts";
+import type { Example } from "../../data/examples.ts";
 
 /** A data set of texts about food and about music; the first eight for training validate too. */
 export function foodAndMusic(train: Example[], test: Example[] = []): Dataset {

@@ -4,10 +4,10 @@
  *
  * @module
  */
-import { PROBLEM_TYPES } from "../data/labels.ts";
-import { loadRuntime } from "../onnx/runtime/runtime.ts";
-import { gpuDevice } from "../onnx/runtime/webgpu.ts";
-import { MODES } from "../models/tuners/tuner.ts";
+import { PROBLEM_TYPES } from "../../data/labels.ts";
+import { loadRuntime } from "../../onnx/runtime/runtime.ts";
+import { gpuDevice } from "../../onnx/runtime/webgpu.ts";
+import { MODES } from "../../models/tuners/tuner.ts";
 import { tinyTraining } from "./tiny_training.ts";
 
 const VERBOSE = 0;

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { apiKey } from "../routes/access.ts";
+import { apiKey } from "../../routes/access.ts";
 import { LocalServer } from "./local_server.ts";
 
 await using server = await LocalServer.start({

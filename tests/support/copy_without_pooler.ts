@@ -4,9 +4,9 @@
  * @module
  */
 import { join } from "node:path";
-import { isPoolerParameter, readConfig } from "../models/family.ts";
-import { decodeSafetensors, encodeSafetensors } from "../models/formats/safetensors.ts";
-import { WEIGHTS_FILE } from "../models/formats/weight_files.ts";
+import { isPoolerParameter, readConfig } from "../../models/family.ts";
+import { decodeSafetensors, encodeSafetensors } from "../../models/formats/safetensors.ts";
+import { WEIGHTS_FILE } from "../../models/formats/weight_files.ts";
 
 /** Copies the files of a model, without the weights of its pooler. */
 export async function copyWithoutPooler(from: string, to: string): Promise<void> {

@@ -14,7 +14,7 @@ import {
   type RunEvent,
   type RunState,
   type RunStore,
-} from "../orchestration/run_store.ts";
+} from "../../orchestration/run_store.ts";
 
 function run(id: string, fields: Partial<Run> = {}): Run {
   return newRun({

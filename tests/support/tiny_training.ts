@@ -3,14 +3,14 @@
  *
  * @module
  */
-import type { ProblemType } from "../data/labels.ts";
-import { BertConfig } from "../models/families/bert.ts";
-import { type Mode, tunerOf } from "../models/tuners/tuner.ts";
-import { frozenBase } from "../models/parameters.ts";
-import { initialWeights, type Weights } from "../models/weights.ts";
-import type { Tensors, TrainingGraphs } from "../onnx/runtime/executor.ts";
-import { trainingGraphs } from "../training/graphs.ts";
-import { TrainSettings } from "../training/settings.ts";
+import type { ProblemType } from "../../data/labels.ts";
+import { BertConfig } from "../../models/families/bert.ts";
+import { type Mode, tunerOf } from "../../models/tuners/tuner.ts";
+import { frozenBase } from "../../models/parameters.ts";
+import { initialWeights, type Weights } from "../../models/weights.ts";
+import type { Tensors, TrainingGraphs } from "../../onnx/runtime/executor.ts";
+import { trainingGraphs } from "../../training/graphs.ts";
+import { TrainSettings } from "../../training/settings.ts";
 
 const LABELS = 2;
 

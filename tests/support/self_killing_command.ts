@@ -1,10 +1,10 @@
 /**
  * A command of Graft's that kills or stops itself with a signal, at the very line of output that a
- * test names: `deno run -A tests/mortal.ts '{"signal": "SIGKILL", "afterLines": 9}' worker`
+ * test names: `deno run -A tests/support/self_killing_command.ts '{"signal": "SIGKILL", "afterLines": 9}' worker`
  *
  * @module
  */
-import { main } from "../cli/main.ts";
+import { main } from "../../cli/main.ts";
 
 /** When and how a process ends. */
 export interface Fate {

@@ -5,24 +5,24 @@
  */
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import { join } from "node:path";
-import { DatasetLibrary } from "../data/dataset_library.ts";
-import { ingest } from "../data/preparation/ingest.ts";
-import { folderHider } from "../lib/hide_folders.ts";
-import { saveClassifier } from "../models/formats/classifier_folder.ts";
-import { scratchClassifier } from "../models/scratch.ts";
-import { Executor } from "../onnx/runtime/executor.ts";
-import { type AppOptions, createApp } from "../routes/app.ts";
-import { Drain } from "../routes/drain.ts";
-import { Metrics } from "../serving/server_metrics.ts";
-import { ModelCache, type ModelCacheOptions } from "../serving/model_cache.ts";
-import { ModelRegistry } from "../serving/model_registry.ts";
-import { KvModelStore, type ModelStore } from "../serving/model_store.ts";
-import { Predictor } from "../serving/predictor.ts";
-import { METRICS_FILE } from "../training/folder/run_folder.ts";
-import { KvRunStore } from "../orchestration/kv_run_store.ts";
-import type { RunStore } from "../orchestration/run_store.ts";
-import { type SpawnWorker, spawnWorker } from "../orchestration/job_process.ts";
-import { Supervisor, type SupervisorOptions } from "../orchestration/supervisor.ts";
+import { DatasetLibrary } from "../../data/dataset_library.ts";
+import { ingest } from "../../data/preparation/ingest.ts";
+import { folderHider } from "../../lib/hide_folders.ts";
+import { saveClassifier } from "../../models/formats/classifier_folder.ts";
+import { scratchClassifier } from "../../models/scratch.ts";
+import { Executor } from "../../onnx/runtime/executor.ts";
+import { type AppOptions, createApp } from "../../routes/app.ts";
+import { Drain } from "../../routes/drain.ts";
+import { Metrics } from "../../serving/server_metrics.ts";
+import { ModelCache, type ModelCacheOptions } from "../../serving/model_cache.ts";
+import { ModelRegistry } from "../../serving/model_registry.ts";
+import { KvModelStore, type ModelStore } from "../../serving/model_store.ts";
+import { Predictor } from "../../serving/predictor.ts";
+import { METRICS_FILE } from "../../training/folder/run_folder.ts";
+import { KvRunStore } from "../../orchestration/kv_run_store.ts";
+import type { RunStore } from "../../orchestration/run_store.ts";
+import { type SpawnWorker, spawnWorker } from "../../orchestration/job_process.ts";
+import { Supervisor, type SupervisorOptions } from "../../orchestration/supervisor.ts";
 
 /** The model that the served ones were made from. */
 export const TEXTS = ["a duet for two pianos", "bread from sour dough", "how to tune a piano"];

@@ -5,15 +5,15 @@
  * @module
  */
 import { deepStrictEqual, ok } from "node:assert";
-import { familyOf } from "../models/family.ts";
-import { labelsOf, type ModelConfig, problemOf } from "../models/formats/config.ts";
-import { decodeSafetensors, type StoredTensor } from "../models/formats/safetensors.ts";
-import type { LoraConfig } from "../models/tuners/lora.ts";
-import { type PeftConfig, tunerOf } from "../models/tuners/tuner.ts";
-import type { Executor, Tensors } from "../onnx/runtime/executor.ts";
-import { frozenBase } from "../models/parameters.ts";
-import { trainingGraphs } from "../training/graphs.ts";
-import { TrainSettings } from "../training/settings.ts";
+import { familyOf } from "../../models/family.ts";
+import { labelsOf, type ModelConfig, problemOf } from "../../models/formats/config.ts";
+import { decodeSafetensors, type StoredTensor } from "../../models/formats/safetensors.ts";
+import type { LoraConfig } from "../../models/tuners/lora.ts";
+import { type PeftConfig, tunerOf } from "../../models/tuners/tuner.ts";
+import type { Executor, Tensors } from "../../onnx/runtime/executor.ts";
+import { frozenBase } from "../../models/parameters.ts";
+import { trainingGraphs } from "../../training/graphs.ts";
+import { TrainSettings } from "../../training/settings.ts";
 import { relativeError } from "./relative_error.ts";
 
 const TOLERANCE = 1e-5;
@@ -80,7 +80,7 @@ function peftConfig(name: string, golden: Golden, config: ModelConfig): PeftConf
 
 /** @param name The files' name, without extension, from this folder. */
 async function load(name: string) {
-  const url = (extension: string) => new URL(`./${name}.${extension}`, import.meta.url);
+  const url = (extension: string) => new URL(`../${name}.${extension}`, import.meta.url);
   const golden: Golden = JSON.parse(await Deno.readTextFile(url("json")));
   const { tensors } = decodeSafetensors(await Deno.readFile(url("safetensors")), name);
   const numbers = (key: string) => tensors.get(key)!.data as Float32Array | Int32Array;

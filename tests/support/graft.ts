@@ -6,7 +6,7 @@
 import { fileURLToPath } from "node:url";
 
 /** The program. */
-export const MAIN: string = fileURLToPath(new URL("../main.ts", import.meta.url));
+export const MAIN: string = fileURLToPath(new URL("../../main.ts", import.meta.url));
 
 /**
  * The environment of processes that end after seconds: they are spared the second compiler of

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { Executor } from "../onnx/runtime/executor.ts";
+import { Executor } from "../../onnx/runtime/executor.ts";
 
 /** An executor that can be made to crash. */
 export interface CrashableExecutor {

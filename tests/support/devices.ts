@@ -4,8 +4,8 @@
  * @module
  */
 import { BinaryReader } from "@bufbuild/protobuf/wire";
-import { chooseDevice, type Device, DEVICES } from "../onnx/runtime/device.ts";
-import { Executor, ExecutorTimeoutError } from "../onnx/runtime/executor.ts";
+import { chooseDevice, type Device, DEVICES } from "../../onnx/runtime/device.ts";
+import { Executor, ExecutorTimeoutError } from "../../onnx/runtime/executor.ts";
 
 /**
  * The devices whose tests are left out, as they are not there. Where `CI` is "true" none is: all

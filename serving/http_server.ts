@@ -1,5 +1,5 @@
 /**
- * The server's side of HTTP: as many connections as there are file descriptors for; one that only waits for its client makes room for others.
+ * Accepts connections, limits their number, and closes idle ones for new ones.
  *
  * Deno's own server ends when it cannot accept a connection, and keeps silent connections for ever
  * (Deno 2.9). So it listens on a port that only this process uses; here each client's connection is

@@ -21,7 +21,7 @@ export interface Comparison {
   /** The peer's name. */
   peer: string;
   peer_figure: Figure;
-  /** The least {@link ratio} wanted. */
+  /** The least {@link ratio} that the project wants; only in the JSON. */
   target: number;
 }
 
@@ -49,20 +49,18 @@ export function formatSection(
   { title, date, machine, versions, comparisons, note }: Section,
 ): string {
   const rows = comparisons.map((comparison) => {
-    const { what, unit, graft, peer, peer_figure, target } = comparison;
+    const { what, unit, graft, peer, peer_figure } = comparison;
     const times = ratio(comparison);
     return [
       what,
       formatFigure(graft, unit),
       `${peer}: ${formatFigure(peer_figure, unit)}`,
       times === undefined ? "" : threeDigits(times),
-      String(target),
-      times === undefined ? "" : times >= target ? "yes" : "no",
     ];
   });
   const table = [
-    ["", "Graft", "beside it", "ratio", "target", "reached"],
-    ["---", "---", "---", "--:", "--:", "---"],
+    ["", "Graft", "beside it", "ratio"],
+    ["---", "---", "---", "--:"],
     ...rows,
   ].map((cells) => `| ${cells.join(" | ")} |`);
   const names = Object.entries(versions).map(([name, version]) => `${name} ${version}`);

@@ -61,7 +61,7 @@ const INTRODUCTION = `# Graft beside others
 
 The results of \`deno task bench peers\`. The figures of one table come from one machine and one run,
 measured in turn in the same environment. The ratio says how many times as fast Graft is, or what share
-of the rate of matrix products it reaches; the target is the least wanted.
+of the rate of matrix products it reaches.
 `;
 
 /** Steps in native code at one length of texts. */

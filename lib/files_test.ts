@@ -2,23 +2,14 @@ import { deepStrictEqual, ok, rejects } from "node:assert";
 import { join } from "node:path";
 import { z } from "zod";
 import { exists, readJson, writeFileAtomically, writeJson } from "./files.ts";
-
-/** Runs a test in a folder of its own. */
-async function withFolder(test: (dir: string) => Promise<void>): Promise<void> {
-  const dir = await Deno.makeTempDir();
-  try {
-    await test(dir);
-  } finally {
-    await Deno.remove(dir, { recursive: true });
-  }
-}
+import { withFolder } from "../tests/support/with_folder.ts";
 
 async function namesIn(dir: string): Promise<string[]> {
   return (await Array.fromAsync(Deno.readDir(dir))).map(({ name }) => name).sort();
 }
 
 Deno.test("readJson() takes a file with a byte-order mark", async () => {
-  await withFolder(async (dir) => {
+  await withFolder({}, async (dir) => {
     const path = join(dir, "config.json");
     await Deno.writeTextFile(path, '\uFEFF{"a": 1}');
     deepStrictEqual(await readJson(path, z.looseObject({})), { a: 1 });
@@ -37,7 +28,7 @@ for (
   ] as const
 ) {
   Deno.test(`readJson() says that it was given ${kind}`, async () => {
-    await withFolder(async (dir) => {
+    await withFolder({}, async (dir) => {
       const path = join(dir, "tokenizer.json");
       await Deno.writeTextFile(path, content);
       await rejects(readJson(path, z.looseObject({})), (error: Error) => {
@@ -50,7 +41,7 @@ for (
 }
 
 Deno.test("readJson() says which values are taken, and which one was given", async () => {
-  await withFolder(async (dir) => {
+  await withFolder({}, async (dir) => {
     const path = join(dir, "config.json");
     const schema = z.object({ act: z.literal("gelu"), kind: z.enum(["a", "b"]).optional() });
     for (
@@ -67,7 +58,7 @@ Deno.test("readJson() says which values are taken, and which one was given", asy
 });
 
 Deno.test("writeFileAtomically() replaces what was there, with text or bytes", async () => {
-  await withFolder(async (dir) => {
+  await withFolder({}, async (dir) => {
     const path = join(dir, "model");
     await writeFileAtomically(path, "a longer text, é");
     deepStrictEqual(await Deno.readTextFile(path), "a longer text, é");
@@ -80,7 +71,7 @@ Deno.test("writeFileAtomically() replaces what was there, with text or bytes", a
 });
 
 Deno.test("writeFileAtomically() writes all of a large file", async () => {
-  await withFolder(async (dir) => {
+  await withFolder({}, async (dir) => {
     const path = join(dir, "model");
     const content = Uint8Array.from({ length: 5_000_001 }, (_, i) => i % 251);
     await writeFileAtomically(path, content);
@@ -89,7 +80,7 @@ Deno.test("writeFileAtomically() writes all of a large file", async () => {
 });
 
 Deno.test("writeFileAtomically() starts anew after a run that was killed", async () => {
-  await withFolder(async (dir) => {
+  await withFolder({}, async (dir) => {
     const path = join(dir, "model");
     await Deno.writeTextFile(`${path}.partial`, "half of something much longer");
     await writeFileAtomically(path, "whole");
@@ -99,7 +90,7 @@ Deno.test("writeFileAtomically() starts anew after a run that was killed", async
 });
 
 Deno.test("writeFileAtomically() shows a reader the old content until the new is whole", async () => {
-  await withFolder(async (dir) => {
+  await withFolder({}, async (dir) => {
     const path = join(dir, "model");
     await Deno.writeTextFile(path, "old");
     using old = await Deno.open(path);
@@ -110,7 +101,7 @@ Deno.test("writeFileAtomically() shows a reader the old content until the new is
 });
 
 Deno.test("writeFileAtomically() leaves the old content when the disk is full", async () => {
-  await withFolder(async (dir) => {
+  await withFolder({}, async (dir) => {
     const path = join(dir, "model");
     await Deno.writeTextFile(path, "old");
     const { write } = Deno.FsFile.prototype;
@@ -130,7 +121,7 @@ Deno.test("writeFileAtomically() leaves the old content when the disk is full", 
 });
 
 Deno.test("writeFileAtomically() writes parts as they come, and nothing if one fails", async () => {
-  await withFolder(async (dir) => {
+  await withFolder({}, async (dir) => {
     const path = join(dir, "model");
     async function* parts(fails: boolean) {
       yield new TextEncoder().encode("one ");
@@ -147,7 +138,7 @@ Deno.test("writeFileAtomically() writes parts as they come, and nothing if one f
 });
 
 Deno.test("writeFileAtomically() names the file that the system does not let it write", async () => {
-  await withFolder(async (dir) => {
+  await withFolder({}, async (dir) => {
     const path = join(dir, "none", "model");
     await rejects(writeFileAtomically(path, "new"), {
       name: "UserError",
@@ -158,7 +149,7 @@ Deno.test("writeFileAtomically() names the file that the system does not let it 
 });
 
 Deno.test("writeJson() writes indented JSON with a line's end", async () => {
-  await withFolder(async (dir) => {
+  await withFolder({}, async (dir) => {
     const path = join(dir, "metrics.json");
     await writeJson(path, { accuracy: 0.5, labels: ["a"] });
     deepStrictEqual(
@@ -169,7 +160,7 @@ Deno.test("writeJson() writes indented JSON with a line's end", async () => {
 });
 
 Deno.test("exists() tells files and folders from nothing", async () => {
-  await withFolder(async (dir) => {
+  await withFolder({}, async (dir) => {
     const path = join(dir, "model");
     await Deno.writeTextFile(path, "");
     deepStrictEqual(await exists(path), true);

@@ -17,6 +17,7 @@ import { Tokenizer } from "../text/tokenizer.ts";
 import { exportModel } from "../onnx_model.ts";
 import { initialWeights } from "../weights.ts";
 import { copyWithoutPooler } from "../../tests/support/copy_without_pooler.ts";
+import { withFolder } from "../../tests/support/with_folder.ts";
 
 /** The files that PEFT wrote; their README says how. */
 const PEFT = fileURLToPath(new URL("../../tests/peft", import.meta.url));
@@ -33,15 +34,6 @@ const SETTINGS = {
     prefixHiddenSize: 5,
   }),
 };
-
-async function inTempDir(test: (dir: string) => Promise<void>): Promise<void> {
-  const dir = await Deno.makeTempDir();
-  try {
-    await test(dir);
-  } finally {
-    await Deno.remove(dir, { recursive: true });
-  }
-}
 
 /** The logits of the batch that PEFT computed, with an ONNX model. */
 async function logits(executor: Executor, model: Uint8Array): Promise<number[]> {
@@ -88,7 +80,7 @@ async function withChanged(
   change: (tensors: Map<string, StoredTensor>) => void,
   test: (dir: string) => Promise<void>,
 ): Promise<void> {
-  await inTempDir(async (dir) => {
+  await withFolder({}, async (dir) => {
     await saveAdapter(dir, await randomAdapter());
     const file = join(dir, ADAPTER_WEIGHTS_FILE);
     const content = decodeSafetensors(await Deno.readFile(file), file);
@@ -113,7 +105,7 @@ for (const name of ["prefix", "projection", "prompt", "lora", "lora_all", "lora_
 
 for (const name of ["lora", "lora_all", "lora_pooler"]) {
   Deno.test(`loadForInference() merges PEFT's ${name} into its base, and gives PEFT's logits`, async () => {
-    await inTempDir(async (dir) => {
+    await withFolder({}, async (dir) => {
       await using executor = await Executor.start({ threads: 1 });
       const adapter = await readAdapter(join(PEFT, name));
       const { config, weights, peft } = await withBase(adapter, BASE);
@@ -137,7 +129,7 @@ for (const name of ["lora", "lora_all", "lora_pooler"]) {
 }
 
 Deno.test("saveAdapter() and readAdapter() keep everything; a projection becomes its output", async () => {
-  await inTempDir(async (dir) => {
+  await withFolder({}, async (dir) => {
     await using executor = await Executor.start({ threads: 1 });
     const adapter = await randomAdapter();
     await saveAdapter(dir, adapter);
@@ -164,7 +156,7 @@ Deno.test("saveAdapter() and readAdapter() keep everything; a projection becomes
 });
 
 Deno.test("withBase() gives an adapter the calibration and thresholds of its own head", async () => {
-  await inTempDir(async (dir) => {
+  await withFolder({}, async (dir) => {
     const own = { calibration: { scales: [0.5, 0.5], biases: [1, -1] }, thresholds: [0.3, 0.6] };
     const adapter = await randomAdapter();
     await saveAdapter(dir, { ...adapter, config: { ...adapter.config, ...own } });
@@ -174,7 +166,7 @@ Deno.test("withBase() gives an adapter the calibration and thresholds of its own
 });
 
 Deno.test("a folder holds an adapter or a whole classifier, whichever was saved last", async () => {
-  await inTempDir(async (dir) => {
+  await withFolder({}, async (dir) => {
     const config = await readConfig(BASE);
     const tokenizer = await Tokenizer.load(BASE);
     const adapter = await randomAdapter();
@@ -188,7 +180,7 @@ Deno.test("a folder holds an adapter or a whole classifier, whichever was saved 
 });
 
 Deno.test("withBase() refuses another base, and names both", async () => {
-  await inTempDir(async (dir) => {
+  await withFolder({}, async (dir) => {
     const other = join(dir, "other");
     const config = await readConfig(BASE);
     const tokenizer = await Tokenizer.load(BASE);
@@ -225,7 +217,7 @@ Deno.test("withBase() refuses a base of another shape, too few positions, and no
 });
 
 Deno.test("withBase() needs no pooler of a base where the adapter has its own", async () => {
-  await inTempDir(async (dir) => {
+  await withFolder({}, async (dir) => {
     await copyWithoutPooler(BASE, dir);
     const stored = await readAdapter(join(PEFT, "lora_pooler"));
     const { config, weights, peft } = await withBase(stored, dir);

@@ -12,6 +12,7 @@ import { PretrainSettings } from "../../training/pretraining/settings.ts";
 import { TrainSettings } from "../../training/settings.ts";
 import { train } from "../../training/train.ts";
 import { SONGS_AND_RECIPES as DATASET } from "../support/small_datasets.ts";
+import { withFolder } from "../support/with_folder.ts";
 
 const SMALL = {
   model: "scratch:tiny",
@@ -49,15 +50,6 @@ async function withFailingSteps<Result>(
   }
 }
 
-async function inTempDir(test: (dir: string) => Promise<void>): Promise<void> {
-  const dir = await Deno.makeTempDir();
-  try {
-    await test(dir);
-  } finally {
-    await Deno.remove(dir, { recursive: true });
-  }
-}
-
 const weightsOf = (dir: string) => Deno.readFile(join(dir, "model.safetensors"));
 
 async function stepMemoryOf(dir: string): Promise<number> {
@@ -65,7 +57,7 @@ async function stepMemoryOf(dir: string): Promise<number> {
 }
 
 Deno.test("train() goes on with half the memory where it was too little, to the same weights", async () => {
-  await inTempDir(async (dir) => {
+  await withFolder({}, async (dir) => {
     const settings = TrainSettings.parse({ ...SMALL, partner: "none", saveSteps: 1 });
     const [whole, failed] = [join(dir, "whole"), join(dir, "failed")];
     await train(DATASET, { settings, outDir: whole });
@@ -77,7 +69,7 @@ Deno.test("train() goes on with half the memory where it was too little, to the 
 });
 
 Deno.test("train() ends in one line where the least memory is too much", async () => {
-  await inTempDir(async (dir) => {
+  await withFolder({}, async (dir) => {
     const settings = TrainSettings.parse({ ...SMALL, partner: "none", stepMemory: 64 });
     const run = () => train(DATASET, { settings, outDir: join(dir, "run") });
     await rejects(withFailingSteps([1], run), {
@@ -88,7 +80,7 @@ Deno.test("train() ends in one line where the least memory is too much", async (
 });
 
 Deno.test("pretrain() goes on with half the memory where it was too little, to the same weights", async () => {
-  await inTempDir(async (dir) => {
+  await withFolder({}, async (dir) => {
     const file = join(dir, "texts.txt");
     await Deno.writeTextFile(file, Array.from(DATASET.train, ({ text }) => text).join("\n"));
     const settings = PretrainSettings.parse({ ...SMALL, vocabularySize: 100, saveSteps: 1 });

@@ -2,21 +2,13 @@ import { deepStrictEqual, rejects } from "node:assert";
 import { join, relative } from "node:path";
 import { TrainSettings } from "../settings.ts";
 import { readTrainingArgs, resumedSettings, writeTrainingArgs } from "./training_args.ts";
+import { withFolder } from "../../tests/support/with_folder.ts";
 
 const SETTINGS = TrainSettings.parse({ seed: 7, learningRate: 1e-3, freeze: "bert.*" });
 const DATA = { dir: "/data/titles", sha256: "0123" };
 
-async function inFolder(test: (dir: string) => Promise<void>): Promise<void> {
-  const dir = await Deno.makeTempDir();
-  try {
-    await test(dir);
-  } finally {
-    await Deno.remove(dir, { recursive: true });
-  }
-}
-
 Deno.test("readTrainingArgs() gives back what writeTrainingArgs() wrote", async () => {
-  await inFolder(async (dir) => {
+  await withFolder({}, async (dir) => {
     await writeTrainingArgs(dir, SETTINGS, DATA);
     const { settings, dataDir, dataSha256 } = await readTrainingArgs(dir);
     deepStrictEqual([settings, dataDir, dataSha256], [SETTINGS, "/data/titles", "0123"]);
@@ -24,7 +16,7 @@ Deno.test("readTrainingArgs() gives back what writeTrainingArgs() wrote", async 
 });
 
 Deno.test("readTrainingArgs() names what is wrong", async () => {
-  await inFolder(async (dir) => {
+  await withFolder({}, async (dir) => {
     await rejects(readTrainingArgs(dir), {
       name: "UserError",
       message: `Cannot read '${dir}': it is not the folder of a run`,
@@ -53,7 +45,7 @@ Deno.test("resumedSettings() lets only what is harmless change", async () => {
 });
 
 Deno.test("resumedSettings() knows a model's folder by any path to it", async () => {
-  await inFolder(async (dir) => {
+  await withFolder({}, async (dir) => {
     await writeTrainingArgs(dir, { ...SETTINGS, model: relative(Deno.cwd(), dir) }, DATA);
     const { settings } = await readTrainingArgs(dir);
     deepStrictEqual(settings.model, dir);

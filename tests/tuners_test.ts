@@ -1,20 +1,20 @@
-import { deepStrictEqual, match, ok, rejects } from "node:assert";
+import { deepStrictEqual, ok, rejects } from "node:assert";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { readConfig, tuningDefaults } from "../models/family.ts";
 import { readAdapter } from "../models/formats/adapter.ts";
 import { mergedClassifier, saveClassifier } from "../models/formats/classifier_folder.ts";
 import { TextClassifier } from "../models/inference/text_classifier.ts";
 import { Executor } from "../onnx/runtime/executor.ts";
-import type { TrainEvent, TrainResult } from "./events.ts";
-import { TrainSettings, withModelDefaults } from "./settings.ts";
-import type { TrainSettingsInput } from "./settings_input.ts";
-import { TrainingInterrupted } from "./interrupted.ts";
-import { train } from "./train.ts";
-import { foodAndMusic } from "../tests/support/small_datasets.ts";
+import type { TrainEvent, TrainResult } from "../training/events.ts";
+import { TrainSettings } from "../training/settings.ts";
+import type { TrainSettingsInput } from "../training/settings_input.ts";
+import { TrainingInterrupted } from "../training/interrupted.ts";
+import { train } from "../training/train.ts";
+import { foodAndMusic } from "./support/small_datasets.ts";
+import { withFolder } from "./support/with_folder.ts";
 
 /** A small base with a vocabulary of the words below; the folder's README says where it is from. */
-const BASE = fileURLToPath(new URL("../tests/peft/base", import.meta.url));
+const BASE = fileURLToPath(new URL("./peft/base", import.meta.url));
 /** Classes that one word tells apart. */
 const EXAMPLES = Array.from({ length: 24 }, (_, i) => ({
   text: `${["a", "the", "how"][i % 3]} ${["song", "bread"][i % 2]} ${["today", "tune"][i % 5 % 2]}`,
@@ -39,22 +39,13 @@ const MODES: Record<string, TrainSettingsInput> = {
   "LoRA's matrices of all layers": { mode: "lora", loraTargets: "all-linear" },
 };
 
-async function inTempDir(test: (dir: string) => Promise<void>): Promise<void> {
-  const dir = await Deno.makeTempDir();
-  try {
-    await test(dir);
-  } finally {
-    await Deno.remove(dir, { recursive: true });
-  }
-}
-
 function parsed(settings: TrainSettingsInput): TrainSettings {
   return TrainSettings.parse({ ...SETTINGS, ...settings });
 }
 
 for (const [what, settings] of Object.entries(MODES)) {
   Deno.test(`train() tunes ${what}, and the folder gives the same answers`, async () => {
-    await inTempDir(async (dir) => {
+    await withFolder({}, async (dir) => {
       const outDir = join(dir, "run");
       const events: TrainEvent[] = [];
       const { metrics } = await train(DATASET, {
@@ -92,7 +83,7 @@ for (const [what, settings] of Object.entries(MODES)) {
   });
 
   Deno.test(`train() resumes ${what}, and ends with the same bytes`, async () => {
-    await inTempDir(async (dir) => {
+    await withFolder({}, async (dir) => {
       const [whole, stopped] = [join(dir, "whole"), join(dir, "stopped")];
       const options = { settings: parsed({ epochs: 3, dropout: 0.1, ...settings }) };
       await train(DATASET, { ...options, outDir: whole });
@@ -114,7 +105,7 @@ for (const [what, settings] of Object.entries(MODES)) {
 }
 
 Deno.test("train() starts from another adapter's virtual tokens", async () => {
-  await inTempDir(async (dir) => {
+  await withFolder({}, async (dir) => {
     const [first, second] = [join(dir, "first"), join(dir, "second")];
     await train(DATASET, { settings: parsed({ epochs: 1 }), outDir: first });
     const start = { initFrom: first, maxSteps: 1, learningRate: 1e-9 };
@@ -135,7 +126,7 @@ Deno.test("train() starts from another adapter's virtual tokens", async () => {
 });
 
 Deno.test("train() refuses more virtual tokens than the base has positions for", async () => {
-  await inTempDir(async (dir) => {
+  await withFolder({}, async (dir) => {
     await rejects(
       train(DATASET, { settings: parsed({ prefixLength: 13 }), outDir: join(dir, "run") }),
       /13 virtual tokens and 8 of a text are more than the base's 20 positions$/,
@@ -144,64 +135,8 @@ Deno.test("train() refuses more virtual tokens than the base has positions for",
   });
 });
 
-Deno.test("TrainSettings refuse what does not go with a frozen base", () => {
-  for (
-    const [settings, message] of [
-      [{ model: "scratch:tiny" }, /'scratch:tiny' has random weights, and a frozen base/],
-      [{ freeze: "bert.*" }, /prefix freezes the whole base/],
-      [{ mode: "prompt", prefixProjection: true }, /a prompt has none/],
-      [{ initFrom: "vocab" }, /words are no keys/],
-      [{ prefixProjection: true, initFrom: "file" }, /a projection starts from random values/],
-      [{ prefixLength: 0 }, /must be a whole number from 1 to 512/],
-    ] as [TrainSettingsInput, RegExp][]
-  ) {
-    const { error } = TrainSettings.safeParse({ ...SETTINGS, ...settings });
-    match(error!.message, message);
-  }
-});
-
-Deno.test("withModelDefaults() takes P-tuning v2's rate and epochs where the base is frozen", () => {
-  for (
-    const [settings, rate] of [
-      [{ mode: "prefix" }, 2e-2],
-      [{ mode: "prefix", prefixProjection: true }, 1e-4],
-      [{ mode: "prompt" }, 1e-2],
-    ] as const
-  ) {
-    const { learningRate, epochs, prefixLength } = withModelDefaults(
-      TrainSettings.parse({ ...settings, model: BASE }),
-    );
-    deepStrictEqual([learningRate, epochs, prefixLength], [rate, 20, 16]);
-  }
-});
-
-Deno.test("withModelDefaults() takes higher rates on the bundled base", () => {
-  const defaults = (mode: "full" | "prefix") => {
-    const { learningRate, epochs } = withModelDefaults(TrainSettings.parse({ mode }));
-    return [learningRate, epochs];
-  };
-  deepStrictEqual([defaults("full"), defaults("prefix")], [[5e-4, 3], [4e-2, 30]]);
-});
-
-Deno.test("tuningDefaults() takes a higher rate for a narrow model, and the family's from 768 on", async () => {
-  const config = await readConfig(BASE);
-  const rate = (hidden_size: number) => tuningDefaults({ ...config, hidden_size }).learningRate;
-  deepStrictEqual([1024, 768, 384, 128].map(rate), [5e-5, 5e-5, 2e-4, 5e-4]);
-});
-
-Deno.test("withModelDefaults() takes more epochs of few texts, where a pretrained base is trained whole", () => {
-  const epochs = (examples: number, settings: TrainSettingsInput = {}, labels = 6) =>
-    withModelDefaults(TrainSettings.parse(settings), undefined, { examples, labels }).epochs;
-  deepStrictEqual([20_000, 1500, 1000, 100].map((examples) => epochs(examples)), [3, 3, 4, 20]);
-  deepStrictEqual([2, 44, 200].map((labels) => epochs(1000, {}, labels)), [4, 15, 20]);
-  deepStrictEqual(epochs(1000, { batchSize: 64 }), 13);
-  deepStrictEqual(epochs(1000, { epochs: 2 }), 2);
-  deepStrictEqual(epochs(1000, { model: "scratch:tiny" }), 8);
-  deepStrictEqual(epochs(1000, { mode: "lora" }), 10);
-});
-
 Deno.test("train() says which layers there are where LoRA's targets are none of them", async () => {
-  await inTempDir(async (dir) => {
+  await withFolder({}, async (dir) => {
     const outDir = join(dir, "run");
     await rejects(
       train(DATASET, { settings: parsed({ mode: "lora", loraTargets: "query,q_proj" }), outDir }),
@@ -212,7 +147,7 @@ Deno.test("train() says which layers there are where LoRA's targets are none of 
 });
 
 Deno.test("mergedClassifier() gives the answers of LoRA's adapter, and refuses a prefix", async () => {
-  await inTempDir(async (dir) => {
+  await withFolder({}, async (dir) => {
     const [adapter, merged, prefix] = ["adapter", "merged", "prefix"].map((it) => join(dir, it));
     const settings = { learningRate: 0.05, epochs: 2 };
     await train(DATASET, { settings: parsed({ mode: "lora", ...settings }), outDir: adapter! });

@@ -23,7 +23,7 @@ export interface Problem {
   problemType: ProblemType;
   /** The names of the model's outputs in their order: the classes, or {@link REGRESSION_LABELS}. */
   labels: readonly string[];
-  /** The score from which on each class counts as predicted, where a text may have several. */
+  /** The score at which each class is predicted, where a text may have several. */
   thresholds?: readonly number[] | undefined;
 }
 

@@ -43,9 +43,9 @@ export const Report = Figures.extend({
   interval: z.record(z.string(), z.array(z.number()).length(2)).describe("95 % intervals"),
   majority: z.number().optional(),
   threshold: z.number().optional()
-    .describe("Where a text may have several classes, the score from which on each is predicted"),
+    .describe("The score at which a class is predicted, where a text may have several"),
   thresholds: z.array(z.number()).nullable().optional()
-    .describe("The same of each class in the order of per_class, where they differ"),
+    .describe("The threshold of each class in the order of per_class, where they differ"),
   per_class: z.array(
     z.object({
       label: z.string(),

@@ -53,7 +53,7 @@ const MIN_TEXTS = 10;
 const FOLDS = 5;
 
 /**
- * Finds the threshold of each class, from which on it counts as predicted where a text may have
+ * Finds the threshold of each class, at which it is predicted where a text may have
  * several: the score with the best F1, if it also does better than {@link THRESHOLD} on texts that
  * it was not chosen on.
  *

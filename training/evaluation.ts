@@ -93,7 +93,7 @@ export interface SingleLabelReport
 /** A report on any number of classes a text; a text counts as right if all its classes are. */
 export interface MultiLabelReport
   extends ReportOf<"multi_label_classification">, CalibrationErrors {
-  /** The score from which on a class counts as predicted, if it has no threshold of its own. */
+  /** The score at which a class is predicted, if it has no threshold of its own. */
   threshold: number;
   /** The thresholds of the classes, if they have their own. */
   thresholds: readonly number[] | null;

@@ -106,8 +106,10 @@ export async function planParts(options: PartsOptions): Promise<PartsPlan> {
       : [...new Set(lengths)].map((length) => dimensions(textsOf(length), length)),
     note: cut === batchSize
       ? undefined
-      : `Steps go in parts of ${cut} ${cut === 1 ? "text" : "texts"} where texts have ` +
-        `${longest} tokens, for which ${gigabytes(bytesOf(cut, longest))} are needed beside the ` +
+      : `Steps are split into micro-batches of ${cut} ${
+        cut === 1 ? "text" : "texts"
+      } where texts ` +
+        `have ${longest} tokens, which take ${gigabytes(bytesOf(cut, longest))} beside the ` +
         `parameters (the step memory is ${stepMemory} MiB)`,
   };
 }

@@ -34,8 +34,8 @@ Deno.test("planParts() cuts by the memory that is asked for, shorter texts less"
   ]);
   deepStrictEqual(
     note,
-    "Steps go in parts of 3 texts where texts have 1024 tokens, for which 0.013 GB are needed " +
-      "beside the parameters (the step memory is 13 MiB)",
+    "Steps are split into micro-batches of 3 texts where texts have 1024 tokens, which take " +
+      "0.013 GB beside the parameters (the step memory is 13 MiB)",
   );
 });
 

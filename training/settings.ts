@@ -64,15 +64,15 @@ const SHAPE = {
   maxSteps: whole(1).optional().describe("Stop after this many optimizer steps"),
   batchSize: whole(1, 1024).default(16).describe("Texts in a batch"),
   gradientAccumulationSteps: whole(1, 1024).default(1)
-    .describe("Batches whose gradients add up to one step"),
+    .describe("Batches whose gradients are accumulated for one step"),
   stepMemory: whole(1).optional().describe(
     "The most memory that a micro-batch takes beside the parameters, MiB: a batch that needs more is " +
       "split into micro-batches whose gradients are accumulated; default: 1024, or less where less " +
       "is free",
   ),
   gradientCheckpointing: z.boolean().default(false).describe(
-    "Keep only what the layers take and make the rest again for the backward pass: less memory, " +
-      "and more time",
+    "Keep only each layer's input and compute the rest again in the backward pass: less memory, " +
+      "more time",
   ),
   learningRate: positive(1).optional().describe(
     "The highest learning rate; default: 5e-4 on the bundled base; on another 5e-5 if it is 768 " +
@@ -107,7 +107,9 @@ const SHAPE = {
   maxTrainSamples: whole(1).optional()
     .describe("Train on this many examples only: a sample by seed that keeps the classes' shares"),
   freeze: z.string().max(1000).optional()
-    .describe("Parameters that are not trained: names with *, separated by commas"),
+    .describe(
+      "Parameters that are not trained: names, in which * stands for anything, separated by commas",
+    ),
   ...TUNER_SETTINGS,
   partner: z.enum(PARTNERS).default("ngrams").describe(
     "A model beside the network, kept where it helps on the validation file: a linear one on " +

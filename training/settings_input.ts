@@ -27,11 +27,11 @@ export interface TrainSettingsInput {
   maxSteps?: number | undefined;
   /** Texts in a batch; 16 by default. */
   batchSize?: number | undefined;
-  /** Batches whose gradients add up to one step; 1 by default. */
+  /** Batches whose gradients are accumulated for one step; 1 by default. */
   gradientAccumulationSteps?: number | undefined;
   /** The most memory that a micro-batch takes beside the parameters, in MiB. */
   stepMemory?: number | undefined;
-  /** Whether layers run twice rather than keep what the backward pass needs. */
+  /** Whether layers keep only their input and compute the rest again in the backward pass. */
   gradientCheckpointing?: boolean | undefined;
   /** The highest learning rate; by default as the mode and the base need. */
   learningRate?: number | undefined;

@@ -258,7 +258,7 @@ function adapter({ settings, result, ownsPooler = false }: ModelCard, base: Card
     ownsPooler ? ", the pooler" : ""
   } and ${method.describe(settings)},
 with the tokenizer of the base. It needs the base, which ${place},
-with the same weights: elsewhere, put its place into the line \`BASE\`. Many such models can share one
+with the same weights: elsewhere, set \`BASE\` to its path. Many such models can share one
 base in memory, and one batch. For a single model where accuracy matters most, try \`--mode full\`
 first, which trains every weight.
 

@@ -122,7 +122,7 @@ function RunForm(
     <>
       <Heading
         title={run === undefined ? "New run" : "Retry run"}
-        note={run === undefined ? "A field that is left empty takes what suits the base" : (
+        note={run === undefined ? "Fields left empty take the defaults of the base" : (
           <>
             with the settings of <bdi>{shortName(run)}</bdi>, but for those you change
           </>

@@ -6,10 +6,7 @@ import { SafetensorsFile } from "../../models/formats/safetensors.ts";
 import type { PretrainEvent } from "../../training/events.ts";
 import { readUnfinishedPretraining } from "../../training/pretraining/args.ts";
 import { pretrain } from "../../training/pretraining/pretrain.ts";
-import {
-  PretrainSettings,
-  type PretrainSettingsInput,
-} from "../../training/pretraining/settings.ts";
+import { PretrainSettings } from "../../training/pretraining/settings.ts";
 import { TrainSettings } from "../../training/settings.ts";
 import { TrainingInterrupted } from "../../training/interrupted.ts";
 import { train } from "../../training/train.ts";
@@ -34,7 +31,7 @@ async function inTempDir(test: (dir: string, texts: string[]) => Promise<void>):
   }
 }
 
-function parsed(settings: PretrainSettingsInput = {}): PretrainSettings {
+function parsed(settings: Partial<PretrainSettings> = {}): PretrainSettings {
   return PretrainSettings.parse({
     model: "scratch:tiny",
     vocabularySize: 120,

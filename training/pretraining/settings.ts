@@ -69,9 +69,6 @@ export const PretrainSettings = z.strictObject({
   threads,
 });
 
-/** The settings of pretraining as a caller gives them; all have defaults. */
-export type PretrainSettingsInput = z.input<typeof PretrainSettings>;
-
 /** The settings of pretraining with the defaults filled in. */
 export type PretrainSettings = z.infer<typeof PretrainSettings>;
 

@@ -61,7 +61,7 @@ function Section({ title, children }: { title: string; children: ComponentChildr
 
 function LeakageSection({ report: { overlaps } }: { report: AuditReport }) {
   return (
-    <Section title="How much of it was seen in training">
+    <Section title="Leakage">
       {overlaps.filter((overlap) => overlap.in === "train").map(
         ({ of, rows, seen, same_label, near }) => {
           const parts = [["seen", seen], ["near", near], ["new", rows - seen - near]] as const;

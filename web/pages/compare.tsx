@@ -49,7 +49,7 @@ export function ComparePage() {
     <Heading
       title="Compare runs"
       back={{ href: href(["runs"]), name: "Runs" }}
-      note="Curves over each other, and only the settings in which the runs differ"
+      note="Overlaid curves, and only the settings that differ"
     />
   );
   if (ids.length < 2) {

@@ -233,8 +233,8 @@ function NoEvaluations() {
   return (
     <Empty icon="evaluations" title="Nothing has been measured yet">
       <p>
-        An evaluation shows what a model takes for what, and the texts behind each figure. Measure a
-        model above, or from a terminal:
+        An evaluation shows which classes a model confuses, and the texts behind each figure.
+        Measure a model above, or from a terminal:
       </p>
       <Command
         text={`curl -d '{"model": "titles", "dataset": "sample"}' ${location.origin}/v1/evaluations`}

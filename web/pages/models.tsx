@@ -59,7 +59,7 @@ export function ModelsPage() {
         (error === undefined ? <Loading /> : <Failure error={error} retry={reload} />)}
       {data?.models.length === 0 &&
         (name === "" ? <NoModels /> : (
-          <Empty icon="search" title="No model is called so">
+          <Empty icon="search" title="No matching models">
             <Button onClick={() => setParameters({ name: "" })}>Show all models</Button>
           </Empty>
         ))}

@@ -168,7 +168,7 @@ function FormatCard(
   },
 ) {
   return (
-    <Card title="How it is read" note="Found in the file; say otherwise where that is wrong">
+    <Card title="How it is read" note="Detected; change it where it is wrong">
       <div class="fields">
         <FormatChoice
           id="delimiter"
@@ -220,7 +220,7 @@ function ColumnsCard(
   },
 ) {
   return (
-    <Card title="Columns" note="Guessed from their names; choose others where that is wrong">
+    <Card title="Columns" note="Guessed from their names; change them where they are wrong">
       <div class="fields">
         <ColumnChoice
           id="column-text"

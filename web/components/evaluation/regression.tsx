@@ -33,7 +33,7 @@ export function RegressionView(
   return (
     <>
       {residuals !== undefined && residuals.ranges.length > 0 && (
-        <Card title="How far from the truth?" note={`${split} file of ${dataset}`}>
+        <Card title="Errors" note={`${split} file of ${dataset}`}>
           <ResidualsFigure
             residuals={residuals}
             onChoose={(from, to) =>

@@ -21,7 +21,7 @@ interface Options extends ClusterFlags {
 export function migrateCommand(): Command {
   return addClusterOptions(new Command("migrate"))
     .description(
-      "Move a stopped server's state and files into a cluster; run it again to resume",
+      "Copy a stopped server's state and files into a cluster; run it again to resume",
     )
     .option("--runs <dir>", "Folder of the server's runs", RUNS_DIR)
     .option("--kv <file>", "File of its state; default: state.kv in --runs")

@@ -75,8 +75,18 @@ const USUAL_NAMES: Record<keyof Columns, readonly string[]> = {
 export function findColumns(
   file: string,
   header: readonly string[],
-  { text, label }: Columns,
+  columns: Columns,
 ): Columns {
+  const { text, label } = columns;
+  const isUnknown = (kind: keyof Columns) =>
+    columns[kind] === DEFAULT_COLUMNS[kind] && !hasColumn(header, kind, columns);
+  if (isUnknown("text") && isUnknown("label")) {
+    throw readError(
+      file,
+      `expected columns 'text' and 'label', found ${listed(header)}: name yours with --text and ` +
+        `--label${otherWay(header)}`,
+    );
+  }
   return {
     text: findColumn(file, header, "text", text),
     label: findColumn(file, header, "label", label),

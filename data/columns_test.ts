@@ -53,14 +53,14 @@ for (
     [
       ["text^label"],
       DEFAULT_COLUMNS,
-      "expected a column 'text', found 'text^label': name yours with --text, or what stands " +
-      "between the columns with --delimiter",
+      "expected columns 'text' and 'label', found 'text^label': name yours with --text and " +
+      "--label, or what stands between the columns with --delimiter",
     ],
     [
       ["The printer does not print", "IT"],
       DEFAULT_COLUMNS,
-      "expected a column 'text', found 'The printer does not print', 'IT': name yours with " +
-      "--text, or add a header line if this one is a row",
+      "expected columns 'text' and 'label', found 'The printer does not print', 'IT': name yours " +
+      "with --text and --label, or add a header line if this one is a row",
     ],
     [
       ["title", "label"],

@@ -5,7 +5,7 @@
  */
 import { createHash, type Hash } from "node:crypto";
 import type { BadRows } from "../bad_rows.ts";
-import { columnsNote, findColumn } from "../columns.ts";
+import { columnsNote, findColumn, findColumns } from "../columns.ts";
 import { normalisedLabelFault, SkippedLabels } from "../label_spelling.ts";
 import { labelFault } from "../labels.ts";
 import { openTable, type Table } from "../table.ts";
@@ -137,12 +137,10 @@ function fullSettings(
 ): FullPrepareSettings {
   const settings = withPrepareDefaults(given, header);
   if (header.length === 0) return settings;
-  const columns = {
-    text: settings.text.includes(",")
-      ? settings.text
-      : findColumn(file, header, "text", settings.text.trim()),
-    label: findColumn(file, header, "label", settings.label.trim()),
-  };
+  const [text, label] = [settings.text.trim(), settings.label.trim()];
+  const columns = text.includes(",")
+    ? { text: settings.text, label: findColumn(file, header, "label", label) }
+    : findColumns(file, header, { text, label });
   const note = columnsNote(columns);
   const isGiven = given.text === columns.text && given.label === columns.label;
   if (note !== undefined && !isGiven && !settings.text.includes(",")) onNote(note);

@@ -13,7 +13,7 @@ async function killedRuns(): Promise<void> {
     workerKills: 2,
     checkpointsPerNatsKill: 1,
     natsKills: 1,
-    leaseSeconds: 3,
+    leaseSeconds: 6,
   });
 }
 
@@ -24,11 +24,11 @@ async function filesOf({ member }: TestCluster, run: string, attempt: number): P
 }
 
 async function stoppedWorker(): Promise<void> {
-  await using cluster = await TestCluster.start({ nodes: 1, leaseSeconds: 6 });
+  await using cluster = await TestCluster.start({ nodes: 1, leaseSeconds: 15 });
   const { store } = cluster.member;
   const stopped = cluster.workers.start("stopped", "--tasks", "2");
   // Enough steps that the worker is stopped before the last, however late that is seen here.
-  const id = await cluster.submit("titles", { max_steps: 600, epochs: 100, save_steps: 50 });
+  const id = await cluster.submit("titles", { max_steps: 300, epochs: 100, save_steps: 30 });
   const seen = async (isThere: (attempt: number, step: number) => boolean) => {
     for await (const run of store.watch(id, new AbortController().signal)) {
       if (run !== undefined && (isOver(run) || isThere(run.attempt, run.checkpoint_step))) return;

@@ -17,7 +17,7 @@
  */
 import type { Env, Hono } from "hono";
 import type { z } from "zod";
-import { type Columns, DEFAULT_COLUMNS } from "./data/columns.ts";
+import type { Columns } from "./data/columns.ts";
 import { SAMPLE_DIR } from "./data/dataset.ts";
 import type { ProblemType } from "./data/labels.ts";
 import { prepare as prepareTable, type PreparedDataset } from "./data/preparation/prepare.ts";
@@ -35,7 +35,7 @@ import type { EvaluationReport } from "./training/evaluation.ts";
 import { evaluateFile } from "./training/evaluate_file.ts";
 import type { TrainEvent, TrainResult } from "./training/events.ts";
 import { newRunDir, readUnfinishedRun } from "./training/folder/run_folder.ts";
-import { evaluationFileOf, readingOf, trainingTextsOf } from "./training/folder/trained_on.ts";
+import { evaluationInput, trainingTextsOf } from "./training/folder/trained_on.ts";
 import { Service } from "./routes/service.ts";
 import type { ServiceOptions } from "./routes/service_options.ts";
 import { readTrainingData } from "./training/folder/training_data.ts";
@@ -311,18 +311,16 @@ export interface EvaluateOptions extends TableFormat {
 export async function evaluate(
   classifier: Classifier,
   file?: string,
-  { columns, ...options }: EvaluateOptions = {},
+  options: EvaluateOptions = {},
 ): Promise<EvaluationReport & { samples_per_second: number }> {
   const { dir } = classifier;
-  const reading = await readingOf(dir);
-  const { skipLabels, normalizeLabels = false } = reading.options;
-  const isOwn = file === undefined;
+  const input = await evaluationInput(dir, file, options);
   const { report } = await evaluateFile(
     textClassifierOf(classifier),
-    file ?? await evaluationFileOf(dir),
+    input.file,
     await trainingTextsOf(dir),
-    columns ?? (isOwn ? reading.columns : DEFAULT_COLUMNS),
-    { ...isOwn ? reading.options : { skipLabels, normalizeLabels }, ...options },
+    input.columns,
+    input.options,
   );
   return report;
 }

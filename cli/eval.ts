@@ -18,7 +18,7 @@ import {
   type PredictionRow,
 } from "../training/evaluate_file.ts";
 import { UserError } from "../lib/user_error.ts";
-import { evaluationFileOf, readingOf, trainingTextsOf } from "../training/folder/trained_on.ts";
+import { evaluationInput, trainingTextsOf } from "../training/folder/trained_on.ts";
 import { lastRun } from "./last_run.ts";
 import { printNote } from "./note.ts";
 import { confusions, formatComparison, formatReport, lossLine } from "./report.ts";
@@ -72,15 +72,19 @@ export function evalCommand(): Command {
 async function run(options: Options): Promise<void> {
   const { abstain, dtype } = options;
   const modelDir = options.model ?? await lastRun();
-  const file = options.file ?? await evaluationFileOf(modelDir);
-  const { columns, readOptions } = await readingFor(modelDir, options);
+  const namesColumns = (options.text ?? options.label ?? options.columnMapping) !== undefined;
+  const { file, columns, options: reading } = await evaluationInput(modelDir, options.file, {
+    ...formatOf(options),
+    columns: namesColumns ? columnsOf(options) : undefined,
+    onNote: printNote,
+  });
   await using executor = await Executor.start({ device: options.device });
   const seenTexts = await trainingTextsOf(modelDir);
   const evaluateAs = async (dtype: Dtype) => {
     const classifier = await TextClassifier.load(executor, modelDir, dtype);
     checkFiles(options, classifier.problemType);
     checkAbstain(abstain, modelDir, classifier.problemType);
-    const evaluation = await evaluateFile(classifier, file, seenTexts, columns, readOptions);
+    const evaluation = await evaluateFile(classifier, file, seenTexts, columns, reading);
     const loss = lossLine(classifier.lossOf(evaluation.rows.map(({ text }) => text)));
     await classifier.release();
     return { ...evaluation, loss };
@@ -106,18 +110,6 @@ async function run(options: Options): Promise<void> {
         `The same is predicted for ${percent(samePredictions)} of the texts.`,
       ].join("\n"),
   );
-}
-
-/** The columns and options by which the file is read: those given, or those of the training data. */
-async function readingFor(modelDir: string, options: Options) {
-  const trained = await readingOf(modelDir);
-  const isTrained = options.file === undefined;
-  const namesColumns = (options.text ?? options.label ?? options.columnMapping) !== undefined;
-  const columns = isTrained && !namesColumns ? trained.columns : columnsOf(options);
-  const format = isTrained ? trained.options : formatOf(options);
-  const { skipLabels, normalizeLabels = false } = trained.options;
-  const readOptions = { ...format, skipLabels, normalizeLabels, onNote: printNote };
-  return { columns, readOptions };
 }
 
 /** A report, perhaps on a model that abstains. */

@@ -39,12 +39,14 @@ export function pageRoutes(): OpenAPIHono {
   // The page's own addresses are relative to a path that ends in a slash.
   router.get("/", (context) => {
     const { path } = context.req;
-    return path.endsWith("/") ? answerPage(context) : context.redirect(`${path}/`);
+    if (path.endsWith("/")) return answerPage(context);
+    return context.redirect(`${path}/${new URL(context.req.url).search}`);
   });
   // A route cannot end in a slash below the path at which it is mounted.
   router.use("/*", (context, next) => {
     const { path, method } = context.req;
-    const isMountedPage = path !== "/" && `${path}*` === routePath(context) && method === "GET";
+    const isMountedPage = path !== "/" && `${path}*` === routePath(context) &&
+      ["GET", "HEAD"].includes(method);
     return isMountedPage ? answerPage(context) : next();
   });
   for (const [path, [file, type]] of Object.entries(FILES)) {

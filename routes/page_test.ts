@@ -44,6 +44,11 @@ Deno.test("a page that is mounted elsewhere stands at a path that ends in a slas
   const response = await app.request("/graft");
   deepStrictEqual([response.status, response.headers.get("Location")], [302, "/graft/"]);
   match(await (await app.request("/graft/")).text(), /<title>Graft/);
+  const asked = await app.request("/graft?a=b");
+  deepStrictEqual(asked.headers.get("Location"), "/graft/?a=b");
+  deepStrictEqual((await app.request("/graft/", { method: "HEAD" })).status, 200);
+  const deeper = new Hono().route("/all", app);
+  match(await (await deeper.request("/all/graft/")).text(), /<title>Graft/);
   deepStrictEqual((await app.request("/graft/ui/app.js")).status, 200);
   deepStrictEqual((await app.request("/graft/nothing")).status, 404);
 });

@@ -5,7 +5,7 @@
  * @module
  */
 import { join } from "node:path";
-import { type Columns, parseColumnMapping } from "../../data/columns.ts";
+import { type Columns, DEFAULT_COLUMNS, parseColumnMapping } from "../../data/columns.ts";
 import {
   type DatasetOptions,
   evaluationFile,
@@ -35,8 +35,36 @@ export async function evaluationFileOf(modelDir: string): Promise<string> {
   throw new UserError(`Cannot tell what '${modelDir}' was trained on: use --file`);
 }
 
+/**
+ * The file that a model is measured on, and how it is read: its own test file as the training data
+ * were, another one with labels as they were.
+ *
+ * @param file Another file than {@link evaluationFileOf} gives.
+ * @param given The columns and options that the caller names, which take the others' place.
+ * @throws {UserError} If no file is given, and the model's folder does not say where its data are.
+ */
+export async function evaluationInput(
+  modelDir: string,
+  file: string | undefined,
+  { columns, ...given }: DatasetOptions & { columns?: Columns | undefined },
+): Promise<{ file: string; columns: Columns; options: DatasetOptions }> {
+  const trained = await readingOf(modelDir);
+  const { skipLabels, normalizeLabels = false } = trained.options;
+  return file === undefined
+    ? {
+      file: await evaluationFileOf(modelDir),
+      columns: columns ?? trained.columns,
+      options: { ...trained.options, ...given },
+    }
+    : {
+      file,
+      columns: columns ?? DEFAULT_COLUMNS,
+      options: { skipLabels, normalizeLabels, ...given },
+    };
+}
+
 /** The columns and options by which the training data of a model are read. */
-export async function readingOf(
+async function readingOf(
   modelDir: string,
 ): Promise<{ columns: Columns; options: DatasetOptions }> {
   const settings = (await trainingArgsOf(modelDir))?.settings;

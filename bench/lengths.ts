@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { writeFileAtomically } from "../lib/files.ts";
 import { type LengthMeasure, lengthPicture } from "./length_picture.ts";
@@ -20,6 +20,8 @@ const STEPS = 3;
 const PICTURE = "docs/figures/lengths.svg";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
+// At once, and not after minutes of measuring.
+await Deno.mkdir(join(root, dirname(PICTURE)), { recursive: true });
 const { threads, cpu } = machine(navigator.hardwareConcurrency);
 
 async function measureGraft(length: number): Promise<LengthMeasure> {

@@ -37,8 +37,9 @@ const PATIENCE_MS = 24 * 3600_000;
  * this process for that long, a new one starts from a known state.
  */
 export async function runClusterWorker(flags: ClusterWorkerFlags): Promise<void> {
-  const { runs: runsDir, labels, tasks, lease, heartbeatTimeout } = flags;
-  using _folder = await OwnedFolder.take(runsDir);
+  const { runs, labels, tasks, lease, heartbeatTimeout } = flags;
+  using folder = await OwnedFolder.take(runs);
+  const { dir: runsDir } = folder;
   const devices = await devicesOf(flags.device);
   await using member = await ClusterMember.join({
     ...memberOptions(flags)!,

@@ -291,3 +291,12 @@ export async function realPath(path: string): Promise<string | undefined> {
     throw error;
   }
 }
+
+/** As {@link realPath}, at once; a path that leads nowhere stays as it is. */
+export function realPathSync(path: string): string {
+  try {
+    return Deno.realPathSync(path);
+  } catch {
+    return path;
+  }
+}

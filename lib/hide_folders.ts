@@ -5,6 +5,7 @@
  */
 import { basename, dirname, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
+import { realPathSync } from "./files.ts";
 import { packagesDir } from "./permissions.ts";
 
 /** Makes paths in a message relative to the folder of this program that they are in. */
@@ -15,7 +16,7 @@ const PROGRAM_DIR = fileURLToPath(new URL("..", import.meta.url));
 /** Hides these folders, and always those of the program, its packages and the process. */
 export function folderHider(folders: readonly string[]): HideFolders {
   const dirs = [...folders, PROGRAM_DIR, packagesDir(), "."].map((dir) => resolve(dir));
-  const hidden = [...new Set(dirs.flatMap((dir) => [dir, realPath(dir)]))]
+  const hidden = [...new Set(dirs.flatMap((dir) => [dir, realPathSync(dir)]))]
     .filter((dir) => dir !== dirname(dir))
     .sort((a, b) => b.length - a.length);
   return (message) =>
@@ -23,12 +24,4 @@ export function folderHider(folders: readonly string[]): HideFolders {
       (text, dir) => text.replaceAll(dir + sep, "").replaceAll(dir, basename(dir)),
       message,
     );
-}
-
-function realPath(path: string): string {
-  try {
-    return Deno.realPathSync(path);
-  } catch {
-    return path;
-  }
 }

@@ -5,6 +5,7 @@
  */
 import { dirname, isAbsolute, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { realPathSync } from "../lib/files.ts";
 import { packagesDir, pathPermission, SYSTEM_VARIABLES } from "../lib/permissions.ts";
 import { Watchdog } from "../lib/watchdog.ts";
 import { UserError } from "../lib/user_error.ts";
@@ -86,10 +87,13 @@ function environment(): Pick<Deno.CommandOptions, "env" | "clearEnv"> {
 function pathsOf(job: Job): { read: string[]; write: string[] } {
   switch (job.type) {
     case "train":
-      return { read: [job.dataDir, job.settings.model], write: [job.outDir] };
+      return { read: [job.dataDir, ...bothPaths(job.settings.model)], write: [job.outDir] };
     case "evaluate": {
       const { modelDir, base, dataDir, file, rowsFile } = job;
-      const read = [modelDir, dirname(file), base, dataDir].filter((path) => path !== undefined);
+      const bases = base === undefined ? [] : bothPaths(base);
+      const read = [modelDir, dirname(file), ...bases, dataDir].filter((path) =>
+        path !== undefined
+      );
       const rows = rowsFile === undefined ? [] : [rowsFile, `${rowsFile}.partial`];
       // A model of 8 bits is kept there.
       return { read, write: [join(modelDir, "onnx"), ...rows] };
@@ -100,6 +104,11 @@ function pathsOf(job: Job): { read: string[]; write: string[] } {
       return { read: [], write: [dir, auditFile, `${auditFile}.partial`, ...come] };
     }
   }
+}
+
+/** A folder that the server's flags name, and where it is behind all links. */
+function bothPaths(dir: string): string[] {
+  return isAbsolute(dir) ? [dir, realPathSync(dir)] : [dir];
 }
 
 /** Whether a job needs a base that may be one of the hub's. */

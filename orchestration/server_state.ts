@@ -15,11 +15,14 @@ const ADDRESS_FILE = "address";
 
 /** The folder of a server's runs, which no other server may use. */
 export class OwnedFolder implements Disposable {
+  /** Its path, behind all links: permissions are asked for by that one. */
+  readonly dir: string;
   /** The file with the server's address, which others can read. */
   readonly addressFile: string;
   readonly #lock: Deno.FsFile;
 
   private constructor(dir: string, lock: Deno.FsFile) {
+    this.dir = dir;
     this.addressFile = join(dir, ADDRESS_FILE);
     this.#lock = lock;
   }
@@ -46,7 +49,7 @@ export class OwnedFolder implements Disposable {
       );
     }
     await Deno.writeTextFile(addressFile, "").catch(() => {});
-    return new OwnedFolder(dir, lock);
+    return new OwnedFolder(await Deno.realPath(dir), lock);
   }
 
   /** Writes down the address of this server for others. */

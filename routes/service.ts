@@ -103,10 +103,12 @@ export class Service implements AsyncDisposable {
    * @throws {UserError} If another process has it.
    */
   static async open(options: ServiceOptions = {}): Promise<Service> {
-    const { runsDir = RUNS_DIR, modelsDir, device = "auto", dtype = "fp32" } = options;
-    const { threads, deviceTimeoutMs = 60_000, allowedBases = [] } = options;
+    const { device = "auto", dtype = "fp32", threads, deviceTimeoutMs = 60_000 } = options;
     await using opened = new AsyncDisposableStack();
-    const folder = opened.use(await OwnedFolder.take(runsDir));
+    const folder = opened.use(await OwnedFolder.take(options.runsDir ?? RUNS_DIR));
+    const { dir: runsDir } = folder;
+    const modelsDir = options.modelsDir && await Deno.realPath(options.modelsDir);
+    const { allowedBases = [] } = options;
     const cache = opened.use(
       new ModelCache({
         startExecutor: () => Executor.start({ device, threads, timeoutMs: deviceTimeoutMs }),

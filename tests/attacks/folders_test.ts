@@ -6,7 +6,7 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import { join } from "node:path";
 import { writeModel } from "../support/local_server.ts";
-import { AttackedServer } from "./attacked_server.ts";
+import { AttackedServer, pause } from "./attacked_server.ts";
 
 async function shell(command: string): Promise<void> {
   const { success, stderr } = await new Deno.Command("sh", { args: ["-c", command] }).output();
@@ -84,4 +84,36 @@ Deno.test("a damaged state stops training, and nothing else", async () => {
     error_type: "not_ready",
   });
   strictEqual((await server.post("/predict", { inputs: "a duet" })).status, 200);
+});
+
+Deno.test("a server trains, evaluates and predicts in a folder behind a link, on a base behind one", async () => {
+  const links = await Deno.makeTempDir();
+  const [runs, base] = [join(links, "runs"), join(links, "base")];
+  try {
+    await using server = await AttackedServer.start(
+      { options: ["--runs", runs, "--allow-base", base] },
+      async (runsDir) => {
+        await Deno.mkdir(join(runsDir, "own"));
+        await Deno.symlink(join(runsDir, "own"), runs);
+        await writeModel(join(runsDir, "elsewhere"), 1);
+        await Deno.symlink(join(runsDir, "elsewhere"), base);
+      },
+    );
+    const over = async (path: string) => {
+      for (;; await pause(100)) {
+        const { state, error } = await (await fetch(server.url + path)).json();
+        if (!/queued|running/.test(state)) return error ?? state;
+      }
+    };
+    const settings = { dataset: "sample", model: "base", mode: "lora", max_steps: 2 };
+    const { answer } = await server.post("/v1/runs", settings);
+    const { id } = answer as { id: string };
+    strictEqual(await over(`/v1/runs/${id}`), "succeeded");
+    const asked = await server.post("/v1/evaluations", { model: id, dataset: "sample" });
+    const evaluation = asked.answer as { id: string };
+    strictEqual(await over(`/v1/evaluations/${evaluation.id}`), "succeeded");
+    strictEqual((await server.post("/predict", { inputs: "a duet" })).status, 200);
+  } finally {
+    await Deno.remove(links, { recursive: true });
+  }
 });

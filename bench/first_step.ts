@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { CsvBlocks } from "../data/csv_file.ts";
 import { PartialFile } from "../lib/files.ts";
 import { Random } from "../lib/random.ts";
-import { BUNDLED_MODEL } from "../models/formats/config.ts";
+import { BUNDLED_MODEL } from "../models/own_models.ts";
 import { modelDir } from "../models/hub.ts";
 import { readTrainingData } from "../training/folder/training_data.ts";
 import { TrainSettings } from "../training/settings.ts";

@@ -24,7 +24,7 @@ import { SIDES } from "../data/preparation/split.ts";
 import { count } from "../lib/format.ts";
 import { readTokenizer } from "../models/formats/classifier_folder.ts";
 import { readConfig } from "../models/family.ts";
-import { BUNDLED_MODEL } from "../models/formats/config.ts";
+import { BUNDLED_MODEL } from "../models/own_models.ts";
 import { modelDir } from "../models/hub.ts";
 import { Tokenizer, unknownShare } from "../models/text/tokenizer.ts";
 import { scratchWordPieces } from "../models/scratch.ts";

@@ -12,16 +12,14 @@ import { UserError } from "../lib/user_error.ts";
 import { TOKENIZER_FILES } from "./formats/tokenizer_folder.ts";
 import { shardFiles, WEIGHTS_FILE, WEIGHTS_INDEX_FILE } from "./formats/weight_files.ts";
 import { readConfig } from "./family.ts";
-import { BUNDLED_MODEL, CONFIG_FILE } from "./formats/config.ts";
-import { cacheDirOf } from "./hub_cache.ts";
+import { CONFIG_FILE } from "./formats/config.ts";
+import { BUNDLED_MODEL } from "./own_models.ts";
+import { cacheDirOf, HUB_NAME } from "./hub_cache.ts";
 
 const BUNDLED_DIR = fileURLToPath(new URL("./bundled", import.meta.url));
 const DEFAULT_ENDPOINT = "https://huggingface.co";
 const MAX_REDIRECTS = 10;
 
-/** `name` or `owner/name`, and perhaps `@revision`; never a path that is absolute or leads upwards. */
-const HUB_NAME =
-  /^(?![^@]*--)(?!.*\.\.)(?<id>\w[\w.-]*(?:\/\w[\w.-]*)?)(?:@(?<revision>\w(?:[\w./-]*\w)?))?$/;
 const COMMIT = /^[0-9a-f]{40}$/;
 /** Valid names of files in the cache, which a server gives. */
 const ETAG = /^[\w-]+$/;
@@ -82,11 +80,6 @@ export async function modelDir(model: string, options: HubOptions = {}): Promise
         `permissions, as the task 'train' of deno.json has them (${error.message})`,
     );
   }
-}
-
-/** Whether a name may be that of a model on the hub; a folder may also be called so. */
-export function isHubName(model: string): boolean {
-  return model !== BUNDLED_MODEL && HUB_NAME.test(model);
 }
 
 /** A model's repository on the hub, and its folder in the cache. */

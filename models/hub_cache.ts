@@ -1,11 +1,12 @@
 /**
- * The hosts and the cache of the Hugging Face hub. It imports little, as processes that only start
+ * The hosts, the names and the cache of the Hugging Face hub. It imports little, as processes that only start
  * others use it.
  *
  * @module
  */
 import { join } from "node:path";
 import { UserError } from "../lib/user_error.ts";
+import { BUNDLED_MODEL } from "./own_models.ts";
 
 /** The hosts that models are downloaded from, as Deno's permissions name them. */
 export const HUB_HOSTS = ["huggingface.co", "*.huggingface.co", "*.hf.co"];
@@ -21,6 +22,15 @@ export const HUB_VARIABLES: readonly string[] = [
   "HOME",
   "USERPROFILE",
 ];
+
+/** `name` or `owner/name`, and perhaps `@revision`; never a path that is absolute or leads upwards. */
+export const HUB_NAME =
+  /^(?![^@]*--)(?!.*\.\.)(?<id>\w[\w.-]*(?:\/\w[\w.-]*)?)(?:@(?<revision>\w(?:[\w./-]*\w)?))?$/;
+
+/** Whether a name may be that of a model on the hub; a folder may also be called so. */
+export function isHubName(model: string): boolean {
+  return model !== BUNDLED_MODEL && HUB_NAME.test(model);
+}
 
 /**
  * The folder in which `huggingface_hub` keeps models.

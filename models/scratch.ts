@@ -6,7 +6,7 @@
 import type { Classifier } from "./formats/classifier_folder.ts";
 import { bert, BertConfig } from "./families/bert.ts";
 import { type Family, withLabels } from "./family.ts";
-import { SCRATCH_SIZES, type ScratchSize } from "./formats/config.ts";
+import { SCRATCH_SIZES, type ScratchSize } from "./own_models.ts";
 import { Tokenizer } from "./text/tokenizer.ts";
 import { initialWeights } from "./weights.ts";
 import { remembered } from "./text/remembered.ts";

@@ -9,7 +9,7 @@ import { realPathSync } from "../lib/files.ts";
 import { packagesDir, pathPermission, SYSTEM_VARIABLES } from "../lib/permissions.ts";
 import { Watchdog } from "../lib/watchdog.ts";
 import { UserError } from "../lib/user_error.ts";
-import { OWN_MODELS } from "../models/formats/config.ts";
+import { OWN_MODELS } from "../models/own_models.ts";
 import { cacheDirOf, HUB_HOSTS, HUB_VARIABLES } from "../models/hub_cache.ts";
 import { type Job, type JobMessage, type StopMessage, textLines } from "./job.ts";
 

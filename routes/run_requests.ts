@@ -14,7 +14,8 @@ import { exists } from "../lib/files.ts";
 import { camelCase, mapKeys, snakeCase, spellJson } from "../lib/snake_case.ts";
 import { readConfig, tuningDefaults } from "../models/family.ts";
 import { isAdapter } from "../models/formats/adapter.ts";
-import { CONFIG_FILE, OWN_MODELS } from "../models/formats/config.ts";
+import { CONFIG_FILE } from "../models/formats/config.ts";
+import { OWN_MODELS } from "../models/own_models.ts";
 import { chooseDevice, DeviceError } from "../onnx/runtime/device.ts";
 import type { FolderRun } from "../orchestration/folder_runs.ts";
 import {

@@ -6,7 +6,7 @@
 import { z } from "zod";
 import { PROBLEM_TYPES } from "../data/labels.ts";
 import { mapKeys, snakeCase } from "../lib/snake_case.ts";
-import { BUNDLED_MODEL, OWN_MODELS } from "../models/formats/config.ts";
+import { BUNDLED_MODEL, OWN_MODELS } from "../models/own_models.ts";
 import { WorkerLabel } from "../orchestration/worker_label.ts";
 import { MEASURED_SPLITS } from "../training/evaluation.ts";
 import { TrainSettings } from "../training/settings.ts";

@@ -1,6 +1,6 @@
 import { deepStrictEqual, rejects } from "node:assert";
 import { join } from "node:path";
-import { BUNDLED_MODEL } from "../models/formats/config.ts";
+import { BUNDLED_MODEL } from "../models/own_models.ts";
 import { modelDir } from "../models/hub.ts";
 import { Tokenizer } from "../models/text/tokenizer.ts";
 import { encodeBatch } from "./encoded_batch.ts";

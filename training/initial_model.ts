@@ -15,7 +15,7 @@ import {
 import { familyOf } from "../models/family.ts";
 import { readWeights } from "../models/formats/weight_files.ts";
 import { type Classifier, loadClassifier } from "../models/formats/classifier_folder.ts";
-import { scratchSizeOf } from "../models/formats/config.ts";
+import { scratchSizeOf } from "../models/own_models.ts";
 import { type HubOptions, modelDir } from "../models/hub.ts";
 import { pretrainedClassifier } from "../models/pretrained.ts";
 import { scratchClassifier } from "../models/scratch.ts";

@@ -13,7 +13,7 @@ import { between, positive, whole } from "../lib/number_schemas.ts";
 import type { SchemasOf } from "../lib/schemas_of.ts";
 import { bert } from "../models/families/bert.ts";
 import type { Family } from "../models/family.ts";
-import { BUNDLED_MODEL, SCRATCH_MODELS, scratchSizeOf } from "../models/formats/config.ts";
+import { BUNDLED_MODEL, SCRATCH_MODELS, scratchSizeOf } from "../models/own_models.ts";
 import { CHUNK_JOINS, LONG_TEXTS, type LongTexts } from "../models/text/long_texts.ts";
 import {
   MODES,

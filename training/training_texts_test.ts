@@ -2,7 +2,7 @@ import { deepStrictEqual, ok } from "node:assert";
 import { join } from "node:path";
 import { plannedBatches } from "../data/batches.ts";
 import { ExampleFileWriter } from "../data/example_file.ts";
-import { BUNDLED_MODEL } from "../models/formats/config.ts";
+import { BUNDLED_MODEL } from "../models/own_models.ts";
 import { modelDir } from "../models/hub.ts";
 import { Tokenizer } from "../models/text/tokenizer.ts";
 import { partsOf } from "./step_plan.ts";

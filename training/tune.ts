@@ -12,7 +12,7 @@ import type { Dataset } from "../data/dataset.ts";
 import { exists, readJson, removeFolder, writeFileAtomically, writeJson } from "../lib/files.ts";
 import { Random } from "../lib/random.ts";
 import { readConfig, tuningDefaults } from "../models/family.ts";
-import { BUNDLED_MODEL, scratchSizeOf } from "../models/formats/config.ts";
+import { BUNDLED_MODEL, scratchSizeOf } from "../models/own_models.ts";
 import { modelDir } from "../models/hub.ts";
 import type { TrainEvent, TrainResult } from "./events.ts";
 import { METRICS_FILE } from "./folder/run_folder.ts";

@@ -17,7 +17,8 @@ import {
 } from "../../lib/files.ts";
 import { UserError } from "../../lib/user_error.ts";
 import { finite, readWeights, WEIGHTS_FILE, weightsSha256 } from "./weight_files.ts";
-import { BUNDLED_MODEL, CONFIG_FILE, labelsOf, type ModelConfig } from "./config.ts";
+import { CONFIG_FILE, labelsOf, type ModelConfig } from "./config.ts";
+import { BUNDLED_MODEL } from "../own_models.ts";
 import { FAMILIES, familyOf, isPoolerParameter, readConfig, withLabels } from "../family.ts";
 import { elementCount } from "../../onnx/graph/shape.ts";
 import { modelDir } from "../hub.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { scratchSizeOf } from "../formats/config.ts";
+import { scratchSizeOf } from "../own_models.ts";
 import type { Mode, SettingFault, TunerSettings } from "./tuner.ts";
 
 /** The settings that a frozen base rules out. */

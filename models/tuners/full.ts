@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { BUNDLED_MODEL, type ScratchSize, scratchSizeOf } from "../formats/config.ts";
+import { BUNDLED_MODEL, type ScratchSize, scratchSizeOf } from "../own_models.ts";
 import type { RateAndEpochs, Tuner } from "./tuner.ts";
 
 /** The defaults of the bundled model, which is small and takes a higher rate. */

@@ -10,7 +10,7 @@ import { gemm, reshape, tanh } from "../../onnx/graph/operators.ts";
 import { elementCount } from "../../onnx/graph/shape.ts";
 import type { ParameterShape } from "../../onnx/runtime/optimizer/adamw.ts";
 import { familyOf } from "../family.ts";
-import { BUNDLED_MODEL } from "../formats/config.ts";
+import { BUNDLED_MODEL } from "../own_models.ts";
 import type { Weights } from "../weights.ts";
 import { frozenBaseFaults } from "./frozen_base.ts";
 import type { AdapterMethod, Tuner } from "./tuner.ts";

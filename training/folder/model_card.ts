@@ -11,7 +11,7 @@ import { leakageLine } from "../../data/preparation/leakage.ts";
 import { DATASET_FILE } from "../../data/preparation/prepare.ts";
 import { exists, readJson } from "../../lib/files.ts";
 import { count } from "../../lib/format.ts";
-import { BUNDLED_MODEL, scratchSizeOf } from "../../models/formats/config.ts";
+import { BUNDLED_MODEL, scratchSizeOf } from "../../models/own_models.ts";
 import { modelDir } from "../../models/hub.ts";
 import { needsBase, tunerOf } from "../../models/tuners/tuner.ts";
 import type { TrainResult } from "../events.ts";

@@ -8,7 +8,7 @@ import { z } from "zod";
 import { checkSettings } from "../../lib/check_settings.ts";
 import { exists, readJson, writeJson } from "../../lib/files.ts";
 import { UserError } from "../../lib/user_error.ts";
-import { BUNDLED_MODEL } from "../../models/formats/config.ts";
+import { BUNDLED_MODEL } from "../../models/own_models.ts";
 import { comparisonOf } from "../metrics.ts";
 import { TrainSettings } from "../settings.ts";
 import { camelCase, mapKeys, snakeCase, spellJson } from "../../lib/snake_case.ts";

@@ -5,7 +5,7 @@
  * @module
  */
 import { z } from "zod";
-import { SCRATCH_MODELS, scratchSizeOf } from "../../models/formats/config.ts";
+import { SCRATCH_MODELS, scratchSizeOf } from "../../models/own_models.ts";
 import { between, positive, whole } from "../../lib/number_schemas.ts";
 import { MODEL, TrainSettings } from "../settings.ts";
 

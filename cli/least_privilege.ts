@@ -1,86 +1,375 @@
 /**
- * Starts `serve` with only the permissions that its flags require: its folders, the hub's cache if
- * a base may come from there, and its address. The task `serve` runs this file.
+ * Starts a command with only the permissions that its arguments require: the files and folders that
+ * they name, the hub where a model is named that is there, and the hosts of servers. The tasks of
+ * deno.json run this file; its first argument is the command, after `native` where native code is
+ * allowed.
  *
  * @module
  */
-import { join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { packagesDir, pathPermission, SYSTEM_VARIABLES } from "../lib/permissions.ts";
-import { cacheDirOf, HUB_HOSTS, HUB_VARIABLES } from "../models/hub_cache.ts";
+import { cacheDirOf, HUB_HOSTS, HUB_VARIABLES, isHubName } from "../models/hub_cache.ts";
+import { NATIVE_PACKAGES } from "../onnx/runtime/device.ts";
+import { serverAddress, STATE_FILE } from "../orchestration/server_state.ts";
 
-/** The interval at which the shell of npx is looked for. */
-const WATCH_MS = 1000;
-
-const VARIABLES = ["GRAFT_API_KEY", ...HUB_VARIABLES, ...SYSTEM_VARIABLES];
-
-/** The values of an option, as commander would find them. */
-function valuesOf(args: readonly string[], option: string): string[] {
-  return args.flatMap((arg, i) => {
-    if (arg.startsWith(`${option}=`)) return [arg.slice(option.length + 1)];
-    return arg === option && args[i + 1] !== undefined ? [args[i + 1]!] : [];
-  });
+/** What a command needs beside Graft's own files. Options are given without their dashes. */
+interface Needs {
+  /** Options that name files and folders to read. */
+  reads?: readonly string[];
+  /** Whether a subcommand's words beside the options name files and folders to read. */
+  readsWords?: true;
+  /** Whether `--model` names trained models, or else the run that finished last is taken. */
+  usesModels?: true;
+  /** Whether the data are read that such a model was trained on. */
+  readsTheirData?: true;
+  /** Options that name models to train on: folders, or models of the hub. */
+  bases?: readonly string[];
+  /** Options that name folders to write, and the folder of those that have one by default. */
+  folders?: Readonly<Record<string, string | undefined>>;
+  /** Options that name files to write. */
+  files?: readonly string[];
+  /** A file that is written into a folder that is read, or into the current one. */
+  report?: string;
+  /** Whether the state of a server is opened: `--kv`, or else a file in `--runs`. */
+  opensState?: true;
+  /** Whether temporary files are made. */
+  makesTemporary?: true;
+  /** Options that name servers to reach, and the hosts that are reached without them. */
+  servers?: Readonly<Record<string, readonly string[]>>;
+  /** Whether it listens at `--host` and `--port`. */
+  listens?: true;
+  /** Whether it starts processes for jobs, which may name models of the hub, where `bases` do. */
+  startsJobs?: true;
+  /** Whether it reaches the hub whatever its options name. */
+  usesHub?: true;
+  /** Kinds of information on the system. */
+  system?: readonly string[];
+  /** Environment variables. */
+  variables?: readonly string[];
 }
 
-/** The permissions of `serve` with these arguments, as flags of `deno run`. */
-export function servePermissions(
-  args: readonly string[],
-  environment: { get(name: string): string | undefined },
-): string[] {
-  const last = (option: string, otherwise: string) => valuesOf(args, option).at(-1) ?? otherwise;
-  const runs = resolve(last("--runs", "runs"));
-  const kv = last("--kv", join(runs, "state.kv"));
-  const isUrl = /^https?:/.test(kv);
-  const state = isUrl ? [] : [kv, `${kv}.lock`].map((path) => resolve(path));
-  const bases = valuesOf(args, "--allow-base");
-  const isCluster = valuesOf(args, "--cluster").length > 0;
-  const isThere = (path: string) => {
-    try {
-      return Deno.statSync(path).isDirectory;
-    } catch {
-      return false;
-    }
-  };
-  const usesHub = bases.some((base) => !isThere(base));
-  const hub = usesHub ? [resolve(cacheDirOf(environment))] : [];
-  const folders = ["--models", "--artifacts"].flatMap((option) => valuesOf(args, option))
-    .map((path) => resolve(path));
+const TRAINING: Needs = {
+  reads: ["data"],
+  bases: ["model"],
+  folders: { out: "runs" },
+  makesTemporary: true,
+  system: ["systemMemoryInfo"],
+};
+
+const CLUSTER: Needs = {
+  reads: ["nats-creds", "nats-ca"],
+  folders: { artifacts: undefined },
+  servers: { cluster: [] },
+};
+
+/** What commands need; those that are not here need nothing. */
+const COMMANDS: Readonly<Record<string, Needs>> = {
+  train: TRAINING,
+  tune: TRAINING,
+  pretrain: {
+    reads: ["texts"],
+    bases: ["model", "teacher"],
+    folders: { out: "bases" },
+    system: ["systemMemoryInfo"],
+  },
+  eval: {
+    reads: ["file"],
+    usesModels: true,
+    readsTheirData: true,
+    files: ["predictions", "per-class", "confusions"],
+  },
+  predict: { reads: ["file"], usesModels: true, files: ["out"] },
+  export: { usesModels: true, folders: { out: undefined } },
+  "data prepare": { readsWords: true, folders: { out: undefined } },
+  "data audit": { readsWords: true, reads: ["model"], files: ["html"], report: "audit.html" },
+  "data fetch": {
+    folders: { out: undefined },
+    servers: { from: ["raw.githubusercontent.com:443"] },
+  },
+  runs: {
+    folders: { runs: "runs" },
+    opensState: true,
+    servers: { server: ["127.0.0.1", "localhost"] },
+    variables: ["GRAFT_API_KEY"],
+  },
+  serve: {
+    reads: ["api-key-file", ...CLUSTER.reads!],
+    bases: ["allow-base"],
+    folders: { ...CLUSTER.folders, runs: "runs", models: undefined },
+    opensState: true,
+    listens: true,
+    startsJobs: true,
+    variables: ["GRAFT_API_KEY"],
+  },
+  worker: {
+    ...CLUSTER,
+    folders: { ...CLUSTER.folders, runs: "worker" },
+    startsJobs: true,
+    usesHub: true,
+    system: ["systemMemoryInfo"],
+  },
+  cluster: { ...CLUSTER, readsWords: true, makesTemporary: true },
+  migrate: {
+    ...CLUSTER,
+    folders: { ...CLUSTER.folders, runs: "runs" },
+    opensState: true,
+    makesTemporary: true,
+  },
+};
+
+/** Looks up environment variables. */
+interface Environment {
+  get(name: string): string | undefined;
+}
+
+/** The needs of the command that begins with these words. */
+function needsOf([command = "", subcommand = ""]: readonly string[]): Needs {
+  return COMMANDS[`${command} ${subcommand}`] ?? COMMANDS[command] ?? {};
+}
+
+/**
+ * The permissions of a command, as flags of `deno run`.
+ *
+ * @param words The command and its arguments.
+ * @param temporaryDir The folder for temporary files, if the command makes some.
+ */
+export async function permissionsOf(
+  words: readonly string[],
+  { environment, temporaryDir }: { environment: Environment; temporaryDir?: string | undefined },
+): Promise<string[]> {
+  const needs = needsOf(words);
+  const args = words.includes("--") ? words.slice(0, words.indexOf("--")) : words;
+  const values = (options: readonly string[] = []) =>
+    options.flatMap((option) => valuesOf(args, option));
+  const lastOf = (option: string, otherwise?: string) => valuesOf(args, option).at(-1) ?? otherwise;
+
+  const inputs = needs.readsWords ? argumentsOf(words.slice(2)) : [];
+  const folders = Object.entries(needs.folders ?? {}).flatMap(([option, otherwise]) =>
+    lastOf(option, otherwise) ?? []
+  );
+  const models = needs.usesModels ? await modelsOf(args) : [];
+  const runs = needs.readsTheirData ? models.map(runOf) : [];
+  const resumed = args.includes("--resume") ? await resumedBy(args) : [];
+  const bases = [
+    ...values(needs.bases),
+    ...resumed.flatMap((dir) => stringsIn(dir, "model", "teacher")),
+  ];
+  const adaptersBases = models.flatMap((dir) => stringsIn(dir, "base_model_name_or_path"));
+  const data = [...runs, ...resumed].flatMap((dir) => stringsIn(dir, "data", "texts"));
+  const kv = lastOf("kv", join(lastOf("runs", "runs")!, STATE_FILE))!;
+  // The lock is beside the file to which links lead.
+  const state = needs.opensState && !isUrl(kv) ? [kv, `${realPath(kv) ?? kv}.lock`] : [];
+  const downloads = needs.usesHub || bases.some(isOnHub);
+  const hub = downloads || adaptersBases.some(isOnHub) ? hubCacheDir(environment) : [];
+  const files = [
+    ...values(needs.files),
+    ...needs.report === undefined ? [] : [".", ...inputs].map((dir) => join(dir, needs.report!)),
+  ];
+
+  const write = [
+    ...folders,
+    ...files.flatMap((file) => [file, `${file}.partial`]),
+    // Models of 8 bits and digests are kept there.
+    ...models.map((dir) => join(dir, "onnx")),
+    ...state,
+    ...downloads ? hub : [],
+    ...temporaryDir === undefined ? [] : [temporaryDir],
+  ].map((path) => resolve(path));
   const read = [
     fileURLToPath(new URL("../", import.meta.url)),
     packagesDir(),
-    runs,
-    ...folders,
-    ...state,
-    ...hub,
-    ...bases.filter(isThere).map((path) => resolve(path)),
-    ...valuesOf(args, "--api-key-file").map((path) => resolve(path)),
-    ...["--nats-creds", "--nats-ca"].flatMap((option) => valuesOf(args, option)).map((path) =>
-      resolve(path)
-    ),
+    ...[
+      ...values(needs.reads),
+      ...inputs,
+      // Without --model the last run is looked for there.
+      ...needs.usesModels && values(["model"]).length === 0 ? ["runs"] : [],
+      ...models,
+      ...runs,
+      ...data,
+      ...bases,
+      ...adaptersBases,
+      ...hub,
+    ].flatMap(withTarget),
+    ...write,
   ];
-  const host = last("--host", "127.0.0.1");
-  const port = last("--port", "8000");
-  const address = host.includes(":") ? `[${host}]` : host;
+  const isMember = needs.listens && valuesOf(args, "cluster").length > 0;
   const net = [
-    port === "0" ? address : `${address}:${port}`,
-    // Connections are handed over to Deno's own server.
-    "127.0.0.1",
-    ...isUrl ? [new URL(kv).host] : [],
-    ...usesHub ? [...HUB_HOSTS, URL.parse(environment.get("HF_ENDPOINT") ?? "")?.host ?? ""] : [],
-  ].filter((host) => host !== "");
+    ...await serversOf(needs, args),
+    ...needs.listens ? listened(lastOf("host", "127.0.0.1")!, lastOf("port", "8000")!) : [],
+    ...needs.opensState && isUrl(kv) ? hostOf(kv) : [],
+    ...downloads ? [...HUB_HOSTS, ...mirrorOf(environment)] : [],
+  ];
+  const system = [...needs.system ?? [], ...isMember ? ["systemMemoryInfo"] : []];
+  const variables = [
+    ...needs.variables ?? [],
+    ...needs.startsJobs ? SYSTEM_VARIABLES : [],
+    ...hub.length > 0 || needs.startsJobs ? HUB_VARIABLES : [],
+  ];
   return [
-    pathPermission("read", read),
-    // Models of 8 bits and digests are kept where the models are.
-    pathPermission("write", [runs, ...folders, ...state, ...hub]),
+    // The lines that 'predict --mixed' reads name models.
+    ...args.includes("--mixed") ? ["--allow-read"] : pathPermission("read", read),
+    ...pathPermission("write", write),
     // The servers of a cluster tell each other their addresses.
-    ...isCluster
-      ? ["--allow-net", "--allow-sys=systemMemoryInfo"]
-      : [`--allow-net=${[...new Set(net)]}`],
-    "--allow-run=deno",
-    `--allow-env=${VARIABLES}`,
+    ...isMember ? ["--allow-net"] : listFlag("net", net),
+    ...listFlag("run", needs.startsJobs ? ["deno"] : []),
+    ...listFlag("sys", system),
+    ...listFlag("env", variables),
   ];
 }
+
+function listFlag(name: string, values: readonly string[]): string[] {
+  return values.length === 0 ? [] : [`--allow-${name}=${[...new Set(values)]}`];
+}
+
+/** The values of an option, as commander would find them; `--texts` takes several at once. */
+function valuesOf(args: readonly string[], option: string): string[] {
+  const flag = `--${option}`;
+  return args.flatMap((arg, i) => {
+    if (arg.startsWith(`${flag}=`)) return [arg.slice(flag.length + 1)];
+    if (arg !== flag) return [];
+    const [first, ...more] = args.slice(i + 1);
+    if (first === undefined) return [];
+    const end = more.findIndex((word) => word.startsWith("-"));
+    return option === "texts" ? [first, ...end < 0 ? more : more.slice(0, end)] : [first];
+  });
+}
+
+/**
+ * The words that may be a subcommand's own arguments. One behind an option is mostly its value, and
+ * no path.
+ */
+function argumentsOf(args: readonly string[]): string[] {
+  return args.filter((arg, i) =>
+    !arg.startsWith("-") && (!args[i - 1]?.startsWith("-") || realPath(arg) !== undefined)
+  );
+}
+
+/** The folders of the trained models that a command uses. */
+async function modelsOf(args: readonly string[]): Promise<string[]> {
+  const given = valuesOf(args, "model");
+  if (given.length > 0 || args.includes("--help") || args.includes("--mixed")) return given;
+  const { lastFinishedRun } = await import("../training/folder/run_list.ts");
+  // Where there is none, the command says so.
+  return await lastFinishedRun().then((dir) => [dir], () => []);
+}
+
+/** The folder of the run that a model comes from: a checkpoint belongs to its run. */
+function runOf(model: string): string {
+  const parent = dirname(resolve(model));
+  return basename(parent) === "checkpoints" ? dirname(parent) : model;
+}
+
+/** The folders of the runs that `--resume` goes on with. */
+async function resumedBy(args: readonly string[]): Promise<string[]> {
+  const given = valuesOf(args, "out");
+  if (given.length > 0) return given;
+  const { lastUnfinishedRun } = await import("../training/folder/run_list.ts");
+  return await lastUnfinishedRun().then((dir) => [dir], () => []);
+}
+
+/** The files in which the folder of a run, a search or an adapter names what it needs. */
+const NAMING_FILES = ["training_args.json", "tune.json", "adapter_config.json"];
+
+/** The strings that such files of a folder hold under some keys, alone or in lists. */
+function stringsIn(dir: string, ...keys: string[]): string[] {
+  const found: unknown[] = [];
+  for (const file of NAMING_FILES.map((name) => join(dir, name))) {
+    try {
+      // Reading a pipe may take forever.
+      if (!Deno.statSync(file).isFile) continue;
+      JSON.parse(Deno.readTextFileSync(file).replace(/^\uFEFF/, ""), (key, value) => {
+        if (keys.includes(key)) found.push(...[value].flat());
+        return value;
+      });
+    } catch {
+      // The command says what is wrong with a file that it needs.
+    }
+  }
+  return found.filter((value) => typeof value === "string");
+}
+
+function isOnHub(model: string): boolean {
+  return isHubName(model) && !isFolder(model);
+}
+
+function isFolder(path: string): boolean {
+  try {
+    return Deno.statSync(path).isDirectory;
+  } catch {
+    return false;
+  }
+}
+
+/** The hub's cache; nothing where the environment does not tell its place, as the command says. */
+function hubCacheDir(environment: Environment): string[] {
+  try {
+    return [cacheDirOf(environment)];
+  } catch {
+    return [];
+  }
+}
+
+/** An absolute path, and the one that it leads to, under which adapters' bases are told apart. */
+function withTarget(path: string): string[] {
+  return [resolve(path), realPath(path) ?? []].flat();
+}
+
+/** The place that a path leads to, behind all links; `undefined` if it leads nowhere. */
+function realPath(path: string): string | undefined {
+  try {
+    return Deno.realPathSync(path);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The host that stands for the hub; it may send files from any of its ports. */
+function mirrorOf(environment: Environment): string[] {
+  const url = URL.parse(environment.get("HF_ENDPOINT") ?? "");
+  return url === null || url.hostname === "" ? [] : [url.hostname];
+}
+
+function isUrl(text: string): boolean {
+  return /^https?:/.test(text);
+}
+
+/** The servers that options name, or those that are reached without them. */
+async function serversOf({ servers = {} }: Needs, args: readonly string[]): Promise<string[]> {
+  const hosts: string[] = [];
+  for (const [option, otherwise] of Object.entries(servers)) {
+    const given = valuesOf(args, option).flatMap((urls) => urls.split(","));
+    hosts.push(...given.flatMap(hostOf), ...given.length === 0 ? otherwise : []);
+    if (option !== "server" || given.length > 0) continue;
+    const address = await serverAddress(valuesOf(args, "runs").at(-1) ?? "runs");
+    hosts.push(...hostOf(address ?? ""));
+  }
+  return hosts;
+}
+
+/** The ports of URLs that name none. */
+const PORTS: Readonly<Record<string, string>> = { "http:": "80", "https:": "443", "nats:": "4222" };
+
+/** The host and port of a URL, by default one of NATS; nothing for a text that is no URL. */
+function hostOf(text: string): string[] {
+  const url = URL.parse(text.includes("://") ? text : `nats://${text.trim()}`);
+  if (url === null || url.hostname === "") return [];
+  return [`${url.hostname}:${url.port || (PORTS[url.protocol] ?? "4222")}`];
+}
+
+/** What a server needs to listen; with port 0 it is given one. */
+function listened(host: string, port: string): string[] {
+  const own = hostOf(`http://${host.includes(":") ? `[${host}]` : host}:${port}`);
+  return [
+    ...port === "0" ? own.map((address) => address.replace(/:0$/, "")) : own,
+    // Connections are handed over to Deno's own server.
+    "127.0.0.1",
+  ];
+}
+
+/** The interval at which the shell of npx is looked for. */
+const WATCH_MS = 1000;
 
 /** Resolves when the shell that has started `deno task`, the parent of this process, has ended. */
 async function shellEnded(): Promise<void> {
@@ -100,15 +389,33 @@ function isAlive(pid: number): boolean {
   }
 }
 
-if (import.meta.main) {
-  const main = fileURLToPath(new URL("../main.ts", import.meta.url));
-  const permissions = servePermissions(Deno.args, Deno.env);
-  const server = new Deno.Command("deno", {
-    args: ["run", "--no-prompt", ...permissions, main, "serve", ...Deno.args],
-  }).spawn();
+/** Runs a command, passes signals on to it, and returns its exit code. */
+async function run(args: readonly string[]): Promise<number> {
+  const isNative = args[0] === "native";
+  const command = isNative ? args.slice(1) : args;
+  const temporaryDir = needsOf(command).makesTemporary
+    ? Deno.makeTempDirSync({ prefix: "graft-" })
+    : undefined;
+  try {
+    const permissions = await permissionsOf(command, { environment: Deno.env, temporaryDir });
+    const native = isNative ? pathPermission("ffi", [fileURLToPath(NATIVE_PACKAGES)]) : [];
+    const main = fileURLToPath(new URL("../main.ts", import.meta.url));
+    const child = new Deno.Command(Deno.execPath(), {
+      args: ["run", "--no-prompt", ...permissions, ...native, main, ...command],
+      // TMPDIR everywhere but on Windows.
+      ...temporaryDir !== undefined && { env: { TMPDIR: temporaryDir, TMP: temporaryDir } },
+    }).spawn();
+    passSignalsTo(child);
+    return (await child.status).code;
+  } finally {
+    if (temporaryDir !== undefined) Deno.removeSync(temporaryDir, { recursive: true });
+  }
+}
+
+function passSignalsTo(child: Deno.ChildProcess): void {
   const stop = (signal: "SIGINT" | "SIGTERM") => {
     try {
-      server.kill(signal);
+      child.kill(signal);
     } catch {
       // The process has ended already.
     }
@@ -118,9 +425,9 @@ if (import.meta.main) {
   }
   // npx passes a signal to its shell alone, which ends and leaves `deno task` and this process.
   if (Deno.env.get("npm_lifecycle_event") === "npx") {
-    // Without `ps`, the server has to be stopped itself.
+    // Without `ps`, the command has to be stopped itself.
     shellEnded().then(() => stop("SIGTERM")).catch(() => {});
   }
-  const { code } = await server.status;
-  Deno.exit(code);
 }
+
+if (import.meta.main) Deno.exit(await run(Deno.args));

@@ -68,6 +68,11 @@ export async function main(args: readonly string[]): Promise<number> {
         `error: Cannot go on: ${error.message}; fewer or shorter texts at a time, --dtype q8, a ` +
           "smaller model or another --device need less",
       );
+    } else if (error instanceof Deno.errors.NotCapable) {
+      console.error(
+        `error: Cannot go on: ${error.message.replace(/, run again .*/, "")}, and a task may use ` +
+          "only what its arguments name; name it, or start main.ts by 'deno run' with permissions",
+      );
     } else if (isSystemError(error)) console.error(`error: ${error.message}`);
     else console.error(error);
     return 1;

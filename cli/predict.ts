@@ -185,16 +185,6 @@ function tell(line: string | undefined, prefix = ""): void {
   if (line !== undefined) printNote(`${prefix}${line}`);
 }
 
-/** @throws {UserError} If the process has no permission to write a file. */
-async function checkWritable(path: string): Promise<void> {
-  const { state } = await Deno.permissions.query({ name: "write", path });
-  if (state === "granted") return;
-  throw new UserError(
-    `Cannot write '${path}': this command may write below '${Deno.cwd()}' only; without --out ` +
-      "the rows go to standard output, which a shell's > sends anywhere",
-  );
-}
-
 /** Classifies the rows of a table. */
 async function runFile(
   file: string,
@@ -205,7 +195,6 @@ async function runFile(
   if (args.length > 0 || mixed === true || json === true || models.length > 1) {
     throw new UserError("Cannot use --file with texts, --mixed, --json or several --model");
   }
-  if (out !== undefined) await checkWritable(out);
   const model = models[0] ?? await lastRun();
   using interruption = new Interruption("Stopping");
   const { signal } = interruption;

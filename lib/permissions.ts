@@ -7,12 +7,14 @@ import { join, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 
 /**
- * The permission to read or write some files and folders. Deno separates paths by commas, and
- * allows none in a path: for such a path, all files are allowed.
+ * The permission to read or write some files and folders, or to load native code there; none where
+ * there is no path. Deno separates paths by commas, and allows none in a path: for such a path, all
+ * files are allowed.
  */
-export function pathPermission(name: "read" | "write", paths: readonly string[]): string {
-  if (paths.some((path) => path.includes(","))) return `--allow-${name}`;
-  return `--allow-${name}=${[...new Set(paths)]}`;
+export function pathPermission(name: "read" | "write" | "ffi", paths: readonly string[]): string[] {
+  if (paths.some((path) => path.includes(","))) return [`--allow-${name}`];
+  // A flag for each, as Linux limits the length of one word.
+  return [...new Set(paths)].map((path) => `--allow-${name}=${path}`);
 }
 
 /** The folder of the npm packages, some of which read files of their own. */

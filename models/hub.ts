@@ -77,7 +77,7 @@ export async function modelDir(model: string, options: HubOptions = {}): Promise
     if (!(error instanceof Deno.errors.NotCapable)) throw error;
     throw new UserError(
       `Cannot find '${model}': no folder of that name, and a name on the hub needs more ` +
-        `permissions, as the task 'train' of deno.json has them (${error.message})`,
+        `permissions, as 'deno task train' has them (${error.message})`,
     );
   }
 }
@@ -284,8 +284,8 @@ class HubRepository {
       if (idle.signal.aborted) throw this.#failure(`${url.origin}: ${idle.message}; try again`);
       if (error instanceof Deno.errors.NotCapable) {
         throw this.#failure(
-          `connections to ${url.host} are not allowed; add it to --allow-net in the task 'train' ` +
-            "of deno.json",
+          `connections to ${url.host} are not allowed: only those to the hub and HF_ENDPOINT are; ` +
+            `start main.ts by 'deno run' with --allow-net=${url.host} too`,
         );
       }
       if (!(error instanceof TypeError)) throw error;
@@ -387,7 +387,8 @@ async function link(blob: string, path: string): Promise<void> {
       await Deno.remove(path);
       return await link(blob, path);
     }
-    // Windows lets few users make links, and some file systems support none.
+    // Windows lets few users make links, some file systems support none, and Deno lets no process
+    // make them that may write to some folders only.
     await Deno.rename(blob, path);
   }
 }

@@ -9,6 +9,7 @@ import { realPathSync } from "../lib/files.ts";
 import { packagesDir, pathPermission, SYSTEM_VARIABLES } from "../lib/permissions.ts";
 import { Watchdog } from "../lib/watchdog.ts";
 import { UserError } from "../lib/user_error.ts";
+import { NATIVE_PACKAGES } from "../onnx/runtime/device.ts";
 import { OWN_MODELS } from "../models/own_models.ts";
 import { cacheDirOf, HUB_HOSTS, HUB_VARIABLES } from "../models/hub_cache.ts";
 import { type Job, type JobMessage, type StopMessage, textLines } from "./job.ts";
@@ -54,11 +55,13 @@ export function spawnWorker(job: Job, { lowPriority = true } = {}): Deno.ChildPr
   const shared = hub === undefined ? [] : [hub];
   const permissions = [
     `--allow-sys=systemMemoryInfo${lowPriority && mayLower() ? ",setPriority" : ""}`,
-    pathPermission("read", [...own, packagesDir(), ...read, ...write, ...shared]),
-    pathPermission("write", [...write, ...shared]),
+    ...pathPermission("read", [...own, packagesDir(), ...read, ...write, ...shared]),
+    ...pathPermission("write", [...write, ...shared]),
   ];
   // Native code and downloads are allowed where the server itself is allowed them.
-  if (may({ name: "ffi" })) permissions.push("--allow-ffi");
+  if (may({ name: "ffi", path: NATIVE_PACKAGES })) {
+    permissions.push(...pathPermission("ffi", [fileURLToPath(NATIVE_PACKAGES)]));
+  }
   if (hub !== undefined && may({ name: "net", host: HUB_HOSTS[0]! })) {
     permissions.push(`--allow-net=${hubHosts()}`);
   }

@@ -87,7 +87,7 @@ async function download(
   url: URL,
   partial: string,
   file: KnownFile,
-  { from, outDir, onProgress = () => {}, idleTimeoutMs = 30_000 }: FetchOptions,
+  { onProgress = () => {}, idleTimeoutMs = 30_000 }: FetchOptions,
 ): Promise<void> {
   const cannot = (rule: string) => new UserError(`Cannot fetch '${url}': ${rule}`);
   const there = await exists(partial) ? (await Deno.stat(partial)).size : 0;
@@ -122,13 +122,6 @@ async function download(
     await output.sync();
   } catch (error) {
     if (error instanceof UserError) throw error;
-    if (error instanceof Deno.errors.NotCapable) {
-      throw cannot(
-        `the task 'data' may reach raw.githubusercontent.com only; for another host run ` +
-          `deno run --allow-read --allow-write --allow-net=${url.host} main.ts data fetch ` +
-          `--from ${from} --out ${outDir}`,
-      );
-    }
     if (idle.signal.aborted) throw cannot(`${idle.message}; ${RESUME}`);
     if (error instanceof TypeError) throw cannot(`the connection failed; ${RESUME}`);
     throw error;

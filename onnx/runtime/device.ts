@@ -10,11 +10,11 @@ export type Device = "webgpu" | "wasm" | "native";
 /** All devices. */
 export const DEVICES: readonly Device[] = ["webgpu", "wasm", "native"];
 
-/** The package of native code, where `deno task install:native` puts it. */
-export const NATIVE_PACKAGE: URL = new URL(
-  "../native/node_modules/onnxruntime-node/",
-  import.meta.url,
-);
+/** The folder of native code, into which `deno task install:native` puts it. */
+export const NATIVE_PACKAGES: URL = new URL("../native/node_modules/", import.meta.url);
+
+/** The package of native code. */
+export const NATIVE_PACKAGE: URL = new URL("onnxruntime-node/", NATIVE_PACKAGES);
 
 /** A device, and why it was taken. */
 export interface DeviceChoice {
@@ -81,7 +81,7 @@ const SURROUNDINGS: Surroundings = {
   },
   async hasNative() {
     // This check must never download anything or throw.
-    const { state } = await Deno.permissions.query({ name: "ffi" });
+    const { state } = await Deno.permissions.query({ name: "ffi", path: NATIVE_PACKAGES });
     if (state !== "granted") return false;
     return await Deno.stat(new URL("package.json", NATIVE_PACKAGE)).then(() => true, () => false);
   },

@@ -5,18 +5,19 @@
  */
 import { deepStrictEqual, match, ok } from "node:assert";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { Random } from "../../lib/random.ts";
+import { MAIN, TASK } from "../support/graft.ts";
 
-const MAIN = fileURLToPath(new URL("../../main.ts", import.meta.url));
+/** The words that start a command which is killed: nothing is between it and the signal. */
+const BARE = ["run", "--no-prompt", "--allow-read", "--allow-write", MAIN];
 const TRAIN = [
   ...["--model", "scratch:tiny", "--max-train-samples", "320"],
   ...["--epochs", "2", "--threads", "1", "--device", "wasm"],
 ];
 
-function spawnTrain(args: readonly string[]): Deno.ChildProcess {
+function spawnTrain(args: readonly string[], start: readonly string[] = TASK): Deno.ChildProcess {
   return new Deno.Command("deno", {
-    args: ["run", "--no-prompt", "--allow-read", "--allow-write", MAIN, "train", ...args],
+    args: [...start, "train", ...args],
     // Without the second, Mesa's driver complains on standard error.
     env: { NO_COLOR: "1", XDG_RUNTIME_DIR: Deno.cwd() },
     stdout: "piped",
@@ -55,7 +56,7 @@ Deno.test("train --resume ends with the same bytes, whenever the run was killed"
     const random = new Random(11);
     let args = [...TRAIN, "--save-steps", "1", "--out", killed];
     for (const step of [0, 3, 12, 19, 20, 31, 39]) {
-      const child = spawnTrain(args);
+      const child = spawnTrain(args, BARE);
       const output = child.output();
       if (step > 0) await untilCheckpoint(killed, step, child);
       else await new Promise((resolve) => setTimeout(resolve, 1200));

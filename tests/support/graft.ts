@@ -8,6 +8,12 @@ import { fileURLToPath } from "node:url";
 /** The program. */
 export const MAIN: string = fileURLToPath(new URL("../../main.ts", import.meta.url));
 
+/** The words that start a command as its task in deno.json does, from any folder. */
+export const TASK: readonly string[] = [
+  ..."run --no-prompt --allow-read --allow-write --allow-run --allow-env".split(" "),
+  fileURLToPath(new URL("../../cli/least_privilege.ts", import.meta.url)),
+];
+
 /**
  * The environment of processes that end after seconds: they are spared the second compiler of
  * WebAssembly, which takes two seconds of a processor and changes no result.
@@ -22,7 +28,10 @@ export interface GraftOptions {
   /** Standard input. */
   input?: string | Uint8Array;
   env?: Record<string, string>;
-  /** Beside reading and writing files. */
+  /**
+   * Permissions beside reading and writing all files, in place of those that the command's task
+   * derives from its arguments.
+   */
   permissions?: string[];
 }
 
@@ -32,9 +41,12 @@ export async function graft(
   args: readonly string[],
   options: GraftOptions = {},
 ): Promise<{ code: number; stdout: string; stderr: string }> {
-  const { input = "", env = {}, permissions = [] } = options;
+  const { input = "", env = {}, permissions } = options;
+  const start = permissions === undefined
+    ? TASK
+    : ["run", "--no-prompt", "--allow-read", "--allow-write", ...permissions, MAIN];
   const child = new Deno.Command("deno", {
-    args: ["run", "--no-prompt", "--allow-read", "--allow-write", ...permissions, MAIN, ...args],
+    args: [...start, ...args],
     cwd,
     // Without the second, Mesa's driver complains on standard error.
     env: { NO_COLOR: "1", XDG_RUNTIME_DIR: cwd, ...env },

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { join } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { type Columns, DEFAULT_COLUMNS, parseColumnMapping } from "../../data/columns.ts";
 import {
   type DatasetOptions,
@@ -16,6 +16,7 @@ import { exists } from "../../lib/files.ts";
 import { UserError } from "../../lib/user_error.ts";
 import { trainingRows } from "../encoded_examples.ts";
 import type { TrainSettings } from "../settings.ts";
+import { CHECKPOINTS_DIR } from "./checkpoints.ts";
 import { readSeenTexts, type SeenTexts } from "./seen_texts.ts";
 import { readTrainingArgs, TRAINING_ARGS_FILE, type TrainingArgs } from "./training_args.ts";
 
@@ -103,5 +104,6 @@ async function trainingArgsOf(modelDir: string): Promise<TrainingArgs | undefine
 
 /** The folders that may be that of the run that a model comes from. */
 function runDirsOf(modelDir: string): string[] {
-  return [modelDir, join(modelDir, "..", "..")];
+  const parent = dirname(resolve(modelDir));
+  return basename(parent) === CHECKPOINTS_DIR ? [modelDir, dirname(parent)] : [modelDir];
 }

@@ -8,7 +8,7 @@ import { z } from "zod";
 import { checkSettings } from "../../lib/check_settings.ts";
 import { exists, readJson, writeJson } from "../../lib/files.ts";
 import { UserError } from "../../lib/user_error.ts";
-import { BUNDLED_MODEL } from "../../models/own_models.ts";
+import { OWN_MODELS } from "../../models/own_models.ts";
 import { comparisonOf } from "../metrics.ts";
 import { TrainSettings } from "../settings.ts";
 import { camelCase, mapKeys, snakeCase, spellJson } from "../../lib/snake_case.ts";
@@ -147,5 +147,5 @@ export async function absolutePlaces<Settings extends Partial<Places>>(
 
 /** The absolute path of a model's folder; other models' names as they are. */
 async function absolute(model: string): Promise<string> {
-  return model !== BUNDLED_MODEL && await exists(model) ? resolve(model) : model;
+  return !OWN_MODELS.includes(model) && await exists(model) ? resolve(model) : model;
 }

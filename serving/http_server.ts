@@ -14,7 +14,9 @@ import { UserError } from "../lib/user_error.ts";
 const RESERVED_DESCRIPTORS = 128;
 /** The descriptors of a connection: the client's, and both ends of the one to Deno's server. */
 const DESCRIPTORS_PER_CONNECTION = 3;
-const BUFFER_BYTES = 65_536;
+/** The buffer of a connection that has little to say, as most: the idle ones hold theirs too. */
+const SMALL_BUFFER_BYTES = 4096;
+const LARGE_BUFFER_BYTES = 65_536;
 /** The pause before accepting again after the system had no room for a connection. */
 const ACCEPT_PAUSE_MS = 100;
 /** The time that every connection has to send something, even while others wait. */
@@ -104,6 +106,8 @@ export class HttpServer {
    */
   async shutdown(): Promise<void> {
     this.#close();
+    // Deno's server does not know those that have said nothing.
+    for (const connection of this.#connections) if (connection.isSilent) connection.close();
     await this.#server.shutdown();
     // The last answers may still be on their way to the clients.
     while (this.#connections.size > 0) await this.#change.promise;
@@ -164,9 +168,12 @@ export class HttpServer {
     this.#connections.add(connection);
     let port: number | undefined;
     try {
+      // A client that says nothing costs no second connection.
+      const beginning = await connection.beginning();
+      if (beginning === undefined) return;
       port = await connection.join(this.#server.addr);
       this.#byPort.set(port, connection);
-      await connection.relay();
+      await connection.relay(beginning);
     } catch (error) {
       if (!this.#closing) console.error(`Cannot serve a connection: ${messageOf(error)}`);
     } finally {
@@ -230,6 +237,11 @@ class Connection {
     this.#onWait = onWait;
   }
 
+  /** Whether the client has said nothing so far. */
+  get isSilent(): boolean {
+    return this.#server === undefined;
+  }
+
   /** Whether only the client can act: all requests are answered, or a body is on its way. */
   get waitsForClient(): boolean {
     return this.#requests === 0 || this.#receiving;
@@ -256,6 +268,15 @@ class Connection {
     this.#receiving = false;
   }
 
+  /** Waits for the client's first bytes; there are none if the connection ends before. */
+  async beginning(): Promise<Uint8Array | undefined> {
+    const buffer = new Uint8Array(SMALL_BUFFER_BYTES);
+    const size = await this.#client.read(buffer).catch(() => null);
+    if (size === null) return undefined;
+    this.receivedAt = performance.now();
+    return buffer.subarray(0, size);
+  }
+
   /** Connects to Deno's server, and returns the port that the server sees. */
   async join({ hostname, port }: Deno.NetAddr): Promise<number> {
     const server = await Deno.connect({ hostname, port });
@@ -264,10 +285,18 @@ class Connection {
     return server.localAddr.port;
   }
 
-  /** Carries bytes both ways until Deno's server ends the connection, or the client is gone. */
-  async relay(): Promise<void> {
+  /**
+   * Carries bytes both ways until Deno's server ends the connection, or the client is gone.
+   *
+   * @param beginning The client's first bytes.
+   */
+  async relay(beginning: Uint8Array): Promise<void> {
     const received = () => this.receivedAt = performance.now();
-    const requests = copy(this.#client, this.#server!, received).catch(() => this.close());
+    const send = async () => {
+      await writeAll(this.#server!, beginning);
+      await copy(this.#client, this.#server!, received);
+    };
+    const requests = send().catch(() => this.close());
     await copy(this.#server!, this.#client).catch(() => {});
     // After the last answer, nothing more is read from the client.
     this.close();
@@ -283,13 +312,18 @@ class Connection {
   }
 }
 
+async function writeAll(to: Deno.Conn, bytes: Uint8Array): Promise<void> {
+  for (let written = 0; written < bytes.length;) {
+    written += await to.write(bytes.subarray(written));
+  }
+}
+
 async function copy(from: Deno.Conn, to: Deno.Conn, onBytes = () => {}): Promise<void> {
-  const buffer = new Uint8Array(BUFFER_BYTES);
+  let buffer = new Uint8Array(SMALL_BUFFER_BYTES);
   for (let size; (size = await from.read(buffer)) !== null;) {
     onBytes();
-    for (let written = 0; written < size;) {
-      written += await to.write(buffer.subarray(written, size));
-    }
+    await writeAll(to, buffer.subarray(0, size));
+    if (size === SMALL_BUFFER_BYTES) buffer = new Uint8Array(LARGE_BUFFER_BYTES);
   }
   await to.closeWrite();
 }

@@ -182,6 +182,53 @@ Deno.test("permissionsOf() reads what the folders of models and runs name", asyn
   });
 });
 
+Deno.test("permissionsOf() makes Deno refuse the neighbours of what is named", async () => {
+  await inFolders(async (dir) => {
+    const environment = { get: () => undefined };
+    /** The paths that a process may not use which has the permissions of a command. */
+    const refused = async (args: string[], tries: Record<"stat" | "mkdir", string[]>) => {
+      const program = join(dir, "program.ts");
+      await Deno.writeTextFile(
+        program,
+        `for (const [name, paths] of Object.entries(${JSON.stringify(tries)})) {
+          for (const path of paths) {
+            await Deno[name](path).catch((error) => {
+              if (error instanceof Deno.errors.NotCapable) console.log(path);
+            });
+          }
+        }`,
+      );
+      const flags = await permissionsOf(args.map((arg) => arg.replace("DIR", dir)), {
+        environment,
+      });
+      const { stdout } = await new Deno.Command("deno", {
+        args: ["run", "--no-prompt", ...flags, program],
+        env: { NO_COLOR: "1" },
+      }).output();
+      return new TextDecoder().decode(stdout).trim().split("\n");
+    };
+    const at = (...names: string[]) => names.map((name) => join(dir, name));
+
+    deepStrictEqual(
+      await refused(["train", "--data", "DIR/run", "--model=DIR/base_link", "--out", "DIR/out"], {
+        stat: at("run", "run/x", "base_link/config.json", "base/config.json", "adapter", "r", ""),
+        mkdir: at("out", "out/x", "out2", "run/x", "base/onnx"),
+      }),
+      [...at("adapter", "r"), dir, ...at("out2", "run/x", "base/onnx")],
+    );
+    deepStrictEqual(
+      await refused(
+        ["eval", "--model", "DIR/base", "--file", "DIR/run/f.csv", "--per-class=DIR/p"],
+        {
+          stat: at("base/config.json", "run/f.csv", "run/training_args.json", "search"),
+          mkdir: at("base/onnx", "p", "base/x", "p2"),
+        },
+      ),
+      at("run/training_args.json", "search", "base/x", "p2"),
+    );
+  });
+});
+
 Deno.test("permissionsOf() lets a server and a worker start processes, and no other command", async () => {
   for (const command of ["serve", "worker --cluster a"]) {
     const { run, env } = await permissions(command.split(" "));

@@ -5,7 +5,8 @@
  */
 import { deepStrictEqual, match } from "node:assert";
 import { fileURLToPath } from "node:url";
-import { graft, inEmptyFolder } from "../support/graft.ts";
+import { permissionsOf } from "../../cli/least_privilege.ts";
+import { graft, inEmptyFolder, MAIN } from "../support/graft.ts";
 
 Deno.test("a user's mistake is one line and a non-zero exit", async () => {
   await inEmptyFolder(async (dir) => {
@@ -167,5 +168,20 @@ Deno.test("predict takes a table and writes it with what it predicts", async () 
     }
     const none = await graft(dir, ["predict", "--out", "out.csv", "x"]);
     deepStrictEqual(none.stderr, "error: Cannot use --out without --file\n");
+  });
+});
+
+Deno.test("a command says in one line what it may not use, and how it might", async () => {
+  await inEmptyFolder(async (dir) => {
+    const flags = await permissionsOf([], { environment: { get: () => undefined } });
+    const { code, stdout, stderr } = await new Deno.Command("deno", {
+      args: ["run", "--no-prompt", ...flags, MAIN, "predict", "--model", dir, "text"],
+      env: { NO_COLOR: "1", XDG_RUNTIME_DIR: dir },
+    }).output();
+    deepStrictEqual([code, stdout.length], [1, 0]);
+    match(
+      new TextDecoder().decode(stderr),
+      /^error: Cannot go on: Requires read access to "[^"\n]+", and a task [^\n]+ with permissions\n$/,
+    );
   });
 });

@@ -5,29 +5,24 @@
  */
 import { deepStrictEqual, match, ok } from "node:assert";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { TASK } from "../support/graft.ts";
 import { LocalHub } from "../support/local_hub.ts";
 import { writeModel } from "../support/local_server.ts";
 import { address } from "../support/server_process.ts";
-
-const MAIN = fileURLToPath(new URL("../../main.ts", import.meta.url));
-const PERMISSIONS = ["--allow-read", "--allow-write", "--allow-net", "--allow-run=deno"];
 
 function serve(runsDir: string, ...options: string[]): Deno.ChildProcess {
   return serveWith({}, runsDir, ...options);
 }
 
-/** Serves with these variables in its environment, which it may read. */
+/** Serves with these variables in its environment. */
 function serveWith(
   env: Record<string, string>,
   runsDir: string,
   ...options: string[]
 ): Deno.ChildProcess {
   const command = ["serve", "--port", "0", "--runs", runsDir, ...options];
-  const names = Object.keys(env);
-  const permissions = names.length === 0 ? PERMISSIONS : [...PERMISSIONS, `--allow-env=${names}`];
   return new Deno.Command("deno", {
-    args: ["run", "--no-prompt", ...permissions, MAIN, ...command],
+    args: [...TASK, ...command],
     env: { NO_COLOR: "1", ...env },
     stdout: "null",
     stderr: "piped",

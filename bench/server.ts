@@ -30,7 +30,13 @@ export type AdapterMode = (typeof ADAPTER_MODES)[number];
 export const BENCH_MODEL = "bench";
 
 const MAIN = fileURLToPath(new URL("../main.ts", import.meta.url));
-const PERMISSIONS = ["--allow-read", "--allow-write", "--allow-net", "--allow-run=deno"];
+const PERMISSIONS = [
+  "--allow-read",
+  "--allow-write",
+  "--allow-net",
+  "--allow-run=deno",
+  "--allow-sys=setPriority",
+];
 
 /** A server process with the models of a folder. */
 export class Server implements AsyncDisposable {

@@ -101,6 +101,8 @@ const COMMANDS: Readonly<Record<string, Needs>> = {
     opensState: true,
     listens: true,
     startsJobs: true,
+    // Requests come before the processes that train.
+    system: ["setPriority"],
     variables: ["GRAFT_API_KEY"],
   },
   worker: {

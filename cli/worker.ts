@@ -5,7 +5,6 @@
  * @module
  */
 import { Command, InvalidArgumentError } from "commander";
-import { constants, setPriority } from "node:os";
 import { parseColumnMapping } from "../data/columns.ts";
 import { readDataset } from "../data/dataset.ts";
 import { ingest } from "../data/preparation/ingest.ts";
@@ -97,9 +96,6 @@ async function runOneJob(): Promise<void> {
   }
   const stopping = new AbortController();
   void listen(lines, stopping);
-  // Only a server grants this permission, as its requests have priority.
-  const permission = await Deno.permissions.query({ name: "sys", kind: "setPriority" });
-  if (permission.state === "granted") setPriority(constants.priority.PRIORITY_LOW);
   // Ctrl-C in a terminal reaches all its processes; the server decides what to do.
   Deno.addSignalListener("SIGINT", () => {});
   setInterval(() => send({ type: "heartbeat" }), HEARTBEAT_MS);

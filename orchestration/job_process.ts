@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { constants, setPriority } from "node:os";
 import { dirname, isAbsolute, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { realPathSync } from "../lib/files.ts";
@@ -38,6 +39,13 @@ const SMALL_HEAP = "--v8-flags=--heap-growing-percent=20";
  * server.
  */
 export function spawnWorker(job: Job, { lowPriority = true } = {}): Deno.ChildProcess {
+  const child = workerCommand(job).spawn();
+  if (lowPriority) lowerPriority(child);
+  return child;
+}
+
+/** The command of a job's subprocess. */
+function workerCommand(job: Job): Deno.Command {
   const options: Deno.CommandOptions = {
     stdin: "piped",
     stdout: "piped",
@@ -46,7 +54,7 @@ export function spawnWorker(job: Job, { lowPriority = true } = {}): Deno.ChildPr
   };
   // A compiled program has its permissions built in.
   if (Deno.build.standalone) {
-    return new Deno.Command(Deno.execPath(), { args: ["worker"], ...options }).spawn();
+    return new Deno.Command(Deno.execPath(), { args: ["worker"], ...options });
   }
   const main = new URL("../main.ts", import.meta.url).href;
   const hub = namesHub(job) ? hubCacheDir() : undefined;
@@ -54,7 +62,7 @@ export function spawnWorker(job: Job, { lowPriority = true } = {}): Deno.ChildPr
   const own = OWN_PARTS.map((part) => fileURLToPath(new URL(part, import.meta.url)));
   const shared = hub === undefined ? [] : [hub];
   const permissions = [
-    `--allow-sys=systemMemoryInfo${lowPriority && mayLower() ? ",setPriority" : ""}`,
+    "--allow-sys=systemMemoryInfo",
     ...pathPermission("read", [...own, packagesDir(), ...read, ...write, ...shared]),
     ...pathPermission("write", [...write, ...shared]),
   ];
@@ -68,10 +76,21 @@ export function spawnWorker(job: Job, { lowPriority = true } = {}): Deno.ChildPr
   if (mayRead(HUB_VARIABLES[0]!)) permissions.push(`--allow-env=${HUB_VARIABLES}`);
   const heap = job.type === "ingest" ? [SMALL_HEAP] : [];
   // Under `--allow-run=deno` the name is allowed and the path of the same executable is not.
-  return new Deno.Command("deno", {
-    args: ["run", "--quiet", "--no-prompt", ...heap, ...permissions, main, "worker"],
-    ...options,
-  }).spawn();
+  const args = ["run", "--quiet", "--no-prompt", ...heap, ...permissions, main, "worker"];
+  return new Deno.Command("deno", { args, ...options });
+}
+
+/**
+ * Lowers the priority of a new subprocess, if this process may. All its threads inherit that of the
+ * first, which is all that there is so early; by the time it could do so itself, V8 has others.
+ */
+function lowerPriority({ pid }: Deno.ChildProcess): void {
+  if (!may({ name: "sys", kind: "setPriority" })) return;
+  try {
+    setPriority(pid, constants.priority.PRIORITY_LOW);
+  } catch {
+    // It has ended already.
+  }
 }
 
 /** Only the variables it needs: Deno starts nothing under CUDA hosts' `LD_LIBRARY_PATH`. */
@@ -137,11 +156,6 @@ export function hubCacheDir(): string | undefined {
 
 function may(permission: Deno.PermissionDescriptor): boolean {
   return Deno.permissions.querySync(permission).state === "granted";
-}
-
-/** Whether processes may be given a lower priority, which `--deny-sys=setPriority` forbids. */
-function mayLower(): boolean {
-  return Deno.permissions.querySync({ name: "sys", kind: "setPriority" }).state !== "denied";
 }
 
 function mayRead(variable: string): boolean {

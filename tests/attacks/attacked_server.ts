@@ -7,7 +7,8 @@ import { fileURLToPath } from "node:url";
 import { address } from "../support/server_process.ts";
 
 const MAIN = fileURLToPath(new URL("../../main.ts", import.meta.url));
-const PERMISSIONS = "--allow-read --allow-write --allow-net --allow-run=deno --allow-env";
+const PERMISSIONS =
+  "--allow-read --allow-write --allow-net --allow-run=deno --allow-sys=setPriority --allow-env";
 
 /** Options of {@link AttackedServer.start}. */
 export interface AttackedServerOptions {

@@ -117,6 +117,8 @@ const parts: (() => Promise<void>)[] = [
     seen.answers++;
     if (typeof scores === "number") seen.lost++;
     else if (!isSame(scores, expected.get(`${model} ${text}`)!)) seen.wrong++;
+    // Some of the time is left to runs and uploads.
+    await pause(40 * Math.random());
   }),
   async () => {
     const rows = Array.from({ length: 2000 }, (_, i) => `${crypto.randomUUID()},${i % 2}\n`);
@@ -143,7 +145,7 @@ const parts: (() => Promise<void>)[] = [
     await request(`${server.url}/v1/runs/${id}`, { method: "DELETE" });
   },
   async () => {
-    await pause(15_000 * Math.random());
+    await pause(5000 + 30_000 * Math.random());
     await shell(`kill -9 $(ps -o pid= --ppid ${server.process.pid} | head -1)`);
     seen.kills++;
   },

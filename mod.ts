@@ -62,7 +62,7 @@ export type { PreparedFile } from "./data/preparation/side_writer.ts";
 export type { ChunkJoin, LongTextStrategy } from "./models/text/long_texts.ts";
 export type { Mode } from "./models/tuners/tuner.ts";
 export type { MeasuredSplit } from "./training/evaluation.ts";
-export type { PartnerKind } from "./training/fit_partner.ts";
+export type { PartnerKind } from "./models/partner/partner.ts";
 export type { Side } from "./data/preparation/split.ts";
 export type { DownloadEvent } from "./models/hub.ts";
 export type { Device };

@@ -216,7 +216,9 @@ async function listen(
   { app, folder }: Service,
   { host, port, maxConnections: most, ui, workers, cluster }: Options,
 ): Promise<HttpServer> {
-  const maxConnections = connectionsPossible(folder.addressFile, most);
+  // Folders open faster, where they open at all.
+  const openable = Deno.build.os === "windows" ? folder.addressFile : folder.dir;
+  const maxConnections = connectionsPossible(openable, most);
   const server = HttpServer.listen({ hostname: host, port, maxConnections }, app.fetch);
   const address = `http://${server.address.hostname}:${server.address.port}`;
   await folder.tell(address);

@@ -69,6 +69,22 @@ const TAB_EXTENSIONS = [".tsv", ".tab"];
 /** The extensions of tables' names, the usual first. */
 export const TABLE_EXTENSIONS: readonly string[] = [".csv", ...TAB_EXTENSIONS, ...JSON_EXTENSIONS];
 
+/** The extension of tables that come with a media type. */
+export const MEDIA_TYPES: ReadonlyMap<string, string> = new Map([
+  ["text/csv", ".csv"],
+  ["application/csv", ".csv"],
+  // A browser's name for it where Excel is installed.
+  ["application/vnd.ms-excel", ".csv"],
+  // Defaults of programs; the last is that of `curl --data-binary`.
+  ["", ".csv"],
+  ["text/plain", ".csv"],
+  ["application/octet-stream", ".csv"],
+  ["application/x-www-form-urlencoded", ".csv"],
+  ["text/tab-separated-values", ".tsv"],
+  ["application/jsonl", ".jsonl"],
+  ["application/x-ndjson", ".jsonl"],
+]);
+
 /** The most rows that are read to find the delimiter. */
 const SNIFFED_ROWS = 100;
 

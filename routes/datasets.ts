@@ -11,7 +11,8 @@ import { z } from "zod";
 import { BadRows } from "../data/bad_rows.ts";
 import { DEFAULT_COLUMNS, findColumn } from "../data/columns.ts";
 import { DatasetExistsError, type DatasetLibrary, SAMPLE } from "../data/dataset_library.ts";
-import { EXTENSIONS, type IncomingFile } from "../data/preparation/ingest.ts";
+import type { IncomingFile } from "../data/preparation/ingest.ts";
+import { MEDIA_TYPES } from "../data/table.ts";
 import { DELIMITER, ENCODING } from "../data/table_settings.ts";
 import { openTable, type TableFormat } from "../data/table.ts";
 import { isDiskFull, writeFileAtomically } from "../lib/files.ts";
@@ -266,7 +267,7 @@ function reserveRoom(
  * @throws {HTTPException} 415 if its media type is another.
  */
 function extensionOf(request: Request, known: string): string {
-  const extension = EXTENSIONS.get(mediaTypeOf(request));
+  const extension = MEDIA_TYPES.get(mediaTypeOf(request));
   if (extension === undefined) throw refuseMediaType(request, known);
   return extension;
 }

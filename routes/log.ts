@@ -4,8 +4,8 @@
  * @module
  */
 import type { MiddlewareHandler } from "hono";
-import { trace } from "@opentelemetry/api";
 import { routePath } from "hono/route";
+import { openTelemetry } from "../lib/telemetry.ts";
 import type { Metrics } from "../serving/server_metrics.ts";
 
 /** A request that was answered. */
@@ -51,7 +51,7 @@ export function observeRequests(metrics: Metrics, log: Log): MiddlewareHandler {
     // Paths without a route are counted as one, as clients may invent any.
     const matched = routePath(context, -1);
     const route = matched.endsWith("*") ? "none" : matched;
-    const span = trace.getActiveSpan();
+    const span = openTelemetry?.trace.getActiveSpan();
     span?.updateName(`${METHODS.has(method) ? method : "HTTP"} ${route}`);
     span?.setAttribute("http.route", route);
     // A client may invent any number of methods.

@@ -332,7 +332,7 @@ async function copy(from: Deno.Conn, to: Deno.Conn, onBytes = () => {}): Promise
  * The number of connections that there are file descriptors for, beside those needed for everything
  * else.
  *
- * @param path A readable file, which is opened as often as possible.
+ * @param path A readable file or folder, which is opened as often as possible.
  * @param most The most connections to look for.
  * @throws {UserError} If there are descriptors for no connection.
  */

@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { metrics as openTelemetry } from "@opentelemetry/api";
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
+import { openTelemetry } from "../lib/telemetry.ts";
 
 type Labels<Label extends string> = Record<Label, string | number>;
 
@@ -15,7 +15,7 @@ export interface Instrument {
   help: string;
 }
 
-const meter = () => openTelemetry.getMeter("graft");
+const meter = () => openTelemetry?.metrics.getMeter("graft");
 
 /** A sum that only grows. */
 export class Count<Label extends string> {
@@ -25,13 +25,13 @@ export class Count<Label extends string> {
 
   constructor(registry: Registry, { name, help }: Instrument, labelNames: readonly Label[]) {
     this.prometheus = new Counter({ name, help, labelNames, registers: [registry] });
-    this.#openTelemetry = meter().createCounter(name, { description: help });
+    this.#openTelemetry = meter()?.createCounter(name, { description: help });
   }
 
   /** Adds a value. */
   add(labels: Labels<Label>, value: number = 1): void {
     this.prometheus.inc(labels, value);
-    this.#openTelemetry.add(value, labels);
+    this.#openTelemetry?.add(value, labels);
   }
 }
 
@@ -49,13 +49,13 @@ export class Distribution<Label extends string = never> {
   ) {
     this.prometheus = new Histogram({ name, help, buckets, labelNames, registers: [registry] });
     const advice = { explicitBucketBoundaries: buckets };
-    this.#openTelemetry = meter().createHistogram(name, { description: help, advice });
+    this.#openTelemetry = meter()?.createHistogram(name, { description: help, advice });
   }
 
   /** Adds a value. */
   record(value: number, labels: Partial<Labels<Label>> = {}): void {
     this.prometheus.observe(labels, value);
-    this.#openTelemetry.record(value, labels);
+    this.#openTelemetry?.record(value, labels);
   }
 }
 
@@ -81,7 +81,7 @@ export function observe<Label extends string>(
   });
   // The last time is after the end of the server, when its state is closed.
   let latest: Observation<Label>[] = [];
-  meter().createObservableGauge(name, { description: help }).addCallback(async (result) => {
+  meter()?.createObservableGauge(name, { description: help }).addCallback(async (result) => {
     latest = await Promise.try(values).catch(() => latest);
     for (const [labels, value] of latest) result.observe(value, labels);
   });

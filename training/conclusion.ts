@@ -17,7 +17,8 @@ import { evaluate, type Prediction } from "./evaluation.ts";
 import type { TrainResult } from "./events.ts";
 import { type EncodedExample, predictionsOf } from "./encoded_examples.ts";
 import { linearBaseline } from "./baseline_predictions.ts";
-import { fitPartner, type PartnerKind } from "./fit_partner.ts";
+import type { PartnerKind } from "../models/partner/partner.ts";
+import { fitPartner } from "./fit_partner.ts";
 import { rivalOf } from "./rival.ts";
 
 /** Labelled texts, and the logits of the network for them. */

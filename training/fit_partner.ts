@@ -10,12 +10,6 @@ import { Partner } from "../models/partner/partner.ts";
 import { PooledPartner } from "../models/partner/partner_file.ts";
 import { fitScales, LEAST_GAIN, type LogitRows } from "./stacking.ts";
 
-/** A value of `--partner`. */
-export type PartnerKind = "ngrams" | "none";
-
-/** All values of `--partner`. */
-export const PARTNERS: readonly PartnerKind[] = ["ngrams", "none"];
-
 /** The most texts times labels with which a second partner takes only seconds. */
 const MAX_TRIED = 500_000;
 

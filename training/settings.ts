@@ -14,6 +14,7 @@ import type { SchemasOf } from "../lib/schemas_of.ts";
 import { bert } from "../models/families/bert.ts";
 import type { Family } from "../models/family.ts";
 import { BUNDLED_MODEL, SCRATCH_MODELS, scratchSizeOf } from "../models/own_models.ts";
+import { PARTNERS } from "../models/partner/partner.ts";
 import { CHUNK_JOINS, LONG_TEXTS, type LongTexts } from "../models/text/long_texts.ts";
 import {
   MODES,
@@ -25,7 +26,6 @@ import {
 } from "../models/tuners/tuner.ts";
 import { CLASS_WEIGHTS } from "./class_weights.ts";
 import { COMPARED, isMetricOf, METRICS } from "./metrics.ts";
-import { PARTNERS } from "./fit_partner.ts";
 import type { TrainSettingsInput } from "./settings_input.ts";
 
 /** The name of a model; one that begins with `scratch:` must be a known one. */

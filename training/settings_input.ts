@@ -7,7 +7,7 @@ import type { ProblemType } from "../data/labels.ts";
 import type { ChunkJoin, LongTextStrategy } from "../models/text/long_texts.ts";
 import type { Mode } from "../models/tuners/tuner.ts";
 import type { Device } from "../onnx/runtime/device.ts";
-import type { PartnerKind } from "./fit_partner.ts";
+import type { PartnerKind } from "../models/partner/partner.ts";
 import type { Compared } from "./metrics.ts";
 
 /**

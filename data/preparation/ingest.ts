@@ -10,7 +10,7 @@ import { pipeline } from "node:stream/promises";
 import { readDataset, SPLIT_FILES, writeDataset } from "../dataset.ts";
 import type { Columns } from "../columns.ts";
 import type { ProblemType } from "../labels.ts";
-import { TABLE_EXTENSIONS } from "../table.ts";
+import { MEDIA_TYPES, TABLE_EXTENSIONS } from "../table.ts";
 import { writeFileAtomically, writeJson } from "../../lib/files.ts";
 import { UserError } from "../../lib/user_error.ts";
 import { audit, type AuditOptions } from "./audit.ts";
@@ -44,22 +44,6 @@ export interface IncomingDataset {
   /** The file for its audit. */
   auditFile: string;
 }
-
-/** File name extensions by media type. */
-export const EXTENSIONS: ReadonlyMap<string, string> = new Map([
-  ["text/csv", ".csv"],
-  ["application/csv", ".csv"],
-  // A browser's name for it where Excel is installed.
-  ["application/vnd.ms-excel", ".csv"],
-  // Defaults of programs; the last is that of `curl --data-binary`.
-  ["", ".csv"],
-  ["text/plain", ".csv"],
-  ["application/octet-stream", ".csv"],
-  ["application/x-www-form-urlencoded", ".csv"],
-  ["text/tab-separated-values", ".tsv"],
-  ["application/jsonl", ".jsonl"],
-  ["application/x-ndjson", ".jsonl"],
-]);
 
 /** The part of a form that is split. */
 const WHOLE = "file";
@@ -150,8 +134,8 @@ async function readForm(file: string, formType: string, dir: string): Promise<Ma
 function pathOf(part: string, fileName: string | undefined, mediaType: string): string | undefined {
   const given = extname(fileName ?? "").toLowerCase();
   if (part === WHOLE) {
-    const known = new Set(EXTENSIONS.values());
-    return `whole${known.has(given) ? given : EXTENSIONS.get(mediaType) ?? ".csv"}`;
+    const known = new Set(MEDIA_TYPES.values());
+    return `whole${known.has(given) ? given : MEDIA_TYPES.get(mediaType) ?? ".csv"}`;
   }
   const split = new Map<string, string>(Object.entries(SPLIT_FILES)).get(part);
   return split?.replace(/\.csv$/, TABLE_EXTENSIONS.includes(given) ? given : ".csv");

@@ -15,6 +15,12 @@ export interface LabelledText {
   label: string;
 }
 
+/** The partners that a network can get. */
+export const PARTNERS = ["ngrams", "none"] as const;
+
+/** One of {@link PARTNERS}. */
+export type PartnerKind = typeof PARTNERS[number];
+
 /** Labelled texts by index: an array, or texts that are read from a file on demand. */
 export interface LabelledTexts {
   readonly length: number;

@@ -17,8 +17,6 @@ const MAX_REMEMBERED = 2 ** 16;
 const CLUSTERED =
   /[ -~]?[^ -~]+(?:(?<=[\u0600-\u0605\u06DD\u070F\u08E2\u0D4E\u{110BD}\u{111C2}\u{111C3}])[ -~][^ -~]*)*/gu;
 
-const clusters = new Intl.Segmenter("und", { granularity: "grapheme" });
-
 /**
  * The function that a map describes.
  *
@@ -27,6 +25,7 @@ const clusters = new Intl.Segmenter("und", { granularity: "grapheme" });
  */
 export function precompiledMap(base64: string): (text: string) => string {
   const { units, replacements } = decode(base64);
+  const clusters = new Intl.Segmenter("und", { granularity: "grapheme" });
   const encoder = new TextEncoder();
   const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 

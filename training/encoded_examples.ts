@@ -31,10 +31,12 @@ export interface EncodedExample {
   more?: TokenIds[];
   /** The places of its classes among the labels, or its number. */
   target: readonly number[];
+  /** The probabilities of the labels that it is trained on in place of its target. */
+  softTarget?: readonly number[] | undefined;
 }
 
 /** The part of an example that a step needs. */
-export type TrainedExample = Pick<EncodedExample, "ids" | "target">;
+export type TrainedExample = Pick<EncodedExample, "ids" | "target" | "softTarget">;
 
 /** The rows of the training file that a run is trained on. */
 export function trainingRows(
@@ -135,7 +137,9 @@ function trainingFeeds(
     labels: {
       type: "float32",
       shape: [examples.length, problem.labels.length],
-      data: Float32Array.from(examples.flatMap(({ target }) => targetRow(target, problem))),
+      data: Float32Array.from(
+        examples.flatMap(({ target, softTarget }) => softTarget ?? targetRow(target, problem)),
+      ),
     },
     example_weights: {
       type: "float32",

@@ -41,6 +41,8 @@ export interface GrowingTextsOptions {
   onProgress(texts: number): void;
 }
 
+/** The most texts that are encoded before the run begins; more are encoded while it goes on. */
+export const MOST_AT_ONCE = 20_000;
 /** The most texts that one call encodes. */
 export const CALL_TEXTS = 800;
 const BYTES = Uint32Array.BYTES_PER_ELEMENT;

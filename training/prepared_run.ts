@@ -9,7 +9,7 @@ import { type Dataset, digestOf } from "../data/dataset.ts";
 import { type Examples, labelsOfRows } from "../data/example_file.ts";
 import { classNames, type Problem } from "../data/labels.ts";
 import { leakageLine } from "../data/preparation/leakage.ts";
-import { counted, listOf } from "../lib/format.ts";
+import { count, counted, listOf } from "../lib/format.ts";
 import { UserError } from "../lib/user_error.ts";
 import { familyOf, tuningDefaults } from "../models/family.ts";
 import { type ModelConfig, problemOf } from "../models/formats/config.ts";
@@ -27,10 +27,12 @@ import { checkOutDir, lockRun, prepareOutDir, readUnfinishedRun } from "./folder
 import { TrainerState } from "./folder/trainer_state.ts";
 import { writeTrainingArgs } from "./folder/training_args.ts";
 import { frozenParameters } from "./freeze.ts";
+import { MOST_AT_ONCE } from "./encoded_texts.ts";
 import { trainingGraphs } from "./graphs.ts";
 import { initialModel, resumedModel, type Tuning } from "./initial_model.ts";
 import { optimizerOf } from "./optimizer.ts";
 import { type PartsPlan, planParts } from "./parts.ts";
+import { softTargets } from "./soft_targets.ts";
 import { longTextsOf, type TrainSettings, withModelDefaults } from "./settings.ts";
 import { type StepPlan, stepPlan } from "./step_plan.ts";
 import { type TrainingTexts, trainingTexts } from "./training_texts.ts";
@@ -120,6 +122,7 @@ export async function prepareRun(
   const encoding = trainingTexts(sampled.train, {
     tokenizer,
     problem,
+    softTargets: softTargetsOf(sampled.train, problem, settings),
     onProgress: (texts) => onEvent({ type: "encoding", texts, total: sampled.train.length }),
   });
   // While the device and the Workers start.
@@ -265,6 +268,22 @@ async function startingModel(
 
 function* textsOf(rows: Examples): Generator<string> {
   for (const { text } of rows) yield text;
+}
+
+/** @throws {UserError} If there are too many texts to learn their n-grams several times over. */
+function softTargetsOf(
+  train: Examples,
+  problem: Problem,
+  { distillation }: TrainSettings,
+): number[][] | undefined {
+  if (distillation === 0) return undefined;
+  if (train.length > MOST_AT_ONCE) {
+    throw new UserError(
+      `Cannot use --distillation ${distillation}: there are ${count(train.length)} texts for ` +
+        `training, and it takes at most ${count(MOST_AT_ONCE)}; use 0`,
+    );
+  }
+  return softTargets([...train], problem, distillation);
 }
 
 function lossWeightsOf(

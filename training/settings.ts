@@ -115,6 +115,10 @@ const SHAPE = {
     "A model beside the network, kept where it helps on the validation file: a linear one on " +
       "n-grams of words and characters, whose logits are added",
   ),
+  distillation: between(0, 1).default(0).describe(
+    "The share of what the network is taught that n-grams give, learned from the other texts; on few " +
+      "texts a network that is used without its partner does better with 0.5",
+  ),
   patience: whole(1).optional().describe(
     "Stop after this many epochs without a better one",
   ),
@@ -164,6 +168,9 @@ export const TrainSettings = z.strictObject(SHAPE).superRefine((settings, contex
   }
   for (const { key, message, needs } of tunerOf(settings.mode).faults(settings)) {
     fault(key, message, needs);
+  }
+  if (settings.distillation > 0 && problemType !== "single_label_classification") {
+    fault("distillation", `it needs one class a text, and the problem is ${problemType}`);
   }
   const { longTexts, stride, chunkJoin, maxLength } = settings;
   if (longTexts !== "chunk") {

@@ -83,6 +83,8 @@ export interface TrainSettingsInput {
   loraTargets?: string | undefined;
   /** A model beside the network, kept where it helps; `ngrams` by default. */
   partner?: PartnerKind | undefined;
+  /** The share of the targets that n-grams give, from 0 to 1; 0 by default. */
+  distillation?: number | undefined;
   /** The epochs without a better one after which training stops; by default it goes on. */
   patience?: number | undefined;
   /** The measure of the best epoch; by default as the kind of problem needs. */

@@ -209,7 +209,11 @@ function prepareStep(
   { texts, config, lossWeights }: PreparedRun,
 ): PreparedStep {
   const examples = parts.map((part) =>
-    part.map((row) => ({ ids: texts.ids(row), target: texts.target(row) }))
+    part.map((row) => ({
+      ids: texts.ids(row),
+      target: texts.target(row),
+      softTarget: texts.softTarget(row),
+    }))
   );
   const tokens = examples.flat().reduce((sum, { ids }) => sum + ids.length, 0);
   return { parts: stepFeeds(examples, config, lossWeights), tokens };

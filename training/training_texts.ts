@@ -18,7 +18,13 @@ import {
   unknownShare,
 } from "../models/text/tokenizer.ts";
 import type { EncodedBatch } from "./encoded_batch.ts";
-import { CALL_TEXTS, type EncodedTexts, encodedTexts, GrowingTexts } from "./encoded_texts.ts";
+import {
+  CALL_TEXTS,
+  type EncodedTexts,
+  encodedTexts,
+  GrowingTexts,
+  MOST_AT_ONCE,
+} from "./encoded_texts.ts";
 import { EncodingWorkers } from "./encoding_workers.ts";
 import {
   type EncodedExample,
@@ -28,14 +34,14 @@ import {
   targets,
 } from "./encoded_examples.ts";
 
-/** The most texts that are encoded before the run begins; more are encoded while it goes on. */
-const MOST_AT_ONCE = 20_000;
 /** The number of texts in the sample that describes a large data set. */
 const SAMPLE = 1000;
 /** The texts that a run is trained on. */
 export interface TrainingTexts extends EncodedTexts, AsyncDisposable {
   /** The places of a text's classes among the labels, or its number. */
   target(row: number): readonly number[];
+  /** The probabilities that a text is trained on in place of its classes, if there are any. */
+  softTarget(row: number): readonly number[] | undefined;
   /** The numbers of tokens that texts may have: all that occur, or all that are possible. */
   possibleLengths: readonly number[];
   /** The loss of tokens on the way into the model, in all texts or in a sample. */
@@ -54,6 +60,8 @@ export interface TrainingTexts extends EncodedTexts, AsyncDisposable {
 export interface TrainingTextsOptions {
   tokenizer: Tokenizer;
   problem: Problem;
+  /** What the texts of a small data set are trained on in place of their labels, `[texts][labels]`. */
+  softTargets?: readonly (readonly number[])[] | undefined;
   /** Called with the number of texts encoded so far, where encoding takes long. */
   onProgress?: (texts: number) => void;
   /** The most texts that are encoded before the run begins. */
@@ -83,12 +91,16 @@ export async function trainingTexts(
     return { ...await growingTexts(rows, options), possibleLengths };
   }
   const { examples, loss, unknownShare } = encodeExamples(rows, tokenizer, problem);
-  const trained = inChunks(examples);
+  const { softTargets } = options;
+  const trained = inChunks(
+    examples.map((example, i) => ({ ...example, softTarget: softTargets?.[i] })),
+  );
   const encoded = encodedTexts(trained);
   return {
     ...encoded,
     possibleLengths: possibleLengths ?? [...new Set(Array.from(encoded.lengths))],
     target: (row) => trained[row]!.target,
+    softTarget: (row) => trained[row]!.softTarget,
     loss,
     unknownShare,
     note: undefined,
@@ -123,6 +135,7 @@ async function growingTexts(
     ready: (rows) => texts.ready(rows),
     ids: (row) => texts.ids(row),
     target: (row) => targetOf(rows.label(row)),
+    softTarget: () => undefined,
     loss,
     unknownShare: unknownShare(texts.counts),
     note: `Texts are encoded during training; the shares of long texts and unknown tokens are ` +
@@ -179,6 +192,7 @@ async function chunkedTexts(
     ready: () => Promise.resolve(),
     ids: (row) => tokens.row(row),
     target: (row) => targetOf(rows.label(textOf[row]!)),
+    softTarget: () => undefined,
     possibleLengths: [...new Set(tokens.lengths)],
     loss,
     unknownShare: unknownShare(counts),

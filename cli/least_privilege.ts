@@ -40,7 +40,7 @@ interface Needs {
   servers?: Readonly<Record<string, readonly string[]>>;
   /** Whether it listens at `--host` and `--port`. */
   listens?: true;
-  /** Whether it starts processes for jobs, which may name models of the hub, where `bases` do. */
+  /** Whether it starts processes for jobs. */
   startsJobs?: true;
   /** Whether it reaches the hub whatever its options name. */
   usesHub?: true;
@@ -145,11 +145,9 @@ export async function permissionsOf(
   const args = words.includes("--") ? words.slice(0, words.indexOf("--")) : words;
   const values = (options: readonly string[] = []) =>
     options.flatMap((option) => valuesOf(args, option));
-  const lastOf = (option: string, otherwise?: string) => valuesOf(args, option).at(-1) ?? otherwise;
-
   const inputs = needs.readsWords ? argumentsOf(words.slice(2)) : [];
   const folders = Object.entries(needs.folders ?? {}).flatMap(([option, otherwise]) =>
-    lastOf(option, otherwise) ?? []
+    lastOf(args, option) ?? otherwise ?? []
   );
   const models = needs.usesModels ? await modelsOf(args) : [];
   const runs = needs.readsTheirData ? models.map(runOf) : [];
@@ -160,9 +158,6 @@ export async function permissionsOf(
   ];
   const adaptersBases = models.flatMap((dir) => stringsIn(dir, "base_model_name_or_path"));
   const data = [...runs, ...resumed].flatMap((dir) => stringsIn(dir, "data", "texts"));
-  const kv = lastOf("kv", join(lastOf("runs", "runs")!, STATE_FILE))!;
-  // The lock is beside the file to which links lead.
-  const state = needs.opensState && !isUrl(kv) ? [kv, `${realPath(kv) ?? kv}.lock`] : [];
   const downloads = needs.usesHub || bases.some(isOnHub);
   const hub = downloads || adaptersBases.some(isOnHub) ? hubCacheDir(environment) : [];
   const files = [
@@ -175,7 +170,7 @@ export async function permissionsOf(
     ...files.flatMap((file) => [file, `${file}.partial`]),
     // Models of 8 bits and digests are kept there.
     ...models.map((dir) => join(dir, "onnx")),
-    ...state,
+    ...needs.opensState ? stateFiles(args) : [],
     ...downloads ? hub : [],
     ...temporaryDir === undefined ? [] : [temporaryDir],
   ].map((path) => resolve(path));
@@ -196,11 +191,11 @@ export async function permissionsOf(
     ].flatMap(withTarget),
     ...write,
   ];
-  const isMember = needs.listens && valuesOf(args, "cluster").length > 0;
+  const isMember = needs.listens && lastOf(args, "cluster") !== undefined;
   const net = [
     ...await serversOf(needs, args),
-    ...needs.listens ? listened(lastOf("host", "127.0.0.1")!, lastOf("port", "8000")!) : [],
-    ...needs.opensState && isUrl(kv) ? hostOf(kv) : [],
+    ...needs.listens ? listened(args) : [],
+    ...needs.opensState && isUrl(stateOf(args)) ? hostOf(stateOf(args)) : [],
     ...downloads ? [...HUB_HOSTS, ...mirrorOf(environment)] : [],
   ];
   const system = [...needs.system ?? [], ...isMember ? ["systemMemoryInfo"] : []];
@@ -236,6 +231,11 @@ function valuesOf(args: readonly string[], option: string): string[] {
     const end = more.findIndex((word) => word.startsWith("-"));
     return option === "texts" ? [first, ...end < 0 ? more : more.slice(0, end)] : [first];
   });
+}
+
+/** The value of an option that takes the last one. */
+function lastOf(args: readonly string[], option: string): string | undefined {
+  return valuesOf(args, option).at(-1);
 }
 
 /**
@@ -292,6 +292,17 @@ function stringsIn(dir: string, ...keys: string[]): string[] {
   return found.filter((value) => typeof value === "string");
 }
 
+/** The file or URL of a server's state. */
+function stateOf(args: readonly string[]): string {
+  return lastOf(args, "kv") ?? join(lastOf(args, "runs") ?? "runs", STATE_FILE);
+}
+
+/** The files of a server's state; its lock is beside the file to which links lead. */
+function stateFiles(args: readonly string[]): string[] {
+  const kv = stateOf(args);
+  return isUrl(kv) ? [] : [kv, `${realPath(kv) ?? kv}.lock`];
+}
+
 function isOnHub(model: string): boolean {
   return isHubName(model) && !isFolder(model);
 }
@@ -344,7 +355,7 @@ async function serversOf({ servers = {} }: Needs, args: readonly string[]): Prom
     const given = valuesOf(args, option).flatMap((urls) => urls.split(","));
     hosts.push(...given.flatMap(hostOf), ...given.length === 0 ? otherwise : []);
     if (option !== "server" || given.length > 0) continue;
-    const address = await serverAddress(valuesOf(args, "runs").at(-1) ?? "runs");
+    const address = await serverAddress(lastOf(args, "runs") ?? "runs");
     hosts.push(...hostOf(address ?? ""));
   }
   return hosts;
@@ -361,7 +372,9 @@ function hostOf(text: string): string[] {
 }
 
 /** What a server needs to listen; with port 0 it is given one. */
-function listened(host: string, port: string): string[] {
+function listened(args: readonly string[]): string[] {
+  const host = lastOf(args, "host") ?? "127.0.0.1";
+  const port = lastOf(args, "port") ?? "8000";
   const own = hostOf(`http://${host.includes(":") ? `[${host}]` : host}:${port}`);
   return [
     ...port === "0" ? own.map((address) => address.replace(/:0$/, "")) : own,

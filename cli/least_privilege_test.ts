@@ -269,6 +269,12 @@ Deno.test("permissionsOf() names no path but given ones, whatever the arguments"
   }));
 });
 
+Deno.test("permissionsOf() gives a folder of its own for temporary files", async () => {
+  const surroundings = { environment: { get: () => undefined }, temporaryDir: "/t" };
+  const flags = await permissionsOf(["train", "--out", "/o"], surroundings);
+  for (const flag of ["--allow-read=/t", "--allow-write=/t"]) ok(flags.includes(flag));
+});
+
 Deno.test("permissionsOf() names no path that Deno would take for two", async () => {
   deepStrictEqual((await permissions(["serve", "--runs", "/a,b"]))["read"], ["all"]);
 });

@@ -27,7 +27,7 @@ import type { MemberOptions, SharedConfig } from "../orchestration/cluster/membe
 import { API_KEYS, type ApiKey, ApiKeyFile, apiKeysOf } from "./access.ts";
 import { borrowModel, InferenceError, Predictor } from "../serving/predictor.ts";
 import { RUNS_DIR } from "../training/folder/run_folder.ts";
-import { type AppOptions, createApp } from "./app.ts";
+import type { AppOptions, createApp } from "./app.ts";
 import { Drain } from "./drain.ts";
 import type { ServiceOptions } from "./service_options.ts";
 
@@ -50,6 +50,7 @@ export class Service implements AsyncDisposable {
   #stopping = false;
 
   private constructor(
+    makeApp: typeof createApp,
     options: ServiceOptions,
     parts: Pick<
       AppOptions,
@@ -73,7 +74,7 @@ export class Service implements AsyncDisposable {
     this.#supervisor = supervisor;
     this.#drain = new Drain();
     this.#resources = resources;
-    this.app = createApp({
+    this.app = makeApp({
       allowedBases: [],
       ...options,
       ...parts,
@@ -117,8 +118,9 @@ export class Service implements AsyncDisposable {
         idleMs: options.idleUnloadMs,
       }),
     );
-    // The executor starts while everything else does.
+    // The executor starts while everything else does, and the code of the routes is loaded.
     cache.executor().catch(() => {});
+    const { createApp } = await import("./app.ts");
 
     const { heartbeatTimeoutMs = 120_000, cluster } = options;
     const ingestion = new Ingestion();
@@ -163,7 +165,7 @@ export class Service implements AsyncDisposable {
     const apiKeys = [...options.apiKeys ?? []];
     if (clusterKeys !== undefined) opened.use(followKeys(clusterKeys, apiKeys));
     const parts = { cache, datasets, hideFolders, models, runsDir, store, supervisor, apiKeys };
-    return new Service(options, parts, folder, opened.move());
+    return new Service(createApp, options, parts, folder, opened.move());
   }
 
   /**

@@ -79,7 +79,7 @@ export function findColumns(
 ): Columns {
   const { text, label } = columns;
   const isUnknown = (kind: keyof Columns) =>
-    columns[kind] === DEFAULT_COLUMNS[kind] && !hasColumn(header, kind, columns);
+    columns[kind] === DEFAULT_COLUMNS[kind] && guessed(header, kind, columns[kind]) === undefined;
   if (isUnknown("text") && isUnknown("label")) {
     throw readError(
       file,
@@ -102,6 +102,18 @@ export function hasColumn(
   return header.includes(columns[kind]) || usualColumns(header, kind).length > 0;
 }
 
+/** The column of that name, or the only one that may be it. */
+function guessed(
+  header: readonly string[],
+  kind: keyof Columns,
+  wanted: string,
+): string | undefined {
+  if (header.includes(wanted)) return wanted;
+  const usual = usualColumns(header, kind);
+  const [guess] = usual.filter((name) => name.toLowerCase() === wanted).concat(usual);
+  return usual.length === 1 || guess?.toLowerCase() === wanted ? guess : undefined;
+}
+
 function usualColumns(header: readonly string[], kind: keyof Columns): string[] {
   return header.filter((name) =>
     USUAL_NAMES[kind].includes(name.toLowerCase().replaceAll(/[\s-]+/g, "_"))
@@ -115,14 +127,14 @@ export function findColumn(
   kind: keyof Columns,
   wanted: string,
 ): string {
-  if (header.includes(wanted)) return wanted;
   const found = listed(header);
   if (wanted !== DEFAULT_COLUMNS[kind]) {
+    if (header.includes(wanted)) return wanted;
     throw readError(file, `expected a column '${wanted}', found ${found}`);
   }
+  const guess = guessed(header, kind, wanted);
+  if (guess !== undefined) return guess;
   const usual = usualColumns(header, kind);
-  const [guess] = usual.filter((name) => name.toLowerCase() === wanted).concat(usual);
-  if (usual.length === 1 || guess?.toLowerCase() === wanted) return guess!;
   throw readError(
     file,
     usual.length === 0

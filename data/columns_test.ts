@@ -51,6 +51,12 @@ for (
       "expected a column 'text', found 'x', 'label': name yours with --text",
     ],
     [
+      ["title", "body", "x"],
+      DEFAULT_COLUMNS,
+      "expected columns 'text' and 'label', found 'title', 'body', 'x': name yours with --text and " +
+      "--label",
+    ],
+    [
       ["text^label"],
       DEFAULT_COLUMNS,
       "expected columns 'text' and 'label', found 'text^label': name yours with --text and " +

@@ -44,6 +44,9 @@ export function clusterCommand(): Command {
   return command;
 }
 
+/** How long a command waits for nodes that elect a leader, as they do when one of them has ended. */
+const PATIENCE_MS = 30_000;
+
 /** Runs a task as a member of the cluster, with a temporary folder. */
 async function withMember(
   flags: ClusterFlags,
@@ -54,7 +57,10 @@ async function withMember(
   const { ClusterMember } = await import("../orchestration/cluster/member.ts");
   const runsDir = await Deno.makeTempDir();
   try {
-    await using member = await ClusterMember.join({ ...options, runsDir }, () => Promise.resolve());
+    await using member = await ClusterMember.join(
+      { ...options, runsDir, patienceMs: PATIENCE_MS },
+      () => Promise.resolve(),
+    );
     await work(member);
   } finally {
     await Deno.remove(runsDir, { recursive: true });

@@ -116,12 +116,19 @@ export class JetStreamRunStore extends RunStore {
    * claimed.
    */
   static async open(cluster: Cluster, offer?: Offer): Promise<JetStreamRunStore> {
-    const runs = await WatchedBucket.open<StoredRun, RunEntry>(
-      cluster,
-      "runs",
-      ({ run }) => ({ ...summaryOf(run), id: run.id, created_at: run.created_at }),
+    using opened = new DisposableStack();
+    const runs = opened.adopt(
+      await WatchedBucket.open<StoredRun, RunEntry>(
+        cluster,
+        "runs",
+        ({ run }) => ({ ...summaryOf(run), id: run.id, created_at: run.created_at }),
+      ),
+      (it) => it.close(),
     );
-    const evaluations = await WatchedBucket.open(cluster, "evaluations", (it: Evaluation) => it);
+    const evaluations = opened.adopt(
+      await WatchedBucket.open(cluster, "evaluations", (it: Evaluation) => it),
+      (it) => it.close(),
+    );
     const requests = await cluster.bucket("requests", { ttlMs: IDEMPOTENCY_MS });
     const streams = { events: await cluster.events(), queue: await cluster.queue() };
     const consumers: Consumer[] = [];
@@ -129,6 +136,7 @@ export class JetStreamRunStore extends RunStore {
       const filter = `${cluster.name}.queue.${name}.>`;
       consumers.push(await cluster.consumer(streams.queue, name, filter));
     }
+    opened.move();
     return new JetStreamRunStore(cluster, runs, evaluations, requests, streams, consumers);
   }
 

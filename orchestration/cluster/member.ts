@@ -37,6 +37,7 @@ export class ClusterMember implements AsyncDisposable {
   readonly models: PublishedModels;
   readonly files: ClusterFiles;
   readonly config: SharedConfig;
+  readonly #resources: AsyncDisposableStack;
 
   private constructor(
     cluster: Cluster,
@@ -45,6 +46,7 @@ export class ClusterMember implements AsyncDisposable {
     models: PublishedModels,
     files: ClusterFiles,
     config: SharedConfig,
+    resources: AsyncDisposableStack,
   ) {
     this.cluster = cluster;
     this.store = store;
@@ -52,6 +54,7 @@ export class ClusterMember implements AsyncDisposable {
     this.models = models;
     this.files = files;
     this.config = config;
+    this.#resources = resources;
   }
 
   /**
@@ -68,23 +71,24 @@ export class ClusterMember implements AsyncDisposable {
       ? await BucketBlobs.open(cluster)
       : new FolderBlobs(artifactsDir);
     const artifacts = new Artifacts(blobs);
-    const store = await JetStreamRunStore.open(cluster, offer);
+    const store = opened.adopt(await JetStreamRunStore.open(cluster, offer), (it) => it.close());
     const datasetsDir = join(runsDir, "datasets");
     const folders = new FetchedFolders(artifacts, budgetBytes);
     await folders.find([runsDir, datasetsDir, join(runsDir, REPORTS_DIR)]);
-    const datasets = await ClusterDatasets.open(cluster, artifacts, folders, datasetsDir, ingest);
-    const models = await PublishedModels.open(cluster);
+    const datasets = opened.adopt(
+      await ClusterDatasets.open(cluster, artifacts, folders, datasetsDir, ingest),
+      (it) => it.close(),
+    );
+    const models = opened.adopt(await PublishedModels.open(cluster), (it) => it.close());
     const files = new ClusterFiles(artifacts, models, datasets, folders, runsDir);
-    const config = await WatchedBucket.open<object>(cluster, "config", (it) => it);
-    opened.move();
-    return new ClusterMember(cluster, store, datasets, models, files, config);
+    const config = opened.adopt(
+      await WatchedBucket.open<object>(cluster, "config", (it) => it),
+      (it) => it.close(),
+    );
+    return new ClusterMember(cluster, store, datasets, models, files, config, opened.move());
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.store.close();
-    this.datasets.close();
-    this.models.close();
-    this.config.close();
-    await this.cluster[Symbol.asyncDispose]();
+    await this.#resources.disposeAsync();
   }
 }

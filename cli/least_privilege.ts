@@ -9,7 +9,8 @@
 import { basename, dirname, join, resolve } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { packagesDir, pathPermission, SYSTEM_VARIABLES } from "../lib/permissions.ts";
+import { realPathSync } from "../lib/files.ts";
+import { packagesDir, pathPermission, SYSTEM_VARIABLES, withTarget } from "../lib/permissions.ts";
 import { cacheDirOf, HUB_HOSTS, HUB_VARIABLES, isHubName } from "../models/hub_cache.ts";
 import { NATIVE_PACKAGES } from "../onnx/runtime/device.ts";
 import { serverAddress, STATE_FILE } from "../orchestration/server_state.ts";
@@ -173,7 +174,7 @@ export async function permissionsOf(
     ...needs.opensState ? stateFiles(args) : [],
     ...downloads ? hub : [],
     ...temporaryDir === undefined ? [] : [temporaryDir],
-  ].map((path) => resolve(path));
+  ].flatMap(withTarget);
   const read = [
     fileURLToPath(new URL("../", import.meta.url)),
     packagesDir(),
@@ -244,7 +245,7 @@ function lastOf(args: readonly string[], option: string): string | undefined {
  */
 function argumentsOf(args: readonly string[]): string[] {
   return args.filter((arg, i) =>
-    !arg.startsWith("-") && (!args[i - 1]?.startsWith("-") || realPath(arg) !== undefined)
+    !arg.startsWith("-") && (!args[i - 1]?.startsWith("-") || infoOf(arg) !== undefined)
   );
 }
 
@@ -300,7 +301,7 @@ function stateOf(args: readonly string[]): string {
 /** The files of a server's state; its lock is beside the file to which links lead. */
 function stateFiles(args: readonly string[]): string[] {
   const kv = stateOf(args);
-  return isUrl(kv) ? [] : [kv, `${realPath(kv) ?? kv}.lock`];
+  return isUrl(kv) ? [] : [kv, `${realPathSync(kv)}.lock`];
 }
 
 function isOnHub(model: string): boolean {
@@ -308,10 +309,14 @@ function isOnHub(model: string): boolean {
 }
 
 function isFolder(path: string): boolean {
+  return infoOf(path)?.isDirectory ?? false;
+}
+
+function infoOf(path: string): Deno.FileInfo | undefined {
   try {
-    return Deno.statSync(path).isDirectory;
+    return Deno.statSync(path);
   } catch {
-    return false;
+    return undefined;
   }
 }
 
@@ -321,20 +326,6 @@ function hubCacheDir(environment: Environment): string[] {
     return [cacheDirOf(environment)];
   } catch {
     return [];
-  }
-}
-
-/** An absolute path, and the one that it leads to, under which adapters' bases are told apart. */
-function withTarget(path: string): string[] {
-  return [resolve(path), realPath(path) ?? []].flat();
-}
-
-/** The place that a path leads to, behind all links; `undefined` if it leads nowhere. */
-function realPath(path: string): string | undefined {
-  try {
-    return Deno.realPathSync(path);
-  } catch {
-    return undefined;
   }
 }
 

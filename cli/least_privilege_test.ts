@@ -278,3 +278,13 @@ Deno.test("permissionsOf() gives a folder of its own for temporary files", async
 Deno.test("permissionsOf() names no path that Deno would take for two", async () => {
   deepStrictEqual((await permissions(["serve", "--runs", "/a,b"]))["read"], ["all"]);
 });
+
+Deno.test("permissionsOf() names a folder behind a link by both its names, also one to be made", async () => {
+  await inFolders(async (dir) => {
+    const names = [join(dir, "base_link"), join(dir, "base")];
+    const served = await permissions(["serve", "--runs", names[0]!]);
+    ok(names.every((path) => served["write"]!.includes(path)));
+    const trained = await permissions(["train", "--out", join(names[0]!, "a", "b")]);
+    ok(names.every((path) => trained["write"]!.includes(join(path, "a", "b"))));
+  });
+});

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { join, sep } from "node:path";
+import { basename, dirname, join, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 
 /**
@@ -15,6 +15,22 @@ export function pathPermission(name: "read" | "write" | "ffi", paths: readonly s
   if (paths.some((path) => path.includes(","))) return [`--allow-${name}`];
   // A flag for each, as Linux limits the length of one word.
   return [...new Set(paths)].map((path) => `--allow-${name}=${path}`);
+}
+
+/** A path, and the one that it leads to behind all links: Deno asks about either. */
+export function withTarget(path: string): string[] {
+  const whole = resolve(path);
+  return [whole, targetOf(whole)];
+}
+
+/** The place that a path leads to, or will once it has been made. */
+function targetOf(path: string): string {
+  try {
+    return Deno.realPathSync(path);
+  } catch {
+    const dir = dirname(path);
+    return dir === path ? path : join(targetOf(dir), basename(path));
+  }
 }
 
 /** The folder of the npm packages, some of which read files of their own. */

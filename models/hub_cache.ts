@@ -1,6 +1,6 @@
 /**
- * The hosts, the names and the cache of the Hugging Face hub. It imports little, as processes that only start
- * others use it.
+ * The hosts, the names and the cache of the Hugging Face hub. It imports little, as processes that
+ * only start others use it.
  *
  * @module
  */

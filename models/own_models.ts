@@ -3,6 +3,7 @@
  *
  * @module
  */
+
 /** The sizes that can be trained from random weights, by the name in `scratch:NAME`. */
 export const SCRATCH_SIZES = {
   tiny: { layers: 2, hidden: 128, heads: 2 },

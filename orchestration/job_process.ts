@@ -6,8 +6,7 @@
 import { constants, setPriority } from "node:os";
 import { dirname, isAbsolute, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { realPathSync } from "../lib/files.ts";
-import { packagesDir, pathPermission, SYSTEM_VARIABLES } from "../lib/permissions.ts";
+import { packagesDir, pathPermission, SYSTEM_VARIABLES, withTarget } from "../lib/permissions.ts";
 import { Watchdog } from "../lib/watchdog.ts";
 import { UserError } from "../lib/user_error.ts";
 import { NATIVE_PACKAGES } from "../onnx/runtime/device.ts";
@@ -109,10 +108,10 @@ function environment(): Pick<Deno.CommandOptions, "env" | "clearEnv"> {
 function pathsOf(job: Job): { read: string[]; write: string[] } {
   switch (job.type) {
     case "train":
-      return { read: [job.dataDir, ...bothPaths(job.settings.model)], write: [job.outDir] };
+      return { read: [job.dataDir, ...pathsOfBase(job.settings.model)], write: [job.outDir] };
     case "evaluate": {
       const { modelDir, base, dataDir, file, rowsFile } = job;
-      const bases = base === undefined ? [] : bothPaths(base);
+      const bases = base === undefined ? [] : pathsOfBase(base);
       const read = [modelDir, dirname(file), ...bases, dataDir].filter((path) =>
         path !== undefined
       );
@@ -128,9 +127,9 @@ function pathsOf(job: Job): { read: string[]; write: string[] } {
   }
 }
 
-/** A folder that the server's flags name, and where it is behind all links. */
-function bothPaths(dir: string): string[] {
-  return isAbsolute(dir) ? [dir, realPathSync(dir)] : [dir];
+/** What a job reads of a base: a folder that the server's flags name, or a model of the hub. */
+function pathsOfBase(base: string): string[] {
+  return isAbsolute(base) ? withTarget(base) : [base];
 }
 
 /** Whether a job needs a base that may be one of the hub's. */

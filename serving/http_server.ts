@@ -323,7 +323,8 @@ async function copy(from: Deno.Conn, to: Deno.Conn, onBytes = () => {}): Promise
   for (let size; (size = await from.read(buffer)) !== null;) {
     onBytes();
     await writeAll(to, buffer.subarray(0, size));
-    if (size === SMALL_BUFFER_BYTES) buffer = new Uint8Array(LARGE_BUFFER_BYTES);
+    const isSmall = buffer.length < LARGE_BUFFER_BYTES;
+    if (isSmall && size === buffer.length) buffer = new Uint8Array(LARGE_BUFFER_BYTES);
   }
   await to.closeWrite();
 }

@@ -92,6 +92,7 @@ const seen = {
   uploads: 0,
   refused_uploads: 0,
   runs: 0,
+  failed_runs: 0,
   stuck_runs: 0,
   kills: 0,
   connections: 0,
@@ -99,7 +100,6 @@ const seen = {
 };
 const memoryMb: number[] = [];
 const descriptors: number[] = [];
-const startedAt = performance.now();
 const goesOn = () => performance.now() - startedAt < 1000 * seconds;
 
 function pick<Item>(items: readonly Item[]): Item {
@@ -138,11 +138,15 @@ const parts: (() => Promise<void>)[] = [
     if (hasDisk && status === 507) return await pause(1000);
     if (status !== 202) throw new Error(`a run was answered with ${status}`);
     const { id } = answer as { id: string };
-    let state = "queued";
+    let { state, error } = { state: "queued", error: undefined };
     for (; goesOn() && /queued|running|lost/.test(state); await pause(200)) {
-      ({ state } = await (await request(`${server.url}/v1/runs/${id}`)).json());
+      ({ state, error } = await (await request(`${server.url}/v1/runs/${id}`)).json());
     }
     if (state === "succeeded") seen.runs++;
+    if (state === "failed") {
+      seen.failed_runs++;
+      console.error("A run failed:", error);
+    }
     await post(`/v1/runs/${id}/cancel`, {});
     await request(`${server.url}/v1/runs/${id}`, { method: "DELETE" });
   },
@@ -192,6 +196,9 @@ const probed = new Promise<number[]>((resolve) => {
   probe.onmessage = ({ data }: MessageEvent<number[]>) => resolve(data);
 });
 probe.postMessage(`${server.url}/health`);
+// The probe connects before its process is busy with the clients.
+await pause(1000);
+const startedAt = performance.now();
 await Promise.all(parts.map(async (part) => {
   while (goesOn()) {
     await part().catch((error) => {

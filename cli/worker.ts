@@ -150,12 +150,13 @@ async function runJob(job: Job, signal: AbortSignal): Promise<void> {
 }
 
 async function runTraining(job: TrainJob, signal: AbortSignal): Promise<void> {
-  const { settings, dataDir, outDir, name, resume } = job;
+  const { settings, dataDir, outDir, name, resume, isTrial } = job;
   const columns = parseColumnMapping(settings.columnMapping);
   const dataset = await readDataset(dataDir, settings.problemType, columns);
   const onEvent = (event: TrainEvent) =>
     send(event.type === "step" ? { ...event, memory_bytes: Deno.memoryUsage().rss } : event);
-  await train(dataset, { settings, outDir, name, resume, onEvent, signal });
+  const used = isTrial ? { ...dataset, test: [] } : dataset;
+  await train(used, { settings, outDir, name, resume, onEvent, signal });
 }
 
 async function runEvaluation(

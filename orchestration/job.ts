@@ -21,6 +21,8 @@ export interface TrainJob {
   name: string;
   /** Whether the folder holds the state of an earlier attempt. */
   resume: boolean;
+  /** Whether it only tries settings: the test file is not for that. */
+  isTrial: boolean;
 }
 
 /** A model to measure on a file. */

@@ -80,11 +80,12 @@ export class KvRunStore extends RunStore {
       { key: indexKey(RUNS_BY_TIME, run), value: summaryOf(run) },
       { key: ["events", run.id, 1], value: event },
     ];
-    if (created === undefined) return await this.#store.put(writes);
+    const isNew = { key: ["runs", run.id], version: undefined };
+    if (created === undefined) return await this.#store.put(writes, [isNew]);
     const key = createdKey(created);
     const value: CreatedRun = { sha256: created.sha256, runId: run.id };
     writes.push({ key, value, expireInMs: IDEMPOTENCY_MS });
-    return await this.#store.put(writes, [{ key, version: undefined }]);
+    return await this.#store.put(writes, [isNew, { key, version: undefined }]);
   }
 
   async created(request: IdempotentRequest): Promise<CreatedRun | undefined> {

@@ -7,6 +7,7 @@ import type { EvaluationReport } from "../training/evaluation.ts";
 import type { EvaluateJob } from "./job.ts";
 import type { EncodingEvent, FinishEvent, TrainEvent, TrainResult } from "../training/events.ts";
 import type { Headline } from "../training/metrics.ts";
+import type { TrialResult } from "../training/trials.ts";
 
 /** The most characters of an error, as a value of Deno KV is at most 64 KiB. */
 export const MAX_ERROR_LENGTH = 4000;
@@ -49,12 +50,39 @@ export interface Run {
   worker_label?: string | undefined;
   /** The id of the run that this one tries again. */
   retry_of?: string | undefined;
+  /** The search for settings that comes before the training. */
+  tuning?: Tuning | undefined;
+  /** The id of the run for which this one tries settings: it is never queued, and leaves no model. */
+  trial_of?: string | undefined;
   /** The result of a run that succeeded. */
   result?: RunResult | undefined;
   /** The reason why a run failed. */
   error?: string | undefined;
   /** In a cluster, the names of its stored files. */
   artifacts?: { checkpoint?: string | undefined; model?: string } | undefined;
+}
+
+/** The settings of a trial. */
+export interface TuningTrial {
+  learning_rate: number;
+  epochs: number;
+  lora_rank?: number;
+  prefix_length?: number;
+}
+
+/** A search for the settings of a run; each trial is a run of its own. */
+export interface Tuning {
+  /** The number of training examples. */
+  examples: number;
+  /** The minutes that all may take together. */
+  minutes?: number | undefined;
+  /** The settings that are tried; the first trial's are the defaults. */
+  trials: TuningTrial[];
+  results: TrialResult[];
+  /** The indices of trials that failed or were cancelled, and have no result. */
+  failed: number[];
+  /** The index of the best trial, once it is known; the run has its settings by then. */
+  best?: number;
 }
 
 /** The progress of a run, by its last report. */
@@ -154,7 +182,7 @@ export function isOver({ state }: { state: RunState }): boolean {
 }
 
 /** The fields that lists are filtered by. */
-export type RunSummary = Pick<Run, "name" | "state" | "dataset">;
+export type RunSummary = Pick<Run, "name" | "state" | "dataset" | "trial_of">;
 
 /** The fields of a run that are known without reading it. */
 export type RunEntry = RunSummary & Pick<Run, "id" | "created_at">;
@@ -214,7 +242,8 @@ export abstract class RunStore implements Disposable {
    * Writes a new run with its first event.
    *
    * @param created The request's key and body, if a repeated request must not create another run.
-   * @returns Whether it was written: it is not if a request of that key has already created one.
+   * @returns Whether it was written: it is not if there is a run of its id, or if a request of that
+   * key has already created one.
    */
   abstract create(run: Run, created?: IdempotentRequest): Promise<boolean>;
 
@@ -445,6 +474,6 @@ export function newestFirst(a: { created_at: string }, b: { created_at: string }
 }
 
 /** The fields of a run that lists are filtered by. */
-export function summaryOf({ name, state, dataset }: Run): RunSummary {
-  return { name, state, dataset };
+export function summaryOf({ name, state, dataset, trial_of }: Run): RunSummary {
+  return { name, state, dataset, ...trial_of !== undefined && { trial_of } };
 }

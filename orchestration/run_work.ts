@@ -26,6 +26,7 @@ import {
   RunStateError,
   type RunStore,
 } from "./run_store.ts";
+import { isTuning, type TunedRun, TuningWork } from "./tuning_work.ts";
 
 /** The number of deaths in a row without a new checkpoint after which a run fails. */
 const MAX_DEATHS = 3;
@@ -50,10 +51,12 @@ export interface RunWorkOptions {
 export class RunWork {
   readonly #store: RunStore;
   readonly #files: RunFiles | undefined;
+  readonly #tuning: TuningWork;
   readonly #options: RunWorkOptions;
 
   constructor(options: RunWorkOptions) {
     this.#store = options.store;
+    this.#tuning = new TuningWork(options.store);
     this.#files = options.files;
     this.#options = options;
   }
@@ -82,6 +85,7 @@ export class RunWork {
   }
 
   async #isPublished(run: Run): Promise<boolean> {
+    if (run.trial_of !== undefined) return run.result !== undefined;
     if (this.#files === undefined) return await this.attempts(run.id).isPublished();
     return run.artifacts?.model !== undefined;
   }
@@ -89,6 +93,7 @@ export class RunWork {
   /** Attempts a run until it is over or the server closes, and returns whether it is over. */
   async #seeThrough(id: string): Promise<boolean> {
     let run = await this.#start(id);
+    if (isTuning(run) && !isOver(run)) run = await this.#tune(run);
     while (!isOver(run) && !this.#options.closing.aborted) {
       let own = new AttemptedRun(this.#store, id, run.attempt);
       try {
@@ -107,6 +112,55 @@ export class RunWork {
     if (isOver(run)) return true;
     await new AttemptedRun(this.#store, id, run.attempt).setState("queued");
     return false;
+  }
+
+  /**
+   * Searches for the settings of a run, one trial after another, until it has them or is over, or
+   * the server closes.
+   */
+  async #tune({ id, attempt: before }: TunedRun): Promise<Run> {
+    // From now on a worker that had the run before can change nothing.
+    const attempt = before + 1;
+    let run = await this.#retry(() =>
+      new AttemptedRun(this.#store, id, before).change({ attempt })
+    );
+    const own = new AttemptedRun(this.#store, id, attempt);
+    try {
+      while (isTuning(run) && !this.#options.closing.aborted) {
+        if (run.cancelling) return await this.#end(own, "cancelled");
+        const tuned = run;
+        const trial = await this.#retry(() => this.#tuning.nextTrial(own, tuned));
+        if (trial !== undefined) await this.#try(own, trial);
+        run = await own.get();
+      }
+      return run;
+    } catch (error) {
+      if (error instanceof RunStateError) throw error;
+      return await this.#fail(own, messageOf(error));
+    }
+  }
+
+  /** Runs a trial to its end, or until the run for which it is made is cancelled. */
+  async #try(own: AttemptedRun, trial: string): Promise<void> {
+    const work = this.run(trial);
+    const over = new AbortController();
+    const watching = this.#watchTuned(own, trial, over.signal);
+    await Promise.allSettled([work.finally(() => over.abort()), watching]);
+    await watching;
+    await work;
+  }
+
+  /** Cancels a trial with the run for which it is made, and kills it if another has that run. */
+  async #watchTuned(own: AttemptedRun, trial: string, signal: AbortSignal): Promise<void> {
+    try {
+      for await (const run of this.#store.watch(own.id, signal)) {
+        own.check(run);
+        if (run.cancelling) await this.#store.change(trial, () => ({ cancelling: true }));
+      }
+    } catch (error) {
+      this.#options.processes.get(trial)?.kill();
+      throw error;
+    }
   }
 
   /** Starts a queued run; returns it unchanged if it was cancelled before. */
@@ -136,6 +190,7 @@ export class RunWork {
       outDir: dir,
       name,
       resume,
+      isTrial: run.trial_of !== undefined,
     };
     const follower = new RunFollower(
       own,
@@ -176,6 +231,10 @@ export class RunWork {
     const { id } = own;
     if (finish !== undefined) {
       const result = { ...runResult(finish), model_dir: basename(this.attempts(id).modelDir) };
+      const { trial_of } = await own.get();
+      if (trial_of !== undefined) {
+        return await this.#succeed(own, await this.#retry(() => own.change({ result })));
+      }
       // The result is written first: a server that starts takes a finished model for the end of the
       // run.
       const artifacts = this.#files && await this.#storeModel(own, attempt);
@@ -201,18 +260,17 @@ export class RunWork {
   }
 
   async #succeed(own: AttemptedRun, run: Run): Promise<Run> {
-    const { result } = run;
-    await this.#files?.publish(run);
+    const { result, trial_of } = run;
+    if (trial_of === undefined) await this.#files?.publish(run);
     if (result !== undefined) {
       await this.#retry(() => own.append({ type: "finish", ...result }));
     }
     const ended = await this.#end(own, "succeeded");
-    if (this.#files !== undefined) {
-      if (run.artifacts?.checkpoint !== undefined) {
-        await this.#files.dropCheckpoint(run.artifacts.checkpoint);
-      }
-      await this.attempts(run.id).removeAttempts();
+    if (run.artifacts?.checkpoint !== undefined) {
+      await this.#files?.dropCheckpoint(run.artifacts.checkpoint);
     }
+    // A model that is served from here has been moved away.
+    await this.attempts(run.id).removeAttempts();
     return ended;
   }
 

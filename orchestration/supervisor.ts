@@ -24,6 +24,7 @@ import {
   type RunStore,
 } from "./run_store.ts";
 import { ended, RunWork } from "./run_work.ts";
+import { isTuning, TuningWork } from "./tuning_work.ts";
 
 /** The silence after which a subprocess counts as lost, until it is replaced or speaks. */
 const LOST_AFTER_MS = 10_000;
@@ -70,6 +71,7 @@ export class Supervisor implements AsyncDisposable {
   readonly #processes: JobProcesses;
   readonly #runs: RunWork;
   readonly #evaluations: EvaluationWork;
+  readonly #tuning: TuningWork;
   /** The number of reserved places in the queue. */
   #reserved = 0;
   readonly #working: Promise<void>[];
@@ -94,6 +96,7 @@ export class Supervisor implements AsyncDisposable {
     };
     this.#runs = new RunWork({ ...shared, datasetDir });
     this.#evaluations = new EvaluationWork(shared);
+    this.#tuning = new TuningWork(store);
     this.#working = Array.from({ length: workers }, () => this.#workLoop());
   }
 
@@ -155,7 +158,9 @@ export class Supervisor implements AsyncDisposable {
 
   /** Resumes the tasks that a server left unfinished when it stopped or was killed. */
   async recover(): Promise<void> {
-    const runs = (await this.#store.list()).filter((run) => !isOver(run)).reverse();
+    // Trials go on with the runs for which they are made.
+    const runs = (await this.#store.list())
+      .filter((run) => !isOver(run) && run.trial_of === undefined).reverse();
     for (const run of runs) {
       if (await this.#runs.isSettled(run)) continue;
       if (run.state !== "queued") {
@@ -194,6 +199,9 @@ export class Supervisor implements AsyncDisposable {
       try {
         const cancelled = await this.#store.setState(id, "cancelled", ended(), ["queued"]);
         await this.#store.withdraw(id);
+        for (const trial of await this.#tuning.trialsOf(run)) {
+          if (!isOver(trial)) await this.#store.setState(trial.id, "cancelled", ended());
+        }
         return cancelled;
       } catch (error) {
         // A worker was faster.
@@ -205,19 +213,31 @@ export class Supervisor implements AsyncDisposable {
   }
 
   /**
-   * Queues a cancelled or failed run again; it goes on from its last checkpoint.
+   * Queues a cancelled or failed run again; it goes on from its last checkpoint, and its search for
+   * settings with the trials that were stopped or failed.
    *
-   * @throws {RunStateError} If the run is in another state.
+   * @throws {RunStateError} If the run is in another state, or a trial.
    */
   async resume(id: string): Promise<Run> {
     const change = { deaths: 0, cancelling: false, error: undefined, finished_at: undefined };
+    const stopped = await this.#store.get(id);
+    if (stopped?.trial_of !== undefined) {
+      const reason = `it is a trial of run '${stopped.trial_of}', which can be resumed`;
+      throw new RunStateError(`Cannot resume run '${id}': ${reason}`);
+    }
+    if (stopped !== undefined && isOver(stopped) && isTuning(stopped)) {
+      for (const trial of await this.#tuning.trialsOf(stopped)) {
+        if (trial.state === "succeeded") continue;
+        await this.#store.setState(trial.id, "queued", change, [trial.state]);
+      }
+    }
     const run = await this.#store.setState(id, "queued", change, ["cancelled", "failed"]);
     await this.#store.enqueue({ kind: "run", id });
     return run;
   }
 
   /**
-   * Removes a run that is over, with its files.
+   * Removes a run that is over, with its files and its trials.
    *
    * @throws {RunStateError} If the run is not over, or its model is needed: by an evaluation, or as
    * the base of a run that trains on it or is an adapter of it.
@@ -239,9 +259,11 @@ export class Supervisor implements AsyncDisposable {
       const user = needing === undefined ? `evaluation '${evaluation!.id}'` : `run '${needing.id}'`;
       throw new RunStateError(`Cannot delete run '${id}': ${user} needs its model`);
     }
-    await this.attempts(id).remove();
-    await this.#files?.remove(run);
-    await this.#store.delete(id);
+    for (const part of [...await this.#tuning.trialsOf(run), run]) {
+      await this.attempts(part.id).remove();
+      await this.#files?.remove(part);
+      await this.#store.delete(part.id);
+    }
   }
 
   /** Queues an evaluation that is in the store. */

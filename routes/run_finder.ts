@@ -7,6 +7,7 @@
 import { HTTPException } from "hono/http-exception";
 import type { z } from "zod";
 import { merged } from "../lib/merged.ts";
+import { camelCase, mapKeys } from "../lib/snake_case.ts";
 import { type FolderRun, FolderRuns } from "../orchestration/folder_runs.ts";
 import { RunHistories, type RunHistory } from "../orchestration/run_history.ts";
 import {
@@ -15,8 +16,11 @@ import {
   type Run,
   type RunStore,
   type RunSummary,
+  type Tuning,
 } from "../orchestration/run_store.ts";
 import type { Supervisor } from "../orchestration/supervisor.ts";
+import { comparisonOf } from "../training/metrics.ts";
+import { TrainSettings } from "../training/settings.ts";
 import { type Page, pageOf } from "./pagination.ts";
 import type { RunAnswer, STATES } from "./run_schemas.ts";
 
@@ -36,6 +40,8 @@ export interface RunQuery {
   /** A part of the name. */
   name?: string | undefined;
   dataset?: string | undefined;
+  /** The run whose trials are listed; without it, no trials are. */
+  trial_of?: string | undefined;
   limit: number;
   /** The last run of the page before. */
   after?: string | undefined;
@@ -83,10 +89,11 @@ export class RunFinder {
   }
 
   /** A run as it is answered. */
-  answer({ base: _base, artifacts: _artifacts, ...run }: Run | FolderRun): AnsweredRun {
+  answer({ base: _base, artifacts: _artifacts, tuning, ...run }: Run | FolderRun): AnsweredRun {
+    const answer = { ...run, ...tuning !== undefined && { tuning: answeredTuning(run, tuning) } };
     const lostForMs = this.#supervisor.lostForMs(run.id);
-    if (run.state !== "running" || lostForMs === undefined) return run;
-    return { ...run, state: "lost", silent_seconds: Math.round(lostForMs / 1000) };
+    if (run.state !== "running" || lostForMs === undefined) return answer;
+    return { ...answer, state: "lost", silent_seconds: Math.round(lostForMs / 1000) };
   }
 
   /** A page of runs, the newest first. */
@@ -109,11 +116,12 @@ export class RunFinder {
 
   async *#newest(
     after: Run | FolderRun | undefined,
-    { state, name, dataset }: Pick<RunQuery, "state" | "name" | "dataset">,
+    { state, name, dataset, trial_of }: Omit<RunQuery, "limit" | "after">,
   ): AsyncGenerator<AnsweredRun> {
     const isWanted = (summary: RunSummary) =>
       (name === undefined || summary.name.includes(name)) &&
       (dataset === undefined || summary.dataset === dataset) &&
+      summary.trial_of === trial_of &&
       (state === undefined || summary.state === (state === "lost" ? "running" : state));
     const own = this.#store.newest(after, isWanted);
     const runs = this.#folder === undefined
@@ -130,6 +138,14 @@ export class RunFinder {
   async #isOwn({ id }: FolderRun): Promise<boolean> {
     return await this.#store.get(id) !== undefined;
   }
+}
+
+function answeredTuning(
+  { settings }: Pick<Run, "settings">,
+  { examples: _, ...tuning }: Tuning,
+): NonNullable<AnsweredRun["tuning"]> {
+  const { metric } = comparisonOf(TrainSettings.parse(mapKeys(settings, camelCase)));
+  return { ...tuning, metric };
 }
 
 function isReadOnly(run: Run | FolderRun): run is FolderRun {

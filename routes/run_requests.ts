@@ -12,7 +12,7 @@ import type { ProblemType } from "../data/labels.ts";
 import { checkSettings } from "../lib/check_settings.ts";
 import { exists } from "../lib/files.ts";
 import { camelCase, mapKeys, snakeCase, spellJson } from "../lib/snake_case.ts";
-import { readConfig, tuningDefaults } from "../models/family.ts";
+import { type Family, readConfig, tuningDefaults } from "../models/family.ts";
 import { isAdapter } from "../models/formats/adapter.ts";
 import { CONFIG_FILE } from "../models/formats/config.ts";
 import { OWN_MODELS } from "../models/own_models.ts";
@@ -23,11 +23,14 @@ import {
   newRun,
   type Run,
   type RunStore,
+  type Tuning,
 } from "../orchestration/run_store.ts";
 import type { Supervisor } from "../orchestration/supervisor.ts";
+import { newTuning } from "../orchestration/tuning_work.ts";
 import { UnknownModelError } from "../serving/model_reference.ts";
 import type { ModelRegistry } from "../serving/model_registry.ts";
 import { TrainSettings, withModelDefaults } from "../training/settings.ts";
+import { newTrials } from "../training/trials.ts";
 import { aboutToStop, invalidField } from "./errors.ts";
 import type { RunFinder } from "./run_finder.ts";
 import { type CheckedSettings, RunRequest } from "./run_schemas.ts";
@@ -99,12 +102,8 @@ export class RunRequests {
   /** The settings of a run with the defaults that suit its base; nothing is queued. */
   async settingsOf(body: Body): Promise<z.infer<typeof CheckedSettings>["settings"]> {
     const { known, base } = await this.#check(body);
-    // A model on the hub is known once it has been downloaded.
-    const suiting = await exists(join(base, CONFIG_FILE))
-      ? { defaults: tuningDefaults(await readConfig(base)) }
-      : undefined;
     return Object.fromEntries(
-      Object.entries(withModelDefaults(known, suiting)).flatMap(([key, value]) =>
+      Object.entries(withModelDefaults(known, await defaultsOf(base))).flatMap(([key, value]) =>
         value === undefined ? [] : [[snakeCase(key), value] as const]
       ),
     );
@@ -118,17 +117,19 @@ export class RunRequests {
     const { supervisor, budget } = this.#options;
     if (supervisor.closed) throw aboutToStop();
     using _place = supervisor.reserve();
-    const { dataset, name, promote, worker_label, settings, base } = await this.#check(body);
+    const { dataset, name, promote, worker_label, settings, base, tuning } = await this.#check(
+      body,
+    );
     using _room = await budget.reserve();
     const id = crypto.randomUUID();
-    const fields = { settings, base, dataset, promote, worker_label, retry_of };
+    const fields = { settings, base, dataset, promote, worker_label, retry_of, tuning };
     const run = newRun({ id, name: name ?? id, ...fields });
     return await supervisor.submit(run, created) ? run : undefined;
   }
 
   /** Checks everything that can be checked before a run is queued. */
   async #check(body: Body) {
-    const { dataset, name, promote, worker_label, ...settings } = RunRequest.parse(body);
+    const { dataset, name, promote, worker_label, tune, ...settings } = RunRequest.parse(body);
     if (worker_label !== undefined && this.#options.trainsElsewhere !== true) {
       throw invalidField("worker_label", "only the workers of a cluster have labels");
     }
@@ -143,7 +144,28 @@ export class RunRequests {
     }
     const base = await this.#baseOf(known.model);
     await this.#checkDevice(known.device);
-    return { dataset, name, promote, worker_label, settings, known, base };
+    const tuning = tune && await this.#newTuning({ dataset, base, known }, body, tune);
+    return { dataset, name, promote, worker_label, settings, known, base, tuning };
+  }
+
+  /** A search for the settings that a request leaves open. */
+  async #newTuning(
+    { dataset, base, known }: { dataset: string; base: string; known: TrainSettings },
+    body: Body,
+    { trials: count, minutes }: { trials: number; minutes?: number | undefined },
+  ): Promise<Tuning> {
+    const { files, labels } = await this.#options.datasets.audit(dataset);
+    const rows = files.train!.rows;
+    const examples = Math.min(rows, known.maxTrainSamples ?? rows);
+    const size = { examples, labels: labels.length };
+    const defaults = withModelDefaults(known, await defaultsOf(base), size);
+    const chosen = TrainSettings.keyof().options.filter((key) => snakeCase(key) in body);
+    const trials = newTrials(known, defaults, { count, chosen });
+    if (trials.length > 1) return newTuning(trials, { examples, minutes });
+    throw invalidField(
+      "tune",
+      "no setting is left to search for: leave out learning_rate or epochs",
+    );
   }
 
   /** The kind of problem of a data set, which a request may only repeat. */
@@ -203,6 +225,12 @@ export class RunRequests {
     }
     throw invalidField("model", `'${name}' is an adapter, and none can stand on it`);
   }
+}
+
+/** The defaults that suit a base; a model on the hub is known once it has been downloaded. */
+async function defaultsOf(base: string): Promise<Pick<Family, "defaults"> | undefined> {
+  if (!await exists(join(base, CONFIG_FILE))) return undefined;
+  return { defaults: tuningDefaults(await readConfig(base)) };
 }
 
 /** The settings of a request, which names them in snake_case. */

@@ -9,6 +9,7 @@ import { mapKeys, snakeCase } from "../lib/snake_case.ts";
 import { BUNDLED_MODEL, OWN_MODELS } from "../models/own_models.ts";
 import { WorkerLabel } from "../orchestration/worker_label.ts";
 import { MEASURED_SPLITS } from "../training/evaluation.ts";
+import { COMPARED } from "../training/metrics.ts";
 import { TrainSettings } from "../training/settings.ts";
 import { Figures, Name } from "./schemas.ts";
 
@@ -44,9 +45,23 @@ const Label = WorkerLabel.describe(
   "In a cluster, the label of a worker that may take the run; without one any may",
 );
 
+const Tune = z.strictObject({
+  trials: z.int().min(2).max(64).default(8)
+    .describe("The settings that are tried, the defaults among them"),
+  minutes: z.number().positive().max(100_000).optional().describe(
+    "Begin no trial after which the run would end later",
+  ),
+}).meta({
+  id: "TuneRequest",
+  description:
+    "Search for the learning rate, epochs and size of an adapter first, each trial in a " +
+    "run of its own; settings that are given stay as they are",
+});
+
 /** A request for a run. */
 export const RunRequest = z.strictObject({
   ...Settings,
+  tune: Tune.optional(),
   dataset: z.string(),
   name: Name.optional().describe("The name under which the model is served; default: the run's id"),
   promote: Promote.optional(),
@@ -58,7 +73,7 @@ export const RetryRequest = z.strictObject(
   Object.fromEntries(
     Object.entries({
       ...Settings,
-      ...{ dataset: z.string(), name: Name, promote: Promote, worker_label: Label },
+      ...{ dataset: z.string(), name: Name, promote: Promote, worker_label: Label, tune: Tune },
     }).map(([key, schema]) => [key, z.optional(withoutDefault(schema))]),
   ),
 ).meta({ id: "RetryRequest" });
@@ -103,6 +118,34 @@ const RunResult = z.object({
   }).meta({ id: "RunMetrics" }),
 }).meta({ id: "RunResult" });
 
+const Tuning = z.object({
+  minutes: z.number().optional(),
+  trials: z.array(
+    z.object({
+      learning_rate: z.number(),
+      epochs: z.number(),
+      lora_rank: z.int().optional(),
+      prefix_length: z.int().optional(),
+    }).meta({ id: "TrialSettings" }),
+  ).describe("The settings that are tried; the first are the defaults"),
+  results: z.array(
+    z.object({
+      trial: z.int().describe("The index of the trial"),
+      share: z.number().describe("The share of its steps that it got"),
+      steps: z.int(),
+      seconds: z.number(),
+      value: z.number().describe("Its best value on the validation file"),
+    }).meta({ id: "TrialResult" }),
+  ),
+  metric: z.enum(COMPARED).describe("The measure by which trials are compared"),
+  failed: z.array(z.int()).describe("The indices of trials without a result"),
+  best: z.int().optional().describe("The index of the best trial, whose settings the run has"),
+}).meta({
+  id: "Tuning",
+  description:
+    "The search for settings: until it has ended, the run is running and has no progress",
+});
+
 /** A run; the type is complete, and the schema describes the part that clients rely on. */
 export const RunAnswer = z.looseObject({
   id: z.string(),
@@ -115,7 +158,8 @@ export const RunAnswer = z.looseObject({
   started_at: z.string().optional(),
   finished_at: z.string().optional(),
   event_count: z.int(),
-  attempt: z.int().describe("How often a process was started for it"),
+  attempt: z.int()
+    .describe("How often its training or its search for settings has begun, or begun again"),
   checkpoint_step: z.int(),
   progress: RunProgress.optional(),
   cancelling: z.boolean().optional().describe(
@@ -124,6 +168,9 @@ export const RunAnswer = z.looseObject({
   promote: z.boolean().optional(),
   worker_label: z.string().optional(),
   retry_of: z.string().optional(),
+  tuning: Tuning.optional(),
+  trial_of: z.string().optional()
+    .describe("The run for which this one tries settings; it is not tested and leaves no model"),
   result: RunResult.optional(),
   error: z.string().optional(),
   silent_seconds: z.int().optional(),

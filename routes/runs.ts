@@ -5,9 +5,11 @@
  */
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import type { Context } from "hono";
+import { HTTPException } from "hono/http-exception";
 import { type SSEStreamingApi, streamSSE } from "hono/streaming";
 import { z } from "zod";
 import type { Run } from "../orchestration/run_store.ts";
+import { isTuning } from "../orchestration/tuning_work.ts";
 import type { ModelCache } from "../serving/model_cache.ts";
 import { aboutToStop } from "./errors.ts";
 import { createRouter, declareRoute, errorAnswers, jsonBody, jsonContent } from "./router.ts";
@@ -76,6 +78,7 @@ const list = declareRoute({
       state: z.enum(STATES).optional(),
       name: z.string().optional(),
       dataset: z.string().optional(),
+      trial_of: z.string().optional().describe("The trials of this run, which no other list has"),
       limit: z.coerce.number().int().min(1).max(MAX_PAGE).default(50),
       after: z.string().optional().describe("The last run of the page before"),
     }),
@@ -103,7 +106,7 @@ const remove = declareRoute({
   operationId: "deleteRun",
   scope: "manage",
   tags,
-  summary: "Remove a run that is over, with its files and the model",
+  summary: "Remove a run that is over, with its files, its trials and the model",
   request: { params },
   responses: { 204: { description: "Removed" }, ...errorAnswers(404, 409) },
 });
@@ -120,7 +123,7 @@ const action = (name: string, summary: string) =>
     responses: { 202: jsonContent(RunAnswer, "The run"), ...errorAnswers(404, 409, 503) },
   });
 
-const cancel = action("cancel", "Stop a run within a step, with a checkpoint");
+const cancel = action("cancel", "Stop a run within a step, with a checkpoint, and its trials");
 const resume = action("resume", "Go on with a run that was cancelled or has failed");
 
 const retry = declareRoute({
@@ -133,7 +136,7 @@ const retry = declareRoute({
   request: { params, body: jsonBody(RetryRequest) },
   responses: {
     202: jsonContent(RunAnswer, "Another run is queued"),
-    ...errorAnswers(404, 422, 429, 503),
+    ...errorAnswers(404, 409, 422, 429, 503),
   },
 });
 
@@ -222,6 +225,10 @@ export function runRoutes(options: RunRoutesOptions): OpenAPIHono {
   });
   router.openapi(retry, async (context) => {
     const old = await runs.getOwn(context.req.valid("param").id);
+    if (old.trial_of !== undefined) {
+      const message = `Cannot retry run '${old.id}': it is a trial of run '${old.trial_of}'`;
+      throw new HTTPException(409, { message });
+    }
     const run = await requests.submit({ ...requestOf(old), ...context.req.valid("json") }, old.id);
     context.header("Location", `/v1/runs/${run.id}`);
     return context.json(runs.answer(run), 202);
@@ -239,10 +246,17 @@ export function runRoutes(options: RunRoutesOptions): OpenAPIHono {
   return router;
 }
 
-/** The request that a run came from; its kind of problem is that of its data set. */
-function requestOf({ id, name, settings, dataset, promote, worker_label }: Run) {
+/**
+ * The request that a run came from; its kind of problem is that of its data set. A search for
+ * settings that has ended is not repeated.
+ */
+function requestOf(run: Run) {
+  const { id, name, settings, dataset, promote, worker_label } = run;
   const { problem_type: _, ...others } = settings;
-  return { ...others, dataset, promote, worker_label, ...name !== id && { name } };
+  const request = { ...others, dataset, promote, worker_label, ...name !== id && { name } };
+  if (!isTuning(run)) return request;
+  const { trials, minutes } = run.tuning;
+  return { ...request, tune: { trials: trials.length, minutes } };
 }
 
 /** Writes the events of a run until it is over, the client goes or the server stops. */

@@ -1,8 +1,5 @@
 /**
- * Looks for the settings that suit a data set: successive halving (Jamieson and Talwalkar, 2016,
- * "Non-stochastic best arm identification and hyperparameter optimization"). Many settings get a
- * quarter of the steps, the better half of them half, and the better half of those all. Validation
- * alone decides.
+ * Looks for the settings that suit a data set, trial by trial, and trains with the best.
  *
  * @module
  */
@@ -10,17 +7,25 @@ import { join } from "node:path";
 import { z } from "zod";
 import type { Dataset } from "../data/dataset.ts";
 import { exists, readJson, removeFolder, writeFileAtomically, writeJson } from "../lib/files.ts";
-import { Random } from "../lib/random.ts";
+import { UserError } from "../lib/user_error.ts";
 import { readConfig, tuningDefaults } from "../models/family.ts";
 import { BUNDLED_MODEL, scratchSizeOf } from "../models/own_models.ts";
 import { modelDir } from "../models/hub.ts";
-import type { TrainEvent, TrainResult } from "./events.ts";
+import type { EvaluationEvent, TrainEvent, TrainResult } from "./events.ts";
 import { METRICS_FILE } from "./folder/run_folder.ts";
 import { TRAINING_ARGS_FILE } from "./folder/training_args.ts";
-import { type Compared, comparisonOf, isBetter } from "./metrics.ts";
 import { type DataSize, TrainSettings, withModelDefaults } from "./settings.ts";
-import { stepPlan } from "./step_plan.ts";
 import { train } from "./train.ts";
+import {
+  bestOf,
+  bestValue,
+  newTrials,
+  nextTrials,
+  Trial,
+  TrialResult,
+  trialSettings,
+  withTrial,
+} from "./trials.ts";
 import { tunePicture } from "./tune_picture.ts";
 
 /** The file that holds the state of a search, in its folder. */
@@ -31,39 +36,6 @@ export const TUNE_PICTURE = "tune.svg";
 const TRIAL_DIR = "trial";
 /** The folder of the model that the search ends with, in that of the search. */
 export const BEST_DIR = "best";
-
-/** The shares of the steps that trials get, one after the other. */
-const RUNGS = [0.25, 0.5, 1] as const;
-/** The largest factor between a rate and the default. */
-const RATE_RANGE = 4;
-const EPOCH_FACTORS = [0.5, 1, 1.5, 2];
-const SIZES = [4, 8, 16, 32];
-/** The time of the last run as a multiple of its steps': it also tests and writes the model. */
-const LAST_RUN_FACTOR = 1.2;
-
-const Trial = z.object({
-  learningRate: z.number(),
-  epochs: z.number(),
-  loraRank: z.number().optional(),
-  prefixLength: z.number().optional(),
-});
-
-/** Settings that are tried; the first trial's are the defaults. */
-export type Trial = z.infer<typeof Trial>;
-
-const TrialResult = z.object({
-  /** The index of the trial. */
-  trial: z.number(),
-  /** The share of its steps that it got. */
-  share: z.number(),
-  steps: z.number(),
-  seconds: z.number(),
-  /** Its best validation value of the measure by which epochs are compared. */
-  value: z.number(),
-});
-
-/** The result of a trial. */
-export type TrialResult = z.infer<typeof TrialResult>;
 
 const Search = z.object({
   settings: TrainSettings,
@@ -101,6 +73,7 @@ export interface TuneResult {
  *
  * @param options The number of trials, the minutes for all, the size of the training data, and the
  * settings that the user has chosen, which are not searched.
+ * @throws {UserError} If no setting is left to search for.
  */
 export async function newSearch(
   settings: TrainSettings,
@@ -113,20 +86,12 @@ export async function newSearch(
   },
 ): Promise<Search> {
   const suiting = { defaults: await defaultsOf(settings) };
-  const { learningRate, epochs } = withModelDefaults(settings, suiting, size);
-  const random = new Random(settings.seed);
-  const trials = Array.from({ length: count }, (_, i): Trial => {
-    if (i === 0) return { learningRate, epochs };
-    const factor = RATE_RANGE ** (2 * random.uniform() - 1);
-    const epochFactor = EPOCH_FACTORS[random.integer(EPOCH_FACTORS.length)]!;
-    const size = SIZES[random.integer(SIZES.length)]!;
-    return {
-      learningRate: settings.learningRate ?? Number((learningRate * factor).toPrecision(2)),
-      epochs: settings.epochs ?? Math.max(1, Math.round(epochs * epochFactor)),
-      ...settings.mode === "lora" && !chosen.includes("loraRank") && { loraRank: size },
-      ...settings.mode === "prefix" && !chosen.includes("prefixLength") && { prefixLength: size },
-    };
-  });
+  const trials = newTrials(settings, withModelDefaults(settings, suiting, size), { count, chosen });
+  if (trials.length < Math.min(2, count)) {
+    throw new UserError(
+      "Cannot search for settings: none is left; leave out the learning rate or the epochs",
+    );
+  }
   return { settings, data, minutes, trials, results: [] };
 }
 
@@ -157,8 +122,6 @@ export async function tune(dataset: Dataset, options: TuneOptions): Promise<Tune
   const { settings, data, minutes, trials } = options.search;
   const results = [...options.search.results];
   const search = { settings, data, minutes, trials, results };
-  const planOf = (trial: number) =>
-    stepPlan(dataset.train.length, withTrial(settings, trials[trial]!)).totalSteps;
   const write = async () => {
     await writeJson(join(outDir, TUNE_FILE), search);
     await writeFileAtomically(join(outDir, TUNE_PICTURE), tunePicture(search));
@@ -166,24 +129,14 @@ export async function tune(dataset: Dataset, options: TuneOptions): Promise<Tune
   await Deno.mkdir(outDir, { recursive: true });
   await write();
 
-  let survivors = [...trials.keys()];
-  rungs: for (const share of RUNGS) {
-    for (const trial of survivors) {
-      const known = results.some((done) => done.trial === trial && done.share === share);
-      if (known) continue;
-      const steps = Math.ceil(share * planOf(trial));
-      if (!hasTime(search, steps, planOf)) break rungs;
-      onTrial(search, trial, share);
-      const trialSettings = { ...withTrial(settings, trials[trial]!), maxSteps: steps };
-      const measured = await runTrial(dataset, trialSettings, join(outDir, TRIAL_DIR), signal);
-      const result = { trial, share, steps, ...measured };
-      results.push(result);
-      await write();
-      onTrial(search, trial, share, result);
-    }
-    const ranked = rankedAt(search, share);
-    // The defaults stay in, so that the best is compared with them.
-    survivors = [...new Set([0, ...ranked.slice(0, Math.ceil(ranked.length / 2))])];
+  for (let next; (next = nextTrials(search, dataset.train.length)[0]) !== undefined;) {
+    onTrial(search, next.trial, next.share);
+    const trialDir = join(outDir, TRIAL_DIR);
+    const measured = await runTrial(dataset, trialSettings(search, next), trialDir, signal);
+    const result = { ...next, ...measured };
+    results.push(result);
+    await write();
+    onTrial(search, next.trial, next.share, result);
   }
 
   const best = bestOf(search);
@@ -208,61 +161,18 @@ async function runTrial(
   dir: string,
   signal: AbortSignal | undefined,
 ): Promise<Pick<TrialResult, "seconds" | "value">> {
-  const comparison = comparisonOf(settings);
-  let best: number | undefined;
+  const evaluations: EvaluationEvent[] = [];
   await removeFolder(dir);
   const started = performance.now();
   await train({ ...dataset, test: [] }, {
-    settings: { ...settings, partner: "none" },
+    settings,
     outDir: dir,
     onEvent: (event) => {
-      if (event.type !== "evaluation") return;
-      const values: Partial<Record<Compared, number>> = event;
-      const value = values[comparison.metric]!;
-      if (best === undefined || isBetter(value, best, comparison)) best = value;
+      if (event.type === "evaluation") evaluations.push(event);
     },
     ...signal && { signal },
   });
   const seconds = (performance.now() - started) / 1000;
   await removeFolder(dir);
-  return { seconds, value: best! };
-}
-
-function withTrial(
-  settings: TrainSettings,
-  { loraRank, prefixLength, ...trial }: Trial,
-): TrainSettings & { epochs: number } {
-  return {
-    ...settings,
-    ...trial,
-    ...loraRank !== undefined && { loraRank },
-    ...prefixLength !== undefined && { prefixLength },
-  };
-}
-
-/** Whether a trial of `steps` steps, and the last run after it, end within the minutes. */
-function hasTime(search: Search, steps: number, planOf: (trial: number) => number): boolean {
-  const { minutes, results } = search;
-  if (minutes === undefined || results.length === 0) return true;
-  const spent = results.reduce((sum, { seconds }) => sum + seconds, 0);
-  const secondsPerStep = spent / results.reduce((sum, { steps }) => sum + steps, 0);
-  const last = planOf(bestOf(search)) * secondsPerStep * LAST_RUN_FACTOR;
-  return spent + steps * secondsPerStep + last <= 60 * minutes;
-}
-
-/** The trials that got a share of their steps, the best first; of equal ones the first tried. */
-function rankedAt({ settings, results }: Search, share: number): number[] {
-  const comparison = comparisonOf(settings);
-  return results.filter((result) => result.share === share)
-    .sort((a, b) =>
-      isBetter(a.value, b.value, comparison) ? -1 : isBetter(b.value, a.value, comparison) ? 1 : 0
-    )
-    .map(({ trial }) => trial);
-}
-
-/** The best of the trials that got the largest share of their steps. */
-export function bestOf(search: Search): number {
-  const most = search.results.reduce((most, { share }) => Math.max(most, share), 0);
-  // A share that not all trials have reached compares only a few.
-  return rankedAt(search, most)[0] ?? 0;
+  return { seconds, value: bestValue(settings, evaluations) };
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import { comparisonOf } from "./metrics.ts";
-import type { Search } from "./tune.ts";
+import type { Trials } from "./trials.ts";
 
 const WIDTH = 640;
 const HEIGHT = 400;
@@ -14,7 +14,7 @@ const COLOURS: Readonly<Record<number, string>> = { 0.25: "#9ecae1", 0.5: "#4292
 
 /** Draws the value of each trial over its learning rate, as SVG. */
 export function tunePicture(
-  { settings, trials, results }: Pick<Search, "settings" | "trials" | "results">,
+  { settings, trials, results }: Pick<Trials, "settings" | "trials" | "results">,
 ): string {
   const rates = results.map(({ trial }) => Math.log10(trials[trial]!.learningRate));
   const values = results.map(({ value }) => value);

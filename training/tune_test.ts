@@ -2,7 +2,7 @@ import { deepStrictEqual, match, ok, rejects } from "node:assert";
 import { join } from "node:path";
 import { exists } from "../lib/files.ts";
 import { TrainSettings } from "./settings.ts";
-import { bestOf, newSearch, readSearch, type Search, tune, TUNE_PICTURE } from "./tune.ts";
+import { newSearch, readSearch, type Search, tune, TUNE_PICTURE } from "./tune.ts";
 import { foodAndMusic } from "../tests/support/small_datasets.ts";
 
 const EXAMPLES = Array.from({ length: 16 }, (_, i) => ({
@@ -33,6 +33,10 @@ Deno.test("newSearch() tries the defaults first, rates around them, and nothing 
     size: SIZE,
   });
   ok(fixed.trials.every(({ learningRate }) => learningRate === 0.01));
+  await rejects(
+    newSearch({ ...SETTINGS, learningRate: 0.01, epochs: 2 }, "/data", { count: 4, size: SIZE }),
+    /none is left/,
+  );
 });
 
 Deno.test("newSearch() tries sizes of an adapter, but not beside one that is chosen", async () => {
@@ -44,24 +48,6 @@ Deno.test("newSearch() tries sizes of an adapter, but not beside one that is cho
     const fixed = await newSearch(settings, "/data", { ...options, chosen: [key] });
     ok(fixed.trials.every((trial) => trial[key] === undefined));
   }
-});
-
-Deno.test("bestOf() is the best of the trials that got most steps", () => {
-  const result = (trial: number, share: number, value: number) => ({
-    trial,
-    share,
-    value,
-    steps: 1,
-    seconds: 1,
-  });
-  const search = (results: Search["results"]) => ({
-    settings: SETTINGS,
-    data: "/data",
-    trials: [],
-    results,
-  });
-  deepStrictEqual(bestOf(search([])), 0);
-  deepStrictEqual(bestOf(search([result(0, 0.5, 3), result(1, 0.5, 2), result(2, 0.25, 1)])), 1);
 });
 
 Deno.test("tune() halves, keeps to validation, goes on where it stopped, and trains the best again", async () => {

@@ -143,7 +143,9 @@ export class JetStreamRunStore extends RunStore {
   get queueLength(): number {
     let length = 0;
     for (const bucket of [this.#runs, this.#evaluations]) {
-      for (const [, { state }] of bucket.entries()) if (state === "queued") length++;
+      for (const [, entry] of bucket.entries()) {
+        if (entry.state === "queued" && !isTrial(entry)) length++;
+      }
     }
     return length;
   }
@@ -342,7 +344,8 @@ export class JetStreamRunStore extends RunStore {
     const buckets = { run: this.#runs, evaluation: this.#evaluations } as const;
     for (const [kind, bucket] of Object.entries(buckets)) {
       for (const [id, entry] of bucket.entries()) {
-        if (isOver(entry) || waiting.has(id) || Date.parse(entry.created_at) > settledAt) continue;
+        const isNew = Date.parse(entry.created_at) > settledAt;
+        if (isOver(entry) || isTrial(entry) || waiting.has(id) || isNew) continue;
         await this.enqueue({ kind: kind as Task["kind"], id });
       }
     }
@@ -497,6 +500,11 @@ export class JetStreamRunStore extends RunStore {
   #subject(id: string): string {
     return `${this.#cluster.name}.events.${id}`;
   }
+}
+
+/** Whether a run is never queued, as the worker of another one trains it. */
+function isTrial(entry: RunEntry | Evaluation): boolean {
+  return "trial_of" in entry;
 }
 
 /** Orders the newest first; runs of the same moment are in Deno KV's order. */

@@ -138,11 +138,11 @@ export class TestCluster implements AsyncDisposable {
   async submit(
     name: string,
     settings: Record<string, unknown>,
-    worker_label?: string,
+    others: Pick<Partial<Run>, "worker_label" | "tuning"> = {},
   ): Promise<string> {
     const id = crypto.randomUUID();
     const run = newRun({
-      ...{ id, worker_label },
+      ...{ id, ...others },
       name,
       base: "scratch:tiny",
       dataset: "sample",

@@ -1,5 +1,6 @@
 import { deepStrictEqual, match, ok } from "node:assert";
 import { isOver } from "../../orchestration/run_store.ts";
+import { newTuning } from "../../orchestration/tuning_work.ts";
 import { disturbRuns, TestCluster } from "../cluster/disturbed_runs.ts";
 import { clusterTest } from "../cluster/nats_servers.ts";
 import { SIDE_BY_SIDE } from "../support/graft.ts";
@@ -60,7 +61,7 @@ async function stoppedWorker(): Promise<void> {
   deepStrictEqual(steps, steps.toSorted((a, b) => a - b));
   ok(steps.length > 0);
   deepStrictEqual(cluster.member.models.all().flatMap(({ versions }) => versions).length, 1);
-  const next = await cluster.submit("next", { max_steps: 5 }, "big");
+  const next = await cluster.submit("next", { max_steps: 5 }, { worker_label: "big" });
   deepStrictEqual((await cluster.over(next)).state, "succeeded");
   const { accuracy } = await cluster.evaluate(next);
   ok(accuracy >= 0 && accuracy <= 1);
@@ -89,6 +90,26 @@ async function cancelledRun(): Promise<void> {
   deepStrictEqual((await cluster.over(id)).state, "cancelled");
 }
 
+async function tunedRun(): Promise<void> {
+  await using cluster = await TestCluster.start({ nodes: 1, leaseSeconds: 6 });
+  const { store } = cluster.member;
+  const first = cluster.workers.start("first");
+  const trials = [1e-4, 1e-3].map((learningRate) => ({ learningRate, epochs: 1 }));
+  const tuning = newTuning(trials, { examples: 200 });
+  const id = await cluster.submit("titles", { max_steps: 8 }, { tuning });
+  for await (const run of store.watch(`${id}-trial-2-25`, new AbortController().signal)) {
+    if (run?.state === "running") break;
+  }
+  first.process.kill("SIGKILL");
+  cluster.workers.start("second");
+  const run = await cluster.over(id);
+  deepStrictEqual([run.state, run.error, run.tuning!.failed], ["succeeded", undefined, []]);
+  deepStrictEqual(run.settings["learning_rate"], trials[run.tuning!.best!]!.learningRate);
+  deepStrictEqual(run.result!.metrics.split, "test");
+  // The trials leave no models.
+  deepStrictEqual(cluster.member.models.all().flatMap(({ versions }) => versions).length, 1);
+}
+
 Deno.test({
   ...clusterTest,
   name: "runs of a cluster whose workers die, hang and are told to end go on elsewhere",
@@ -110,6 +131,11 @@ Deno.test({
         name:
           "a run is cancelled within a step on another machine, and a worker that is told to end leaves it to others",
         fn: cancelledRun,
+      }),
+      test.step({
+        ...SIDE_BY_SIDE,
+        name: "a search for settings goes on with another worker when the first is killed",
+        fn: tunedRun,
       }),
     ]);
   },

@@ -44,6 +44,7 @@ Deno.test("a subprocess reads and writes what its job names, and nothing else", 
       outDir: join(dir, "out"),
       name: "x",
       resume: false,
+      isTrial: false,
     };
     const child = spawnWorker({ ...job, dataDir: join(dir, "data") });
     const writer = child.stdin.getWriter();

@@ -123,6 +123,26 @@ testPage("the shares of an alias are moved with the keyboard", async () => {
   deepStrictEqual(watched.faults, []);
 });
 
+testPage("a search for settings is asked for in the form, and its trials are shown", async () => {
+  await using served = await serve({ supervisorOptions: { workers: 0 } });
+  const { server, url } = served;
+  await using watched = await WatchedPage.open(`${url}/#/new`);
+  const { page } = watched;
+  const trials = page.getByLabel("trials", { exact: true });
+  await trials.fill("1");
+  await page.locator("#setting-trials-error, .field-error").first().waitFor();
+  await trials.fill("3");
+  await page.getByRole("button", { name: "Start training" }).click();
+  await page.getByRole("heading", { name: "Trials" }).waitFor();
+  const [run] = await server.store.list();
+  strictEqual(run!.tuning!.trials.length, 3);
+
+  const results = [{ trial: 1, share: 0.25, steps: 9, seconds: 3, value: 0.5 }];
+  await server.store.change(run!.id, () => ({ tuning: { ...run!.tuning!, results, best: 1 } }));
+  await page.getByRole("row", { name: "2, the best" }).getByText("0.500").waitFor();
+  deepStrictEqual(watched.faults, []);
+});
+
 testPage("each of many models can be asked and measured with the keyboard", async () => {
   await using served = await serve({ seeds: { "model-0": 1 } });
   const { server, url } = served;

@@ -27,7 +27,11 @@ export function StateBadge({ run }: { run: Pick<Run, "state"> & Partial<Run> }) 
 /** The progress of a run, and the time left. */
 export function RunProgress({ run }: { run: Run }) {
   const { progress, state } = run;
-  if (progress === undefined) return <span class="soft">{state === "queued" ? "waits" : "–"}</span>;
+  if (progress === undefined) {
+    const trials = run.tuning?.results.length ?? 0;
+    const standing = state === "queued" ? "waits" : trials > 0 ? `${trials} trials done` : "–";
+    return <span class="soft">{standing}</span>;
+  }
   const { step, steps, seconds_left } = progress;
   if (state === "succeeded") return <span class="soft">{run.result?.steps ?? steps} steps</span>;
   return (

@@ -31,9 +31,16 @@ const FIRST = [
   "learning_rate",
   "batch_size",
   "max_length",
+  "trials",
 ];
-/** Settings that the data set determines. */
-const LEFT_OUT = ["problem_type"];
+/** Settings that the data set determines, and an object that has a field of its own. */
+const LEFT_OUT = ["problem_type", "tune"];
+/** The field that stands for `tune`. */
+const TRIALS: SettingSchema = {
+  type: "integer",
+  description: "Rates, epochs and sizes of an adapter to try first, each in runs of its own; " +
+    "8 are many; empty: none",
+};
 /** The models that come with Graft. */
 const OWN_MODELS = ["bundled", "scratch:tiny", "scratch:mini", "scratch:small"];
 const CHECK_AFTER_MS = 250;
@@ -51,7 +58,9 @@ export function NewRunPage() {
         client.GET("/v1/runs/{id}", { params: { path: { id: retryOf } }, signal }),
       ),
     ]);
-    return { schema, datasets: datasets.datasets, models: models.models, run };
+    // A retry has the settings that a search has found.
+    const fields = run === undefined ? { ...schema, trials: TRIALS } : schema;
+    return { schema: fields, datasets: datasets.datasets, models: models.models, run };
   }, [retryOf]);
   if (data === undefined) {
     return error === undefined ? <Loading rows={8} /> : <Failure error={error} retry={reload} />;
@@ -83,7 +92,7 @@ function RunForm(
   const start = async () => {
     setBusy(true);
     try {
-      const body = values as unknown as Schemas["RunRequest"];
+      const body = requestOf(values);
       const { id } = run === undefined
         ? await answered(client.POST("/v1/runs", { body }))
         : await answered(
@@ -95,7 +104,8 @@ function RunForm(
       setBusy(false);
     }
   };
-  const fieldAtFault = error instanceof AnswerError ? error.field : undefined;
+  const faulty = error instanceof AnswerError ? error.field : undefined;
+  const fieldAtFault = faulty === "tune.trials" ? "trials" : faulty;
   const names = useMemo(() => Object.keys(schema).filter((name) => !LEFT_OUT.includes(name)), [
     schema,
   ]);
@@ -182,7 +192,7 @@ function useChecked(values: Values) {
     const aborted = new AbortController();
     const timer = setTimeout(async () => {
       try {
-        const body = JSON.parse(request) as Schemas["RunRequest"];
+        const body = requestOf(JSON.parse(request));
         const { signal } = aborted;
         const { settings } = await answered(client.POST("/v1/runs/settings", { body, signal }));
         setDefaults(settings);
@@ -278,6 +288,12 @@ function Setting(
       )}
     </Field>
   );
+}
+
+/** The request that the fields stand for. */
+function requestOf({ trials, ...values }: Values): Schemas["RunRequest"] {
+  const request = { ...values, ...trials !== undefined && { tune: { trials } } };
+  return request as unknown as Schemas["RunRequest"];
 }
 
 function valuesOf({ id, name, dataset, settings: { problem_type: _, ...settings } }: Run): Values {

@@ -23,6 +23,7 @@ import {
 import { Curves } from "../components/run/curves.tsx";
 import { Log } from "../components/run/log.tsx";
 import { Result } from "../components/run/result.tsx";
+import { Trials } from "../components/run/trials.tsx";
 import { isActive, StateBadge } from "../components/state.tsx";
 import { type FollowedRun, useFollowedRun } from "../followed_run.ts";
 import { bytes, count, dateTime, decimals, duration, epoch, short } from "../format.ts";
@@ -88,6 +89,7 @@ export function RunPage({ id, isLatest = false }: { id: string; isLatest?: boole
         {run.read_only !== true && <RunActions run={run} reload={reload} />}
       </Heading>
       <RunNotes run={run} />
+      <Trials run={run} />
       <Standing run={run} followed={followed} />
       <Curves followed={followed} run={run} />
       <div class="columns">
@@ -129,7 +131,7 @@ function RunActions({ run, reload }: { run: Run; reload: () => void }) {
           {run.cancelling === true ? "Stopping" : "Stop"}
         </Button>
       )}
-      {(run.state === "cancelled" || run.state === "failed") && (
+      {(run.state === "cancelled" || run.state === "failed") && run.trial_of === undefined && (
         <Button
           icon="play"
           busy={busy}
@@ -138,9 +140,14 @@ function RunActions({ run, reload }: { run: Run; reload: () => void }) {
           Resume
         </Button>
       )}
-      <Button icon="retry" onClick={() => go(["new"], { retry: run.id })}>
-        Retry with changes
-      </Button>
+      {run.trial_of === undefined && (
+        <Button
+          icon="retry"
+          onClick={() => go(["new"], { retry: run.id })}
+        >
+          Retry with changes
+        </Button>
+      )}
       {!isActive(run) && (
         <Button icon="trash" kind="quiet" onClick={() => setIsDeleting(true)}>Delete</Button>
       )}
@@ -155,7 +162,7 @@ function RunActions({ run, reload }: { run: Run; reload: () => void }) {
             go(["runs"]);
           }}
         >
-          <p>Its curves, checkpoints and model go, and cannot be brought back.</p>
+          <p>Its curves, checkpoints, trials and model go, and cannot be brought back.</p>
         </Confirm>
       )}
     </>
@@ -179,6 +186,12 @@ function RunNotes({ run }: { run: Run }) {
           Stopped at step {count(run.progress.step)} of{" "}
           {count(run.progress.steps)}, with a checkpoint: “Resume” goes on from there.
         </Note>
+      )}
+      {run.trial_of !== undefined && (
+        <p class="soft small">
+          Tries settings for{" "}
+          <a href={href(["runs", run.trial_of])}>another run</a>, and leaves no model
+        </p>
       )}
       {run.retry_of !== undefined && (
         <p class="soft small">

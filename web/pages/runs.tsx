@@ -56,25 +56,36 @@ export function RunsPage() {
   const state = STATES.map(([state]) => state).find((it) => it === parameters.get("state")) ?? "";
   const name = parameters.get("name") ?? "";
   const order = parameters.get("sort") ?? "";
+  const trialOf = parameters.get("trial_of") ?? "";
   const [shown, setShown] = useState(PAGE);
   const [chosen, setChosen] = useState<readonly string[]>([]);
   useEffect(() => setShown(PAGE), [state, name]);
   const [isBusy, setIsBusy] = useState(true);
   const { data, error, reload } = useQuery(
     (signal) =>
-      runsUpTo(shown, { ...state !== "" && { state }, ...name !== "" && { name } }, signal),
-    [shown, state, name],
+      runsUpTo(shown, {
+        ...state !== "" && { state },
+        ...name !== "" && { name },
+        ...trialOf !== "" && { trial_of: trialOf },
+      }, signal),
+    [shown, state, name, trialOf],
     isBusy ? ACTIVE_INTERVAL_MS : IDLE_INTERVAL_MS,
   );
   useEffect(() => {
     if (data !== undefined) setIsBusy(data.runs.some(isActive));
   }, [data]);
-  const isFiltered = state !== "" || name !== "";
+  const isFiltered = state !== "" || name !== "" || trialOf !== "";
   const runs = data && sorted(data.runs, order);
   const latest = data?.runs[0];
   return (
     <>
-      <Heading title="Runs" note="Every training run of this server, the newest first">
+      <Heading
+        title={trialOf === "" ? "Runs" : "Trials"}
+        note={trialOf === ""
+          ? "Every training run of this server, the newest first"
+          : "Runs that try settings for another, the newest first"}
+        {...trialOf !== "" && { back: { href: href(["runs", trialOf]), name: "The run" } }}
+      >
         {latest !== undefined && (
           <a class="button plain" href={href(["runs", "latest"])}>
             <Icon name="play" />
@@ -297,7 +308,7 @@ function sorted(runs: readonly Run[], order: string): readonly Run[] {
 /** The newest runs, as many as the table shows. */
 async function runsUpTo(
   count: number,
-  filter: { state?: Exclude<State, "">; name?: string },
+  filter: { state?: Exclude<State, "">; name?: string; trial_of?: string },
   signal: AbortSignal,
 ) {
   const runs: Run[] = [];

@@ -10,7 +10,7 @@ import { count, probability } from "../../format.ts";
 import { href } from "../../route.ts";
 
 /** The figures of a finished run, each with its interval and the texts it was measured on. */
-export function Result({ run: { result, progress, name, state } }: { run: Run }) {
+export function Result({ run: { result, progress, name, state, trial_of } }: { run: Run }) {
   if (result === undefined) {
     const best = progress?.best;
     if (best === undefined) return null;
@@ -55,7 +55,7 @@ export function Result({ run: { result, progress, name, state } }: { run: Run })
           " Beside the network stands a linear model on n-grams; the curves are the network's alone."}
       </p>
       <Rivals result={result} />
-      {state === "succeeded" && (
+      {state === "succeeded" && trial_of === undefined && (
         <p class="links">
           <a class="button plain" href={href(["playground"], { models: name })}>Try a text</a>
           <a class="button plain" href={href(["evaluations"], { model: name })}>

@@ -57,7 +57,7 @@ const SHAPE = {
     "Kind of the labels: the name of a class, names joined by | (empty for none), or a number",
   ),
   epochs: whole(1, 1000).optional().describe(
-    "Passes over the training file; default: 3 on the bundled base, 4 on another, up to 20 on few " +
+    "Passes over the training file; default: 6 on the bundled base, 4 on another, up to 20 on few " +
       "texts, until there are 200 steps and 20 for each class; 8 from random weights; 20 for a " +
       "prefix or prompt, 30 for a prefix on the bundled base, 10 for LoRA",
   ),

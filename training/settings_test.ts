@@ -38,14 +38,14 @@ Deno.test("withModelDefaults() takes higher rates on the bundled base", () => {
     const { learningRate, epochs } = withModelDefaults(TrainSettings.parse({ mode }));
     return [learningRate, epochs];
   };
-  deepStrictEqual([defaults("full"), defaults("prefix")], [[5e-4, 3], [4e-2, 30]]);
+  deepStrictEqual([defaults("full"), defaults("prefix")], [[5e-4, 6], [4e-2, 30]]);
 });
 
 Deno.test("withModelDefaults() takes more epochs of few texts, where a pretrained base is trained whole", () => {
   const epochs = (examples: number, settings: TrainSettingsInput = {}, labels = 6) =>
     withModelDefaults(TrainSettings.parse(settings), undefined, { examples, labels }).epochs;
-  deepStrictEqual([20_000, 1500, 1000, 100].map((examples) => epochs(examples)), [3, 3, 4, 20]);
-  deepStrictEqual([2, 44, 200].map((labels) => epochs(1000, {}, labels)), [4, 15, 20]);
+  deepStrictEqual([20_000, 1000, 500, 100].map((examples) => epochs(examples)), [6, 6, 7, 20]);
+  deepStrictEqual([2, 44, 200].map((labels) => epochs(1000, {}, labels)), [6, 15, 20]);
   deepStrictEqual(epochs(1000, { batchSize: 64 }), 13);
   deepStrictEqual(epochs(1000, { epochs: 2 }), 2);
   deepStrictEqual(epochs(1000, { model: "scratch:tiny" }), 8);

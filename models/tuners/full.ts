@@ -7,7 +7,7 @@ import { BUNDLED_MODEL, type ScratchSize, scratchSizeOf } from "../own_models.ts
 import type { RateAndEpochs, Tuner } from "./tuner.ts";
 
 /** The defaults of the bundled model, which is small and takes a higher rate. */
-const BUNDLED: RateAndEpochs = { learningRate: 5e-4, epochs: 3 };
+const BUNDLED: RateAndEpochs = { learningRate: 5e-4, epochs: 6 };
 
 /** The defaults from random weights; 5e-5 takes a model this small only a third of the way. */
 const FROM_RANDOM: Record<ScratchSize, RateAndEpochs> = {

@@ -249,8 +249,8 @@ function NoRuns() {
   return (
     <Empty icon="runs" title="Nothing has been trained here yet">
       <p>
-        Begin with the sample that comes with Graft, 2,400 titles in six classes: it takes about a
-        minute.
+        Begin with the sample that comes with Graft, 2,400 titles in six classes: it takes a minute
+        or two.
       </p>
       <TrainOnSample />
       <p class="soft">Or from a terminal:</p>

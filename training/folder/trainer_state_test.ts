@@ -61,7 +61,7 @@ Deno.test("TrainerState.toJSON() has transformers' keys", () => {
     epoch: 2,
     global_step: 60,
     max_steps: -1,
-    num_train_epochs: 3,
+    num_train_epochs: 6,
     train_batch_size: 16,
     logging_steps: 50,
     log_history: [

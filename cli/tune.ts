@@ -10,7 +10,7 @@ import Table from "cli-table3";
 import { UserError } from "../lib/user_error.ts";
 import { newRunDir } from "../training/folder/run_folder.ts";
 import { readTrainingData } from "../training/folder/training_data.ts";
-import { comparisonOf, decimals } from "../training/metrics.ts";
+import { decimals } from "../training/metrics.ts";
 import { TrainSettings } from "../training/settings.ts";
 import {
   BEST_DIR,
@@ -20,6 +20,7 @@ import {
   tune,
   TUNE_PICTURE,
 } from "../training/tune.ts";
+import { trialComparison } from "../training/trials.ts";
 import { printNote } from "./note.ts";
 import { parseCount } from "./parse_count.ts";
 import { quoted } from "./quoted.ts";
@@ -92,7 +93,7 @@ async function run(options: Options, command: Command): Promise<void> {
   // A table has been split; a resumed search must use the same parts.
   await Deno.mkdir(outDir, { recursive: true });
   if (stored === undefined) await data.keepData();
-  const { metric } = comparisonOf(search.settings);
+  const { metric } = trialComparison(search.settings);
   const resume = `deno task --quiet tune --resume --out ${quoted(outDir)}`;
   const { best, result, search: found } = await showTraining(
     command,
@@ -122,7 +123,7 @@ async function run(options: Options, command: Command): Promise<void> {
   console.log(`\n${trialTable(found)}\n`);
   console.log(
     best === 0
-      ? "The defaults stand: no other settings did better on validation."
+      ? "The defaults stand: no other settings did better on validation by more than chance may."
       : `Trial ${best + 1} did best on validation.`,
   );
   console.log(`The picture is ${join(outDir, TUNE_PICTURE)}, the model ${join(outDir, BEST_DIR)}.`);
@@ -131,7 +132,7 @@ async function run(options: Options, command: Command): Promise<void> {
 
 /** All trials, with their values by share of steps. */
 function trialTable({ settings, trials, results }: Search): string {
-  const { metric } = comparisonOf(settings);
+  const { metric } = trialComparison(settings);
   const shares = [...new Set(results.map(({ share }) => share))].sort((a, b) => a - b);
   const sized = trials.some(({ loraRank, prefixLength }) => loraRank ?? prefixLength);
   const table = new Table({

@@ -8,9 +8,9 @@ import { camelCase, mapKeys, snakeCase } from "../lib/snake_case.ts";
 import { TrainSettings } from "../training/settings.ts";
 import {
   bestOf,
-  bestValue,
+  measured,
   type NextTrial,
-  nextTrials,
+  nextTrial,
   RUNGS,
   Trial,
   type TrialResult,
@@ -62,9 +62,9 @@ export class TuningWork {
    */
   async nextTrial(own: AttemptedRun, run: TunedRun): Promise<string | undefined> {
     const runs = new Map((await this.trialsOf(run)).map((trial) => [trial.id, trial]));
-    const tuning = await this.#withResults(run, runs);
+    const tuning = this.#withResults(run, runs);
     const search = searchOf(run, tuning);
-    const [next] = nextTrials(search, tuning.examples);
+    const next = nextTrial(search, tuning.examples);
     if (next === undefined) {
       if (tuning.results.length === 0) throw new Error(reasonOf([...runs.values()]));
       const best = bestOf(search);
@@ -79,10 +79,10 @@ export class TuningWork {
   }
 
   /** The search with what the runs of its trials have come to. */
-  async #withResults(
+  #withResults(
     { id, settings, tuning }: TunedRun,
     runs: ReadonlyMap<string, Run>,
-  ): Promise<Tuning> {
+  ): Tuning {
     const results = [...tuning.results];
     const failed = new Set(tuning.failed);
     for (const share of RUNGS) {
@@ -92,29 +92,22 @@ export class TuningWork {
         failed.delete(trial);
         const isKnown = results.some((done) => done.trial === trial && done.share === share);
         if (isKnown || !isOver(run)) continue;
-        const result = await this.#resultOf(run, settings, { trial, share });
-        if (result === undefined) failed.add(trial);
-        else results.push(result);
+        if (run.state === "succeeded") results.push(resultOf(run, settings, { trial, share }));
+        else failed.add(trial);
       }
     }
     return { ...tuning, results, failed: [...failed] };
   }
+}
 
-  /** The result of a trial; `undefined` if it has none. */
-  async #resultOf(
-    { id, state, result, started_at, finished_at }: Run,
-    settings: Run["settings"],
-    trial: Pick<NextTrial, "trial" | "share">,
-  ): Promise<TrialResult | undefined> {
-    if (state !== "succeeded") return undefined;
-    const events = await this.#store.eventsSoFar(id, 0);
-    const evaluations = events.map(({ event }) => event).filter((it) => it.type === "evaluation");
-    // On a full disk events are left out.
-    if (evaluations.length === 0) return undefined;
-    const value = bestValue(trainSettings(settings), evaluations);
-    const seconds = (Date.parse(finished_at!) - Date.parse(started_at!)) / 1000;
-    return { ...trial, steps: result!.steps, seconds, value };
-  }
+function resultOf(
+  { result, started_at, finished_at }: Run,
+  settings: Run["settings"],
+  trial: Pick<NextTrial, "trial" | "share">,
+): TrialResult {
+  const { steps, metrics } = result!;
+  const seconds = (Date.parse(finished_at!) - Date.parse(started_at!)) / 1000;
+  return { ...trial, steps, seconds, ...measured(trainSettings(settings), metrics) };
 }
 
 /** The run of a trial, before it begins. */

@@ -1,5 +1,4 @@
 import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert";
-import type { EvaluationEvent } from "../training/events.ts";
 import { TrainSettings } from "../training/settings.ts";
 import { newTrials } from "../training/trials.ts";
 import { KvRunStore } from "./kv_run_store.ts";
@@ -40,21 +39,17 @@ async function next(store: KvRunStore): Promise<string | undefined> {
   return (await new TuningWork(store).nextTrial(own, run))?.slice("tuned-trial-".length);
 }
 
-/** Ends the run of a trial as if it had been trained, with two evaluations. */
+/** Ends the run of a trial as if it had been trained. */
 async function finish(
   store: KvRunStore,
   { id, settings }: Run,
-  best: number,
+  value: number,
   metric = "accuracy",
 ): Promise<void> {
   const started_at = new Date(0).toISOString();
   await store.setState(id, "running", { started_at });
-  const worse = metric === "mse" ? 2 * best : best / 2;
-  for (const value of [best, worse]) {
-    const event = { type: "evaluation", [metric]: value } as unknown as EvaluationEvent;
-    await store.append(id, event);
-  }
-  const result = { steps: settings["max_steps"] } as RunResult;
+  const metrics = { [metric]: value, interval: { [metric]: [value - 0.05, value + 0.05] } };
+  const result = { steps: settings["max_steps"], metrics } as unknown as RunResult;
   await store.setState(id, "succeeded", { result, finished_at: new Date(10_000).toISOString() });
 }
 
@@ -78,10 +73,10 @@ Deno.test("a search halves its trials, and its run gets the settings of the best
     ...["1-50", "4-50", "3-50"],
     ...["1-100", "4-100", "3-100"],
   ]);
-  const { learning_rate, epochs, lora_rank, max_steps, partner } =
+  const { learning_rate, epochs, lora_rank, max_steps } =
     (await get(store, "tuned-trial-2-25")).settings;
   deepStrictEqual({ learningRate: learning_rate, epochs, loraRank: lora_rank }, TRIALS[1]);
-  deepStrictEqual([max_steps, partner], [Math.ceil(TRIALS[1]!.epochs * 10 / 4), "none"]);
+  strictEqual(max_steps, Math.ceil(TRIALS[1]!.epochs * 10 / 4));
 
   const run = await get(store, "tuned");
   strictEqual(run.tuning!.best, 3);
@@ -95,6 +90,7 @@ Deno.test("a search halves its trials, and its run gets the settings of the best
     steps: TRIALS[3]!.epochs * 10,
     seconds: 10,
     value: 0.4,
+    interval: [0.35000000000000003, 0.45],
   });
 });
 
@@ -103,16 +99,14 @@ Deno.test("a search goes on without trials that fail, until they are resumed", a
   await tuned(store);
   const ends = ["failed", "cancelled"] as const;
   for (const state of ends) await store.setState(`tuned-trial-${await next(store)}`, state);
-  // On a full disk a trial may succeed without an evaluation in its events.
-  await store.setState(`tuned-trial-${await next(store)}`, "succeeded");
-  strictEqual(await next(store), "4-25");
-  deepStrictEqual((await get(store, "tuned")).tuning!.failed, [0, 1, 2]);
+  strictEqual(await next(store), "3-25");
+  deepStrictEqual((await get(store, "tuned")).tuning!.failed, [0, 1]);
 
   await store.setState("tuned-trial-1-25", "queued", {}, ["failed"]);
   strictEqual(await next(store), "1-25");
   await finish(store, await get(store, "tuned-trial-1-25"), 0.5);
-  strictEqual(await next(store), "4-25");
-  deepStrictEqual((await get(store, "tuned")).tuning!.failed, [1, 2]);
+  strictEqual(await next(store), "3-25");
+  deepStrictEqual((await get(store, "tuned")).tuning!.failed, [1]);
 });
 
 Deno.test("a search fails if all of its trials do", async () => {

@@ -19,8 +19,8 @@ import {
   type Tuning,
 } from "../orchestration/run_store.ts";
 import type { Supervisor } from "../orchestration/supervisor.ts";
-import { comparisonOf } from "../training/metrics.ts";
 import { TrainSettings } from "../training/settings.ts";
+import { trialComparison } from "../training/trials.ts";
 import { type Page, pageOf } from "./pagination.ts";
 import type { RunAnswer, STATES } from "./run_schemas.ts";
 
@@ -144,7 +144,7 @@ function answeredTuning(
   { settings }: Pick<Run, "settings">,
   { examples: _, ...tuning }: Tuning,
 ): NonNullable<AnsweredRun["tuning"]> {
-  const { metric } = comparisonOf(TrainSettings.parse(mapKeys(settings, camelCase)));
+  const { metric } = trialComparison(TrainSettings.parse(mapKeys(settings, camelCase)));
   return { ...tuning, metric };
 }
 

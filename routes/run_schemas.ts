@@ -134,12 +134,16 @@ const Tuning = z.object({
       share: z.number().describe("The share of its steps that it got"),
       steps: z.int(),
       seconds: z.number(),
-      value: z.number().describe("Its best value on the validation file"),
+      value: z.number().describe("The value on the validation file, with the partner"),
+      interval: z.array(z.number()).length(2).describe("Its 95 % interval"),
     }).meta({ id: "TrialResult" }),
   ),
   metric: z.enum(COMPARED).describe("The measure by which trials are compared"),
   failed: z.array(z.int()).describe("The indices of trials without a result"),
-  best: z.int().optional().describe("The index of the best trial, whose settings the run has"),
+  best: z.int().optional().describe(
+    "The index of the trial whose settings the run has: the best, if it is better than the defaults " +
+      "by more than its standard error",
+  ),
 }).meta({
   id: "Tuning",
   description:

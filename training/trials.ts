@@ -10,8 +10,7 @@ import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
 import { Random } from "../lib/random.ts";
 import type { RateAndEpochs } from "../models/tuners/tuner.ts";
-import type { EvaluationEvent } from "./events.ts";
-import { type Compared, comparisonOf, isBetter } from "./metrics.ts";
+import { type Compared, type Comparison, comparisonOf, isBetter } from "./metrics.ts";
 import type { TrainSettings } from "./settings.ts";
 import { stepPlan } from "./step_plan.ts";
 
@@ -25,6 +24,8 @@ const SIZES = [4, 8, 16, 32];
 const DRAWS = 20;
 /** The time of the last run as a multiple of its steps': it also tests and writes the model. */
 const LAST_RUN_FACTOR = 1.2;
+/** The standard errors on each side of a value in a 95 % interval. */
+const NORMAL_95 = 1.96;
 
 /** The schema of {@link Trial}. */
 export const Trial = z.object({
@@ -45,8 +46,10 @@ export const TrialResult = z.object({
   share: z.number(),
   steps: z.number(),
   seconds: z.number(),
-  /** Its best validation value of the measure by which epochs are compared. */
+  /** The metric by which trials are compared, on the validation file. */
   value: z.number(),
+  /** Its 95 % interval. */
+  interval: z.tuple([z.number(), z.number()]),
 });
 
 /** The result of a trial. */
@@ -112,71 +115,102 @@ export function withTrial(
   };
 }
 
-/** The settings of a trial's own run, which has no partner: that is fitted to the chosen network. */
+/** The settings of a trial's own run. */
 export function trialSettings(
   { settings, trials }: Trials,
   { trial, steps }: NextTrial,
 ): TrainSettings {
-  return { ...withTrial(settings, trials[trial]!), partner: "none", maxSteps: steps };
+  return { ...withTrial(settings, trials[trial]!), maxSteps: steps };
 }
 
 /**
- * The trials that are to be run next, which do not depend on one another: all that are left with
- * the same share of steps, but no more than end within the minutes. There are none when the search
- * is over.
+ * The trial that is to be run next; `undefined` when the search is over. Where the minutes do not
+ * allow for more trials with a share of their steps, the best so far go on to the next share.
  *
  * @param examples The number of training examples.
  */
-export function nextTrials(search: Trials, examples: number): NextTrial[] {
-  const { settings, trials, results, failed = [] } = search;
-  const planOf = (trial: number) =>
-    stepPlan(examples, withTrial(settings, trials[trial]!)).totalSteps;
+export function nextTrial(search: Trials, examples: number): NextTrial | undefined {
+  const { trials, results, failed = [] } = search;
+  const largest = largestShare(results);
   let survivors = [...trials.keys()];
   for (const share of RUNGS) {
-    const left = survivors.filter((trial) =>
-      !failed.includes(trial) &&
-      !results.some((done) => done.trial === trial && done.share === share)
-    ).map((trial) => ({ trial, share, steps: Math.ceil(share * planOf(trial)) }));
-    if (left.length > 0) return withinMinutes(search, left, planOf);
+    const trial = survivors.find((trial) =>
+      !failed.includes(trial) && resultOf(results, trial, share) === undefined
+    );
+    // Trials that there was no time for are not taken up again.
+    if (trial !== undefined && share >= largest) {
+      const next = { trial, share, steps: Math.ceil(share * stepsOf(search, trial, examples)) };
+      if (hasTime(search, next, examples)) return next;
+    }
     const ranked = rankedAt(search, share);
     // The defaults stay in, so that the best is compared with them.
     survivors = [...new Set([0, ...ranked.slice(0, Math.ceil(ranked.length / 2))])];
+    if (survivors.length === 1) return undefined;
   }
-  return [];
+  return undefined;
 }
 
-/** The first of some trials that end, with the last run after them, within the minutes. */
-function withinMinutes(
-  search: Trials,
-  next: NextTrial[],
-  planOf: (trial: number) => number,
-): NextTrial[] {
+/**
+ * Whether a trial ends within the minutes, and after it the defaults and the best so far with all of
+ * their steps, and the last run.
+ */
+function hasTime(search: Trials, next: NextTrial, examples: number): boolean {
   const { minutes, results } = search;
-  if (minutes === undefined) return next;
   // The first trial shows how long the others take.
-  if (results.length === 0) return next.slice(0, 1);
-  let seconds = results.reduce((sum, { seconds }) => sum + seconds, 0);
-  const secondsPerStep = seconds / results.reduce((sum, { steps }) => sum + steps, 0);
-  seconds += planOf(bestOf(search)) * secondsPerStep * LAST_RUN_FACTOR;
-  const end = next.findIndex(({ steps }) => (seconds += steps * secondsPerStep) > 60 * minutes);
-  return end === -1 ? next : next.slice(0, end);
+  if (minutes === undefined || results.length === 0) return true;
+  const spent = results.reduce((sum, { seconds }) => sum + seconds, 0);
+  const secondsPerStep = spent / results.reduce((sum, { steps }) => sum + steps, 0);
+  // The trial may become the best, and take longer than the best so far.
+  const length = (trial: number) => stepsOf(search, trial, examples);
+  const [longest] = [leaderOf(search), next.trial].sort((a, b) => length(b) - length(a));
+  const finalists = [...new Set([0, longest!])];
+  let steps = next.steps;
+  for (const share of RUNGS.filter((share) => share >= next.share)) {
+    for (const trial of finalists) {
+      const isNext = trial === next.trial && share === next.share;
+      if (isNext || resultOf(results, trial, share) !== undefined) continue;
+      steps += share * length(trial);
+    }
+  }
+  const last = Math.max(...finalists.map(length));
+  return spent + (steps + LAST_RUN_FACTOR * last) * secondsPerStep <= 60 * minutes;
 }
 
-/** The best of a trial's values of the measure by which epochs are compared; it has at least one. */
-export function bestValue(
+/** The steps of a run with the settings of a trial. */
+function stepsOf({ settings, trials }: Trials, trial: number, examples: number): number {
+  return stepPlan(examples, withTrial(settings, trials[trial]!)).totalSteps;
+}
+
+function resultOf(
+  results: readonly TrialResult[],
+  trial: number,
+  share: number,
+): TrialResult | undefined {
+  return results.find((result) => result.trial === trial && result.share === share);
+}
+
+/**
+ * The measure by which trials are compared: a metric of the finished model, with its partner. The
+ * loss is none, as it is that of the network alone.
+ */
+export function trialComparison({ problemType, metric }: TrainSettings): Comparison {
+  return comparisonOf({ problemType, metric: metric === "loss" ? undefined : metric });
+}
+
+/** The value and interval of a trial, from the metrics of its run on the validation file. */
+export function measured(
   settings: TrainSettings,
-  evaluations: readonly EvaluationEvent[],
-): number {
-  const comparison = comparisonOf(settings);
-  const values = evaluations.map((event: Partial<Record<Compared, number>>) =>
-    event[comparison.metric]!
-  );
-  return values.reduce((best, value) => isBetter(value, best, comparison) ? value : best);
+  metrics: { interval: object },
+): Pick<TrialResult, "value" | "interval"> {
+  const { metric } = trialComparison(settings);
+  const values = metrics as Partial<Record<Compared, number>>;
+  const intervals = metrics.interval as Partial<Record<Compared, [number, number]>>;
+  return { value: values[metric]!, interval: intervals[metric]! };
 }
 
 /** The trials that got a share of their steps, the best first; of equal ones the first tried. */
 function rankedAt({ settings, results }: Trials, share: number): number[] {
-  const comparison = comparisonOf(settings);
+  const comparison = trialComparison(settings);
   return results.filter((result) => result.share === share)
     .sort((a, b) =>
       isBetter(a.value, b.value, comparison) ? -1 : isBetter(b.value, a.value, comparison) ? 1 : 0
@@ -184,9 +218,26 @@ function rankedAt({ settings, results }: Trials, share: number): number[] {
     .map(({ trial }) => trial);
 }
 
-/** The best of the trials that got the largest share of their steps. */
+/** The best of the trials with the largest share of their steps so far. */
+function leaderOf(search: Trials): number {
+  return rankedAt(search, largestShare(search.results))[0] ?? 0;
+}
+
+function largestShare(results: readonly TrialResult[]): number {
+  return results.reduce((largest, { share }) => Math.max(largest, share), 0);
+}
+
+/**
+ * The best of the trials that got all of their steps, if it is better than the defaults by more than
+ * its standard error, else the defaults: the best of many is always a little too good on the texts
+ * by which it was chosen (the rule of one standard error of Breiman, Friedman, Olshen and Stone,
+ * 1984, "Classification and Regression Trees").
+ */
 export function bestOf(search: Trials): number {
-  const most = search.results.reduce((most, { share }) => Math.max(most, share), 0);
-  // A share that not all trials have reached compares only a few.
-  return rankedAt(search, most)[0] ?? 0;
+  const [best = 0] = rankedAt(search, 1);
+  const defaults = resultOf(search.results, 0, 1);
+  if (best === 0 || defaults === undefined) return best;
+  const { value, interval: [low, high] } = resultOf(search.results, best, 1)!;
+  const standardError = (high - low) / (2 * NORMAL_95);
+  return Math.abs(value - defaults.value) > standardError ? best : 0;
 }

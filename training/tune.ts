@@ -11,16 +11,16 @@ import { UserError } from "../lib/user_error.ts";
 import { readConfig, tuningDefaults } from "../models/family.ts";
 import { BUNDLED_MODEL, scratchSizeOf } from "../models/own_models.ts";
 import { modelDir } from "../models/hub.ts";
-import type { EvaluationEvent, TrainEvent, TrainResult } from "./events.ts";
+import type { TrainEvent, TrainResult } from "./events.ts";
 import { METRICS_FILE } from "./folder/run_folder.ts";
 import { TRAINING_ARGS_FILE } from "./folder/training_args.ts";
 import { type DataSize, TrainSettings, withModelDefaults } from "./settings.ts";
 import { train } from "./train.ts";
 import {
   bestOf,
-  bestValue,
+  measured,
   newTrials,
-  nextTrials,
+  nextTrial,
   Trial,
   TrialResult,
   trialSettings,
@@ -129,11 +129,13 @@ export async function tune(dataset: Dataset, options: TuneOptions): Promise<Tune
   await Deno.mkdir(outDir, { recursive: true });
   await write();
 
-  for (let next; (next = nextTrials(search, dataset.train.length)[0]) !== undefined;) {
+  for (let next; (next = nextTrial(search, dataset.train.length)) !== undefined;) {
     onTrial(search, next.trial, next.share);
     const trialDir = join(outDir, TRIAL_DIR);
-    const measured = await runTrial(dataset, trialSettings(search, next), trialDir, signal);
-    const result = { ...next, ...measured };
+    const result = {
+      ...next,
+      ...await runTrial(dataset, trialSettings(search, next), trialDir, signal),
+    };
     results.push(result);
     await write();
     onTrial(search, next.trial, next.share, result);
@@ -160,19 +162,16 @@ async function runTrial(
   settings: TrainSettings,
   dir: string,
   signal: AbortSignal | undefined,
-): Promise<Pick<TrialResult, "seconds" | "value">> {
-  const evaluations: EvaluationEvent[] = [];
+): Promise<Pick<TrialResult, "seconds" | "value" | "interval">> {
   await removeFolder(dir);
   const started = performance.now();
-  await train({ ...dataset, test: [] }, {
+  const { metrics } = await train({ ...dataset, test: [] }, {
     settings,
     outDir: dir,
-    onEvent: (event) => {
-      if (event.type === "evaluation") evaluations.push(event);
-    },
+    onEvent: () => {},
     ...signal && { signal },
   });
   const seconds = (performance.now() - started) / 1000;
   await removeFolder(dir);
-  return { seconds, value: bestValue(settings, evaluations) };
+  return { seconds, ...measured(settings, metrics) };
 }

@@ -3,8 +3,7 @@
  *
  * @module
  */
-import { comparisonOf } from "./metrics.ts";
-import type { Trials } from "./trials.ts";
+import { trialComparison, type Trials } from "./trials.ts";
 
 const WIDTH = 640;
 const HEIGHT = 400;
@@ -27,7 +26,7 @@ export function tunePicture(
       COLOURS[share] ?? "#888"
     }"${trial === 0 ? ' stroke="#d62728" stroke-width="2"' : ""}><title>${title}</title></circle>`;
   });
-  const { metric } = comparisonOf(settings);
+  const { metric } = trialComparison(settings);
   const ends = results.length === 0 ? [] : [
     label(MARGIN, HEIGHT - 24, (10 ** Math.min(...rates)).toPrecision(2)),
     label(WIDTH - MARGIN, HEIGHT - 24, (10 ** Math.max(...rates)).toPrecision(2), "end"),

@@ -16,7 +16,7 @@ const SETTINGS = TrainSettings.parse({
   batchSize: 8,
   maxLength: 8,
   warmupRatio: 0,
-  metric: "loss",
+  partner: "none",
 });
 
 const SIZE = { examples: 16, labels: 2 };
@@ -65,7 +65,7 @@ Deno.test("tune() halves, keeps to validation, goes on where it stopped, and tra
     });
     const search = {
       ...await newSearch(SETTINGS, "/data", { count: 1, size: SIZE }),
-      trials: [{ learningRate: 1e-6, epochs: 6 }, { learningRate: 2e-3, epochs: 6 }],
+      trials: [{ learningRate: 1e-6, epochs: 24 }, { learningRate: 2e-3, epochs: 24 }],
     };
     const controller = new AbortController();
     const stopping = tune(DATASET, {

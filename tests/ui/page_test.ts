@@ -137,7 +137,8 @@ testPage("a search for settings is asked for in the form, and its trials are sho
   const [run] = await server.store.list();
   strictEqual(run!.tuning!.trials.length, 3);
 
-  const results = [{ trial: 1, share: 0.25, steps: 9, seconds: 3, value: 0.5 }];
+  const interval: [number, number] = [0.4, 0.6];
+  const results = [{ trial: 1, share: 0.25, steps: 9, seconds: 3, value: 0.5, interval }];
   await server.store.change(run!.id, () => ({ tuning: { ...run!.tuning!, results, best: 1 } }));
   await page.getByRole("row", { name: "2, the best" }).getByText("0.500").waitFor();
   deepStrictEqual(watched.faults, []);

@@ -86,6 +86,6 @@ function standing(run: Run, { best, results }: Tuning): string {
   const done = `${results.length} ${results.length === 1 ? "run is" : "runs are"} done`;
   if (best === undefined) return isActive(run) ? `${done}; another goes on` : done;
   return best === 0
-    ? "The defaults stand: no other settings did better on the validation file"
+    ? "The defaults stand: no other settings did better on the validation file by more than chance may"
     : `Trial ${best + 1} did best on the validation file`;
 }

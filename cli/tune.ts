@@ -122,7 +122,9 @@ async function run(options: Options, command: Command): Promise<void> {
   }
   console.log(`\n${trialTable(found)}\n`);
   console.log(
-    best === 0
+    found.results.every(({ trial }) => trial === 0)
+      ? "The defaults stand: there was no time to try others."
+      : best === 0
       ? "The defaults stand: no other settings did better on validation by more than chance may."
       : `Trial ${best + 1} did best on validation.`,
   );

@@ -122,7 +122,7 @@ async function run(options: Options, command: Command): Promise<void> {
   }
   console.log(`\n${trialTable(found)}\n`);
   console.log(
-    found.results.every(({ trial }) => trial === 0)
+    found.trials.length > 1 && found.results.every(({ trial }) => trial === 0)
       ? "The defaults stand: there was no time to try others."
       : best === 0
       ? "The defaults stand: no other settings did better on validation by more than chance may."

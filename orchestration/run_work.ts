@@ -155,7 +155,8 @@ export class RunWork {
     try {
       for await (const run of this.#store.watch(own.id, signal)) {
         own.check(run);
-        if (run.cancelling) await this.#store.change(trial, () => ({ cancelling: true }));
+        if (!run.cancelling) continue;
+        await this.#store.change(trial, (trial) => isOver(trial) ? {} : { cancelling: true });
       }
     } catch (error) {
       this.#options.processes.get(trial)?.kill();

@@ -38,6 +38,28 @@ async function trialsOf(server: LocalServer, id: string): Promise<Run[]> {
   return runs.reverse();
 }
 
+/** A server whose search has begun its second trial, with the number of its subprocesses so far. */
+async function inSecondTrial() {
+  const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
+  let jobs = 0;
+  const server = await LocalServer.start({
+    spawn: (job) => {
+      if (++jobs === 2) begin();
+      return spawnWorker(job);
+    },
+  });
+  const { id } = await server.post<Run>("/v1/runs", REQUEST, 202);
+  await begun;
+  return {
+    server,
+    id,
+    get jobs() {
+      return jobs;
+    },
+    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+  };
+}
+
 Deno.test("a run is trained with the settings that did best in its trials", async () => {
   await using server = await LocalServer.start();
   const { id, state } = await server.post<Run>("/v1/runs", REQUEST, 202);
@@ -71,16 +93,8 @@ Deno.test("a run is trained with the settings that did best in its trials", asyn
 });
 
 Deno.test("a search is stopped with its trial, and goes on where it stopped", async () => {
-  const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
-  let jobs = 0;
-  await using server = await LocalServer.start({
-    spawn: (job) => {
-      if (++jobs === 2) begin();
-      return spawnWorker(job);
-    },
-  });
-  const { id } = await server.post<Run>("/v1/runs", REQUEST, 202);
-  await begun;
+  await using searching = await inSecondTrial();
+  const { server, id } = searching;
   const [, second] = await trialsOf(server, id);
   for (const action of ["resume", "retry"]) {
     await server.post(`/v1/runs/${second!.id}/${action}`, {}, 409);
@@ -91,7 +105,7 @@ Deno.test("a search is stopped with its trial, and goes on where it stopped", as
     "succeeded",
     "cancelled",
   ]);
-  strictEqual(jobs, 2);
+  strictEqual(searching.jobs, 2);
 
   await server.post(`/v1/runs/${id}/resume`, {}, 202);
   const run = await untilOver(server, id);
@@ -100,20 +114,12 @@ Deno.test("a search is stopped with its trial, and goes on where it stopped", as
   ok(trials.every(({ state }) => state === "succeeded"));
   deepStrictEqual(run.tuning!.failed, []);
   // All but the first, and the run itself.
-  strictEqual(jobs - 2, trials.length);
+  strictEqual(searching.jobs - 2, trials.length);
 });
 
 Deno.test("a search goes on after its server has stopped", async () => {
-  const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
-  let jobs = 0;
-  await using server = await LocalServer.start({
-    spawn: (job) => {
-      if (++jobs === 2) begin();
-      return spawnWorker(job);
-    },
-  });
-  const { id } = await server.post<Run>("/v1/runs", REQUEST, 202);
-  await begun;
+  await using searching = await inSecondTrial();
+  const { server, id } = searching;
   await server.supervisor.close();
   strictEqual((await server.store.get(id))!.state, "queued");
   await using next = new Supervisor({
@@ -141,4 +147,22 @@ Deno.test("a search fails where all of its trials do", async () => {
   const retry = await server.post<Run>(`/v1/runs/${id}/retry`, { freeze: "*embeddings*" }, 202);
   strictEqual(retry.tuning!.trials.length, 2);
   strictEqual((await untilOver(server, retry.id)).state, "succeeded");
+});
+
+Deno.test("a search goes on without a trial that was cancelled", async () => {
+  await using searching = await inSecondTrial();
+  const { server, id } = searching;
+  const [, second] = await trialsOf(server, id);
+  await server.post(`/v1/runs/${second!.id}/cancel`, {}, 202);
+  const run = await untilOver(server, id);
+  deepStrictEqual([run.state, run.tuning!.best, run.tuning!.failed], ["succeeded", 0, [1]]);
+});
+
+Deno.test("a search that has nothing to choose from is refused", async () => {
+  await using server = await LocalServer.start({ supervisorOptions: { workers: 0 } });
+  const fixed = { ...REQUEST, learning_rate: 1e-3, epochs: 2 };
+  const { error } = await server.post<{ error: string }>("/v1/runs", fixed, 422);
+  match(error, /'tune': no setting is left to search for/);
+  await server.post("/v1/runs", { ...REQUEST, tune: { trials: 1 } }, 422);
+  strictEqual((await server.store.list()).length, 0);
 });

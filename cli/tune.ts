@@ -122,8 +122,8 @@ async function run(options: Options, command: Command): Promise<void> {
   }
   console.log(`\n${trialTable(found)}\n`);
   console.log(
-    found.trials.length > 1 && found.results.every(({ trial }) => trial === 0)
-      ? "The defaults stand: there was no time to try others."
+    found.results.every(({ trial }) => trial === 0)
+      ? "The defaults stand: no other settings were tried."
       : best === 0
       ? "The defaults stand: no other settings did better on validation by more than chance may."
       : `Trial ${best + 1} did best on validation.`,

@@ -86,7 +86,7 @@ function standing(run: Run, { best, results }: Tuning): string {
   const done = `${results.length} ${results.length === 1 ? "run is" : "runs are"} done`;
   if (best === undefined) return isActive(run) ? `${done}; another goes on` : done;
   if (results.every(({ trial }) => trial === 0)) {
-    return "The defaults stand: there was no time to try others";
+    return "The defaults stand: no other settings were tried";
   }
   return best === 0
     ? "The defaults stand: no other settings did better on the validation file by more than chance may"
